@@ -1,0 +1,52 @@
+"""The errors that cross rooms, sorted by what is to be done about them.
+
+Each class answers one question: try again, refresh the credentials, or stop? Which reason a
+user reads is the controller's business. A message is for a person and never carries a value,
+a token or key material.
+"""
+
+from __future__ import annotations
+
+
+class SecretSyncError(Exception):
+    """Base of all errors this project raises on purpose.
+
+    Attributes:
+        message: A sentence for a person: what, where and, if known, what to do.
+        code: The word of whoever refused (``Forbidden.NoPermission``), or ``""``.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class TransientError(SecretSyncError):
+    """A passing fault: the same call may succeed later.
+
+    Attributes:
+        retry_after: Seconds the other side asked us to wait, or ``None``.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class ThrottledError(TransientError):
+    """The other side limits our rate; the caller's gate slows down."""
+
+
+class CredentialsError(SecretSyncError):
+    """The credentials were not accepted: refresh them once, then repeat the call."""
+
+
+class DefiniteError(SecretSyncError):
+    """A definite "no": only a change of the configuration helps, so retry slowly."""
+
+
+class NotFoundError(DefiniteError):
+    """What was asked for does not exist."""
