@@ -29,9 +29,7 @@ class TransientError(SecretSyncError):
         retry_after: Seconds the other side asked us to wait, or ``None``.
     """
 
-    def __init__(
-        self, message: str, *, code: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
 

@@ -1,0 +1,34 @@
+"""The kinds of this project as frozen, slotted dataclasses, read from and written to dicts.
+
+Pure data: nothing here does I/O. Converters never raise on an object that the API server let
+through; what cannot work is kept as written, for the controller to name in a condition.
+"""
+
+from secret_sync.resources.conditions import Condition, Reason
+from secret_sync.resources.external_secret import DataEntry, ExternalSecret, StoreRef
+from secret_sync.resources.secret import (
+    ForeignSecret,
+    ManagedSecret,
+    SecretMeta,
+    secret_from_metadata,
+)
+from secret_sync.resources.secret_store import AccessKeyRef, Auth, SecretStore
+from secret_sync.resources.status import ExternalSecretStatus, StoreStatus, SyncResult
+
+__all__ = [
+    "AccessKeyRef",
+    "Auth",
+    "Condition",
+    "DataEntry",
+    "ExternalSecret",
+    "ExternalSecretStatus",
+    "ForeignSecret",
+    "ManagedSecret",
+    "Reason",
+    "SecretMeta",
+    "SecretStore",
+    "StoreRef",
+    "StoreStatus",
+    "SyncResult",
+    "secret_from_metadata",
+]

@@ -1,0 +1,110 @@
+"""The condition ``Ready`` and the documented reasons it can carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+READY: Final = "Ready"
+
+
+class Reason(StrEnum):
+    """One word for a machine; the condition's message says what to do about it."""
+
+    SYNCED = "Synced"
+    """The Secret holds what the ExternalSecret asks for."""
+    READY = "Ready"
+    """A store whose references resolve and whose credentials were obtained."""
+    PENDING = "Pending"
+    """Waiting for a first answer from Alibaba Cloud."""
+
+    UNSUPPORTED = "Unsupported"
+    """A field that this version does not act on; nothing was fetched or written."""
+    UNKNOWN_PROVIDER = "UnknownProvider"
+    """``spec.provider`` is neither ``kms`` nor ``oos``."""
+    INVALID_SPEC = "InvalidSpec"
+    """A field has a value that can never work."""
+    NO_DATA = "NoData"
+    """Nothing to write: no entries, or no keys in them."""
+    INVALID_KEY = "InvalidKey"
+    """A key that no Secret may have."""
+    TOO_LARGE = "TooLarge"
+    """The values exceed what a Secret can hold."""
+
+    STORE_NOT_FOUND = "StoreNotFound"
+    """The referenced SecretStore does not exist."""
+    STORE_INVALID = "StoreInvalid"
+    """The referenced SecretStore says too little, or contradicts itself."""
+    REFERENCE_REFUSED = "ReferenceRefused"
+    """A reference into another namespace that nobody allowed."""
+    ACCESS_KEY_NOT_FOUND = "AccessKeyNotFound"
+    """The Secret with the AccessKey, or the key in it, does not exist."""
+    ACCESS_KEY_INVALID = "AccessKeyInvalid"
+    """The AccessKey cannot be read as one, or Alibaba Cloud does not know it."""
+    REGION_MISSING = "RegionMissing"
+    """No region is known, so no endpoint can be chosen."""
+
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 (a reason, not a password)
+    """KMS knows no such secret or version."""
+    FORBIDDEN = "Forbidden"
+    """RAM or KMS does not allow this identity to read the secret."""
+    SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 (a reason, not a password)
+    """The secret or its key is disabled or about to be deleted."""
+    CLOCK_SKEW = "ClockSkew"
+    """The clock of this machine is too far from Alibaba Cloud's."""
+    THROTTLED = "Throttled"
+    """Alibaba Cloud limits the rate of calls."""
+    PROVIDER_UNAVAILABLE = "ProviderUnavailable"
+    """Alibaba Cloud does not answer, or answers with a fault of its own."""
+    REQUEST_REFUSED = "RequestRefused"
+    """Alibaba Cloud refused the call for a reason not listed here; the message has its code."""
+
+    SECRET_CONFLICT = "SecretConflict"  # noqa: S105 (a reason, not a password)
+    """A Secret of that name exists and is not ours; it was not touched."""
+    WRITE_FORBIDDEN = "WriteForbidden"
+    """The API server does not let the controller write the Secret."""
+    WRITE_FAILED = "WriteFailed"
+    """The API server refused the Secret, or could not be reached."""
+    NOT_WRITTEN = "NotWritten"
+    """This entry was fetched, but another one failed, so the Secret was left as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of ``status.conditions``.
+
+    Attributes:
+        status: ``True``, ``False`` or ``Unknown``.
+        last_transition_time: RFC 3339, UTC, whole seconds; moves only when ``status`` flips.
+    """
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Condition:
+        """Reads a condition as the API server stores it."""
+        return cls(
+            type=str(value.get("type", "")),
+            status=str(value.get("status", "")),
+            reason=str(value.get("reason", "")),
+            message=str(value.get("message", "")),
+            last_transition_time=str(value.get("lastTransitionTime", "")),
+            observed_generation=int(value.get("observedGeneration") or 0),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The condition as it is applied."""
+        return {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": self.last_transition_time,
+            "observedGeneration": self.observed_generation,
+        }

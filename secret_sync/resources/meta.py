@@ -1,0 +1,47 @@
+"""What every kind shares: the metadata of an object, read once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from secret_sync.resources.names import LAST_APPLIED_ANNOTATION
+
+
+def object_key(namespace: str, name: str) -> str:
+    """The store key of an object: ``namespace/name`` (S1)."""
+    return f"{namespace}/{name}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """The namespace and name of a store key."""
+    namespace, _, name = key.partition("/")
+    return namespace, name
+
+
+def interned(value: Any) -> str:
+    """The text of a value that repeats in many objects, kept once in memory (S8)."""
+    return sys.intern(str(value)) if value else ""
+
+
+def text(value: Any) -> str:
+    """A string field that may be absent or null."""
+    return str(value) if value is not None else ""
+
+
+def intent_revision(metadata: dict[str, Any]) -> int:
+    """A number that moves whenever something other than the status changed (C5).
+
+    Generation, labels, annotations, finalizers and the deletion timestamp decide; the
+    resource version and managed fields, which every status write moves, do not.
+    """
+    annotations = metadata.get("annotations") or {}
+    return hash(
+        (
+            metadata.get("generation"),
+            frozenset((metadata.get("labels") or {}).items()),
+            frozenset(i for i in annotations.items() if i[0] != LAST_APPLIED_ANNOTATION),
+            tuple(metadata.get("finalizers") or ()),
+            metadata.get("deletionTimestamp"),
+        )
+    )

@@ -1,0 +1,21 @@
+"""Names that are part of the interface: groups, annotations, field managers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "alibabacloud.com"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+#: The one field manager of all our applies; it must not change between releases (A2).
+FIELD_MANAGER: Final = "secret-sync"
+
+#: On each Secret of ours: ``<ExternalSecret name>/<its uid>``.
+OWNER_ANNOTATION: Final = "secret-sync.alibabacloud.com/owner"
+
+#: On an ExternalSecret: any new value asks for a fetch now.
+FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
+
+#: kubectl's copy of the whole object: for a Secret it carries the payload (S10).
+LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"

@@ -1,0 +1,91 @@
+"""Secrets, seen through their metadata alone (S10, S11).
+
+Of a foreign Secret three short strings are kept. Of a managed one we keep what drift shows
+in: which data keys our field manager owns, and which ones somebody else owns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from secret_sync.resources.meta import interned
+from secret_sync.resources.names import FIELD_MANAGER, OWNER_ANNOTATION
+
+_OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSecret:
+    """A Secret that carries no mark of ours."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedSecret:
+    """A Secret with a mark of ours.
+
+    Attributes:
+        owner: The owner annotation (``<ExternalSecret name>/<uid>``), or ``""``.
+        owner_is_ours: Whether our field manager owns that annotation; a copied one does not
+            make a Secret ours.
+        owner_uids: The uids its ownerReferences name.
+        our_keys: Data keys that our field manager owns.
+        other_keys: Data keys that somebody else owns, alone or with us.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    deleting: bool
+    owner: str
+    owner_is_ours: bool
+    owner_uids: tuple[str, ...]
+    our_keys: frozenset[str]
+    other_keys: frozenset[str]
+
+
+SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
+
+
+def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
+    """Reads a Secret of a metadata-only list, watch or apply reply."""
+    metadata = value["metadata"]
+    entries = metadata.get("managedFields") or ()
+    owner = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    if not owner and not any(e.get("manager") == FIELD_MANAGER for e in entries):
+        return ForeignSecret(
+            namespace=interned(metadata.get("namespace")),
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+        )
+    owner_is_ours = False
+    our_keys: frozenset[str] = frozenset()
+    other_keys: set[str] = set()
+    for entry in entries:
+        fields = entry.get("fieldsV1") or {}
+        keys = frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+            our_keys |= keys
+            annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+            owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
+        else:
+            other_keys |= keys
+    return ManagedSecret(
+        namespace=interned(metadata.get("namespace")),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        deleting=bool(metadata.get("deletionTimestamp")),
+        owner=owner,
+        owner_is_ours=owner_is_ours,
+        owner_uids=tuple(r["uid"] for r in metadata.get("ownerReferences") or ()),
+        our_keys=our_keys,
+        other_keys=frozenset(other_keys),
+    )

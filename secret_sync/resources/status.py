@@ -1,0 +1,110 @@
+"""The status of our kinds: what a user reads back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from secret_sync.resources.conditions import READY, Condition
+from secret_sync.resources.meta import text
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """The outcome of one entry, in the form ack-secret-manager gave it.
+
+    Attributes:
+        key: The entry's ``key``; entries may share one.
+        status: ``Succeeded`` or ``Failed``; tells of the entry's fetch.
+        time: RFC 3339, UTC: when this outcome came about.
+        version_id: The KMS version that was fetched, or ``""``.
+    """
+
+    key: str
+    status: str
+    reason: str
+    time: str
+    version_id: str
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> SyncResult:
+        """Reads one entry of ``status.dataSyncResults``."""
+        return cls(
+            key=text(value.get("ExternalSecretKey")),
+            status=text(value.get("status")),
+            reason=text(value.get("reason")),
+            time=text(value.get("synchronizationTime")),
+            version_id=text(value.get("versionId")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as it is applied; empty fields are left out (A8)."""
+        result = {
+            "ExternalSecretKey": self.key,
+            "status": self.status,
+            "synchronizationTime": self.time,
+        }
+        if self.reason:
+            result["reason"] = self.reason
+        if self.version_id:
+            result["versionId"] = self.version_id
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSecretStatus:
+    """``status`` of an ExternalSecret.
+
+    Attributes:
+        ready: The condition ``Ready``, or ``None`` on an object never looked at.
+        last_sync_time: RFC 3339, UTC: the last change written to the Secret.
+    """
+
+    ready: Condition | None = None
+    observed_generation: int = 0
+    results: tuple[SyncResult, ...] = ()
+    last_sync_time: str = ""
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
+        """Reads a status as the API server stores it."""
+        return cls(
+            ready=_ready(value),
+            observed_generation=int(value.get("observedGeneration") or 0),
+            results=tuple(SyncResult.from_dict(r) for r in value.get("dataSyncResults") or ()),
+            last_sync_time=text(value.get("lastSyncTime")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole intent for ``/status``; empty fields are left out (A8)."""
+        result: dict[str, Any] = {"observedGeneration": self.observed_generation}
+        if self.ready is not None:
+            result["conditions"] = [self.ready.to_dict()]
+        if self.results:
+            result["dataSyncResults"] = [r.to_dict() for r in self.results]
+        if self.last_sync_time:
+            result["lastSyncTime"] = self.last_sync_time
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """``status`` of a SecretStore."""
+
+    ready: Condition | None = None
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> StoreStatus:
+        """Reads a status as the API server stores it."""
+        return cls(ready=_ready(value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole intent for ``/status``."""
+        return {"conditions": [self.ready.to_dict()]} if self.ready is not None else {}
+
+
+def _ready(status: dict[str, Any]) -> Condition | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == READY:
+            return Condition.from_dict(condition)
+    return None
