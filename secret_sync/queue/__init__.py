@@ -1,0 +1,31 @@
+"""Work queues: deduplication, delays, backoff, priorities, and the loop of workers on top."""
+
+from __future__ import annotations
+
+from secret_sync.queue.backoff import Backoff
+from secret_sync.queue.priority import Priority
+from secret_sync.queue.worker import (
+    Done,
+    Outcome,
+    RequeueAfter,
+    Result,
+    Retry,
+    WorkerObserver,
+    run_workers,
+)
+from secret_sync.queue.workqueue import QueueObserver, QueueShutDown, WorkQueue
+
+__all__ = [
+    "Backoff",
+    "Done",
+    "Outcome",
+    "Priority",
+    "QueueObserver",
+    "QueueShutDown",
+    "RequeueAfter",
+    "Result",
+    "Retry",
+    "WorkQueue",
+    "WorkerObserver",
+    "run_workers",
+]

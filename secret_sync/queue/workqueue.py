@@ -1,0 +1,383 @@
+"""The deduplicating work queue."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Final, Generic, Protocol, TypeVar
+
+from secret_sync.queue.backoff import Backoff
+from secret_sync.queue.delays import Delays
+from secret_sync.queue.priority import Priority
+
+K = TypeVar("K", bound=Hashable)
+
+_DEFAULT_BACKOFF: Final = Backoff()
+
+# While risen items wait beside fresher ones of a higher level, one get in this many takes the
+# risen one. Letting it always win would turn a queue that is behind for good (more sources than
+# the rate allows) into first come, first served, and a new object would wait for the backlog.
+_RISEN_SHARE: Final = 4
+
+
+class QueueShutDown(Exception):  # noqa: N818 - the name and the role of asyncio's own
+    """The queue hands out nothing any more."""
+
+
+class QueueObserver(Protocol):
+    """What a queue tells its metrics (M, Q15); durations are in seconds of the loop's clock."""
+
+    def depth(self, items: int) -> None:
+        """`items` are ready to be taken; delayed ones and ones in flight are not among them."""
+
+    def added(self) -> None:
+        """An add was accepted: the key was not wanted already."""
+
+    def waited(self, seconds: float) -> None:
+        """An item was taken, this long after its first add."""
+
+    def worked(self, seconds: float) -> None:
+        """An item is done, this long after it was taken."""
+
+    def retried(self) -> None:
+        """A rate-limited add."""
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A wanted key. `joined` counts for the order, `added` for the metrics."""
+
+    added: float
+    joined: float
+    priority: Priority
+
+
+class WorkQueue(Generic[K]):
+    """Hands every wanted key to one worker at a time, the most urgent first.
+
+    A key that is added again while it waits is one item; added while a worker has it, it is
+    handed out once more after `done` (Q1, Q2). All methods belong to the thread of the event
+    loop that is running when the queue is first used.
+
+    Order: by priority, first come first served within one. An item rises one level for every
+    `ageing` seconds it waits; risen items get one in four of the takes for which fresher ones
+    of a higher level compete, so nothing starves and nothing urgent queues up behind a
+    backlog (Q11).
+
+    Args:
+        name: What the queue is called in metrics and logs.
+        backoff: Delays of `retry`.
+        ageing: Seconds after which a waiting item rises one priority level.
+        observer: Hears of everything that metrics count.
+
+    Raises:
+        ValueError: `ageing` is not a positive number of seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        backoff: Backoff = _DEFAULT_BACKOFF,
+        ageing: float = 30.0,
+        observer: QueueObserver,
+    ) -> None:
+        if not 0 < ageing < math.inf:
+            raise ValueError(f"ageing must be a positive number of seconds, got {ageing}")
+        self.name = name
+        self._backoff = backoff
+        self._ageing = ageing
+        self._observer = observer
+        self._rng = Random()  # noqa: S311 - spreads retries, protects nothing
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shut_down = False
+
+        # Wanted keys: each waits in exactly one level of `_levels`, or is in `_processing` too
+        # and joins a level when it is done.
+        self._dirty: dict[K, _Item] = {}
+        # Keys in the hands of a worker -> when they were taken. No key of a level is in here.
+        self._processing: dict[K, float] = {}
+        # One order per priority, `joined` ascending: items join only at the end, at "now".
+        self._levels: tuple[OrderedDict[K, _Item], ...] = tuple(OrderedDict() for _ in Priority)
+        # The sum of the lengths of `_levels`.
+        self._depth = 0
+        # Takes that went past a risen item since one was last taken.
+        self._passed_over = 0
+        # Failed tries since the last `forget`; never 0.
+        self._failures: dict[K, int] = {}
+        self._delays: Delays[K] = Delays(self.add)
+
+        # Those who wait for an item. While an item waits, either nobody is in here or a wake-up
+        # for it is on its way: each item that joins wakes one, and one that was woken in vain
+        # (cancelled, or taking nothing) wakes the next.
+        self._getters: deque[asyncio.Future[None]] = deque()
+        # Those who wait for `_processing` to be empty.
+        self._drainers: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        """Items ready to be taken, without the delayed ones and those in flight."""
+        return self._depth
+
+    def __bool__(self) -> bool:
+        """Always true: an empty queue is a queue."""
+        return True
+
+    def __repr__(self) -> str:
+        return (
+            f"<WorkQueue {self.name} ready={self._depth} delayed={len(self._delays)} "
+            f"in_flight={len(self._processing)}{' shut down' * self._shut_down}>"
+        )
+
+    # -- Adding ---------------------------------------------------------------------------
+
+    def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
+        """Want `key` to be worked on; if it is wanted already, at most raise its priority (Q1).
+
+        Ignored after `shut_down`.
+        """
+        if self._shut_down:
+            return
+        item = self._dirty.get(key)
+        if item is not None:
+            if priority < item.priority:
+                self._raise(key, item, priority)
+            return
+        now = self._time()
+        item = self._dirty[key] = _Item(now, now, priority)
+        self._observer.added()
+        if key not in self._processing:
+            self._join(key, item)
+
+    def add_after(self, key: K, delay: float, priority: Priority = Priority.LOW) -> None:
+        """Add `key` in `delay` seconds; of several delays of one key the earliest stands (Q4).
+
+        A delay that is not positive adds at once. Ignored after `shut_down`.
+        """
+        if self._shut_down:
+            return
+        if delay <= 0:
+            self.add(key, priority)
+            return
+        loop = self._bound_loop()
+        self._delays.put(loop, key, loop.time() + delay, priority)
+
+    def cancel(self, key: K) -> None:
+        """Drop the delayed add of `key`, if there is one; what is ready or in flight stays."""
+        self._delays.drop(key)
+
+    def retry(self, key: K, priority: Priority = Priority.MIDDLE) -> float:
+        """Count a failure of `key` and add it after the backoff that follows from the count.
+
+        Returns:
+            The backoff, in seconds.
+        """
+        failures = self._failures.get(key, 0)
+        delay = self._backoff.delay(failures, self._rng)
+        if not self._shut_down:
+            self._failures[key] = failures + 1
+            self._observer.retried()
+            self.add_after(key, delay, priority)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """Start the backoff of `key` anew at its next failure (Q8)."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: K) -> int:
+        """Return how often `key` was retried since it was last forgotten."""
+        return self._failures.get(key, 0)
+
+    def discard(self, key: K) -> None:
+        """Stop wanting `key`: neither ready nor delayed, its failures forgotten.
+
+        A worker that has it finishes; it is not handed out again for earlier adds.
+        """
+        self._delays.drop(key)
+        self._failures.pop(key, None)
+        item = self._dirty.pop(key, None)
+        if item is not None and key not in self._processing:
+            del self._levels[item.priority][key]
+            self._set_depth(self._depth - 1)
+
+    # -- Taking ---------------------------------------------------------------------------
+
+    async def get(self) -> K:
+        """Wait for the most urgent key and take it; `done` must follow.
+
+        Cancelling is safe at any moment: the key leaves the queue only when this returns (Q3).
+
+        Raises:
+            QueueShutDown: The queue is shut down; what was queued is dropped (Q13).
+        """
+        while not self._depth:
+            await self._wait_for_item()
+        return self._pop()
+
+    async def ready(self) -> None:
+        """Wait until `get` would not have to, and take nothing.
+
+        For a dispatcher that waits for a rate token before it picks the key (C0). Nothing is
+        reserved: by the time it calls `get` someone else may have taken the item.
+
+        Raises:
+            QueueShutDown: The queue is shut down.
+        """
+        while not self._depth:
+            await self._wait_for_item()
+            # The wake-up was meant for someone who takes the item.
+            if len(self):
+                self._wake(self._getters)
+
+    def done(self, key: K) -> None:
+        """Give `key` back; if it was added meanwhile it is ready again (Q2).
+
+        Raises:
+            ValueError: `key` is not in flight.
+        """
+        taken = self._processing.pop(key, None)
+        if taken is None:
+            raise ValueError("done() without get(): the key is not in flight")
+        now = self._time()
+        self._observer.worked(now - taken)
+        item = self._dirty.get(key)
+        if item is not None:
+            item.joined = now
+            self._join(key, item)
+        if not self._processing:
+            while self._drainers:
+                self._wake(self._drainers)
+
+    # -- Stopping -------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Drop what is queued and delayed, ignore adds, end every `get`; for good (Q13).
+
+        The state of the cluster says what to do after the next start, so nothing is lost.
+        """
+        self._shut_down = True
+        self._delays.clear()
+        self._dirty.clear()
+        for level in self._levels:
+            level.clear()
+        self._set_depth(0)
+        while self._getters:
+            self._wake(self._getters)
+
+    async def drained(self) -> None:
+        """Wait until no key is in flight."""
+        while self._processing:
+            await self._wait_in(self._drainers)
+
+    # -- Read at scrape time (Q15) --------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Keys taken and not done."""
+        return len(self._processing)
+
+    @property
+    def unfinished_work_seconds(self) -> float:
+        """The sum of the seconds that the keys in flight have been so."""
+        if not self._processing:
+            return 0.0
+        return self._time() * len(self._processing) - math.fsum(self._processing.values())
+
+    @property
+    def longest_running_processor_seconds(self) -> float:
+        """The seconds that the longest one in flight has been so."""
+        if not self._processing:
+            return 0.0
+        return self._time() - min(self._processing.values())
+
+    # -- Inside ---------------------------------------------------------------------------
+
+    def _bound_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _time(self) -> float:
+        return self._bound_loop().time()
+
+    def _set_depth(self, depth: int) -> None:
+        self._depth = depth
+        self._observer.depth(depth)
+
+    def _join(self, key: K, item: _Item) -> None:
+        self._levels[item.priority][key] = item
+        self._set_depth(self._depth + 1)
+        self._wake(self._getters)
+
+    def _raise(self, key: K, item: _Item, priority: Priority) -> None:
+        if key not in self._processing:
+            del self._levels[item.priority][key]
+            item.joined = self._time()
+            self._levels[priority][key] = item
+        item.priority = priority
+
+    def _pop(self) -> K:
+        now = self._time()
+        key, item = self._choose(now).popitem(last=False)
+        del self._dirty[key]
+        self._processing[key] = now
+        self._set_depth(self._depth - 1)
+        self._observer.waited(now - item.added)
+        return key
+
+    def _choose(self, now: float) -> OrderedDict[K, _Item]:
+        """Return the level to take from; only the heads of the levels can be next."""
+        urgent = risen = None
+        risen_at = math.inf
+        for level in self._levels:
+            if not level:
+                continue
+            if urgent is None:
+                urgent = level
+            head = level[next(iter(level))]
+            # When the head is, or was, as old as a new item of the highest level.
+            rises_at = head.joined + head.priority * self._ageing
+            if rises_at < risen_at:
+                risen, risen_at = level, rises_at
+        if urgent is None or risen is None:
+            raise IndexError("pop from an empty queue")
+        if risen is urgent or risen_at > now:
+            return urgent
+        self._passed_over += 1
+        if self._passed_over < _RISEN_SHARE:
+            return urgent
+        self._passed_over = 0
+        return risen
+
+    async def _wait_for_item(self) -> None:
+        if self._shut_down:
+            raise QueueShutDown(self.name)
+        await self._wait_in(self._getters)
+
+    async def _wait_in(self, waiters: deque[asyncio.Future[None]]) -> None:
+        waiter = self._bound_loop().create_future()
+        waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                # Woken and cancelled at once: the item still waits, so the next one shall run.
+                if self._depth:
+                    self._wake(waiters)
+            else:
+                with suppress(ValueError):
+                    waiters.remove(waiter)
+            raise
+
+    @staticmethod
+    def _wake(waiters: deque[asyncio.Future[None]]) -> None:
+        """Wake the first who still waits."""
+        while waiters:
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
