@@ -1,0 +1,199 @@
+"""The definitions of our kinds, read as data. What a server makes of them: tests/integration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CRDS = Path(__file__).parents[2] / "crds"
+KINDS = {"externalsecrets": "ExternalSecret", "secretstores": "SecretStore"}
+
+#: Keywords of a schema that hold other schemas by name; "items" and the like hold one.
+NAMED = ("properties", "patternProperties")
+SINGLE = ("items", "additionalProperties")
+
+
+def load(plural: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    return document
+
+
+def version(plural: str) -> dict[str, Any]:
+    (only,) = load(plural)["spec"]["versions"]
+    assert isinstance(only, dict)
+    return only
+
+
+def root(plural: str) -> dict[str, Any]:
+    schema: dict[str, Any] = version(plural)["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema below ``schema``, itself first, each with its dotted path."""
+    yield path, schema
+    for keyword in NAMED:
+        for name, below in schema.get(keyword, {}).items():
+            yield from walk(below, f"{path}.{name}")
+    for keyword in SINGLE:
+        if isinstance(below := schema.get(keyword), dict):
+            yield from walk(below, f"{path}[]")
+
+
+def find(plural: str, path: str) -> dict[str, Any]:
+    return dict(walk(root(plural)))[path]
+
+
+def shape(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without its words, to compare two that must stay alike."""
+    return {
+        key: {name: shape(below) for name, below in value.items()}
+        if key in NAMED
+        else shape(value)
+        if key in SINGLE
+        else value
+        for key, value in schema.items()
+        if key != "description"
+    }
+
+
+@pytest.fixture(params=sorted(KINDS))
+def plural(request: pytest.FixtureRequest) -> str:
+    name = request.param
+    assert isinstance(name, str)
+    return name
+
+
+def test_all_definitions_are_listed_for_kustomize() -> None:
+    listed = yaml.safe_load((CRDS / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(
+        path.name for path in CRDS.glob("*.yaml") if path.name != "kustomization.yaml"
+    )
+
+
+def test_group_kind_and_scope(plural: str) -> None:
+    document = load(plural)
+    spec = document["spec"]
+    assert document["apiVersion"] == "apiextensions.k8s.io/v1"
+    assert document["metadata"]["name"] == f"{plural}.alibabacloud.com"
+    assert spec["group"] == "alibabacloud.com"
+    assert spec["scope"] == "Namespaced"
+    assert spec["names"]["kind"] == KINDS[plural]
+    assert spec["names"]["listKind"] == f"{KINDS[plural]}List"
+
+
+def test_one_version_that_is_served_and_stored(plural: str) -> None:
+    only = version(plural)
+    assert only["name"] == "v1alpha1"
+    assert only["served"]
+    assert only["storage"]
+
+
+def test_status_is_a_subresource(plural: str) -> None:
+    assert version(plural)["subresources"] == {"status": {}}
+
+
+@pytest.mark.parametrize(
+    ("plural", "short_names"), [("externalsecrets", ["aes"]), ("secretstores", ["ass"])]
+)
+def test_short_names_leave_those_of_other_operators_alone(
+    plural: str, short_names: list[str]
+) -> None:
+    assert load(plural)["spec"]["names"]["shortNames"] == short_names
+
+
+@pytest.mark.parametrize(
+    ("plural", "columns"),
+    [
+        ("externalsecrets", ["Store", "Target", "Ready", "Reason", "Last Sync", "Age"]),
+        ("secretstores", ["Ready", "Reason", "Age"]),
+    ],
+)
+def test_columns(plural: str, columns: list[str]) -> None:
+    assert [column["name"] for column in version(plural)["additionalPrinterColumns"]] == columns
+
+
+def test_every_field_is_described(plural: str) -> None:
+    bare = [path for path, schema in walk(root(plural)) if not describes(path, schema)]
+    assert not bare
+
+
+def describes(path: str, schema: dict[str, Any]) -> bool:
+    # The elements of a list or map of texts have no name to explain.
+    if path.endswith("[]") and schema["type"] != "object":
+        return True
+    text = schema.get("description", "")
+    return bool(text) and text == text.strip() and text.endswith(".")
+
+
+def test_nothing_has_a_default(plural: str) -> None:
+    assert not [path for path, schema in walk(root(plural)) if "default" in schema]
+
+
+def test_structural_each_schema_has_a_type(plural: str) -> None:
+    assert not [path for path, schema in walk(root(plural)) if "type" not in schema]
+
+
+def test_nothing_unknown_is_kept(plural: str) -> None:
+    keyword = "x-kubernetes-preserve-unknown-fields"
+    assert not [path for path, schema in walk(root(plural)) if keyword in schema]
+
+
+def test_every_list_says_how_applies_merge_it(plural: str) -> None:
+    lists = {
+        path: schema.get("x-kubernetes-list-type")
+        for path, schema in walk(root(plural))
+        if schema["type"] == "array"
+    }
+    assert lists.pop(".status.conditions") == "map"
+    assert find(plural, ".status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
+    assert set(lists.values()) == {"atomic"}
+
+
+def test_rules_run_on_texts_of_bounded_length_and_have_a_message(plural: str) -> None:
+    for path, schema in walk(root(plural)):
+        for rule in schema.get("x-kubernetes-validations", ()):
+            assert rule["message"], path
+            assert schema["maxLength"] <= 253, path
+
+
+def test_an_entry_of_data_and_an_extract_are_alike() -> None:
+    entry = shape(find("externalsecrets", ".spec.data[]"))
+    extract = shape(find("externalsecrets", ".spec.dataProcess[].extract"))
+    assert entry == extract
+
+
+def test_both_services_authenticate_alike() -> None:
+    kms = shape(find("secretstores", ".spec.KMS.KMSAuth"))
+    oos = shape(find("secretstores", ".spec.OOS.OOSAuth"))
+    assert kms == oos
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".spec.provider",  # an unknown one gets a condition
+        ".spec.data[].key",  # ack-secret-manager skipped an empty one and synced the rest
+        ".spec.data[].kmsEndpoint",
+        ".status.dataSyncResults[].status",  # ack-secret-manager leaves "Warning" in stored objects
+    ],
+)
+def test_left_to_the_controller_to_judge(path: str) -> None:
+    schema = find("externalsecrets", path)
+    judging = {"enum", "pattern", "minLength", "maxLength", "x-kubernetes-validations"}
+    assert not judging & schema.keys()
+
+
+def test_status_asks_for_no_more_than_ack_secret_manager_wrote(plural: str) -> None:
+    required = {
+        path: schema["required"]
+        for path, schema in walk(find(plural, ".status"), ".status")
+        if "required" in schema
+    }
+    assert required == {".status.conditions[]": ["type", "status"]}
