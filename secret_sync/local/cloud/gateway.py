@@ -1,0 +1,194 @@
+"""The way of a call: find its room, check who signed it, suffer faults, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import web
+
+from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.faults import FaultKind
+from secret_sync.local.cloud.rooms import METADATA_HOST, Call, is_alibaba
+from secret_sync.local.cloud.signature import Verifier
+from secret_sync.local.cloud.wire import Reply, read, send
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import RequestHandler
+
+    from secret_sync.local.cloud.faults import Fault, Faults, SetFault
+    from secret_sync.local.cloud.journal import Journal, Record
+    from secret_sync.local.cloud.rooms import Directory, Room
+    from secret_sync.local.cloud.store import Store
+    from secret_sync.local.cloud.wire import Incoming
+
+_CREDENTIAL = re.compile(r"Credential=([^,\s]+)")
+_HTML_502: Final = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
+    b"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+)
+_CLIENT_CLOSED: Final = 499
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connections(web.Server):
+    """An HTTP server that counts its connections and knows which of them have served a call."""
+
+    def __init__(self, handler: Handler, journal: Journal, served: set[RequestHandler]) -> None:
+        super().__init__(
+            handler,
+            # A call that hangs here ends when its client goes away.
+            handler_cancellation=True,
+            access_log=None,
+            # Tokens travel in queries and headers.
+            max_line_size=1 << 16,
+            max_field_size=1 << 16,
+        )
+        self._journal = journal
+        self._served = served
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count the connection."""
+        self._journal.connections += 1
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget the connection."""
+        self._served.discard(handler)
+        super().connection_lost(handler, exc)
+
+
+class Gateway:
+    """Answers calls; what it works on is shared with the admin API."""
+
+    def __init__(
+        self, store: Store, directory: Directory, faults: Faults, journal: Journal
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._faults = faults
+        self._journal = journal
+        self._verifier = Verifier(store, store.now)
+        self._served: set[RequestHandler] = set()
+
+    def server(self, *, proxy: bool) -> Connections:
+        """Return an HTTP server in front of this gateway.
+
+        Args:
+            proxy: Whether requests are those of a client to its proxy, with a whole URL.
+        """
+        handler = self._answer_proxied if proxy else self._answer
+        return Connections(handler, self._journal, self._served)
+
+    async def _answer_proxied(self, request: web.BaseRequest) -> web.StreamResponse:
+        url = urlsplit(request.raw_path)
+        host = url.hostname or ""
+        if url.scheme == "http" and is_alibaba(host):
+            return await self._answer(request)
+        if url.scheme == "http" and host == METADATA_HOST:
+            # What the metadata service says on a machine without a role.
+            return web.Response(status=404)
+        return web.Response(status=403, text="this proxy leads to the local Alibaba Cloud only\n")
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        record = self._journal.begin(self._store.now())
+        status, code = _CLIENT_CLOSED, "ClientClosedRequest"
+        try:
+            reply = await self._reply(request, record)
+            response = await send(request, reply)
+            status, code = reply.status, reply.code
+            return response
+        finally:
+            self._served.add(request.protocol)
+            self._journal.end(record, status, code)
+
+    async def _reply(self, request: web.BaseRequest, record: Record) -> Reply:
+        request_id = str(uuid.uuid4()).upper()
+        try:
+            room, call = self._admit(await read(request), record)
+            hit = self._hit(request, record)
+            if hit is not None and (reply := await _suffer(hit)) is not None:
+                return reply
+            body = room.actions[call.action](self._store, call)
+        except ApiError as error:
+            return self._refusal(error, request_id)
+        body["RequestId"] = request_id
+        reply = Reply(200, orjson.dumps(body), headers={"x-acs-request-id": request_id})
+        if hit is not None and hit.fault.kind is FaultKind.DRIP:
+            return replace(reply, drip=hit.fault.seconds)
+        return reply
+
+    def _admit(self, incoming: Incoming, record: Record) -> tuple[Room, Call]:
+        """Find the room and check the signature, telling the record what is learnt on the way."""
+        headers, parameters = incoming.signed.headers, incoming.parameters
+        action = record.action = headers.get("x-acs-action", "")
+        credential = _CREDENTIAL.search(headers.get("authorization", ""))
+        record.access_key = credential[1] if credential else ""
+        if not action:
+            raise ApiError("MissingParameter", "x-acs-action is mandatory.")
+        room, region = self._directory.find(incoming.host, headers.get("x-acs-version", ""))
+        record.subject = parameters.get(room.subject, "")
+        if action not in room.actions:
+            raise ApiError("InvalidAction.NotFound")
+        anonymous = action in room.anonymous
+        principal = None if anonymous else self._verifier.verify(incoming.signed)
+        return room, Call(action, region, parameters, principal)
+
+    def _hit(self, request: web.BaseRequest, record: Record) -> SetFault | None:
+        if not self._faults:
+            return None
+        return self._faults.hit(
+            record.action,
+            record.subject,
+            record.access_key,
+            reused=request.protocol in self._served,
+        )
+
+    def _refusal(self, error: ApiError, request_id: str) -> Reply:
+        body, content_type = error.body(request_id, xml=self._store.settings.xml_errors)
+        headers = {"x-acs-request-id": request_id}
+        if error.retry_after_ms is not None:
+            headers["x-acs-retry-after"] = str(error.retry_after_ms)
+        return Reply(error.status, body, error.code, content_type, headers)
+
+
+async def _suffer(hit: SetFault) -> Reply | None:
+    """Let a fault take its course; None means that the call goes on.
+
+    Raises:
+        ApiError: The fault is an error of the service.
+    """
+    fault = hit.fault
+    if fault.kind is FaultKind.HANG:
+        await hit.cleared.wait()
+    elif fault.kind is FaultKind.DELAY:
+        await asyncio.sleep(fault.seconds)
+    elif fault.kind in {FaultKind.THROTTLE, FaultKind.ERROR}:
+        default = "Rejected.Throttling" if fault.kind is FaultKind.THROTTLE else "InternalFailure"
+        raise ApiError(
+            fault.code or default,
+            status=fault.status or None,
+            retry_after_ms=fault.retry_after_ms,
+        )
+    return _broken(fault)
+
+
+def _broken(fault: Fault) -> Reply | None:
+    match fault.kind:
+        case FaultKind.HTML:
+            return Reply(fault.status or 502, _HTML_502, "HtmlBody", "text/html")
+        case FaultKind.EMPTY:
+            return Reply(fault.status or 503, b"", "EmptyBody")
+        case FaultKind.BLANK:
+            return Reply(200, b"", "EmptyBody")
+        case FaultKind.CLOSE:
+            return Reply(0, b"", "ConnectionClosed", close=True)
+        case _:
+            return None

@@ -1,0 +1,90 @@
+"""What was called and how it ended: for tests to assert on and for people to read."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+_MAX_CALLS: Final = 20_000
+_MAX_SUBJECTS: Final = 50_000
+"""Clients choose the names they ask for, so the table of counters has an end."""
+OTHERS: Final = "(others)"
+
+
+@dataclass(slots=True)
+class Record:
+    """One call.
+
+    Attributes:
+        time: When it came, in seconds since the epoch.
+        subject: What it was about: the secret's name, as the client wrote it.
+        access_key: The id that the client gave, known or not.
+        status: HTTP status; 0 while it is not answered, 499 if the client went away.
+        code: Error code; "OK" for a success.
+    """
+
+    time: float
+    action: str = ""
+    subject: str = ""
+    access_key: str = ""
+    status: int = 0
+    code: str = ""
+
+
+class Journal:
+    """A bounded log of calls, and counters."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._calls: deque[Record] = deque(maxlen=_MAX_CALLS)
+        self._ended: Counter[tuple[str, str, str]] = Counter()
+        self._in_flight = 0
+        self._max_in_flight = 0
+
+    def begin(self, now: float) -> Record:
+        """Enter a call; the caller fills in what it learns and then ends it."""
+        record = Record(now)
+        self._calls.append(record)
+        self._in_flight += 1
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
+        return record
+
+    def end(self, record: Record, status: int, code: str) -> None:
+        """Count a call that was answered or given up."""
+        self._in_flight -= 1
+        record.status, record.code = status, code
+        key = (record.action, record.subject, code)
+        if len(self._ended) >= _MAX_SUBJECTS and key not in self._ended:
+            key = (OTHERS, OTHERS, code)
+        self._ended[key] += 1
+
+    def reset(self) -> None:
+        """Forget calls and counters, but not what is in flight."""
+        self._calls.clear()
+        self._ended.clear()
+        self._max_in_flight = self._in_flight
+        self.connections = 0
+
+    def calls(self, last: int) -> list[Record]:
+        """Return the last calls, oldest first."""
+        return list(self._calls)[-last:] if last > 0 else []
+
+    def counters(self) -> dict[str, Any]:
+        """Return the number of ended calls in all and by action, subject and code."""
+        by: dict[str, Counter[str]] = {
+            "actions": Counter(),
+            "secrets": Counter(),
+            "codes": Counter(),
+        }
+        for (action, subject, code), count in self._ended.items():
+            by["actions"][action] += count
+            by["secrets"][subject] += count
+            by["codes"][code] += count
+        return {
+            "total": self._ended.total(),
+            **by,
+            "in_flight": self._in_flight,
+            "max_in_flight": self._max_in_flight,
+            "connections": self.connections,
+        }
