@@ -1,0 +1,251 @@
+"""What a failed call means: try again, slow down, refresh the credentials, or stop.
+
+The services name the cause in a code. Their message may repeat what was sent, the security
+token and the string that was signed among it, so a message of theirs is quoted only for codes
+that are not about credentials, and never unwashed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from secret_sync.errors import (
+    CredentialsError,
+    DefiniteError,
+    NotFoundError,
+    ThrottledError,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from secret_sync.cloud.transport import Reply
+    from secret_sync.errors import SecretSyncError
+
+# No wait that a service asks for may stop us for longer: a header is not to be trusted that far.
+MAX_RETRY_AFTER = 60.0
+_MAX_QUOTE = 200
+_MAX_XML = 64 * 1024
+_MAX_DIGITS = 12
+
+# AccessKey IDs, tokens, signatures and digests are long runs of these; ordinary words are not.
+_KEY_LIKE = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_XML_FIELD = re.compile(rb"<(Code|Message|RequestId)>\s*([^<]*?)\s*</\1>")
+
+_CLOCK = "the clock of this machine and the service's differ by more than 15 minutes"
+
+# What a code means, in words. Where ours are known the service's own are not quoted.
+_MEANING = {
+    "Forbidden.ResourceNotFound": "it does not exist (in this region, account and version)",
+    "Forbidden.KeyNotFound": "the KMS key that it is encrypted with does not exist",
+    "Forbidden.NoPermission": (
+        "RAM does not allow this identity to read it: it needs kms:GetSecretValue, and"
+        " kms:Decrypt on the key it is encrypted with"
+    ),
+    "IllegalTimestamp": _CLOCK,
+    "InvalidAccessKeyId.Inactive": "the AccessKey is disabled",
+    "InvalidAccessKeyId.NotFound": "the AccessKey ID does not exist",
+    "InvalidSecurityToken.Expired": "the temporary credentials have expired",
+    "InvalidTimeStamp.Expired": _CLOCK,
+    "Rejected.Disabled": "the KMS key that it is encrypted with is disabled",
+    "Rejected.PendingDeletion": "the KMS key that it is encrypted with is about to be deleted",
+    "Rejected.ResourceInDeleteWindow": "it is scheduled for deletion",
+    "SignatureDoesNotMatch": "the AccessKey secret does not belong to the AccessKey ID",
+}
+# For these the service's words are not quoted even where we have none of our own.
+_ABOUT_CREDENTIALS = re.compile(r".*(AccessKey|Signature|Token|Authenticat|Credential)", re.DOTALL)
+
+_NOT_FOUND = frozenset({"Forbidden.ResourceNotFound"})
+_THROTTLED = re.compile(r"Rejected\.Throttling|Throttling.*")
+_TRANSIENT = re.compile(
+    # The second one is how the service itself spells it.
+    r"ServiceUnavailable.*|SerivceUnvailableTemporary|InternalFailure|InternalError"
+    r"|SignatureNonceUsed"
+)
+_REFRESH = re.compile(r"InvalidSecurityToken.*|AuthenticationFail\.OIDCToken\.Expired")
+_REFRESH_TEMPORARY = re.compile(r"InvalidAccessKeyId.*")
+_DEFINITE = re.compile(
+    r"Forbidden.*|NoPermission|EntityNotExist.*|InvalidParameter.*|SignatureDoesNotMatch"
+    r"|InvalidTimeStamp\.Expired|IllegalTimestamp|Rejected\..*"
+)
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_CLIENT_ERROR = 400
+
+
+class StaleConnectionError(TransientError):
+    """The connection was closed before any answer came.
+
+    For a kept-alive connection that is ordinary: the server had given it up. So the first time
+    the call is worth repeating at once, signed anew; like every try it takes its own token.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    code: str
+    message: str
+    request_id: str
+
+
+def error_of(
+    reply: Reply, *, what: str, temporary: bool, hide: Collection[str] = ()
+) -> SecretSyncError:
+    """Turn an answer that is not a success into an error.
+
+    Args:
+        reply: The answer, with any status but 200.
+        what: What was asked for and where, to begin the message with.
+        temporary: Whether the credentials were temporary ones, that a refresh could replace.
+        hide: Strings that were part of the request and must not be repeated.
+
+    Returns:
+        An instance of the class that says what to do, with the service's code.
+    """
+    refusal = _parse(reply)
+    wait = retry_after(reply.headers)
+    if refusal is None:
+        return _unreadable(reply, what, wait)
+    code = refusal.code
+    told = [part for part in (code, f"HTTP {reply.status}") if part]
+    if refusal.request_id:
+        told.append(f"request {refusal.request_id}")
+    message = f"{what}: {_meaning(refusal, hide)} ({', '.join(told)})"
+
+    kind = _kind(code, reply.status, temporary=temporary)
+    if issubclass(kind, TransientError):
+        return kind(message, code=code, retry_after=wait)
+    return kind(message, code=code)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks us to wait, at most ``MAX_RETRY_AFTER``.
+
+    ``x-acs-retry-after`` is in milliseconds and goes first; ``Retry-After`` is in seconds, or
+    a date, which is read against the answer's own ``Date``. Anything else is ignored.
+    """
+    seconds = _number(headers.get("x-acs-retry-after"), 0.001)
+    if seconds is None:
+        value = headers.get("Retry-After")
+        seconds = _number(value, 1.0)
+        if seconds is None and value is not None:
+            seconds = _between(headers.get("Date"), value)
+    if seconds is None or seconds <= 0.0:
+        return None
+    return min(seconds, MAX_RETRY_AFTER)
+
+
+def _kind(code: str, status: int, *, temporary: bool) -> type[SecretSyncError]:
+    # Codes go before the status: the same refusal comes with one status here, another there.
+    kind: type[SecretSyncError]
+    if _THROTTLED.fullmatch(code):
+        kind = ThrottledError
+    elif code in _NOT_FOUND:
+        kind = NotFoundError
+    elif _TRANSIENT.fullmatch(code):
+        kind = TransientError
+    elif _REFRESH.fullmatch(code) or (temporary and _REFRESH_TEMPORARY.fullmatch(code)):
+        kind = CredentialsError
+    elif _DEFINITE.fullmatch(code):
+        kind = DefiniteError
+    elif status == _TOO_MANY_REQUESTS:
+        kind = ThrottledError
+    elif _CLIENT_ERROR <= status < _SERVER_ERROR:
+        kind = DefiniteError
+    else:
+        kind = TransientError
+    return kind
+
+
+def _meaning(refusal: _Refusal, hide: Collection[str]) -> str:
+    known = _MEANING.get(refusal.code)
+    if known is not None:
+        return known
+    if refusal.code.startswith("InvalidSecurityToken"):
+        return "the temporary credentials were not accepted"
+    if _THROTTLED.fullmatch(refusal.code):
+        return "too many calls for the quota"
+    if _ABOUT_CREDENTIALS.match(refusal.code):
+        return "the credentials were not accepted"
+    return f'refused with "{quoted}"' if (quoted := _washed(refusal.message, hide)) else "refused"
+
+
+def _unreadable(reply: Reply, what: str, wait: float | None) -> TransientError:
+    # Without a code it is not the service that speaks but something on the way to it, so even a
+    # 4xx says nothing definite about the secret.
+    kind = ThrottledError if reply.status == _TOO_MANY_REQUESTS else TransientError
+    body = "an unreadable answer" if reply.body else "an empty answer"
+    return kind(f"{what}: {body} (HTTP {reply.status})", retry_after=wait)
+
+
+def _parse(reply: Reply) -> _Refusal | None:
+    fields = _json_fields(reply.body)
+    if fields is None:
+        fields = _xml_fields(reply.body)
+    if fields is None:
+        return None
+    code, message, request_id = fields
+    request_id = request_id or reply.headers.get("x-acs-request-id", "")
+    return _Refusal(
+        code if _WORD.fullmatch(code) else "",
+        message,
+        request_id if _WORD.fullmatch(request_id) else "",
+    )
+
+
+def _json_fields(body: bytes) -> tuple[str, str, str] | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict):
+        return None
+
+    def text(name: str) -> str:
+        value = document.get(name, document.get(name[0].lower() + name[1:]))
+        return value if isinstance(value, str) else ""
+
+    return text("Code"), text("Message"), text("RequestId")
+
+
+def _xml_fields(body: bytes) -> tuple[str, str, str] | None:
+    # Three flat fields need no XML parser, and so none of what one can be made to expand.
+    found = {
+        name: value.decode(errors="replace") for name, value in _XML_FIELD.findall(body[:_MAX_XML])
+    }
+    if b"Code" not in found:
+        return None
+    return found[b"Code"], found.get(b"Message", ""), found.get(b"RequestId", "")
+
+
+def _washed(message: str, hide: Collection[str]) -> str:
+    for secret in hide:
+        if secret:
+            message = message.replace(secret, "***")
+    message = _KEY_LIKE.sub("***", message)
+    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return message if len(message) <= _MAX_QUOTE else f"{message[:_MAX_QUOTE]}..."
+
+
+def _number(value: str | None, unit: float) -> float | None:
+    # isdecimal() alone would let digits of other scripts pass.
+    if value is None or len(value) > _MAX_DIGITS or not (value.isascii() and value.isdecimal()):
+        return None
+    return int(value) * unit
+
+
+def _between(earlier: str | None, later: str) -> float | None:
+    if earlier is None:
+        return None
+    try:
+        return (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds()
+    except (TypeError, ValueError):
+        return None

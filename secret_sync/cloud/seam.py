@@ -1,0 +1,164 @@
+"""The seam: the SDK's clients over our session.
+
+A client of the SDK builds the request and reads the response with its models; between the two
+it calls ``call_api_async``. Overriding that one method keeps models and signature the SDK's,
+and leaves its session per request, its sleeping retries and its lost statuses behind.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from alibabacloud_tea_openapi.utils import Utils, get_canonical_query_string
+from yarl import URL
+
+from secret_sync import __version__
+from secret_sync.cloud.errors import error_of
+from secret_sync.errors import DefiniteError, TransientError
+
+if TYPE_CHECKING:
+    from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+
+    from secret_sync.cloud.transport import Reply, Transport
+
+_ALGORITHM = "ACS3-HMAC-SHA256"
+_USER_AGENT = f"secret-sync/{__version__}"
+_FORM = "application/x-www-form-urlencoded"
+_OK = 200
+
+
+class Keys(Protocol):
+    """What a request is signed with."""
+
+    @property
+    def access_key_id(self) -> str:
+        """The public half of the pair."""
+
+    @property
+    def access_key_secret(self) -> str:
+        """The private half."""
+
+    @property
+    def security_token(self) -> str:
+        """The token of temporary credentials, ``""`` for permanent ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """All that differs from call to call, given to a client's method as its ``runtime``.
+
+    So a client holds no credentials, and one serves every tenant without ever being changed.
+
+    Attributes:
+        endpoint: ``host`` or ``host:port``.
+        keys: The credentials to sign with.
+        what: What is asked for, to begin the message of an error with.
+    """
+
+    endpoint: str
+    keys: Keys
+    what: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signable:
+    """The parts of a request that its signature covers, as the SDK's helper reads them."""
+
+    method: str
+    pathname: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+def sign(request: Signable, payload: bytes, keys: Keys) -> None:
+    """Add the headers that authenticate a request, ACS3-HMAC-SHA256.
+
+    Args:
+        request: The request with all its other headers, whose names are in lower case.
+        payload: The body.
+        keys: The credentials; of temporary ones the token is sent and signed too.
+    """
+    headers = request.headers
+    digest = sha256(payload).hexdigest()
+    headers["x-acs-content-sha256"] = digest
+    if keys.security_token:
+        headers["x-acs-accesskey-id"] = keys.access_key_id
+        headers["x-acs-security-token"] = keys.security_token
+    headers["authorization"] = Utils.get_authorization(
+        request, _ALGORITHM, digest, keys.access_key_id, keys.access_key_secret
+    )
+
+
+class Seam:
+    """Mixed in before a client class of the SDK, it takes over how calls are made."""
+
+    _transport: Transport
+
+    async def call_api_async(
+        self, params: Params, request: OpenApiRequest, runtime: Call
+    ) -> dict[str, Any]:
+        """Make one try of a signed call that has a JSON answer.
+
+        Returns:
+            What the SDK's response models are read from: ``body``, ``headers``, ``statusCode``.
+
+        Raises:
+            SecretSyncError: Of the class that says what to do next.
+        """
+        what = f"{runtime.what} at {runtime.endpoint}"
+        query = request.query or {}
+        payload = b""
+        headers = {
+            "host": runtime.endpoint,
+            "accept": "application/json",
+            "user-agent": _USER_AGENT,
+            "x-acs-action": params.action,
+            "x-acs-version": params.version,
+            "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "x-acs-signature-nonce": secrets.token_hex(16),
+        }
+        if request.body is not None:
+            payload = Utils.to_form(request.body).encode()
+            headers["content-type"] = _FORM
+        sign(Signable(params.method, params.pathname, query, headers), payload, runtime.keys)
+        url = URL(
+            f"{params.protocol.lower()}://{runtime.endpoint}{params.pathname}"
+            f"?{get_canonical_query_string(query)}",
+            encoded=True,
+        )
+        reply = await self._transport.send(params.method, url, headers, what=what, body=payload)
+        if reply.status != _OK:
+            keys = runtime.keys
+            raise error_of(
+                reply,
+                what=what,
+                temporary=bool(keys.security_token),
+                hide=(keys.security_token, keys.access_key_secret, keys.access_key_id),
+            )
+        return {"body": _document(reply, what), "headers": reply.headers, "statusCode": _OK}
+
+
+def _document(reply: Reply, what: str) -> dict[str, Any]:
+    if not reply.complete:
+        raise DefiniteError(
+            f"{what}: the answer has more than 1 MiB, which no Kubernetes Secret can hold",
+            code="TooLarge",
+        )
+    document = _loads(reply.body)
+    if not isinstance(document, dict):
+        kind = "an unreadable answer" if reply.body else "an empty answer"
+        raise TransientError(f"{what}: {kind} (HTTP {reply.status})")
+    return document
+
+
+def _loads(body: bytes) -> Any:
+    # The decoder's exception holds the document, so it must not become the context of ours.
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,254 @@
+"""The one HTTP session that every call to Alibaba Cloud shares.
+
+The SDK would open a session, a connector and an SSL context per request; one of each for the
+whole process is what makes a call cost a tenth of a millisecond.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from secret_sync.cloud.errors import StaleConnectionError
+from secret_sync.cloud.proxy import proxy_for
+from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# One try: 3 s until connected, 5 s of silence, 10 s in all, so that a reply that drips a byte
+# now and then ends as well.
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=3.0, sock_read=5.0, ceil_threshold=60.0)
+# A secret's value has at most 30 KB, a Kubernetes Secret holds at most 1 MiB.
+MAX_BODY = 1024 * 1024
+
+_KEEP_ALIVE = 30.0
+_DNS_TTL = 30
+# Hosts whose proxy is remembered: regions of one cloud and an operator's few endpoints.
+_MAX_ROUTES = 256
+_UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+# In our words, since aiohttp's may quote the request or a proxy's password. The first that fits.
+_FAULTS: tuple[tuple[type[Exception], type[SecretSyncError], str], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        DefiniteError,
+        "its certificate is not trusted ({}); a CA of your own is named by SSL_CERT_FILE",
+    ),
+    (aiohttp.ClientHttpProxyError, TransientError, "the proxy refused to connect ({})"),
+    (aiohttp.ClientProxyConnectionError, TransientError, "the proxy cannot be reached ({})"),
+    (aiohttp.ClientConnectorDNSError, TransientError, "the host name cannot be resolved"),
+    (aiohttp.ClientConnectorError, TransientError, "cannot connect ({})"),
+    (aiohttp.ConnectionTimeoutError, TransientError, "no connection in time"),
+    (TimeoutError, TransientError, "no answer in time"),
+    (aiohttp.ServerDisconnectedError, StaleConnectionError, "closed before any answer"),
+    (OSError, StaleConnectionError, "the connection broke before any answer"),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """An answer as it came over the wire.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, by case-insensitive name.
+        body: The body, cut off at ``MAX_BODY`` bytes.
+        complete: Whether the body is whole.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    complete: bool
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}, {len(self.body)} bytes>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Route:
+    proxy: URL | None
+    proxy_headers: Mapping[str, str] | None
+
+
+def build_ssl_context(cert_file: str) -> ssl.SSLContext:
+    """Build the context for all connections; tens of milliseconds, so once, at start.
+
+    Args:
+        cert_file: A PEM bundle to trust instead of the system's, or ``""``.
+
+    Raises:
+        DefiniteError: The bundle cannot be read or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=cert_file or None)
+    except OSError as error:  # ssl.SSLError is one too
+        raise DefiniteError(f"cannot load the CA bundle {cert_file}: {error}") from error
+
+
+class Transport:
+    """Sends requests over one session, through a proxy where one is set.
+
+    Built inside the running loop and closed last of all that calls Alibaba Cloud.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext,
+        https_proxy: str = "",
+        http_proxy: str = "",
+        no_proxy: str = "",
+    ) -> None:
+        """Open the session; connections are made as they are needed.
+
+        Args:
+            ssl_context: As from ``build_ssl_context``.
+            https_proxy: The proxy for https targets, ``""`` for none.
+            http_proxy: The proxy for http targets, ``""`` for none.
+            no_proxy: The hosts reached without one, as in the environment variable.
+        """
+        self._https_proxy = https_proxy
+        self._http_proxy = http_proxy
+        self._no_proxy = no_proxy
+        self._routes: dict[URL, _Route] = {}
+        self._session = aiohttp.ClientSession(
+            # How many calls are in flight is for the gates to say.
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                ssl=ssl_context,
+                keepalive_timeout=_KEEP_ALIVE,
+                ttl_dns_cache=_DNS_TTL,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_UNWANTED,
+            timeout=CALL_TIMEOUT,
+        )
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        await self._session.close()
+
+    async def send(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        *,
+        what: str,
+        body: bytes = b"",
+        timeout: aiohttp.ClientTimeout = CALL_TIMEOUT,  # noqa: ASYNC109 - three limits, aiohttp's
+    ) -> Reply:
+        """Send one request, once, and read the answer.
+
+        Redirects are not followed: a signed request is for one host only.
+
+        Args:
+            method: The HTTP method.
+            url: The whole address, encoded as it is to be sent.
+            headers: All headers; of its own aiohttp adds only those of the connection.
+            what: What is asked for and where, to begin the message of an error with.
+            body: The body, if any.
+            timeout: The limits for this one try.
+
+        Raises:
+            TransientError: No answer came in time, or the connection failed or broke.
+            StaleConnectionError: It was closed before any answer.
+            DefiniteError: The server's certificate is not trusted.
+        """
+        # Raised outside of the except block: aiohttp's exceptions hold the request with its
+        # Authorization header, and would stay reachable as the context of ours.
+        outcome = await self._send(method, url, headers, body, timeout, what)
+        if isinstance(outcome, SecretSyncError):
+            raise outcome
+        return outcome
+
+    async def _send(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as above
+        what: str,
+    ) -> Reply | SecretSyncError:
+        route = self._route(url)
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+                proxy=route.proxy,
+                proxy_headers=route.proxy_headers,
+                timeout=timeout,
+            ) as response:
+                content, complete = await _read(response)
+                return Reply(response.status, response.headers, content, complete)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return _converted(error, what)
+
+    def _route(self, url: URL) -> _Route:
+        origin = url.origin()
+        route = self._routes.get(origin)
+        if route is None:
+            route = self._new_route(url)
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[origin] = route
+        return route
+
+    def _new_route(self, url: URL) -> _Route:
+        text = proxy_for(
+            url.authority,
+            url.scheme,
+            https_proxy=self._https_proxy,
+            http_proxy=self._http_proxy,
+            no_proxy=self._no_proxy,
+        )
+        if not text:
+            return _Route(None, None)
+        proxy = URL(text)
+        if proxy.user is None:
+            return _Route(proxy, None)
+        basic = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
+        return _Route(proxy.with_user(None), {"Proxy-Authorization": basic})
+
+
+async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    chunks = []
+    size = 0
+    while chunk := await response.content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            # The rest is not wanted, so the connection cannot be used again.
+            response.close()
+            return b"".join(chunks)[:MAX_BODY], False
+    return b"".join(chunks), True
+
+
+def _converted(error: Exception, what: str) -> SecretSyncError:
+    for fault, kind, words in _FAULTS:
+        if isinstance(error, fault):
+            return kind(f"{what}: {words.format(_detail(error))}")
+    return TransientError(f"{what}: the answer broke off ({type(error).__name__})")
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "")
+        case aiohttp.ClientHttpProxyError():
+            reason = f"HTTP {error.status}"
+        case aiohttp.ClientConnectorError():
+            reason = error.strerror or type(error.os_error).__name__
+        case _:
+            reason = ""
+    return reason or type(error).__name__
