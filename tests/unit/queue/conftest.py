@@ -1,0 +1,61 @@
+"""A queue with an observer that remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.queue import Backoff, WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.queue import Result
+
+
+@dataclass
+class Recorder:
+    """Both observers of the room."""
+
+    depths: list[int] = field(default_factory=list)
+    adds: int = 0
+    waits: list[float] = field(default_factory=list)
+    works: list[float] = field(default_factory=list)
+    retries: int = 0
+    results: list[Result] = field(default_factory=list)
+
+    def depth(self, items: int) -> None:
+        self.depths.append(items)
+
+    def added(self) -> None:
+        self.adds += 1
+
+    def waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def worked(self, seconds: float) -> None:
+        self.works.append(seconds)
+
+    def retried(self) -> None:
+        self.retries += 1
+
+    def finished(self, result: Result) -> None:
+        self.results.append(result)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def queue(recorder: Recorder) -> WorkQueue[str]:
+    return WorkQueue("test", backoff=Backoff(jitter=0), ageing=10, observer=recorder)
+
+
+@pytest.fixture
+def new_recorder() -> Callable[[], Recorder]:
+    """For property tests, which need a fresh one for each example."""
+    return Recorder

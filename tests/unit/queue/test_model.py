@@ -1,0 +1,240 @@
+"""The queue against a model that is too slow to use and too simple to be wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from secret_sync.queue import Backoff, Priority, WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+
+AGEING = 10.0
+SHARE = 4
+KEYS = st.sampled_from("abcdef")
+PRIORITIES = st.sampled_from(Priority)
+
+
+class Quiet:
+    """Metrics have tests of their own."""
+
+    def depth(self, items: int) -> None:
+        self.items = items
+
+    def added(self) -> None: ...
+
+    def waited(self, seconds: float) -> None:
+        assert seconds >= 0
+
+    def worked(self, seconds: float) -> None:
+        assert seconds >= 0
+
+    def retried(self) -> None: ...
+
+
+class HandLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock moves when it is told to."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@dataclass
+class Waiting:
+    key: str
+    priority: Priority
+    joined: float
+
+
+class Model(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = HandLoop()
+        self.observer = Quiet()
+        self.queue: WorkQueue[str] = WorkQueue(
+            "model",
+            backoff=Backoff(base=3, cap=20, jitter=0),
+            ageing=AGEING,
+            observer=self.observer,
+        )
+        self.ready: list[Waiting] = []
+        self.again: dict[str, Priority] = {}
+        self.in_flight: set[str] = set()
+        self.delayed: dict[str, tuple[float, Priority]] = {}
+        self.failures: dict[str, int] = {}
+        self.passed_over = 0
+
+    def teardown(self) -> None:
+        self.loop.close()
+
+    def run(self, coroutine: Coroutine[None, None, T]) -> T:
+        return self.loop.run_until_complete(coroutine)
+
+    # -- The model's own queue --
+
+    def want(self, key: str, priority: Priority) -> None:
+        if key in self.in_flight:
+            self.again[key] = min(priority, self.again.get(key, priority))
+            return
+        item = next((item for item in self.ready if item.key == key), None)
+        if item is not None:
+            if priority >= item.priority:
+                return
+            self.ready.remove(item)
+        self.ready.append(Waiting(key, priority, self.loop.now))
+
+    def delay(self, key: str, seconds: float, priority: Priority) -> None:
+        when, known = self.delayed.get(key, (float("inf"), priority))
+        self.delayed[key] = (min(when, self.loop.now + seconds), min(known, priority))
+
+    def next(self) -> Waiting:
+        # Both sorts are stable, and `ready` is in the order of joining.
+        urgent = min(self.ready, key=lambda item: item.priority)
+        risen = min(self.ready, key=lambda item: (self.rises(item), item.priority))
+        if risen.priority == urgent.priority or self.rises(risen) > self.loop.now:
+            return urgent
+        self.passed_over += 1
+        if self.passed_over < SHARE:
+            return urgent
+        self.passed_over = 0
+        return risen
+
+    @staticmethod
+    def rises(item: Waiting) -> float:
+        return item.joined + item.priority * AGEING
+
+    # -- What may happen --
+
+    @rule(key=KEYS, priority=PRIORITIES)
+    def add(self, key: str, priority: Priority) -> None:
+        async def add() -> None:
+            self.queue.add(key, priority)
+
+        self.run(add())
+        self.want(key, priority)
+
+    @rule(key=KEYS, seconds=st.integers(1, 30), priority=PRIORITIES)
+    def add_after(self, key: str, seconds: int, priority: Priority) -> None:
+        async def add_after() -> None:
+            self.queue.add_after(key, seconds, priority)
+
+        self.run(add_after())
+        self.delay(key, seconds, priority)
+
+    @rule(key=KEYS)
+    def retry(self, key: str) -> None:
+        async def retry() -> float:
+            return self.queue.retry(key)
+
+        seconds = min(20, 3 * 2 ** self.failures.get(key, 0))
+        assert self.run(retry()) == seconds
+        self.failures[key] = self.failures.get(key, 0) + 1
+        self.delay(key, seconds, Priority.MIDDLE)
+
+    @rule(key=KEYS)
+    def forget(self, key: str) -> None:
+        self.queue.forget(key)
+        self.failures.pop(key, None)
+
+    @rule(key=KEYS)
+    def cancel(self, key: str) -> None:
+        self.queue.cancel(key)
+        self.delayed.pop(key, None)
+
+    @rule(key=KEYS)
+    def discard(self, key: str) -> None:
+        self.queue.discard(key)
+        self.delayed.pop(key, None)
+        self.failures.pop(key, None)
+        self.again.pop(key, None)
+        self.ready = [item for item in self.ready if item.key != key]
+
+    @precondition(lambda self: self.ready)
+    @rule()
+    def get(self) -> None:
+        expected = self.next()
+        assert self.run(self.queue.get()) == expected.key
+        self.ready.remove(expected)
+        self.in_flight.add(expected.key)
+
+    @precondition(lambda self: not self.ready)
+    @rule()
+    def get_nothing(self) -> None:
+        async def cancelled() -> bool:
+            task = asyncio.create_task(self.queue.get())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            return task.cancelled()
+
+        assert self.run(cancelled())
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def done(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.in_flight)))
+
+        async def done() -> None:
+            self.queue.done(key)
+
+        self.run(done())
+        self.in_flight.remove(key)
+        if key in self.again:
+            self.ready.append(Waiting(key, self.again.pop(key), self.loop.now))
+
+    @rule(seconds=st.integers(1, 40))
+    def wait(self, seconds: int) -> None:
+        target = self.loop.now + seconds
+        while due := sorted((when, key) for key, (when, _) in self.delayed.items()):
+            when = due[0][0]
+            if when > target:
+                break
+            self.loop.now = when
+            # What is due at one moment arrives in the order of the calls, which the queue alone
+            # knows: taken from it, and checked to be the same set.
+            before = [item.key for item in self.ready]
+            self.run(self.turn())
+            keys = {key for at, key in due if at == when}
+            assert not any(key in self.queue._delays for key in keys)
+            order = [key for level in self.queue._levels for key in level]
+            for key in sorted(keys, key=lambda key: order.index(key) if key in order else -1):
+                _, priority = self.delayed.pop(key)
+                self.want(key, priority)
+            assert {item.key for item in self.ready} == {*before, *(keys - self.in_flight)}
+        self.loop.now = target
+        self.run(self.turn())
+
+    @staticmethod
+    async def turn() -> None:
+        """Let the timers that are due run."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    # -- What always holds --
+
+    @invariant()
+    def same(self) -> None:
+        queue = self.queue
+        assert len(queue) == len(self.ready)
+        assert getattr(self.observer, "items", 0) == len(self.ready)
+        assert queue._dirty.keys() == {item.key for item in self.ready} | self.again.keys()
+        assert queue._processing.keys() == self.in_flight
+        assert not queue._processing.keys() & {key for level in queue._levels for key in level}
+        assert queue._delays._waiting.keys() == self.delayed.keys()
+        assert all(queue.failures(key) == self.failures.get(key, 0) for key in "abcdef")
+        for priority, level in zip(Priority, queue._levels, strict=True):
+            assert list(level) == [i.key for i in self.ready if i.priority == priority]
+
+
+TestQueue = Model.TestCase
+TestQueue.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
