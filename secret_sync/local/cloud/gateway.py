@@ -53,16 +53,32 @@ class Connections(web.Server):
         )
         self._journal = journal
         self._served = served
+        self._transports: dict[RequestHandler, asyncio.Transport] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Count the connection."""
         self._journal.connections += 1
+        self._transports[handler] = transport
         super().connection_made(handler, transport)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget the connection."""
         self._served.discard(handler)
+        self._transports.pop(handler, None)
         super().connection_lost(handler, exc)
+
+    async def stop(self, patience: float) -> None:
+        """End all connections.
+
+        Args:
+            patience: Seconds that calls in flight have to come to an end.
+        """
+        self.pre_shutdown()
+        await self.shutdown(patience)
+        # A TLS connection that is closed waits for its client to agree, an idle one for ever.
+        for transport in list(self._transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 class Gateway:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from secret_sync.local.cloud.gateway import Connections
 
 ROOMS: Final = (KMS,)
 ACCOUNT: Final = "1234567890123456"
@@ -80,8 +79,8 @@ class LocalCloud:
         key = store.create_access_key(ACCOUNT)
         gateway = Gateway(store, Directory(ROOMS), self._faults, journal)
         tls, plain = gateway.server(proxy=False), gateway.server(proxy=True)
-        stack.push_async_callback(_shut_down, tls)
-        stack.push_async_callback(_shut_down, plain)
+        stack.push_async_callback(tls.stop, _PARTING)
+        stack.push_async_callback(plain.stop, _PARTING)
         proxy = Proxy(authority, tls, plain)
         stack.push_async_callback(proxy.close)
         port, proxy_port, admin_port = self._ports
@@ -123,8 +122,3 @@ async def _serve_admin(stack: AsyncExitStack, admin: Admin, port: int) -> int:
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, _HOST, port).start()
     return int(runner.addresses[0][1])
-
-
-async def _shut_down(server: Connections) -> None:
-    server.pre_shutdown()
-    await server.shutdown(_PARTING)
