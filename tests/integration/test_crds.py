@@ -1,0 +1,333 @@
+"""What a cluster makes of our manifests: the definitions of our kinds, and deploy/base."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "crds"
+BASE = ROOT / "deploy" / "base"
+DATA = ROOT / "tests" / "data"
+
+GROUP = "alibabacloud.com"
+PLURALS = ("externalsecrets", "secretstores")
+SERVICE_ACCOUNT = "system:serviceaccount:secret-sync-system:secret-sync"
+
+
+class Kubectl:
+    """kubectl as the administrator of the control plane."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._admin = control_plane.admin
+        self._prefix = [
+            str(control_plane.binaries.kubectl),
+            "--kubeconfig",
+            str(control_plane.kubeconfig),
+        ]
+
+    def run(self, *args: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 (our own binary, our own arguments)
+            [*self._prefix, *args],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def __call__(self, *args: str, given: str = "") -> str:
+        done = self.run(*args, given=given)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stored(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
+        """The object as the API server has it, past kubectl, which takes its time to start."""
+        answer = self._admin.request("GET", path_of(document, namespace))
+        assert answer.status == HTTPStatus.OK, answer.body
+        body: dict[str, Any] = answer.body
+        return body
+
+    def delete(self, document: dict[str, Any], namespace: str) -> None:
+        self._admin.request("DELETE", path_of(document, namespace))
+
+    def release(self, document: dict[str, Any], namespace: str) -> None:
+        """Take the finalizers off, by a write of the whole object."""
+        changed = self.stored(document, namespace)
+        changed["metadata"].pop("finalizers", None)
+        answer = self._admin.request("PUT", path_of(document, namespace), changed)
+        assert answer.status == HTTPStatus.OK, answer.body
+
+
+def path_of(document: dict[str, Any], namespace: str) -> str:
+    version, plural = document["apiVersion"], f"{document['kind'].lower()}s"
+    prefix = "api" if version == "v1" else "apis"
+    return f"/{prefix}/{version}/namespaces/{namespace}/{plural}/{document['metadata']['name']}"
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """With our definitions installed; they stay, since other tests need them too."""
+    client = Kubectl(control_plane)
+    client("apply", "--server-side", "-k", str(CRDS))
+    definitions = [f"crd/{plural}.{GROUP}" for plural in PLURALS]
+    client("wait", "--for=condition=Established", "--timeout=20s", *definitions)
+    return client
+
+
+def documents(folder: str) -> list[Any]:
+    """Each object of a folder as a parameter, called after its file and name."""
+    return [
+        pytest.param(document, id=f"{path.stem}-{document['metadata']['name']}")
+        for path in sorted((DATA / folder).glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+    ]
+
+
+def an_object(kind: str, spec: dict[str, Any], name: str = "some") -> dict[str, Any]:
+    return {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def dump(document: dict[str, Any]) -> str:
+    return json.dumps(document)
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_definitions_are_established_and_free_of_complaints(control_plane: ControlPlane) -> None:
+    for plural in PLURALS:
+        answer = control_plane.admin.request(
+            "GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{GROUP}"
+        )
+        conditions = {each["type"]: each["status"] for each in answer.body["status"]["conditions"]}
+        # A schema that is not structural would add NonStructuralSchema.
+        assert conditions == {"NamesAccepted": "True", "Established": "True"}
+
+
+@pytest.mark.parametrize("mode", [(), ("--server-side",)], ids=["client-side", "server-side"])
+@pytest.mark.parametrize("document", documents("guide"))
+def test_the_guides_objects_apply_unchanged_and_whole(
+    kubectl: Kubectl, namespace: str, document: dict[str, Any], mode: tuple[str, ...]
+) -> None:
+    # As the guide has it, an object that names no namespace goes to the current one.
+    home = document["metadata"].get("namespace", namespace)
+    kubectl("apply", "-n", home, "--validate=strict", *mode, "-f", "-", given=dump(document))
+    stored = kubectl.stored(document, home)
+    if home != namespace:
+        kubectl.delete(document, home)
+    for field in ("spec", "data", "type"):
+        assert stored.get(field) == document.get(field)
+
+
+@pytest.mark.parametrize("document", documents("ack"))
+def test_objects_that_ack_secret_manager_takes_apply_unchanged_and_whole(
+    kubectl: Kubectl, namespace: str, document: dict[str, Any]
+) -> None:
+    kubectl(
+        "apply", "-n", namespace, "--validate=strict", "--server-side", "-f", "-",
+        given=dump(document),
+    )  # fmt: skip
+    assert kubectl.stored(document, namespace).get("spec") == document.get("spec")
+    # Its own controller is not here to take the finalizer off when the namespace goes.
+    kubectl.release(document, namespace)
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        (
+            an_object("ExternalSecret", {"data": [{"key": "a"}]}),
+            {
+                "dataSyncResults": [
+                    {"status": "Succeeded", "synchronizationTime": "2026-01-02T03:04:05Z"},
+                    {"ExternalSecretKey": "template_processing_warnings", "status": "Warning"},
+                ]
+            },
+        ),
+        (
+            an_object("SecretStore", {"KMS": {}}),
+            {
+                "capabilities": "ReadOnly",
+                "clientGeneration": 3,
+                "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}],
+            },
+        ),
+    ],
+    ids=["ExternalSecret", "SecretStore"],
+)
+def test_a_status_that_ack_secret_manager_left_blocks_no_later_write(
+    kubectl: Kubectl, namespace: str, document: dict[str, Any], status: dict[str, Any]
+) -> None:
+    finalizers = ["finalizer.ack.secrets-manager.alibabacloud.com"]
+    document = document | {"metadata": document["metadata"] | {"finalizers": finalizers}}
+    kubectl("create", "-n", namespace, "-f", "-", given=dump(document))
+    kind, name = document["kind"], document["metadata"]["name"]
+    kubectl(
+        "patch", kind, "-n", namespace, name, "--type=merge", "--subresource=status",
+        "-p", json.dumps({"status": status}),
+    )  # fmt: skip
+    kubectl.release(document, namespace)
+    assert "finalizers" not in kubectl.stored(document, namespace)["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ({"data": [{"name": "a"}]}, "spec.data[0].key: Required value"),
+        ({"dataProcess": [{"extract": {}}]}, "spec.dataProcess[0].extract.key: Required value"),
+        (
+            {"data": [{"key": "a", "secretStoreRef": {"namespace": "b"}}]},
+            "spec.data[0].secretStoreRef.name: Required value",
+        ),
+        (
+            {"data": [{"key": "a", "jmesPath": [{"path": "b"}]}]},
+            "spec.data[0].jmesPath[0].objectAlias: Required value",
+        ),
+        (
+            {"dataProcess": [{"extract": {"key": "a"}, "replaceRule": [{"target": "b"}]}]},
+            "spec.dataProcess[0].replaceRule[0].source: Required value",
+        ),
+        (
+            {"data": [{"key": "a", "secretStoreRef": {"name": "b", "kind": "Vault"}}]},
+            'supported values: "SecretStore", "ClusterSecretStore"',
+        ),
+        ({"rotationInterval": "often"}, "must be a duration such as 30s, 2m30s or 1h"),
+        ({"rotationInterval": "5 m"}, "must be a duration such as 30s, 2m30s or 1h"),
+        ({"rotationInterval": 120}, "spec.rotationInterval: expected string"),
+        ({"refreshPolicy": "Never"}, 'supported values: "Periodic", "OnChange", "CreatedOnce"'),
+        ({"target": {"name": "Not_A_Name"}}, "must be a name that a Secret can have"),
+        ({"target": {"creationPolicy": "Orphan"}}, 'supported values: "Owner", "Merge"'),
+        ({"target": {"deletionPolicy": "Keep"}}, 'supported values: "Delete", "Retain"'),
+        ({"dataa": []}, "spec.dataa: field not declared in schema"),
+    ],
+)
+def test_what_can_never_work_is_refused_in_words(
+    kubectl: Kubectl, namespace: str, spec: dict[str, Any], complaint: str
+) -> None:
+    given = dump(an_object("ExternalSecret", spec))
+    refused = kubectl.run("apply", "-n", namespace, "--server-side", "-f", "-", given=given)
+    assert refused.returncode != 0
+    assert complaint in refused.stderr
+
+
+def test_durations_as_go_writes_them_are_taken(kubectl: Kubectl, namespace: str) -> None:
+    intervals = ["30s", "2m30s", "1h0m0s", "1.5h", ".5m", "0", "-1s", "1us", ""]
+    objects = [
+        an_object("ExternalSecret", {"rotationInterval": interval}, f"interval-{index}")
+        for index, interval in enumerate(intervals)
+    ]
+    given = dump({"apiVersion": "v1", "kind": "List", "items": objects})
+    kubectl("apply", "-n", namespace, "--server-side", "-f", "-", given=given)
+
+
+def test_nothing_is_filled_in(kubectl: Kubectl, namespace: str) -> None:
+    target = {"template": {"templateFrom": [{"configMap": {"name": "a", "items": [{"key": "b"}]}}]}}
+    spec = {"data": [{"key": "a", "secretStoreRef": {"name": "b"}}], "target": target}
+    document = an_object("ExternalSecret", spec)
+    kubectl("create", "-n", namespace, "-f", "-", given=dump(document))
+    assert kubectl.stored(document, namespace)["spec"] == spec
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("externalsecret.spec.data", "All or nothing"),
+        ("externalsecret.spec.data.key", "name or ARN"),
+        ("externalsecret.status.dataSyncResults", "NotWritten"),
+        ("secretstore.spec.KMS.KMSAuth", "and no other if it fails"),
+        ("secretstore.spec.KMS.KMSAuth.roleSessionExpiration", '"3600"'),
+    ],
+)
+def test_explain(kubectl: Kubectl, field: str, words: str) -> None:
+    # kubectl breaks the lines of a description.
+    assert words in " ".join(kubectl("explain", field).split())
+
+
+def test_columns_of_an_external_secret(kubectl: Kubectl, namespace: str) -> None:
+    spec = {
+        "data": [{"key": "a"}],
+        "dataProcess": [{"extract": {"key": "b", "secretStoreRef": {"name": "reader"}}}],
+    }
+    kubectl("create", "-n", namespace, "-f", "-", given=dump(an_object("ExternalSecret", spec)))
+    status = {
+        "target": "the-secret",
+        "lastSyncTime": "2026-01-02T03:04:05Z",
+        "conditions": [{"type": "Ready", "status": "False", "reason": "NotFound"}],
+    }
+    kubectl(
+        "patch", "aes", "-n", namespace, "some", "--type=merge", "--subresource=status",
+        "-p", json.dumps({"status": status}),
+    )  # fmt: skip
+    header, row = kubectl("get", "aes", "-n", namespace).splitlines()
+    columns = ["NAME", "STORE", "TARGET", "READY", "REASON", "LAST", "SYNC", "AGE"]
+    assert header.split() == columns
+    assert row.split()[:5] == ["some", "reader", "the-secret", "False", "NotFound"]
+
+
+def test_columns_of_a_store_and_the_category(kubectl: Kubectl, namespace: str) -> None:
+    store = an_object("SecretStore", {"KMS": {"KMSAuth": {}}}, "reader")
+    kubectl("create", "-n", namespace, "-f", "-", given=dump(store))
+    assert kubectl("get", "ass", "-n", namespace).split()[:4] == ["NAME", "READY", "REASON", "AGE"]
+    assert f"secretstore.{GROUP}/reader" in kubectl("get", "secret-sync", "-n", namespace)
+
+
+def test_two_managers_cannot_mix_one_reference(kubectl: Kubectl, namespace: str) -> None:
+    def apply(manager: str, reference: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        store = an_object("SecretStore", {"KMS": {"KMSAuth": {"accessKey": reference}}})
+        return kubectl.run(
+            "apply", "-n", namespace, "--server-side", "--field-manager", manager, "-f", "-",
+            given=dump(store),
+        )  # fmt: skip
+
+    assert apply("one", {"name": "a", "key": "id"}).returncode == 0
+    assert "conflict" in apply("two", {"name": "b", "key": "id", "namespace": "c"}).stderr
+
+
+def test_the_base_builds_and_holds_no_definition(kubectl: Kubectl) -> None:
+    built = list(yaml.safe_load_all(kubectl("kustomize", str(BASE))))
+    kinds = {document["kind"] for document in built}
+    assert kinds == {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+
+
+def test_the_controllers_account_may_do_its_work_and_no_more(
+    kubectl: Kubectl, control_plane: ControlPlane
+) -> None:
+    kubectl("apply", "--server-side", "-k", str(BASE))
+
+    def may(verb: str, resource: str, *, group: str = "", subresource: str = "") -> bool:
+        attributes = {
+            "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+        }  # fmt: skip
+        answer = control_plane.admin.request(
+            "POST",
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+            {"spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": attributes}},
+        )
+        allowed: bool = answer.body["status"]["allowed"]
+        return allowed
+
+    for verb in ("get", "list", "watch", "create", "patch", "delete"):
+        assert may(verb, "secrets")
+    for verb in ("update", "deletecollection"):
+        assert not may(verb, "secrets")
+    for plural in PLURALS:
+        assert may("watch", plural, group=GROUP)
+        assert may("patch", plural, group=GROUP, subresource="status")
+        assert not may("patch", plural, group=GROUP)
+        assert not may("delete", plural, group=GROUP)
+    for resource in ("configmaps", "namespaces", "serviceaccounts", "pods", "events"):
+        assert not may("list", resource)
+        assert not may("create", resource)
