@@ -1,0 +1,222 @@
+"""How a source is fetched: credentials, then its lane, then up to four tries."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from secret_sync.cloud.retry import next_delay
+from secret_sync.credentials import Credentials, Failure
+from secret_sync.errors import CredentialsError, SecretSyncError, ThrottledError, TransientError
+from secret_sync.queue import Priority, WorkQueue
+from secret_sync.sources.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from secret_sync.cloud import RateGate
+    from secret_sync.credentials import CredentialCache, Provider
+    from secret_sync.providers import SecretValue
+    from secret_sync.queue import QueueObserver
+    from secret_sync.sources.record import Record
+    from secret_sync.sources.source import Fetch, Source
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds of calls and backoff in one round; waiting for a token does not count.
+ROUND_SECONDS: Final = 30.0
+#: Timers may fire this many seconds early.
+_EARLY: Final = 0.02
+
+
+class CallObserver(Protocol):
+    """What a provider's calls tell their metrics."""
+
+    def called(self, result: str, seconds: float) -> None:
+        """A call ended: ``ok``, ``throttled``, ``unavailable``, ``credentials``, ``refused``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchObservers:
+    """Who hears of one provider."""
+
+    queue: QueueObserver
+    calls: CallObserver
+
+
+class Fetcher:
+    """Takes records from "wanted" to "finished"; the registry decides what that means."""
+
+    def __init__(
+        self,
+        *,
+        fetchers: Mapping[str, Fetch],
+        credentials: CredentialCache,
+        new_gate: Callable[[str], RateGate],
+        observers: Mapping[str, FetchObservers],
+        find: Callable[[Source], Record | None],
+        finished: Callable[[Record, SecretValue | SecretSyncError], None],
+    ) -> None:
+        """Args:
+        fetchers: The fetch function of each provider.
+        new_gate: The gate of a new lane, by provider.
+        observers: Who hears of the queues and calls of each provider.
+        find: The record of a source that is still in use.
+        finished: Told how a round ended.
+        """
+        self._fetchers = fetchers
+        self._credentials = credentials
+        self._new_gate = new_gate
+        self._observers = observers
+        self._find = find
+        self._finished = finished
+        self._lanes: dict[Hashable, Lane] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Owns all dispatchers and calls; ends only when cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            for lane in self._lanes.values():
+                lane.open(self._tasks)
+            await asyncio.Event().wait()
+
+    @property
+    def lanes(self) -> Mapping[Hashable, Lane]:
+        """The open lanes by limiter key."""
+        return self._lanes
+
+    def attach(self, source: Source, credentials: Provider) -> Lane:
+        """The lane of a source that came into use."""
+        self._credentials.hold(source, credentials)
+        lane = self._lanes.get(source.lane)
+        if lane is None:
+            lane = self._lanes[source.lane] = Lane(
+                WorkQueue(
+                    f"source-{source.provider}",
+                    observer=self._observers[source.provider].queue,
+                ),
+                self._new_gate(source.provider),
+                is_due=self._is_due,
+                call=self._call,
+            )
+            if self._tasks is not None:
+                lane.open(self._tasks)
+        lane.sources += 1
+        return lane
+
+    def detach(self, record: Record) -> None:
+        """A source went out of use; the last one closes its lane."""
+        lane = record.lane
+        lane.queue.discard(record.source)
+        self._credentials.release(record.source, record.credentials.key)
+        lane.sources -= 1
+        if not lane.sources:
+            lane.close()
+            self._lanes.pop(record.source.lane, None)
+
+    def start(self, record: Record, priority: Priority) -> None:
+        """Asks for a fetch now; a cold identity is warmed before the lane is entered (C0)."""
+        record.fetching = True
+        record.due = 0.0
+        found = self._credentials.request(
+            record.credentials.key, lambda: self._warmed(record, priority)
+        )
+        if isinstance(found, Credentials):
+            record.lane.queue.add(record.source, priority)
+        elif isinstance(found, Failure):
+            self._finished(record, found.error)
+
+    def plan(self, record: Record, due: float, priority: Priority) -> None:
+        """Asks for a fetch at a time of the loop's clock."""
+        record.due = due
+        if due < float("inf"):
+            delay = max(0.0, due - asyncio.get_running_loop().time())
+            record.lane.queue.add_after(record.source, delay, priority)
+
+    def _warmed(self, record: Record, priority: Priority) -> None:
+        if self._find(record.source) is record:
+            self.start(record, priority)
+
+    def _is_due(self, source: Source) -> bool:
+        record = self._find(source)
+        if record is None:
+            return False
+        if record.due > asyncio.get_running_loop().time() + _EARLY:
+            self.plan(record, record.due, Priority.LOW)
+            return False
+        return True
+
+    async def _call(self, source: Source) -> None:
+        record = self._find(source)
+        if record is None:
+            return
+        found = self._credentials.peek(record.credentials.key)
+        if not isinstance(found, Credentials):
+            self.start(record, Priority.MIDDLE)
+            return
+        record.fetching = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        outcome = await self._try(source, found)
+        self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
+        if self._find(source) is not record:
+            return
+        if not isinstance(outcome, SecretSyncError):
+            record.lane.gate.succeeded()
+            self._finished(record, outcome)
+        elif not self._repeats(record, outcome, found, loop.time() - began):
+            self._finished(record, outcome)
+
+    async def _try(self, source: Source, found: Credentials) -> SecretValue | SecretSyncError:
+        try:
+            return await self._fetchers[source.provider](source, found)
+        except SecretSyncError as error:
+            return error
+        except Exception:
+            # A defect of ours must not end the dispatcher of everybody else's sources.
+            _log.exception("fetch failed unexpectedly", source=source.name)
+            return TransientError(
+                f"fetching {source.name} failed for an internal reason; see the controller's log"
+            )
+
+    def _repeats(
+        self, record: Record, error: SecretSyncError, used: Credentials, elapsed: float
+    ) -> bool:
+        """Arranges another try of this round, where one can help."""
+        if isinstance(error, ThrottledError):
+            record.lane.gate.throttled(error.retry_after)
+        if isinstance(error, CredentialsError):
+            if record.refreshed or not self._credentials.invalidate(record.credentials.key, used):
+                return False
+            record.refreshed = True
+            self.start(record, Priority.MIDDLE)
+            return True
+        if not isinstance(error, TransientError):
+            return False
+        record.tries += 1
+        delay = next_delay(record.tries, error)
+        if delay is None:
+            return False
+        record.spent += elapsed + delay
+        if record.spent > ROUND_SECONDS:
+            return False
+        due = asyncio.get_running_loop().time() + delay
+        self.plan(record, due, Priority.MIDDLE)
+        return True
+
+
+def _result(outcome: SecretValue | SecretSyncError) -> str:
+    match outcome:
+        case ThrottledError():
+            return "throttled"
+        case TransientError():
+            return "unavailable"
+        case CredentialsError():
+            return "credentials"
+        case SecretSyncError():
+            return "refused"
+    return "ok"

@@ -1,0 +1,69 @@
+"""The values in hand, bounded in bytes."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+#: All values together (S15); beyond it the least recently used is fetched again when needed.
+CAPACITY: Final = 32 * 1024 * 1024
+
+_DIGEST_BYTES: Final = 16
+
+
+class ValuesInHand:
+    """Least-recently-used store of payloads, with keyed digests of them.
+
+    The digest outlives the payload, so it is keyed with a secret of this process: a plain
+    hash would tell equal values apart from different ones, and low-entropy values (A9).
+    """
+
+    __slots__ = ("_capacity", "_key", "_size", "_values")
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._key = secrets.token_bytes(32)
+        self._capacity = capacity
+        self._size = 0
+        self._values: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def __repr__(self) -> str:
+        """Counts, never contents."""
+        return f"<{type(self).__name__} {len(self._values)} values, {self._size} bytes>"
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return self._size
+
+    def digest(self, data: bytes) -> bytes:
+        """The keyed digest of a payload; equal within this process only."""
+        return blake2b(data, key=self._key, digest_size=_DIGEST_BYTES).digest()
+
+    def put(self, key: Hashable, data: bytes) -> None:
+        """Keeps a payload, at the cost of those not used for longest."""
+        self.drop(key)
+        if len(data) > self._capacity:
+            return
+        self._values[key] = data
+        self._size += len(data)
+        while self._size > self._capacity:
+            _, oldest = self._values.popitem(last=False)
+            self._size -= len(oldest)
+
+    def get(self, key: Hashable) -> bytes | None:
+        """The payload, or ``None`` where it is not held."""
+        data = self._values.get(key)
+        if data is not None:
+            self._values.move_to_end(key)
+        return data
+
+    def drop(self, key: Hashable) -> None:
+        """Forgets a payload."""
+        data = self._values.pop(key, None)
+        if data is not None:
+            self._size -= len(data)

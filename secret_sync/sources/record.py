@@ -1,0 +1,71 @@
+"""What the registry knows of one source."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from secret_sync.credentials import Provider
+    from secret_sync.errors import SecretSyncError
+    from secret_sync.sources.lane import Lane
+    from secret_sync.sources.source import Source
+
+#: Refreshes spread over this share of their interval, to both sides.
+JITTER: Final = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One source, its users, its last outcome and its schedule; times are the loop's.
+
+    Attributes:
+        users: Polling interval in seconds of each user; ``None`` where it does not poll.
+        waiters: Users that were answered "pending" and are to be told of any outcome.
+        digest: Of the last good value; outlives the value.
+        fetched_at: When that value was fetched.
+        error: Why the last round failed, or ``None`` after a success.
+        due: When the source may be fetched next; ``inf`` where nothing is planned.
+        fetching: From the moment a fetch is asked for until its round has ended.
+        tries: Failed tries of this round; ``spent`` the seconds they and their backoff took.
+        refreshed: Whether this round had its one forced refresh of credentials.
+        failures: Failed rounds in a row.
+    """
+
+    source: Source
+    credentials: Provider
+    lane: Lane
+    users: dict[str, float | None] = field(default_factory=dict)
+    waiters: set[str] = field(default_factory=set)
+    digest: bytes | None = None
+    version_id: str = ""
+    fetched_at: float = float("-inf")
+    error: SecretSyncError | None = None
+    failed_at: float = float("-inf")
+    due: float = float("inf")
+    fetching: bool = False
+    tries: int = 0
+    spent: float = 0.0
+    refreshed: bool = False
+    failures: int = 0
+    _spread: float = field(default_factory=lambda: _draw())
+
+    def end_round(self) -> None:
+        """A round is over, for better or worse."""
+        self.fetching = False
+        self.tries = 0
+        self.spent = 0.0
+        self.refreshed = False
+        self._spread = _draw()
+
+    def next_poll(self) -> float:
+        """When the next refresh is due: the shortest interval of its users, with jitter."""
+        intervals = [i for i in self.users.values() if i is not None]
+        if not intervals:
+            return float("inf")
+        return self.fetched_at + min(intervals) * self._spread
+
+
+def _draw() -> float:
+    return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)

@@ -1,0 +1,211 @@
+"""The registry of sources: who uses what, what is known of it, and when to ask again.
+
+Users are opaque keys. A user registers what it wants and is answered at once with what is
+known (C0); a fetch that brings news, and only such a one, tells the users (S15).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.errors import SecretSyncError, TransientError
+from secret_sync.queue import Backoff, Priority
+from secret_sync.sources.fetcher import Fetcher
+from secret_sync.sources.hand import ValuesInHand
+from secret_sync.sources.record import Record
+from secret_sync.sources.source import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from secret_sync.cloud import RateGate
+    from secret_sync.credentials import CredentialCache
+    from secret_sync.providers import SecretValue
+    from secret_sync.queue import WorkQueue
+    from secret_sync.sources.fetcher import FetchObservers
+    from secret_sync.sources.source import Fetch, Source, Wanted
+
+#: Between rounds: a passing fault is asked about again soon, a definite "no" slowly.
+_AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
+_AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
+#: A new user of a failed source asks again, unless the failure is this fresh (seconds).
+_FAILURE_FRESH: Final = 2.0
+
+
+class SourceRegistry:
+    """All sources in use: their users, values in hand and due times."""
+
+    def __init__(
+        self,
+        *,
+        fetchers: Mapping[str, Fetch],
+        credentials: CredentialCache,
+        new_gate: Callable[[str], RateGate],
+        observers: Mapping[str, FetchObservers],
+        notify: Callable[[Iterable[str], Priority], None],
+    ) -> None:
+        """Args:
+        fetchers: The fetch function of each provider.
+        new_gate: The rate gate of a new lane, by provider.
+        observers: Who hears of the queues and calls of each provider.
+        notify: Told which users a finished fetch concerns, and how urgently.
+        """
+        self._notify = notify
+        self._records: dict[Source, Record] = {}
+        self._used: dict[str, frozenset[Source]] = {}
+        self._forced: dict[str, str] = {}
+        self._hand = ValuesInHand()
+        self._fetcher = Fetcher(
+            fetchers=fetchers,
+            credentials=credentials,
+            new_gate=new_gate,
+            observers=observers,
+            find=self._records.get,
+            finished=self._finished,
+        )
+
+    def __repr__(self) -> str:
+        """Counts, never contents."""
+        return f"<{type(self).__name__} {len(self._records)} sources, {self._hand!r}>"
+
+    def __len__(self) -> int:
+        """Sources in use."""
+        return len(self._records)
+
+    @property
+    def bytes_in_hand(self) -> int:
+        """Size of the values held, in bytes."""
+        return self._hand.size
+
+    @property
+    def queues(self) -> list[WorkQueue[Source]]:
+        """The queues of all lanes, for their metrics."""
+        return [lane.queue for lane in self._fetcher.lanes.values()]
+
+    async def run(self) -> None:
+        """Fetches what is wanted until cancelled."""
+        await self._fetcher.run()
+
+    def register(
+        self, user: str, wanted: Sequence[Wanted], *, interval: float | None, forced: str = ""
+    ) -> list[Reading]:
+        """Says what a user wants from now on, and answers with what is known of it.
+
+        Args:
+            user: An opaque key; what it wanted before and does not now is released.
+            wanted: One item for each reading in the answer; sources may repeat.
+            interval: Seconds between refreshes, or ``None`` for no polling.
+            forced: Another text than last time asks for a fetch of everything wanted.
+
+        Returns:
+            A reading for each item of ``wanted``, in its order. The user is notified when a
+            pending one is settled.
+        """
+        sources = frozenset(w.source for w in wanted)
+        before = self._used.get(user, frozenset())
+        force = user in self._used and self._forced.get(user, "") != forced
+        self._used[user] = sources
+        self._forced[user] = forced
+        for item in {w.source: w for w in wanted}.values():
+            record = self._records.get(item.source) or self._add(item)
+            self._use(record, user, interval, force=force, new=item.source not in before)
+        self._drop(user, before - sources)
+        return [self._read(self._records[w.source], user) for w in wanted]
+
+    def release(self, user: str) -> None:
+        """The user is gone, and with it every source that nobody else wants."""
+        self._drop(user, self._used.pop(user, frozenset()))
+        self._forced.pop(user, None)
+
+    def fetch_value(self, user: str, source: Source) -> None:
+        """Fetches a value that is known but no longer in hand; the user is told (S15)."""
+        record = self._records[source]
+        record.waiters.add(user)
+        if not record.fetching:
+            self._fetcher.start(record, Priority.HIGH)
+
+    def _add(self, item: Wanted) -> Record:
+        lane = self._fetcher.attach(item.source, item.credentials)
+        record = Record(item.source, item.credentials, lane)
+        self._records[item.source] = record
+        return record
+
+    def _use(
+        self, record: Record, user: str, interval: float | None, *, force: bool, new: bool
+    ) -> None:
+        record.users[user] = interval
+        now = asyncio.get_running_loop().time()
+        if record.fetching:
+            if force:
+                record.waiters.add(user)
+        elif force or self._asks_anew(record, interval, now, new=new):
+            record.waiters.add(user)
+            self._fetcher.start(record, Priority.HIGH)
+        elif record.error is None and record.next_poll() < record.due:
+            self._fetcher.plan(record, record.next_poll(), Priority.LOW)
+
+    @staticmethod
+    def _asks_anew(record: Record, interval: float | None, now: float, *, new: bool) -> bool:
+        if record.error is not None:
+            return new and now - record.failed_at > _FAILURE_FRESH
+        if record.digest is None:
+            return True
+        return new and interval is not None and now - record.fetched_at > interval
+
+    def _read(self, record: Record, user: str) -> Reading:
+        if record.digest is None and record.error is None:
+            record.waiters.add(user)
+        return Reading(
+            digest=record.digest,
+            data=self._hand.get(record.source),
+            version_id=record.version_id,
+            error=record.error,
+            pending=user in record.waiters,
+        )
+
+    def _drop(self, user: str, sources: Iterable[Source]) -> None:
+        for source in sources:
+            record = self._records[source]
+            record.waiters.discard(user)
+            del record.users[user]
+            if not record.users:
+                del self._records[source]
+                self._hand.drop(source)
+                self._fetcher.detach(record)
+
+    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError) -> None:
+        news = (
+            self._refused(record, outcome)
+            if isinstance(outcome, SecretSyncError)
+            else self._fetched(record, outcome)
+        )
+        told = record.users if news else record.waiters
+        priority = Priority.HIGH if record.waiters else Priority.MIDDLE
+        users, record.waiters = list(told), set()
+        record.end_round()
+        if users:
+            self._notify(users, priority)
+
+    def _fetched(self, record: Record, value: SecretValue) -> bool:
+        digest = self._hand.digest(value.data)
+        news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
+        self._hand.put(record.source, value.data)
+        record.digest = digest
+        record.version_id = value.version_id
+        record.error = None
+        record.failures = 0
+        record.fetched_at = asyncio.get_running_loop().time()
+        self._fetcher.plan(record, record.next_poll(), Priority.LOW)
+        return news
+
+    def _refused(self, record: Record, error: SecretSyncError) -> bool:
+        known = record.error
+        news = known is None or (type(known), known.code) != (type(error), error.code)
+        record.error = error
+        record.failed_at = asyncio.get_running_loop().time()
+        backoff = _AFTER_FAULT if isinstance(error, TransientError) else _AFTER_REFUSAL
+        delay = backoff.delay(record.failures)
+        record.failures += 1
+        self._fetcher.plan(record, record.failed_at + delay, Priority.MIDDLE)
+        return news

@@ -1,0 +1,25 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    # CPython 3.11 makes a loop, and leaks it, when a plugin asks for the current one of a
+    # session whose first test is a synchronous one.
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
+    """A blocking call of our package inside a running loop fails the test."""
+    with blockbuster_ctx("secret_sync", excluded_modules=["secret_sync.local"]) as blockbuster:
+        yield blockbuster
