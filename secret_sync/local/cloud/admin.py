@@ -30,6 +30,23 @@ _MAX_BODY: Final = 512 << 20
 """Thousands of secrets of 30 KB come in one request."""
 
 
+_NUMBER: Final = int | float
+_FAULT: Final = {
+    "kind": str,
+    "action": str,
+    "subject": str,
+    "access_key": str,
+    "count": int | None,
+    "probability": _NUMBER,
+    "qps": _NUMBER | None,
+    "seconds": _NUMBER,
+    "status": int,
+    "code": str,
+    "retry_after_ms": int | None,
+}
+_SETTINGS: Final = {"version_stages_as_list": bool, "xml_errors": bool, "clock_offset": _NUMBER}
+
+
 class Admin:
     """The operations; every one takes and returns JSON.
 
@@ -141,6 +158,7 @@ class Admin:
 
     def set_fault(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put a `Fault` in force."""
+        _check(body, _FAULT)
         fault = Fault(**{**body, "kind": FaultKind(body.get("kind"))})
         return {"id": self._faults.set(fault)}
 
@@ -150,6 +168,7 @@ class Admin:
 
     def update_settings(self, body: dict[str, Any]) -> dict[str, Any]:
         """Change some `Settings`; return them all."""
+        _check(body, _SETTINGS)
         self._store.settings = replace(self._store.settings, **body)
         return asdict(self._store.settings)
 
@@ -198,6 +217,12 @@ def _take(body: Mapping[str, Any], name: str, kind: type, default: Any = None) -
     if not isinstance(value, kind):
         raise TypeError(f"{name} is to be a {kind.__name__}")
     return value
+
+
+def _check(body: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    for name, value in body.items():
+        if name not in kinds or not isinstance(value, kinds[name]):
+            raise TypeError(f"{name} is unknown or of the wrong type")
 
 
 def _object(raw: bytes) -> dict[str, Any]:

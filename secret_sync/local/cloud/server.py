@@ -67,8 +67,7 @@ class LocalCloud:
         return self._info
 
     async def stop(self) -> None:
-        """Stop; calls that hang are dropped."""
-        self._faults.clear()
+        """Stop; calls that do not end by themselves are dropped."""
         await self._exit.aclose()
 
     async def _start(self, directory: Path, stack: AsyncExitStack) -> CloudInfo:

@@ -62,6 +62,17 @@ async def test_the_sdk_takes_it_for_the_real_one(
     assert response.body.version_stages.version_stage == ["ACSCurrent"]
 
 
+async def test_the_endpoint_has_a_certificate_for_every_name_of_alibaba(
+    cloud: CloudInfo, kms: KmsCaller
+) -> None:
+    # As with a hosts file instead of a proxy.
+    for host in (HOST, "sts.aliyuncs.com", "kst-hzz1.cryptoservice.kms.aliyuncs.com"):
+        async with kms.session.post(
+            f"https://{cloud.endpoint}/", ssl=kms.tls, server_hostname=host
+        ) as response:
+            assert response.status == 400
+
+
 async def test_a_client_that_trusts_others_is_not_served(kms: KmsCaller) -> None:
     kms.tls = ssl.create_default_context()
     for kms.proxied in (False, True):
