@@ -72,8 +72,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Route:
-    proxy: URL | None
-    proxy_headers: Mapping[str, str] | None
+    proxy: URL | None = None
+    # For the CONNECT of a tunnel; aiohttp leaves them out where there is none ...
+    proxy_headers: Mapping[str, str] | None = None
+    # ... so for plain http they go with the request itself.
+    headers: Mapping[str, str] | None = None
 
 
 def build_ssl_context(cert_file: str) -> ssl.SSLContext:
@@ -182,7 +185,7 @@ class Transport:
             async with self._session.request(
                 method,
                 url,
-                headers=headers,
+                headers=headers if route.headers is None else {**headers, **route.headers},
                 data=body or None,
                 allow_redirects=False,
                 proxy=route.proxy,
@@ -213,12 +216,14 @@ class Transport:
             no_proxy=self._no_proxy,
         )
         if not text:
-            return _Route(None, None)
+            return _Route()
         proxy = URL(text)
         if proxy.user is None:
-            return _Route(proxy, None)
+            return _Route(proxy)
         basic = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
-        return _Route(proxy.with_user(None), {"Proxy-Authorization": basic})
+        named = {"Proxy-Authorization": basic}
+        proxy = proxy.with_user(None)
+        return _Route(proxy, named) if url.scheme == "https" else _Route(proxy, headers=named)
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:

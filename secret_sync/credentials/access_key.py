@@ -1,0 +1,113 @@
+"""The AccessKey of a RAM user, from the one or two Secrets that hold its halves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from secret_sync.credentials.types import CredentialKey, Credentials
+from secret_sync.errors import DefiniteError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SecretReader(Protocol):
+    """Reads one Kubernetes Secret from the API server."""
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        """Return the decoded data of a Secret.
+
+        Raises:
+            NotFoundError: It does not exist.
+            SecretSyncError: It could not be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """One key of one Secret, as it was when the reference was resolved.
+
+    Attributes:
+        namespace: The Secret's namespace.
+        name: Its name.
+        key: The key within its data.
+        uid: Its uid.
+        resource_version: Its version: with each change of it the identity becomes another.
+    """
+
+    namespace: str
+    name: str
+    key: str
+    uid: str
+    resource_version: str
+
+
+class AccessKeyProvider:
+    """Provides permanent credentials from Secrets; one that holds both halves is read once."""
+
+    __slots__ = ("_id_ref", "_key", "_reader", "_secret_ref")
+
+    def __init__(
+        self, reader: SecretReader, access_key_id: SecretKeyRef, access_key_secret: SecretKeyRef
+    ) -> None:
+        self._reader = reader
+        self._id_ref = access_key_id
+        self._secret_ref = access_key_secret
+        self._key = CredentialKey("AccessKey", (access_key_id, access_key_secret))
+
+    @property
+    def key(self) -> CredentialKey:
+        """The identity."""
+        return self._key
+
+    async def fetch(self) -> Credentials:
+        """Read the Secrets.
+
+        White space around a half is dropped: people paste it, and editors add line ends.
+
+        Raises:
+            DefiniteError: A Secret or one of its keys does not exist, or holds no AccessKey.
+            SecretSyncError: A Secret could not be read.
+        """
+        id_ref, secret_ref = self._id_ref, self._secret_ref
+        data = await self._read(id_ref)
+        access_key_id = _text(data, id_ref)
+        if (secret_ref.namespace, secret_ref.name) != (id_ref.namespace, id_ref.name):
+            data = await self._read(secret_ref)
+        return Credentials(access_key_id, _text(data, secret_ref))
+
+    async def _read(self, ref: SecretKeyRef) -> Mapping[str, bytes]:
+        try:
+            return await self._reader.read(ref.namespace, ref.name)
+        except NotFoundError as error:
+            # Not "not found" to our caller: there it would mean the secret that is synced.
+            raise DefiniteError(
+                f"{_where(ref)} does not exist, but the AccessKey is read from it",
+                code="AccessKeySecretNotFound",
+            ) from error
+
+
+def _text(data: Mapping[str, bytes], ref: SecretKeyRef) -> str:
+    value = data.get(ref.key)
+    if value is None:
+        raise DefiniteError(
+            f'{_where(ref)} has no key "{ref.key}", but the AccessKey is read from it',
+            code="AccessKeySecretKeyMissing",
+        )
+    # An undecodable value must not become the context of the error: its exception holds it.
+    text = value.decode(errors="replace").strip()
+    if not text:
+        raise DefiniteError(f'{_where(ref)}: key "{ref.key}" is empty', code="InvalidAccessKey")
+    # Either half is plain ASCII; anything else, a line end in the middle too, breaks the headers.
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise DefiniteError(
+            f'{_where(ref)}: key "{ref.key}" holds no part of an AccessKey:'
+            " it has characters that none contains",
+            code="InvalidAccessKey",
+        )
+    return text
+
+
+def _where(ref: SecretKeyRef) -> str:
+    return f"Secret {ref.namespace}/{ref.name}"

@@ -1,0 +1,282 @@
+"""Credentials in hand: obtained once for all who need them, renewed before they expire.
+
+Nobody waits here unless it wants to. A caller asks what there is; where there is nothing yet,
+one fetch is started for all callers, and each is told when it has ended. A failure is kept
+too: a thousand stores with one wrong role ask for it no more often than one store does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from secret_sync.credentials.types import CredentialKey, Credentials, Provider
+
+_log = structlog.get_logger(__name__)
+
+_BACKOFF_BASE = 1.0
+_BACKOFF_CAP = 60.0
+# Refreshed this long before the end, or a fifth of the lifetime if that is more ...
+_REFRESH_AHEAD = 300.0
+_REFRESH_FRACTION = 0.2
+# ... spread by up to a tenth of that, so that what was obtained together is not renewed together.
+_REFRESH_JITTER = 0.1
+# Not given out any more this long before the end: a call takes up to 30 s with its retries.
+_LAST_MOMENTS = 60.0
+# Fresh credentials that are refused will be refused again when they are fresher still.
+_FRESH = 60.0
+# Above the deadlines of all providers (STS has the longest, 25 s), so it only ends hangs.
+_FETCH_TIMEOUT = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there are no credentials.
+
+    Attributes:
+        error: What the last attempt ended with.
+        retry_at: When the next one is allowed, on the loop's clock.
+    """
+
+    error: SecretSyncError
+    retry_at: float
+
+
+class _Entry:
+    """One identity.
+
+    ``task`` is set exactly while a fetch is under way, and only then are there ``waiters``.
+    ``failure`` is of the last attempt, ``credentials`` of the last that succeeded.
+    """
+
+    __slots__ = (
+        "credentials", "failed", "failure", "obtained_at", "provider", "task", "timer", "users",
+        "waiters",
+    )  # fmt: skip
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.users: set[Hashable] = set()
+        self.credentials: Credentials | None = None
+        self.obtained_at = 0.0
+        self.failure: Failure | None = None
+        self.failed = 0  # attempts since the last success
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.waiters: list[Callable[[], None]] = []
+
+
+class CredentialCache:
+    """All credentials of the process, by identity.
+
+    An identity is known as long as someone holds it. Built inside the running loop; it owns
+    its tasks, and is closed after all that calls Alibaba Cloud (G3).
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._entries: dict[CredentialKey, _Entry] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def hold(self, user: Hashable, provider: Provider) -> None:
+        """Note that a user needs an identity; does nothing if that is known.
+
+        Of several providers with equal keys the first stays.
+        """
+        entry = self._entries.get(provider.key)
+        if entry is None:
+            entry = self._entries[provider.key] = _Entry(provider)
+        entry.users.add(user)
+
+    def release(self, user: Hashable, key: CredentialKey) -> None:
+        """Note that a user needs an identity no more; with its last user it is forgotten."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        entry.users.discard(user)
+        if not entry.users:
+            del self._entries[key]
+            self._stop(entry)
+
+    def peek(self, key: CredentialKey) -> Credentials | Failure | None:
+        """Tell what there is, and start nothing.
+
+        Returns:
+            Credentials that can be used now; else why the last attempt failed; ``None`` if
+            there was no attempt yet or nobody holds the identity.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        return self._usable(entry) or entry.failure
+
+    def request(
+        self, key: CredentialKey, on_ready: Callable[[], None]
+    ) -> Credentials | Failure | None:
+        """Tell what there is, and see to it that there will be something.
+
+        Args:
+            key: An identity that is held.
+            on_ready: Called once when the fetch that is under way has ended, however it
+                ended; only if ``None`` is returned.
+
+        Returns:
+            Credentials; or a failure whose time to retry has not come: ask again then; or
+            ``None`` while they are being fetched.
+
+        Raises:
+            KeyError: Nobody holds the identity.
+        """
+        entry = self._entries[key]
+        outcome = self._usable(entry) or self._recent_failure(entry)
+        if outcome is None:
+            self._start(entry)
+            entry.waiters.append(on_ready)
+        return outcome
+
+    async def get(self, key: CredentialKey) -> Credentials:
+        """Wait for credentials.
+
+        For a method that builds on another one. Cancelling the caller does not cancel the
+        fetch, for which others may wait too.
+
+        Raises:
+            KeyError: Nobody holds the identity.
+            SecretSyncError: They could not be obtained, just now or lately.
+        """
+        entry = self._entries[key]
+        while (outcome := self._usable(entry) or self._recent_failure(entry)) is None:
+            if self._entries.get(key) is not entry:
+                raise TransientError("the credentials are not in use any more")
+            await asyncio.wait((self._start(entry),))
+        if isinstance(outcome, Failure):
+            # It is raised for many callers, each of whom would add to its traceback.
+            raise outcome.error.with_traceback(None)
+        return outcome
+
+    def invalidate(self, key: CredentialKey, refused: Credentials) -> bool:
+        """Drop credentials that were refused, and fetch new ones.
+
+        Args:
+            key: The identity.
+            refused: What the refused call was signed with.
+
+        Returns:
+            Whether the call is worth repeating, once, with what ``request`` gives next: not if
+            the refused ones had just been obtained, nor if nobody holds the identity.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        if entry.credentials is refused:
+            if self._loop.time() - entry.obtained_at < _FRESH:
+                return False
+            entry.credentials = None
+            self._start(entry)
+        return True
+
+    async def close(self) -> None:
+        """Cancel what is under way and forget everything."""
+        for entry in self._entries.values():
+            self._stop(entry)
+        self._entries.clear()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _usable(self, entry: _Entry) -> Credentials | None:
+        credentials = entry.credentials
+        if credentials is None or credentials.expires_at is None:
+            return credentials
+        left = credentials.expires_at - self._loop.time()
+        return credentials if left > _LAST_MOMENTS else None
+
+    def _recent_failure(self, entry: _Entry) -> Failure | None:
+        failure = entry.failure
+        if entry.task is None and failure is not None and failure.retry_at > self._loop.time():
+            return failure
+        return None
+
+    def _start(self, entry: _Entry) -> asyncio.Task[None]:
+        if entry.task is None:
+            _cancel_timer(entry)
+            entry.task = self._loop.create_task(
+                self._attempt(entry), name=f"credentials {entry.provider.key.mode}"
+            )
+        return entry.task
+
+    def _stop(self, entry: _Entry) -> None:
+        _cancel_timer(entry)
+        entry.waiters.clear()
+        if entry.task is not None:
+            entry.task.cancel()
+            self._ending.add(entry.task)
+            entry.task.add_done_callback(self._ending.discard)
+
+    async def _attempt(self, entry: _Entry) -> None:
+        outcome: Credentials | SecretSyncError
+        try:
+            async with asyncio.timeout(_FETCH_TIMEOUT):
+                outcome = await entry.provider.fetch()
+        except SecretSyncError as error:
+            outcome = error
+        except TimeoutError:
+            outcome = TransientError("the credentials could not be obtained in time")
+        except Exception as error:  # noqa: BLE001 - one faulty method must not end the process
+            # Its type only: its message may hold what the fetch had in hand.
+            kind = type(error).__name__
+            _log.error("credential fetch failed unexpectedly", error=kind)
+            outcome = TransientError(f"unexpected {kind} while obtaining credentials")
+        entry.task = None
+        if isinstance(outcome, SecretSyncError):
+            self._failed(entry, outcome)
+        else:
+            self._succeeded(entry, outcome)
+        waiters, entry.waiters = entry.waiters, []
+        for on_ready in waiters:
+            self._loop.call_soon(on_ready)  # one that raises keeps it from nobody else
+
+    def _succeeded(self, entry: _Entry, credentials: Credentials) -> None:
+        now = self._loop.time()
+        if credentials.expires_at is not None:
+            lifetime = credentials.expires_at - now
+            if lifetime <= _LAST_MOMENTS:
+                error = DefiniteError("the credentials obtained have less than a minute to live")
+                self._failed(entry, error)
+                return
+            ahead = max(_REFRESH_AHEAD, lifetime * _REFRESH_FRACTION)
+            ahead *= random.uniform(1.0, 1.0 + _REFRESH_JITTER)  # noqa: S311 - spreads load only
+            # Short-lived ones, that would be due at once, are renewed at half their time.
+            self._schedule(entry, now + max(lifetime - ahead, lifetime / 2))
+        entry.credentials = credentials
+        entry.obtained_at = now
+        entry.failure = None
+        entry.failed = 0
+
+    def _failed(self, entry: _Entry, error: SecretSyncError) -> None:
+        backoff = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))
+        entry.failed += 1
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        retry_at = self._loop.time() + max(backoff, asked or 0.0)
+        entry.failure = Failure(error, retry_at)
+        # As long as there is something to lose we come back ourselves; after that, the users do.
+        if self._usable(entry) is not None:
+            self._schedule(entry, retry_at)
+
+    def _schedule(self, entry: _Entry, when: float) -> None:
+        _cancel_timer(entry)
+        entry.timer = self._loop.call_at(when, self._start, entry)
+
+
+def _cancel_timer(entry: _Entry) -> None:
+    if entry.timer is not None:
+        entry.timer.cancel()
+        entry.timer = None

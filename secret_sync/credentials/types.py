@@ -1,0 +1,62 @@
+"""What credentials are, how they are told apart and who obtains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What requests are signed with. Nothing of it is ever shown.
+
+    Attributes:
+        access_key_id: The public half of the pair.
+        access_key_secret: The private half.
+        security_token: The token of temporary credentials, ``""`` for permanent ones.
+        expires_at: When they cease to be valid, on the running loop's clock; ``None`` for
+            never. A timestamp of the service is converted once, when it arrives: a wall clock
+            that is set later then moves no refresh.
+    """
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str = ""
+    expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<{'temporary' if self.security_token else 'permanent'} credentials>"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialKey:
+    """An identity, and all that was written down about how to assume it.
+
+    Equal keys share one provider, so everything that makes a difference is a part, down to the
+    resource version of a Secret that was read; no part is secret.
+
+    Attributes:
+        mode: The method, such as ``AccessKey``.
+        parts: What the method was given.
+    """
+
+    mode: str
+    parts: tuple[Hashable, ...]
+
+
+class Provider(Protocol):
+    """Obtains the credentials of one identity; holds no state that a fetch changes."""
+
+    @property
+    def key(self) -> CredentialKey:
+        """The identity."""
+
+    async def fetch(self) -> Credentials:
+        """Obtain credentials anew.
+
+        Raises:
+            SecretSyncError: Of the class that says whether it may succeed later.
+        """

@@ -1,0 +1,60 @@
+"""Where a KMS call goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from secret_sync.cloud.endpoints import KmsTarget, resolve_kms
+from secret_sync.errors import DefiniteError
+
+
+@pytest.mark.parametrize(
+    ("key", "region", "endpoint", "target"),
+    [
+        ("db", "cn-hangzhou", "", ("kms-vpc.cn-hangzhou.aliyuncs.com", "cn-hangzhou", "")),
+        ("acs:x", "", "", None),
+        (
+            "acs:kms:cn-beijing:123:secret/db/pw",
+            "cn-hangzhou",
+            "",
+            ("kms-vpc.cn-beijing.aliyuncs.com", "cn-beijing", "123"),
+        ),
+        ("db", "cn-hangzhou", "kms.example:8443", ("kms.example:8443", "cn-hangzhou", "")),
+        ("db", "", "kms.example", ("kms.example", "", "")),
+    ],
+)
+def test_arn_goes_before_the_given_region_and_the_operators_host_before_the_default(
+    key: str, region: str, endpoint: str, target: tuple[str, str, str] | None
+) -> None:
+    if target is None:
+        with pytest.raises(DefiniteError):
+            resolve_kms(key, region=region, endpoint=endpoint)
+    else:
+        assert resolve_kms(key, region=region, endpoint=endpoint) == KmsTarget(*target)
+
+
+def test_no_region_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(DefiniteError, match="--region") as caught:
+        resolve_kms("db", region="", endpoint="")
+    assert caught.value.code == "RegionMissing"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "acs:kms:evil.example/x:123:secret/db",
+        "acs:kms:evil.example?:123:secret/db",
+        "acs:kms:cn-hangzhou@evil.example:123:secret/db",
+        "acs:kms:CN-Hangzhou:123:secret/db",
+        "acs:kms:cn-hangzhou\n:123:secret/db",
+        "acs:kms::123:secret/db",
+        "acs:kms:cn-hangzhou::secret/db",
+        "acs:kms:cn-hangzhou:1 2:secret/db",
+        "acs:kms:cn-hangzhou:123:secret/",
+        "acs:kms:cn-hangzhou:123:key/db",
+        "acs:oos:cn-hangzhou:123:secret/db",
+    ],
+)
+def test_an_arn_cannot_choose_the_host(key: str) -> None:
+    with pytest.raises(DefiniteError):
+        resolve_kms(key, region="", endpoint="")
