@@ -26,7 +26,7 @@ MAX_SKEW: Final = 15 * 60.0
 """Seconds a request's date may be off, either way."""
 
 _MAX_NONCES: Final = 200_000
-"""Beyond it the oldest are forgotten early: some 40 MB, and 100 s at 2,000 calls a second."""
+"""Beyond it the oldest are forgotten early: some 60 MB, and 100 s at 2,000 calls a second."""
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-fA-F]+)"
