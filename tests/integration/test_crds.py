@@ -132,8 +132,8 @@ def test_the_guides_objects_apply_unchanged_and_whole(
         assert stored.get(field) == document.get(field)
 
 
-@pytest.mark.parametrize("document", documents("ack"))
-def test_objects_that_ack_secret_manager_takes_apply_unchanged_and_whole(
+@pytest.mark.parametrize("document", documents("ack") + documents("ours"))
+def test_ack_secret_managers_objects_and_our_own_apply_unchanged_and_whole(
     kubectl: Kubectl, namespace: str, document: dict[str, Any]
 ) -> None:
     kubectl(
@@ -141,8 +141,64 @@ def test_objects_that_ack_secret_manager_takes_apply_unchanged_and_whole(
         given=dump(document),
     )  # fmt: skip
     assert kubectl.stored(document, namespace).get("spec") == document.get("spec")
-    # Its own controller is not here to take the finalizer off when the namespace goes.
+    # No controller is here to take the finalizer off when the namespace goes.
     kubectl.release(document, namespace)
+
+
+@pytest.mark.parametrize(
+    "kind_and_status",
+    [
+        (
+            "ExternalSecret",
+            {
+                "observedGeneration": 1,
+                "target": "some",
+                "lastSyncTime": "2026-01-02T03:04:05Z",
+                "conditions": [
+                    {
+                        "type": "Ready",
+                        "status": "True",
+                        "reason": "Synced",
+                        "message": "In step.",
+                        "observedGeneration": 1,
+                        "lastTransitionTime": "2026-01-02T03:04:05Z",
+                    }
+                ],
+                "dataSyncResults": [
+                    {
+                        "ExternalSecretKey": "a",
+                        "status": "Succeeded",
+                        "reason": "Fetched",
+                        "versionId": "v1",
+                        "synchronizationTime": "2026-01-02T03:04:05Z",
+                    }
+                ]
+                * 2,
+            },
+        ),
+        (
+            "SecretStore",
+            {
+                "observedGeneration": 1,
+                "capabilities": "ReadOnly",
+                "conditions": [{"type": "Ready", "status": "Unknown"}],
+            },
+        ),
+    ],
+    ids=["ExternalSecret", "SecretStore"],
+)
+def test_our_status_is_kept_whole(
+    kubectl: Kubectl, namespace: str, kind_and_status: tuple[str, dict[str, Any]]
+) -> None:
+    kind, status = kind_and_status
+    document = an_object(kind, {})
+    kubectl("create", "-n", namespace, "-f", "-", given=dump(document))
+    applied = {key: document[key] for key in ("apiVersion", "kind", "metadata")}
+    kubectl(
+        "apply", "-n", namespace, "--server-side", "--subresource=status", "-f", "-",
+        given=dump(applied | {"status": status}),
+    )  # fmt: skip
+    assert kubectl.stored(document, namespace)["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -293,7 +349,8 @@ def test_two_managers_cannot_mix_one_reference(kubectl: Kubectl, namespace: str)
         )  # fmt: skip
 
     assert apply("one", {"name": "a", "key": "id"}).returncode == 0
-    assert "conflict" in apply("two", {"name": "b", "key": "id", "namespace": "c"}).stderr
+    # Were it not atomic, the second would add its namespace to the name of the first.
+    assert "conflict" in apply("two", {"name": "a", "key": "id", "namespace": "b"}).stderr
 
 
 def test_the_base_builds_and_holds_no_definition(kubectl: Kubectl) -> None:
