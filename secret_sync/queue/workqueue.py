@@ -322,14 +322,14 @@ class WorkQueue(Generic[K]):
 
     def _pop(self) -> K:
         now = self._time()
-        key, item = self._choose(now).popitem(last=False)
+        key, item = self._choose().popitem(last=False)
         del self._dirty[key]
         self._processing[key] = now
         self._set_depth(self._depth - 1)
         self._observer.waited(now - item.added)
         return key
 
-    def _choose(self, now: float) -> OrderedDict[K, _Item]:
+    def _choose(self) -> OrderedDict[K, _Item]:
         """Return the level to take from; only the heads of the levels can be next."""
         urgent = risen = None
         risen_at = math.inf
@@ -339,13 +339,14 @@ class WorkQueue(Generic[K]):
             if urgent is None:
                 urgent = level
             head = level[next(iter(level))]
-            # When the head is, or was, as old as a new item of the highest level.
+            # When the head reaches the highest level. The order of these times is the order in
+            # which two heads come to any level both have risen to, so "now" plays no part.
             rises_at = head.joined + head.priority * self._ageing
             if rises_at < risen_at:
                 risen, risen_at = level, rises_at
         if urgent is None or risen is None:
             raise IndexError("pop from an empty queue")
-        if risen is urgent or risen_at > now:
+        if risen is urgent:
             return urgent
         self._passed_over += 1
         if self._passed_over < _RISEN_SHARE:

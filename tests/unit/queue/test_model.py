@@ -101,7 +101,7 @@ class Model(RuleBasedStateMachine):
         # Both sorts are stable, and `ready` is in the order of joining.
         urgent = min(self.ready, key=lambda item: item.priority)
         risen = min(self.ready, key=lambda item: (self.rises(item), item.priority))
-        if risen.priority == urgent.priority or self.rises(risen) > self.loop.now:
+        if risen.priority == urgent.priority:
             return urgent
         self.passed_over += 1
         if self.passed_over < SHARE:
@@ -233,7 +233,9 @@ class Model(RuleBasedStateMachine):
         assert queue._delays._waiting.keys() == self.delayed.keys()
         assert all(queue.failures(key) == self.failures.get(key, 0) for key in "abcdef")
         for priority, level in zip(Priority, queue._levels, strict=True):
-            assert list(level) == [i.key for i in self.ready if i.priority == priority]
+            expected = [(i.key, i.joined) for i in self.ready if i.priority == priority]
+            assert [(key, item.joined) for key, item in level.items()] == expected
+            assert all(item.priority == priority for item in level.values())
 
 
 TestQueue = Model.TestCase
