@@ -17,9 +17,9 @@ from secret_sync.sources.lane import Lane
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from secret_sync.cloud import RateGate
+    from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache, Provider
-    from secret_sync.providers import SecretValue
+    from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
     from secret_sync.sources.record import Record
     from secret_sync.sources.source import Fetch, Source
@@ -49,7 +49,15 @@ class FetchObservers:
 
 
 class Fetcher:
-    """Takes records from "wanted" to "finished"; the registry decides what that means."""
+    """Takes records from "wanted" to "finished"; the registry decides what that means.
+
+    Args:
+        fetchers: The fetch function of each provider.
+        new_gate: The gate of a new lane, by provider.
+        observers: Who hears of the queues and calls of each provider.
+        find: The record of a source that is still in use.
+        finished: Told how a round ended.
+    """
 
     def __init__(
         self,
@@ -61,13 +69,6 @@ class Fetcher:
         find: Callable[[Source], Record | None],
         finished: Callable[[Record, SecretValue | SecretSyncError], None],
     ) -> None:
-        """Args:
-        fetchers: The fetch function of each provider.
-        new_gate: The gate of a new lane, by provider.
-        observers: Who hears of the queues and calls of each provider.
-        find: The record of a source that is still in use.
-        finished: Told how a round ended.
-        """
         self._fetchers = fetchers
         self._credentials = credentials
         self._new_gate = new_gate
@@ -176,7 +177,7 @@ class Fetcher:
             return await self._fetchers[source.provider](source, found)
         except SecretSyncError as error:
             return error
-        except Exception:
+        except Exception:  # noqa: BLE001 (logged, counted and retried)
             # A defect of ours must not end the dispatcher of everybody else's sources.
             _log.exception("fetch failed unexpectedly", source=source.name)
             return TransientError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from secret_sync.cloud import RateGate
+    from secret_sync.cloud.limiter import RateGate
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.source import Source
 
@@ -26,6 +26,11 @@ class Lane:
 
     The rate token comes first and the source of highest priority is popped after it (C0), so
     the limiter has one waiter, and a new object overtakes every periodic refresh.
+
+    Args:
+        is_due: Whether a popped source is to be called at all; it reschedules one that is
+            not. A delayed item may come early (Q5), and must not cost a token.
+        call: One try of a source; never raises.
     """
 
     def __init__(
@@ -36,11 +41,6 @@ class Lane:
         is_due: Callable[[Source], bool],
         call: Callable[[Source], Awaitable[None]],
     ) -> None:
-        """Args:
-        is_due: Whether a popped source is to be called at all; it reschedules one that is
-            not. A delayed item may come early (Q5), and must not cost a token.
-        call: One try of a source; never raises.
-        """
         self.queue = queue
         self.gate = gate
         self.sources = 0

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 JITTER: Final = 0.1
 
 
+def _draw() -> float:
+    return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)
+
+
 @dataclass(slots=True, eq=False)
 class Record:
     """One source, its users, its last outcome and its schedule; times are the loop's.
@@ -49,7 +53,7 @@ class Record:
     spent: float = 0.0
     refreshed: bool = False
     failures: int = 0
-    _spread: float = field(default_factory=lambda: _draw())
+    _spread: float = field(default_factory=_draw)
 
     def end_round(self) -> None:
         """A round is over, for better or worse."""
@@ -65,7 +69,3 @@ class Record:
         if not intervals:
             return float("inf")
         return self.fetched_at + min(intervals) * self._spread
-
-
-def _draw() -> float:
-    return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)

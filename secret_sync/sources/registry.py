@@ -7,6 +7,7 @@ known (C0); a fetch that brings news, and only such a one, tells the users (S15)
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import SecretSyncError, TransientError
@@ -19,9 +20,9 @@ from secret_sync.sources.source import Reading
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from secret_sync.cloud import RateGate
+    from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache
-    from secret_sync.providers import SecretValue
+    from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
     from secret_sync.sources.source import Fetch, Source, Wanted
@@ -34,7 +35,14 @@ _FAILURE_FRESH: Final = 2.0
 
 
 class SourceRegistry:
-    """All sources in use: their users, values in hand and due times."""
+    """All sources in use: their users, values in hand and due times.
+
+    Args:
+        fetchers: The fetch function of each provider.
+        new_gate: The rate gate of a new lane, by provider.
+        observers: Who hears of the queues and calls of each provider.
+        notify: Told which users a finished fetch concerns, and how urgently.
+    """
 
     def __init__(
         self,
@@ -45,17 +53,12 @@ class SourceRegistry:
         observers: Mapping[str, FetchObservers],
         notify: Callable[[Iterable[str], Priority], None],
     ) -> None:
-        """Args:
-        fetchers: The fetch function of each provider.
-        new_gate: The rate gate of a new lane, by provider.
-        observers: Who hears of the queues and calls of each provider.
-        notify: Told which users a finished fetch concerns, and how urgently.
-        """
         self._notify = notify
         self._records: dict[Source, Record] = {}
         self._used: dict[str, frozenset[Source]] = {}
         self._forced: dict[str, str] = {}
         self._hand = ValuesInHand()
+        self._random = Random()  # noqa: S311 (spreads load, hides nothing)
         self._fetcher = Fetcher(
             fetchers=fetchers,
             credentials=credentials,
@@ -205,7 +208,7 @@ class SourceRegistry:
         record.error = error
         record.failed_at = asyncio.get_running_loop().time()
         backoff = _AFTER_FAULT if isinstance(error, TransientError) else _AFTER_REFUSAL
-        delay = backoff.delay(record.failures)
+        delay = backoff.delay(record.failures, self._random)
         record.failures += 1
         self._fetcher.plan(record, record.failed_at + delay, Priority.MIDDLE)
         return news

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from secret_sync.credentials import CredentialKey, Credentials, Provider
     from secret_sync.errors import SecretSyncError
-    from secret_sync.providers import SecretValue
+    from secret_sync.providers.kms import SecretValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,126 @@
+"""A registry on the real queue, gate and credential cache; only the cloud is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.cloud.limiter import RateGate
+from secret_sync.credentials import CredentialCache, CredentialKey, Credentials
+from secret_sync.errors import NotFoundError, SecretSyncError
+from secret_sync.metrics import CallMetrics, Metrics, QueueMetrics
+from secret_sync.providers.kms import SecretValue
+from secret_sync.sources import FetchObservers, Source, SourceRegistry, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from secret_sync.queue import Priority
+
+
+@dataclass
+class PlayedProvider:
+    """Credentials of one made-up account; takes a second to come by them."""
+
+    account: str = "acct"
+    error: SecretSyncError | None = None
+    fetches: int = 0
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> CredentialKey:
+        return CredentialKey("played", (self.account,))
+
+    async def fetch(self) -> Credentials:
+        self.fetches += 1
+        await asyncio.sleep(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return Credentials(f"id-{self.account}", f"key-{self.account}")
+
+
+@dataclass
+class PlayedCloud:
+    """Answers fetches; ``values`` by secret name, ``faults`` instead of them."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+    faults: dict[str, SecretSyncError] = field(default_factory=dict)
+    hanging: set[str] = field(default_factory=set)
+    seconds: float = 0.05
+    calls: list[tuple[float, str]] = field(default_factory=list)
+
+    async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
+        self.calls.append((asyncio.get_running_loop().time(), source.name))
+        await asyncio.sleep(10 if source.name in self.hanging else self.seconds)
+        if source.name in self.faults:
+            raise self.faults[source.name]
+        if source.name not in self.values:
+            raise NotFoundError(f"{source.name} does not exist", code="Forbidden.ResourceNotFound")
+        return SecretValue(self.values[source.name], "v1")
+
+    def count(self, name: str) -> int:
+        return Counter(n for _, n in self.calls)[name]
+
+
+@dataclass
+class World:
+    registry: SourceRegistry
+    cloud: PlayedCloud
+    provider: PlayedProvider
+    told: list[tuple[float, str]]
+
+    def want(self, name: str, provider: PlayedProvider | None = None) -> Wanted:
+        provider = provider or self.provider
+        return Wanted(
+            Source(
+                identity=provider.key,
+                provider="kms",
+                endpoint="kms.example",
+                name=name,
+                version_stage="",
+                version_id="",
+                lane=("kms", "cn-test", provider.key),
+            ),
+            provider,
+        )
+
+    def told_of(self, user: str) -> int:
+        return sum(1 for _, u in self.told if u == user)
+
+
+@pytest.fixture
+def make_world() -> Callable[..., object]:
+    @asynccontextmanager
+    async def make(*, rate: float | None = None) -> AsyncIterator[World]:
+        cloud = PlayedCloud()
+        told: list[tuple[float, str]] = []
+        metrics = Metrics("test")
+        calls = CallMetrics(metrics, "kms")
+
+        def notify(users: Iterable[str], priority: Priority) -> None:
+            now = asyncio.get_running_loop().time()
+            told.extend((now, u) for u in users)
+
+        cache = CredentialCache()
+        registry = SourceRegistry(
+            fetchers={"kms": cloud},
+            credentials=cache,
+            new_gate=lambda _: RateGate(rate, on_wait=calls.waited),
+            observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
+            notify=notify,
+        )
+        task = asyncio.create_task(registry.run())
+        await asyncio.sleep(0)
+        try:
+            yield World(registry, cloud, PlayedProvider(), told)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await cache.close()
+
+    return make
