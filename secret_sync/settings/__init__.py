@@ -1,0 +1,25 @@
+"""What `secret-sync run` can be told: flags, environment variables, defaults."""
+
+from __future__ import annotations
+
+from secret_sync.settings.model import (
+    BindAddress,
+    LogFormat,
+    LogLevel,
+    ProxySettings,
+    Settings,
+    UsageError,
+)
+from secret_sync.settings.parse import parse_run_arguments
+from secret_sync.settings.values import parse_duration
+
+__all__ = [
+    "BindAddress",
+    "LogFormat",
+    "LogLevel",
+    "ProxySettings",
+    "Settings",
+    "UsageError",
+    "parse_duration",
+    "parse_run_arguments",
+]

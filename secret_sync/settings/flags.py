@@ -1,0 +1,202 @@
+"""The flags of `secret-sync run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from secret_sync.settings.values import (
+    backoff_base,
+    bind_address,
+    boolean,
+    count,
+    endpoint,
+    items,
+    namespaces,
+    one_of,
+    positive_duration,
+    region,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ENVIRONMENT_PREFIX: Final = "SECRET_SYNC_"
+
+
+def variable(name: str) -> str:
+    """Return the environment variable that stands for a flag."""
+    return ENVIRONMENT_PREFIX + name.replace("-", "_").upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag; its field of `Settings` is its name with underscores.
+
+    Attributes:
+        read: Turns text into the value.
+        value: What the help calls the value; ``""`` for a switch.
+        help: One line.
+        default: The default, for people; ``""`` where the help says it.
+        environment: Variables besides our own that are asked last.
+        former: Older names of the flag.
+        status: Whether the flag works, comes with a later version, or is for compatibility only.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    value: str
+    help: str
+    default: str = ""
+    environment: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    status: Literal["", "later", "compatibility"] = ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag may stand alone, which means true."""
+        return self.read is boolean
+
+    @property
+    def is_list(self) -> bool:
+        """Whether giving the flag again adds to it instead of replacing it."""
+        return self.value == "LIST"
+
+
+GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
+    "What is synced": (
+        Flag("watch-namespaces", namespaces, "LIST", "only these namespaces", "all"),
+        Flag("exclude-namespaces", namespaces, "LIST", "not these namespaces", "none"),
+        Flag(
+            "polling-interval",
+            positive_duration,
+            "DURATION",
+            "how often a KMS secret is looked at for a new value",
+            "120s",
+        ),
+        Flag("disable-polling", boolean, "", "no periodic looks; changes and retries only"),
+        Flag(
+            "cleanup-secret-on-failure",
+            boolean,
+            "",
+            "delete a Secret once none of its KMS secrets exists",
+            status="later",
+        ),
+    ),
+    "Alibaba Cloud": (
+        Flag(
+            "region",
+            region,
+            "REGION",
+            "region of KMS; else ALIBABA_CLOUD_REGION_ID, REGION_ID",
+            environment=("ALIBABA_CLOUD_REGION_ID", "REGION_ID"),
+        ),
+        Flag("kms-endpoint", endpoint, "HOST[:PORT]", "KMS host", "kms-vpc.{region}.aliyuncs.com"),
+        Flag(
+            "allow-kms-endpoint",
+            items,
+            "LIST",
+            "patterns of further KMS hosts that objects may name",
+            "none",
+            status="later",
+        ),
+        Flag("sts-endpoint", endpoint, "HOST[:PORT]", "STS host", status="later"),
+        Flag(
+            "max-concurrent-kms-secret-pulls",
+            count,
+            "N",
+            "KMS calls per second (old name: --max-concurrent-secret-pulls)",
+            "10",
+            former=("max-concurrent-secret-pulls",),
+        ),
+        Flag(
+            "max-concurrent-oos-secret-pulls",
+            count,
+            "N",
+            "OOS calls per second",
+            "10",
+            status="later",
+        ),
+    ),
+    "Who may use what": (
+        Flag(
+            "enable-cross-namespace-secret-store",
+            boolean,
+            "",
+            "ExternalSecrets may use stores of other namespaces",
+        ),
+        Flag(
+            "enable-cross-namespace-auth-ref",
+            boolean,
+            "",
+            "stores may use Secrets and ServiceAccounts of other namespaces",
+        ),
+        Flag(
+            "enable-worker-role",
+            boolean,
+            "",
+            "fall back on the RAM role of the node",
+            "true",
+            status="later",
+        ),
+        Flag(
+            "controller-identity-namespaces",
+            items,
+            "LIST",
+            "namespaces that may use the controller's own identity",
+            "all",
+            status="later",
+        ),
+        Flag(
+            "allow-role-arn",
+            items,
+            "LIST",
+            "patterns of RAM roles that stores may assume",
+            "all",
+            status="later",
+        ),
+        Flag(
+            "uid", str, "ID", "Alibaba Cloud account, for the OIDC provider's ARN", status="later"
+        ),
+        Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN", status="later"),
+    ),
+    "Running": (
+        Flag("reconcile-count", count, "N", "workers", "16"),
+        Flag("reconcile-period", backoff_base, "DURATION", "first wait after a failure", "1s"),
+        Flag("leader-elect", boolean, "", "several replicas, one at work", status="later"),
+        Flag(
+            "metrics-bind-address",
+            bind_address,
+            "[HOST]:PORT",
+            "metrics and health; 0 turns them off",
+            ":8080",
+        ),
+        Flag(
+            "log-level",
+            one_of("debug", "info", "warning", "error"),
+            "LEVEL",
+            "debug, info, warning or error",
+            "info",
+        ),
+        Flag(
+            "log-format",
+            one_of("auto", "json", "console"),
+            "FORMAT",
+            "json, console, or auto: console on a terminal",
+            "auto",
+        ),
+        Flag(
+            "kubeconfig",
+            str,
+            "PATH",
+            "cluster to work on; else KUBECONFIG, else the one it runs in",
+            environment=("KUBECONFIG",),
+        ),
+    ),
+    "Accepted for compatibility, without effect": (
+        Flag("token-rotation-period", str, "DURATION", "", status="compatibility"),
+        Flag("backend", str, "NAME", "", status="compatibility"),
+        Flag("process-cluster-secret-store", boolean, "", "", status="compatibility"),
+        Flag("process-cluster-external-secret", boolean, "", "", status="compatibility"),
+    ),
+}

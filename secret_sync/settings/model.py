@@ -1,0 +1,87 @@
+"""What the controller is told, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from secret_sync.errors import SecretSyncError
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "json", "console"]
+
+
+class UsageError(SecretSyncError):
+    """The command line or the environment asks for something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindAddress:
+    """Where to listen.
+
+    Attributes:
+        host: Address or name; ``""`` is every interface.
+        port: 0 lets the system choose.
+    """
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The forward proxies of the environment, as written there; ``""`` is none.
+
+    The addresses may carry a password, so the representation leaves them out.
+    """
+
+    https_proxy: str = field(default="", repr=False)
+    http_proxy: str = field(default="", repr=False)
+    no_proxy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything `secret-sync run` was told. Durations are seconds; an empty tuple is "all".
+
+    Attributes:
+        region: ``""`` if neither the flag nor ALIBABA_CLOUD_REGION_ID nor REGION_ID says one.
+        max_concurrent_kms_secret_pulls: KMS calls per second.
+        exclude_namespaces: Here an empty tuple is "none", as it is for `allow_kms_endpoint`.
+        metrics_bind_address: ``None`` serves no HTTP.
+        kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
+        ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
+        no_effect: Flags the user gave that are accepted for compatibility only.
+        not_yet: Flags the user gave whose feature a later version brings; a switch that turns
+            such a feature off is not among them.
+    """
+
+    polling_interval: float = 120.0
+    disable_polling: bool = False
+    region: str = ""
+    kms_endpoint: str = ""
+    sts_endpoint: str = ""
+    allow_kms_endpoint: tuple[str, ...] = ()
+    max_concurrent_kms_secret_pulls: int = 10
+    max_concurrent_oos_secret_pulls: int = 10
+    reconcile_count: int = 16
+    reconcile_period: float = 1.0
+    watch_namespaces: tuple[str, ...] = ()
+    exclude_namespaces: tuple[str, ...] = ()
+    enable_worker_role: bool = True
+    cleanup_secret_on_failure: bool = False
+    enable_cross_namespace_secret_store: bool = False
+    enable_cross_namespace_auth_ref: bool = False
+    controller_identity_namespaces: tuple[str, ...] = ()
+    allow_role_arn: tuple[str, ...] = ()
+    leader_elect: bool = False
+    metrics_bind_address: BindAddress | None = BindAddress("", 8080)
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+    kubeconfig: str = ""
+    uid: str = ""
+    cluster_id: str = ""
+    proxy: ProxySettings = ProxySettings()
+    ssl_cert_file: str = ""
+    no_effect: tuple[str, ...] = ()
+    not_yet: tuple[str, ...] = ()

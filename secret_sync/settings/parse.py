@@ -1,0 +1,154 @@
+"""From the command line and the environment to `Settings`.
+
+A flag of the command line wins over its environment variable, which wins over the default.
+Flags come in Go's forms, since the manifests of ack-secret-manager pass them so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shutil
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from secret_sync.settings.flags import GROUPS, variable
+from secret_sync.settings.model import ProxySettings, Settings, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from secret_sync.settings.flags import Flag
+
+_INTRODUCTION: Final = f"""\
+usage: secret-sync run [flags]
+
+Keeps Kubernetes Secrets in step with Alibaba Cloud KMS until it is told to stop.
+
+Write --name=value or --name value; a switch alone is true, --switch=false turns it off.
+A DURATION is 120s, 2m30s, 1.5h; a LIST is a,b,c. Each flag can also be an environment
+variable, {variable("polling-interval")}=2m for --polling-interval=2m; the flag wins."""
+
+
+def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return what `secret-sync run` was told.
+
+    Args:
+        argv: The arguments after ``run``.
+        environ: The environment; an empty variable counts as absent.
+
+    Raises:
+        UsageError: A flag or a value is wrong; the message is one line.
+        SystemExit: ``--help`` was asked for and printed.
+    """
+    given = _read_command_line(argv)
+    values: dict[str, Any] = {}
+    no_effect: list[str] = []
+    not_yet: list[str] = []
+    for flag in _flags():
+        source, text = _find(flag, given, environ)
+        if text is None:
+            continue
+        if flag.status == "compatibility":
+            no_effect.append(source)
+            continue
+        try:
+            value = values[flag.name.replace("-", "_")] = flag.read(text)
+        except ValueError as error:
+            raise UsageError(f"{source}: {text!r} will not do: {error}") from None
+        # Turning off what does not exist is granted.
+        if flag.status == "later" and value is not False:
+            not_yet.append(source)
+    if values.get("leader_elect"):
+        raise UsageError(
+            "--leader-elect: this version has no leader election, and two replicas without it "
+            "would both write; run one replica and leave the flag out"
+        )
+    return Settings(
+        **values,
+        proxy=ProxySettings(
+            https_proxy=_either(environ, "HTTPS_PROXY"),
+            http_proxy=_either(environ, "HTTP_PROXY"),
+            no_proxy=_either(environ, "NO_PROXY"),
+        ),
+        ssl_cert_file=environ.get("SSL_CERT_FILE", ""),
+        no_effect=tuple(no_effect),
+        not_yet=tuple(not_yet),
+    )
+
+
+def _flags() -> list[Flag]:
+    return [flag for group in GROUPS.values() for flag in group]
+
+
+def _either(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name) or environ.get(name.lower()) or ""
+
+
+def _find(
+    flag: Flag, given: Mapping[str, list[str]], environ: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """Return where the flag's text comes from and the text, or ``None`` if there is none."""
+    names = (flag.name, *flag.former)
+    for name in names:
+        if texts := given.get(name):
+            return f"--{name}", ",".join(texts) if flag.is_list else texts[-1]
+    for name in (*map(variable, names), *flag.environment):
+        if text := environ.get(name, "").strip():
+            return name, text
+    return flag.name, None
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one line for an error and a help that is one line a flag."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message.removeprefix("argument "))
+
+    def format_help(self) -> str:
+        return _help(shutil.get_terminal_size().columns)
+
+
+def _read_command_line(argv: Sequence[str]) -> dict[str, list[str]]:
+    """Return the texts of each flag that stands on the command line, by name."""
+    parser = _Parser(prog="secret-sync run", allow_abbrev=False)
+    for flag in _flags():
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if flag.is_switch else {}
+        for name in (flag.name, *flag.former):
+            parser.add_argument(f"--{name}", dest=name, action="append", **alone)
+    given, unknown = parser.parse_known_args(list(argv))
+    if unknown:
+        raise UsageError(_unknown(unknown[0]))
+    return {name: texts for name, texts in vars(given).items() if texts is not None}
+
+
+def _unknown(argument: str) -> str:
+    name = argument.partition("=")[0]
+    if not name.startswith("-"):
+        return f"{argument!r} is not a flag (see secret-sync run --help)"
+    names = [f"--{name}" for flag in _flags() for name in (flag.name, *flag.former)]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else "see secret-sync run --help"
+    return f"unknown flag {name!r} ({hint})"
+
+
+def _help(width: int) -> str:
+    lines = [_INTRODUCTION]
+    column = 2 + max(len(_usage(flag)) for flag in _flags()) + 2
+    for title, flags in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for flag in flags:
+            notes = [f"[{flag.default}]"] if flag.default else []
+            if flag.status == "later":
+                notes.append("(a later version)")
+            left = f"  {_usage(flag)}".ljust(column)
+            text = " ".join([flag.help, *notes]).strip()
+            # Where the terminal is too narrow for one line, the text goes below its flag.
+            if len(left) + len(text) > width and width < 2 * column:
+                lines += [left.rstrip(), f"      {text}".rstrip()]
+            else:
+                lines.append(f"{left}{text}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _usage(flag: Flag) -> str:
+    return f"--{flag.name} {flag.value}".rstrip()
