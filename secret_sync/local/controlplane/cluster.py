@@ -38,13 +38,20 @@ class Cluster:
     Attributes:
         layout: Where its files and ports are.
         admin: The API server, as a user who may do everything.
+
+    Raises:
+        ControlPlaneError: The directory has been used before.
     """
 
     def __init__(self, directory: Path, binaries: Binaries, *, audit_log: bool) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            keys = pki.create(directory)
+        except FileExistsError as error:
+            raise ControlPlaneError(f"{directory} belongs to another run") from error
         self._ports = [ReservedPort() for _ in range(3)]
         self.layout = flags.Layout(
-            directory, binaries, pki.create(directory), *(port.number for port in self._ports)
+            directory, binaries, keys, *(port.number for port in self._ports)
         )
         self._audit_log = audit_log
         token = secrets.token_urlsafe(32)

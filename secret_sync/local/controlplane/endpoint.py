@@ -46,7 +46,7 @@ class Endpoint:
             OSError: Nobody answered.
             http.client.HTTPException: The answer broke off or was no HTTP.
         """
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "application/json, */*;q=0.5", "Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         connection = self._connect()

@@ -108,6 +108,8 @@ def api_server(layout: Layout, *, audit_log: bool) -> list[str | Path]:
         layout.binaries.kube_apiserver,
         f"--etcd-servers={layout.etcd_endpoint}",
         f"--bind-address={LOOPBACK}",
+        # Goes into `jwks_uri`, else with an address of the machine where nobody listens.
+        f"--advertise-address={LOOPBACK}",
         f"--secure-port={layout.api_port}",
         # The port is reserved by a socket of ours, see ReservedPort.
         "--permit-port-sharing=true",

@@ -40,7 +40,11 @@ class Pki:
 
 
 def create(directory: Path) -> Pki:
-    """Make all keys and certificates in ``directory``, which must exist."""
+    """Make all keys and certificates in ``directory``, which must exist.
+
+    Raises:
+        FileExistsError: It has some already; they are left alone.
+    """
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("secret-sync local control plane")
     ca = _certificate(ca_name, ca_name, ca_key, ca_key, authority=True)
@@ -54,10 +58,10 @@ def create(directory: Path) -> Pki:
         server_key=directory / "server.key",
         service_account_key=directory / "service-account.key",
     )
-    pki.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    write_secret(pki.server_certificate, server.public_bytes(serialization.Encoding.PEM))
     write_secret(pki.server_key, _pem(server_key))
     write_secret(pki.service_account_key, _pem(account_key))
+    write_secret(pki.server_certificate, server.public_bytes(serialization.Encoding.PEM))
+    pki.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     return pki
 
 

@@ -26,7 +26,8 @@ T = TypeVar("T")
 class ControlPlane:
     """etcd, kube-apiserver and kube-controller-manager, running.
 
-    Made by ``start``; ended by ``stop``, or by leaving it as an async context manager.
+    Made by ``start``; ended by ``stop``, or by leaving it as an async context manager. One that
+    is forgotten without either is killed.
 
     All blocking work happens in one thread that lives until ``stop``. The kernel kills the
     processes when the thread that started them is gone, "kill" and "start" never overlap, and
@@ -48,6 +49,7 @@ class ControlPlane:
     def __init__(self, cluster: Cluster, executor: ThreadPoolExecutor) -> None:
         self._cluster = cluster
         self._executor = executor
+        self._stopped = False
         layout = cluster.layout
         self.directory: Path = layout.directory
         self.binaries: Binaries = layout.binaries
@@ -102,6 +104,9 @@ class ControlPlane:
 
         Takes under a second as a rule, 30 s at worst; a cancellation waits for the end.
         """
+        if self._stopped:
+            return
+        self._stopped = True
         try:
             await _run(self._executor, lambda _: self._cluster.stop())
         finally:
@@ -122,9 +127,8 @@ class ControlPlane:
     async def compact(self) -> None:
         """Make etcd forget all history up to now.
 
-        The API server still serves watches and lists of the past from its memory. For a real
-        410 kill it before or after this and start it again: its memory then begins later than
-        any ``resourceVersion`` it ever handed out, and etcd has nothing older.
+        The API server goes on serving watches of the past from its memory; what brings a real
+        410 is ``expire_history``.
 
         Raises:
             ControlPlaneError: etcd refused.
@@ -132,7 +136,11 @@ class ControlPlane:
         await _run(self._executor, lambda _: self._cluster.compact())
 
     async def expire_history(self) -> None:
-        """Restart the API server so that each watch from before is answered with 410.
+        """Kill the API server, compact etcd and start it again.
+
+        Its memory then begins later than any ``resourceVersion`` it ever handed out. As every
+        real one does, it answers a watch from one of those with 200 and an ``ERROR`` event of
+        code 410 and reason ``Expired``, the continuation of a list in pages with status 410.
 
         Raises:
             ControlPlaneError: It did not come up, or etcd refused.

