@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import structlog
-from structlog.contextvars import bind_contextvars, unbind_contextvars
+from structlog.contextvars import bind_contextvars
 
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.workqueue import QueueShutDown
@@ -111,14 +111,13 @@ async def _work(
         except QueueShutDown:
             return
         try:
-            # A worker is a task of its own, so this context is its own too (C3).
+            # A worker is a task of its own, so this context is its own too, until the next (C3).
             bind_contextvars(reconcile_id=secrets.token_hex(6), key=describe(key))
             outcome, result = await _turn(handle, key, timeout)
             _settle(queue, key, outcome)
             observer.finished(result)
         finally:
             queue.done(key)
-            unbind_contextvars("reconcile_id", "key")
 
 
 async def _turn(
