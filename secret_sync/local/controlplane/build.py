@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secret_sync.local.controlplane import golang
@@ -17,7 +19,6 @@ from secret_sync.local.controlplane.recipe import PACKAGES
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from secret_sync.local.controlplane.recipe import Recipe
 
@@ -69,23 +70,27 @@ class Builder:
         go = golang.find(self._recipe.go, self._root, self._progress, self._cancelled)
         last = self._remembered().get(program)
         clock = _Clock(program, last, self._progress)
-        unfinished = self._folder / f".{program}.unfinished"
         log = self._folder / f"{program}.build.log"
         log.unlink(missing_ok=True)
-        argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", self._recipe.ldflags]
-        process = Process(
-            [*argv, "-o", unfinished, PACKAGES[program]],
-            log=log,
-            cwd=self._recipe.modules,
-            env=golang.environment(os.environ),
-        )
-        if process.finish(self._cancelled, clock.tick) != 0:
-            raise ControlPlaneError(
-                f"go could not build {program} (a first build needs the Go module proxy and "
-                f"some GB of disk space); the end of {log}:\n{process.tail()}"
+        # A killed go leaves its working files behind, and what it built may be half a program.
+        with tempfile.TemporaryDirectory(
+            dir=self._folder, prefix=".unfinished-", ignore_cleanup_errors=True
+        ) as unfinished:
+            built = Path(unfinished, program)
+            argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", self._recipe.ldflags]
+            process = Process(
+                [*argv, "-o", built, PACKAGES[program]],
+                log=log,
+                cwd=self._recipe.modules,
+                env={**golang.environment(os.environ), "GOTMPDIR": unfinished},
             )
-        # Only a whole program ever has the final name.
-        unfinished.rename(path)
+            if process.finish(self._cancelled, clock.tick) != 0:
+                raise ControlPlaneError(
+                    f"go could not build {program} (a first build needs the Go module proxy "
+                    f"and some GB of disk space); the end of {log}:\n{process.tail()}"
+                )
+            # Only a whole program ever has the final name.
+            built.rename(path)
         log.unlink()
         self._remember(program, clock.stop())
 

@@ -201,4 +201,6 @@ async def _run(executor: ThreadPoolExecutor, work: Callable[[threading.Event], T
     except asyncio.CancelledError:
         cancelled.set()
         await asyncio.wait([future])
+        # Looked at, or asyncio complains; what the thread says to it is no news.
+        future.exception()
         raise

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _POLL = 0.05
-_FINISH_SECONDS = 5.0
 _TAIL_BYTES = 2000
 
 
@@ -79,9 +78,9 @@ class Process:
             return self._popen.wait(seconds)
         return None
 
-    def stop(self, seconds: float, signum: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, seconds: float) -> None:
         """Ask it and its children to stop; kill them if it has not within ``seconds``."""
-        if self._signal(signum) and self.wait(seconds) is None:
+        if self._signal(signal.SIGTERM) and self.wait(seconds) is None:
             self.kill()
 
     def kill(self) -> None:
@@ -96,7 +95,7 @@ class Process:
             Its exit status.
 
         Raises:
-            CancelledStartError: ``cancelled`` was set; it has been stopped.
+            CancelledStartError: ``cancelled`` was set; it has been killed.
         """
         try:
             while (status := self.wait(_POLL)) is None:
@@ -104,8 +103,7 @@ class Process:
                 if cancelled.is_set():
                     raise CancelledStartError(f"{self.name} was cancelled")
         finally:
-            # What builds and installs takes an interrupt as the cue to tidy up.
-            self.stop(_FINISH_SECONDS, signal.SIGINT)
+            self.kill()
         return status
 
     def tail(self) -> str:
