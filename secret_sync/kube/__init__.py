@@ -1,0 +1,53 @@
+"""Kubernetes, by hand: client, reflector, store, informer, apply writer.
+
+Nothing here knows the kinds of this project, nor Alibaba Cloud.
+"""
+
+from secret_sync.kube.access import ClusterAccess
+from secret_sync.kube.apply import (
+    AlreadyExistsError,
+    ApplyWriter,
+    ImmutableError,
+    OutdatedError,
+    OwnedByOthersError,
+    Ref,
+)
+from secret_sync.kube.client import KubeClient
+from secret_sync.kube.errors import (
+    ApiConflictError,
+    ApiError,
+    ApiExpiredError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+)
+from secret_sync.kube.informer import Change, Informer
+from secret_sync.kube.observe import ReflectorObserver
+from secret_sync.kube.reflector import Reflector
+from secret_sync.kube.resource import METADATA, METADATA_LIST, SECRETS, Resource
+from secret_sync.kube.store import Store, key_of
+
+__all__ = [
+    "METADATA",
+    "METADATA_LIST",
+    "SECRETS",
+    "AlreadyExistsError",
+    "ApiConflictError",
+    "ApiError",
+    "ApiExpiredError",
+    "ApiNotFoundError",
+    "ApiUnavailableError",
+    "ApplyWriter",
+    "Change",
+    "ClusterAccess",
+    "ImmutableError",
+    "Informer",
+    "KubeClient",
+    "OutdatedError",
+    "OwnedByOthersError",
+    "Ref",
+    "Reflector",
+    "ReflectorObserver",
+    "Resource",
+    "Store",
+    "key_of",
+]

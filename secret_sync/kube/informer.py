@@ -1,0 +1,200 @@
+"""The shared informer: one store, its reflectors, and everyone who wants to know."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import structlog
+
+from secret_sync.errors import TransientError
+from secret_sync.kube.reflector import Reflector
+from secret_sync.kube.store import Store, Stored, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from secret_sync.kube.client import KubeClient
+    from secret_sync.kube.observe import ReflectorObserver
+    from secret_sync.kube.resource import Resource
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T", bound=Stored)
+
+#: Seconds within which the initial lists have to be in (S5).
+SYNC_WITHIN: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """What became of an object; a deletion has its last known state in ``old`` (S3)."""
+
+    key: str
+    old: T | None
+    new: T | None
+
+
+class Informer(Generic[T]):
+    """Objects of one kind, converted once, indexed, and told to handlers.
+
+    The store is changed before handlers hear of it, and they hear of each object's changes
+    in their order (S4).
+
+    Args:
+        client: The API server.
+        resource: The kind.
+        convert: From the API server's dict to what is stored (S8); ``None`` to leave it out.
+        observer: Hears what happens.
+        indexes: As for :class:`Store`.
+        namespaces: One reflector for each; empty for one of all.
+        excluded: Namespaces whose objects are left out.
+        metadata_only: Never let payloads in (S11).
+    """
+
+    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+        self,
+        client: KubeClient,
+        resource: Resource,
+        convert: Callable[[dict[str, Any]], T | None],
+        observer: ReflectorObserver,
+        *,
+        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        namespaces: Sequence[str] = (),
+        excluded: Sequence[str] = (),
+        metadata_only: bool = False,
+    ) -> None:
+        self.store: Store[T] = Store(indexes)
+        self._resource = resource
+        self._observer = observer
+        self._handlers: list[Callable[[Change[T]], None]] = []
+        scopes = [
+            _Scope(self, namespace, convert, frozenset(excluded))
+            for namespace in (namespaces or ("",))
+        ]
+        self._scopes = scopes
+        self._reflectors = [
+            Reflector(
+                client,
+                resource,
+                scope,
+                observer,
+                namespace=scope.namespace,
+                metadata_only=metadata_only,
+            )
+            for scope in scopes
+        ]
+
+    def __repr__(self) -> str:
+        """What it knows."""
+        return f"<Informer {self._resource.plural} {len(self.store)} objects>"
+
+    def add_handler(self, handler: Callable[[Change[T]], None]) -> None:
+        """Adds a handler before :meth:`run`; it must be quick and not wait (S7)."""
+        self._handlers.append(handler)
+
+    @property
+    def synced(self) -> bool:
+        """Whether all initial lists have been delivered to the handlers (S5)."""
+        return all(scope.synced.is_set() for scope in self._scopes)
+
+    async def wait_synced(self, within: float = SYNC_WITHIN) -> None:
+        """Waits for the barrier.
+
+        Args:
+            within: Seconds.
+
+        Raises:
+            TransientError: It took longer.
+        """
+        try:
+            async with asyncio.timeout(within):
+                for scope in self._scopes:
+                    await scope.synced.wait()
+        except TimeoutError:
+            raise TransientError(
+                f"no complete list of {self._resource.plural} within {within:.0f} s"
+            ) from None
+
+    async def run(self) -> None:
+        """Runs the reflectors; ends only when cancelled (W17)."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self._reflectors:
+                tasks.create_task(reflector.run())
+
+    def put(self, key: str, obj: T) -> list[Change[T]]:
+        """Stores an object; returns what is to be told of it."""
+        known = self.store.get(key)
+        if known is None or known.uid == obj.uid:
+            if known is not None and known.resource_version == obj.resource_version:
+                return []
+            return [Change(key, self.store.put(key, obj), obj)]
+        # Deleted and created again between two looks (S1).
+        return [*self.drop(key), *self.put(key, obj)]
+
+    def drop(self, key: str) -> list[Change[T]]:
+        """Removes an object; returns what is to be told of it."""
+        old = self.store.remove(key)
+        return [Change(key, old, None)] if old is not None else []
+
+    def tell(self, changes: Iterable[Change[T]]) -> None:
+        """Tells every handler of every change."""
+        for change in changes:
+            self._tell(change)
+
+    def _tell(self, change: Change[T]) -> None:
+        for handler in self._handlers:
+            try:
+                handler(change)
+            except Exception:  # noqa: BLE001 (see below)
+                # One that fails must not keep the news from the others (S7).
+                self._observer.handler_raised()
+                _log.exception("handler raised", resource=self._resource.plural, key=change.key)
+
+
+class _Scope(Generic[T]):
+    """The part of the store that one reflector is responsible for (S2)."""
+
+    def __init__(
+        self,
+        informer: Informer[T],
+        namespace: str,
+        convert: Callable[[dict[str, Any]], T | None],
+        excluded: frozenset[str],
+    ) -> None:
+        self.namespace = namespace
+        self.synced = asyncio.Event()
+        self._informer = informer
+        self._convert = convert
+        self._excluded = excluded
+        self._keys: set[str] = set()
+
+    def replace(self, items: list[dict[str, Any]]) -> None:
+        """All objects of this scope: stored at once, then told, what vanished first (S2)."""
+        found = {key_of(obj): obj for obj in map(self._read, items) if obj is not None}
+        vanished = self._keys - found.keys()
+        self._keys = set(found)
+        changes = [change for key in vanished for change in self._informer.drop(key)]
+        for key, obj in found.items():
+            changes += self._informer.put(key, obj)
+        self._informer.tell(changes)
+        self.synced.set()
+
+    def event(self, sort: str, value: dict[str, Any]) -> None:
+        """One change of this scope."""
+        obj = self._read(value)
+        if obj is None:
+            return
+        key = key_of(obj)
+        if sort == "DELETED":
+            self._keys.discard(key)
+            self._informer.tell(self._informer.drop(key))
+        else:
+            self._keys.add(key)
+            self._informer.tell(self._informer.put(key, obj))
+
+    def _read(self, value: dict[str, Any]) -> T | None:
+        if self._excluded and value["metadata"].get("namespace") in self._excluded:
+            return None
+        return self._convert(value)

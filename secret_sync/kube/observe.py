@@ -1,0 +1,29 @@
+"""What this room tells its metrics."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ReflectorObserver(Protocol):
+    """Hears of one kind of object."""
+
+    def listed(self, objects: int) -> None:
+        """A list was complete."""
+        ...
+
+    def watching(self) -> None:
+        """A watch was opened."""
+        ...
+
+    def event(self, kind: str) -> None:
+        """A watch event came in: ``ADDED``, ``BOOKMARK``, ..."""
+        ...
+
+    def failed(self, kind: str) -> None:
+        """A list or watch failed: ``expired``, ``unavailable``, ``refused``, ``garbled``."""
+        ...
+
+    def handler_raised(self) -> None:
+        """A handler raised (S7)."""
+        ...

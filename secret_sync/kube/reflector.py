@@ -1,0 +1,174 @@
+"""The reflector: list, watch, and begin again, for as long as the process lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, Final, Never, Protocol
+
+import structlog
+
+from secret_sync.kube.errors import ApiError, ApiUnavailableError
+from secret_sync.kube.pager import list_all
+from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
+from secret_sync.kube.watch import IDLE, Ending, WatchState, watch
+
+if TYPE_CHECKING:
+    from secret_sync.kube.client import KubeClient
+    from secret_sync.kube.observe import ReflectorObserver
+    from secret_sync.kube.resource import Resource
+
+_log = structlog.get_logger(__name__)
+
+#: Waits in seconds between failures, and the health after which they start over (W7).
+FIRST_WAIT: Final = 0.8
+LONGEST_WAIT: Final = 30.0
+HEALTHY_AFTER: Final = 120.0
+
+
+class Sink(Protocol):
+    """Where a reflector puts what it reads; must neither wait nor raise."""
+
+    def replace(self, items: list[dict[str, Any]]) -> None:
+        """All objects of the reflector's scope at this moment (S2)."""
+        ...
+
+    def event(self, sort: str, value: dict[str, Any]) -> None:
+        """``ADDED``, ``MODIFIED`` or ``DELETED``."""
+        ...
+
+
+class Waits:
+    """Exponential waits with full jitter that start over after a time of health (W7)."""
+
+    __slots__ = ("_failed_at", "_failures")
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._failed_at = float("-inf")
+
+    def next(self, now: float, at_least: float = 0.0) -> float:
+        """The wait after a failure at ``now``; all in seconds."""
+        if now - self._failed_at > HEALTHY_AFTER:
+            self._failures = 0
+        self._failed_at = now
+        bound: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures, 10))
+        self._failures += 1
+        return max(at_least, random.uniform(0, bound))  # noqa: S311 (spreads load)
+
+
+class Reflector:
+    """Keeps a sink in step with one kind of object in one namespace, or in all.
+
+    Args:
+        client: The API server.
+        resource: The kind.
+        sink: Where objects go.
+        observer: Hears what happens.
+        namespace: ``""`` for all.
+        metadata_only: Ask for metadata alone, so that payloads never get here (S11).
+        idle: Seconds of silence after which a watch counts as dead (W9).
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: Resource,
+        sink: Sink,
+        observer: ReflectorObserver,
+        *,
+        namespace: str = "",
+        metadata_only: bool = False,
+        idle: float = IDLE,
+    ) -> None:
+        self._client = client
+        self._path = resource.path(namespace)
+        self._sink = sink
+        self._observer = observer
+        self._kind = "PartialObjectMetadata" if metadata_only else resource.kind
+        self._list_accept = METADATA_LIST if metadata_only else JSON
+        self._watch_accept = METADATA if metadata_only else JSON
+        self._idle = idle
+        self._waits = Waits()
+        self._failing = False
+
+    def __repr__(self) -> str:
+        """What it reflects."""
+        return f"<Reflector {self._path}>"
+
+    async def run(self) -> Never:
+        """Never ends by itself (W17)."""
+        version = ""
+        while True:
+            if not version:
+                version = await self._list()
+            if version:
+                version = await self._watch(version)
+
+    async def _list(self) -> str:
+        """The version to watch from, or ``""`` where the list failed and was waited for."""
+        try:
+            listing = await list_all(self._client, self._path, accept=self._list_accept)
+        except ApiError as error:
+            await self._fail("list", error, "refused")
+            return ""
+        self._sink.replace(listing.items)
+        self._observer.listed(len(listing.items))
+        self._recover()
+        return listing.resource_version
+
+    async def _watch(self, version: str) -> str:
+        """The version to go on from, or ``""`` where only a list helps."""
+        state = WatchState(version)
+        ending = await watch(
+            self._client,
+            self._path,
+            state,
+            accept=self._watch_accept,
+            kind=self._kind,
+            on_open=self._observer.watching,
+            on_event=self._event,
+            idle=self._idle,
+        )
+        match ending:
+            case Ending.CLOSED | Ending.SILENT:
+                return state.resource_version
+            case Ending.GARBLED:
+                await self._fail("watch", None, "garbled")
+                return state.resource_version
+            case Ending.UNAVAILABLE:
+                await self._fail("watch", state.error, "unavailable")
+                return state.resource_version
+            case Ending.EXPIRED:
+                self._observer.failed("expired")
+                _log.info("watch expired, listing again", path=self._path)
+                return ""
+            case Ending.REFUSED:
+                await self._fail("watch", state.error, "refused")
+                return ""
+
+    def _event(self, sort: str, value: dict[str, Any]) -> None:
+        self._observer.event(sort)
+        self._recover()
+        if sort in ("ADDED", "MODIFIED", "DELETED"):
+            self._sink.event(sort, value)
+        elif sort != "BOOKMARK":
+            _log.warning("unknown watch event", path=self._path, type=str(sort)[:40])
+
+    async def _fail(self, action: str, error: ApiError | None, kind: str) -> None:
+        """Counts every failure, tells of the first in a row, and waits."""
+        if isinstance(error, ApiUnavailableError):
+            kind = "unavailable"
+        self._observer.failed(kind)
+        after = error.retry_after if error is not None and error.retry_after else 0.0
+        wait = self._waits.next(asyncio.get_running_loop().time(), after)
+        if not self._failing:
+            self._failing = True
+            message = error.message if error is not None else kind
+            _log.warning(f"{action} failed, will retry", path=self._path, error=message)
+        await asyncio.sleep(wait)
+
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            _log.info("connected again", path=self._path)

@@ -1,0 +1,50 @@
+"""A kind of object, as the API server's paths and media types name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+JSON: Final = "application/json"
+_META: Final = "g=meta.k8s.io;v=v1"
+#: Without a plain-JSON alternative: a server that does not know it must refuse (S11).
+METADATA_LIST: Final = f"{JSON};as=PartialObjectMetadataList;{_META}"
+METADATA: Final = f"{JSON};as=PartialObjectMetadata;{_META}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object; ``group`` is ``""`` for the core one."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """``group/version``, or ``v1`` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The path of a collection, an object or its subresource.
+
+        Args:
+            namespace: ``""`` for all namespaces, or a cluster-scoped kind.
+            name: ``""`` for the collection.
+            subresource: ``status``, for instance.
+        """
+        parts = ["/apis", self.group] if self.group else ["/api"]
+        parts.append(self.version)
+        if namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")

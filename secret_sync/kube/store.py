@@ -1,0 +1,104 @@
+"""The store: what is known of one kind, by key and by index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+
+class Stored(Protocol):
+    """What a store needs to know of its objects: frozen dataclasses, never dicts (S8)."""
+
+    @property
+    def namespace(self) -> str:
+        """``""`` for a cluster-scoped object."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Unique within the namespace."""
+        ...
+
+    @property
+    def uid(self) -> str:
+        """Unique in time."""
+        ...
+
+    @property
+    def resource_version(self) -> str:
+        """Moves with every change."""
+        ...
+
+
+T = TypeVar("T", bound=Stored)
+
+
+def key_of(obj: Stored) -> str:
+    """``namespace/name``, or ``name`` for a cluster-scoped object (S1)."""
+    return f"{obj.namespace}/{obj.name}" if obj.namespace else obj.name
+
+
+class Store(Generic[T]):
+    """Objects by key, with indexes that are never behind them (S9).
+
+    Args:
+        indexes: For each index a function from an object to the values it is listed under.
+    """
+
+    __slots__ = ("_buckets", "_functions", "_objects")
+
+    def __init__(self, indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None) -> None:
+        self._objects: dict[str, T] = {}
+        self._functions = dict(indexes or {})
+        # Empty buckets are deleted: values come and go for as long as the process lives.
+        self._buckets: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
+
+    def __len__(self) -> int:
+        """Objects held."""
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys."""
+        return iter(self._objects)
+
+    def get(self, key: str) -> T | None:
+        """The object of a key."""
+        return self._objects.get(key)
+
+    def values(self) -> Collection[T]:
+        """All objects."""
+        return self._objects.values()
+
+    def by_index(self, index: str, value: str) -> tuple[str, ...]:
+        """Keys of the objects that an index lists under a value."""
+        return tuple(self._buckets[index].get(value, ()))
+
+    def put(self, key: str, obj: T) -> T | None:
+        """Stores an object; returns the one it replaces."""
+        old = self._objects.get(key)
+        self._objects[key] = obj
+        for name, function in self._functions.items():
+            before = set(function(old)) if old is not None else set()
+            after = set(function(obj))
+            self._move(name, key, before - after, after - before)
+        return old
+
+    def remove(self, key: str) -> T | None:
+        """Removes an object and returns it."""
+        old = self._objects.pop(key, None)
+        if old is not None:
+            for name, function in self._functions.items():
+                self._move(name, key, set(function(old)), set())
+        return old
+
+    def _move(self, index: str, key: str, leave: set[str], enter: set[str]) -> None:
+        buckets = self._buckets[index]
+        for value in leave:
+            bucket = buckets[value]
+            bucket.discard(key)
+            if not bucket:
+                del buckets[value]
+        for value in enter:
+            buckets.setdefault(value, set()).add(key)

@@ -1,0 +1,189 @@
+"""One watch: from its opening to its end, whatever that looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+
+from secret_sync.kube.errors import (
+    ApiError,
+    ApiExpiredError,
+    ApiUnavailableError,
+    error_of_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.kube.client import KubeClient
+
+#: Seconds of a watch, drawn anew for each one so that they don't end together (W1).
+SHORTEST: Final = 240
+LONGEST: Final = 300
+#: Seconds of silence; bookmarks come about once a minute (W9).
+IDLE: Final = 90.0
+#: Seconds past its own end at which a watch is ended for it (W9).
+OVERTIME: Final = 15.0
+#: A watch that ends sooner than this, and empty, is a fault (W8).
+TOO_SHORT: Final = 1.0
+#: Bytes of one event (W12).
+MAX_LINE: Final = 4 * 1024 * 1024
+
+_OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+
+
+class Ending(Enum):
+    """Why a watch is over."""
+
+    CLOSED = auto()
+    """As agreed, or broken off after events: go on from the last version (W4)."""
+    SILENT = auto()
+    """Nothing for too long: go on from the last version, this is no error (W10)."""
+    EXPIRED = auto()
+    """The version is too old: list again (W5)."""
+    UNAVAILABLE = auto()
+    """429, nobody there, or over in an instant: back off, same version (W6, W8)."""
+    GARBLED = auto()
+    """Not what a watch sends: go on from the last version (W11)."""
+    REFUSED = auto()
+    """Anything else: back off and list again (W6)."""
+
+
+@dataclass(slots=True)
+class WatchState:
+    """How far a watch came.
+
+    Attributes:
+        resource_version: To go on from (W2).
+        events: Events received, bookmarks among them.
+        error: What ended it, if it was a refusal.
+    """
+
+    resource_version: str
+    events: int = 0
+    error: ApiError | None = None
+
+
+class _Garbled(Exception):  # noqa: N818 (a signal within this module)
+    """A line that is not an event of this kind."""
+
+
+async def watch(  # noqa: PLR0913 (each is one fact of one request)
+    client: KubeClient,
+    path: str,
+    state: WatchState,
+    *,
+    accept: str,
+    kind: str,
+    on_open: Callable[[], None],
+    on_event: Callable[[str, dict[str, Any]], None],
+    idle: float = IDLE,
+) -> Ending:
+    """Watches from ``state.resource_version`` until it is over, and says why it is.
+
+    Args:
+        client: The API server.
+        path: Of the collection.
+        state: Updated as events come in.
+        accept: ``application/json``, or the metadata-only form (S11).
+        kind: Of the objects in the stream; another one is garbage (W11).
+        on_open: Called when the server has agreed.
+        on_event: Called with ``ADDED``, ``MODIFIED``, ``DELETED`` and the object, or with
+            ``BOOKMARK``; must neither wait nor raise.
+        idle: Seconds of silence after which the connection counts as dead.
+    """
+    seconds = random.randint(SHORTEST, LONGEST)  # noqa: S311 (spreads load, hides nothing)
+    params = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": state.resource_version,
+        "timeoutSeconds": str(seconds),
+    }
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(seconds + OVERTIME):
+            response = await client.stream(path, params=params, accept=accept, idle=idle)
+            async with response:
+                on_open()
+                await _read(response, path, state, kind, on_event)
+    except (ApiError, aiohttp.ClientError, OSError, _Garbled) as error:
+        ending = _ending(error)
+        if isinstance(error, ApiError):
+            state.error = error
+    else:
+        ending = Ending.CLOSED
+    if ending is Ending.CLOSED and not state.events and loop.time() - began < TOO_SHORT:
+        return Ending.UNAVAILABLE
+    return ending
+
+
+def _ending(error: Exception) -> Ending:
+    match error:
+        case TimeoutError():
+            return Ending.SILENT
+        case _Garbled():
+            return Ending.GARBLED
+        case ApiExpiredError():
+            return Ending.EXPIRED
+        case ApiUnavailableError():
+            # A proxy's HTML 502 and an empty 503 say as little of the version as a 429 (W8).
+            return Ending.UNAVAILABLE
+        case ApiError():
+            return Ending.REFUSED
+    return Ending.CLOSED
+
+
+async def _read(
+    response: aiohttp.ClientResponse,
+    path: str,
+    state: WatchState,
+    kind: str,
+    on_event: Callable[[str, dict[str, Any]], None],
+) -> None:
+    rest = b""
+    while chunk := await response.content.readany():
+        # Lines are split here: a reader of lines would raise on a long one (W12).
+        *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        for line in lines:
+            if line:
+                _event(line, path, state, kind, on_event)
+        if len(rest) > MAX_LINE:
+            raise _Garbled
+    # A refusal may come as a bare object, without a line's end (W5).
+    if rest.strip():
+        _event(rest, path, state, kind, on_event)
+
+
+def _event(
+    line: bytes,
+    path: str,
+    state: WatchState,
+    kind: str,
+    on_event: Callable[[str, dict[str, Any]], None],
+) -> None:
+    try:
+        event = orjson.loads(line)
+        if event.get("kind") == "Status":
+            raise error_of_status(f"watch of {path}", event)
+        sort, value = event["type"], event["object"]
+        if sort == "ERROR":
+            raise error_of_status(f"watch of {path}", value)
+        if sort not in _OBJECT_EVENTS and sort != "BOOKMARK":
+            # A newer server's word; what it is about comes by in the next list (W11).
+            on_event(sort, value)
+            return
+        version = value["metadata"]["resourceVersion"]
+        if value.get("kind") != kind:
+            raise _Garbled
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        raise _Garbled from None
+    on_event(sort, value)
+    state.events += 1
+    state.resource_version = version
