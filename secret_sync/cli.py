@@ -1,0 +1,120 @@
+"""The command ``secret-sync``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from secret_sync import __version__, logs
+from secret_sync.errors import SecretSyncError
+from secret_sync.settings import UsageError, parse_run_arguments
+
+Command: TypeAlias = Callable[[Sequence[str]], int]
+
+EXIT_FAILURE: Final = 1
+EXIT_USAGE: Final = 2
+# What a shell reports for a process that SIGINT ended.
+EXIT_INTERRUPTED: Final = 130
+
+_HELP: Final = """\
+usage: secret-sync COMMAND [arguments]
+
+Keeps Kubernetes Secrets in step with Alibaba Cloud KMS.
+
+Commands:
+  run      the controller (its flags: secret-sync run --help)
+  local    a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
+  version  print the version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code: 0, 1 for a failure, 2 for wrong usage.
+
+    A failure is one line on standard error. One that is not foreseen is described by type and
+    place only, since its message may quote a value.
+
+    Args:
+        argv: The arguments after the program's name; default: the process's.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if name in {"-h", "--help", "help"}:
+        sys.stdout.write(_HELP)
+        return 0
+    command = _COMMANDS.get(name)
+    if command is None:
+        problem = f"{name!r} is not a command" if name else "a command is missing"
+        return _fail(f"secret-sync: {problem} (one of: {', '.join(_COMMANDS)})", EXIT_USAGE)
+    try:
+        return command(rest)
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 - the interpreter would print its message
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
+        return _fail(f"secret-sync {name}: {_explain(error)}", code)
+
+
+def _explain(error: BaseException) -> str:
+    """Return the message of an error of ours, also of a task group of them, else a description."""
+    ours = dict.fromkeys(_messages(error))
+    return "; ".join(ours) if ours else f"unexpected {logs.describe_exception(error)}"
+
+
+def _messages(error: BaseException) -> list[str]:
+    """Return the messages of our errors, or nothing if there are others among them."""
+    if isinstance(error, SecretSyncError):
+        return [error.message]
+    if isinstance(error, BaseExceptionGroup):
+        parts = [_messages(member) for member in error.exceptions]
+        return [message for part in parts for message in part] if all(parts) else []
+    return []
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return code
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if isinstance(stop.code, int):
+        return stop.code
+    return 0 if stop.code is None else _fail(str(stop.code), EXIT_FAILURE)
+
+
+# Each command imports what it needs when it runs: the controller's memory is measured, and the
+# playground is an extra that need not be installed.
+
+
+def _run(argv: Sequence[str]) -> int:
+    settings = parse_run_arguments(argv, os.environ)
+    logs.configure(settings.log_level, settings.log_format)
+    from secret_sync import app  # noqa: PLC0415 - see above
+
+    return app.main(settings)
+
+
+def _local(argv: Sequence[str]) -> int:
+    try:
+        from secret_sync.local import cli  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("secret_sync"):
+            raise
+        raise SecretSyncError(
+            f"the playground needs the package {error.name}: pip install 'secret-sync[local]'"
+        ) from None
+    return cli.main(argv)
+
+
+def _version(argv: Sequence[str]) -> int:
+    if argv:
+        raise UsageError("it takes no arguments")
+    sys.stdout.write(f"secret-sync {__version__}\n")
+    return 0
+
+
+_COMMANDS: Final[dict[str, Command]] = {"run": _run, "local": _local, "version": _version}
