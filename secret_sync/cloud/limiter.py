@@ -25,6 +25,26 @@ _SLOWEST = 0.5
 # Of an unlimited gate there is no rate to halve, so it stops for a moment instead.
 _UNLIMITED_PAUSE = 1.0
 
+# Timers count in milliseconds (uvloop); a shorter sleep would only turn the loop in circles.
+_TICK = 0.001
+
+
+class _Bucket(AsyncLimiter):
+    """The leaky bucket, which can also tell how long to wait instead of waiting itself."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, rate: float) -> _Bucket:
+        capacity = max(1.0, rate * _BURST_SECONDS)
+        return cls(capacity, capacity / rate)
+
+    def delay(self) -> float:
+        """Return the seconds until there is room for one more call; ``acquire`` then is instant."""
+        if self.has_capacity():
+            return 0.0
+        return (self._level + 1.0 - self.max_rate) * self.time_period / self.max_rate
+
 
 class RateGate:
     """Lets callers pass at a limited rate that adapts to throttling answers.
@@ -33,7 +53,7 @@ class RateGate:
     passes it once. Meant for one waiter (C0): the dispatcher, which then picks the work item.
     """
 
-    __slots__ = ("_adjusted", "_limit", "_limiter", "_loop", "_on_wait", "_rate", "_resume_at")
+    __slots__ = ("_adjusted", "_bucket", "_limit", "_loop", "_on_wait", "_rate", "_resume_at")
 
     def __init__(self, rate: float | None, *, on_wait: Callable[[float], None]) -> None:
         """Build an open gate.
@@ -46,7 +66,7 @@ class RateGate:
         self._on_wait = on_wait
         self._limit = rate or None
         self._rate = self._limit
-        self._limiter = None if self._limit is None else _limiter(self._limit)
+        self._bucket = None if self._limit is None else _Bucket.of(self._limit)
         self._resume_at = 0.0
         self._adjusted = -math.inf
 
@@ -63,17 +83,11 @@ class RateGate:
     async def acquire(self) -> None:
         """Wait for the right to make one call."""
         started = self._loop.time()
-        while True:
-            if (pause := self._resume_at - self._loop.time()) > 0:
-                await asyncio.sleep(pause)
-                continue
-            limiter = self._limiter
-            if limiter is None:
-                break
-            await limiter.acquire(1)
-            # Whoever waited across a change of the rate holds a token of the old bucket.
-            if limiter is self._limiter and self._resume_at <= self._loop.time():
-                break
+        # Everything is looked at anew after each sleep: the rate may have been changed meanwhile.
+        while (delay := self._delay()) > 0.0:  # noqa: ASYNC110 - only time opens the gate
+            await asyncio.sleep(max(delay, _TICK))
+        if self._bucket is not None:
+            await self._bucket.acquire()
         self._on_wait(self._loop.time() - started)
 
     def throttled(self, retry_after: float | None) -> None:
@@ -107,15 +121,14 @@ class RateGate:
     def __repr__(self) -> str:
         return f"<RateGate rate={self._rate} limit={self._limit}>"
 
+    def _delay(self) -> float:
+        pause = self._resume_at - self._loop.time()
+        return pause if pause > 0.0 or self._bucket is None else self._bucket.delay()
+
     def _may_adjust(self, now: float) -> bool:
         return now - self._adjusted >= _ADJUST_SECONDS
 
     def _replace(self, rate: float, now: float) -> None:
         self._rate = rate
-        self._limiter = _limiter(rate)
+        self._bucket = _Bucket.of(rate)
         self._adjusted = now
-
-
-def _limiter(rate: float) -> AsyncLimiter:
-    capacity = max(1.0, rate * _BURST_SECONDS)
-    return AsyncLimiter(capacity, capacity / rate)
