@@ -22,8 +22,10 @@ from secret_sync.kube.errors import (
 )
 from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.observe import ReflectorObserver
+from secret_sync.kube.preflight import Need, check
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.resource import METADATA, METADATA_LIST, SECRETS, Resource
+from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, key_of
 
 __all__ = [
@@ -42,12 +44,15 @@ __all__ = [
     "ImmutableError",
     "Informer",
     "KubeClient",
+    "Need",
     "OutdatedError",
     "OwnedByOthersError",
     "Ref",
     "Reflector",
     "ReflectorObserver",
     "Resource",
+    "SingleSecretReader",
     "Store",
+    "check",
     "key_of",
 ]

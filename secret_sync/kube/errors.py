@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from secret_sync.errors import SecretSyncError, TransientError
+from secret_sync.errors import NotFoundError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ class ApiUnavailableError(ApiError, TransientError):
     """The API server is not there, is overloaded or failed: the same request may succeed later."""
 
 
-class ApiNotFoundError(ApiError):
+class ApiNotFoundError(ApiError, NotFoundError):
     """The object, or its whole kind, does not exist."""
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 class ReflectorObserver(Protocol):
     """Hears of one kind of object."""
 
-    def listed(self, objects: int) -> None:
+    def listed(self) -> None:
         """A list was complete."""
         ...
 

@@ -3,84 +3,128 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from secret_sync.kube.errors import ApiExpiredError
+from secret_sync.kube.errors import (
+    ApiExpiredError,
+    ApiUnavailableError,
+    error_of_status,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secret_sync.kube.client import KubeClient
+
+T = TypeVar("T")
 
 #: Objects a page (L1).
 PAGE: Final = 500
 #: Tries of a list whose pages expire on the way, before one without pages (L3).
 PAGED_TRIES: Final = 3
+#: Seconds for one page, or for the whole list where it has no pages.
+LIST_TIMEOUT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[T]):
     """A collection at one moment.
 
     Attributes:
-        items: Dicts with ``kind`` and ``apiVersion`` (L8).
+        objects: As they were read; what was left out is not among them.
         resource_version: Of the collection (L4).
     """
 
-    items: list[dict[str, Any]]
+    objects: list[T]
     resource_version: str
-
-
-async def list_all(client: KubeClient, path: str, *, accept: str) -> Listing:
-    """Lists a collection at its most recent state (L6).
-
-    Args:
-        client: The API server.
-        path: Of the collection.
-        accept: ``application/json``, or the metadata-only form (S11).
-
-    Raises:
-        ApiError: The server refused.
-    """
-    for _ in range(PAGED_TRIES):
-        try:
-            return await _pages(client, path, accept)
-        except _PageExpired:
-            continue
-    reply = await client.request("GET", path, accept=accept)
-    return Listing(_items(reply), _version(reply))
 
 
 class _PageExpired(Exception):  # noqa: N818 (a signal within this module)
     """A later page answered 410: what was read so far is of no use (L3)."""
 
 
-async def _pages(client: KubeClient, path: str, accept: str) -> Listing:
-    items: list[dict[str, Any]] = []
-    params = {"limit": str(PAGE)}
-    while True:
-        try:
-            reply = await client.request("GET", path, params=params, accept=accept)
-        except ApiExpiredError:
-            if "continue" in params:
-                raise _PageExpired from None
-            raise
-        items += _items(reply)
-        # Present but empty on the last page of some servers (L1).
-        token = (reply.get("metadata") or {}).get("continue")
-        if not token:
-            return Listing(items, _version(reply))
-        # Neither a resource version nor how to match it: the token has both (L2).
-        params = {"limit": str(PAGE), "continue": token}
+class Pager(Generic[T]):
+    """Lists one collection.
 
+    Args:
+        client: The API server.
+        path: Of the collection.
+        accept: ``application/json``, or the metadata-only form (S11).
+        kind: Of the objects; the list's is ``<kind>List``.
+        read: Called with each item, which has ``kind`` and ``apiVersion`` (L8); ``None``
+            leaves it out. Items are read page by page, so that no more than one page is held
+            as dicts (S8).
+    """
 
-def _items(reply: dict[str, Any]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = reply.get("items") or []
-    kind = str(reply.get("kind") or "").removesuffix("List")
-    api_version = reply.get("apiVersion")
-    for item in items:
-        item.setdefault("kind", kind)
-        item.setdefault("apiVersion", api_version)
-    return items
+    def __init__(
+        self,
+        client: KubeClient,
+        path: str,
+        *,
+        accept: str,
+        kind: str,
+        read: Callable[[dict[str, Any]], T | None],
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._accept = accept
+        self._kind = kind
+        self._read = read
 
+    async def list(self) -> Listing[T]:
+        """Lists the collection at its most recent state (L6).
 
-def _version(reply: dict[str, Any]) -> str:
-    return str((reply.get("metadata") or {}).get("resourceVersion") or "")
+        Raises:
+            ApiError: The server refused, or answered with something else.
+        """
+        for _ in range(PAGED_TRIES):
+            try:
+                return await self._pages()
+            except _PageExpired:
+                continue
+        reply = await self._request({})
+        return Listing(self._objects(reply), reply["metadata"]["resourceVersion"])
+
+    async def _pages(self) -> Listing[T]:
+        objects: list[T] = []
+        token = ""
+        while True:
+            # Neither a resource version nor how to match it: the token has both (L2).
+            params = {"limit": str(PAGE)} | ({"continue": token} if token else {})
+            try:
+                reply = await self._request(params)
+            except ApiExpiredError:
+                if token:
+                    raise _PageExpired from None
+                raise
+            objects += self._objects(reply)
+            # Present but empty on the last page of some servers (L1).
+            token = reply["metadata"].get("continue") or ""
+            if not token:
+                return Listing(objects, reply["metadata"]["resourceVersion"])
+
+    async def _request(self, params: dict[str, str]) -> dict[str, Any]:
+        """One page, known to be one: an empty object taken for a list would empty the store."""
+        reply = await self._client.request(
+            "GET", self._path, params=params, accept=self._accept, timeout=LIST_TIMEOUT
+        )
+        if reply.get("kind") == "Status":
+            raise error_of_status(f"list of {self._path}", reply)
+        metadata = reply.get("metadata")
+        if (
+            reply.get("kind") != f"{self._kind}List"
+            or not isinstance(metadata, dict)
+            or not metadata.get("resourceVersion")
+        ):
+            raise ApiUnavailableError(f"list of {self._path}: the answer is no {self._kind}List")
+        return reply
+
+    def _objects(self, reply: dict[str, Any]) -> list[T]:
+        objects: list[T] = []
+        for item in reply.get("items") or ():
+            item.setdefault("kind", self._kind)
+            item.setdefault("apiVersion", reply.get("apiVersion"))
+            value = self._read(item)
+            if value is not None:
+                objects.append(value)
+        return objects

@@ -113,7 +113,7 @@ class Reflector:
             await self._fail("list", error, "refused")
             return ""
         self._sink.replace(listing.items)
-        self._observer.listed(len(listing.items))
+        self._observer.listed()
         self._recover()
         return listing.resource_version
 

@@ -24,7 +24,10 @@ _TARGET_AS_BUILT: Final[dict[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoreRef:
-    """A reference to a store; ``namespace`` is ``""`` where none is written."""
+    """A reference to a store, as written; ``namespace`` may be ``""``: the referrer's own.
+
+    An empty ``name`` is kept: it is a mistake, and must not read as "no store at all".
+    """
 
     kind: str
     namespace: str
@@ -104,9 +107,9 @@ class ExternalSecret:
 
 def _entry(value: dict[str, Any]) -> DataEntry:
     key = text(value.get("key"))
-    ref = value.get("secretStoreRef") or {}
+    ref = value.get("secretStoreRef")
     store = None
-    if ref.get("name"):
+    if ref is not None:
         store = StoreRef(
             kind=interned(ref.get("kind")) or "SecretStore",
             namespace=interned(ref.get("namespace")),

@@ -58,12 +58,14 @@ class ExternalSecretStatus:
     Attributes:
         ready: The condition ``Ready``, or ``None`` on an object never looked at.
         last_sync_time: RFC 3339, UTC: the last change written to the Secret.
+        target: Name of the Secret written last.
     """
 
     ready: Condition | None = None
     observed_generation: int = 0
     results: tuple[SyncResult, ...] = ()
     last_sync_time: str = ""
+    target: str = ""
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
@@ -73,6 +75,7 @@ class ExternalSecretStatus:
             observed_generation=int(value.get("observedGeneration") or 0),
             results=tuple(SyncResult.from_dict(r) for r in value.get("dataSyncResults") or ()),
             last_sync_time=text(value.get("lastSyncTime")),
+            target=text(value.get("target")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +87,8 @@ class ExternalSecretStatus:
             result["dataSyncResults"] = [r.to_dict() for r in self.results]
         if self.last_sync_time:
             result["lastSyncTime"] = self.last_sync_time
+        if self.target:
+            result["target"] = self.target
         return result
 
 

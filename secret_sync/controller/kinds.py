@@ -1,0 +1,15 @@
+"""Our kinds, as the API server's paths name them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secret_sync.kube import Resource
+from secret_sync.resources import external_secret, secret_store
+from secret_sync.resources.names import GROUP, VERSION
+
+EXTERNAL_SECRETS: Final = Resource(GROUP, VERSION, "externalsecrets", external_secret.KIND)
+SECRET_STORES: Final = Resource(GROUP, VERSION, "secretstores", secret_store.KIND)
+
+#: What to do where the API server does not know them.
+INSTALL_CRDS: Final = "install the CRDs: kubectl apply --server-side -k crds"

@@ -1,0 +1,93 @@
+"""What the controller remembers of each ExternalSecret between two reconciles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What we wrote last.
+
+    Attributes:
+        fingerprint: Keyed digest of type, keys and values (A9).
+        resource_version: Of the Secret after the write; until the cache reaches it no drift
+            is inferred (S16).
+        at: Loop time of the write.
+    """
+
+    fingerprint: bytes
+    uid: str
+    resource_version: str
+    at: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """One ExternalSecret's.
+
+    Attributes:
+        uid: Of the ExternalSecret; another one under the same name starts afresh.
+        gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
+            the reply to the write that made it.
+        caused_at: Loop time of the oldest event that no reconcile has answered yet.
+        waiting_since: Loop time at which sources were found pending, or ``None``.
+    """
+
+    uid: str = ""
+    applied: Applied | None = None
+    gone: str = ""
+    caused_at: float | None = None
+    waiting_since: float | None = None
+
+    def renew(self, uid: str) -> None:
+        """The object was deleted and created again: nothing known of the old one counts."""
+        self.uid = uid
+        self.applied = None
+        self.gone = ""
+        self.waiting_since = None
+
+
+class Memories:
+    """The memories of all ExternalSecrets, by key."""
+
+    __slots__ = ("_memories",)
+
+    def __init__(self) -> None:
+        self._memories: dict[str, Memory] = {}
+
+    def of(self, key: str) -> Memory:
+        """The memory of an ExternalSecret, empty at first."""
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = Memory()
+        return memory
+
+    def forget(self, key: str) -> None:
+        """The ExternalSecret is gone."""
+        self._memories.pop(key, None)
+
+    def cause(self, key: str, now: float) -> None:
+        """An event concerns the ExternalSecret; the oldest unanswered one counts."""
+        memory = self.of(key)
+        if memory.caused_at is None:
+            memory.caused_at = now
+
+    def wrote(self, key: str, uid: str, resource_version: str) -> bool:
+        """Whether this version of a Secret is what we wrote last: an echo of our own write."""
+        memory = self._memories.get(key)
+        return (
+            memory is not None
+            and memory.applied is not None
+            and memory.applied.uid == uid
+            and memory.applied.resource_version == resource_version
+        )
+
+    def deleted(self, key: str, uid: str) -> None:
+        """A Secret is gone; if it was ours, there is nothing to compare with any more."""
+        memory = self._memories.get(key)
+        if memory is None:
+            return
+        memory.gone = uid
+        if memory.applied is not None and memory.applied.uid == uid:
+            memory.applied = None

@@ -1,0 +1,126 @@
+"""Whose Secret is it, and what has become of it? Judged on metadata alone (S10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.resources import ManagedSecret
+
+if TYPE_CHECKING:
+    from secret_sync.controller.desired import Desired
+    from secret_sync.controller.memory import Applied
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+
+#: Seconds within which the cache sees what we wrote. It bounds only what versions cannot tell:
+#: that a Secret we created is missing, and versions that are not numbers.
+CATCH_UP: Final = 5.0
+
+
+class Action(Enum):
+    """What is to be done with the Secret."""
+
+    NOTHING = auto()
+    CREATE = auto()
+    REPAIR = auto()
+    REFUSE = auto()
+    WAIT = auto()
+    """It is being deleted; its end wakes us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done.
+
+    Attributes:
+        apply: For ``REPAIR``: whether our keys or marks have to be applied.
+        remove: For ``REPAIR``: keys that somebody added (A7a).
+        uid, resource_version: What the verdict is about; each write carries them (A4a).
+    """
+
+    action: Action
+    apply: bool = False
+    remove: tuple[str, ...] = ()
+    uid: str = ""
+    resource_version: str = ""
+
+
+def owner_mark(es: ExternalSecret) -> str:
+    """The value of the owner annotation on a Secret of this ExternalSecret."""
+    return f"{es.name}/{es.uid}"
+
+
+def is_ours(es: ExternalSecret, secret: SecretMeta) -> bool:
+    """Whether the Secret is this ExternalSecret's, also one of the same name from before.
+
+    A mark that our field manager did not write does not count: anybody can copy one.
+    """
+    return (
+        isinstance(secret, ManagedSecret)
+        and secret.owner_is_ours
+        and secret.owner.partition("/")[0] == es.name
+    )
+
+
+def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
+    es: ExternalSecret,
+    desired: Desired,
+    current: SecretMeta | None,
+    applied: Applied | None,
+    now: float,
+) -> Verdict:
+    """What to do so that the Secret is as desired.
+
+    Args:
+        es: Whose Secret it is to be.
+        desired: What it should hold.
+        current: The Secret as the cache has it.
+        applied: What we wrote last; where the cache has not caught up with it, it counts
+            instead of the cache (S16).
+        now: The loop's time, in seconds.
+    """
+    if applied is not None and _behind(current, applied, now):
+        if applied.fingerprint == desired.fingerprint:
+            return Verdict(Action.NOTHING)
+        return Verdict(
+            Action.REPAIR, apply=True, uid=applied.uid, resource_version=applied.resource_version
+        )
+    if current is None:
+        return Verdict(Action.CREATE)
+    if not isinstance(current, ManagedSecret) or not is_ours(es, current):
+        return Verdict(Action.REFUSE, uid=current.uid)
+    if current.deleting:
+        return Verdict(Action.WAIT)
+    written = (
+        applied is not None
+        and applied.uid == current.uid
+        and applied.fingerprint == desired.fingerprint
+    )
+    intact = (
+        current.our_keys == desired.keys
+        and current.owner == owner_mark(es)
+        and es.uid in current.owner_uids
+    )
+    remove = tuple(sorted(current.other_keys - desired.keys))
+    if written and intact and not remove:
+        return Verdict(Action.NOTHING)
+    return Verdict(
+        Action.REPAIR,
+        apply=not (written and intact),
+        remove=remove,
+        uid=current.uid,
+        resource_version=current.resource_version,
+    )
+
+
+def _behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
+    """Whether the cache is older than our last write (W15)."""
+    if current is not None:
+        held, written = current.resource_version, applied.resource_version
+        if held.isdecimal() and written.isdecimal():
+            return int(held) < int(written)
+        if held == written:
+            return False
+    return now - applied.at < CATCH_UP

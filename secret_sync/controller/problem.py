@@ -1,0 +1,23 @@
+"""A mistake, told to a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from secret_sync.resources import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something is not as the user wants it.
+
+    Attributes:
+        message: What, where, and what to do about it.
+        passing: Whether waiting alone can help.
+    """
+
+    reason: Reason
+    message: str
+    passing: bool = False

@@ -1,0 +1,114 @@
+"""From the outcome of a reconcile to the status a user reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from secret_sync.resources import Condition, ExternalSecretStatus, Reason, SyncResult
+from secret_sync.resources.conditions import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.controller.desired import EntryOutcome
+    from secret_sync.controller.problem import Problem
+
+
+def now_text() -> str:
+    """The present time as the API writes it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def condition(
+    before: Condition | None, *, generation: int, status: str, reason: Reason, message: str
+) -> Condition:
+    """The condition ``Ready``; its transition time moves only when the status flips (A10)."""
+    same = before is not None and before.status == status
+    return Condition(
+        type=READY,
+        status=status,
+        reason=reason.value,
+        message=message,
+        last_transition_time=before.last_transition_time if same and before else now_text(),
+        observed_generation=generation,
+    )
+
+
+def problem_condition(before: Condition | None, *, generation: int, problem: Problem) -> Condition:
+    """The condition that tells of a mistake or a fault."""
+    return condition(
+        before,
+        generation=generation,
+        status="False",
+        reason=problem.reason,
+        message=problem.message,
+    )
+
+
+def results(
+    before: Sequence[SyncResult], outcomes: Sequence[EntryOutcome], *, written: bool
+) -> tuple[SyncResult, ...]:
+    """``dataSyncResults``: the outcome of each entry's fetch.
+
+    Args:
+        before: The results so far; an outcome that did not change keeps its time.
+        outcomes: The entries as they fared, in their order.
+        written: Whether the Secret holds them; a good entry says ``NotWritten`` otherwise.
+    """
+    made = []
+    for index, outcome in enumerate(outcomes):
+        problem = outcome.problem
+        if problem is not None:
+            status, reason = "Failed", problem.reason.value
+        else:
+            status, reason = "Succeeded", "" if written else Reason.NOT_WRITTEN.value
+        known = before[index] if index < len(before) else None
+        same = known is not None and (known.key, known.status, known.reason, known.version_id) == (
+            outcome.entry.key,
+            status,
+            reason,
+            outcome.version_id,
+        )
+        made.append(
+            SyncResult(
+                key=outcome.entry.key,
+                status=status,
+                reason=reason,
+                time=known.time if same and known else now_text(),
+                version_id=outcome.version_id,
+            )
+        )
+    return tuple(made)
+
+
+def status_of(
+    before: ExternalSecretStatus,
+    ready: Condition,
+    outcomes: Sequence[EntryOutcome] | None,
+    *,
+    written: bool = False,
+    changed: bool = False,
+    target: str = "",
+) -> ExternalSecretStatus:
+    """The whole status; equal to ``before`` where there is nothing new to tell.
+
+    Args:
+        before: What the user can read now.
+        ready: The condition to tell.
+        outcomes: Of the entries; ``None`` keeps what was told of them.
+        written: Whether the Secret holds what the entries gave.
+        changed: Whether the Secret was changed just now.
+        target: The Secret that holds them; ``""`` keeps what was told.
+    """
+    return ExternalSecretStatus(
+        ready=ready,
+        observed_generation=ready.observed_generation,
+        results=(
+            before.results
+            if outcomes is None
+            else results(before.results, outcomes, written=written)
+        ),
+        last_sync_time=now_text() if changed else before.last_sync_time,
+        target=target or before.target,
+    )

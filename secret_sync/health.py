@@ -1,0 +1,100 @@
+"""The HTTP server of ``/metrics``, ``/healthz`` and ``/readyz``.
+
+Liveness is the loop's heartbeat and nothing else (G4): were it KMS's reachability, an outage
+there would restart the controller and lose the values in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from secret_sync.errors import DefiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry
+
+#: Seconds between two beats, and how late one may be before the loop counts as stuck.
+BEAT: Final = 1.0
+STUCK_AFTER: Final = 15.0
+
+
+class HealthServer:
+    """Serves one address; unready until told otherwise.
+
+    Args:
+        registry: What ``/metrics`` shows.
+        ready: Whether the informers are in sync; a standby is ready, too.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, ready: Callable[[], bool]) -> None:
+        self._registry = registry
+        self._ready = ready
+        self._beat_at = 0.0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listens.
+
+        Args:
+            host: ``""`` for every interface.
+            port: 0 lets the system choose.
+
+        Raises:
+            DefiniteError: The address cannot be listened on.
+        """
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host or None, port).start()
+        except OSError as error:
+            await self.stop()
+            raise DefiniteError(
+                f"cannot listen on {host}:{port} for metrics and probes ({error.strerror}); "
+                "see --metrics-bind-address (0 turns it off)"
+            ) from None
+
+    @property
+    def port(self) -> int | None:
+        """The port listened on, or ``None``."""
+        if self._runner is None or not self._runner.addresses:
+            return None
+        return int(self._runner.addresses[0][1])
+
+    async def beat(self) -> None:
+        """Proves for as long as it runs that the loop gets around."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._beat_at = loop.time()
+            await asyncio.sleep(BEAT)
+
+    async def stop(self) -> None:
+        """Stops listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        late = asyncio.get_running_loop().time() - self._beat_at
+        if late > STUCK_AFTER:
+            return web.Response(status=503, text=f"no heartbeat for {late:.0f} s\n")
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        if not self._ready():
+            return web.Response(status=503, text="caches are not in sync yet\n")
+        return web.Response(text="ok\n")

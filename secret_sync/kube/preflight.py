@@ -1,0 +1,121 @@
+"""What has to be there before anything is watched: a server, the kinds, the rights."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.errors import DefiniteError
+from secret_sync.kube.errors import ApiError, ApiNotFoundError, ApiUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.kube.client import KubeClient
+    from secret_sync.kube.resource import Resource
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds for which an API server that does not answer is waited for.
+PATIENCE: Final = 30.0
+_BETWEEN: Final = 2.0
+_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A right without which nothing works."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+    subresource: str = ""
+
+    def __str__(self) -> str:
+        """As one writes it in a rule."""
+        name = f"{self.resource.plural}/{self.subresource}".rstrip("/")
+        return f"{name}.{self.resource.group}" if self.resource.group else name
+
+
+async def check(
+    client: KubeClient, needs: Sequence[Need], *, namespaces: Sequence[str], hint: str
+) -> None:
+    """Checks that the server answers, knows the kinds, and grants the rights.
+
+    Args:
+        client: The API server.
+        needs: What is used.
+        namespaces: Where; empty for all.
+        hint: What to do where a kind is missing.
+
+    Raises:
+        ApiUnavailableError: The server did not answer in time.
+        DefiniteError: One line that says what is missing.
+    """
+    for resource in {n.resource for n in needs}:
+        await _known(client, resource, hint)
+    scopes = list(namespaces) or [""]
+    denied = await asyncio.gather(
+        *(
+            _denied(client, need, verb, namespace)
+            for need in needs
+            for verb in need.verbs
+            for namespace in scopes
+        )
+    )
+    missing = [d for d in denied if d]
+    if missing:
+        raise DefiniteError(
+            f"RBAC does not allow this controller to {', '.join(missing)}; "
+            "the rules it needs are in deploy/base"
+        )
+
+
+async def _known(client: KubeClient, resource: Resource, hint: str) -> None:
+    group = f"/apis/{resource.group}" if resource.group else "/api"
+    path = f"{group}/{resource.version}"
+    kinds = [r.get("name") for r in (await _patiently(client, path, hint)).get("resources") or ()]
+    if resource.plural not in kinds:
+        raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
+
+
+async def _patiently(client: KubeClient, path: str, hint: str) -> dict[str, list[dict[str, str]]]:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while True:
+        try:
+            return await client.request("GET", path)
+        except ApiNotFoundError:
+            raise DefiniteError(f"the API server does not know {path}; {hint}") from None
+        except ApiUnavailableError as error:
+            if loop.time() - began > PATIENCE:
+                raise
+            _log.warning("API server does not answer, will retry", error=error.message)
+            await asyncio.sleep(_BETWEEN)
+
+
+async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> str:
+    attributes = {
+        "group": need.resource.group,
+        "resource": need.resource.plural,
+        "subresource": need.subresource,
+        "verb": verb,
+        "namespace": namespace,
+    }
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
+    }
+    try:
+        reply = await client.request("POST", _REVIEWS, body=body)
+    except ApiUnavailableError:
+        raise
+    except ApiError:
+        # Who may not even ask finds out when it acts.
+        return ""
+    if (reply.get("status") or {}).get("allowed"):
+        return ""
+    return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")
