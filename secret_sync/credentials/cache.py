@@ -227,7 +227,8 @@ class CredentialCache:
             async with asyncio.timeout(_FETCH_TIMEOUT):
                 outcome = await entry.provider.fetch()
         except SecretSyncError as error:
-            outcome = error
+            # Kept for long, so without the frames, whose locals hold what was read.
+            outcome = error.with_traceback(None)
         except TimeoutError:
             outcome = TransientError("the credentials could not be obtained in time")
         except Exception as error:  # noqa: BLE001 - one faulty method must not end the process

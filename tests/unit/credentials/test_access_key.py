@@ -1,0 +1,115 @@
+"""An AccessKey from one Secret or two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.credentials import AccessKeyProvider, CredentialKey, Credentials, SecretKeyRef
+from secret_sync.errors import DefiniteError, NotFoundError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Reader:
+    """Secrets by ``namespace/name``, and what was read."""
+
+    def __init__(self, **secrets: Mapping[str, bytes] | Exception) -> None:
+        self.secrets = secrets
+        self.reads: list[str] = []
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        self.reads.append(f"{namespace}/{name}")
+        secret = self.secrets.get(name, NotFoundError("no such Secret"))
+        if isinstance(secret, Exception):
+            raise secret
+        return secret
+
+
+def ref(name: str = "ak", key: str = "id", version: str = "1") -> SecretKeyRef:
+    return SecretKeyRef("team", name, key, f"uid-of-{name}", version)
+
+
+def provider(reader: Reader, id_ref: SecretKeyRef, secret_ref: SecretKeyRef) -> AccessKeyProvider:
+    return AccessKeyProvider(reader, id_ref, secret_ref)
+
+
+async def test_both_halves_in_one_secret_are_one_read() -> None:
+    reader = Reader(ak={"id": b"LTAI1", "secret": b"s3cret"})
+    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+    assert credentials == Credentials("LTAI1", "s3cret")
+    assert reader.reads == ["team/ak"]
+
+
+async def test_the_halves_may_lie_in_two_secrets() -> None:
+    reader = Reader(a={"k": b"LTAI1"}, b={"k": b"s3cret"})
+    credentials = await provider(reader, ref("a", "k"), ref("b", "k")).fetch()
+    assert credentials == Credentials("LTAI1", "s3cret")
+    assert reader.reads == ["team/a", "team/b"]
+
+
+async def test_pasted_white_space_is_dropped() -> None:
+    reader = Reader(ak={"id": b" LTAI1\r\n", "secret": b"s3cret\n"})
+    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+    assert credentials == Credentials("LTAI1", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, 'Secret team/ak has no key "secret"'),
+        (b"", 'key "secret" is empty'),
+        (b" \n", 'key "secret" is empty'),
+        (b"hush\xff\xfe", 'key "secret" holds no part of an AccessKey'),
+        (b"hush\nhush", 'key "secret" holds no part of an AccessKey'),
+        (b"hush hush", 'key "secret" holds no part of an AccessKey'),
+        ("hush密".encode(), 'key "secret" holds no part of an AccessKey'),
+        (b"hush\x00", 'key "secret" holds no part of an AccessKey'),
+    ],
+)
+async def test_what_is_no_accesskey_is_named_but_not_shown(value: bytes | None, words: str) -> None:
+    data = {"id": b"LTAI1"} if value is None else {"id": b"LTAI1", "secret": value}
+    with pytest.raises(DefiniteError, match=words) as caught:
+        await provider(Reader(ak=data), ref(key="id"), ref(key="secret")).fetch()
+    assert "hush" not in repr(caught.value)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__context__ is None, "a decoder's error holds the value"
+    assert "Secret team/ak" in caught.value.message
+
+
+async def test_a_missing_accesskey_is_no_missing_kms_secret() -> None:
+    with pytest.raises(DefiniteError, match="Secret team/ak does not exist") as caught:
+        await provider(Reader(), ref(key="id"), ref(key="secret")).fetch()
+    assert not isinstance(caught.value, NotFoundError)
+    assert caught.value.code == "AccessKeySecretNotFound"
+
+
+async def test_other_errors_of_the_reader_are_passed_on() -> None:
+    reader = Reader(ak=TransientError("the API server is away"))
+    with pytest.raises(TransientError, match="away"):
+        await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+
+
+def test_the_identity_is_all_that_was_referred_to() -> None:
+    base = provider(Reader(), ref(), ref(key="secret")).key
+    assert base == provider(Reader(), ref(), ref(key="secret")).key
+    assert hash(base) == hash(provider(Reader(), ref(), ref(key="secret")).key)
+    others = [
+        provider(Reader(), ref(version="2"), ref(key="secret")).key,
+        provider(Reader(), ref(), ref(key="secret", version="2")).key,
+        provider(Reader(), ref("other"), ref(key="secret")).key,
+        provider(Reader(), ref(key="secret"), ref()).key,
+        CredentialKey("Other", base.parts),
+    ]
+    assert base not in others
+    assert len(set(others)) == len(others)
+
+
+def test_credentials_show_nothing_of_themselves() -> None:
+    permanent = Credentials("LTAI-visible", "hush")
+    temporary = Credentials("STS.visible", "hush", "token", 5.0)
+    for text in (f"{permanent}{permanent!r}", f"{temporary!r}{[temporary]}"):
+        for part in ("visible", "hush", "token"):
+            assert part not in text

@@ -1,0 +1,356 @@
+"""The cache under a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog.testing
+
+from secret_sync.credentials import CredentialCache, CredentialKey, Credentials, Failure
+from secret_sync.errors import DefiniteError, SecretSyncError, ThrottledError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+pytestmark = pytest.mark.looptime
+
+Outcome = Credentials | Exception
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class ScriptedProvider:
+    """Each fetch takes a while and then ends as the script says; its last outcome repeats."""
+
+    def __init__(
+        self, *outcomes: Outcome | Callable[[], Outcome], takes: float = 0.1, name: str = "a"
+    ) -> None:
+        self.key = CredentialKey("Scripted", (name,))
+        self.outcomes = list(outcomes)
+        self.takes = takes
+        self.started: list[float] = []
+        self.cancelled = 0
+
+    async def fetch(self) -> Credentials:
+        self.started.append(now())
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if callable(outcome):
+            outcome = outcome()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def permanent(name: str = "LTAI") -> Credentials:
+    return Credentials(name, "secret")
+
+
+def lasting(seconds: float) -> Callable[[], Credentials]:
+    """Temporary credentials that live so long from the moment they are obtained."""
+    return lambda: Credentials(f"STS.{now()}", "secret", "token", now() + seconds)
+
+
+def ignore() -> None:
+    pass
+
+
+@pytest.fixture
+async def cache() -> AsyncIterator[CredentialCache]:
+    cache = CredentialCache()
+    yield cache
+    await cache.close()
+
+
+async def test_asking_starts_one_fetch_and_tells_each_caller_once(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent())
+    told: list[int] = []
+    cache.hold("store", provider)
+    assert cache.peek(provider.key) is None
+    for n in range(1000):
+        assert cache.request(provider.key, lambda n=n: told.append(n)) is None  # type: ignore[misc] # mypy cannot infer a default
+    assert not told
+    await asyncio.sleep(0.2)
+    assert told == list(range(1000))
+    assert len(provider.started) == 1
+    assert cache.peek(provider.key) == permanent()
+    assert cache.request(provider.key, lambda: told.append(-1)) == permanent()
+    await asyncio.sleep(1000)
+    assert -1 not in told
+    assert len(provider.started) == 1, "what does not expire is never fetched again"
+
+
+async def test_nothing_is_fetched_before_it_is_asked_for(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent())
+    cache.hold("store", provider)
+    cache.peek(provider.key)
+    await asyncio.sleep(100)
+    assert not provider.started
+
+
+async def test_a_caller_that_raises_keeps_it_from_nobody(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent())
+    cache.hold("store", provider)
+    told: list[str] = []
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    cache.request(provider.key, lambda: 1 // 0)  # type: ignore[arg-type] # it never returns
+    cache.request(provider.key, lambda: told.append("second"))
+    await asyncio.sleep(0.2)
+    assert told == ["second"]
+    assert isinstance(reported[0]["exception"], ZeroDivisionError)
+
+
+async def test_waiters_share_the_fetch_and_a_cancelled_one_leaves_it_running(
+    cache: CredentialCache,
+) -> None:
+    provider = ScriptedProvider(permanent())
+    cache.hold("store", provider)
+    waiters = [asyncio.create_task(cache.get(provider.key)) for _ in range(10)]
+    await asyncio.sleep(0.05)
+    waiters[0].cancel()
+    results = await asyncio.gather(*waiters, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1:] == [permanent()] * 9
+    assert len(provider.started) == 1
+    assert not provider.cancelled
+
+
+async def test_a_failure_is_kept_and_retried_ever_more_slowly(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(TransientError("away"), takes=0.0)
+    cache.hold("store", provider)
+    waits = []
+    for _ in range(9):
+        cache.request(provider.key, ignore)
+        await asyncio.sleep(0.001)
+        failure = cache.peek(provider.key)
+        assert isinstance(failure, Failure)
+        waits.append(round(failure.retry_at - provider.started[-1]))
+        for _ in range(1000):  # a thousand stores ask
+            assert cache.request(provider.key, ignore) is failure
+        await asyncio.sleep(failure.retry_at - now())
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert len(provider.started) == 9
+
+
+async def test_success_ends_the_backoff(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(TransientError("away"), TransientError("away"), permanent())
+    cache.hold("store", provider)
+    for _ in range(3):
+        cache.request(provider.key, ignore)
+        await asyncio.sleep(2.5)
+    assert cache.peek(provider.key) == permanent()
+
+
+async def test_a_wait_that_was_asked_for_is_kept(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(ThrottledError("slow down", retry_after=30.0), takes=0.0)
+    cache.hold("store", provider)
+    cache.request(provider.key, ignore)
+    await asyncio.sleep(0.001)
+    failure = cache.peek(provider.key)
+    assert isinstance(failure, Failure)
+    assert failure.retry_at == pytest.approx(30.0, abs=0.01)
+
+
+async def test_a_failed_fetch_tells_its_callers_too(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(DefiniteError("no such role"))
+    cache.hold("store", provider)
+    told: list[object] = []
+    cache.request(provider.key, lambda: told.append(cache.peek(provider.key)))
+    await asyncio.sleep(0.2)
+    assert isinstance(told[0], Failure)
+    assert told[0].error.message == "no such role"
+
+
+async def test_get_raises_the_failure_and_its_traceback_does_not_grow(
+    cache: CredentialCache,
+) -> None:
+    provider = ScriptedProvider(DefiniteError("no such role"))
+    cache.hold("store", provider)
+    lengths = set()
+    for _ in range(5):
+        with pytest.raises(DefiniteError, match="no such role") as caught:
+            await cache.get(provider.key)
+        lengths.add(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert len(lengths) == 1
+    assert len(provider.started) == 1
+
+
+async def test_a_surprise_is_told_without_what_it_carries(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(ValueError("holds hush"))
+    cache.hold("store", provider)
+    with structlog.testing.capture_logs() as logs, pytest.raises(TransientError) as caught:
+        await cache.get(provider.key)
+    assert "ValueError" in caught.value.message
+    assert "hush" not in f"{logs}{caught.value!r}"
+    assert caught.value.__context__ is None
+    assert [entry["error"] for entry in logs] == ["ValueError"]
+
+
+async def test_a_hung_fetch_ends(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent(), takes=1e6)
+    cache.hold("store", provider)
+    with pytest.raises(TransientError, match="in time"):
+        await cache.get(provider.key)
+    assert now() == pytest.approx(40.0)
+
+
+async def test_it_is_kept_until_its_last_user_lets_go(cache: CredentialCache) -> None:
+    first, equal = ScriptedProvider(permanent("1")), ScriptedProvider(permanent("2"))
+    cache.hold("store-a", first)
+    cache.hold("store-a", first)
+    cache.hold("store-b", equal)
+    assert await cache.get(first.key) == permanent("1")
+    cache.release("store-a", first.key)
+    cache.release("store-a", first.key)
+    assert cache.peek(first.key) == permanent("1")
+    cache.release("store-b", first.key)
+    assert cache.peek(first.key) is None
+    cache.release("store-b", first.key)
+    with pytest.raises(KeyError):
+        cache.request(first.key, ignore)
+    assert not equal.started
+
+
+async def test_letting_go_cancels_the_fetch_and_frees_who_waits(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent(), takes=5.0)
+    cache.hold("store", provider)
+    told: list[str] = []
+    cache.request(provider.key, lambda: told.append("?"))
+    waiter = asyncio.create_task(cache.get(provider.key))
+    await asyncio.sleep(0.1)
+    cache.release("store", provider.key)
+    with pytest.raises(TransientError, match="not in use"):
+        await waiter
+    assert now() < 1.0
+    assert provider.cancelled == 1
+    assert not told
+
+
+async def test_close_cancels_and_awaits_all_fetches() -> None:
+    cache = CredentialCache()
+    providers = [ScriptedProvider(permanent(), takes=5.0, name=str(n)) for n in range(3)]
+    for provider in providers:
+        cache.hold("store", provider)
+        cache.request(provider.key, ignore)
+    await asyncio.sleep(0.1)
+    await cache.close()
+    assert [provider.cancelled for provider in providers] == [1, 1, 1]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await cache.close()
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "earliest", "latest"),
+    # 5 minutes before the end, a fifth of the lifetime if that is more; jittered by a tenth
+    [(900.0, 570.0, 600.0), (3600.0, 2808.0, 2880.0), (300.0, 150.0, 150.0)],
+)
+async def test_expiring_ones_are_renewed_ahead(
+    cache: CredentialCache, lifetime: float, earliest: float, latest: float
+) -> None:
+    provider = ScriptedProvider(lasting(lifetime), takes=0.0)
+    cache.hold("store", provider)
+    first = await cache.get(provider.key)
+    await asyncio.sleep(earliest - 1.0)
+    assert cache.peek(provider.key) is first
+    await asyncio.sleep(latest - earliest + 2.0)
+    assert len(provider.started) == 2
+    assert earliest - 0.1 <= provider.started[1] <= latest + 0.1
+    second = cache.peek(provider.key)
+    assert isinstance(second, Credentials)
+    assert second is not first
+
+
+async def test_what_was_obtained_together_is_not_renewed_together(cache: CredentialCache) -> None:
+    providers = [ScriptedProvider(lasting(3600.0), takes=0.0, name=str(n)) for n in range(50)]
+    for provider in providers:
+        cache.hold("store", provider)
+        cache.request(provider.key, ignore)
+    await asyncio.sleep(2900)
+    times = {round(provider.started[1]) for provider in providers}
+    assert len(times) > 20
+
+
+async def test_while_the_renewal_fails_the_old_ones_are_given_out_until_their_last_minute(
+    cache: CredentialCache,
+) -> None:
+    provider = ScriptedProvider(lasting(900.0), TransientError("away"), takes=0.0)
+    cache.hold("store", provider)
+    first = await cache.get(provider.key)
+    await asyncio.sleep(839.0)
+    assert cache.request(provider.key, ignore) is first
+    tries = len(provider.started) - 1
+    assert 7 <= tries <= 12, "1, 2, 4, ... 60 s apart for 270 s"
+    await asyncio.sleep(2.0)
+    failure = cache.peek(provider.key)
+    assert isinstance(failure, Failure)
+    tries = len(provider.started)
+    await asyncio.sleep(600.0)
+    assert len(provider.started) <= tries + 1, "nothing is left to lose: the users come back"
+
+
+async def test_a_renewal_is_not_noticed_by_those_who_ask_meanwhile(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(900.0), takes=5.0)
+    cache.hold("store", provider)
+    first = await cache.get(provider.key)
+    await asyncio.sleep(569.0)
+    for _ in range(40):
+        if len(provider.started) == 2:
+            break
+        await asyncio.sleep(1.0)
+    assert len(provider.started) == 2
+    assert cache.request(provider.key, ignore) is first
+    assert await cache.get(provider.key) is first
+
+
+async def test_a_forgotten_identity_is_not_renewed(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(900.0))
+    cache.hold("store", provider)
+    await cache.get(provider.key)
+    cache.release("store", provider.key)
+    await asyncio.sleep(2000.0)
+    assert len(provider.started) == 1
+
+
+async def test_credentials_about_to_expire_are_refused_at_once(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(30.0))
+    cache.hold("store", provider)
+    with pytest.raises(SecretSyncError, match="less than a minute"):
+        await cache.get(provider.key)
+
+
+async def test_refused_ones_are_replaced_once_for_all_who_were_refused(
+    cache: CredentialCache,
+) -> None:
+    provider = ScriptedProvider(lasting(3600.0))
+    cache.hold("store", provider)
+    refused = await cache.get(provider.key)
+    await asyncio.sleep(120.0)
+    assert all(cache.invalidate(provider.key, refused) for _ in range(100))
+    assert cache.peek(provider.key) is None
+    renewed = await cache.get(provider.key)
+    assert renewed is not refused
+    assert cache.invalidate(provider.key, refused), "whoever comes late: there are newer ones"
+    assert cache.peek(provider.key) is renewed
+    assert len(provider.started) == 2
+
+
+async def test_fresh_ones_that_are_refused_are_not_replaced(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(3600.0))
+    cache.hold("store", provider)
+    for _ in range(100):
+        assert not cache.invalidate(provider.key, await cache.get(provider.key))
+    assert len(provider.started) == 1
+
+
+async def test_nobodys_credentials_cannot_be_replaced(cache: CredentialCache) -> None:
+    assert not cache.invalidate(CredentialKey("None", ()), permanent())
