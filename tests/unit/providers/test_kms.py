@@ -1,0 +1,169 @@
+"""GetSecretValue through the SDK's own client and models, over a transport that only records."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from secret_sync.cloud.transport import Reply
+from secret_sync.credentials import Credentials
+from secret_sync.errors import DefiniteError, NotFoundError, TransientError
+from secret_sync.providers.kms import KmsClient, SecretRequest, SecretValue, fetch_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from yarl import URL
+
+KEYS = Credentials("LTAI-id", "key-secret")
+REQUEST = SecretRequest("kms.example", "db")
+
+
+class FakeTransport:
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        self.reply = Reply(status, CIMultiDict(), body, complete=True)
+        self.urls: list[URL] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def send(
+        self, method: str, url: URL, headers: Mapping[str, str], *, what: str, body: bytes
+    ) -> Reply:
+        self.urls.append(url)
+        self.headers.append(dict(headers))
+        return self.reply
+
+
+def document(**fields: Any) -> bytes:
+    base = {
+        "RequestId": "REQ-1",
+        "SecretName": "db",
+        "SecretType": "Generic",
+        "SecretData": "hunter2",
+        "SecretDataType": "text",
+        "VersionId": "v7",
+        "VersionStages": {"VersionStage": ["ACSCurrent"]},
+    }
+    return json.dumps({k: v for k, v in {**base, **fields}.items() if v is not None}).encode()
+
+
+async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200) -> SecretValue:
+    transport = FakeTransport(body, status)
+    return await fetch_secret(KmsClient(transport), KEYS, request)  # type: ignore[arg-type] # a recorder
+
+
+@pytest.mark.parametrize(
+    ("request_", "query"),
+    [
+        (REQUEST, {"SecretName": "db"}),
+        (
+            SecretRequest("kms.example", "db", version_id="v1"),
+            {"SecretName": "db", "VersionId": "v1"},
+        ),
+        (
+            SecretRequest("kms.example", "a/b c", version_stage="ACSPrevious"),
+            {"SecretName": "a/b c", "VersionStage": "ACSPrevious"},
+        ),
+    ],
+)
+async def test_version_and_stage_are_sent_only_if_written(
+    request_: SecretRequest, query: dict[str, str]
+) -> None:
+    transport = FakeTransport(document())
+    await fetch_secret(KmsClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
+    assert dict(transport.urls[0].query) == query
+    assert transport.urls[0].host == "kms.example"
+    assert transport.headers[0]["x-acs-action"] == "GetSecretValue"
+    assert transport.headers[0]["x-acs-version"] == "2016-01-20"
+    assert transport.headers[0]["content-type"] == "application/x-www-form-urlencoded"
+    assert "Credential=LTAI-id," in transport.headers[0]["authorization"]
+
+
+async def test_one_client_serves_each_tenant_with_its_own_credentials() -> None:
+    transport = FakeTransport(document())
+    client = KmsClient(transport)  # type: ignore[arg-type] # a recorder
+    before = dict(vars(client))
+    for name in ("one", "two"):
+        await fetch_secret(client, Credentials(name, "s", f"token-{name}"), REQUEST)
+    assert [h["x-acs-security-token"] for h in transport.headers] == ["token-one", "token-two"]
+    assert vars(client) == before
+
+
+@pytest.mark.parametrize("text", ["hunter2", "zażółć \U0001f511\n", '{"a": 12345678901234567890}'])
+async def test_text_is_kept_byte_for_byte(text: str) -> None:
+    assert await fetch(document(SecretData=text)) == SecretValue(text.encode(), "v7")
+
+
+async def test_binary_is_decoded_once() -> None:
+    body = document(SecretData="YUdWc2JHOD0=", SecretDataType="binary")
+    assert (await fetch(body)).data == b"aGVsbG8="
+
+
+@pytest.mark.parametrize("stages", [["ACSCurrent"], [], {"VersionStage": ["ACSCurrent"]}, None])
+async def test_both_shapes_of_version_stages_are_read(stages: Any) -> None:
+    assert (await fetch(document(VersionStages=stages))).data == b"hunter2"
+
+
+async def test_a_managed_type_is_its_document() -> None:
+    data = '{"AccountName":"a","AccountPassword":"b"}'
+    body = document(SecretType="Rds", SecretData=data, ExtendedConfig="{}", AutomaticRotation="X")
+    assert (await fetch(body)).data == data.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b"{}", TransientError, "holds no SecretData"),
+        (document(SecretData=None), TransientError, "holds no SecretData"),
+        (document(SecretData=7), TransientError, "holds no SecretData"),
+        (document(SecretData=""), DefiniteError, "value is empty"),
+        (document(SecretData="!hush!", SecretDataType="binary"), DefiniteError, "not base64"),
+        (document(SecretData="hush密", SecretDataType="binary"), DefiniteError, "not base64"),
+        (document(SecretDataType="hush"), DefiniteError, "neither text nor binary"),
+        (b'{"SecretData": "hush\\ud800"}', TransientError, "unreadable answer"),
+    ],
+)
+async def test_what_cannot_be_used_is_named_but_not_shown(
+    body: bytes, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        await fetch(body)
+    assert "hush" not in f"{caught.value!r}{caught.value.__context__!r}"
+    assert 'KMS secret "db"' in str(caught.value)
+
+
+async def test_a_type_that_is_not_told_is_text() -> None:
+    assert (await fetch(document(SecretDataType=None, VersionId=None))) == SecretValue(
+        b"hunter2", ""
+    )
+
+
+async def test_not_found_says_which_secret_where_and_the_request() -> None:
+    body = b'{"Code":"Forbidden.ResourceNotFound","Message":"x","RequestId":"REQ-1"}'
+    with pytest.raises(NotFoundError) as caught:
+        await fetch(body, status=404)
+    assert caught.value.message == (
+        'KMS secret "db" at kms.example: it does not exist (in this region, account and version)'
+        " (Forbidden.ResourceNotFound, HTTP 404, request REQ-1)"
+    )
+
+
+async def test_a_hostile_name_breaks_no_message() -> None:
+    with pytest.raises(TransientError) as caught:
+        await fetch(b"", SecretRequest("kms.example", "a\nb\x1b[2J" + "x" * 5000))
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 400
+
+
+def test_a_value_does_not_show_itself() -> None:
+    assert "hunter2" not in f"{SecretValue(b'hunter2', 'v1')!r} {SecretValue(b'hunter2', 'v1')}"
+
+
+@given(st.binary(max_size=300))
+async def test_no_body_breaks_it(body: bytes) -> None:
+    with pytest.raises((TransientError, DefiniteError)):
+        await fetch(body)
