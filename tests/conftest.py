@@ -11,6 +11,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["tests.support.controlplane"]
+
 
 def pytest_configure() -> None:
     # CPython 3.11 makes a loop, and leaks it, when a plugin asks for the current one of a
