@@ -20,6 +20,8 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds after which a projected token and the CA file are read again (W18).
 REREAD_AFTER: Final = 60.0
+#: Seconds within which a credential plugin has to answer.
+_PLUGIN_TIMEOUT: Final = 30.0
 _TOKEN: Final = "BearerToken"  # noqa: S105 (the library's name of the field)
 
 
@@ -37,6 +39,8 @@ class ClusterAccess:
         self._loaded_at = float("-inf")
         self._loading = asyncio.Lock()
         self.server = ""
+        self.server_name: str | None = None
+        self.proxy: str | None = None
         self.ssl: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
@@ -67,7 +71,8 @@ class ClusterAccess:
         if asyncio.get_running_loop().time() - self._loaded_at > REREAD_AFTER:
             await self.renew()
         token: str | None = self._configuration.api_key.get(_TOKEN)
-        return token
+        # A file may end in a newline, which no header can hold.
+        return token.strip() if token else None
 
     async def renew(self) -> None:
         """Reads token and certificates again (W18).
@@ -111,10 +116,13 @@ class ClusterAccess:
         self._certificates = certificates
         self._configuration = configuration
         self.server = configuration.host.rstrip("/")
+        self.server_name = configuration.tls_server_name
+        self.proxy = configuration.proxy
 
 
 async def _run(loading: Awaitable[Any]) -> None:
-    await loading
+    async with asyncio.timeout(_PLUGIN_TIMEOUT):
+        await loading
 
 
 async def _load_in_cluster(configuration: Any) -> None:
@@ -136,6 +144,8 @@ def _is_file(path: str) -> bool:
 
 def _context(configuration: Any) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    # Python 3.13 demands key identifiers, which the CAs of many clusters lack.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -155,5 +165,6 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, config.ConfigException):
-        return str(error)
+        # Behind a brace the library may quote the user's whole entry, token and all.
+        return str(error).partition("{")[0].rstrip()
     return type(error).__name__

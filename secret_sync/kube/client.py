@@ -6,7 +6,8 @@ its time limits.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
@@ -26,10 +27,25 @@ if TYPE_CHECKING:
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
 _CONNECT: Final = 5.0
-#: A silent connection is asked by the kernel whether it is alive (W9).
-_KEEPALIVE_SECONDS: Final = 30.0
+#: An unused connection is kept for so many seconds.
+_KEPT: Final = 30.0
+#: A silent connection is asked by the kernel whether it is alive: after so many seconds, so
+#: often, so many times (W9).
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 _CONNECTIONS: Final = 64
+#: How a connection ends that died while it was kept. A new one that cannot be made is no such.
+_STALE: Final = (
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientOSError,
+    aiohttp.ClientConnectionResetError,
+)
 
+_HEADERS: Final = {"User-Agent": "secret-sync"}
 _UNAUTHORIZED: Final = 401
 _ERRORS: Final = 400
 #: Bytes of a refusal's body that are read.
@@ -41,20 +57,27 @@ class KubeClient:
 
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
-        headers = {"User-Agent": "secret-sync"}
+        # What every request has in common. Redirects are not followed: the token is for one
+        # host. No proxy either but one that the kubeconfig names.
+        self._always: dict[str, Any] = {
+            "allow_redirects": False,
+            "proxy": access.proxy,
+            "server_hostname": access.server_name,
+        }
         tls: Any = access.ssl if access.ssl is not None else True
         self._unary = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS
+                ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEPT, socket_factory=_socket
             ),
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=_CONNECT),
-            auto_decompress=True,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._streams = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=0, force_close=True),
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
+            connector=aiohttp.TCPConnector(
+                ssl=tls, limit=0, force_close=True, socket_factory=_socket
+            ),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
         )
 
@@ -85,6 +108,7 @@ class KubeClient:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 (aiohttp's own, which knows its phases)
     ) -> dict[str, Any]:
         """One request, answered with an object.
 
@@ -99,19 +123,21 @@ class KubeClient:
             body: Encoded as JSON.
             content_type: Of the body.
             accept: What to answer with.
+            timeout: Seconds for each try.
 
         Raises:
             ApiError: The server refused; see its subclasses.
         """
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         url = self._url(path, params)
         data = orjson.dumps(body) if body is not None else None
         headers = {"Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
-        status, reply, reply_headers = await self._send(method, url, data, headers)
+        status, reply, reply_headers = await self._send(method, url, data, headers, limits)
         if status == _UNAUTHORIZED:
             await self._access.renew()
-            status, reply, reply_headers = await self._send(method, url, data, headers)
+            status, reply, reply_headers = await self._send(method, url, data, headers, limits)
         if status >= _ERRORS:
             raise error_of(f"{method} {path}", status, reply, reply_headers)
         return _object(reply, f"{method} {path}")
@@ -138,9 +164,9 @@ class KubeClient:
             response = await self._open(path, params, accept, idle)
         if response.status < _ERRORS:
             return response
-        async with response:
-            body = await response.content.read(_MAX_REFUSAL)
-        raise error_of(f"watch of {path}", response.status, body, response.headers)
+        raise error_of(
+            f"watch of {path}", response.status, await _refusal(response), response.headers
+        )
 
     async def _open(
         self, path: str, params: Mapping[str, str], accept: str, idle: float
@@ -149,26 +175,38 @@ class KubeClient:
         headers = await self._headers({"Accept": accept})
         try:
             return await self._streams.get(
-                self._url(path, params), headers=headers, timeout=timeout
+                self._url(path, params), headers=headers, timeout=timeout, **self._always
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(f"watch of {path}", error) from None
+            failure = _unreachable(f"watch of {path}", error)
+        raise failure
 
     async def _send(
-        self, method: str, url: URL, data: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        url: URL,
+        data: bytes | None,
+        headers: dict[str, str],
+        limits: aiohttp.ClientTimeout,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         full = await self._headers(headers)
-        for attempt in (1, 2):
+        again = True
+        while True:
             try:
-                async with self._unary.request(method, url, data=data, headers=full) as response:
+                async with self._unary.request(
+                    method, url, data=data, headers=full, timeout=limits, **self._always
+                ) as response:
                     return response.status, await response.read(), response.headers
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                connecting = isinstance(error, aiohttp.ClientConnectorError)
-                if connecting or attempt == 2:  # noqa: PLR2004 (the last)
-                    raise _unreachable(f"{method} {url.raw_path}", error) from None
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise _unreachable(f"{method} {url.raw_path}", error) from None
-        raise AssertionError  # the second attempt returns or raises
+                stale = isinstance(error, _STALE) and not isinstance(
+                    error, aiohttp.ClientConnectorError
+                )
+                failure = _unreachable(f"{method} {url.raw_path}", error)
+            # Raised out here: the library's exceptions hold the request and its token, and
+            # would stay reachable as the context of ours.
+            if not (stale and again):
+                raise failure
+            again = False
 
     async def _headers(self, headers: dict[str, str]) -> dict[str, str]:
         token = await self._access.authorization()
@@ -177,6 +215,26 @@ class KubeClient:
     def _url(self, path: str, params: Mapping[str, str] | None) -> URL:
         url = URL(self._access.server + path, encoded=True)
         return url.with_query(params) if params else url
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    for level, option, value in _KEEPALIVE:
+        made.setsockopt(level, option, value)
+    return made
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> bytes:
+    """What there is to read of it; its status counts also where that is nothing."""
+    body = b""
+    async with response:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _MAX_REFUSAL:
+                    break
+    return body
 
 
 def _object(reply: bytes, action: str) -> dict[str, Any]:
@@ -195,7 +253,7 @@ def _unreachable(action: str, error: Exception) -> ApiUnavailableError:
         what = "its certificate is not trusted"
     elif isinstance(error, aiohttp.ClientConnectorError):
         what = f"cannot connect ({error.strerror or type(error.os_error).__name__})"
-    elif isinstance(error, TimeoutError | asyncio.TimeoutError):
+    elif isinstance(error, TimeoutError):
         what = "no answer in time"
     elif isinstance(error, aiohttp.InvalidURL):
         raise DefiniteError("the API server's address is not a URL") from None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: These name who may not do what, or what does not exist; they never quote a body.
 _QUOTABLE: Final = (401, 403, 404)
 _MAX_QUOTED: Final = 300
+#: No wait that a server asks for stops us for longer (seconds).
+_MAX_WAIT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,9 @@ class ApiError(SecretSyncError):
         self.causes = causes
         self.retry_after = retry_after
 
-    def about(self, field: str) -> bool:
-        """Whether a cause names this field (tells 422s apart, A7)."""
-        return any(cause.field == field for cause in self.causes)
+    def about(self, field: str, *reasons: str) -> bool:
+        """Whether a cause names this field, for one of these reasons if any are given (A7)."""
+        return any(c.field == field and (not reasons or c.reason in reasons) for c in self.causes)
 
 
 class ApiUnavailableError(ApiError, TransientError):
@@ -100,13 +102,18 @@ def error_of_status(
     retry_after: float | None = None,
 ) -> ApiError:
     """Reads a ``Status`` object, also one that arrived in a stream with HTTP 200 (W5)."""
-    status = status if status >= 400 else int(value.get("code") or 500)  # noqa: PLR2004 (HTTP)
+    if status < 400:  # noqa: PLR2004 (HTTP)
+        code = value.get("code")
+        status = code if isinstance(code, int) and code >= 400 else 500  # noqa: PLR2004 (HTTP)
     reason = str(value.get("reason") or "")
-    details = value.get("details") or {}
+    details = _dict(value.get("details"))
     causes = tuple(
         Cause(str(c.get("field") or ""), str(c.get("reason") or ""))
-        for c in details.get("causes") or ()
+        for c in map(_dict, details.get("causes") or ())
     )
+    seconds = details.get("retryAfterSeconds")
+    if retry_after is None and isinstance(seconds, int) and seconds > 0:
+        retry_after = float(seconds)
     message = f"{action}: {status} {reason}".rstrip()
     if status in _QUOTABLE and value.get("message"):
         message += f": {str(value['message'])[:_MAX_QUOTED]}"
@@ -118,7 +125,7 @@ def error_of_status(
         status=status,
         reason=reason,
         causes=causes,
-        retry_after=retry_after or details.get("retryAfterSeconds"),
+        retry_after=None if retry_after is None else min(retry_after, _MAX_WAIT),
     )
 
 
@@ -142,6 +149,10 @@ def _status_object(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) and value.get("kind") == "Status" else {}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _seconds(value: str | None) -> float | None:

@@ -71,7 +71,8 @@ class Informer(Generic[T]):
         self._handlers: list[Callable[[Change[T]], None]] = []
         scopes = [
             _Scope(self, namespace, convert, frozenset(excluded))
-            for namespace in (namespaces or ("",))
+            # Twice the same one would be two keepers of one part of the store.
+            for namespace in dict.fromkeys(namespaces or ("",))
         ]
         self._scopes = scopes
         self._reflectors = [
@@ -143,6 +144,11 @@ class Informer(Generic[T]):
         for change in changes:
             self._tell(change)
 
+    def unreadable(self, key: str) -> None:
+        """Tells of an object that the converter raised at; to be called while it is handled."""
+        self._observer.failed("unreadable")
+        _log.exception("object not readable", resource=self._resource.plural, key=key)
+
     def _tell(self, change: Change[T]) -> None:
         for handler in self._handlers:
             try:
@@ -170,9 +176,20 @@ class _Scope(Generic[T]):
         self._excluded = excluded
         self._keys: set[str] = set()
 
-    def replace(self, items: list[dict[str, Any]]) -> None:
+    def read(self, value: dict[str, Any]) -> T | None:
+        """What is kept of an object; ``None`` if nothing is."""
+        if self._excluded and value["metadata"].get("namespace") in self._excluded:
+            return None
+        try:
+            return self._convert(value)
+        except Exception:  # noqa: BLE001 (see below)
+            # An object that cannot be read must not keep us from all the others (W17).
+            self._informer.unreadable(_key(value))
+            return None
+
+    def replace(self, objects: list[T]) -> None:
         """All objects of this scope: stored at once, then told, what vanished first (S2)."""
-        found = {key_of(obj): obj for obj in map(self._read, items) if obj is not None}
+        found = {key_of(obj): obj for obj in objects}
         vanished = self._keys - found.keys()
         self._keys = set(found)
         changes = [change for key in vanished for change in self._informer.drop(key)]
@@ -182,19 +199,18 @@ class _Scope(Generic[T]):
         self.synced.set()
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        """One change of this scope."""
-        obj = self._read(value)
+        """One change of this scope; what is left out from now on is gone for us."""
+        key = _key(value)
+        obj = self.read(value) if sort != "DELETED" else None
         if obj is None:
-            return
-        key = key_of(obj)
-        if sort == "DELETED":
             self._keys.discard(key)
             self._informer.tell(self._informer.drop(key))
         else:
             self._keys.add(key)
             self._informer.tell(self._informer.put(key, obj))
 
-    def _read(self, value: dict[str, Any]) -> T | None:
-        if self._excluded and value["metadata"].get("namespace") in self._excluded:
-            return None
-        return self._convert(value)
+
+def _key(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata") or {}
+    namespace, name = metadata.get("namespace"), metadata.get("name") or ""
+    return f"{namespace}/{name}" if namespace else str(name)

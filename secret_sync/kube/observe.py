@@ -21,7 +21,10 @@ class ReflectorObserver(Protocol):
         ...
 
     def failed(self, kind: str) -> None:
-        """A list or watch failed: ``expired``, ``unavailable``, ``refused``, ``garbled``."""
+        """A list or watch failed: ``expired``, ``unavailable``, ``refused``, ``garbled``.
+
+        Or one object was left out because it could not be read: ``unreadable``.
+        """
         ...
 
     def handler_raised(self) -> None:

@@ -71,7 +71,7 @@ class Pager(Generic[T]):
         self._kind = kind
         self._read = read
 
-    async def list(self) -> Listing[T]:
+    async def list_all(self) -> Listing[T]:
         """Lists the collection at its most recent state (L6).
 
         Raises:

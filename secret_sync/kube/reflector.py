@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 import structlog
 
 from secret_sync.kube.errors import ApiError, ApiUnavailableError
-from secret_sync.kube.pager import list_all
+from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
-from secret_sync.kube.watch import IDLE, Ending, WatchState, watch
+from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, watch
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient
@@ -29,8 +29,12 @@ HEALTHY_AFTER: Final = 120.0
 class Sink(Protocol):
     """Where a reflector puts what it reads; must neither wait nor raise."""
 
-    def replace(self, items: list[dict[str, Any]]) -> None:
-        """All objects of the reflector's scope at this moment (S2)."""
+    def read(self, value: dict[str, Any]) -> Any | None:
+        """From a list's item to what is kept of it; ``None`` leaves it out (S8)."""
+        ...
+
+    def replace(self, objects: list[Any]) -> None:
+        """All objects of the reflector's scope at this moment, as read (S2)."""
         ...
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
@@ -41,20 +45,21 @@ class Sink(Protocol):
 class Waits:
     """Exponential waits with full jitter that start over after a time of health (W7)."""
 
-    __slots__ = ("_failed_at", "_failures")
+    __slots__ = ("_failures", "_tried_at")
 
     def __init__(self) -> None:
         self._failures = 0
-        self._failed_at = float("-inf")
+        self._tried_at = float("-inf")
 
     def next(self, now: float, at_least: float = 0.0) -> float:
         """The wait after a failure at ``now``; all in seconds."""
-        if now - self._failed_at > HEALTHY_AFTER:
+        if now - self._tried_at > HEALTHY_AFTER:
             self._failures = 0
-        self._failed_at = now
         bound: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures, 10))
         self._failures += 1
-        return max(at_least, random.uniform(0, bound))  # noqa: S311 (spreads load)
+        wait = max(at_least, random.uniform(0, bound))  # noqa: S311 (spreads load)
+        self._tried_at = now + wait
+        return wait
 
 
 class Reflector:
@@ -67,7 +72,6 @@ class Reflector:
         observer: Hears what happens.
         namespace: ``""`` for all.
         metadata_only: Ask for metadata alone, so that payloads never get here (S11).
-        idle: Seconds of silence after which a watch counts as dead (W9).
     """
 
     def __init__(
@@ -79,18 +83,25 @@ class Reflector:
         *,
         namespace: str = "",
         metadata_only: bool = False,
-        idle: float = IDLE,
     ) -> None:
         self._client = client
         self._path = resource.path(namespace)
         self._sink = sink
         self._observer = observer
         self._kind = "PartialObjectMetadata" if metadata_only else resource.kind
-        self._list_accept = METADATA_LIST if metadata_only else JSON
+        self._pager = Pager(
+            client,
+            self._path,
+            accept=METADATA_LIST if metadata_only else JSON,
+            kind=self._kind,
+            read=sink.read,
+        )
         self._watch_accept = METADATA if metadata_only else JSON
-        self._idle = idle
         self._waits = Waits()
-        self._failing = False
+        # What fails at present, "list" or "watch": told once, not at every try.
+        self._failing = ""
+        # The version at which a watch could not be read.
+        self._garbled_at = ""
 
     def __repr__(self) -> str:
         """What it reflects."""
@@ -108,13 +119,13 @@ class Reflector:
     async def _list(self) -> str:
         """The version to watch from, or ``""`` where the list failed and was waited for."""
         try:
-            listing = await list_all(self._client, self._path, accept=self._list_accept)
+            listing = await self._pager.list_all()
         except ApiError as error:
             await self._fail("list", error, "refused")
             return ""
-        self._sink.replace(listing.items)
+        self._sink.replace(listing.objects)
         self._observer.listed()
-        self._recover()
+        self._recover("list")
         return listing.resource_version
 
     async def _watch(self, version: str) -> str:
@@ -128,32 +139,39 @@ class Reflector:
             kind=self._kind,
             on_open=self._observer.watching,
             on_event=self._event,
-            idle=self._idle,
         )
         match ending:
             case Ending.CLOSED | Ending.SILENT:
+                self._recover("watch")
                 return state.resource_version
             case Ending.GARBLED:
                 await self._fail("watch", None, "garbled")
-                return state.resource_version
+                # The same thing would come again for ever; a list goes around it.
+                stuck = self._garbled_at == state.resource_version
+                self._garbled_at = state.resource_version
+                return "" if stuck else state.resource_version
             case Ending.UNAVAILABLE:
                 await self._fail("watch", state.error, "unavailable")
                 return state.resource_version
             case Ending.EXPIRED:
                 self._observer.failed("expired")
                 _log.info("watch expired, listing again", path=self._path)
+                # A server to which every version is too old is not to be listed in a loop (W8).
+                await asyncio.sleep(self._waits.next(asyncio.get_running_loop().time()))
                 return ""
             case Ending.REFUSED:
                 await self._fail("watch", state.error, "refused")
                 return ""
 
     def _event(self, sort: str, value: dict[str, Any]) -> None:
-        self._observer.event(sort)
-        self._recover()
-        if sort in ("ADDED", "MODIFIED", "DELETED"):
+        if sort in OBJECT_EVENTS:
             self._sink.event(sort, value)
         elif sort != "BOOKMARK":
-            _log.warning("unknown watch event", path=self._path, type=str(sort)[:40])
+            _log.warning("unknown watch event", path=self._path, type=sort[:40])
+            # The number of metrics is not for a server to decide.
+            sort = "unknown"
+        self._observer.event(sort)
+        self._recover("watch")
 
     async def _fail(self, action: str, error: ApiError | None, kind: str) -> None:
         """Counts every failure, tells of the first in a row, and waits."""
@@ -163,12 +181,12 @@ class Reflector:
         after = error.retry_after if error is not None and error.retry_after else 0.0
         wait = self._waits.next(asyncio.get_running_loop().time(), after)
         if not self._failing:
-            self._failing = True
+            self._failing = action
             message = error.message if error is not None else kind
             _log.warning(f"{action} failed, will retry", path=self._path, error=message)
         await asyncio.sleep(wait)
 
-    def _recover(self) -> None:
-        if self._failing:
-            self._failing = False
+    def _recover(self, action: str) -> None:
+        if self._failing == action:
+            self._failing = ""
             _log.info("connected again", path=self._path)

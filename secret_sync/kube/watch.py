@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -11,12 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
-from secret_sync.kube.errors import (
-    ApiError,
-    ApiExpiredError,
-    ApiUnavailableError,
-    error_of_status,
-)
+from secret_sync.kube.errors import ApiError, ApiExpiredError, error_of_status
+from secret_sync.kube.lines import LineSplitter, LineTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +32,10 @@ TOO_SHORT: Final = 1.0
 #: Bytes of one event (W12).
 MAX_LINE: Final = 4 * 1024 * 1024
 
-_OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+_KNOWN_EVENTS: Final = OBJECT_EVENTS | {"BOOKMARK"}
+#: No answer at all, or one about our rate: neither says anything of the version (W6).
+_NOT_ABOUT_THE_VERSION: Final = (0, 429)
 
 
 class Ending(Enum):
@@ -48,7 +48,7 @@ class Ending(Enum):
     EXPIRED = auto()
     """The version is too old: list again (W5)."""
     UNAVAILABLE = auto()
-    """429, nobody there, or over in an instant: back off, same version (W6, W8)."""
+    """429, no answer, or over in an instant: back off, same version (W6, W8)."""
     GARBLED = auto()
     """Not what a watch sends: go on from the last version (W11)."""
     REFUSED = auto()
@@ -74,7 +74,7 @@ class _Garbled(Exception):  # noqa: N818 (a signal within this module)
     """A line that is not an event of this kind."""
 
 
-async def watch(  # noqa: PLR0913 (each is one fact of one request)
+async def watch(
     client: KubeClient,
     path: str,
     state: WatchState,
@@ -83,7 +83,6 @@ async def watch(  # noqa: PLR0913 (each is one fact of one request)
     kind: str,
     on_open: Callable[[], None],
     on_event: Callable[[str, dict[str, Any]], None],
-    idle: float = IDLE,
 ) -> Ending:
     """Watches from ``state.resource_version`` until it is over, and says why it is.
 
@@ -95,8 +94,7 @@ async def watch(  # noqa: PLR0913 (each is one fact of one request)
         kind: Of the objects in the stream; another one is garbage (W11).
         on_open: Called when the server has agreed.
         on_event: Called with ``ADDED``, ``MODIFIED``, ``DELETED`` and the object, or with
-            ``BOOKMARK``; must neither wait nor raise.
-        idle: Seconds of silence after which the connection counts as dead.
+            ``BOOKMARK``, or a type unknown to us; must neither wait nor raise.
     """
     seconds = random.randint(SHORTEST, LONGEST)  # noqa: S311 (spreads load, hides nothing)
     params = {
@@ -109,7 +107,7 @@ async def watch(  # noqa: PLR0913 (each is one fact of one request)
     began = loop.time()
     try:
         async with asyncio.timeout(seconds + OVERTIME):
-            response = await client.stream(path, params=params, accept=accept, idle=idle)
+            response = await client.stream(path, params=params, accept=accept, idle=IDLE)
             async with response:
                 on_open()
                 await _read(response, path, state, kind, on_event)
@@ -132,8 +130,7 @@ def _ending(error: Exception) -> Ending:
             return Ending.GARBLED
         case ApiExpiredError():
             return Ending.EXPIRED
-        case ApiUnavailableError():
-            # A proxy's HTML 502 and an empty 503 say as little of the version as a 429 (W8).
+        case ApiError(status=status) if status in _NOT_ABOUT_THE_VERSION:
             return Ending.UNAVAILABLE
         case ApiError():
             return Ending.REFUSED
@@ -147,18 +144,19 @@ async def _read(
     kind: str,
     on_event: Callable[[str, dict[str, Any]], None],
 ) -> None:
-    rest = b""
+    splitter = LineSplitter(MAX_LINE)
     while chunk := await response.content.readany():
-        # Lines are split here: a reader of lines would raise on a long one (W12).
-        *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        try:
+            lines = splitter.feed(chunk)
+        except LineTooLongError:
+            raise _Garbled from None
         for line in lines:
             if line:
                 _event(line, path, state, kind, on_event)
-        if len(rest) > MAX_LINE:
-            raise _Garbled
-    # A refusal may come as a bare object, without a line's end (W5).
-    if rest.strip():
-        _event(rest, path, state, kind, on_event)
+    # A refusal may come as a bare object, without a line's end (W5). What is no whole object
+    # was cut off, and comes again.
+    with contextlib.suppress(_Garbled):
+        _event(splitter.rest(), path, state, kind, on_event)
 
 
 def _event(
@@ -175,12 +173,12 @@ def _event(
         sort, value = event["type"], event["object"]
         if sort == "ERROR":
             raise error_of_status(f"watch of {path}", value)
-        if sort not in _OBJECT_EVENTS and sort != "BOOKMARK":
+        if sort not in _KNOWN_EVENTS:
             # A newer server's word; what it is about comes by in the next list (W11).
-            on_event(sort, value)
+            on_event(str(sort), value)
             return
         version = value["metadata"]["resourceVersion"]
-        if value.get("kind") != kind:
+        if value.get("kind") != kind or (sort in OBJECT_EVENTS and not value["metadata"]["name"]):
             raise _Garbled
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         raise _Garbled from None
