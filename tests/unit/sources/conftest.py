@@ -12,7 +12,7 @@ import pytest
 
 from secret_sync.cloud.limiter import RateGate
 from secret_sync.credentials import CredentialCache, CredentialKey, Credentials
-from secret_sync.errors import NotFoundError, SecretSyncError
+from secret_sync.errors import NotFoundError
 from secret_sync.metrics import CallMetrics, Metrics, QueueMetrics
 from secret_sync.providers.kms import SecretValue
 from secret_sync.sources import FetchObservers, Source, SourceRegistry, Wanted
@@ -20,6 +20,7 @@ from secret_sync.sources import FetchObservers, Source, SourceRegistry, Wanted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Priority
 
 
@@ -73,6 +74,7 @@ class World:
     cloud: PlayedCloud
     provider: PlayedProvider
     told: list[tuple[float, str]]
+    news: asyncio.Event
 
     def want(self, name: str, provider: PlayedProvider | None = None) -> Wanted:
         provider = provider or self.provider
@@ -99,12 +101,14 @@ def make_world() -> Callable[..., object]:
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:
         cloud = PlayedCloud()
         told: list[tuple[float, str]] = []
+        news = asyncio.Event()
         metrics = Metrics("test")
         calls = CallMetrics(metrics, "kms")
 
         def notify(users: Iterable[str], priority: Priority) -> None:
             now = asyncio.get_running_loop().time()
             told.extend((now, u) for u in users)
+            news.set()
 
         cache = CredentialCache()
         registry = SourceRegistry(
@@ -117,7 +121,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), told)
+            yield World(registry, cloud, PlayedProvider(), told, news)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
