@@ -10,6 +10,7 @@ from secret_sync.errors import DefiniteError
 # The region becomes a part of the host name, and it may come from an object that a tenant
 # wrote: anything looser would let an ARN choose where the signed request is sent.
 _REGION = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _ARN = re.compile(r"acs:kms:([^:]*):([^:]*):secret/(.+)", re.DOTALL)
 
 
@@ -39,7 +40,7 @@ def resolve_kms(key: str, *, region: str, endpoint: str) -> KmsTarget:
             endpoint of the region.
 
     Raises:
-        DefiniteError: The ARN is malformed, a region is not one, or none is known.
+        DefiniteError: The ARN, a region or the endpoint is malformed, or no region is known.
     """
     account = ""
     if key.startswith("acs:"):
@@ -57,6 +58,11 @@ def resolve_kms(key: str, *, region: str, endpoint: str) -> KmsTarget:
             code="InvalidRegion",
         )
     if endpoint:
+        if not _HOST.fullmatch(endpoint):
+            raise DefiniteError(
+                f'"{endpoint[:200]}" is not a KMS endpoint: expected host or host:port',
+                code="InvalidEndpoint",
+            )
         return KmsTarget(endpoint, region, account)
     if not region:
         raise DefiniteError(

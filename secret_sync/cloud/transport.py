@@ -115,7 +115,12 @@ class Transport:
             https_proxy: The proxy for https targets, ``""`` for none.
             http_proxy: The proxy for http targets, ``""`` for none.
             no_proxy: The hosts reached without one, as in the environment variable.
+
+        Raises:
+            DefiniteError: A proxy is not an http or https address.
         """
+        _check_proxy("HTTPS_PROXY", https_proxy)
+        _check_proxy("HTTP_PROXY", http_proxy)
         self._https_proxy = https_proxy
         self._http_proxy = http_proxy
         self._no_proxy = no_proxy
@@ -224,6 +229,20 @@ class Transport:
         named = {"Proxy-Authorization": basic}
         proxy = proxy.with_user(None)
         return _Route(proxy, named) if url.scheme == "https" else _Route(proxy, headers=named)
+
+
+def _check_proxy(name: str, value: str) -> None:
+    address = proxy_for("", "http", https_proxy="", http_proxy=value, no_proxy="")
+    if not address:
+        return
+    try:
+        proxy = URL(address)
+        usable = proxy.scheme in {"http", "https"} and bool(proxy.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        # The value is not shown: it may hold a password.
+        raise DefiniteError(f"{name} is not the address of an http proxy")
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:

@@ -58,3 +58,21 @@ def test_no_region_is_an_error_that_says_what_to_do() -> None:
 def test_an_arn_cannot_choose_the_host(key: str) -> None:
     with pytest.raises(DefiniteError):
         resolve_kms(key, region="", endpoint="")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://kms.example",
+        "kms.example/",
+        "kms.example:https",
+        "a b",
+        "u@kms.example",
+        "a?b",
+        "[",
+    ],
+)
+def test_an_endpoint_is_a_host_and_perhaps_a_port(endpoint: str) -> None:
+    with pytest.raises(DefiniteError, match="host:port"):
+        resolve_kms("db", region="cn-hangzhou", endpoint=endpoint)
+    assert resolve_kms("db", region="", endpoint="[::1]:8443").host == "[::1]:8443"

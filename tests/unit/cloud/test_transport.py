@@ -214,6 +214,16 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(serve: Any) ->
     assert_keeps_nothing(caught.value)
 
 
+@pytest.mark.parametrize(
+    "address", ["socks5://hunter2@proxy:1080", "http://u:hunter2@proxy:no", "http://"]
+)
+async def test_a_proxy_that_is_none_is_noticed_at_the_start(address: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.raises(DefiniteError, match="HTTPS_PROXY is not") as caught:
+        Transport(ssl_context=context, https_proxy=address)
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_an_error_keeps_no_hold_of_the_request(transport: Transport, serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"not http at all\r\n\r\n")
