@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from secret_sync import __version__, logs
+from secret_sync.cloud.endpoints import resolve_kms
 from secret_sync.cloud.limiter import RateGate
 from secret_sync.cloud.transport import Transport, build_ssl_context
 from secret_sync.controller import kinds
@@ -95,6 +96,7 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _tell_of_flags(settings)
+    _check_addresses(settings)
     async with AsyncExitStack() as stack:
         controller = await _build(settings, stack)
         await controller.run(stop)
@@ -141,6 +143,14 @@ def _tell_of_flags(settings: Settings) -> None:
         _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
     if settings.not_yet:
         _log.warning("flags of a later version, without effect yet", flags=settings.not_yet)
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Finds at start what every single call would be refused for."""
+    if settings.kms_endpoint or settings.region:
+        resolve_kms("any", region=settings.region, endpoint=settings.kms_endpoint)
+    else:
+        _log.warning("no region is known, so only keys that are ARNs can be fetched; see --region")
 
 
 class Controller:

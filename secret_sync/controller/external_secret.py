@@ -137,11 +137,13 @@ class ExternalSecretReconciler:
         return await self._write(case, desired, outcomes)
 
     def _register(self, case: _Case, plan: Plan) -> Sequence[Reading]:
+        es = case.es
         return self._sources.register(
             case.key,
             [e.wanted for e in plan.entries if e.wanted is not None],
             interval=plan.interval,
-            forced=case.es.force_sync,
+            forced=es.force_sync,
+            urgent=not es.in_step,
         )
 
     async def _write(

@@ -124,7 +124,9 @@ class Planner:
         try:
             target = resolve_kms(entry.key, region=self._region, endpoint=self._kms_endpoint)
         except DefiniteError as error:
-            return PlannedEntry(entry, None, Problem(Reason.REGION_MISSING, error.message))
+            known = error.code == Reason.REGION_MISSING
+            reason = Reason.REGION_MISSING if known else Reason.INVALID_SPEC
+            return PlannedEntry(entry, None, Problem(reason, f"entry {entry.key!r}: {error}"))
         source = Source(
             identity=provider.key,
             provider=DEFAULT_PROVIDER,

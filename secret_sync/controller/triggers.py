@@ -105,9 +105,4 @@ class Triggers:
 
 def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
     """Objects that a restart finds in step can wait (Q10, Q12)."""
-    if old is None and new is not None:
-        ready = new.status.ready
-        in_step = ready is not None and ready.status == "True"
-        if in_step and new.status.observed_generation == new.generation:
-            return Priority.LOW
-    return Priority.HIGH
+    return Priority.LOW if old is None and new is not None and new.in_step else Priority.HIGH

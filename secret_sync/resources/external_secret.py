@@ -104,6 +104,16 @@ class ExternalSecret:
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
         )
 
+    @property
+    def in_step(self) -> bool:
+        """Whether its status says that this generation of it is synced (Q12)."""
+        ready = self.status.ready
+        return (
+            ready is not None
+            and ready.status == "True"
+            and self.status.observed_generation == self.generation
+        )
+
 
 def _entry(value: dict[str, Any]) -> DataEntry:
     key = text(value.get("key"))

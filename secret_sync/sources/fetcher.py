@@ -159,10 +159,11 @@ class Fetcher:
         if not isinstance(found, Credentials):
             self.start(record, Priority.MIDDLE)
             return
-        record.fetching = True
+        record.fetching = record.calling = True
         loop = asyncio.get_running_loop()
         began = loop.time()
         outcome = await self._try(source, found)
+        record.calling = False
         self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
         if self._find(source) is not record:
             return

@@ -32,6 +32,8 @@ class Record:
         error: Why the last round failed, or ``None`` after a success.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
         fetching: From the moment a fetch is asked for until its round has ended.
+        calling: While a call is under way.
+        urgent: One of those who wait never had a value.
         tries: Failed tries of this round; ``spent`` the seconds they and their backoff took.
         refreshed: Whether this round had its one forced refresh of credentials.
         failures: Failed rounds in a row.
@@ -49,6 +51,8 @@ class Record:
     failed_at: float = float("-inf")
     due: float = float("inf")
     fetching: bool = False
+    calling: bool = False
+    urgent: bool = False
     tries: int = 0
     spent: float = 0.0
     refreshed: bool = False
@@ -58,6 +62,7 @@ class Record:
     def end_round(self) -> None:
         """A round is over, for better or worse."""
         self.fetching = False
+        self.urgent = False
         self.tries = 0
         self.spent = 0.0
         self.refreshed = False

@@ -91,7 +91,13 @@ class SourceRegistry:
         await self._fetcher.run()
 
     def register(
-        self, user: str, wanted: Sequence[Wanted], *, interval: float | None, forced: str = ""
+        self,
+        user: str,
+        wanted: Sequence[Wanted],
+        *,
+        interval: float | None,
+        forced: str = "",
+        urgent: bool = True,
     ) -> list[Reading]:
         """Says what a user wants from now on, and answers with what is known of it.
 
@@ -100,6 +106,8 @@ class SourceRegistry:
             wanted: One item for each reading in the answer; sources may repeat.
             interval: Seconds between refreshes, or ``None`` for no polling.
             forced: Another text than last time asks for a fetch of everything wanted.
+            urgent: Whether to go ahead of refreshes; an object that a restart finds in step
+                need not (Q10).
 
         Returns:
             A reading for each item of ``wanted``, in its order. The user is notified when a
@@ -112,7 +120,11 @@ class SourceRegistry:
         self._forced[user] = forced
         for item in {w.source: w for w in wanted}.values():
             record = self._records.get(item.source) or self._add(item)
-            self._use(record, user, interval, force=force, new=item.source not in before)
+            record.users[user] = interval
+            if self._asks(record, interval, force=force, new=item.source not in before):
+                self._wait_for(record, user, urgent=urgent or force)
+            elif not record.fetching and record.error is None:
+                self._poll(record)
         self._drop(user, before - sources)
         return [self._read(self._records[w.source], user) for w in wanted]
 
@@ -123,10 +135,7 @@ class SourceRegistry:
 
     def fetch_value(self, user: str, source: Source) -> None:
         """Fetches a value that is known but no longer in hand; the user is told (S15)."""
-        record = self._records[source]
-        record.waiters.add(user)
-        if not record.fetching:
-            self._fetcher.start(record, Priority.HIGH)
+        self._wait_for(self._records[source], user, urgent=True)
 
     def _add(self, item: Wanted) -> Record:
         lane = self._fetcher.attach(item.source, item.credentials)
@@ -134,31 +143,31 @@ class SourceRegistry:
         self._records[item.source] = record
         return record
 
-    def _use(
-        self, record: Record, user: str, interval: float | None, *, force: bool, new: bool
-    ) -> None:
-        record.users[user] = interval
-        now = asyncio.get_running_loop().time()
-        if record.fetching:
-            if force:
-                record.waiters.add(user)
-        elif force or self._asks_anew(record, interval, now, new=new):
-            record.waiters.add(user)
-            self._fetcher.start(record, Priority.HIGH)
-        elif record.error is None and record.next_poll() < record.due:
-            self._fetcher.plan(record, record.next_poll(), Priority.LOW)
-
     @staticmethod
-    def _asks_anew(record: Record, interval: float | None, now: float, *, new: bool) -> bool:
+    def _asks(record: Record, interval: float | None, *, force: bool, new: bool) -> bool:
+        """Whether a registration asks for a fetch."""
+        now = asyncio.get_running_loop().time()
+        if force:
+            return True
         if record.error is not None:
             return new and now - record.failed_at > _FAILURE_FRESH
         if record.digest is None:
             return True
         return new and interval is not None and now - record.fetched_at > interval
 
+    def _wait_for(self, record: Record, user: str, *, urgent: bool) -> None:
+        hurry = urgent and not record.urgent
+        record.waiters.add(user)
+        record.urgent = record.urgent or urgent
+        if not record.fetching or (hurry and not record.calling):
+            self._fetcher.start(record, Priority.HIGH if urgent else Priority.LOW)
+
+    def _poll(self, record: Record) -> None:
+        due = record.next_poll()
+        if due < record.due:
+            self._fetcher.plan(record, due, Priority.LOW)
+
     def _read(self, record: Record, user: str) -> Reading:
-        if record.digest is None and record.error is None:
-            record.waiters.add(user)
         return Reading(
             digest=record.digest,
             data=self._hand.get(record.source),
@@ -184,7 +193,7 @@ class SourceRegistry:
             else self._fetched(record, outcome)
         )
         told = record.users if news else record.waiters
-        priority = Priority.HIGH if record.waiters else Priority.MIDDLE
+        priority = Priority.HIGH if record.urgent else Priority.MIDDLE
         users, record.waiters = list(told), set()
         record.end_round()
         if users:

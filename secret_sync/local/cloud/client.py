@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
@@ -163,7 +164,7 @@ class CloudAdmin:
         if self._session is None:
             raise RuntimeError("CloudAdmin is to be used as a context manager")
         url = f"{self._url}/{operation}"
-        async with self._session.post(url, data=orjson.dumps(body)) as response:
+        async with self._session.post(url, data=io.BytesIO(orjson.dumps(body))) as response:
             answer: dict[str, Any] = orjson.loads(await response.read())
             if not response.ok:
                 raise AdminError(response.status, answer["error"])

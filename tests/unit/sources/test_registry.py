@@ -276,3 +276,23 @@ async def test_no_repr_shows_a_value(make_world: MakeWorld) -> None:
         shown = repr((reading, world.registry, world.registry._hand, world.registry._records))
         assert "hunter2" not in shown
         assert "key-acct" not in shown
+
+
+async def test_Q10_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=8) as world:
+        names = [f"s{i}" for i in range(300)]
+        world.cloud.values = dict.fromkeys([*names, "new"], b"x")
+        for name in names:
+            world.registry.register(f"ns/{name}", [world.want(name)], interval=60, urgent=False)
+        await asyncio.sleep(1)
+        world.registry.register("ns/new", [world.want("new")], interval=60)
+        # One of those in step is edited: its source is hurried along, and called once.
+        world.registry.register("ns/edited", [world.want("s299")], interval=60)
+        await asyncio.sleep(2)
+        assert world.told_of("ns/new") == 1
+        assert world.told_of("ns/edited") == 1
+        assert world.cloud.count("s299") == 1
+        await asyncio.sleep(60)
+        assert all(world.told_of(f"ns/{name}") == 1 for name in names)
