@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -35,7 +36,7 @@ class Delays(Generic[K]):
         deliver: Called in the loop with a key whose time has come, and its priority.
     """
 
-    __slots__ = ("_deliver", "_heap", "_serial", "_timer", "_waiting")
+    __slots__ = ("_armed_for", "_deliver", "_heap", "_serial", "_timer", "_waiting")
 
     def __init__(self, deliver: Callable[[K, Priority], None]) -> None:
         self._deliver = deliver
@@ -47,7 +48,9 @@ class Delays(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._serial = 0
         # Armed for the heap's first entry or earlier whenever the heap is not empty.
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # Kept here: uvloop answers a `call_at` of less than a tick with a handle that has no time.
+        self._armed_for = math.inf
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -94,9 +97,10 @@ class Delays(Generic[K]):
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         first = self._heap[0][0]
         if self._timer is not None:
-            if self._timer.when() <= first:
+            if self._armed_for <= first:
                 return
             self._timer.cancel()
+        self._armed_for = first
         self._timer = loop.call_at(first, self._fire, loop)
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
