@@ -1,0 +1,356 @@
+"""The store, the handlers and the barrier (S1-S7)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog.testing
+
+from secret_sync.errors import TransientError
+from secret_sync.kube import Informer, Resource
+from secret_sync.kube import reflector as reflector_module
+from secret_sync.kube import watch as watch_module
+from tests.unit.kube.scripted import (
+    event,
+    eventually,
+    item,
+    listing,
+    refusing,
+    status_of,
+    streaming,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from secret_sync.kube import Change, KubeClient
+    from tests.unit.kube.scripted import Recorder, ScriptedServer
+
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    color: str
+
+
+def thing(value: dict[str, Any]) -> Thing | None:
+    metadata = value["metadata"]
+    data = value.get("data", {})
+    if data.get("color") == "invisible":
+        return None
+    return Thing(
+        metadata["namespace"],
+        metadata["name"],
+        metadata["uid"],
+        metadata["resourceVersion"],
+        data.get("color", ""),
+    )
+
+
+def colored(name: str, color: Any, rv: str = "1", **more: Any) -> dict[str, Any]:
+    return item(name, rv, data={"color": color}, **more)
+
+
+class Diary:
+    """A handler that writes down what it hears, and what the store holds at that moment."""
+
+    def __init__(self, informer: Informer[Thing]) -> None:
+        self.informer = informer
+        self.lines: list[str] = []
+        self.changes: list[Change[Thing]] = []
+        self.held: list[set[str]] = []
+
+    def __call__(self, change: Change[Thing]) -> None:
+        old, new = change.old, change.new
+        sign = "+" if old is None else "-" if new is None else "~"
+        self.lines.append(f"{sign}{change.key}")
+        self.changes.append(change)
+        self.held.append(set(self.informer.store))
+
+
+@pytest.fixture
+async def informer(client: KubeClient, recorder: Recorder) -> Informer[Thing]:
+    return Informer(client, CONFIG_MAPS, thing, recorder, indexes={"color": lambda t: (t.color,)})
+
+
+@pytest.fixture
+def diary(informer: Informer[Thing]) -> Diary:
+    diary = Diary(informer)
+    informer.add_handler(diary)
+    return diary
+
+
+@pytest.fixture
+async def running(
+    informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[[], None]]:
+    monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
+    monkeypatch.setattr(reflector_module, "FIRST_WAIT", 0.0)
+    tasks: list[asyncio.Task[None]] = []
+    yield lambda: tasks.append(asyncio.create_task(informer.run()))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_S5_synced_means_delivered_to_the_handlers(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(item("a"), item("b"), token="t"))
+    server.lists.append(listing(item("c")))
+    synced = [informer.synced]
+    running()
+    await informer.wait_synced()
+    assert [*synced, informer.synced] == [False, True]
+    assert sorted(diary.lines) == ["+ns/a", "+ns/b", "+ns/c"]
+
+
+async def test_S5_an_empty_list_is_in_sync_too(
+    informer: Informer[Thing], running: Callable[[], None]
+) -> None:
+    running()
+    await informer.wait_synced()
+    assert len(informer.store) == 0
+
+
+@pytest.mark.looptime
+async def test_S5_a_barrier_of_more_than_two_minutes_fails(
+    client: KubeClient, recorder: Recorder
+) -> None:
+    waiting = Informer(client, CONFIG_MAPS, thing, recorder)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TransientError, match="configmaps within 120 s"):
+        await waiting.wait_synced()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(120)
+
+
+async def test_changes_reach_store_index_and_handlers(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(colored("a", "red")))
+    server.watches.append(
+        streaming(
+            event("MODIFIED", colored("a", "blue", "101")),
+            event("ADDED", colored("b", "blue", "102")),
+            event("DELETED", colored("a", "blue", "103")),
+            stall=True,
+        )
+    )
+    running()
+    await eventually(lambda: len(diary.lines) == 4)
+    assert diary.lines == ["+ns/a", "~ns/a", "+ns/b", "-ns/a"]
+    assert informer.store.by_index("color", "blue") == ("ns/b",)
+    assert informer.store.by_index("color", "red") == ()
+    modified = diary.changes[1]
+    assert modified.old is not None
+    assert modified.new is not None
+    assert (modified.old.color, modified.new.color) == ("red", "blue")
+
+
+async def test_S1_another_uid_is_a_deletion_and_a_new_object(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(item("a", uid="first")))
+    server.watches.append(streaming(event("MODIFIED", item("a", "101", "second")), stall=True))
+    running()
+    await eventually(lambda: len(diary.lines) == 3)
+    assert diary.lines == ["+ns/a", "-ns/a", "+ns/a"]
+    gone = diary.changes[1].old
+    assert gone is not None
+    assert gone.uid == "first"
+    assert diary.changes[2].old is None
+
+
+async def test_S2_S3_what_vanished_while_disconnected_is_told_first_with_its_last_state(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(colored("gone", "red"), colored("stays", "red"), rv="100"))
+    server.lists.append(listing(colored("new", "red"), colored("stays", "red"), rv="200"))
+    server.watches.append(streaming(event("ERROR", status_of(410, "Expired"))))
+    running()
+    await eventually(lambda: len(diary.lines) == 4)
+    assert diary.lines[2:] == ["-ns/gone", "+ns/new"]
+    tombstone = diary.changes[2].old
+    assert tombstone is not None
+    assert (tombstone.uid, tombstone.color) == ("uid-gone", "red")
+    # S2, S4: all of it was stored before the first of it was told.
+    assert diary.held[2] == {"ns/new", "ns/stays"}
+    assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
+
+
+async def test_S1_another_uid_in_a_list(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(item("a", "5", "first"), rv="100"))
+    server.lists.append(listing(item("a", "150", "second"), rv="200"))
+    server.watches.append(refusing(410, "Gone"))
+    running()
+    await eventually(lambda: len(diary.lines) == 3)
+    assert diary.lines == ["+ns/a", "-ns/a", "+ns/a"]
+
+
+async def test_what_a_list_shows_unchanged_is_told_to_nobody(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(item("a"), rv="100"))
+    server.lists.append(listing(item("a"), rv="200"))
+    server.watches.append(refusing(410, "Gone"))
+    running()
+    await eventually(lambda: len(server.watched) == 2)
+    assert diary.lines == ["+ns/a"]
+
+
+async def test_S2_a_scope_never_touches_another_ones_objects(
+    server: ScriptedServer, client: KubeClient, recorder: Recorder
+) -> None:
+    def of(namespace: str, name: str) -> dict[str, Any]:
+        made = item(name)
+        made["metadata"]["namespace"] = namespace
+        return made
+
+    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two", "one"])
+    assert [s.namespace for s in informer._scopes] == ["one", "two"]
+    one, two = informer._scopes
+    diary = Diary(informer)
+    informer.add_handler(diary)
+    one.replace([_present(one.read(of("one", "a"))), _present(one.read(of("one", "b")))])
+    synced = [informer.synced]
+    two.replace([_present(two.read(of("two", "a")))])
+    assert [*synced, informer.synced] == [False, True]
+    one.replace([])
+    assert set(informer.store) == {"two/a"}
+    assert sorted(diary.lines[3:]) == ["-one/a", "-one/b"]
+
+
+def _present(found: Thing | None) -> Thing:
+    assert found is not None
+    return found
+
+
+async def test_with_namespaces_each_is_listed_by_itself(
+    server: ScriptedServer, client: KubeClient, recorder: Recorder
+) -> None:
+    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two"])
+    task = asyncio.create_task(informer.run())
+    await informer.wait_synced()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert {r.path for r in server.listed} == {
+        "/api/v1/namespaces/one/configmaps",
+        "/api/v1/namespaces/two/configmaps",
+    }
+
+
+async def test_excluded_namespaces_are_left_out(
+    server: ScriptedServer, client: KubeClient, recorder: Recorder
+) -> None:
+    informer = Informer(client, CONFIG_MAPS, thing, recorder, excluded=["ns"])
+    assert informer._scopes[0].read(item("a")) is None
+    informer._scopes[0].event("ADDED", item("b"))
+    assert len(informer.store) == 0
+
+
+async def test_S7_a_handler_that_raises_stops_nobody_else(
+    server: ScriptedServer,
+    informer: Informer[Thing],
+    recorder: Recorder,
+    running: Callable[[], None],
+) -> None:
+    def broken(change: Change[Thing]) -> None:
+        raise RuntimeError("no")
+
+    informer.add_handler(broken)
+    diary = Diary(informer)
+    informer.add_handler(diary)
+    server.lists.append(listing(item("a")))
+    server.watches.append(streaming(event("ADDED", item("b", "101")), stall=True))
+    with structlog.testing.capture_logs() as logs:
+        running()
+        await eventually(lambda: len(diary.lines) == 2)
+    assert recorder.raised == 2
+    assert {(entry["event"], entry["key"]) for entry in logs} == {
+        ("handler raised", "ns/a"),
+        ("handler raised", "ns/b"),
+    }
+
+
+async def test_S8_what_the_converter_leaves_out_from_now_on_is_gone(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.lists.append(listing(colored("a", "red"), colored("b", "invisible")))
+    server.watches.append(
+        streaming(
+            event("MODIFIED", colored("a", "invisible", "101")),
+            event("MODIFIED", colored("b", "red", "102")),
+            event("DELETED", colored("c", "red", "103")),
+            stall=True,
+        )
+    )
+    running()
+    await eventually(lambda: len(diary.lines) == 3)
+    assert diary.lines == ["+ns/a", "-ns/a", "+ns/b"]
+
+
+async def test_W17_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
+    server: ScriptedServer,
+    informer: Informer[Thing],
+    diary: Diary,
+    recorder: Recorder,
+    running: Callable[[], None],
+) -> None:
+    odd: dict[str, Any] = item("odd", data="not a map")
+    server.lists.append(listing(odd, item("a")))
+    server.watches.append(
+        streaming(
+            event("MODIFIED", item("a", "101", data="not a map")),
+            event("ADDED", item("b", "102")),
+            stall=True,
+        )
+    )
+    with structlog.testing.capture_logs() as logs:
+        running()
+        await eventually(lambda: len(diary.lines) == 3)
+    assert diary.lines == ["+ns/a", "-ns/a", "+ns/b"]
+    assert recorder.failures == ["unreadable", "unreadable"]
+    assert [entry["key"] for entry in logs] == ["ns/odd", "ns/a"]
+
+
+async def test_W17_running_ends_only_when_cancelled_and_fails_with_its_reflector(
+    server: ScriptedServer, informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(informer._reflectors[0], "run", broken)
+    with pytest.raises(ExceptionGroup) as caught:
+        await informer.run()
+    assert caught.group_contains(RuntimeError, match="a bug")
+
+
+async def test_10_000_objects_do_not_hold_up_the_loop(
+    server: ScriptedServer, informer: Informer[Thing], running: Callable[[], None]
+) -> None:
+    pages = [
+        listing(*(colored(f"{page}-{n}", "red") for n in range(500)), token=f"t{page}")
+        for page in range(19)
+    ]
+    server.lists.extend(pages)
+    server.lists.append(listing(*(colored(f"last-{n}", "red") for n in range(500))))
+    loop = asyncio.get_running_loop()
+    longest = 0.0
+    running()
+    before = loop.time()
+    while not informer.synced:
+        await asyncio.sleep(0)
+        now = loop.time()
+        longest, before = max(longest, now - before), now
+    assert len(informer.store) == 10_000
+    assert longest < 0.5

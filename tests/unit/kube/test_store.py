@@ -1,0 +1,81 @@
+"""The store and its indexes (S1, S9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secret_sync.kube import Store, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    name: str
+    values: tuple[str, ...] = ()
+    namespace: str = "ns"
+    uid: str = "uid"
+    resource_version: str = "1"
+
+
+Things: TypeAlias = Store[Thing]
+
+
+def store() -> Things:
+    return Store({"value": lambda thing: thing.values})
+
+
+def test_S1_keys() -> None:
+    assert key_of(Thing("a")) == "ns/a"
+    assert key_of(Thing("a", namespace="")) == "a"
+
+
+def test_S9_an_index_follows_its_objects() -> None:
+    things = store()
+    assert things.put("ns/a", Thing("a", ("x", "y", "x"))) is None
+    assert things.put("ns/b", Thing("b", ("y",))) is None
+    assert sorted(things.by_index("value", "y")) == ["ns/a", "ns/b"]
+    assert things.by_index("value", "x") == ("ns/a",)
+    before = things.put("ns/a", Thing("a", ("z",)))
+    assert before is not None
+    assert before.values == ("x", "y", "x")
+    assert things.by_index("value", "x") == ()
+    assert things.by_index("value", "y") == ("ns/b",)
+    assert things.remove("ns/a") == Thing("a", ("z",))
+    assert things.remove("ns/a") is None
+    assert things.by_index("value", "z") == ()
+
+
+def test_what_an_index_answers_may_be_walked_while_the_store_changes() -> None:
+    things = store()
+    for name in "abc":
+        things.put(f"ns/{name}", Thing(name, ("x",)))
+    for key in things.by_index("value", "x"):
+        things.remove(key)
+    assert len(things) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.none() | st.lists(st.sampled_from("xyz"), max_size=3).map(tuple),
+        )
+    )
+)
+def test_S9_indexes_agree_with_the_objects_and_keep_no_empty_buckets(
+    changes: list[tuple[str, tuple[str, ...] | None]],
+) -> None:
+    things = store()
+    for name, values in changes:
+        if values is None:
+            things.remove(name)
+        else:
+            things.put(name, Thing(name, values))
+    held = {key: things.get(key) for key in things}
+    for value in "xyz":
+        expected = {k for k, thing in held.items() if thing is not None and value in thing.values}
+        assert set(things.by_index("value", value)) == expected
+    assert all(bucket for bucket in things._buckets["value"].values())
