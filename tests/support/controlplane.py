@@ -62,13 +62,13 @@ def breakable_control_plane(_breakable_control_plane: ControlPlane) -> Iterator[
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
     """A new namespace of the shared control plane; it goes when the test is over."""
-    yield from _fresh_namespace(control_plane)
+    yield from fresh_namespace(control_plane)
 
 
 @pytest.fixture
 def breakable_namespace(breakable_control_plane: ControlPlane) -> Iterator[str]:
     """A new namespace of the control plane that may be broken."""
-    yield from _fresh_namespace(breakable_control_plane)
+    yield from fresh_namespace(breakable_control_plane)
 
 
 def _needs_control_plane(item: pytest.Item) -> bool:
@@ -82,7 +82,7 @@ def _running(directory: Path) -> Iterator[ControlPlane]:
     _in_a_loop_of_its_own(plane.stop())
 
 
-def _fresh_namespace(plane: ControlPlane) -> Iterator[str]:
+def fresh_namespace(plane: ControlPlane) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     answer = plane.admin.request("POST", "/api/v1/namespaces", body)

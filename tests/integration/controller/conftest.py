@@ -1,0 +1,64 @@
+"""The controller on the real API server, with the local Alibaba Cloud beside it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.local.cloud import CloudAdmin
+from tests.support.operator import Api, put_store, running_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+CRDS = Path(__file__).parents[3] / "crds"
+
+
+def install_crds(plane: ControlPlane) -> None:
+    """Our kinds; they stay, since other tests need them, too."""
+    kubectl = [str(plane.binaries.kubectl), "--kubeconfig", str(plane.kubeconfig)]
+    names = ["crd/externalsecrets.alibabacloud.com", "crd/secretstores.alibabacloud.com"]
+    for arguments in (
+        ["apply", "--server-side", "-k", str(CRDS)],
+        ["wait", "--for=condition=Established", "--timeout=20s", *names],
+    ):
+        subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=30)  # noqa: S603 (our own)
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """The shared control plane, with our kinds."""
+    install_crds(control_plane)
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    """Shared: use secret names of your own, and set faults for those names only."""
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
+
+
+@pytest.fixture
+async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
+    async with CloudAdmin(cloud.admin_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(cluster: ControlPlane) -> AsyncIterator[Api]:
+    async with Api(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
+    """A namespace with the SecretStore ``store``, which may read everything."""
+    await put_store(api, cloud, namespace)
+    return namespace

@@ -1,0 +1,268 @@
+"""The controller under test, the cloud it talks to, and the API server as its users see it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import ssl
+import subprocess
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import orjson
+
+from secret_sync import app
+from secret_sync.local.cloud import CloudInfo
+from secret_sync.settings.model import BindAddress, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+GROUP = "alibabacloud.com/v1alpha1"
+MERGE = "application/merge-patch+json"
+#: Seconds in which every consequence is due. What the issue promises is one second; the rest is
+#: for a machine that is busy with something else.
+SOON = 3.0
+
+
+def path_of(kind: str, namespace: str, name: str = "") -> str:
+    group = "/api/v1" if kind in {"Secret", "Event", "ServiceAccount"} else f"/apis/{GROUP}"
+    return f"{group}/namespaces/{namespace}/{kind.lower()}s/{name}".rstrip("/")
+
+
+class Api:
+    """The API server, as the administrator; an async context manager."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._url = plane.server
+        self._headers = {"Authorization": f"Bearer {plane.admin_token}"}
+        self._ca = plane.ca_file
+        self._stack = AsyncExitStack()
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        context = ssl.create_default_context(cafile=self._ca)
+        self._session = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(ssl=context, limit=20),
+                timeout=aiohttp.ClientTimeout(total=10),
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": content_type}
+        async with self._session.request(
+            method, self._url + path, data=data, headers=headers
+        ) as reply:
+            return reply.status, orjson.loads(await reply.read())
+
+    async def put(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
+        """Creates an object, or gives an existing one this content."""
+        kind, name = document["kind"], document["metadata"]["name"]
+        status, body = await self.request("POST", path_of(kind, namespace), document)
+        if status == 409:
+            stored = await self.get(kind, namespace, name)
+            metadata = {**stored["metadata"], **document["metadata"]}
+            changed = {**document, "metadata": metadata}
+            status, body = await self.request("PUT", path_of(kind, namespace, name), changed)
+        assert status in {200, 201}, body
+        return dict(body)
+
+    async def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        status, body = await self.request("GET", path_of(kind, namespace, name))
+        assert status in {200, 404}, body
+        return body if status == 200 else None
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        found = await self.find(kind, namespace, name)
+        assert found is not None, f"{kind} {name} does not exist"
+        return found
+
+    async def merge(
+        self, kind: str, namespace: str, name: str, patch: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A merge patch, as somebody's kubectl sends it."""
+        path = f"{path_of(kind, namespace, name)}?fieldManager=kubectl-edit"
+        status, body = await self.request("PATCH", path, patch, MERGE)
+        assert status == 200, body
+        return dict(body)
+
+    async def delete(self, kind: str, namespace: str, name: str) -> None:
+        status, body = await self.request("DELETE", path_of(kind, namespace, name))
+        assert status in {200, 202}, body
+
+    async def until(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        settled: Callable[[dict[str, Any] | None], bool],
+        within: float = SOON,
+    ) -> dict[str, Any]:
+        """Waits for an object to be as expected; returns it (an empty dict where it is gone)."""
+        found: dict[str, Any] | None = None
+        try:
+            async with asyncio.timeout(within):
+                # The way of a person with kubectl; a watch would be what is under test.
+                while not settled(  # noqa: ASYNC110 (as above)
+                    found := await self.find(kind, namespace, name)
+                ):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{kind} {name} after {within} s: {found}") from None
+        return found or {}
+
+    async def until_ready(
+        self, namespace: str, name: str, reason: str, within: float = SOON, kind: str = ""
+    ) -> dict[str, Any]:
+        """Waits for the reason of an object's condition; returns the condition.
+
+        It has to be about the newest generation.
+        """
+
+        def settled(found: dict[str, Any] | None) -> bool:
+            ready = ready_of(found)
+            return (
+                found is not None
+                and ready.get("reason") == reason
+                and ready["observedGeneration"] == found["metadata"]["generation"]
+            )
+
+        return ready_of(
+            await self.until(kind or "ExternalSecret", namespace, name, settled, within)
+        )
+
+    async def until_holds(
+        self, namespace: str, name: str, values: dict[str, str], within: float = SOON
+    ) -> dict[str, Any]:
+        """Waits for a Secret to hold exactly these values; returns it."""
+        return await self.until("Secret", namespace, name, lambda s: values_of(s) == values, within)
+
+
+def ready_of(found: dict[str, Any] | None) -> dict[str, Any]:
+    conditions = ((found or {}).get("status") or {}).get("conditions") or [{}]
+    return dict(conditions[0])
+
+
+def values_of(secret: dict[str, Any] | None) -> dict[str, str]:
+    """What a Secret holds, as text."""
+    data = (secret or {}).get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def version_of(found: dict[str, Any]) -> str:
+    return str(found["metadata"]["resourceVersion"])
+
+
+def secret(name: str, values: dict[str, str], **more: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "stringData": values,
+        **more,
+    }
+
+
+def store(name: str = "store", access_key: str = "access-key", **ref: str) -> dict[str, Any]:
+    """A SecretStore whose AccessKey is in one Secret, under ``id`` and ``secret``."""
+    auth = {
+        "accessKey": {"name": access_key, "key": "id", **ref},
+        "accessKeySecret": {"name": access_key, "key": "secret", **ref},
+    }
+    return {
+        "apiVersion": GROUP,
+        "kind": "SecretStore",
+        "metadata": {"name": name},
+        "spec": {"KMS": {"KMSAuth": auth}},
+    }
+
+
+def external_secret(name: str, *entries: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """An ExternalSecret; its entries use the SecretStore ``store`` where they name none."""
+    data = [{"secretStoreRef": {"name": "store"}, **entry} for entry in entries]
+    return {
+        "apiVersion": GROUP,
+        "kind": "ExternalSecret",
+        "metadata": {"name": name},
+        "spec": {"data": data, **spec},
+    }
+
+
+async def put_store(api: Api, info: CloudInfo, namespace: str) -> None:
+    """The SecretStore ``store`` with an AccessKey that may read everything."""
+    values = {"id": info.access_key_id, "secret": info.access_key_secret}
+    await api.put(secret("access-key", values), namespace)
+    await api.put(store(), namespace)
+
+
+@contextmanager
+def running_cloud(directory: Path) -> Iterator[CloudInfo]:
+    """The local Alibaba Cloud in a process of its own."""
+    command = [sys.executable, "-m", "secret_sync.local.cloud", "--directory", str(directory)]
+    command += ["--parent", str(os.getpid())]
+    with (
+        (directory / "cloud.log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process,  # noqa: S603 (our own program)
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline(), "the local cloud did not start"
+            yield CloudInfo.read(directory)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def settings_for(plane: ControlPlane, info: CloudInfo, *namespaces: str, **more: Any) -> Settings:
+    """As for production, but for where things are; the rate of calls is lifted."""
+    return Settings(
+        **{
+            "kubeconfig": str(plane.kubeconfig),
+            "kms_endpoint": info.endpoint,
+            "ssl_cert_file": info.ca_file,
+            "region": "cn-hangzhou",
+            "watch_namespaces": namespaces,
+            "max_concurrent_kms_secret_pulls": 1000,
+            "metrics_bind_address": BindAddress("127.0.0.1", 0),
+            **more,
+        }
+    )
+
+
+@asynccontextmanager
+async def operator(settings: Settings) -> AsyncIterator[app.Controller]:
+    """The controller as ``secret-sync run`` composes it, in the loop of the test."""
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        controller = await app._build(settings, stack)
+        running = asyncio.create_task(controller.run(stop))
+        try:
+            async with asyncio.timeout(10):
+                while not (controller.health._ready() or running.done()):  # noqa: ASYNC110 (as a probe does)
+                    await asyncio.sleep(0.01)
+            yield controller
+        finally:
+            stop.set()
+            async with asyncio.timeout(25):
+                await running
