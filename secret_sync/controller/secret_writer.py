@@ -166,7 +166,11 @@ class SecretWriter:
     async def _recreate(
         self, es: ExternalSecret, desired: Desired, memory: Memory, ref: Ref
     ) -> bool:
-        """Type and immutable data only change with the Secret; absent for one round trip (A6)."""
+        """Type and immutable data only change with the Secret; absent for one round trip (A6).
+
+        A type demands keys of its own: the new Secret is tried out before the old one goes.
+        """
+        await self._writer.rehearse(SECRETS, _intent(es, desired), f"secret-sync-{es.uid}")
         await self._writer.delete(SECRETS, ref)
         memory.applied = None
         reply = await self._writer.create(SECRETS, _intent(es, desired))
