@@ -1,0 +1,134 @@
+"""Cold start: everything is there but the controller and the Secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import ceiling
+from benchmarks.table import Row
+
+if TYPE_CHECKING:
+    from benchmarks.process import ControllerProcess
+    from benchmarks.watching import Arrivals
+    from benchmarks.world import World
+
+SHARE_OF_CEILING: Final = 0.75
+CPU_MS: Final = 1.8
+_WITHIN: Final = 120.0
+#: Seconds for an idle controller to come to rest after it is in sync.
+_REST: Final = 1.0
+_BARE: Final = "bare"
+
+
+@dataclass(frozen=True, slots=True)
+class IdleStart:
+    """A start with nothing to do.
+
+    Attributes:
+        seconds: From the start of the process to the end of the initial lists.
+        cpu_seconds: Of the process, up to its rest.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """A start with everything to do; seconds from the start of the process.
+
+    Attributes:
+        secrets: Until the last Secret was there.
+        statuses: Until the last status said so.
+        cpu_seconds: Of the process until then, its start included.
+    """
+
+    objects: int
+    secrets: float
+    statuses: float
+    cpu_seconds: float
+
+
+async def idle_start(world: World) -> IdleStart:
+    """Start and stop a controller before there are objects."""
+    async with world.controller() as controller:
+        seconds = await controller.says("in sync")
+        await asyncio.sleep(_REST)
+        return IdleStart(seconds, controller.cpu_seconds)
+
+
+async def prepare(world: World, objects: int) -> None:
+    """Create the objects and their KMS secrets."""
+    await world.add_objects([f"object-{n}" for n in range(objects)])
+
+
+async def follow(
+    world: World, controller: ControllerProcess, seen: Arrivals, objects: int
+) -> ColdStart:
+    """Wait for the end of the work of a controller that was just started.
+
+    Args:
+        world: Holds that many ExternalSecrets.
+        controller: Just started.
+        seen: Has watched since before that.
+        objects: How many.
+    """
+    await seen.until(objects, within=_WITHIN)
+    secrets = seen.last - controller.started
+    # Only now, since these lists are long, and not the controller's work.
+    await world.all_ready(objects, within=_WITHIN)
+    statuses = time.monotonic() - controller.started
+    return ColdStart(objects, secrets, statuses, controller.cpu_seconds)
+
+
+async def bare(world: World, objects: int, connections: int) -> ceiling.Ceiling:
+    """The ceiling, in the same world and with as many objects of its own."""
+    await world.add_namespace(_BARE)
+    names = [f"bare-{n}" for n in range(objects)]
+    uids = await world.add_objects(names, namespace=_BARE)
+    pairs = list(zip(names, uids, strict=True))
+    return await ceiling.measure(world, _BARE, pairs, connections)
+
+
+def rows(start: IdleStart, cold: ColdStart, top: ceiling.Ceiling) -> list[Row]:
+    """Three lines: the ceiling, the share of it, the CPU."""
+    rate = cold.objects / cold.secrets
+    share = rate / top.per_second
+    cpu = 1000 * (cold.cpu_seconds - start.cpu_seconds) / cold.objects
+    whole = 1000 * cold.cpu_seconds / cold.objects
+    return [
+        Row(
+            "ceiling: bare loop, KMS call and two applies",
+            "",
+            f"{top.per_second:.0f}/s, {top.cpu_ms:.2f} ms CPU",
+            values={"objects_per_second": top.per_second, "cpu_ms_per_object": top.cpu_ms},
+        ),
+        Row(
+            f"cold: {cold.objects} ExternalSecrets, process start to last Secret",
+            f">= {SHARE_OF_CEILING} of the ceiling",
+            f"{rate:.0f}/s = {share:.2f}; {cold.secrets:.1f} s, statuses {cold.statuses:.1f} s, "
+            f"start {start.seconds:.2f} s",
+            share >= SHARE_OF_CEILING,
+            {
+                "objects_per_second": rate,
+                "share_of_ceiling": share,
+                "seconds_to_last_secret": cold.secrets,
+                "seconds_to_last_status": cold.statuses,
+                "seconds_to_sync_idle": start.seconds,
+            },
+        ),
+        Row(
+            "CPU per synced object, controller only",
+            f"< {CPU_MS} ms",
+            f"{cpu:.2f} ms ({whole:.2f} with the start)",
+            cpu < CPU_MS,
+            {
+                "cpu_ms_per_object": cpu,
+                "cpu_ms_per_object_with_start": whole,
+                "cpu_seconds_idle_start": start.cpu_seconds,
+            },
+        ),
+    ]

@@ -1,0 +1,150 @@
+"""The figures the project promises, measured: ``python -m benchmarks.run``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from benchmarks import cold, idle, latency, memory, shared
+from benchmarks.table import render, save
+from benchmarks.watching import arrivals
+from benchmarks.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from benchmarks.table import Row
+
+ROWS: Final = ("cold", "latency", "idle", "shared", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything; times in seconds.
+
+    Attributes:
+        objects: For all rows but those of sharing and memory.
+        connections: Of the bare loop, to each server.
+        samples: New objects whose latency is measured.
+        sampled_over: The time they are spread over; more than a polling interval.
+        idle: The time nothing happens.
+        sharing: Objects on one KMS secret, and objects whose memory is measured.
+        interval: Of polling the shared secret.
+        rounds: Intervals that are looked at.
+        foreign: Secrets of others.
+    """
+
+    objects: int = 2000
+    connections: int = 32
+    samples: int = 240
+    sampled_over: float = 72.0
+    idle: float = 60.0
+    sharing: int = 1000
+    interval: int = 10
+    rounds: int = 3
+    foreign: int = 2000
+
+
+QUICK: Final = Sizes(
+    objects=200,
+    samples=20,
+    sampled_over=4.0,
+    idle=25.0,
+    sharing=100,
+    interval=2,
+    foreign=200,
+)
+
+
+async def start_up(rows: frozenset[str], sizes: Sizes) -> list[Row]:
+    """The rows that begin with a cold start: ceiling, cold, CPU and latency."""
+    found: list[Row] = []
+    async with World.start() as world:
+        await world.add_namespace()
+        start = await cold.idle_start(world)
+        await cold.prepare(world, sizes.objects)
+        async with (
+            arrivals(world) as seen,
+            world.controller("--polling-interval=60s") as controller,
+        ):
+            measured = await cold.follow(world, controller, seen, sizes.objects)
+            if "latency" in rows:
+                late = await latency.measure(world, seen, sizes.samples, sizes.sampled_over)
+                found.append(latency.row(late, sizes.objects))
+        if "cold" in rows:
+            top = await cold.bare(world, sizes.objects, sizes.connections)
+            found[:0] = cold.rows(start, measured, top)
+    return found
+
+
+async def polling(_rows: frozenset[str], sizes: Sizes) -> list[Row]:
+    """The row of polling that finds nothing new."""
+    async with World.start(audit_log=True) as world:
+        await world.add_namespace()
+        asked = await idle.measure(world, sizes.objects, sizes.idle)
+        return [idle.row(asked, sizes.objects)]
+
+
+async def sharing(_rows: frozenset[str], sizes: Sizes) -> list[Row]:
+    """The row of many objects on one KMS secret."""
+    async with World.start() as world:
+        await world.add_namespace()
+        return [await shared.measure(world, sizes.sharing, sizes.interval, sizes.rounds)]
+
+
+async def memories(_rows: frozenset[str], sizes: Sizes) -> list[Row]:
+    """The rows of memory."""
+    async with World.start() as world:
+        await world.add_namespace()
+        at_work = await memory.at_work(world, sizes.sharing, sizes.foreign)
+    return [at_work, await memory.after_import()]
+
+
+_JOBS: Final[Sequence[tuple[str, Callable[[frozenset[str], Sizes], Awaitable[list[Row]]]]]] = (
+    ("cold latency", start_up),
+    ("idle", polling),
+    ("shared", sharing),
+    ("memory", memories),
+)
+
+
+async def run(rows: frozenset[str], sizes: Sizes) -> list[Row]:
+    """Measure some rows, one world after the other, so that none sees what another left."""
+    found: list[Row] = []
+    for names, job in _JOBS:
+        if rows.isdisjoint(names.split()):
+            continue
+        began = time.monotonic()
+        print(f"{names} ...", flush=True)
+        found += await job(rows, sizes)
+        print(f"{names}: {time.monotonic() - began:.0f} s", flush=True)
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the JSON; 1 if a goal was missed."""
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few objects, figures of no meaning")
+    parser.add_argument("--rows", default=",".join(ROWS), help="some of %(default)s")
+    arguments = parser.parse_args(argv)
+    rows = frozenset(arguments.rows.split(","))
+    if unknown := rows.difference(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    if (load := os.getloadavg()[0]) > 1:
+        print(f"The machine is busy (load {load:.1f}): times will look worse than they are.")
+    sizes = QUICK if arguments.quick else Sizes()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(run(rows, sizes))
+    print(f"\n{render(found)}\n\n{save(found, asdict(sizes))}")
+    return 0 if all(row.reached is not False for row in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
