@@ -49,7 +49,7 @@ class OwnedByOthersError(ApiConflictError):
 
 
 class ImmutableError(ApiError):
-    """The object's type, or its data, cannot be changed any more, and nothing else is wrong (A6)."""
+    """The object's type or data cannot be changed any more; nothing else is wrong (A6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +275,12 @@ def _meaning(error: ApiError) -> ApiError:
         return _again(OwnedByOthersError if error.managers else OutdatedError, error)
     if isinstance(error, ApiNotFoundError):
         return _again(OutdatedError, error)
-    if error.status == _UNPROCESSABLE and error.about("metadata.uid"):
+    if error.status != _UNPROCESSABLE or not error.causes:
+        return error
+    if error.about("metadata.uid"):
         return _again(OutdatedError, error)
-    if error.status == _UNPROCESSABLE and error.causes:
-        if {(cause.field, cause.reason) for cause in error.causes} <= _FROZEN:
-            return _again(ImmutableError, error)
+    if {(cause.field, cause.reason) for cause in error.causes} <= _FROZEN:
+        return _again(ImmutableError, error)
     return error
 
 

@@ -117,7 +117,7 @@ def error_of_status(
     message = f"{action}: {status} {reason}".rstrip()
     if status in _QUOTABLE and value.get("message"):
         message += f": {str(value['message'])[:_MAX_QUOTED]}"
-    fields = ", ".join(c.field for c in causes if c.field)
+    fields = ", ".join(dict.fromkeys(c.field for c in causes if c.field))
     if fields:
         message += f" ({fields})"
     return _class_of(status, reason, causes)(

@@ -1,0 +1,249 @@
+"""What writes send, and what refusals of them mean (A1-A12). The real server has its say too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from secret_sync.kube import (
+    METADATA,
+    SECRETS,
+    AlreadyExistsError,
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+    ApplyWriter,
+    ImmutableError,
+    OutdatedError,
+    OwnedByOthersError,
+    Ref,
+    Resource,
+)
+from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH
+from tests.unit.kube.scripted import answering, refusing
+
+if TYPE_CHECKING:
+    from secret_sync.kube import KubeClient
+    from tests.unit.kube.scripted import ScriptedServer
+
+PATH = "/api/v1/namespaces/ns/secrets/name"
+REF = Ref("ns", "name", "uid-1", "7")
+INTENT = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"namespace": "ns", "name": "name"},
+    "data": {"key": "dmFsdWU="},
+}
+
+
+@pytest.fixture
+def writer(client: KubeClient) -> ApplyWriter:
+    return ApplyWriter(client, "secret-sync")
+
+
+def invalid(*causes: tuple[str, str]) -> Any:
+    return refusing(422, "Invalid", causes=[{"field": f, "reason": r} for f, r in causes])
+
+
+OWNED = refusing(409, "Conflict", causes=[{"field": ".data.key", "reason": "FieldManagerConflict"}])
+
+
+async def test_A4a_a_first_write_can_only_create(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.create(SECRETS, INTENT)
+    sent = server.requests[0]
+    assert (sent.method, sent.path) == ("PATCH", PATH)
+    assert sent.query == {"fieldManager": "secret-sync", "force": "false"}
+    assert sent.headers["content-type"] == APPLY
+    assert sent.headers["accept"] == METADATA  # S12
+    body = orjson.loads(sent.body)
+    assert body["metadata"] == {"namespace": "ns", "name": "name", "resourceVersion": "1"}
+    assert body["data"] == INTENT["data"]
+    assert "resourceVersion" not in INTENT["metadata"]  # the caller's is not changed
+
+
+async def test_A4a_A7_a_later_write_names_uid_and_version(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.update(SECRETS, INTENT, REF, force=True)
+    sent = server.requests[0]
+    assert sent.query == {"fieldManager": "secret-sync", "force": "true"}
+    metadata = orjson.loads(sent.body)["metadata"]
+    assert (metadata["uid"], metadata["resourceVersion"]) == ("uid-1", "7")
+
+
+async def test_A2_the_manager_is_a_parameter(server: ScriptedServer, client: KubeClient) -> None:
+    await ApplyWriter(client, "secret-sync-merge-1").update(SECRETS, INTENT, REF, force=False)
+    assert server.requests[0].query["fieldManager"] == "secret-sync-merge-1"
+
+
+async def test_A7a_keys_are_removed_by_nulls_with_uid_and_version(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.remove_keys(SECRETS, REF, "data", ["b", "a"])
+    sent = server.requests[0]
+    assert sent.headers["content-type"] == MERGE_PATCH
+    assert "force" not in sent.query
+    assert orjson.loads(sent.body) == {
+        "metadata": {"uid": "uid-1", "resourceVersion": "7"},
+        "data": {"a": None, "b": None},
+    }
+
+
+async def test_A10_status_is_an_apply_of_its_own(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    kind = Resource("alibabacloud.com", "v1alpha1", "externalsecrets", "ExternalSecret")
+    await writer.status(kind, "ns", "es", "uid-2", {"conditions": []})
+    sent = server.requests[0]
+    assert sent.path == "/apis/alibabacloud.com/v1alpha1/namespaces/ns/externalsecrets/es/status"
+    assert sent.query == {"fieldManager": "secret-sync", "force": "true"}
+    assert orjson.loads(sent.body) == {
+        "apiVersion": "alibabacloud.com/v1alpha1",
+        "kind": "ExternalSecret",
+        "metadata": {"namespace": "ns", "name": "es", "uid": "uid-2"},
+        "status": {"conditions": []},
+    }
+
+
+async def test_a_deletion_names_uid_and_version(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.delete(SECRETS, REF)
+    sent = server.requests[0]
+    assert (sent.method, sent.path) == ("DELETE", PATH)
+    preconditions = orjson.loads(sent.body)["preconditions"]
+    assert preconditions == {"uid": "uid-1", "resourceVersion": "7"}
+
+
+async def test_that_it_is_gone_already_is_a_deletion(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.others.append(refusing(404, "NotFound"))
+    await writer.delete(SECRETS, REF)
+    server.others.append(refusing(409, "Conflict"))
+    with pytest.raises(OutdatedError):
+        await writer.delete(SECRETS, REF)
+
+
+async def test_A4a_a_conflict_of_a_creation(server: ScriptedServer, writer: ApplyWriter) -> None:
+    server.others.append(refusing(409, "Conflict"))
+    with pytest.raises(AlreadyExistsError):
+        await writer.create(SECRETS, INTENT)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (refusing(409, "Conflict"), OutdatedError),
+        (refusing(404, "NotFound"), OutdatedError),
+        (OWNED, OwnedByOthersError),
+        (invalid(("metadata.uid", "FieldValueInvalid")), OutdatedError),
+        (invalid(("type", "FieldValueInvalid")), ImmutableError),
+        (invalid(("data", "FieldValueForbidden")), ImmutableError),
+        (
+            invalid(("data", "FieldValueForbidden"), ("type", "FieldValueInvalid")),
+            ImmutableError,
+        ),
+        (refusing(503, "ServiceUnavailable"), ApiUnavailableError),
+    ],
+)
+async def test_A6_A7_what_a_refusal_of_an_update_means(
+    server: ScriptedServer, writer: ApplyWriter, script: Any, kind: type[ApiError]
+) -> None:
+    server.others.append(script)
+    with pytest.raises(kind) as caught:
+        await writer.update(SECRETS, INTENT, REF, force=False)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        invalid(("data", "FieldValueTooLong")),
+        invalid(("data", "FieldValueForbidden"), ("data", "FieldValueTooLong")),
+        invalid(("type", "FieldValueInvalid"), ("data[tls.crt]", "FieldValueRequired")),
+        invalid(("data[a b]", "FieldValueInvalid")),
+        refusing(422, "Invalid"),
+    ],
+)
+async def test_A6_what_a_new_object_would_be_refused_for_as_well_is_not_immutable(
+    server: ScriptedServer, writer: ApplyWriter, script: Any
+) -> None:
+    """Who deletes the Secret to create it anew would be left with none."""
+    server.others.append(script)
+    with pytest.raises(ApiError) as caught:
+        await writer.update(SECRETS, INTENT, REF, force=True)
+    assert type(caught.value) is ApiError
+
+
+async def test_a_status_of_another_object_of_that_name_is_outdated(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.others.append(invalid(("metadata.uid", "FieldValueInvalid")))
+    with pytest.raises(OutdatedError):
+        await writer.status(SECRETS, "ns", "name", "uid-1", {})
+    server.others.append(refusing(404, "NotFound"))
+    with pytest.raises(ApiNotFoundError):
+        await writer.status(SECRETS, "ns", "name", "uid-1", {})
+
+
+async def test_A12_an_error_tells_fields_and_no_values(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.others.append(
+        refusing(
+            409,
+            "Conflict",
+            'Apply failed with 1 conflict: conflict with "x": .data.key: dmFsdWU=',
+            causes=[
+                {"field": ".data.key", "reason": "FieldManagerConflict", "message": "dmFsdWU="}
+            ],
+        )
+    )
+    with pytest.raises(OwnedByOthersError) as caught:
+        await writer.update(SECRETS, INTENT, REF, force=False)
+    assert caught.value.managers == (".data.key",)
+    assert "dmFsdWU=" not in str(caught.value) + repr(vars(caught.value))
+
+
+def entry(manager: str, operation: str, *keys: str, **more: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {"f:data": {".": {}, **{f"f:{key}": {} for key in keys}}}
+    made = {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields}
+    return made | more
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([entry("old", "Update", "a")], [entry("secret-sync", "Apply", "a")]),
+        (
+            [entry("old", "Update", "a"), entry("kubectl", "Update", "b")],
+            [entry("kubectl", "Update", "b"), entry("secret-sync", "Apply", "a")],
+        ),
+        # One entry a manager and operation: a second one of ours would replace the first.
+        (
+            [entry("secret-sync", "Apply", "a", "b"), entry("old", "Update", "b", "c")],
+            [entry("secret-sync", "Apply", "a", "b", "c")],
+        ),
+        (
+            [entry("old", "Update", "a", subresource="status")],
+            [entry("old", "Update", "a", subresource="status")],
+        ),
+    ],
+)
+async def test_A11_the_fields_of_an_older_manager_become_ours(
+    server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
+) -> None:
+    server.others.append(answering({"metadata": {}}))
+    await writer.disown(SECRETS, REF, before, "old")
+    sent = server.requests[0]
+    assert sent.headers["content-type"] == JSON_PATCH
+    assert {op["path"]: op["value"] for op in orjson.loads(sent.body)} == {
+        "/metadata/uid": "uid-1",
+        "/metadata/resourceVersion": "7",
+        "/metadata/managedFields": after,
+    }
