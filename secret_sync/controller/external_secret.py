@@ -192,12 +192,10 @@ class ExternalSecretReconciler:
         Only to what was applied last: with one entry failing and another one renewed, the
         values in hand would be a mix of two versions.
         """
-        applied = case.memory.applied
         if (
             desired is not None
             and desired.data is not None
-            and applied is not None
-            and applied.fingerprint == desired.fingerprint
+            and case.memory.written == desired.fingerprint
         ):
             await self._writer.ensure(case.es, desired, case.memory)
 

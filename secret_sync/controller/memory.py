@@ -28,6 +28,8 @@ class Memory:
 
     Attributes:
         uid: Of the ExternalSecret; another one under the same name starts afresh.
+        written: Fingerprint of what we wrote last; outlives the Secret, since it is created
+            again from the same values.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
@@ -36,6 +38,7 @@ class Memory:
 
     uid: str = ""
     applied: Applied | None = None
+    written: bytes | None = None
     gone: str = ""
     caused_at: float | None = None
     waiting_since: float | None = None
@@ -44,6 +47,7 @@ class Memory:
         """The object was deleted and created again: nothing known of the old one counts."""
         self.uid = uid
         self.applied = None
+        self.written = None
         self.gone = ""
         self.waiting_since = None
 

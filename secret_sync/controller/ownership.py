@@ -52,16 +52,18 @@ def owner_mark(es: ExternalSecret) -> str:
     return f"{es.name}/{es.uid}"
 
 
-def is_ours(es: ExternalSecret, secret: SecretMeta) -> bool:
+def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) -> bool:
     """Whether the Secret is this ExternalSecret's, also one of the same name from before.
 
-    A mark that our field manager did not write does not count: anybody can copy one.
+    A mark that our field manager did not write does not count: anybody can copy one. Nor does
+    a Secret of ours stop being ours when somebody takes the mark away: we remember it, or its
+    keys and its owner tell.
     """
-    return (
-        isinstance(secret, ManagedSecret)
-        and secret.owner_is_ours
-        and secret.owner.partition("/")[0] == es.name
-    )
+    if secret.owner_is_ours and secret.owner.partition("/")[0] == es.name:
+        return True
+    if applied is not None and applied.uid == secret.uid:
+        return True
+    return bool(secret.our_keys) and es.uid in secret.owner_uids
 
 
 def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
@@ -89,7 +91,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         )
     if current is None:
         return Verdict(Action.CREATE)
-    if not isinstance(current, ManagedSecret) or not is_ours(es, current):
+    if not isinstance(current, ManagedSecret) or not is_ours(es, current, applied):
         return Verdict(Action.REFUSE, uid=current.uid)
     if current.deleting:
         return Verdict(Action.WAIT)

@@ -181,6 +181,7 @@ class SecretWriter:
     @staticmethod
     def _remember(memory: Memory, desired: Desired, reply: dict[str, Any]) -> None:
         metadata = reply["metadata"]
+        memory.written = desired.fingerprint
         if metadata["uid"] == memory.gone:
             # Deleted before our own reply was read: nothing of it stands.
             return

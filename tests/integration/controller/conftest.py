@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
+from secret_sync.kube import KubeClient
 from secret_sync.local.cloud import CloudAdmin
 from tests.support.operator import Api, put_store, running_cloud
 
@@ -62,3 +64,25 @@ async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
     """A namespace with the SecretStore ``store``, which may read everything."""
     await put_store(api, cloud, namespace)
     return namespace
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every unary request of the controllers in this process: ``METHOD path``."""
+    seen: list[str] = []
+    send = KubeClient.request
+
+    async def request(client: KubeClient, method: str, path: str, **more: Any) -> Any:
+        seen.append(f"{method} {path}")
+        return await send(client, method, path, **more)
+
+    monkeypatch.setattr(KubeClient, "request", request)
+    return seen
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """As for every test, but the kubeconfig is read in a loop of its own, in a thread."""
+    left_out = ["secret_sync.local", "secret_sync.kube.access"]
+    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
+        yield
