@@ -1,0 +1,192 @@
+"""What the demo stands on: a cluster, a cloud, the controller."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from secret_sync.local import playground
+from secret_sync.local.controlplane import recipe
+from secret_sync.local.controlplane.binaries import cache_root, find
+from secret_sync.local.controlplane.build import Builder
+from secret_sync.local.controlplane.endpoint import Endpoint
+from secret_sync.local.controlplane.process import Process
+from secret_sync.local.errors import LocalError
+from secret_sync.local.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.demo_screen import Screen
+    from secret_sync.local.state import RunFolder
+
+_READY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 15.0
+_POLL: Final = 0.05
+_TAIL: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster to show something on.
+
+    Attributes:
+        kubectl: For it.
+        kubeconfig: What ``KUBECONFIG`` is to be.
+        ours: Whether it is gone with the demo.
+    """
+
+    kubectl: Kubectl
+    kubeconfig: str
+    ours: bool
+
+
+async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: Screen) -> Target:
+    """Start a control plane.
+
+    Raises:
+        ControlPlaneError: It did not come up.
+    """
+    plane = await playground.start_control_plane(folder, stack, screen.note)
+    kubeconfig = str(plane.kubeconfig)
+    kubectl = Kubectl(plane.binaries.kubectl, {**os.environ, "KUBECONFIG": kubeconfig})
+    screen.good(f"etcd, kube-apiserver and kube-controller-manager run: {plane.server}")
+    return Target(kubectl, kubeconfig, ours=True)
+
+
+async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
+    """Take a cluster that is there; it is said which one before anything is done to it.
+
+    Raises:
+        LocalError: There is none to be had by this kubeconfig.
+        ControlPlaneError: There is no kubectl, and it cannot be built.
+    """
+    program = await asyncio.to_thread(shutil.which, "kubectl")
+    path = Path(program) if program else await _build_kubectl(screen)
+    kubectl = Kubectl(path, {**os.environ, "KUBECONFIG": kubeconfig})
+    view = json.loads(await kubectl.run("config", "view", "--minify", "--output=json"))
+    context, server = _where(view)
+    screen.warn(f"KUBECONFIG is set: this uses the cluster {server} (context {context}).")
+    screen.warn("It adds the CRDs if they are missing, and a namespace that it deletes at the end;")
+    screen.warn("nothing else is touched. For a control plane of its own: make demo KUBECONFIG=")
+    host = urlsplit(server).hostname or ""
+    if sys.stdout.isatty() and host not in {"localhost", "127.0.0.1", "::1"}:
+        screen.warn("It begins in 5 s; Ctrl-C if that is not the cluster you mean.")
+        await asyncio.sleep(5)
+    version = json.loads(await kubectl.run("get", "--raw", "/version"))
+    screen.good(f"the API server answers: {version['gitVersion']}")
+    return Target(kubectl, kubeconfig, ours=False)
+
+
+async def missing_crds(kubectl: Kubectl) -> list[str]:
+    """Return the names of our CRDs that the cluster lacks."""
+    found = await kubectl.run(
+        "get", "crd", *playground.CRD_NAMES, "--ignore-not-found", "--output=name"
+    )
+    names = {line.rpartition("/")[2] for line in found.split()}
+    return [name for name in playground.CRD_NAMES if name not in names]
+
+
+class Controller:
+    """``secret-sync run`` as a child process; its log is kept for the day it is needed.
+
+    Attributes:
+        command: What a person would type.
+    """
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.command = ("secret-sync", "run", *arguments)
+        self._port = _free_port()
+        self._process = Process(
+            [
+                *(sys.executable, "-m", "secret_sync", *self.command[1:]),
+                f"--metrics-bind-address=127.0.0.1:{self._port}",
+            ],
+            log=log,
+            env=environment,
+        )
+
+    async def ready(self) -> None:
+        """Wait until it says that it is ready.
+
+        Raises:
+            LocalError: It ended, or is not.
+        """
+        endpoint = Endpoint(f"http://127.0.0.1:{self._port}")
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                while not await asyncio.to_thread(endpoint.answers, "/readyz"):
+                    self.check()
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            raise LocalError(f"the controller is not ready after {_READY_SECONDS:.0f} s") from None
+
+    def check(self) -> None:
+        """See that it runs.
+
+        Raises:
+            LocalError: It has ended.
+        """
+        if (status := self._process.returncode) is not None:
+            raise LocalError(f"the controller has ended with status {status}")
+
+    def log_tail(self) -> str:
+        """The end of its log."""
+        text = self._process.log.read_text(errors="replace")
+        return "\n".join(text.splitlines()[-_TAIL:])
+
+    async def stop(self) -> None:
+        """Let it finish, and end it if it does not."""
+        await asyncio.to_thread(self._process.stop, _STOP_SECONDS)
+
+
+def controller_environment(kubeconfig: str, cloud: CloudInfo) -> dict[str, str]:
+    """Return the environment of a controller that takes the local cloud for the real one."""
+    # A flag that the user has set for a controller of his own is not meant for this one.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SECRET_SYNC_")}
+    return {**inherited, **cloud.environment, "KUBECONFIG": kubeconfig}
+
+
+def _where(view: Mapping[str, Any]) -> tuple[str, str]:
+    try:
+        return str(view["current-context"]), str(view["clusters"][0]["cluster"]["server"])
+    except (KeyError, IndexError, TypeError):
+        raise LocalError("KUBECONFIG is set, but names no cluster as the current one") from None
+
+
+async def _build_kubectl(screen: Screen) -> Path:
+    """Find or build kubectl alone; a build that is cancelled ends at once."""
+    cancelled = threading.Event()
+
+    def build() -> Path:
+        pinned = recipe.load()
+        builder = Builder(pinned, cache_root(os.environ), screen.note, cancelled)
+        return find("kubectl", pinned, os.environ) or builder.ensure("kubectl")
+
+    work = asyncio.create_task(asyncio.to_thread(build))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancelled.set()
+        await asyncio.wait([work])
+        # Looked at, or asyncio complains; what it says to being cancelled is no news.
+        work.exception()
+        raise
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
