@@ -150,19 +150,6 @@ async def test_a_type_that_the_api_server_refuses_leaves_the_secret_as_it_was(
         assert values_of(await api.find("Secret", home, "some")) == ONE
 
 
-async def test_the_secret_goes_with_its_external_secret(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
-) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(one, home)
-        await api.until_ready(home, "some", "Synced")
-        assert "finalizers" not in (await api.get("ExternalSecret", home, "some"))["metadata"]
-        await api.delete("ExternalSecret", home, "some")
-        assert await api.find("ExternalSecret", home, "some") is None
-        # The garbage collector learns of new kinds every half minute.
-        await api.until("Secret", home, "some", lambda found: found is None, within=60)
-
-
 async def test_an_external_secret_made_anew_keeps_its_secret(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
 ) -> None:
