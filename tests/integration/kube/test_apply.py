@@ -1,0 +1,385 @@
+"""What server-side apply does in earnest: these are the server's promises that we rely on."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.kube import (
+    METADATA,
+    SECRETS,
+    AlreadyExistsError,
+    ApiError,
+    ApiNotFoundError,
+    ApplyWriter,
+    ImmutableError,
+    OutdatedError,
+    OwnedByOthersError,
+    Ref,
+    Resource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from secret_sync.kube import KubeClient
+
+BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def writer(client: KubeClient) -> ApplyWriter:
+    return ApplyWriter(client, "secret-sync")
+
+
+class Secrets:
+    """One namespace's Secrets, from the point of view of somebody else."""
+
+    def __init__(self, client: KubeClient, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+
+    def intent(self, name: str = "target", of_type: str = "Opaque", **data: str) -> Any:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"namespace": self.namespace, "name": name},
+            "type": of_type,
+            "data": {key: encoded(value) for key, value in data.items()},
+        }
+
+    def ref(self, reply: dict[str, Any], name: str = "target") -> Ref:
+        metadata = reply["metadata"]
+        return Ref(self.namespace, name, metadata["uid"], metadata["resourceVersion"])
+
+    async def data(self, name: str = "target") -> dict[str, str]:
+        reply = await self.client.request("GET", SECRETS.path(self.namespace, name))
+        return reply.get("data") or {}
+
+    async def fields(self, name: str = "target") -> list[dict[str, Any]]:
+        path = SECRETS.path(self.namespace, name)
+        reply = await self.client.request("GET", path, accept=METADATA)
+        found: list[dict[str, Any]] = reply["metadata"]["managedFields"]
+        return found
+
+    async def edit(self, name: str = "target", **data: str) -> dict[str, Any]:
+        """As ``kubectl edit`` does it."""
+        return await self.client.request(
+            "PATCH",
+            SECRETS.path(self.namespace, name),
+            params={"fieldManager": "kubectl-edit"},
+            body={"data": {key: encoded(value) for key, value in data.items()}},
+            content_type="application/merge-patch+json",
+        )
+
+    async def create(self, body: dict[str, Any], manager: str = "somebody") -> dict[str, Any]:
+        return await self.client.request(
+            "POST", SECRETS.path(self.namespace), params={"fieldManager": manager}, body=body
+        )
+
+    async def delete(self, name: str = "target") -> None:
+        await self.client.request("DELETE", SECRETS.path(self.namespace, name))
+
+
+def encoded(value: str) -> str:
+    return b64encode(value.encode()).decode()
+
+
+@pytest.fixture
+def secrets(client: KubeClient, namespace: str) -> Secrets:
+    return Secrets(client, namespace)
+
+
+async def test_A4a_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) -> None:
+    reply = await writer.create(SECRETS, secrets.intent(a="1"))
+    assert await secrets.data() == {"a": encoded("1")}
+    # S12: the reply does not echo the payload.
+    assert reply["kind"] == "PartialObjectMetadata"
+    assert "data" not in reply
+    entries = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
+    assert entries == [("secret-sync", "Apply")]
+
+
+async def test_A4a_a_first_write_never_touches_what_is_there(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await secrets.create(secrets.intent(theirs="1"))
+    before = await secrets.fields()
+    with pytest.raises(AlreadyExistsError):
+        await writer.create(SECRETS, secrets.intent(ours="1"))
+    assert await secrets.data() == {"theirs": encoded("1")}
+    assert await secrets.fields() == before
+
+
+async def test_A4a_of_ten_racing_first_writes_exactly_one_wins(
+    client: KubeClient, secrets: Secrets
+) -> None:
+    for round_ in range(5):
+        name = f"raced-{round_}"
+        results = await asyncio.gather(
+            *(
+                ApplyWriter(client, f"manager-{n}").create(
+                    SECRETS, secrets.intent(name, winner=str(n))
+                )
+                for n in range(10)
+            ),
+            return_exceptions=True,
+        )
+        losers = [r for r in results if isinstance(r, AlreadyExistsError)]
+        winners = [n for n, r in enumerate(results) if not isinstance(r, BaseException)]
+        assert len(losers) == 9
+        assert await secrets.data(name) == {"winner": encoded(str(winners[0]))}
+
+
+async def test_A4a_a_first_write_into_no_namespace(writer: ApplyWriter, secrets: Secrets) -> None:
+    intent = secrets.intent(a="1")
+    intent["metadata"]["namespace"] = "no-such-namespace"
+    with pytest.raises(ApiNotFoundError):
+        await writer.create(SECRETS, intent)
+
+
+async def test_A3_what_is_left_out_goes(writer: ApplyWriter, secrets: Secrets) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1", b="2")))
+    await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert await secrets.data() == {"a": encoded("1")}
+
+
+async def test_A8_an_unchanged_write_does_not_move_the_version(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert reply["metadata"]["resourceVersion"] == ref.resource_version
+    reply = await writer.update(SECRETS, secrets.intent(a="2"), ref, force=True)
+    assert reply["metadata"]["resourceVersion"] != ref.resource_version
+
+
+async def test_A4a_a_write_judged_by_an_older_version_is_refused(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    await secrets.edit(foreign="1")
+    with pytest.raises(OutdatedError):
+        await writer.update(SECRETS, secrets.intent(a="2"), ref, force=True)
+    assert (await secrets.data())["a"] == encoded("1")
+
+
+async def test_A7_a_deleted_secret_is_not_silently_created_again(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    await secrets.delete()
+    with pytest.raises(OutdatedError):
+        await writer.update(SECRETS, secrets.intent(a="2"), ref, force=True)
+    with pytest.raises(ApiNotFoundError):
+        await secrets.data()
+
+
+async def test_A7_nor_is_another_one_of_that_name_written_to(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    await secrets.delete()
+    other = secrets.ref(await secrets.create(secrets.intent(theirs="1")))
+    mixed = Ref(ref.namespace, ref.name, ref.uid, other.resource_version)
+    for stale in (ref, mixed):
+        with pytest.raises(OutdatedError):
+            await writer.update(SECRETS, secrets.intent(a="2"), stale, force=True)
+        with pytest.raises(OutdatedError):
+            await writer.remove_keys(SECRETS, stale, "data", ["theirs"])
+        with pytest.raises(OutdatedError):
+            await writer.disown(SECRETS, stale, await secrets.fields(), "somebody")
+        with pytest.raises(OutdatedError):
+            await writer.delete(SECRETS, stale)
+    assert await secrets.data() == {"theirs": encoded("1")}
+
+
+async def test_A4_without_force_others_keep_what_they_own(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await writer.create(SECRETS, secrets.intent(a="1"))
+    ref = secrets.ref(await secrets.edit(a="theirs"))
+    with pytest.raises(OwnedByOthersError) as caught:
+        await writer.update(SECRETS, secrets.intent(a="1"), ref, force=False)
+    assert caught.value.managers == (".data.a",)
+    assert encoded("1") not in str(caught.value)
+    assert await secrets.data() == {"a": encoded("theirs")}
+
+
+async def test_A4_with_force_drift_is_repaired(writer: ApplyWriter, secrets: Secrets) -> None:
+    await writer.create(SECRETS, secrets.intent(a="1"))
+    ref = secrets.ref(await secrets.edit(a="theirs"))
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert await secrets.data() == {"a": encoded("1")}
+    assert [e["manager"] for e in reply["metadata"]["managedFields"]] == ["secret-sync"]
+
+
+async def test_A7a_a_foreign_key_survives_force_and_is_removed_by_name(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await writer.create(SECRETS, secrets.intent(a="1"))
+    ref = secrets.ref(await secrets.edit(foreign="1"))
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert set(await secrets.data()) == {"a", "foreign"}
+    reply = await writer.remove_keys(SECRETS, secrets.ref(reply), "data", ["foreign"])
+    assert await secrets.data() == {"a": encoded("1")}
+    # It leaves no entry of ours of another kind behind.
+    entries = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
+    assert entries == [("secret-sync", "Apply")]
+
+
+async def test_A7a_judged_by_an_older_version_nothing_is_removed(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    await secrets.edit(foreign="1")
+    with pytest.raises(OutdatedError):
+        await writer.remove_keys(SECRETS, ref, "data", ["foreign"])
+    await secrets.delete()
+    with pytest.raises(OutdatedError):
+        await writer.remove_keys(SECRETS, ref, "data", ["foreign"])
+
+
+async def test_A6_the_type_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    other = secrets.intent(of_type="example.com/other", a="1")
+    with pytest.raises(ImmutableError):
+        await writer.update(SECRETS, other, ref, force=True)
+
+
+async def test_A6_immutable_data_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
+    await secrets.create(secrets.intent(a="1") | {"immutable": True})
+    reply = await secrets.client.request("GET", SECRETS.path(secrets.namespace, "target"))
+    with pytest.raises(ImmutableError):
+        await writer.update(SECRETS, secrets.intent(a="2"), secrets.ref(reply), force=True)
+
+
+# The library warns of large bodies: writing one takes a while. A Secret's is 1.4 MB at most.
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.parametrize(
+    ("of_type", "data"),
+    [
+        ("Opaque", {"a": "x" * 1_100_000}),
+        ("kubernetes.io/tls", {"a": "1"}),
+        ("Opaque", {"a b": "1"}),
+    ],
+    ids=["too long", "keys missing", "no key"],
+)
+async def test_A6_what_would_be_refused_anew_is_not_immutable(
+    writer: ApplyWriter, secrets: Secrets, of_type: str, data: dict[str, str]
+) -> None:
+    ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    with pytest.raises(ApiError) as caught:
+        await writer.update(SECRETS, secrets.intent(of_type=of_type, **data), ref, force=True)
+    assert caught.value.status == 422
+    assert not isinstance(caught.value, ImmutableError)
+    assert len(caught.value.message) < 300
+
+
+async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await secrets.create(secrets.intent(a="1", b="2"), manager="ack-secret-manager")
+    reply = await secrets.edit(foreign="1")
+    ref, fields = secrets.ref(reply), await secrets.fields()
+
+    # Without it, the old entry keeps the key:
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert set(await secrets.data()) == {"a", "b", "foreign"}
+
+    reply = await writer.disown(
+        SECRETS, secrets.ref(reply), await secrets.fields(), "ack-secret-manager"
+    )
+    managers = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
+    assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
+    await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
+    assert set(await secrets.data()) == {"a", "foreign"}
+
+    with pytest.raises(OutdatedError):
+        await writer.disown(SECRETS, ref, fields, "ack-secret-manager")
+
+
+async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: Secrets) -> None:
+    one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
+    reply = await one.create(SECRETS, secrets.intent(a="1"))
+    reply = await two.update(SECRETS, secrets.intent(b="2"), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"a", "b"}
+    await one.update(SECRETS, secrets.intent(c="3"), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"b", "c"}
+
+
+async def test_a_deletion_of_just_this_version(writer: ApplyWriter, secrets: Secrets) -> None:
+    old = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
+    new = secrets.ref(await secrets.edit(a="2"))
+    with pytest.raises(OutdatedError):
+        await writer.delete(SECRETS, old)
+    await writer.delete(SECRETS, new)
+    await writer.delete(SECRETS, new)
+    with pytest.raises(ApiNotFoundError):
+        await secrets.data()
+
+
+class Budgets:
+    """PodDisruptionBudgets: a kind with a status nobody else writes here."""
+
+    def __init__(self, client: KubeClient, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+
+    async def create(self) -> dict[str, Any]:
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "budget"},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}},
+        }
+        return await self.client.request("POST", BUDGETS.path(self.namespace), body=body)
+
+    async def get(self) -> dict[str, Any]:
+        return await self.client.request("GET", BUDGETS.path(self.namespace, "budget"))
+
+    @staticmethod
+    def status(*conditions: str) -> dict[str, Any]:
+        numbers = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+        return dict.fromkeys(numbers, 1) | {
+            "conditions": [
+                {
+                    "type": kind,
+                    "status": "True",
+                    "reason": "Test",
+                    "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                }
+                for kind in conditions
+            ]
+        }
+
+
+async def test_A10_status_is_applied_by_itself(
+    client: KubeClient, writer: ApplyWriter, namespace: str
+) -> None:
+    budgets = Budgets(client, namespace)
+    uid = (await budgets.create())["metadata"]["uid"]
+
+    def write(*conditions: str, of: str = uid) -> Coroutine[None, None, dict[str, Any]]:
+        return writer.status(BUDGETS, namespace, "budget", of, budgets.status(*conditions))
+
+    first = await write("One", "Two")
+    assert first["kind"] == "PartialObjectMetadata"
+    found = await budgets.get()
+    assert [c["type"] for c in found["status"]["conditions"]] == ["One", "Two"]
+    assert found["spec"]["minAvailable"] == 1
+    assert found["metadata"]["generation"] == 1
+    again = await write("One", "Two")
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    await write("Two")
+    assert [c["type"] for c in (await budgets.get())["status"]["conditions"]] == ["Two"]
+    with pytest.raises(OutdatedError):
+        await write("Three", of=NOBODY)
+    await client.request("DELETE", BUDGETS.path(namespace, "budget"))
+    with pytest.raises(ApiNotFoundError):
+        await write("Two")
