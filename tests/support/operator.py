@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
@@ -20,11 +21,11 @@ from secret_sync.settings.model import BindAddress, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
     from secret_sync.local.controlplane.plane import ControlPlane
 
+CRDS = Path(__file__).parents[2] / "crds"
 GROUP = "alibabacloud.com/v1alpha1"
 MERGE = "application/merge-patch+json"
 #: Seconds in which every consequence is due. What the issue promises is one second; the rest is
@@ -214,6 +215,17 @@ async def put_store(api: Api, info: CloudInfo, namespace: str) -> None:
     values = {"id": info.access_key_id, "secret": info.access_key_secret}
     await api.put(secret("access-key", values), namespace)
     await api.put(store(), namespace)
+
+
+def install_crds(plane: ControlPlane) -> None:
+    """Our kinds; they stay, since other tests need them, too."""
+    kubectl = [str(plane.binaries.kubectl), "--kubeconfig", str(plane.kubeconfig)]
+    names = ["crd/externalsecrets.alibabacloud.com", "crd/secretstores.alibabacloud.com"]
+    for arguments in (
+        ["apply", "--server-side", "-k", str(CRDS)],
+        ["wait", "--for=condition=Established", "--timeout=20s", *names],
+    ):
+        subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=30)  # noqa: S603 (our own)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,26 +9,14 @@ from blockbuster import blockbuster_ctx
 
 from secret_sync.kube import KubeClient
 from secret_sync.local.cloud import CloudAdmin
-from tests.support.operator import Api, put_store, running_cloud
+from tests.support.operator import Api, install_crds, put_store, running_cloud
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-
-CRDS = Path(__file__).parents[3] / "crds"
-
-
-def install_crds(plane: ControlPlane) -> None:
-    """Our kinds; they stay, since other tests need them, too."""
-    kubectl = [str(plane.binaries.kubectl), "--kubeconfig", str(plane.kubeconfig)]
-    names = ["crd/externalsecrets.alibabacloud.com", "crd/secretstores.alibabacloud.com"]
-    for arguments in (
-        ["apply", "--server-side", "-k", str(CRDS)],
-        ["wait", "--for=condition=Established", "--timeout=20s", *names],
-    ):
-        subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=30)  # noqa: S603 (our own)
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +26,24 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
     return control_plane
 
 
+@pytest.fixture
+def breakable_cluster(breakable_control_plane: ControlPlane) -> ControlPlane:
+    """The control plane that may be broken, with our kinds."""
+    install_crds(breakable_control_plane)
+    return breakable_control_plane
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
     """Shared: use secret names of your own, and set faults for those names only."""
     with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
+
+
+@pytest.fixture
+def own_cloud(tmp_path: Path) -> Iterator[CloudInfo]:
+    """For tests that change the cloud as a whole."""
+    with running_cloud(tmp_path) as info:
         yield info
 
 

@@ -1,0 +1,142 @@
+"""Faults of the cloud and of the API server stop nobody who is not concerned."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.local.cloud import CloudAdmin
+from tests.support.operator import (
+    Api,
+    external_secret,
+    operator,
+    put_store,
+    secret,
+    settings_for,
+    store,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+HUNG = 200
+
+
+@pytest.fixture
+async def hung(admin: CloudAdmin, api: Api, home: str) -> AsyncIterator[list[str]]:
+    """Two hundred ExternalSecrets of the store ``store`` whose KMS secrets never answer."""
+    names = [f"hung-{number}" for number in range(HUNG)]
+    await admin.put_secrets({f"hung/{name}": "never seen" for name in names})
+    fault = await admin.set_fault("hang", subject="hung/*")
+    yield names
+    await admin.clear_faults(fault)
+
+
+async def put_hung(api: Api, home: str, names: list[str]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for name in names:
+            document = external_secret(name, {"key": f"hung/{name}", "name": "x"})
+            tasks.create_task(api.put(document, home))
+
+
+async def test_C0_a_hung_cloud_delays_nobody_else(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    hung: list[str],
+) -> None:
+    key_id, key_secret = await admin.create_access_key()
+    await api.put(secret("other-key", {"id": key_id, "secret": key_secret}), home)
+    await api.put(store("other", access_key="other-key"), home)
+    await admin.put_secrets({"calm/first": "one", "calm/second": "two", "calm/third": "three"})
+    elsewhere = {"secretStoreRef": {"name": "other"}}
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(external_secret("calm", {"key": "calm/first", "name": "x"}), home)
+        await api.until_holds(home, "calm", {"x": "one"})
+        await put_hung(api, home, hung)
+
+        # Drift, with the value in hand.
+        await api.merge("Secret", home, "calm", {"stringData": {"x": "hacked"}})
+        await api.until_holds(home, "calm", {"x": "one"}, within=1)
+        await api.delete("Secret", home, "calm")
+        await api.until_holds(home, "calm", {"x": "one"}, within=1)
+        # Conditions.
+        await api.put(external_secret("mistaken"), home)
+        await api.until_ready(home, "mistaken", "NoData", within=1)
+        # Sources of another identity.
+        document = external_secret("new", {"key": "calm/second", "name": "x", **elsewhere})
+        await api.put(document, home)
+        await api.until_holds(home, "new", {"x": "two"}, within=1)
+        # Sources of the same identity wait no longer than calls take to count as slow.
+        await api.put(external_secret("same", {"key": "calm/third", "name": "x"}), home)
+        await api.until_holds(home, "same", {"x": "three"}, within=10)
+        # All of this while the two hundred are waiting.
+        assert (await admin.counters())["in_flight"] >= HUNG / 4
+
+
+async def test_C0_what_hung_is_synced_when_the_cloud_answers_again(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    hung: list[str],
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        await put_hung(api, home, hung[:20])
+        async with asyncio.timeout(5):
+            while (await admin.counters())["in_flight"] < 20:  # noqa: ASYNC110 (a cloud)
+                await asyncio.sleep(0.05)
+        await admin.clear_faults()
+        for name in hung[:20]:
+            await api.until_holds(home, name, {"x": "never seen"})
+
+
+async def test_a_clock_that_is_wrong_is_named(
+    cluster: ControlPlane, own_cloud: CloudInfo, api: Api, namespace: str
+) -> None:
+    await put_store(api, own_cloud, namespace)
+    async with CloudAdmin(own_cloud.admin_url) as admin:
+        await admin.put_secret("some", "one")
+        await admin.update_settings(clock_offset=-3600)
+        async with operator(settings_for(cluster, own_cloud, namespace)):
+            await api.put(external_secret("some", {"key": "some", "name": "x"}), namespace)
+            condition = await api.until_ready(namespace, "some", "ClockSkew")
+            assert "15 minutes" in condition["message"]
+            assert (await admin.counters())["total"] == 1
+
+
+async def test_an_api_server_that_comes_back_finds_everything_done(
+    breakable_cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, breakable_namespace: str
+) -> None:
+    home, plane = breakable_namespace, breakable_cluster
+    names = [f"some-{number}" for number in range(30)]
+    await admin.put_secrets({f"broken/{name}": "one" for name in names})
+    # Slowly enough for the API server to go in the middle of it.
+    settings = settings_for(plane, cloud, home, max_concurrent_kms_secret_pulls=10)
+    async with operator(settings):
+        async with Api(plane) as api:
+            await put_store(api, cloud, home)
+            for name in names:
+                document = external_secret(name, {"key": f"broken/{name}", "name": "x"})
+                await api.put(document, home)
+            await api.until_holds(home, names[0], {"x": "one"})
+        await plane.kill_api_server()
+        await admin.put_secret(f"broken/{names[0]}", "two")
+        await plane.start_api_server()
+        async with Api(plane) as api:
+            # Changed while nobody could hear of it.
+            await api.delete("Secret", home, names[0])
+            for name in names:
+                await api.until(
+                    "Secret", home, name, lambda found: values_of(found) == {"x": "one"}, within=40
+                )
+                await api.until_ready(home, name, "Synced", within=20)
