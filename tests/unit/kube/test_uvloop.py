@@ -1,0 +1,77 @@
+"""The other event loop, which production runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from secret_sync.kube import ClusterAccess, KubeClient, Reflector, Resource
+from secret_sync.kube import watch as watch_module
+from tests.unit.kube.scripted import (
+    ScriptedServer,
+    bookmark,
+    closing,
+    event,
+    eventually,
+    item,
+    kubeconfig_text,
+    listing,
+    status_of,
+    streaming,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.unit.kube.scripted import Recorder
+
+
+class Names:
+    """A sink of names."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def read(self, value: dict[str, Any]) -> Any:
+        return value["metadata"]["name"]
+
+    def replace(self, objects: list[Any]) -> None:
+        self.told.append(objects)
+
+    def event(self, sort: str, value: dict[str, Any]) -> None:
+        self.told.append((sort, value["metadata"]["name"]))
+
+
+async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
+    """Lists, loses a kept connection, watches, meets silence and a 410, lists again."""
+    server, sink = ScriptedServer(), Names()
+    await server.start()
+    server.lists.extend([listing(item("a"), token="t"), closing(), listing(item("b"))])
+    server.watches.append(streaming(event("ADDED", item("c", "101"))))
+    server.watches.append(streaming(bookmark("102"), stall=True))
+    server.watches.append(streaming(event("ERROR", status_of(410, "Expired"))))
+    server.lists.append(listing(item("d")))
+    (directory / "config").write_text(kubeconfig_text(server.url, token="x"))
+    access = await ClusterAccess.find(str(directory / "config"))
+    async with KubeClient(access) as client:
+        kind = Resource("", "v1", "configmaps", "ConfigMap")
+        task = asyncio.create_task(Reflector(client, kind, sink, recorder).run())
+        await eventually(lambda: len(sink.told) == 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await server.stop()
+    return sink.told
+
+
+def test_it_does_the_same_there(
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "IDLE", 0.2)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        told = runner.run(reflect(tmp_path, recorder))
+    assert told == [["a", "b"], ("ADDED", "c"), ["d"]]
+    assert recorder.failures == ["expired"]
