@@ -10,7 +10,7 @@ import gc
 import signal
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 import uvloop
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 #: Seconds for one reconcile (C1); it only ever waits for the API server.
 RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM (G2).
@@ -98,10 +100,24 @@ async def run(settings: Settings) -> int:
     _tell_of_flags(settings)
     _check_addresses(settings)
     async with AsyncExitStack() as stack:
-        controller = await _build(settings, stack)
-        await controller.run(stop)
+        controller = await _unless(stop, _build(settings, stack))
+        if controller is not None:
+            await controller.run(stop)
     _log.info("stopped")
     return 0
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work comes to, or ``None`` where the stop comes first: it is cancelled then."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 async def _build(settings: Settings, stack: AsyncExitStack) -> Controller:
@@ -207,27 +223,34 @@ class Controller:
                 critical("secrets", self.secrets.run()),
                 critical("external secrets", self.external_secrets.run()),
             ]
-            for informer in (self.secrets, self.secret_stores, self.external_secrets):
-                await informer.wait_synced()
-            self.triggers.go_live()
-            _log.info(
-                "in sync",
-                external_secrets=len(self.external_secrets.store),
-                secret_stores=len(self.secret_stores.store),
-                secrets=len(self.secrets.store),
-            )
-            workers = [
-                critical("workers", self._work("externalsecret", self._objects)),
-                critical("store workers", self._work("secretstore", self._stores)),
-            ]
-            await stop.wait()
+            workers = []
+            if await _unless(stop, self._synced()):
+                workers = [
+                    critical("workers", self._work("externalsecret", self._objects)),
+                    critical("store workers", self._work("secretstore", self._stores)),
+                ]
+                await stop.wait()
             _log.info("stopping")
             self._stopping = True
             self._objects.shut_down()
             self._stores.shut_down()
-            await asyncio.wait(workers, timeout=FINISH_WITHIN)
+            if workers:
+                await asyncio.wait(workers, timeout=FINISH_WITHIN)
             for task in (*workers, *background):
                 task.cancel()
+
+    async def _synced(self) -> bool:
+        """Waits for the initial lists, and lets changes wake objects from then on (S5)."""
+        for informer in (self.secrets, self.secret_stores, self.external_secrets):
+            await informer.wait_synced()
+        self.triggers.go_live()
+        _log.info(
+            "in sync",
+            external_secrets=len(self.external_secrets.store),
+            secret_stores=len(self.secret_stores.store),
+            secrets=len(self.secrets.store),
+        )
+        return True
 
     def _critical(
         self, tasks: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, None]
