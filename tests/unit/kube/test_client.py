@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +21,7 @@ from secret_sync.kube import (
     KubeClient,
     Resource,
 )
+from secret_sync.kube import client as client_module
 from tests.unit.kube.scripted import answering, closing, refusing, status_of
 
 if TYPE_CHECKING:
@@ -293,6 +295,13 @@ async def test_a_cancelled_request_is_cancelled(server: ScriptedServer, client: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_W9_the_kernel_asks_whether_a_silent_connection_is_alive() -> None:
+    address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
+    with client_module._socket(address) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 async def test_a_proxy_is_used_only_where_the_kubeconfig_names_one(
