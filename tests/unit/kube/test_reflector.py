@@ -293,6 +293,25 @@ async def test_W17_a_list_that_fails_is_tried_for_ever(
     assert recorder.lists == 1
 
 
+@pytest.mark.parametrize("fails", ["list", "watch", "expired watch"])
+async def test_W7_a_wait_is_waited_for(
+    server: ScriptedServer,
+    run: Run,
+    recorder: Recorder,
+    no_jitter: None,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.15)
+    if fails == "list":
+        server.lists.append(refusing(500, "InternalError"))
+    else:
+        server.watches.append(EXPIRED if "expired" in fails else refusing(500, "InternalError"))
+    began = asyncio.get_running_loop().time()
+    await run(lambda: recorder.lists == (1 if fails == "list" else 2))
+    assert asyncio.get_running_loop().time() - began >= 0.15
+
+
 async def test_a_row_of_failures_is_told_once(
     server: ScriptedServer, run: Run, sink: Sink, waited: list[float]
 ) -> None:
