@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-import yaml
 
 from secret_sync.local.cloud import CloudAdmin
 from secret_sync.settings.flags import GROUPS
@@ -26,14 +23,14 @@ from tests.support.operator import (
     put_store,
     running_cloud,
 )
+from tests.support.program import free_port, kubeconfig, run_to_the_end, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import Iterator
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
 
-PROGRAM = Path(sys.executable).with_name("secret-sync")
 BASE = Path(__file__).parents[2] / "deploy" / "base"
 MIB = 1024 * 1024
 
@@ -48,85 +45,6 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
     with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
         yield info
-
-
-def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """A bare one, so that nothing of the machine's own proxies or clusters counts."""
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **more}
-
-
-def run_to_the_end(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 (our own program)
-        [str(PROGRAM), "run", *arguments],
-        env=environment(more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-
-
-class Running:
-    """A child that is up; its standard error as lines."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.lines: list[str] = []
-
-    async def read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.lines.append(line.decode())
-
-    async def until_says(self, text: str, within: float = 15) -> None:
-        try:
-            async with asyncio.timeout(within):
-                while not any(text in line for line in self.lines):  # noqa: ASYNC110 (a child)
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"never said {text!r}:\n{''.join(self.lines)}") from None
-
-    async def ends(self, within: float = 25) -> int:
-        async with asyncio.timeout(within):
-            return await self.process.wait()
-
-
-@asynccontextmanager
-async def running(*arguments: str, **more: str) -> AsyncIterator[Running]:
-    process = await asyncio.create_subprocess_exec(
-        str(PROGRAM), "run", *arguments, env=environment(more), stderr=asyncio.subprocess.PIPE
-    )
-    child = Running(process)
-    reading = asyncio.create_task(child.read())
-    try:
-        yield child
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await reading
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def kubeconfig(path: Path, server: str, token: str = "", ca_file: str = "") -> str:
-    """A file that says where and as whom; returns its path."""
-    cluster = {"server": server, **({"certificate-authority": ca_file} if ca_file else {})}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": token} if token else {}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(document))
-    return str(path)
 
 
 def the_only_line(done: subprocess.CompletedProcess[str]) -> str:
