@@ -22,6 +22,14 @@ help: ## List the targets
 test: $(STAMP) ## Run all tests, on the real API server
 	$(BIN)/pytest
 
+.PHONY: demo
+demo: $(STAMP) ## See a Secret being kept; KUBECONFIG=... uses a cluster of yours
+	$(BIN)/secret-sync local demo
+
+.PHONY: bench
+bench: $(STAMP) ## Measure what the README promises
+	$(BIN)/python -m benchmarks.run
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff check .
