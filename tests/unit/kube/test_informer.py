@@ -186,6 +186,30 @@ async def test_S2_S3_what_vanished_while_disconnected_is_told_first_with_its_las
     assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
 
 
+async def test_S3_what_came_by_an_event_can_vanish_too(
+    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+) -> None:
+    server.watches.append(
+        streaming(
+            event("ADDED", item("vanishes", "101")),
+            event("ADDED", item("deleted", "102")),
+            event("DELETED", item("deleted", "103")),
+            event("ERROR", status_of(410, "Expired")),
+        )
+    )
+    running()
+    await eventually(lambda: len(diary.lines) == 4)
+    assert diary.lines == ["+ns/vanishes", "+ns/deleted", "-ns/deleted", "-ns/vanishes"]
+
+
+async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[Thing]) -> None:
+    (scope,) = informer._scopes
+    for number in range(10):
+        scope.event("ADDED", item(f"n-{number}"))
+        scope.event("DELETED", item(f"n-{number}"))
+    assert scope._keys == set()
+
+
 async def test_S1_another_uid_in_a_list(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
