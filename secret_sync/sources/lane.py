@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 #: Calls under way in one lane.
 IN_FLIGHT: Final = 32
 #: A call that takes longer than this many seconds gives its place to another, so that a
-#: cloud that hangs for some secrets does not hold up the others of the same account.
-SLOW_AFTER: Final = 1.0
+#: cloud that hangs for some secrets does not hold up the others of the same account. A good
+#: one takes tens of milliseconds.
+SLOW_AFTER: Final = 0.25
 #: Calls under way in one lane, the slow ones among them.
 IN_FLIGHT_WITH_SLOW: Final = 256
 
