@@ -51,8 +51,11 @@ def main(argv: Sequence[str]) -> int:
     command: Command = arguments.command
     try:
         return signals.run(partial(command, arguments))
-    except (LocalError, ControlPlaneError, AdminError) as error:
+    except (LocalError, ControlPlaneError) as error:
         problem = str(error)
+    except AdminError as error:
+        # It begins with the HTTP status, which says nothing to a person.
+        problem = str(error).partition(": ")[2]
     except OSError as error:
         problem = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
     sys.stderr.write(f"secret-sync local: {problem}\n")
@@ -85,15 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands, place)
     _add_demo(commands)
     _add_secret(commands, place)
-    _add(commands, "access-key", cloud_commands.access_key, place, _ACCESS_KEY)
+    _add(
+        commands, "access-key", cloud_commands.access_key, place, "print the AccessKey as a Secret"
+    )
     _add_fault(commands, place)
     _add_calls(commands, place)
     return parser
-
-
-_ACCESS_KEY: Final = """\
-print a Secret with the cloud's AccessKey, as the examples refer to it, for
-'| kubectl apply -n NAMESPACE -f -' ('up' has put it into the namespace default)"""
 
 
 def _group(parser: argparse.ArgumentParser) -> Any:

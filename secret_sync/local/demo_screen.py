@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shlex
 import sys
@@ -80,9 +81,11 @@ class Screen:
         return f"\033[{code}m{text}\033[0m" if self._colour else text
 
     def _print(self, text: str) -> None:
-        sys.stdout.write(f"{text}\n")
-        # Progress is worth little if it waits in a pipe's buffer.
-        sys.stdout.flush()
+        # A reader that has gone away is no reason to leave something behind in a cluster.
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f"{text}\n")
+            # Progress is worth little if it waits in a pipe's buffer.
+            sys.stdout.flush()
 
 
 def seconds(duration: float) -> str:

@@ -11,7 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from secret_sync.local import playground
@@ -75,8 +75,7 @@ async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
     program = await asyncio.to_thread(shutil.which, "kubectl")
     path = Path(program) if program else await _build_kubectl(screen)
     kubectl = Kubectl(path, {**os.environ, "KUBECONFIG": kubeconfig})
-    view = json.loads(await kubectl.run("config", "view", "--minify", "--output=json"))
-    context, server = _where(view)
+    context, server = await _where(kubectl)
     screen.warn(f"KUBECONFIG is set: this uses the cluster {server} (context {context}).")
     screen.warn("It adds the CRDs if they are missing, and a namespace that it deletes at the end;")
     screen.warn("nothing else is touched. For a control plane of its own: make demo KUBECONFIG=")
@@ -158,11 +157,16 @@ def controller_environment(kubeconfig: str, cloud: CloudInfo) -> dict[str, str]:
     return {**inherited, **cloud.environment, "KUBECONFIG": kubeconfig}
 
 
-def _where(view: Mapping[str, Any]) -> tuple[str, str]:
+async def _where(kubectl: Kubectl) -> tuple[str, str]:
+    """Return the current context and the URL of its API server."""
     try:
+        view = json.loads(await kubectl.run("config", "view", "--minify", "--output=json"))
         return str(view["current-context"]), str(view["clusters"][0]["cluster"]["server"])
-    except (KeyError, IndexError, TypeError):
-        raise LocalError("KUBECONFIG is set, but names no cluster as the current one") from None
+    except (LocalError, KeyError, IndexError, TypeError) as error:
+        why = f" ({error})" if isinstance(error, LocalError) else ""
+        raise LocalError(
+            f"KUBECONFIG is set, but names no cluster as the current one{why}"
+        ) from None
 
 
 async def _build_kubectl(screen: Screen) -> Path:

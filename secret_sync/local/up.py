@@ -30,11 +30,11 @@ async def up(arguments: argparse.Namespace, signals: Signals) -> int:
         LocalError: It cannot start.
         ControlPlaneError: The control plane cannot.
     """
-    _say("starting a control plane and a local Alibaba Cloud")
     # Absolute: it is printed for other terminals. The exit of `claim` removes what the exit of
     # the stack has let go of.
     directory = arguments.directory.absolute()
     with state.claim(directory) as folder:
+        _say("starting a control plane and a local Alibaba Cloud")
         async with AsyncExitStack() as stack:
             running = await playground.start(folder, stack, _say)
             await playground.create_access_key(
@@ -62,9 +62,10 @@ def environment(running: Playground) -> dict[str, str]:
 
 
 def missing_from_path(running: Playground) -> list[str]:
-    """Return the folders of kubectl and of this command that ``PATH`` lacks."""
+    """Return the folders to be put on ``PATH`` for kubectl and this command to be found there."""
     kubectl, ours = running.kubectl.program, Path(sys.executable).with_name("secret-sync")
-    return [str(path.parent) for path in (kubectl, ours) if shutil.which(path.name) is None]
+    folders = [] if shutil.which(kubectl.name) == str(kubectl) else [str(kubectl.parent)]
+    return folders if shutil.which(ours.name) else [*folders, str(ours.parent)]
 
 
 def usage(
@@ -95,7 +96,8 @@ def usage(
 #   kubectl get aes,secrets
 #   secret-sync local secret rotate shop-db-password{where}
 #   secret-sync local calls{where}
-# The Secret {playground.ACCESS_KEY_SECRET} in the namespace default holds the AccessKey.
+# The Secret {playground.ACCESS_KEY_SECRET} of the namespace default holds the AccessKey; elsewhere:
+#   secret-sync local access-key{where} | kubectl apply -n NAMESPACE -f -
 # Ctrl-C here stops everything and removes its files.
 """
 

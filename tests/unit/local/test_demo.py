@@ -1,0 +1,133 @@
+"""What the demo shows, and what it never does."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.local.demo_screen import Screen, seconds
+from secret_sync.local.demo_watch import SecretWatch
+from secret_sync.local.errors import LocalError
+from secret_sync.local.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALUE = "never-to-be-shown"
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def event(kind: str, **data: str) -> str:
+    encoded_data = {name: encoded(value) for name, value in data.items()}
+    return json.dumps({"type": kind, "object": {"kind": "Secret", "data": encoded_data}})
+
+
+@pytest.fixture
+def fake_kubectl(tmp_path: Path) -> tuple[Kubectl, Path]:
+    """Prints what the file says instead of asking a server."""
+    script = tmp_path / "script.py"
+    program = tmp_path / "kubectl"
+    program.write_text(f"#!{sys.executable}\nexec(open({str(script)!r}).read())\n")
+    program.chmod(0o700)
+    return Kubectl(program, {}), script
+
+
+def test_a_secret_is_shown_by_key_size_and_digest(capsys: pytest.CaptureFixture[str]) -> None:
+    before = {"a": encoded(VALUE), "bb": encoded("x")}
+    Screen(colour=False).secret({**before, "bb": encoded("yy")}, before)
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()] == ["a", "bb"]
+    assert "17 bytes" in shown
+    assert shown.splitlines()[0].endswith("as before")
+    assert shown.splitlines()[1].endswith("changed")
+    assert VALUE not in shown
+    assert encoded(VALUE) not in shown
+
+
+def test_colour_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    for colour in (False, True):
+        screen = Screen(colour=colour)
+        screen.step("First")
+        screen.command("kubectl", "get", "a b")
+        screen.good("done")
+        assert ("\033[" in capsys.readouterr().out) is colour
+
+
+def test_steps_are_numbered_and_commands_can_be_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen = Screen(colour=False)
+    screen.step("First")
+    screen.step("Second")
+    screen.command("kubectl", "get", "a b")
+    assert capsys.readouterr().out == "\n1. First\n\n2. Second\n   $ kubectl get 'a b'\n"
+
+
+def test_a_reader_that_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with os.fdopen(os.open(os.devnull, os.O_RDONLY), "r") as unwritable:
+        monkeypatch.setattr(sys, "stdout", unwritable)
+        Screen(colour=False).note("nobody reads this")
+
+
+@pytest.mark.parametrize(("duration", "text"), [(0.0114, "11 ms"), (1.26, "1.3 s")])
+def test_durations_are_for_people(duration: float, text: str) -> None:
+    assert seconds(duration) == text
+
+
+async def test_the_watch_sees_states_that_lasted_for_a_moment_only(
+    fake_kubectl: tuple[Kubectl, Path],
+) -> None:
+    kubectl, script = fake_kubectl
+    # All three at once, and one of them in two pieces.
+    text = "\n".join([event("ADDED", a="1"), event("MODIFIED", a="x"), event("MODIFIED", a="1")])
+    script.write_text(
+        "import sys, time\n"
+        f"sys.stdout.write({text[:-20]!r}); sys.stdout.flush(); time.sleep(0.1)\n"
+        f"sys.stdout.write({text[-20:]!r} + chr(10)); sys.stdout.flush(); time.sleep(60)\n"
+    )
+    watch = SecretWatch()
+    await watch.start(kubectl, "shop", "database")
+    good = encoded("1")
+    first = await watch.until(lambda e: e.kind == "ADDED", within=10, what="it is made")
+    edited = await watch.until(lambda e: e.data["a"] != good, within=10, what="it is edited")
+    repaired = await watch.until(lambda e: e.data["a"] == good, within=10, what="it is repaired")
+    assert first.at <= edited.at <= repaired.at
+    assert good not in repr(first)
+    with pytest.raises(LocalError, match="it goes: not within 0 s"):
+        await watch.until(lambda e: e.kind == "DELETED", within=0.05, what="it goes")
+    await watch.stop()
+
+
+async def test_a_watch_that_breaks_off_says_why(fake_kubectl: tuple[Kubectl, Path]) -> None:
+    kubectl, script = fake_kubectl
+    script.write_text("import sys; sys.exit('the server is gone')")
+    watch = SecretWatch()
+    await watch.start(kubectl, "shop", "database")
+    with pytest.raises(LocalError, match="broke off: the server is gone"):
+        await watch.until(lambda _: True, within=10, what="anything")
+    await watch.stop()
+
+
+async def test_a_failing_kubectl_is_one_line(fake_kubectl: tuple[Kubectl, Path]) -> None:
+    kubectl, script = fake_kubectl
+    script.write_text("import sys; sys.exit('error: no\\n  such thing')")
+    with pytest.raises(LocalError) as failed:
+        await kubectl.run("get", "x")
+    assert str(failed.value) == "kubectl get: error: no such thing"
+
+
+async def test_a_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) -> None:
+    kubectl, script = fake_kubectl
+    script.write_text("import time; time.sleep(60)")
+    with pytest.raises(LocalError, match="took over 0 s"):
+        async with asyncio.timeout(10):
+            await kubectl.run("get", "x", within=0.2)
