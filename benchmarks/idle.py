@@ -82,7 +82,8 @@ def _requests(log: Path, began: datetime, ended: datetime) -> Counter[str]:
             if not event.get("userAgent", "").startswith(_AGENT):
                 continue
             when = datetime.fromisoformat(event["requestReceivedTimestamp"])
-            what = event["objectRef"]["resource"]
+            # What is no object has no reference: /version, say.
+            what = event.get("objectRef", {}).get("resource") or event["requestURI"]
             if began <= when <= ended and what != "leases" and event["stage"] != "ResponseStarted":
                 found[f"{event['verb']} {what}"] += 1
     return found

@@ -123,8 +123,11 @@ async def run(rows: frozenset[str], sizes: Sizes) -> list[Row]:
             continue
         began = time.monotonic()
         print(f"{names} ...", flush=True)
-        found += await job(rows, sizes)
-        print(f"{names}: {time.monotonic() - began:.0f} s", flush=True)
+        measured = await job(rows, sizes)
+        for row in measured:
+            print(f"  {row.what}: {row.figure}")
+        print(f"  took {time.monotonic() - began:.0f} s", flush=True)
+        found += measured
     return found
 
 
