@@ -193,6 +193,7 @@ class Controller:
         self.triggers = Triggers(
             external_secrets=self.external_secrets.store,
             stores=self.secret_stores.store,
+            secrets=self.secrets.store,
             object_queue=self._objects,
             store_queue=self._stores,
             memories=memories,
@@ -200,6 +201,7 @@ class Controller:
         self.external_secrets.add_handler(self.triggers.external_secret_changed)
         self.secret_stores.add_handler(self.triggers.store_changed)
         self.secrets.add_handler(self.triggers.secret_changed)
+        self.secrets.add_relist_handler(self.triggers.secrets_relisted)
         self.credentials = CredentialCache()
         self.sources = self._make_sources(transport)
         self._reconcilers(client, memories)

@@ -26,7 +26,7 @@ _WORK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 
 _SYNC_RESULTS: Final = ("written", "unchanged", "pending", "failed")
 _CALL_RESULTS: Final = ("ok", "throttled", "unavailable", "credentials", "refused")
 _WATCH_EVENTS: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "other")
-_REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled")
+_REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled", "unreadable")
 
 
 class QueueState(Protocol):

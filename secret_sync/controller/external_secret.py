@@ -38,9 +38,6 @@ _log = structlog.get_logger(__name__)
 
 #: After so many seconds without an answer an object that never synced says that it waits.
 TELL_PENDING_AFTER: Final = 10.0
-#: After a write: look once more whether the cache agrees, in case the news of a deletion was
-#: lost with a broken watch. Costs no request.
-VERIFY_AFTER: Final = 10.0
 #: A write that the API server refuses for good is tried again this often (seconds).
 REFUSED_AGAIN_AFTER: Final = 60.0
 
@@ -176,7 +173,7 @@ class ExternalSecretReconciler:
             before, ready, outcomes, written=True, changed=changed, target=es.target_name
         )
         await self._statuses.write(case.key, es, status)
-        return RequeueAfter(VERIFY_AFTER) if changed else Done()
+        return Done()
 
     def _bring_in_hand(self, case: _Case, desired: Desired) -> bool:
         """Whether a write that is needed can be made; what it lacks is fetched (S15)."""

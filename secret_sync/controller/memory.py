@@ -87,6 +87,11 @@ class Memories:
             and memory.applied.resource_version == resource_version
         )
 
+    def written_secret(self, key: str) -> str:
+        """Uid of the Secret we wrote last, or ``""``."""
+        memory = self._memories.get(key)
+        return memory.applied.uid if memory is not None and memory.applied is not None else ""
+
     def deleted(self, key: str, uid: str) -> None:
         """A Secret is gone; if it was ours, there is nothing to compare with any more."""
         memory = self._memories.get(key)

@@ -40,12 +40,14 @@ class Triggers:
         *,
         external_secrets: ReadOnlyStore[ExternalSecret],
         stores: ReadOnlyStore[SecretStore],
+        secrets: ReadOnlyStore[SecretMeta],
         object_queue: WorkQueue[str],
         store_queue: WorkQueue[str],
         memories: Memories,
     ) -> None:
         self._external_secrets = external_secrets
         self._stores = stores
+        self._secrets = secrets
         self._objects = object_queue
         self._store_queue = store_queue
         self._memories = memories
@@ -87,6 +89,15 @@ class Triggers:
         for store in self._stores.by_index(BY_SECRET, change.key):
             self._store_queue.add(store, Priority.HIGH)
             self._wake(self._external_secrets.by_index(BY_STORE, store), Priority.HIGH)
+
+    def secrets_relisted(self) -> None:
+        """A Secret of ours may have come and gone while nobody was watching."""
+        for es in self._external_secrets.values():
+            key = object_key(es.namespace, es.name)
+            uid = self._memories.written_secret(key)
+            if uid and self._secrets.get(object_key(es.namespace, es.target_name)) is None:
+                self._memories.deleted(key, uid)
+                self._wake((key,), Priority.HIGH)
 
     def sources_finished(self, users: Iterable[str], priority: Priority) -> None:
         """Sources brought news to these objects."""

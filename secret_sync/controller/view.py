@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -15,6 +15,10 @@ class ReadOnlyStore(Protocol[T_co]):
 
     def get(self, key: str) -> T_co | None:
         """The object of a key (``namespace/name``)."""
+        ...
+
+    def values(self) -> Collection[T_co]:
+        """All objects."""
         ...
 
     def by_index(self, index: str, value: str) -> Iterable[str]:

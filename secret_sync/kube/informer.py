@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import structlog
@@ -69,6 +70,7 @@ class Informer(Generic[T]):
         self._resource = resource
         self._observer = observer
         self._handlers: list[Callable[[Change[T]], None]] = []
+        self._relist_handlers: list[Callable[[], None]] = []
         scopes = [
             _Scope(self, namespace, convert, frozenset(excluded))
             # Twice the same one would be two keepers of one part of the store.
@@ -94,6 +96,13 @@ class Informer(Generic[T]):
     def add_handler(self, handler: Callable[[Change[T]], None]) -> None:
         """Adds a handler before :meth:`run`; it must be quick and not wait (S7)."""
         self._handlers.append(handler)
+
+    def add_relist_handler(self, handler: Callable[[], None]) -> None:
+        """Adds a handler for lists other than the first.
+
+        Between two lists an object can come and go without any change being told.
+        """
+        self._relist_handlers.append(handler)
 
     @property
     def synced(self) -> bool:
@@ -149,14 +158,22 @@ class Informer(Generic[T]):
         self._observer.failed("unreadable")
         _log.exception("object not readable", resource=self._resource.plural, key=key)
 
+    def relisted(self) -> None:
+        """Tells that a list other than the first has been told of."""
+        for handler in self._relist_handlers:
+            self._call(handler, "")
+
     def _tell(self, change: Change[T]) -> None:
         for handler in self._handlers:
-            try:
-                handler(change)
-            except Exception:  # noqa: BLE001 (see below)
-                # One that fails must not keep the news from the others (S7).
-                self._observer.handler_raised()
-                _log.exception("handler raised", resource=self._resource.plural, key=change.key)
+            self._call(partial(handler, change), change.key)
+
+    def _call(self, handler: Callable[[], None], key: str) -> None:
+        try:
+            handler()
+        except Exception:  # noqa: BLE001 (see below)
+            # One that fails must not keep the news from the others (S7).
+            self._observer.handler_raised()
+            _log.exception("handler raised", resource=self._resource.plural, key=key)
 
 
 class _Scope(Generic[T]):
@@ -196,6 +213,8 @@ class _Scope(Generic[T]):
         for key, obj in found.items():
             changes += self._informer.put(key, obj)
         self._informer.tell(changes)
+        if self.synced.is_set():
+            self._informer.relisted()
         self.synced.set()
 
     def event(self, sort: str, value: dict[str, Any]) -> None:

@@ -186,6 +186,19 @@ async def test_S2_S3_what_vanished_while_disconnected_is_told_first_with_its_las
     assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
 
 
+async def test_S3_a_later_list_is_told_once_it_is_stored_since_objects_come_and_go_between_two(
+    server: ScriptedServer, informer: Informer[Thing], running: Callable[[], None]
+) -> None:
+    held: list[set[str]] = []
+    informer.add_relist_handler(lambda: held.append(set(informer.store)))
+    server.lists.append(listing(item("a"), rv="100"))
+    server.lists.append(listing(item("b"), rv="200"))
+    server.watches.append(streaming(event("ERROR", status_of(410, "Expired"))))
+    running()
+    await eventually(lambda: bool(held))
+    assert held == [{"ns/b"}]
+
+
 async def test_S3_what_came_by_an_event_can_vanish_too(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
