@@ -69,7 +69,8 @@ def test_it_answers_with_the_version_it_was_built_as(control_plane: ControlPlane
 def test_kubectl_works_with_the_kubeconfig_alone(control_plane: ControlPlane) -> None:
     result = subprocess.run(  # noqa: S603  # our own program
         [control_plane.binaries.kubectl, "get", "namespace", "default", "-o", "name"],
-        env={"KUBECONFIG": str(control_plane.kubeconfig)},
+        # Without a home, kubectl keeps its cache in the working directory.
+        env={"KUBECONFIG": str(control_plane.kubeconfig), "HOME": str(control_plane.directory)},
         capture_output=True,
         text=True,
         timeout=30,
