@@ -106,13 +106,13 @@ class Demo:
         self._screen = screen
         self._watch = SecretWatch()
         # Where others live too, a name that nobody has.
-        self._namespace = "shop" if target.ours else f"secret-sync-demo-{secrets.token_hex(3)}"
+        self._namespace = "shop" if target.plane else f"secret-sync-demo-{secrets.token_hex(3)}"
 
     async def prepare(self, stack: AsyncExitStack) -> None:
         """CRDs, the namespace, the controller; the stack takes it all back but the CRDs."""
         self._screen.step("The CRDs and a namespace")
         await self._apply_crds()
-        if not self._target.ours:
+        if self._target.plane is None:
             stack.push_async_exit(self._delete_namespace)
         await self._kubectl("create", "namespace", self._namespace)
         self._screen.step("The controller")
@@ -206,9 +206,6 @@ class Demo:
         screen.step("The ExternalSecret is deleted: the Secret goes with it")
         begun = _now()
         await self._kubectl("delete", "aes", _SECRET, "-n", self._namespace)
-        if self._target.ours:
-            screen.note("The garbage collector of so young a control plane looks for new kinds")
-            screen.note("every 30 s; on a cluster that has run for a while this is a moment.")
         gone = await self._watch.until(
             lambda event: event.kind == "DELETED", within=_COLLECT_WITHIN, what="the Secret goes"
         )
@@ -218,7 +215,7 @@ class Demo:
 
     async def _apply_crds(self) -> None:
         kubectl = self._target.kubectl
-        if not self._target.ours:
+        if self._target.plane is None:
             missing = await demo_setup.missing_crds(kubectl)
             if not missing:
                 self._screen.note("The cluster has the CRDs; they are left as they are.")
@@ -228,6 +225,8 @@ class Demo:
         crds = playground.find_crds()
         self._screen.command("kubectl", "apply", "--server-side", "-k", _short(crds))
         self._screen.output(await playground.apply_crds(kubectl))
+        if self._target.plane is not None:
+            await self._target.plane.learn_kinds()
 
     async def _apply(self, name: str) -> None:
         file = playground.EXAMPLES / name

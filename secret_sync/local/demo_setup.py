@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.local.demo_screen import Screen
     from secret_sync.local.state import RunFolder
 
@@ -44,12 +45,12 @@ class Target:
     Attributes:
         kubectl: For it.
         kubeconfig: What ``KUBECONFIG`` is to be.
-        ours: Whether it is gone with the demo.
+        plane: The control plane behind it, if it is the demo's own and gone with it.
     """
 
     kubectl: Kubectl
     kubeconfig: str
-    ours: bool
+    plane: ControlPlane | None = None
 
 
 async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: Screen) -> Target:
@@ -62,7 +63,7 @@ async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: Screen) 
     kubeconfig = str(plane.kubeconfig)
     kubectl = Kubectl(plane.binaries.kubectl, {**os.environ, "KUBECONFIG": kubeconfig})
     screen.good(f"etcd, kube-apiserver and kube-controller-manager run: {plane.server}")
-    return Target(kubectl, kubeconfig, ours=True)
+    return Target(kubectl, kubeconfig, plane)
 
 
 async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
@@ -85,7 +86,7 @@ async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
         await asyncio.sleep(5)
     version = json.loads(await kubectl.run("get", "--raw", "/version"))
     screen.good(f"the API server answers: {version['gitVersion']}")
-    return Target(kubectl, kubeconfig, ours=False)
+    return Target(kubectl, kubeconfig)
 
 
 async def missing_crds(kubectl: Kubectl) -> list[str]:

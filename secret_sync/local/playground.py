@@ -54,6 +54,7 @@ async def start(
     cloud = await start_cloud(folder, stack)
     kubectl = Kubectl(plane.binaries.kubectl, {**os.environ, "KUBECONFIG": str(plane.kubeconfig)})
     await apply_crds(kubectl)
+    await plane.learn_kinds()
     return Playground(plane, cloud, kubectl)
 
 

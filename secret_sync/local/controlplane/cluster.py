@@ -86,6 +86,12 @@ class Cluster:
             cancelled=cancelled,
         )
 
+    def restart_controller_manager(self) -> None:
+        """Start the controller manager anew: it then knows every kind that there is."""
+        if self._controller_manager is not None:
+            self._controller_manager.stop(_STOP_SECONDS)
+        self._controller_manager = self._spawn(flags.controller_manager(self.layout))
+
     def start_api_server(self, cancelled: threading.Event) -> None:
         """Start the API server, on the same port and data as before.
 

@@ -124,6 +124,14 @@ class ControlPlane:
         """
         await _run(self._executor, self._cluster.start_api_server)
 
+    async def learn_kinds(self) -> None:
+        """Let the garbage collector know the kinds that have come since it was started.
+
+        By itself it looks for new ones every 30 s, and what the first objects of a new kind own
+        outlives them by as much.
+        """
+        await _run(self._executor, lambda _: self._cluster.restart_controller_manager())
+
     async def compact(self) -> None:
         """Make etcd forget all history up to now.
 

@@ -14,16 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from blockbuster import BlockBuster
-
     from secret_sync.local.controlplane.plane import ControlPlane
-
-
-@pytest.fixture(autouse=True)
-def _a_loop_in_a_thread_may_block(_nothing_blocks_the_loop: BlockBuster) -> None:
-    """``ClusterAccess`` reads files, and runs plugins, in a thread with a loop of its own."""
-    for function in _nothing_blocks_the_loop.functions.values():
-        function.can_block_in("secret_sync/kube/access.py", "_read")
 
 
 class Wire:
