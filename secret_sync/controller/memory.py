@@ -87,10 +87,14 @@ class Memories:
             and memory.applied.resource_version == resource_version
         )
 
-    def written_secret(self, key: str) -> str:
-        """Uid of the Secret we wrote last, or ``""``."""
+    def wrote_any(self, key: str) -> bool:
+        """Whether there should be a Secret that we wrote."""
         memory = self._memories.get(key)
-        return memory.applied.uid if memory is not None and memory.applied is not None else ""
+        return memory is not None and memory.applied is not None
+
+    def doubt(self, key: str) -> None:
+        """A Secret of ours is missing in a list: gone, or newer than the list."""
+        self.of(key).applied = None
 
     def deleted(self, key: str, uid: str) -> None:
         """A Secret is gone; if it was ours, there is nothing to compare with any more."""

@@ -94,9 +94,9 @@ class Triggers:
         """A Secret of ours may have come and gone while nobody was watching."""
         for es in self._external_secrets.values():
             key = object_key(es.namespace, es.name)
-            uid = self._memories.written_secret(key)
-            if uid and self._secrets.get(object_key(es.namespace, es.target_name)) is None:
-                self._memories.deleted(key, uid)
+            target = object_key(es.namespace, es.target_name)
+            if self._memories.wrote_any(key) and self._secrets.get(target) is None:
+                self._memories.doubt(key)
                 self._wake((key,), Priority.HIGH)
 
     def sources_finished(self, users: Iterable[str], priority: Priority) -> None:

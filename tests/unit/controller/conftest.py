@@ -1,0 +1,120 @@
+"""Makers of the objects that the controller's parts speak of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from secret_sync.resources import ExternalSecret, SecretStore, secret_from_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import SecretMeta
+
+OWNER: Final = "secret-sync.alibabacloud.com/owner"
+
+
+@pytest.fixture
+def make_es() -> Callable[..., ExternalSecret]:
+    """An ExternalSecret ``ns/some``; keyword arguments are fields of its spec."""
+
+    def make(
+        *, metadata: dict[str, Any] | None = None, status: Any = None, **spec: Any
+    ) -> ExternalSecret:
+        entry = {"key": "db", "name": "password", "secretStoreRef": {"name": "store"}}
+        return ExternalSecret.from_dict(
+            {
+                "metadata": {
+                    "namespace": "ns",
+                    "name": "some",
+                    "uid": "es-uid",
+                    "resourceVersion": "10",
+                    "generation": 1,
+                    **(metadata or {}),
+                },
+                "spec": {"data": [entry], **spec},
+                "status": status,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_store() -> Callable[..., SecretStore]:
+    """A SecretStore ``ns/store`` with an AccessKey in Secret ``key``."""
+
+    def make(auth: dict[str, Any] | None = None, **more: Any) -> SecretStore:
+        written = {
+            "accessKey": {"name": "key", "key": "id"},
+            "accessKeySecret": {"name": "key", "key": "secret"},
+        }
+        return SecretStore.from_dict(
+            {
+                "metadata": {
+                    "namespace": "ns",
+                    "name": "store",
+                    "uid": "store-uid",
+                    "resourceVersion": "5",
+                    "generation": 1,
+                    **more,
+                },
+                "spec": {"KMS": {"KMSAuth": written if auth is None else auth}},
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_secret() -> Callable[..., SecretMeta]:
+    """The metadata of a Secret ``ns/some`` that is ours and as it should be, but for `changes`."""
+
+    def make(
+        *,
+        ours: tuple[str, ...] = ("password",),
+        others: tuple[str, ...] = (),
+        mark: str = "some/es-uid",
+        marked_by_us: bool = True,
+        owners: tuple[str, ...] = ("es-uid",),
+        **metadata: Any,
+    ) -> SecretMeta:
+        entries: list[dict[str, Any]] = []
+        if ours or marked_by_us:
+            annotations: dict[str, Any] = {f"f:{OWNER}": {}} if marked_by_us else {}
+            entries.append(
+                {
+                    "manager": "secret-sync",
+                    "operation": "Apply",
+                    "fieldsV1": {
+                        "f:data": {f"f:{key}": {} for key in ours},
+                        "f:metadata": {"f:annotations": annotations},
+                    },
+                }
+            )
+        if others:
+            entries.append(
+                {
+                    "manager": "kubectl",
+                    "operation": "Update",
+                    "fieldsV1": {"f:data": {f"f:{key}": {} for key in others}},
+                }
+            )
+        return secret_from_metadata(
+            {
+                "metadata": {
+                    "namespace": "ns",
+                    "name": "some",
+                    "uid": "secret-uid",
+                    "resourceVersion": "20",
+                    "annotations": {OWNER: mark} if mark else {},
+                    "ownerReferences": [{"uid": uid} for uid in owners],
+                    "managedFields": entries,
+                    **metadata,
+                }
+            }
+        )
+
+    return make

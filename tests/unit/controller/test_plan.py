@@ -1,0 +1,252 @@
+"""``Planner``: every mistake that shows without a call, and the source of each good entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.identity import IdentityResolver, secrets_of
+from secret_sync.controller.plan import Planner, stores_of
+from secret_sync.kube import Store
+from secret_sync.resources import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+
+ARN = "acs:kms:cn-beijing:123:secret/db"
+
+
+class NoReader:
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        raise AssertionError("planning reads no payload")
+
+
+@pytest.fixture
+def make_planner(
+    make_store: Callable[..., SecretStore], make_secret: Callable[..., SecretMeta]
+) -> Callable[..., Planner]:
+    """A cluster with the store ``ns/store`` and its Secret ``ns/key``, unless told otherwise."""
+
+    def make(
+        *stores: SecretStore,
+        secrets: tuple[str, ...] = ("ns/key",),
+        cross: bool = False,
+        interval: float | None = 120.0,
+        region: str = "cn-hangzhou",
+        endpoint: str = "",
+    ) -> Planner:
+        known: Store[SecretStore] = Store()
+        for store in stores or (make_store(),):
+            known.put(f"{store.namespace}/{store.name}", store)
+        metas: Store[SecretMeta] = Store()
+        for key in secrets:
+            metas.put(key, make_secret(namespace=key.split("/")[0], name=key.split("/")[1]))
+        identities = IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=cross)
+        return Planner(
+            stores=known,
+            identities=identities,
+            polling_interval=interval,
+            region=region,
+            kms_endpoint=endpoint,
+            cross_namespace=cross,
+        )
+
+    return make
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return {"key": "db", "name": "password", "secretStoreRef": {"name": "store"}, **more}
+
+
+def test_a_good_entry_has_a_source(
+    make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
+) -> None:
+    data = [entry(versionStage="ACSPrevious"), entry(versionId="v1", name="old")]
+    plan = make_planner().plan(make_es(data=data))
+    assert plan.problem is None
+    assert plan.interval == 120.0
+    first, second = (planned.wanted for planned in plan.entries)
+    assert first is not None
+    assert second is not None
+    assert first.source.endpoint == "kms-vpc.cn-hangzhou.aliyuncs.com"
+    assert (first.source.name, first.source.version_stage) == ("db", "ACSPrevious")
+    assert (second.source.version_stage, second.source.version_id) == ("", "v1")
+    assert first.source != second.source
+
+
+def test_entries_that_ask_for_the_same_share_a_source(
+    make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
+) -> None:
+    plan = make_planner().plan(make_es(data=[entry(), entry(name="copy")]))
+    assert len({planned.wanted.source for planned in plan.entries if planned.wanted}) == 1
+
+
+def test_an_arn_brings_its_region_and_account(
+    make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
+) -> None:
+    (planned,) = make_planner(region="").plan(make_es(data=[entry(key=ARN)])).entries
+    assert planned.wanted is not None
+    assert planned.wanted.source.endpoint == "kms-vpc.cn-beijing.aliyuncs.com"
+    assert planned.wanted.source.lane == ("kms", "cn-beijing", "123")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "said"),
+    [
+        ({"provider": "vault"}, Reason.UNKNOWN_PROVIDER, "'vault'"),
+        ({"provider": "oos"}, Reason.UNSUPPORTED, "oos"),
+        ({"data": []}, Reason.NO_DATA, "spec.data"),
+        ({"data": None}, Reason.NO_DATA, "spec.data"),
+        ({"data": [entry(key="")]}, Reason.INVALID_SPEC, "empty"),
+        ({"data": [entry(name="a b")]}, Reason.INVALID_KEY, "'a b'"),
+        ({"rotationInterval": "soon"}, Reason.INVALID_SPEC, "'soon'"),
+        ({"rotationInterval": "-5s"}, None, ""),
+        ({"target": {"template": {"data": {"a": "b"}}}}, Reason.UNSUPPORTED, "target.template"),
+        ({"dataProcess": [{"extract": {"key": "db"}}]}, Reason.UNSUPPORTED, "spec.dataProcess"),
+    ],
+)
+def test_mistakes_of_the_whole_object(
+    make_planner: Callable[..., Planner],
+    make_es: Callable[..., ExternalSecret],
+    spec: dict[str, Any],
+    reason: Reason | None,
+    said: str,
+) -> None:
+    plan = make_planner().plan(make_es(**spec))
+    if reason is None:
+        assert plan.problem is None
+        assert plan.interval == 1.0
+        return
+    assert plan.problem is not None
+    assert plan.problem.reason is reason
+    assert said in plan.problem.message
+    assert plan.entries == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "reason", "said"),
+    [
+        ({"secretStoreRef": None}, Reason.UNSUPPORTED, "no secretStoreRef"),
+        ({"secretStoreRef": {"name": ""}}, Reason.INVALID_SPEC, "secretStoreRef.name"),
+        ({"secretStoreRef": {"name": "no"}}, Reason.STORE_NOT_FOUND, "SecretStore ns/no"),
+        (
+            {"secretStoreRef": {"name": "store", "namespace": "else"}},
+            Reason.REFERENCE_REFUSED,
+            "--enable-cross-namespace-secret-store",
+        ),
+        ({"key": "acs:kms:x"}, Reason.INVALID_SPEC, "ARN"),
+        ({"key": ARN.replace("cn-beijing", "evil.org/")}, Reason.INVALID_SPEC, "region"),
+    ],
+)
+def test_mistakes_of_an_entry(
+    make_planner: Callable[..., Planner],
+    make_es: Callable[..., ExternalSecret],
+    written: dict[str, Any],
+    reason: Reason,
+    said: str,
+) -> None:
+    (planned,) = make_planner().plan(make_es(data=[entry(**written)])).entries
+    assert planned.wanted is None
+    assert planned.problem is not None
+    assert planned.problem.reason is reason
+    assert said in planned.problem.message
+
+
+def test_without_a_region_there_is_no_guess(
+    make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
+) -> None:
+    (planned,) = make_planner(region="").plan(make_es()).entries
+    assert planned.problem is not None
+    assert planned.problem.reason is Reason.REGION_MISSING
+    (planned,) = make_planner(region="", endpoint="kms.example.org").plan(make_es()).entries
+    assert planned.wanted is not None
+
+
+@pytest.mark.parametrize(
+    ("auth", "secrets", "reason"),
+    [
+        ({}, ("ns/key",), Reason.UNSUPPORTED),
+        ({"ramRoleARN": "acs:ram::1:role/a"}, ("ns/key",), Reason.UNSUPPORTED),
+        ({"accessKey": {"name": "key", "key": "id"}}, ("ns/key",), Reason.STORE_INVALID),
+        ({"accessKeySecret": {"name": "key", "key": "id"}}, ("ns/key",), Reason.STORE_INVALID),
+        (None, (), Reason.ACCESS_KEY_NOT_FOUND),
+        (
+            {
+                "accessKey": {"name": "key", "key": ""},
+                "accessKeySecret": {"name": "key", "key": "a"},
+            },
+            ("ns/key",),
+            Reason.STORE_INVALID,
+        ),
+        (
+            {
+                "accessKey": {"name": "key", "key": "id", "namespace": "else"},
+                "accessKeySecret": {"name": "key", "key": "secret"},
+            },
+            ("ns/key", "else/key"),
+            Reason.REFERENCE_REFUSED,
+        ),
+    ],
+)
+def test_mistakes_of_a_store(
+    make_planner: Callable[..., Planner],
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    auth: dict[str, Any] | None,
+    secrets: tuple[str, ...],
+    reason: Reason,
+) -> None:
+    (planned,) = make_planner(make_store(auth), secrets=secrets).plan(make_es()).entries
+    assert planned.problem is not None
+    assert planned.problem.reason is reason
+    assert "SecretStore ns/store" in planned.problem.message
+
+
+def test_a_change_of_the_access_key_makes_another_identity(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    metas: Store[SecretMeta] = Store()
+    identities = IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=False)
+    keys = []
+    for version in ("1", "2"):
+        metas.put("ns/key", make_secret(name="key", resourceVersion=version))
+        found = identities.resolve(make_store())
+        assert not hasattr(found, "reason")
+        keys.append(getattr(found, "key", None))
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("polling", "written", "interval"),
+    [
+        (120.0, None, 120.0),
+        (120.0, "2m30s", 150.0),
+        (120.0, "10ms", 1.0),
+        (None, "30s", None),
+        (None, None, None),
+    ],
+)
+def test_the_interval_is_the_objects_own_unless_polling_is_off(
+    make_planner: Callable[..., Planner],
+    make_es: Callable[..., ExternalSecret],
+    polling: float | None,
+    written: str | None,
+    interval: float | None,
+) -> None:
+    plan = make_planner(interval=polling).plan(make_es(rotationInterval=written))
+    assert plan.interval == interval
+
+
+def test_S9_indexes_name_what_an_object_refers_to(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    refs = [{"name": "a"}, {"name": "b", "namespace": "else"}, {"name": "a"}, None]
+    es = make_es(data=[entry(secretStoreRef=ref) for ref in refs])
+    assert sorted(stores_of(es)) == ["else/b", "ns/a"]
+    assert secrets_of(make_store()) == ("ns/key",)
+    assert secrets_of(make_store({})) == ()

@@ -1,0 +1,61 @@
+"""From an error of another room to the reason that a user reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.controller.reasons import problem_of
+from secret_sync.errors import (
+    CredentialsError,
+    DefiniteError,
+    NotFoundError,
+    ThrottledError,
+    TransientError,
+)
+from secret_sync.resources import Reason
+
+if TYPE_CHECKING:
+    from secret_sync.errors import (
+        SecretSyncError,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NotFoundError("x", code="Forbidden.ResourceNotFound"), Reason.SECRET_NOT_FOUND),
+        (NotFoundError("x"), Reason.SECRET_NOT_FOUND),
+        (DefiniteError("x", code="Forbidden.KeyNotFound"), Reason.SECRET_UNAVAILABLE),
+        (DefiniteError("x", code="Forbidden.NoPermission"), Reason.FORBIDDEN),
+        (DefiniteError("x", code="NoPermission"), Reason.FORBIDDEN),
+        (DefiniteError("x", code="Rejected.Disabled"), Reason.SECRET_UNAVAILABLE),
+        (ThrottledError("x", code="Rejected.Throttling"), Reason.THROTTLED),
+        (ThrottledError("x", code="Throttling.User"), Reason.THROTTLED),
+        (ThrottledError("x"), Reason.THROTTLED),
+        (CredentialsError("x", code="InvalidAccessKeyId.NotFound"), Reason.ACCESS_KEY_INVALID),
+        (DefiniteError("x", code="SignatureDoesNotMatch"), Reason.ACCESS_KEY_INVALID),
+        (DefiniteError("x", code="InvalidAccessKey"), Reason.ACCESS_KEY_INVALID),
+        (DefiniteError("x", code="AccessKeySecretNotFound"), Reason.ACCESS_KEY_NOT_FOUND),
+        (DefiniteError("x", code="AccessKeySecretKeyMissing"), Reason.ACCESS_KEY_NOT_FOUND),
+        (DefiniteError("x", code="InvalidTimeStamp.Expired"), Reason.CLOCK_SKEW),
+        (DefiniteError("x", code="IllegalTimestamp"), Reason.CLOCK_SKEW),
+        (DefiniteError("x", code="TooLarge"), Reason.TOO_LARGE),
+        (TransientError("x", code="InternalFailure"), Reason.PROVIDER_UNAVAILABLE),
+        (TransientError("x"), Reason.PROVIDER_UNAVAILABLE),
+        (DefiniteError("x", code="InvalidParameter"), Reason.REQUEST_REFUSED),
+    ],
+    ids=lambda value: getattr(value, "code", None) or type(value).__name__,
+)
+def test_reasons(error: SecretSyncError, reason: Reason) -> None:
+    problem = problem_of(error)
+    assert problem.reason is reason
+    assert problem.message == "x"
+    assert problem.passing == isinstance(error, TransientError)
+
+
+def test_every_reason_is_one_word_in_camel_case() -> None:
+    for reason in Reason:
+        assert reason.value.isalpha()
+        assert reason.value[0].isupper()

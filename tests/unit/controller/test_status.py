@@ -1,0 +1,116 @@
+"""Statuses: equal where there is nothing new to tell, and times that move only with the news."""
+
+from __future__ import annotations
+
+import pytest
+
+from secret_sync.controller import status as module
+from secret_sync.controller.desired import EntryOutcome
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.status import condition, problem_condition, results, status_of
+from secret_sync.resources import (
+    Condition,
+    DataEntry,
+    ExternalSecretStatus,
+    Reason,
+    SyncResult,
+)
+
+BEFORE = "2026-01-01T00:00:00Z"
+NOW = "2026-01-01T00:00:10Z"
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "now_text", lambda: NOW)
+
+
+def ready(status: str = "True", reason: str = "Synced") -> Condition:
+    return Condition("Ready", status, reason, "message", BEFORE, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "time"),
+    [
+        (None, "True", NOW),
+        (ready("True"), "True", BEFORE),
+        (ready("True"), "False", NOW),
+        (ready("False"), "True", NOW),
+        (ready("Unknown"), "False", NOW),
+    ],
+)
+def test_A10_the_transition_time_moves_only_when_the_status_flips(
+    before: Condition | None, status: str, time: str
+) -> None:
+    made = condition(before, generation=2, status=status, reason=Reason.PENDING, message="new")
+    assert made.last_transition_time == time
+    assert (made.reason, made.message, made.observed_generation) == ("Pending", "new", 2)
+
+
+def test_a_problem_is_a_false_condition() -> None:
+    problem = Problem(Reason.FORBIDDEN, "RAM says no")
+    made = problem_condition(ready("False", "Forbidden"), generation=1, problem=problem)
+    assert (made.status, made.reason, made.message) == ("False", "Forbidden", "RAM says no")
+    assert made.last_transition_time == BEFORE
+
+
+def outcome(key: str, *, version: str = "v1", problem: Problem | None = None) -> EntryOutcome:
+    return EntryOutcome(DataEntry(key, key, "", "", None), version, problem)
+
+
+def result(
+    key: str, status: str = "Succeeded", reason: str = "", version: str = "v1"
+) -> SyncResult:
+    return SyncResult(key, status, reason, BEFORE, version)
+
+
+def test_the_time_of_a_result_moves_only_with_the_result() -> None:
+    gone = Problem(Reason.SECRET_NOT_FOUND, "gone")
+    before = [result("a"), result("b"), result("c"), result("d")]
+    after = results(
+        before,
+        [outcome("a"), outcome("b", version="v2"), outcome("c", problem=gone), outcome("x")],
+        written=True,
+    )
+    assert [each.time for each in after] == [BEFORE, NOW, NOW, NOW]
+    assert [each.status for each in after] == ["Succeeded", "Succeeded", "Failed", "Succeeded"]
+    assert after[2].reason == "SecretNotFound"
+
+
+def test_good_entries_of_a_secret_that_was_not_written_say_so() -> None:
+    failed = outcome("b", problem=Problem(Reason.FORBIDDEN, "no"))
+    good, bad = results([result("a")], [outcome("a"), failed], written=False)
+    assert (good.status, good.reason, good.time) == ("Succeeded", "NotWritten", NOW)
+    assert (bad.status, bad.reason) == ("Failed", "Forbidden")
+
+
+def test_a_key_may_repeat() -> None:
+    twice = [outcome("a", version="v1"), outcome("a", version="v2")]
+    before = [result("a", version="v1"), result("a", version="v2")]
+    assert [each.time for each in results(before, twice, written=True)] == [BEFORE, BEFORE]
+
+
+def test_A10_nothing_new_is_an_equal_status() -> None:
+    before = ExternalSecretStatus(
+        ready=ready(),
+        observed_generation=1,
+        results=(result("a"),),
+        last_sync_time=BEFORE,
+        target="some",
+    )
+    again = condition(
+        before.ready, generation=1, status="True", reason=Reason.SYNCED, message="message"
+    )
+    same = status_of(before, again, [outcome("a")], written=True, changed=False, target="some")
+    assert same == before
+    assert ExternalSecretStatus.from_dict(same.to_dict()) == before
+
+
+def test_the_last_sync_time_is_that_of_the_last_change_written() -> None:
+    before = ExternalSecretStatus(ready(), 1, (result("a"),), BEFORE, "some")
+    changed = status_of(before, ready(), [outcome("a", version="v2")], written=True, changed=True)
+    assert changed.last_sync_time == NOW
+    failed = status_of(before, ready("False"), ())
+    assert (failed.last_sync_time, failed.target, failed.results) == (BEFORE, "some", ())
+    waiting = status_of(before, ready("Unknown"), None)
+    assert waiting.results == before.results
