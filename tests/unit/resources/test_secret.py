@@ -1,0 +1,93 @@
+"""S10: of a Secret's metadata only what drift shows in is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secret_sync.resources import ForeignSecret, ManagedSecret, secret_from_metadata
+
+OWNER = "secret-sync.alibabacloud.com/owner"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def read(*entries: dict[str, Any], **metadata: Any) -> Any:
+    base = {"namespace": "ns", "name": "some", "uid": "u", "resourceVersion": "7"}
+    return secret_from_metadata({"metadata": {**base, "managedFields": [*entries], **metadata}})
+
+
+def entry(manager: str, operation: str, *keys: str, mark: bool = False) -> dict[str, Any]:
+    fields: dict[str, Any] = {"f:data": {".": {}, **{f"f:{key}": {} for key in keys}}}
+    if mark:
+        fields["f:metadata"] = {"f:annotations": {".": {}, f"f:{OWNER}": {}}}
+    return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+
+def test_a_foreign_one_is_three_words() -> None:
+    annotations = {LAST_APPLIED: '{"data": {"password": "aHVudGVyMg=="}}'}
+    found = read(entry("kubectl", "Update", "password"), annotations=annotations)
+    assert found == ForeignSecret("ns", "some", "u", "7")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"annotations": None, "managedFields": None}])
+def test_one_without_anything_is_foreign(metadata: dict[str, Any]) -> None:
+    assert isinstance(read(**metadata), ForeignSecret)
+
+
+def test_ours_is_told_by_its_keys_and_its_mark() -> None:
+    found = read(
+        entry("secret-sync", "Apply", "a", "b", mark=True),
+        entry("kubectl", "Update", "b", "c"),
+        entry("helm", "Apply", "d"),
+        annotations={OWNER: "some/uid", LAST_APPLIED: "payload"},
+        ownerReferences=[{"uid": "x"}],
+    )
+    assert found == ManagedSecret(
+        namespace="ns",
+        name="some",
+        uid="u",
+        resource_version="7",
+        deleting=False,
+        owner="some/uid",
+        owner_is_ours=True,
+        owner_uids=("x",),
+        our_keys=frozenset("ab"),
+        other_keys=frozenset("bcd"),
+    )
+    assert "payload" not in repr(found)
+
+
+def test_a_mark_that_somebody_else_wrote_is_not_ours() -> None:
+    found = read(
+        entry("secret-sync", "Apply", "a"),
+        entry("kubectl", "Update", mark=True),
+        annotations={OWNER: "some/uid"},
+    )
+    assert isinstance(found, ManagedSecret)
+    assert not found.owner_is_ours
+
+
+def test_an_update_in_our_name_is_not_ours() -> None:
+    # We only apply: whoever updates under our name is somebody else.
+    found = read(entry("secret-sync", "Update", "a", mark=True), annotations={OWNER: "some/uid"})
+    assert isinstance(found, ManagedSecret)
+    assert not found.owner_is_ours
+    assert found.our_keys == frozenset()
+    assert found.other_keys == {"a"}
+
+
+@pytest.mark.parametrize("fields", [None, {}, {"f:type": {}}, {"f:data": None}, {"f:data": {}}])
+def test_entries_without_data_own_no_keys(fields: Any) -> None:
+    found = read(
+        {"manager": "secret-sync", "operation": "Apply", "fieldsV1": fields},
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": fields},
+    )
+    assert isinstance(found, ManagedSecret)
+    assert found.our_keys == found.other_keys == frozenset()
+
+
+def test_one_that_is_being_deleted_says_so() -> None:
+    found = read(entry("secret-sync", "Apply", "a"), deletionTimestamp="2026-01-01T00:00:00Z")
+    assert isinstance(found, ManagedSecret)
+    assert found.deleting

@@ -1,0 +1,99 @@
+"""The probes and the metrics on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from secret_sync.errors import DefiniteError
+from secret_sync.health import BEAT, STUCK_AFTER, HealthServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Readiness:
+    ready = False
+
+    def __call__(self) -> bool:
+        return self.ready
+
+
+@pytest.fixture
+async def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+async def server(readiness: Readiness) -> AsyncIterator[HealthServer]:
+    registry = CollectorRegistry()
+    Counter("some", "Some.", registry=registry).inc(3)
+    server = HealthServer(registry, ready=readiness)
+    await server.start("127.0.0.1", 0)
+    yield server
+    await server.stop()
+
+
+async def get(server: HealthServer, path: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{server.port}{path}") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_metrics_are_shown(server: HealthServer) -> None:
+    status, text = await get(server, "/metrics")
+    assert status == 200
+    assert "some_total 3.0" in text
+
+
+async def test_G4_ready_as_soon_as_the_caches_are_in_sync(
+    server: HealthServer, readiness: Readiness
+) -> None:
+    status, text = await get(server, "/readyz")
+    assert (status, "in sync" in text) == (503, True)
+    readiness.ready = True
+    assert await get(server, "/readyz") == (200, "ok\n")
+
+
+async def test_G4_alive_while_the_loop_gets_around(server: HealthServer) -> None:
+    beating = asyncio.create_task(server.beat())
+    await asyncio.sleep(0)
+    assert await get(server, "/healthz") == (200, "ok\n")
+    beating.cancel()
+    # As if the last beat had been long ago.
+    server._beat_at -= STUCK_AFTER + 1
+    status, text = await get(server, "/healthz")
+    assert (status, "no heartbeat" in text) == (503, True)
+
+
+@pytest.mark.looptime
+async def test_G4_the_heart_beats_every_second() -> None:
+    server = HealthServer(CollectorRegistry(), ready=lambda: True)
+    beating = asyncio.create_task(server.beat())
+    for _ in range(3):
+        await asyncio.sleep(BEAT)
+        assert asyncio.get_running_loop().time() - server._beat_at <= BEAT
+    beating.cancel()
+
+
+async def test_an_address_that_is_taken_is_an_error_of_ours() -> None:
+    server = HealthServer(CollectorRegistry(), ready=lambda: True)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(DefiniteError, match="--metrics-bind-address"),
+    ):
+        await server.start("127.0.0.1", taken.getsockname()[1])
+    assert server.port is None
+
+
+async def test_stopping_twice_is_no_error(server: HealthServer) -> None:
+    await server.stop()
+    await server.stop()
+    assert server.port is None

@@ -1,0 +1,140 @@
+"""Names and labels are an interface (M): dashboards and alerts are written for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import generate_latest
+
+from secret_sync.metrics import (
+    CallMetrics,
+    Metrics,
+    QueueMetrics,
+    ReflectorMetrics,
+    SyncMetrics,
+    WorkerMetrics,
+)
+
+
+@dataclass
+class Queue:
+    name: str
+    items: int
+    unfinished_work_seconds: float
+    longest_running_processor_seconds: float
+
+    def __len__(self) -> int:
+        return self.items
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("1.2.3")
+
+
+def shown(metrics: Metrics) -> list[str]:
+    return generate_latest(metrics.registry).decode().splitlines()
+
+
+def test_build_info_and_the_process_are_there(metrics: Metrics) -> None:
+    text = "\n".join(shown(metrics))
+    assert 'version="1.2.3"' in text
+    assert "process_resident_memory_bytes" in text
+
+
+def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
+    SyncMetrics(metrics)
+    CallMetrics(metrics, "kms")
+    ReflectorMetrics(metrics, "secrets")
+    QueueMetrics(metrics, "externalsecret")
+    lines = shown(metrics)
+    for sample in (
+        'secret_sync_syncs_total{result="failed"} 0.0',
+        'secret_sync_provider_calls_total{provider="kms",result="throttled"} 0.0',
+        'secret_sync_provider_throttled_total{provider="kms"} 0.0',
+        'secret_sync_rate_limiter_wait_seconds_count{provider="kms"} 0.0',
+        'secret_sync_reflector_lists_total{resource="secrets"} 0.0',
+        'secret_sync_reflector_errors_total{kind="expired",resource="secrets"} 0.0',
+        'secret_sync_informer_handler_errors_total{resource="secrets"} 0.0',
+        'workqueue_adds_total{name="externalsecret"} 0.0',
+        'workqueue_retries_total{name="externalsecret"} 0.0',
+    ):
+        assert sample in lines
+
+
+def test_syncs_count_and_only_writes_have_a_latency(metrics: Metrics) -> None:
+    syncs = SyncMetrics(metrics)
+    syncs.synced("written", 0.02)
+    syncs.synced("unchanged", None)
+    lines = shown(metrics)
+    assert 'secret_sync_syncs_total{result="written"} 1.0' in lines
+    assert 'secret_sync_syncs_total{result="unchanged"} 1.0' in lines
+    assert "secret_sync_sync_latency_seconds_count 1.0" in lines
+
+
+def test_calls_count_by_result(metrics: Metrics) -> None:
+    calls = CallMetrics(metrics, "kms")
+    calls.called("ok", 0.01)
+    calls.called("throttled", 0.01)
+    calls.waited(0.1)
+    lines = shown(metrics)
+    assert 'secret_sync_provider_calls_total{provider="kms",result="ok"} 1.0' in lines
+    assert 'secret_sync_provider_throttled_total{provider="kms"} 1.0' in lines
+    assert 'secret_sync_provider_call_duration_seconds_count{provider="kms"} 2.0' in lines
+    assert 'secret_sync_rate_limiter_wait_seconds_count{provider="kms"} 1.0' in lines
+
+
+def test_the_words_of_a_server_do_not_become_labels(metrics: Metrics) -> None:
+    reflector = ReflectorMetrics(metrics, "secrets")
+    reflector.event("MODIFIED")
+    reflector.event("surprise")
+    lines = shown(metrics)
+    assert 'secret_sync_reflector_events_total{resource="secrets",type="MODIFIED"} 1.0' in lines
+    assert 'secret_sync_reflector_events_total{resource="secrets",type="other"} 1.0' in lines
+    assert not [line for line in lines if "surprise" in line]
+
+
+def test_reflectors_and_workers_tell(metrics: Metrics) -> None:
+    reflector = ReflectorMetrics(metrics, "secrets")
+    reflector.listed()
+    reflector.watching()
+    reflector.failed("expired")
+    reflector.handler_raised()
+    WorkerMetrics(metrics, "externalsecret").finished("done")
+    lines = shown(metrics)
+    assert 'secret_sync_reflector_lists_total{resource="secrets"} 1.0' in lines
+    assert 'secret_sync_reflector_watches_total{resource="secrets"} 1.0' in lines
+    assert 'secret_sync_reflector_errors_total{kind="expired",resource="secrets"} 1.0' in lines
+    assert 'secret_sync_informer_handler_errors_total{resource="secrets"} 1.0' in lines
+    assert 'secret_sync_reconciles_total{controller="externalsecret",result="done"} 1.0' in lines
+
+
+def test_Q15_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics) -> None:
+    queues = [Queue("source-kms", 2, 1.5, 1.0), Queue("source-kms", 3, 0.5, 4.0)]
+    metrics.watch_queues(lambda: queues)
+    queues.append(Queue("externalsecret", 0, 0.0, 0.0))
+    lines = shown(metrics)
+    assert 'workqueue_depth{name="source-kms"} 5.0' in lines
+    assert 'workqueue_unfinished_work_seconds{name="source-kms"} 2.0' in lines
+    assert 'workqueue_longest_running_processor_seconds{name="source-kms"} 4.0' in lines
+    assert 'workqueue_depth{name="externalsecret"} 0.0' in lines
+
+
+def test_Q15_a_queue_tells_what_happens(metrics: Metrics) -> None:
+    queue = QueueMetrics(metrics, "externalsecret")
+    queue.added()
+    queue.waited(0.1)
+    queue.worked(0.1)
+    queue.retried()
+    lines = shown(metrics)
+    for name in ("adds_total", "retries_total", "queue_duration_seconds_count"):
+        assert f'workqueue_{name}{{name="externalsecret"}} 1.0' in lines
+    assert 'workqueue_work_duration_seconds_count{name="externalsecret"} 1.0' in lines
+
+
+def test_a_gauge_is_read_when_asked_for(metrics: Metrics) -> None:
+    values = [1.0]
+    metrics.read("sources", "Sources.", lambda: values[-1])
+    values.append(7.0)
+    assert "secret_sync_sources 7.0" in shown(metrics)
