@@ -35,7 +35,8 @@ class HealthServer:
     def __init__(self, registry: CollectorRegistry, *, ready: Callable[[], bool]) -> None:
         self._registry = registry
         self._ready = ready
-        self._beat_at = 0.0
+        # While the process starts, nothing beats yet and nothing is stuck.
+        self._beat_at = float("inf")
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import subprocess
@@ -235,6 +236,9 @@ async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
         assert await child.ends() == 0
     assert '"stopped"' in child.lines[-1]
     assert not [line for line in child.lines if '"error"' in line]
+    (created,) = [json.loads(line) for line in child.lines if '"secret created"' in line]
+    assert created["key"] == f"{namespace}/some"
+    assert created["reconcile_id"]
 
 
 async def test_G2_it_stops_in_the_middle_of_its_work(

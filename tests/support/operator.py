@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from secret_sync.local.controlplane.plane import ControlPlane
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "crds"
 GROUP = "alibabacloud.com/v1alpha1"
 MERGE = "application/merge-patch+json"
 #: Seconds in which every consequence is due. What the issue promises is one second; the rest is

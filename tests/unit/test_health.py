@@ -73,6 +73,11 @@ async def test_G4_alive_while_the_loop_gets_around(server: HealthServer) -> None
     assert (status, "no heartbeat" in text) == (503, True)
 
 
+async def test_G4_alive_before_the_first_beat(server: HealthServer) -> None:
+    # The API server may be waited for at start, half a minute long.
+    assert await get(server, "/healthz") == (200, "ok\n")
+
+
 @pytest.mark.looptime
 async def test_G4_the_heart_beats_every_second() -> None:
     server = HealthServer(CollectorRegistry(), ready=lambda: True)

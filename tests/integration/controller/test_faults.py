@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.errors import SecretSyncError
+from secret_sync.health import HealthServer
 from secret_sync.local.cloud import CloudAdmin
 from tests.support.operator import (
     Api,
@@ -140,3 +142,15 @@ async def test_an_api_server_that_comes_back_finds_everything_done(
                     "Secret", home, name, lambda found: values_of(found) == {"x": "one"}, within=40
                 )
                 await api.until_ready(home, name, "Synced", within=20)
+
+
+async def test_W17_a_critical_task_that_ends_ends_the_process(
+    cluster: ControlPlane, cloud: CloudInfo, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def beat(server: HealthServer) -> None:
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(HealthServer, "beat", beat)
+    with pytest.RaisesGroup(pytest.RaisesExc(SecretSyncError, match="heartbeat ended")):
+        async with operator(settings_for(cluster, cloud, home)):
+            await asyncio.sleep(0.2)

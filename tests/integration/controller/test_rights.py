@@ -1,0 +1,112 @@
+"""With a Role in one namespace, and with less than that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from secret_sync.errors import DefiniteError
+from tests.support.operator import ROOT, external_secret, operator, settings_for
+from tests.support.program import kubeconfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Api
+
+FORCE = "secret-sync.alibabacloud.com/force-sync"
+
+
+def rules_without(verb: str = "") -> list[dict[str, Any]]:
+    """The rules of ``deploy/base``, but without one verb on Secrets."""
+    role = yaml.safe_load((ROOT / "deploy" / "base" / "clusterrole.yaml").read_text())
+    for rule in role["rules"]:
+        if rule["resources"] == ["secrets"] and verb:
+            rule["verbs"].remove(verb)
+    return list(role["rules"])
+
+
+@pytest.fixture
+async def account(cluster: ControlPlane, api: Api, home: str, tmp_path: Path) -> str:
+    """A kubeconfig of a ServiceAccount with a Role named ``some``, which has no rules yet."""
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{home}"
+    version = "rbac.authorization.k8s.io/v1"
+    some = {"name": "some"}
+    subject = {"kind": "ServiceAccount", "name": "some", "namespace": home}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
+    for path, document in (
+        (f"/api/v1/namespaces/{home}/serviceaccounts", {"metadata": some}),
+        (f"{rbac}/roles", {"apiVersion": version, "kind": "Role", "metadata": some, "rules": []}),
+        (f"{rbac}/rolebindings", {"metadata": some, "roleRef": role, "subjects": [subject]}),
+    ):
+        status, body = await api.request("POST", path, document)
+        assert status == 201, body
+    token = await cluster.token_for(home, "some")
+    return kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
+
+
+async def allow(api: Api, home: str, rules: list[dict[str, Any]]) -> None:
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{home}/roles/some"
+    merge = "application/merge-patch+json"
+    status, body = await api.request("PATCH", path, {"rules": rules}, merge)
+    assert status == 200, body
+
+
+async def until_it_starts(settings: Any) -> None:
+    """A new rule takes a moment to be in force."""
+    for _ in range(40):
+        try:
+            async with operator(settings):
+                return
+        except DefiniteError:
+            await asyncio.sleep(0.05)
+    raise AssertionError("the rules never came into force")
+
+
+async def until_it_does_not_start(settings: Any) -> None:
+    for _ in range(40):
+        async with operator(settings):
+            await asyncio.sleep(0.05)
+
+
+async def test_the_rules_of_deploy_suffice_in_one_namespace_and_each_is_needed(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, account: str
+) -> None:
+    settings = settings_for(cluster, cloud, home, kubeconfig=account)
+    await allow(api, home, rules_without())
+    await until_it_starts(settings)
+    for verb in ("get", "delete"):
+        await allow(api, home, rules_without(verb))
+        with pytest.raises(DefiniteError, match=f"RBAC does not allow .* {verb} secrets"):
+            await until_it_does_not_start(settings)
+
+
+async def test_a_right_that_is_taken_away_is_named_and_waited_for(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, account: str
+) -> None:
+    await admin.put_secret("rights/one", "one")
+    settings = settings_for(cluster, cloud, home, kubeconfig=account)
+    await allow(api, home, rules_without())
+    await until_it_starts(settings)
+    async with operator(settings):
+        await api.put(external_secret("some", {"key": "rights/one", "name": "x"}), home)
+        await api.until_ready(home, "some", "Synced")
+        await allow(api, home, rules_without("patch"))
+        await asyncio.sleep(0.2)
+        await admin.put_secret("rights/one", "two")
+        patch = {"metadata": {"annotations": {FORCE: "now"}}}
+        await api.merge("ExternalSecret", home, "some", patch)
+        condition = await api.until_ready(home, "some", "WriteForbidden")
+        assert f"Secret {home}/some was not written" in condition["message"]
+
+        await allow(api, home, rules_without())
+        await asyncio.sleep(0.2)
+        patch = {"metadata": {"annotations": {FORCE: "again"}}}
+        await api.merge("ExternalSecret", home, "some", patch)
+        await api.until_holds(home, "some", {"x": "two"})
+        await api.until_ready(home, "some", "Synced")
