@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EntryOutcome:
-    """How one entry fared; ``problem`` is ``None`` where its value is known."""
+    """How one entry fared.
+
+    Attributes:
+        problem: ``None`` where its value is known.
+        pending: The answer that counts is still on its way; what is known is an older one.
+    """
 
     entry: DataEntry
     version_id: str
     problem: Problem | None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,13 @@ class Desired:
 
 
 def outcomes_of(plan: Plan, readings: Sequence[Reading]) -> list[EntryOutcome]:
-    """The outcome of each entry whose sources were all read."""
+    """The outcome of each entry, in their order."""
     return [
         EntryOutcome(
             planned.entry,
             reading.version_id,
             problem_of(reading.error) if reading.error is not None else None,
+            reading.pending,
         )
         for planned, reading in zip(plan.entries, readings, strict=True)
     ]

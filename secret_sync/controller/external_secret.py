@@ -122,15 +122,15 @@ class ExternalSecretReconciler:
         readings = self._register(case, plan)
         desired = desire(es, plan, readings)
         outcomes = outcomes_of(plan, readings)
-        settled = [o for o, r in zip(outcomes, readings, strict=True) if not r.pending]
-        failed = [o for o in settled if o.problem]
+        pending = sum(o.pending for o in outcomes)
+        failed = [o for o in outcomes if o.problem and not o.pending]
         if failed:
             await self._restore(case, desired)
-            await self._fail(case, _first_problem(failed), settled)
+            await self._fail(case, _first_problem(failed), outcomes)
             return Done()
-        if len(settled) < len(outcomes) or desired is None:
+        if pending or desired is None:
             await self._restore(case, desired)
-            return await self._wait(case, len(outcomes) - len(settled))
+            return await self._wait(case, pending)
         return await self._write(case, desired, outcomes)
 
     def _register(self, case: _Case, plan: Plan) -> Sequence[Reading]:

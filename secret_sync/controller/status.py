@@ -59,11 +59,16 @@ def results(
     made = []
     for index, outcome in enumerate(outcomes):
         problem = outcome.problem
+        known = before[index] if index < len(before) else None
+        if outcome.pending:
+            # It keeps what was told of it; nothing, if nothing was.
+            if known is not None and known.key == outcome.entry.key:
+                made.append(known)
+            continue
         if problem is not None:
             status, reason = "Failed", problem.reason.value
         else:
             status, reason = "Succeeded", "" if written else Reason.NOT_WRITTEN.value
-        known = before[index] if index < len(before) else None
         same = known is not None and (known.key, known.status, known.reason, known.version_id) == (
             outcome.entry.key,
             status,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from secret_sync.controller import status as module
@@ -82,6 +84,14 @@ def test_good_entries_of_a_secret_that_was_not_written_say_so() -> None:
     good, bad = results([result("a")], [outcome("a"), failed], written=False)
     assert (good.status, good.reason, good.time) == ("Succeeded", "NotWritten", NOW)
     assert (bad.status, bad.reason) == ("Failed", "Forbidden")
+
+
+def test_an_entry_that_is_asked_for_again_keeps_what_was_told_of_it() -> None:
+    pending = replace(outcome("b", version="v2"), pending=True)
+    before = [result("a"), result("b", reason="NotWritten"), result("c")]
+    after = results(before, [outcome("a"), pending, outcome("c")], written=True)
+    assert after == tuple(before)
+    assert results([], [outcome("a"), pending], written=True)[1:] == ()
 
 
 def test_a_key_may_repeat() -> None:
