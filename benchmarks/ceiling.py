@@ -77,6 +77,14 @@ class Ceiling:
         """Objects a second."""
         return self.objects / self.seconds
 
+    def __add__(self, other: Ceiling) -> Ceiling:
+        """Both taken as one measurement."""
+        return Ceiling(
+            self.objects + other.objects,
+            self.seconds + other.seconds,
+            self.cpu_seconds + other.cpu_seconds,
+        )
+
     @property
     def cpu_ms(self) -> float:
         """The loop's CPU per object, in milliseconds."""

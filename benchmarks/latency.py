@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 P50_MS: Final = 30.0
 P99_MS: Final = 250.0
+#: Seconds between two polls of one object.
+INTERVAL: Final = 60
 _WITHIN: Final = 30.0
 
 
@@ -57,7 +59,7 @@ def row(seconds: list[float], objects: int) -> Row:
     p50, p99 = 1000 * cuts[49], 1000 * cuts[98]
     worst = 1000 * max(seconds)
     return Row(
-        f"one new object while {objects} poll every 60 s: create to Secret",
+        f"one new object while {objects} poll every {INTERVAL} s: create to Secret",
         f"p50 < {P50_MS:.0f} ms, p99 < {P99_MS:.0f} ms",
         f"p50 {p50:.0f} ms, p99 {p99:.0f} ms (worst {worst:.0f}, {len(seconds)} samples)",
         p50 < P50_MS and p99 < P99_MS,

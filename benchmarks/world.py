@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,9 @@ _CRDS: Final = Path(__file__).parents[1] / "crds"
 _STORES: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/secretstores"
 _CREATE_TOGETHER: Final = 32
 _SERVED_WITHIN: Final = 20.0
+_GONE_WITHIN: Final = 90.0
+#: Seconds between two looks at what only the API server knows.
+_GLANCE: Final = 0.1
 #: Calls a second at which the limiter never makes anybody wait.
 _LIMIT_LIFTED: Final = 100_000
 
@@ -92,7 +96,7 @@ class World:
                 async with self.api.get(path.format(NAMESPACE)) as answer:
                     if answer.ok:
                         return
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(_GLANCE)
 
     async def post(self, path: str, body: dict[str, Any]) -> str:
         """Create one object; return its UID.
@@ -139,6 +143,18 @@ class World:
             },
         )
 
+    async def remove_namespace(self, namespace: str) -> None:
+        """Delete a namespace and wait until it is gone with all that was in it."""
+        path = f"/api/v1/namespaces/{namespace}"
+        async with self.api.delete(path) as answer:
+            answer.raise_for_status()
+        async with asyncio.timeout(_GONE_WITHIN):
+            while True:
+                async with self.api.get(path) as answer:
+                    if answer.status == HTTPStatus.NOT_FOUND:
+                        return
+                await asyncio.sleep(_GLANCE)
+
     async def add_objects(
         self, names: Sequence[str], *, namespace: str = NAMESPACE, shared: str = ""
     ) -> list[str]:
@@ -158,10 +174,6 @@ class World:
             EXTERNAL_SECRETS.format(namespace), (external_secret(n, shared or n) for n in names)
         )
 
-    async def secret_count(self, namespace: str = NAMESPACE) -> int:
-        """The number of Secrets, the AccessKey's own left out."""
-        return len(await self._items(SECRETS.format(namespace))) - 1
-
     async def ready_count(self, namespace: str = NAMESPACE) -> int:
         """The number of ExternalSecrets whose condition says that they are synced."""
         items = await self._items(EXTERNAL_SECRETS.format(namespace))
@@ -174,7 +186,7 @@ class World:
         """Wait until that many ExternalSecrets are synced; seconds."""
         async with asyncio.timeout(within):
             while await self.ready_count(namespace) < count:  # noqa: ASYNC110 (another process's)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(_GLANCE)
 
     async def _items(self, path: str) -> list[dict[str, Any]]:
         async with self.api.get(path) as answer:
