@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: After so many seconds without an answer an object that never synced says that it waits.
+#: After so many seconds without an answer an object that is not in step says that it waits.
 TELL_PENDING_AFTER: Final = 10.0
 #: A write that the API server refuses for good is tried again this often (seconds).
 REFUSED_AGAIN_AFTER: Final = 60.0
@@ -197,20 +197,22 @@ class ExternalSecretReconciler:
             await self._writer.ensure(case.es, desired, case.memory)
 
     async def _wait(self, case: _Case, pending: int) -> Outcome:
-        """Sources will wake us; an object that never synced says after a while why it waits."""
+        """Sources will wake us; an object that is not in step says after a while why it waits."""
         self._observer.synced("pending", None)
         now = asyncio.get_running_loop().time()
         if case.memory.waiting_since is None:
             case.memory.waiting_since = now
         left = case.memory.waiting_since + TELL_PENDING_AFTER - now
         before = self._statuses.known(case.key, case.es)
-        if before.ready is not None and before.ready.observed_generation == case.es.generation:
+        generation = case.es.generation
+        told = before.ready
+        if told is not None and told.status == "True" and told.observed_generation == generation:
             return Done()
         if left > 0:
             return RequeueAfter(left, Priority.LOW)
         ready = condition(
             before.ready,
-            generation=case.es.generation,
+            generation=generation,
             status="Unknown",
             reason=Reason.PENDING,
             message=f"{pending} of {len(case.es.data)} entries wait for an answer of Alibaba Cloud",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.controller import external_secret as external_secret_loop
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.local.cloud import CloudAdmin
@@ -100,6 +101,26 @@ async def test_C0_what_hung_is_synced_when_the_cloud_answers_again(
         await admin.clear_faults()
         for name in hung[:20]:
             await api.until_holds(home, name, {"x": "never seen"})
+
+
+async def test_a_mistake_that_was_corrected_is_not_told_while_the_cloud_hangs(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    api: Api,
+    home: str,
+    hung: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(external_secret_loop, "TELL_PENDING_AFTER", 0.3)
+    async with operator(settings_for(cluster, cloud, home)):
+        late = {"secretStoreRef": {"name": "late"}}
+        document = external_secret("some", {"key": f"hung/{hung[0]}", "name": "x", **late})
+        await api.put(document, home)
+        await api.until_ready(home, "some", "StoreNotFound")
+        await api.put(store("late"), home)
+        condition = await api.until_ready(home, "some", "Pending")
+        assert condition["status"] == "Unknown"
+        assert "1 of 1 entries" in condition["message"]
 
 
 async def test_a_clock_that_is_wrong_is_named(
