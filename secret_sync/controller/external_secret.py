@@ -110,13 +110,13 @@ class ExternalSecretReconciler:
         plan = self._planner.plan(es)
         if plan.problem is not None:
             self._sources.release(key)
-            await self._fail(case, plan.problem, ())
+            self._fail(case, plan.problem, ())
             return Done()
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
         if broken:
             # Nothing will be written, so nothing is fetched.
             self._sources.release(key)
-            await self._fail(case, _first_problem(broken), broken)
+            self._fail(case, _first_problem(broken), broken)
             return Done()
 
         readings = self._register(case, plan)
@@ -126,11 +126,11 @@ class ExternalSecretReconciler:
         failed = [o for o in outcomes if o.problem and not o.pending]
         if failed:
             await self._restore(case, desired)
-            await self._fail(case, _first_problem(failed), outcomes)
+            self._fail(case, _first_problem(failed), outcomes)
             return Done()
         if pending or desired is None:
             await self._restore(case, desired)
-            return await self._wait(case, pending)
+            return self._wait(case, pending)
         return await self._write(case, desired, outcomes)
 
     def _register(self, case: _Case, plan: Plan) -> Sequence[Reading]:
@@ -150,13 +150,13 @@ class ExternalSecretReconciler:
             try:
                 check_data(desired.data)
             except DefiniteError as error:
-                await self._fail(case, problem_of(error), outcomes)
+                self._fail(case, problem_of(error), outcomes)
                 return Done()
         if not self._bring_in_hand(case, desired):
             return Done()
         changed = await self._writer.ensure(case.es, desired, case.memory)
         if isinstance(changed, Problem):
-            await self._fail(case, changed, outcomes)
+            self._fail(case, changed, outcomes)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         self._observe(case, "written" if changed else "unchanged")
         case.memory.waiting_since = None
@@ -172,7 +172,7 @@ class ExternalSecretReconciler:
         status = status_of(
             before, ready, outcomes, written=True, changed=changed, target=es.target_name
         )
-        await self._statuses.write(case.key, es, status)
+        self._statuses.put(case.key, es, status)
         return Done()
 
     def _bring_in_hand(self, case: _Case, desired: Desired) -> bool:
@@ -196,7 +196,7 @@ class ExternalSecretReconciler:
         ):
             await self._writer.ensure(case.es, desired, case.memory)
 
-    async def _wait(self, case: _Case, pending: int) -> Outcome:
+    def _wait(self, case: _Case, pending: int) -> Outcome:
         """Sources will wake us; an object that is not in step says after a while why it waits."""
         self._observer.synced("pending", None)
         now = asyncio.get_running_loop().time()
@@ -218,17 +218,17 @@ class ExternalSecretReconciler:
             message=f"{pending} of {len(case.es.data)} entries wait for an answer of Alibaba Cloud",
         )
         status = status_of(before, ready, None)
-        await self._statuses.write(case.key, case.es, status)
+        self._statuses.put(case.key, case.es, status)
         return Done()
 
-    async def _fail(self, case: _Case, problem: Problem, outcomes: Sequence[EntryOutcome]) -> None:
+    def _fail(self, case: _Case, problem: Problem, outcomes: Sequence[EntryOutcome]) -> None:
         """Says what is wrong; the Secret stays as it is (all or nothing)."""
         self._observe(case, "failed")
         case.memory.waiting_since = None
         before = self._statuses.known(case.key, case.es)
         ready = problem_condition(before.ready, generation=case.es.generation, problem=problem)
         status = status_of(before, ready, outcomes)
-        if await self._statuses.write(case.key, case.es, status):
+        if self._statuses.put(case.key, case.es, status):
             _log.warning("not synced", reason=problem.reason.value, message=problem.message)
 
     def _observe(self, case: _Case, result: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import resolve_kms
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.problem import Problem, missing
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -162,7 +162,8 @@ class Planner:
         if store is None:
             return Problem(
                 Reason.STORE_NOT_FOUND,
-                f"{where} refers to SecretStore {namespace}/{ref.name}, which does not exist",
+                f"{where} refers to SecretStore {namespace}/{ref.name}, "
+                f"{missing(namespace, es.namespace)}",
             )
         return store
 

@@ -21,3 +21,10 @@ class Problem:
     reason: Reason
     message: str
     passing: bool = False
+
+
+def missing(namespace: str, home: str) -> str:
+    """Why something that was referred to from another namespace may not be found."""
+    if namespace == home:
+        return "which does not exist"
+    return "which does not exist or is in a namespace that this controller does not watch"

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from secret_sync.kube import ApiNotFoundError, OutdatedError
+import structlog
+
+from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, OutdatedError
+from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
     from secret_sync.kube import ApplyWriter, Resource
+    from secret_sync.queue import Outcome, WorkQueue
+    from secret_sync.resources import Condition
+
+_log = structlog.get_logger(__name__)
+
+#: A status that the API server refuses for good is tried again this often (seconds).
+REFUSED_AGAIN_AFTER: Final = 60.0
 
 
 class Status(Protocol):
     """The status of one of our kinds."""
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition ``Ready``."""
+        ...
 
     def to_dict(self) -> dict[str, Any]:
         """The whole intent for ``/status``."""
@@ -51,51 +67,96 @@ class HasStatus(Protocol[S_co]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Intent(Generic[S]):
+    """A status that is to be written to this very object."""
+
+    namespace: str
+    name: str
+    uid: str
+    status: S
+
+
 class StatusWriter(Generic[S]):
-    """Statuses of one kind; remembers those that the informer has not brought back yet (S16).
+    """Writes the statuses of one kind, beside the work that they tell of.
+
+    Writing is work of its own, with a queue of its own: a Secret that waits to be written is
+    worth more than the news of another one that was, and of several statuses of one object
+    only the last is written. Bad news goes first.
 
     Args:
         writer: Applies as our field manager.
         resource: The kind.
+        queue: Of the keys with something to say; its handler is :meth:`write`.
     """
 
-    def __init__(self, writer: ApplyWriter, resource: Resource) -> None:
+    def __init__(self, writer: ApplyWriter, resource: Resource, queue: WorkQueue[str]) -> None:
         self._writer = writer
         self._resource = resource
-        self._written: dict[str, tuple[str, str, S]] = {}
+        self._queue = queue
+        self._intended: dict[str, _Intent[S]] = {}
+        # What the informer has not brought back yet, with its resource version (S16).
+        self._written: dict[str, tuple[str, _Intent[S]]] = {}
 
     def known(self, key: str, obj: HasStatus[S]) -> S:
-        """The status a user reads now: the informer's, or ours if that is newer."""
-        written = self._written.get(key)
+        """The status a user reads now, or will in a moment."""
+        intent = self._intended.get(key)
+        if intent is not None and intent.uid == obj.uid:
+            return intent.status
+        version, written = self._written.get(key, ("", None))
         if written is None:
             return obj.status
-        uid, version, status = written
-        if uid != obj.uid or _reached(obj.resource_version, version):
+        if written.uid != obj.uid or _reached(obj.resource_version, version):
             del self._written[key]
             return obj.status
-        return status
+        return written.status
 
-    async def write(self, key: str, obj: HasStatus[S], status: S) -> bool:
-        """Makes it the object's status, unless it is already; tells whether it wrote.
-
-        Raises:
-            ApiError: The server refused; the object is unchanged.
-        """
+    def put(self, key: str, obj: HasStatus[S], status: S) -> bool:
+        """Makes it the object's status, unless it is already; tells whether it is news."""
         if status == self.known(key, obj):
             return False
+        self._intended[key] = _Intent(obj.namespace, obj.name, obj.uid, status)
+        good = status.ready is not None and status.ready.status == "True"
+        self._queue.add(key, Priority.MIDDLE if good else Priority.HIGH)
+        return True
+
+    async def write(self, key: str) -> Outcome:
+        """Writes what is to be said of an object; the handler of the queue."""
+        intent = self._intended.get(key)
+        if intent is None:
+            return Done()
         try:
             reply = await self._writer.status(
-                self._resource, obj.namespace, obj.name, obj.uid, status.to_dict()
+                self._resource,
+                intent.namespace,
+                intent.name,
+                intent.uid,
+                intent.status.to_dict(),
             )
+        except ApiUnavailableError as error:
+            _log.warning("status not written, will retry", error=error.message)
+            return Retry()
         except (ApiNotFoundError, OutdatedError):
             # Deleted meanwhile; the news of it is on the way.
-            return False
-        self._written[key] = (obj.uid, reply["metadata"]["resourceVersion"], status)
-        return True
+            self._settle(key, intent)
+            return Done()
+        except ApiError as error:
+            _log.warning("status refused", error=error.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        self._written[key] = (reply["metadata"]["resourceVersion"], intent)
+        self._settle(key, intent)
+        return Done()
 
     def forget(self, key: str) -> None:
         """The object is gone."""
+        self._intended.pop(key, None)
         self._written.pop(key, None)
+        self._queue.discard(key)
+
+    def _settle(self, key: str, intent: _Intent[S]) -> None:
+        # Another one may have been put meanwhile; its key is queued again.
+        if self._intended.get(key) is intent:
+            del self._intended[key]
 
 
 def _reached(cached: str, written: str) -> bool:

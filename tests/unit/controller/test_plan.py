@@ -155,6 +155,17 @@ def test_mistakes_of_an_entry(
     assert said in planned.problem.message
 
 
+def test_what_is_elsewhere_may_be_out_of_sight(
+    make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
+) -> None:
+    ref = {"name": "store", "namespace": "else"}
+    planner = make_planner(cross=True)
+    (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=ref)])).entries
+    assert planned.problem is not None
+    assert planned.problem.reason is Reason.STORE_NOT_FOUND
+    assert "does not watch" in planned.problem.message
+
+
 def test_without_a_region_there_is_no_guess(
     make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
 ) -> None:
