@@ -75,8 +75,8 @@ class IdentityResolver:
     ) -> SecretKeyRef | Problem:
         where = f"SecretStore {store.namespace}/{store.name}: spec.KMS.KMSAuth.{field}"
         if not ref.name or not ref.key:
-            missing = "name" if not ref.name else "key"
-            return Problem(Reason.STORE_INVALID, f"{where}.{missing} is empty")
+            unwritten = "name" if not ref.name else "key"
+            return Problem(Reason.STORE_INVALID, f"{where}.{unwritten} is empty")
         namespace = ref.namespace or store.namespace
         if namespace != store.namespace and not self._cross_namespace:
             return Problem(

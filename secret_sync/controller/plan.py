@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import resolve_kms
-from secret_sync.controller.problem import Problem, missing
+from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -163,7 +163,7 @@ class Planner:
             return Problem(
                 Reason.STORE_NOT_FOUND,
                 f"{where} refers to SecretStore {namespace}/{ref.name}, "
-                f"{missing(namespace, es.namespace)}",
+                f"{why_missing(namespace, es.namespace)}",
             )
         return store
 

@@ -23,7 +23,7 @@ class Problem:
     passing: bool = False
 
 
-def missing(namespace: str, home: str) -> str:
+def why_missing(namespace: str, home: str) -> str:
     """Why something that was referred to from another namespace may not be found."""
     if namespace == home:
         return "which does not exist"
