@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.problem import Problem, missing
+from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.credentials import AccessKeyProvider, SecretKeyRef
 from secret_sync.resources import Reason
 from secret_sync.resources.meta import object_key
@@ -89,7 +89,7 @@ class IdentityResolver:
             return Problem(
                 Reason.ACCESS_KEY_NOT_FOUND,
                 f"{where} refers to Secret {namespace}/{ref.name}, "
-                f"{missing(namespace, store.namespace)}",
+                f"{why_missing(namespace, store.namespace)}",
             )
         return SecretKeyRef(namespace, ref.name, ref.key, found.uid, found.resource_version)
 
