@@ -56,12 +56,13 @@ from secret_sync.resources.names import FIELD_MANAGER
 from secret_sync.sources import FetchObservers, SourceRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
     from secret_sync.credentials import Credentials
     from secret_sync.providers.kms import SecretValue
-    from secret_sync.resources import SecretMeta
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecretStatus, SecretMeta, StoreStatus
     from secret_sync.settings import Settings
     from secret_sync.sources import Source
 
@@ -74,6 +75,8 @@ RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM (G2).
 FINISH_WITHIN: Final = 20.0
 STORE_WORKERS: Final = 4
+#: Fewer than there are for Secrets: those go first.
+STATUS_WORKERS: Final = 4
 _KMS: Final = "kms"
 
 
@@ -179,16 +182,10 @@ class Controller:
         self._metrics = metrics
         self._stopping = False
         memories = Memories()
-        self._objects: WorkQueue[str] = WorkQueue(
-            "externalsecret",
-            backoff=Backoff(base=settings.reconcile_period),
-            observer=QueueMetrics(metrics, "externalsecret"),
-        )
-        self._stores: WorkQueue[str] = WorkQueue(
-            "secretstore",
-            backoff=Backoff(base=settings.reconcile_period),
-            observer=QueueMetrics(metrics, "secretstore"),
-        )
+        self._objects = self._queue("externalsecret")
+        self._object_statuses = self._queue("externalsecret-status")
+        self._stores = self._queue("secretstore")
+        self._store_statuses = self._queue("secretstore-status")
         self._informers(client)
         self.triggers = Triggers(
             external_secrets=self.external_secrets.store,
@@ -228,14 +225,14 @@ class Controller:
             workers = []
             if await _unless(stop, self._synced()):
                 workers = [
-                    critical("workers", self._work("externalsecret", self._objects)),
-                    critical("store workers", self._work("secretstore", self._stores)),
+                    critical(queue.name, self._work(queue, count, handle))
+                    for queue, count, handle in self._loops()
                 ]
                 await stop.wait()
             _log.info("stopping")
             self._stopping = True
-            self._objects.shut_down()
-            self._stores.shut_down()
+            for queue, _, _ in self._loops():
+                queue.shut_down()
             if workers:
                 await asyncio.wait(workers, timeout=FINISH_WITHIN)
             for task in (*workers, *background):
@@ -264,14 +261,31 @@ class Controller:
 
         return tasks.create_task(run(), name=name)
 
-    async def _work(self, name: str, queue: WorkQueue[str]) -> None:
-        stores = queue is self._stores
+    def _loops(self) -> list[tuple[WorkQueue[str], int, Callable[[str], Awaitable[Outcome]]]]:
+        """Each queue with the number of its workers and what they do."""
+        return [
+            (self._objects, self._settings.reconcile_count, self.object_loop.reconcile),
+            (self._object_statuses, STATUS_WORKERS, self.object_statuses.write),
+            (self._stores, STORE_WORKERS, self.store_loop.reconcile),
+            (self._store_statuses, STATUS_WORKERS, self.store_statuses.write),
+        ]
+
+    async def _work(
+        self, queue: WorkQueue[str], count: int, handle: Callable[[str], Awaitable[Outcome]]
+    ) -> None:
         await run_workers(
             queue,
-            STORE_WORKERS if stores else self._settings.reconcile_count,
-            self.store_loop.reconcile if stores else self.object_loop.reconcile,
+            count,
+            handle,
             timeout=RECONCILE_WITHIN,
-            observer=WorkerMetrics(self._metrics, name),
+            observer=WorkerMetrics(self._metrics, queue.name),
+        )
+
+    def _queue(self, name: str) -> WorkQueue[str]:
+        return WorkQueue(
+            name,
+            backoff=Backoff(base=self._settings.reconcile_period),
+            observer=QueueMetrics(self._metrics, name),
         )
 
     def _ready(self) -> bool:
@@ -279,7 +293,7 @@ class Controller:
         return not self._stopping and all(i.synced for i in informers)
 
     def _queues(self) -> list[WorkQueue[Any]]:
-        return [self._objects, self._stores, *self.sources.queues]
+        return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
 
     def _informers(self, client: KubeClient) -> None:
         scope: dict[str, Any] = {
@@ -346,12 +360,20 @@ class Controller:
             cross_namespace=settings.enable_cross_namespace_secret_store,
         )
         writer = ApplyWriter(client, FIELD_MANAGER)
+        self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
+            writer, kinds.EXTERNAL_SECRETS, self._object_statuses
+        )
+        self.store_statuses: StatusWriter[StoreStatus] = StatusWriter(
+            writer, kinds.SECRET_STORES, self._store_statuses
+        )
+        self.external_secrets.add_handler(self.object_statuses.seen)
+        self.secret_stores.add_handler(self.store_statuses.seen)
         self.object_loop = ExternalSecretReconciler(
             objects=self.external_secrets.store,
             planner=planner,
             sources=self.sources,
             writer=SecretWriter(client, writer, self.secrets.store),
-            statuses=StatusWriter(writer, kinds.EXTERNAL_SECRETS),
+            statuses=self.object_statuses,
             memories=memories,
             observer=SyncMetrics(self._metrics),
         )
@@ -359,6 +381,6 @@ class Controller:
             objects=self.secret_stores.store,
             identities=identities,
             credentials=self.credentials,
-            statuses=StatusWriter(writer, kinds.SECRET_STORES),
+            statuses=self.store_statuses,
             wake=self.triggers.credentials_settled,
         )

@@ -11,8 +11,7 @@ from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.status import condition, problem_condition
 from secret_sync.credentials import Failure
-from secret_sync.errors import TransientError
-from secret_sync.queue import Done, Priority, RequeueAfter, Retry
+from secret_sync.queue import Done, Priority, RequeueAfter
 from secret_sync.resources import Reason, StoreStatus
 
 if TYPE_CHECKING:
@@ -61,18 +60,18 @@ class SecretStoreReconciler:
         provider = self._identities.resolve(store)
         if isinstance(provider, Problem):
             self._hold(key, None)
-            return await self._tell(key, store, provider)
+            self._tell(key, store, provider)
+            return Done()
         self._hold(key, provider)
         found = self._credentials.request(provider.key, lambda: self._wake(key))
         if found is None:
             return Done()
         if isinstance(found, Failure):
-            outcome = await self._tell(key, store, problem_of(found.error))
-            if outcome != Done():
-                return outcome
+            self._tell(key, store, problem_of(found.error))
             left = found.retry_at - asyncio.get_running_loop().time()
             return RequeueAfter(max(left, 0.0), Priority.LOW)
-        return await self._tell(key, store, None)
+        self._tell(key, store, None)
+        return Done()
 
     def _hold(self, key: str, provider: Provider | None) -> None:
         """Keeps credentials alive while a store stands for them, and only so long."""
@@ -83,7 +82,7 @@ class SecretStoreReconciler:
         if held is not None and (provider is None or held != provider.key):
             self._credentials.release(key, held)
 
-    async def _tell(self, key: str, store: SecretStore, problem: Problem | None) -> Outcome:
+    def _tell(self, key: str, store: SecretStore, problem: Problem | None) -> None:
         before = self._statuses.known(key, store)
         if problem is not None:
             ready = problem_condition(before.ready, generation=store.generation, problem=problem)
@@ -95,12 +94,5 @@ class SecretStoreReconciler:
                 reason=Reason.READY,
                 message="its references resolve and its credentials were obtained",
             )
-        try:
-            if await self._statuses.write(key, store, StoreStatus(ready)) and problem is not None:
-                _log.warning(
-                    "store not ready", reason=problem.reason.value, message=problem.message
-                )
-        except TransientError as error:
-            _log.warning("status not written, will retry", error=error.message)
-            return Retry()
-        return Done()
+        if self._statuses.put(key, store, StoreStatus(ready)) and problem is not None:
+            _log.warning("store not ready", reason=problem.reason.value, message=problem.message)

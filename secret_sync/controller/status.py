@@ -116,7 +116,8 @@ def status_of(
         ),
         # Of a Secret that was in step before anyone told so, this is the first that is known.
         last_sync_time=(
-            now_text() if changed or (written and not before.last_sync_time)
+            now_text()
+            if changed or (written and not before.last_sync_time)
             else before.last_sync_time
         ),
         target=target or before.target,

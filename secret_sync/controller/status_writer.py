@@ -11,7 +11,7 @@ from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, Ou
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
-    from secret_sync.kube import ApplyWriter, Resource
+    from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition
 
@@ -146,6 +146,11 @@ class StatusWriter(Generic[S]):
         self._written[key] = (reply["metadata"]["resourceVersion"], intent)
         self._settle(key, intent)
         return Done()
+
+    def seen(self, change: Change[Any]) -> None:
+        """Informer handler: what came back need not be remembered any more."""
+        if change.new is not None:
+            self.known(change.key, change.new)
 
     def forget(self, key: str) -> None:
         """The object is gone."""

@@ -1,0 +1,169 @@
+"""Statuses are written beside the work that they tell of, and only when they are news."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, StatusWriter
+from secret_sync.kube import (
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+    Change,
+    Resource,
+)
+from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
+from secret_sync.queue import WorkQueue, run_workers
+from secret_sync.resources import Condition, ExternalSecretStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from secret_sync.resources import ExternalSecret
+
+    MakeES = Callable[..., ExternalSecret]
+
+pytestmark = pytest.mark.looptime
+
+KIND = Resource("example.com", "v1", "things", "Thing")
+
+
+def saying(message: str, status: str = "True") -> ExternalSecretStatus:
+    return ExternalSecretStatus(ready=Condition("Ready", status, "Some", message, "then", 1))
+
+
+@dataclass
+class PlayedApi:
+    """Takes a tenth of a second for each status; answers with a new resource version."""
+
+    faults: list[ApiError] = field(default_factory=list)
+    written: list[tuple[str, str]] = field(default_factory=list)
+
+    async def status(
+        self, resource: Resource, namespace: str, name: str, uid: str, status: dict[str, Any]
+    ) -> dict[str, Any]:
+        await asyncio.sleep(0.1)
+        if self.faults:
+            raise self.faults.pop(0)
+        self.written.append((name, status["conditions"][0]["message"]))
+        return {"metadata": {"resourceVersion": str(100 + len(self.written))}}
+
+
+@dataclass
+class Desk:
+    api: PlayedApi
+    statuses: StatusWriter[ExternalSecretStatus]
+
+
+@asynccontextmanager
+async def desk(workers: int = 1) -> AsyncIterator[Desk]:
+    metrics = Metrics("test")
+    queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(metrics, "status"))
+    api = PlayedApi()
+    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue)  # type: ignore[arg-type]  # a played writer
+    observer = WorkerMetrics(metrics, "status")
+    task = asyncio.create_task(
+        run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
+    )
+    yield Desk(api, statuses)
+    queue.shut_down()
+    await task
+
+
+async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        assert d.statuses.put("ns/some", es, saying("one"))
+        assert not d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        # S16: the informer has not brought it back yet.
+        assert d.statuses.known("ns/some", es) == saying("one")
+        assert not d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        assert d.api.written == [("some", "one")]
+
+
+async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        for message in ("one", "two", "three"):
+            d.statuses.put("ns/some", es, saying(message))
+        await asyncio.sleep(1)
+        assert d.api.written == [("some", "three")]
+
+
+async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(0.05)
+        d.statuses.put("ns/some", es, saying("two"))
+        assert d.statuses.known("ns/some", es) == saying("two")
+        await asyncio.sleep(1)
+        assert d.api.written == [("some", "one"), ("some", "two")]
+
+
+async def test_bad_news_goes_first(make_es: MakeES) -> None:
+    async with desk() as d:
+        for name in "abcd":
+            es = make_es(metadata={"name": name})
+            d.statuses.put(f"ns/{name}", es, saying("fine"))
+        d.statuses.put("ns/bad", make_es(metadata={"name": "bad"}), saying("not fine", "False"))
+        await asyncio.sleep(1)
+        assert d.api.written.index(("bad", "not fine")) == 0
+        assert len(d.api.written) == 5
+
+
+async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.api.faults = [ApiUnavailableError("away"), ApiUnavailableError("still away")]
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(10)
+        assert d.api.written == [("some", "one")]
+
+
+async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.api.faults = [ApiError("no", status=403, reason="Forbidden")]
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(REFUSED_AGAIN_AFTER - 1)
+        assert not d.api.written
+        await asyncio.sleep(2)
+        assert d.api.written == [("some", "one")]
+
+
+async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.api.faults = [ApiNotFoundError("gone", status=404)]
+        d.statuses.put("ns/some", es, saying("one"))
+        d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
+        d.statuses.forget("ns/other")
+        await asyncio.sleep(10)
+        assert not d.api.written
+        assert d.statuses.known("ns/some", es) == es.status
+
+
+async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(1)
+        heir = make_es(metadata={"uid": "another"})
+        assert d.statuses.known("ns/some", heir) == heir.status
+
+
+async def test_S16_what_the_informer_brought_back_is_forgotten(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        back = replace(es, resource_version="101", status=saying("one"))
+        d.statuses.seen(Change("ns/some", es, back))
+        assert not d.statuses._written
+        # Somebody else wrote over it: that is what a user reads now.
+        assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
