@@ -30,6 +30,7 @@ class Memory:
         uid: Of the ExternalSecret; another one under the same name starts afresh.
         written: Fingerprint of what we wrote last; outlives the Secret, since it is created
             again from the same values.
+        repairs: Loop times of the latest writes that undid somebody's change.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
@@ -39,6 +40,7 @@ class Memory:
     uid: str = ""
     applied: Applied | None = None
     written: bytes | None = None
+    repairs: tuple[float, ...] = ()
     gone: str = ""
     caused_at: float | None = None
     waiting_since: float | None = None
@@ -48,6 +50,7 @@ class Memory:
         self.uid = uid
         self.applied = None
         self.written = None
+        self.repairs = ()
         self.gone = ""
         self.waiting_since = None
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 
-#: Seconds within which the cache sees what we wrote. It bounds only what versions cannot tell:
-#: that a Secret we created is missing, and versions that are not numbers.
+#: Seconds within which the cache sees what we wrote (W15). A cache that takes longer is judged
+#: as it is: a write by an outdated version is refused, so the worst is a request too many. And
+#: versions that an API server restored from a backup gives out are lower for good.
 CATCH_UP: Final = 5.0
 
 
@@ -121,8 +122,7 @@ def _behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
     """Whether the cache is older than our last write (W15)."""
     if current is not None:
         held, written = current.resource_version, applied.resource_version
-        if held.isdecimal() and written.isdecimal():
-            return int(held) < int(written)
-        if held == written:
+        reached = held.isdecimal() and written.isdecimal() and int(held) >= int(written)
+        if reached or held == written:
             return False
     return now - applied.at < CATCH_UP

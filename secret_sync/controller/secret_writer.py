@@ -26,7 +26,7 @@ from secret_sync.kube import (
     OutdatedError,
     Ref,
 )
-from secret_sync.resources import Reason, secret_from_metadata
+from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
@@ -45,6 +45,9 @@ _log = structlog.get_logger(__name__)
 #: then the news of the change wakes us.
 _JUDGEMENTS: Final = 4
 _FORBIDDEN: Final = 403
+#: A change is undone so often within so many seconds; then it takes two to stop.
+REPAIRS: Final = 3
+FIGHT_SECONDS: Final = 60.0
 
 
 class SecretWriter:
@@ -76,6 +79,20 @@ class SecretWriter:
         Raises:
             ApiUnavailableError: Later, perhaps.
         """
+        current = self._cached(es)
+        verdict = self._judge(es, desired, memory, current)
+        if verdict.action is not Action.REPAIR or memory.written != desired.fingerprint:
+            return await self._ensure(es, desired, memory)
+        # What we wrote before is to be written again: somebody changes it back.
+        began = asyncio.get_running_loop().time()
+        lately = tuple(t for t in memory.repairs if began - t < FIGHT_SECONDS)
+        if len(lately) >= REPAIRS:
+            return _fight(es, current)
+        changed = await self._ensure(es, desired, memory)
+        memory.repairs = (*lately, began) if changed is True else lately
+        return changed
+
+    async def _ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         current = self._cached(es)
         try:
             for _ in range(_JUDGEMENTS):
@@ -218,6 +235,16 @@ def _intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
         "type": es.secret_type,
         "data": {key: b64encode(value).decode() for key, value in desired.data.items()},
     }
+
+
+def _fight(es: ExternalSecret, current: SecretMeta | None) -> Problem:
+    editors = current.editors if isinstance(current, ManagedSecret) else ()
+    return Problem(
+        Reason.WRITE_CONFLICT,
+        f"Secret {es.namespace}/{es.target_name} was changed back {REPAIRS} times within "
+        f"{FIGHT_SECONDS:.0f} s by {', '.join(editors) or 'somebody'}; it is left alone for a "
+        "while: stop the other writer",
+    )
 
 
 def _refusal(es: ExternalSecret, error: ApiError) -> Problem:

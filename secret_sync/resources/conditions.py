@@ -62,6 +62,8 @@ class Reason(StrEnum):
 
     SECRET_CONFLICT = "SecretConflict"  # noqa: S105 (a reason, not a password)
     """A Secret of that name exists and is not ours; it was not touched."""
+    WRITE_CONFLICT = "WriteConflict"
+    """Somebody keeps undoing what we write; we stop for a while rather than fight."""
     WRITE_FORBIDDEN = "WriteForbidden"
     """The API server does not let the controller write the Secret."""
     WRITE_FAILED = "WriteFailed"

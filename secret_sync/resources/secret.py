@@ -36,6 +36,7 @@ class ManagedSecret:
         owner_uids: The uids its ownerReferences name.
         our_keys: Data keys that our field manager owns.
         other_keys: Data keys that somebody else owns, alone or with us.
+        editors: The field managers of those.
     """
 
     namespace: str
@@ -48,6 +49,7 @@ class ManagedSecret:
     owner_uids: tuple[str, ...]
     our_keys: frozenset[str]
     other_keys: frozenset[str]
+    editors: tuple[str, ...]
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -68,6 +70,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     owner_is_ours = False
     our_keys: frozenset[str] = frozenset()
     other_keys: set[str] = set()
+    editors: set[str] = set()
     for entry in entries:
         fields = entry.get("fieldsV1") or {}
         keys = frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
@@ -75,8 +78,9 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             our_keys |= keys
             annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
             owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
-        else:
+        elif keys:
             other_keys |= keys
+            editors.add(interned(entry.get("manager")))
     return ManagedSecret(
         namespace=interned(metadata.get("namespace")),
         name=metadata["name"],
@@ -88,4 +92,5 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         owner_uids=tuple(r["uid"] for r in metadata.get("ownerReferences") or ()),
         our_keys=our_keys,
         other_keys=frozenset(other_keys),
+        editors=tuple(sorted(editors)),
     )

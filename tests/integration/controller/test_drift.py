@@ -69,6 +69,24 @@ async def test_S10_an_edit_is_undone(
         assert condition["lastTransitionTime"] == status["lastTransitionTime"]
 
 
+async def test_after_three_repairs_in_a_minute_the_other_writer_is_named_and_left_alone(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    await admin.put_secret("drift/one", "one")
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
+        await api.until_holds(home, "some", ONE)
+        for _ in range(3):
+            await api.merge("Secret", home, "some", EDITS["value edited"])
+            await api.until_holds(home, "some", ONE)
+        edited = await api.merge("Secret", home, "some", EDITS["value edited"])
+        condition = await api.until_ready(home, "some", "WriteConflict")
+        assert "kubectl-edit" in condition["message"]
+        left_alone = await api.get("Secret", home, "some")
+        assert left_alone is not None
+        assert version_of(left_alone) == version_of(edited)
+
+
 async def test_a_deleted_secret_is_created_again(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
