@@ -77,6 +77,8 @@ FINISH_WITHIN: Final = 20.0
 STORE_WORKERS: Final = 4
 #: Fewer than there are for Secrets: those go first.
 STATUS_WORKERS: Final = 4
+#: New containers between two collections of the youngest generation.
+_GC_YOUNG: Final = 20_000
 _KMS: Final = "kms"
 
 
@@ -90,6 +92,8 @@ def main(settings: Settings) -> int:
     # What was imported stays; the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
+    # What a sync makes has hardly any cycles; by default they are looked for after 700 objects.
+    gc.set_threshold(_GC_YOUNG, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run(settings))
 

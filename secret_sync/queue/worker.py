@@ -148,6 +148,8 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
     match outcome:
         case Done():
             queue.forget(key)
+            # Nothing to do until the next event: what was to be looked at again, was.
+            queue.cancel(key)
         case RequeueAfter(seconds, priority):
             queue.forget(key)
             queue.add_after(key, seconds, priority)
