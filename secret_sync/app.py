@@ -75,8 +75,8 @@ RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM (G2).
 FINISH_WITHIN: Final = 20.0
 STORE_WORKERS: Final = 4
-#: Fewer than there are for Secrets: those go first.
-STATUS_WORKERS: Final = 4
+#: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
+STATUS_WORKERS: Final = 8
 #: New containers between two collections of the youngest generation.
 _GC_YOUNG: Final = 20_000
 _KMS: Final = "kms"
