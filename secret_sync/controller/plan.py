@@ -135,8 +135,8 @@ class Planner:
             version_stage=entry.version_stage,
             version_id=entry.version_id,
             # Quotas are per account and region; without an ARN the credentials stand for
-            # the account.
-            lane=(DEFAULT_PROVIDER, target.region, target.account or provider.key),
+            # the account, whichever version their Secrets have.
+            lane=(DEFAULT_PROVIDER, target.region, target.account or provider.key.stable),
         )
         return PlannedEntry(entry, Wanted(source, provider), None)
 

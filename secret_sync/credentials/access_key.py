@@ -42,6 +42,11 @@ class SecretKeyRef:
     uid: str
     resource_version: str
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """All but the version."""
+        return self.namespace, self.name, self.key, self.uid
+
 
 class AccessKeyProvider:
     """Provides permanent credentials from Secrets; one that holds both halves is read once."""
@@ -54,7 +59,8 @@ class AccessKeyProvider:
         self._reader = reader
         self._id_ref = access_key_id
         self._secret_ref = access_key_secret
-        self._key = CredentialKey("AccessKey", (access_key_id, access_key_secret))
+        refs = (access_key_id, access_key_secret)
+        self._key = CredentialKey("AccessKey", refs, tuple(ref.place for ref in refs))
 
     @property
     def key(self) -> CredentialKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -41,10 +41,18 @@ class CredentialKey:
     Attributes:
         mode: The method, such as ``AccessKey``.
         parts: What the method was given.
+        lineage: What of the parts stays when the Secrets that were read get other versions;
+            ``None`` where all does.
     """
 
     mode: str
     parts: tuple[Hashable, ...]
+    lineage: tuple[Hashable, ...] | None = field(default=None, compare=False)
+
+    @property
+    def stable(self) -> Hashable:
+        """Equal for all versions of this identity; stands for its account (rates)."""
+        return self.mode, self.parts if self.lineage is None else self.lineage
 
 
 class Provider(Protocol):

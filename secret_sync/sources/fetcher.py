@@ -12,6 +12,7 @@ from secret_sync.cloud.retry import next_delay
 from secret_sync.credentials import Credentials, Failure
 from secret_sync.errors import CredentialsError, SecretSyncError, ThrottledError, TransientError
 from secret_sync.queue import Priority, WorkQueue
+from secret_sync.sources.gates import Gates
 from secret_sync.sources.lane import Lane
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Fetcher:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: The gate of a new lane, by provider.
+        new_gate: Builds the gate of a limiter key, by provider.
         observers: Who hears of the queues and calls of each provider.
         find: The record of a source that is still in use.
         finished: Told how a round ended.
@@ -71,7 +72,7 @@ class Fetcher:
     ) -> None:
         self._fetchers = fetchers
         self._credentials = credentials
-        self._new_gate = new_gate
+        self._gates = Gates(new_gate)
         self._observers = observers
         self._find = find
         self._finished = finished
@@ -100,7 +101,7 @@ class Fetcher:
                     f"source-{source.provider}",
                     observer=self._observers[source.provider].queue,
                 ),
-                self._new_gate(source.provider),
+                self._gates.take(source.provider, source.lane),
                 is_due=self._is_due,
                 call=self._call,
             )
@@ -118,6 +119,7 @@ class Fetcher:
         if not lane.sources:
             lane.close()
             self._lanes.pop(record.source.lane, None)
+            self._gates.leave(record.source.lane)
 
     def start(self, record: Record, priority: Priority) -> None:
         """Asks for a fetch now; a cold identity is warmed before the lane is entered (C0)."""
@@ -165,13 +167,17 @@ class Fetcher:
         outcome = await self._try(source, found)
         record.calling = False
         self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
+        # What the service says of the rate counts for those who stay, too.
+        if isinstance(outcome, ThrottledError):
+            record.lane.gate.throttled(outcome.retry_after)
+        elif not isinstance(outcome, SecretSyncError):
+            record.lane.gate.succeeded()
         if self._find(source) is not record:
             return
-        if not isinstance(outcome, SecretSyncError):
-            record.lane.gate.succeeded()
-            self._finished(record, outcome)
-        elif not self._repeats(record, outcome, found, loop.time() - began):
-            self._finished(record, outcome)
+        elapsed = loop.time() - began
+        if isinstance(outcome, SecretSyncError) and self._repeats(record, outcome, found, elapsed):
+            return
+        self._finished(record, outcome)
 
     async def _try(self, source: Source, found: Credentials) -> SecretValue | SecretSyncError:
         try:
@@ -189,8 +195,6 @@ class Fetcher:
         self, record: Record, error: SecretSyncError, used: Credentials, elapsed: float
     ) -> bool:
         """Arranges another try of this round, where one can help."""
-        if isinstance(error, ThrottledError):
-            record.lane.gate.throttled(error.retry_after)
         if isinstance(error, CredentialsError):
             if record.refreshed or not self._credentials.invalidate(record.credentials.key, used):
                 return False

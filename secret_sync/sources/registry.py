@@ -39,7 +39,7 @@ class SourceRegistry:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: The rate gate of a new lane, by provider.
+        new_gate: Builds the rate gate of a limiter key, by provider.
         observers: Who hears of the queues and calls of each provider.
         notify: Told which users a finished fetch concerns, and how urgently.
     """

@@ -232,6 +232,32 @@ def test_a_change_of_the_access_key_makes_another_identity(
     assert keys[0] != keys[1]
 
 
+def test_a_change_of_the_access_key_keeps_its_place_in_the_rate(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    stores: Store[SecretStore] = Store()
+    stores.put("ns/store", make_store())
+    metas: Store[SecretMeta] = Store()
+    planner = Planner(
+        stores=stores,
+        identities=IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=False),
+        polling_interval=120.0,
+        region="cn-hangzhou",
+        kms_endpoint="",
+        cross_namespace=False,
+    )
+    sources = []
+    for version in ("1", "2"):
+        metas.put("ns/key", make_secret(name="key", resourceVersion=version))
+        (planned,) = planner.plan(make_es()).entries
+        assert planned.wanted is not None
+        sources.append(planned.wanted.source)
+    assert sources[0] != sources[1]
+    assert sources[0].lane == sources[1].lane
+
+
 @pytest.mark.parametrize(
     ("polling", "written", "interval"),
     [

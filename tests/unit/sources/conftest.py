@@ -32,10 +32,11 @@ class PlayedProvider:
     error: SecretSyncError | None = None
     fetches: int = 0
     seconds: float = 0.0
+    version: str = ""
 
     @property
     def key(self) -> CredentialKey:
-        return CredentialKey("played", (self.account,))
+        return CredentialKey("played", (self.account, self.version), (self.account,))
 
     async def fetch(self) -> Credentials:
         self.fetches += 1
@@ -86,7 +87,7 @@ class World:
                 name=name,
                 version_stage="",
                 version_id="",
-                lane=("kms", "cn-test", provider.key),
+                lane=("kms", "cn-test", provider.key.stable),
             ),
             provider,
         )
