@@ -153,7 +153,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Controller:
 
 
 _NEEDS: Final = (
-    Need(kinds.EXTERNAL_SECRETS, ("list", "watch")),
+    Need(kinds.EXTERNAL_SECRETS, ("get", "list", "watch")),
     Need(kinds.EXTERNAL_SECRETS, ("patch",), "status"),
     Need(kinds.SECRET_STORES, ("list", "watch")),
     Need(kinds.SECRET_STORES, ("patch",), "status"),
@@ -376,7 +376,7 @@ class Controller:
             objects=self.external_secrets.store,
             planner=planner,
             sources=self.sources,
-            writer=SecretWriter(client, writer, self.secrets.store),
+            writer=SecretWriter(client, writer, self.external_secrets.store, self.secrets.store),
             statuses=self.object_statuses,
             memories=memories,
             observer=SyncMetrics(self._metrics),

@@ -15,6 +15,7 @@ import structlog
 from secret_sync.controller.desired import EntryOutcome, desire, outcomes_of
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.secret_writer import OwnerGoneError
 from secret_sync.controller.status import condition, problem_condition, status_of
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.parse import check_data
@@ -90,6 +91,9 @@ class ExternalSecretReconciler:
         """One pass over one object (C4: gone is success)."""
         try:
             return await self._reconcile(key)
+        except OwnerGoneError as error:
+            _log.info("not written", error=error.message)
+            return Done()
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
             return Retry()
@@ -109,13 +113,13 @@ class ExternalSecretReconciler:
 
         plan = self._planner.plan(es)
         if plan.problem is not None:
-            self._sources.release(key)
+            self._sources.suspend(key)
             self._fail(case, plan.problem, ())
             return Done()
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
         if broken:
             # Nothing will be written, so nothing is fetched.
-            self._sources.release(key)
+            self._sources.suspend(key)
             self._fail(case, _first_problem(broken), broken)
             return Done()
 
@@ -140,6 +144,7 @@ class ExternalSecretReconciler:
             [e.wanted for e in plan.entries if e.wanted is not None],
             interval=plan.interval,
             forced=es.force_sync,
+            revision=plan.revision,
             urgent=not es.in_step,
         )
 

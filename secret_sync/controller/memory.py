@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
+
+#: A resource version that everything has reached, and nothing has.
+_LOWEST: Final = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,10 @@ class Applied:
     uid: str
     resource_version: str
     at: float
+
+    def doubted(self) -> Applied:
+        """The Secret may hold anything by now; that it is ours is still known."""
+        return replace(self, fingerprint=b"", resource_version=_LOWEST)
 
 
 @dataclass(slots=True)

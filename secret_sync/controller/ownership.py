@@ -38,6 +38,7 @@ class Verdict:
     Attributes:
         apply: For ``REPAIR``: whether our keys or marks have to be applied.
         remove: For ``REPAIR``: keys that somebody added (A7a).
+        orphan: For ``REPAIR``: whether no ownerReference names the ExternalSecret.
         uid, resource_version: What the verdict is about; each write carries them (A4a).
     """
 
@@ -46,6 +47,7 @@ class Verdict:
     remove: tuple[str, ...] = ()
     uid: str = ""
     resource_version: str = ""
+    orphan: bool = False
 
 
 def owner_mark(es: ExternalSecret) -> str:
@@ -92,7 +94,12 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         )
     if current is None:
         return Verdict(Action.CREATE)
-    if not isinstance(current, ManagedSecret) or not is_ours(es, current, applied):
+    if not isinstance(current, ManagedSecret):
+        if applied is None or applied.uid != current.uid:
+            return Verdict(Action.REFUSE, uid=current.uid)
+        # Ours, replaced as a whole by somebody; the reply to our write tells what they added.
+        return _restored(current)
+    if not is_ours(es, current, applied):
         return Verdict(Action.REFUSE, uid=current.uid)
     if current.deleting:
         return Verdict(Action.WAIT)
@@ -101,11 +108,8 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         and applied.uid == current.uid
         and applied.fingerprint == desired.fingerprint
     )
-    intact = (
-        current.our_keys == desired.keys
-        and current.owner == owner_mark(es)
-        and es.uid in current.owner_uids
-    )
+    orphan = es.uid not in current.owner_uids
+    intact = current.our_keys == desired.keys and current.owner == owner_mark(es) and not orphan
     remove = tuple(sorted(current.other_keys - desired.keys))
     if written and intact and not remove:
         return Verdict(Action.NOTHING)
@@ -115,6 +119,17 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         remove=remove,
         uid=current.uid,
         resource_version=current.resource_version,
+        orphan=orphan,
+    )
+
+
+def _restored(current: SecretMeta) -> Verdict:
+    return Verdict(
+        Action.REPAIR,
+        apply=True,
+        uid=current.uid,
+        resource_version=current.resource_version,
+        orphan=True,
     )
 
 

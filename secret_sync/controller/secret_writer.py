@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.memory import Applied
 from secret_sync.controller.ownership import Action, judge, owner_mark
 from secret_sync.controller.problem import Problem
+from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -50,20 +52,30 @@ REPAIRS: Final = 3
 FIGHT_SECONDS: Final = 60.0
 
 
+class OwnerGoneError(SecretSyncError):
+    """The ExternalSecret is deleted, or about to be; the news of it wakes us."""
+
+
 class SecretWriter:
     """Writes the Secrets of ExternalSecrets.
 
     Args:
         client: The API server, for reading what the cache does not have yet.
         writer: Applies as our field manager.
+        objects: The ExternalSecrets.
         secrets: Metadata of all Secrets in scope.
     """
 
     def __init__(
-        self, client: KubeClient, writer: ApplyWriter, secrets: ReadOnlyStore[SecretMeta]
+        self,
+        client: KubeClient,
+        writer: ApplyWriter,
+        objects: ReadOnlyStore[ExternalSecret],
+        secrets: ReadOnlyStore[SecretMeta],
     ) -> None:
         self._client = client
         self._writer = writer
+        self._objects = objects
         self._secrets = secrets
 
     def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
@@ -78,6 +90,7 @@ class SecretWriter:
 
         Raises:
             ApiUnavailableError: Later, perhaps.
+            OwnerGoneError: The ExternalSecret is deleted; its Secret was left as it is.
         """
         current = self._cached(es)
         verdict = self._judge(es, desired, memory, current)
@@ -96,18 +109,42 @@ class SecretWriter:
         current = self._cached(es)
         try:
             for _ in range(_JUDGEMENTS):
+                self._expect_owner(es)
                 verdict = self._judge(es, desired, memory, current)
                 try:
                     return await self._carry_out(es, desired, memory, verdict)
                 except (AlreadyExistsError, OutdatedError):
                     # The cache is behind; what the server says now counts.
-                    memory.applied = None
                     current = await self._read(es)
+                    if current is None:
+                        memory.applied = None
+                    elif memory.applied is not None:
+                        memory.applied = memory.applied.doubted()
         except ApiUnavailableError:
             raise
         except ApiError as error:
             return _refusal(es, error)
         raise ApiUnavailableError(f"Secret {es.namespace}/{es.target_name} changes all the time")
+
+    def _expect_owner(self, es: ExternalSecret) -> None:
+        held = self._objects.get(object_key(es.namespace, es.name))
+        if held is None or held.uid != es.uid or held.deleting:
+            raise OwnerGoneError(f"ExternalSecret {es.namespace}/{es.name} is deleted")
+
+    async def _confirm_owner(self, es: ExternalSecret) -> None:
+        """Asks the API server for the ExternalSecret, of which the informer's copy may be old.
+
+        Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
+        takes the ownerReference away. To put it back would be the Secret's end.
+        """
+        gone = OwnerGoneError(f"ExternalSecret {es.namespace}/{es.name} is deleted")
+        path = EXTERNAL_SECRETS.path(es.namespace, es.name)
+        try:
+            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError:
+            raise gone from None
+        if metadata["uid"] != es.uid or metadata.get("deletionTimestamp"):
+            raise gone
 
     def _cached(self, es: ExternalSecret) -> SecretMeta | None:
         return self._secrets.get(object_key(es.namespace, es.target_name))
@@ -158,6 +195,9 @@ class SecretWriter:
     ) -> bool:
         ref = Ref(es.namespace, es.target_name, verdict.uid, verdict.resource_version)
         changed = False
+        remove = verdict.remove
+        if verdict.orphan:
+            await self._confirm_owner(es)
         if verdict.apply:
             try:
                 reply = await self._writer.update(SECRETS, _intent(es, desired), ref, force=True)
@@ -167,8 +207,11 @@ class SecretWriter:
             changed = version != ref.resource_version
             ref = Ref(ref.namespace, ref.name, ref.uid, version)
             self._remember(memory, desired, reply)
-        if verdict.remove:
-            reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove)
+            after = secret_from_metadata(reply)
+            if isinstance(after, ManagedSecret):
+                remove = tuple(sorted(after.other_keys - desired.keys))
+        if remove:
+            reply = await self._writer.remove_keys(SECRETS, ref, "data", remove)
             changed = True
             self._remember(memory, desired, reply)
         if changed:
@@ -176,7 +219,7 @@ class SecretWriter:
                 "secret updated",
                 secret=es.target_name,
                 keys=len(desired.keys),
-                removed=len(verdict.remove),
+                removed=len(remove),
             )
         return changed
 

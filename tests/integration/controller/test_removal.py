@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-from tests.support.operator import external_secret, operator, settings_for
+from secret_sync.kube import Store
+from secret_sync.resources import ExternalSecret
+from tests.support.operator import external_secret, operator, settings_for, version_of
 
 if TYPE_CHECKING:
+    import pytest
+
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
@@ -36,3 +41,38 @@ async def test_it_goes_although_the_controller_is_not_running(
         await api.until_ready(home, "some", "Synced")
     await api.delete("ExternalSecret", home, "some")
     await api.until("Secret", home, "some", lambda found: found is None, within=60)
+
+
+async def test_an_orphaned_secret_stays_although_the_controller_has_not_heard_of_it(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await admin.put_secret("removal/one", "one")
+    async with operator(settings_for(cluster, cloud, home)) as controller:
+        await api.put(external_secret("some", {"key": "removal/one", "name": "a"}), home)
+        await api.until_ready(home, "some", "Synced")
+        # What it knows of the ExternalSecret is old from now on.
+        put = Store.put
+
+        def put_others(store: Store[Any], key: str, obj: Any) -> Any:
+            return obj if isinstance(obj, ExternalSecret) else put(store, key, obj)
+
+        monkeypatch.setattr(Store, "put", put_others)
+        await api.merge("ExternalSecret", home, "some", {"metadata": {"finalizers": ["a.b/c"]}})
+        await api.delete("ExternalSecret", home, "some")
+        # The garbage collector does this for ``--cascade=orphan``.
+        orphaned = await api.merge("Secret", home, "some", {"metadata": {"ownerReferences": None}})
+        await api.until("Secret", home, "some", lambda _: _seen(controller, home, orphaned))
+        await asyncio.sleep(0.2)
+        left = await api.get("Secret", home, "some")
+        assert "ownerReferences" not in left["metadata"]
+    await api.merge("ExternalSecret", home, "some", {"metadata": {"finalizers": None}})
+
+
+def _seen(controller: Any, home: str, edited: dict[str, Any]) -> bool:
+    known = controller.secrets.store.get(f"{home}/some")
+    return known is not None and int(known.resource_version) >= int(version_of(edited))

@@ -33,11 +33,18 @@ def applied(
 NOTHING = Verdict(Action.NOTHING)
 
 
-def repair(*remove: str, apply: bool = True, uid: str = "secret-uid", by: str = "20") -> Verdict:
-    return Verdict(Action.REPAIR, apply, remove, uid, by)
+def repair(
+    *remove: str,
+    apply: bool = True,
+    uid: str = "secret-uid",
+    by: str = "20",
+    orphan: bool = False,
+) -> Verdict:
+    return Verdict(Action.REPAIR, apply, remove, uid, by, orphan)
 
 
 APPLY = repair()
+ADOPT = repair(orphan=True)
 REFUSE = Verdict(Action.REFUSE, uid="secret-uid")
 
 
@@ -63,8 +70,8 @@ REFUSE = Verdict(Action.REFUSE, uid="secret-uid")
         ),
         pytest.param({"others": ("password",)}, applied(), NOTHING, id="somebody owns it with us"),
         pytest.param({"ours": ("password", "old")}, applied(), APPLY, id="a key is not wanted now"),
-        pytest.param({"owners": ()}, applied(), APPLY, id="the ownerReference is gone"),
-        pytest.param({"owners": ("else",)}, applied(), APPLY, id="it belongs to another object"),
+        pytest.param({"owners": ()}, applied(), ADOPT, id="the ownerReference is gone"),
+        pytest.param({"owners": ("else",)}, applied(), ADOPT, id="it belongs to another object"),
         pytest.param({"mark": ""}, applied(), APPLY, id="the mark is gone"),
         pytest.param(
             {"mark": "x/y", "marked_by_us": False}, applied(), APPLY, id="the mark was edited"
@@ -75,7 +82,7 @@ REFUSE = Verdict(Action.REFUSE, uid="secret-uid")
             APPLY,
             id="the mark is gone, and so is our memory: keys and owner tell",
         ),
-        pytest.param({"mark": "some/older", "owners": ()}, None, APPLY, id="from before: adopted"),
+        pytest.param({"mark": "some/older", "owners": ()}, None, ADOPT, id="from before: adopted"),
         pytest.param({"mark": "other/es-uid", "owners": ()}, None, REFUSE, id="of another one"),
         pytest.param(
             {"ours": (), "marked_by_us": False, "owners": ()}, None, REFUSE, id="a copied mark"
@@ -102,6 +109,15 @@ def test_verdicts(
     verdict: Verdict,
 ) -> None:
     assert judge(make_es(), desired(), make_secret(**secret), memory, NOW) == verdict
+
+
+def test_one_that_lost_every_mark_is_ours_as_long_as_we_remember_it(
+    make_es: Callable[..., ExternalSecret], make_secret: Callable[..., SecretMeta]
+) -> None:
+    bare = make_secret(ours=(), marked_by_us=False, mark="", owners=())
+    assert judge(make_es(), desired(), bare, applied(), NOW) == ADOPT
+    assert judge(make_es(), desired(), bare, applied("19", uid="older"), NOW) == REFUSE
+    assert judge(make_es(), desired(), bare, None, NOW) == REFUSE
 
 
 def test_one_that_is_missing_is_created(make_es: Callable[..., ExternalSecret]) -> None:
