@@ -16,6 +16,8 @@ from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from secret_sync.controller.identity import IdentityResolver
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
@@ -40,11 +42,13 @@ class Plan:
     Attributes:
         problem: A mistake that concerns the object as a whole; it has no entries then.
         interval: Seconds between refreshes, or ``None`` for none.
+        revision: Another one whenever the object or one of its stores was edited.
     """
 
     entries: tuple[PlannedEntry, ...] = ()
     interval: float | None = None
     problem: Problem | None = None
+    revision: Hashable = None
 
 
 class Planner:
@@ -100,7 +104,16 @@ class Planner:
         except DefiniteError as error:
             reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
             return _broken(reason, error.message)
-        return Plan(tuple(self._entry(es, entry) for entry in es.data), interval)
+        entries = tuple(self._entry(es, entry) for entry in es.data)
+        return Plan(entries, interval, revision=self._revision(es))
+
+    def _revision(self, es: ExternalSecret) -> Hashable:
+        stores = [(key, self._stores.get(key)) for key in sorted(stores_of(es))]
+        return (
+            es.uid,
+            es.generation,
+            *((key, s.uid, s.generation) for key, s in stores if s is not None),
+        )
 
     def _interval(self, es: ExternalSecret) -> float | None:
         if self._polling_interval is None or not es.rotation_interval:

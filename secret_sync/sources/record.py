@@ -27,6 +27,8 @@ class Record:
     Attributes:
         users: Polling interval in seconds of each user; ``None`` where it does not poll.
         waiters: Users that were answered "pending" and are to be told of any outcome.
+        again: Users that forced a sync while a call was under way: what it answers may be
+            older than their wish.
         digest: Of the last good value; outlives the value.
         fetched_at: When that value was fetched.
         error: Why the last round failed, or ``None`` after a success.
@@ -44,6 +46,7 @@ class Record:
     lane: Lane
     users: dict[str, float | None] = field(default_factory=dict)
     waiters: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
     digest: bytes | None = None
     version_id: str = ""
     fetched_at: float = float("-inf")

@@ -7,6 +7,7 @@ known (C0); a fetch that brings news, and only such a one, tells the users (S15)
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -14,11 +15,12 @@ from secret_sync.errors import SecretSyncError, TransientError
 from secret_sync.queue import Backoff, Priority
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.hand import ValuesInHand
+from secret_sync.sources.kept import Keepsakes
 from secret_sync.sources.record import Record
 from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache
@@ -32,6 +34,20 @@ _AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
 _AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
 #: A new user of a failed source asks again, unless the failure is this fresh (seconds).
 _FAILURE_FRESH: Final = 2.0
+#: Where nothing is polled, a new user takes a value that is not older (seconds).
+_VALUE_FRESH: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    """What a user asked for last."""
+
+    sources: frozenset[Source] = frozenset()
+    forced: str | None = None
+    revision: Hashable = None
+
+
+_NOTHING: Final = _Registration()
 
 
 class SourceRegistry:
@@ -55,9 +71,9 @@ class SourceRegistry:
     ) -> None:
         self._notify = notify
         self._records: dict[Source, Record] = {}
-        self._used: dict[str, frozenset[Source]] = {}
-        self._forced: dict[str, str] = {}
+        self._registered: dict[str, _Registration] = {}
         self._hand = ValuesInHand()
+        self._kept = Keepsakes(self._hand)
         self._random = Random()  # noqa: S311 (spreads load, hides nothing)
         self._fetcher = Fetcher(
             fetchers=fetchers,
@@ -97,6 +113,7 @@ class SourceRegistry:
         *,
         interval: float | None,
         forced: str = "",
+        revision: Hashable = None,
         urgent: bool = True,
     ) -> list[Reading]:
         """Says what a user wants from now on, and answers with what is known of it.
@@ -106,32 +123,47 @@ class SourceRegistry:
             wanted: One item for each reading in the answer; sources may repeat.
             interval: Seconds between refreshes, or ``None`` for no polling.
             forced: Another text than last time asks for a fetch of everything wanted.
+            revision: Of all that was written down for this user. With another one than last
+                time it counts as a new user: somebody may have mended what failed.
             urgent: Whether to go ahead of refreshes; an object that a restart finds in step
                 need not (Q10).
 
         Returns:
             A reading for each item of ``wanted``, in its order. The user is notified when a
-            pending one is settled.
+            pending one is settled. One whose identity is new is pending and holds what this
+            user had of the same secret with its former identity.
         """
         sources = frozenset(w.source for w in wanted)
-        before = self._used.get(user, frozenset())
-        force = user in self._used and self._forced.get(user, "") != forced
-        self._used[user] = sources
-        self._forced[user] = forced
+        before = self._registered.get(user, _NOTHING)
+        force = before.forced is not None and before.forced != forced
+        self._registered[user] = _Registration(sources, forced, revision)
         for item in {w.source: w for w in wanted}.values():
             record = self._records.get(item.source) or self._add(item)
             record.users[user] = interval
-            if self._asks(record, interval, force=force, new=item.source not in before):
+            new = item.source not in before.sources or revision != before.revision
+            if self._asks(record, interval, force=force, new=new):
                 self._wait_for(record, user, urgent=urgent or force)
+                if force and record.calling:
+                    record.again.add(user)
             elif not record.fetching and record.error is None:
                 self._poll(record)
-        self._drop(user, before - sources)
+        gone = before.sources - sources
+        self._keep(user, gone)
+        self._kept.trim(user, {s.what for s in sources if self._records[s].digest is None})
+        self._drop(user, gone)
         return [self._read(self._records[w.source], user) for w in wanted]
+
+    def suspend(self, user: str) -> None:
+        """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
+        before = self._registered.get(user, _NOTHING)
+        self._registered[user] = _Registration(forced=before.forced)
+        self._keep(user, before.sources)
+        self._drop(user, before.sources)
 
     def release(self, user: str) -> None:
         """The user is gone, and with it every source that nobody else wants."""
-        self._drop(user, self._used.pop(user, frozenset()))
-        self._forced.pop(user, None)
+        self._drop(user, self._registered.pop(user, _NOTHING).sources)
+        self._kept.trim(user, ())
 
     def fetch_value(self, user: str, source: Source) -> None:
         """Fetches a value that is known but no longer in hand; the user is told (S15)."""
@@ -153,7 +185,8 @@ class SourceRegistry:
             return new and now - record.failed_at > _FAILURE_FRESH
         if record.digest is None:
             return True
-        return new and interval is not None and now - record.fetched_at > interval
+        fresh = _VALUE_FRESH if interval is None else interval
+        return new and now - record.fetched_at > fresh
 
     def _wait_for(self, record: Record, user: str, *, urgent: bool) -> None:
         hurry = urgent and not record.urgent
@@ -168,18 +201,26 @@ class SourceRegistry:
             self._fetcher.plan(record, due, Priority.LOW)
 
     def _read(self, record: Record, user: str) -> Reading:
+        digest, version_id = record.digest, record.version_id
+        data = self._hand.get(record.source)
+        if digest is None and (held := self._kept.get(user, record.source)) is not None:
+            (digest, version_id), data = held
         return Reading(
-            digest=record.digest,
-            data=self._hand.get(record.source),
-            version_id=record.version_id,
+            digest=digest,
+            data=data,
+            version_id=version_id,
             error=record.error,
             pending=user in record.waiters,
         )
+
+    def _keep(self, user: str, sources: Iterable[Source]) -> None:
+        self._kept.keep(user, {s: self._read(self._records[s], user) for s in sources})
 
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
         for source in sources:
             record = self._records[source]
             record.waiters.discard(user)
+            record.again.discard(user)
             del record.users[user]
             if not record.users:
                 del self._records[source]
@@ -195,13 +236,19 @@ class SourceRegistry:
         told = record.users if news else record.waiters
         priority = Priority.HIGH if record.urgent else Priority.MIDDLE
         users, record.waiters = list(told), set()
+        again, record.again = record.again, set()
         record.end_round()
+        for user in again:
+            self._wait_for(record, user, urgent=True)
         if users:
             self._notify(users, priority)
 
     def _fetched(self, record: Record, value: SecretValue) -> bool:
         digest = self._hand.digest(value.data)
         news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
+        if record.digest is None:
+            for user in record.users:
+                self._kept.drop(user, record.source.what)
         self._hand.put(record.source, value.data)
         record.digest = digest
         record.version_id = value.version_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialKey, Credentials, Provider
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
+
+
+class What(NamedTuple):
+    """A source without the identity that reads it."""
+
+    provider: str
+    endpoint: str
+    name: str
+    version_stage: str
+    version_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,11 @@ class Source:
     version_stage: str
     version_id: str
     lane: Hashable = field(compare=False)
+
+    @property
+    def what(self) -> What:
+        """All but the identity."""
+        return What(self.provider, self.endpoint, self.name, self.version_stage, self.version_id)
 
 
 @dataclass(frozen=True, slots=True)

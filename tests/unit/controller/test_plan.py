@@ -258,6 +258,22 @@ def test_a_change_of_the_access_key_keeps_its_place_in_the_rate(
     assert sources[0].lane == sources[1].lane
 
 
+def test_an_edit_of_the_object_or_its_store_makes_another_revision(
+    make_planner: Callable[..., Planner],
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+) -> None:
+    plans = [
+        make_planner().plan(make_es()),
+        make_planner().plan(make_es(metadata={"generation": 2})),
+        make_planner(make_store(generation=2)).plan(make_es()),
+        make_planner(make_store(uid="another")).plan(make_es()),
+    ]
+    assert len({plan.revision for plan in plans}) == 4
+    touched = make_es(metadata={"resourceVersion": "11"})
+    assert make_planner().plan(touched).revision == plans[0].revision
+
+
 @pytest.mark.parametrize(
     ("polling", "written", "interval"),
     [

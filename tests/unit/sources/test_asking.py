@@ -1,0 +1,82 @@
+"""When a registration asks the cloud, and when what is known is good enough."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.errors import DefiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeWorld = Callable[..., Any]
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_without_polling_a_new_user_gets_no_old_value(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        world.cloud.values["db"] = b"old"
+        world.registry.register("ns/a", [world.want("db")], interval=None)
+        await asyncio.sleep(60)
+        (young,) = world.registry.register("ns/b", [world.want("db")], interval=None)
+        assert not young.pending
+        world.cloud.values["db"] = b"new"
+        await asyncio.sleep(86_400)
+        assert world.cloud.count("db") == 1
+        (reading,) = world.registry.register("ns/c", [world.want("db")], interval=None)
+        assert reading.pending
+        await asyncio.sleep(1)
+        (reading,) = world.registry.register("ns/c", [world.want("db")], interval=None)
+        assert reading.data == b"new"
+
+
+async def test_an_edit_asks_a_failed_source_again_at_once(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        want = [world.want("db")]
+        world.cloud.faults["db"] = DefiniteError("no", code="Forbidden.NoPermission")
+        world.registry.register("ns/a", want, interval=120, revision=1)
+        await asyncio.sleep(400)
+        del world.cloud.faults["db"]
+        world.cloud.values["db"] = b"one"
+        (reading,) = world.registry.register("ns/a", want, interval=120, revision=1)
+        assert not reading.pending
+        (reading,) = world.registry.register("ns/a", want, interval=120, revision=2)
+        assert reading.pending
+        await asyncio.sleep(1)
+        (reading,) = world.registry.register("ns/a", want, interval=120, revision=2)
+        assert reading.data == b"one"
+
+
+async def test_an_edit_asks_no_source_whose_value_is_young(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        want = [world.want("db")]
+        world.cloud.values["db"] = b"one"
+        world.registry.register("ns/a", want, interval=120, revision=1)
+        await asyncio.sleep(1)
+        (reading,) = world.registry.register("ns/a", want, interval=120, revision=2)
+        assert not reading.pending
+        assert world.cloud.count("db") == 1
+
+
+async def test_S15_a_sync_forced_during_a_call_fetches_once_more(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        want = [world.want("db")]
+        world.cloud.seconds = 1.0
+        world.cloud.values["db"] = b"old"
+        world.registry.register("ns/a", want, interval=1000, forced="1")
+        await asyncio.sleep(0.5)
+        for number in ("2", "3"):
+            (reading,) = world.registry.register("ns/a", want, interval=1000, forced=number)
+            assert reading.pending
+        await asyncio.sleep(0.6)
+        assert world.told_of("ns/a") == 1
+        (reading,) = world.registry.register("ns/a", want, interval=1000, forced="3")
+        assert reading.pending
+        await asyncio.sleep(2)
+        assert world.cloud.count("db") == 2
+        (reading,) = world.registry.register("ns/a", want, interval=1000, forced="3")
+        assert not reading.pending
