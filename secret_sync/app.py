@@ -74,6 +74,9 @@ T = TypeVar("T")
 RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM (G2).
 FINISH_WITHIN: Final = 20.0
+#: Seconds between two retries at most: an API server that comes back after an outage is soon
+#: told what it missed.
+RETRY_WITHIN: Final = 30.0
 STORE_WORKERS: Final = 4
 #: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
 STATUS_WORKERS: Final = 8
@@ -288,7 +291,10 @@ class Controller:
     def _queue(self, name: str) -> WorkQueue[str]:
         return WorkQueue(
             name,
-            backoff=Backoff(base=self._settings.reconcile_period),
+            backoff=Backoff(
+                base=self._settings.reconcile_period,
+                cap=max(RETRY_WITHIN, self._settings.reconcile_period),
+            ),
             observer=QueueMetrics(self._metrics, name),
         )
 

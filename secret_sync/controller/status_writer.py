@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
+from secret_sync.controller.ownership import CATCH_UP
 from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, OutdatedError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_CONFLICT: Final = 409
 #: A status that the API server refuses for good is tried again this often (seconds).
 REFUSED_AGAIN_AFTER: Final = 60.0
 
@@ -77,6 +80,15 @@ class _Intent(Generic[S]):
     status: S
 
 
+@dataclass(frozen=True, slots=True)
+class _Written(Generic[S]):
+    """A status that was written, as this version of the object, at this loop time."""
+
+    intent: _Intent[S]
+    resource_version: str
+    at: float
+
+
 class StatusWriter(Generic[S]):
     """Writes the statuses of one kind, beside the work that they tell of.
 
@@ -95,29 +107,35 @@ class StatusWriter(Generic[S]):
         self._resource = resource
         self._queue = queue
         self._intended: dict[str, _Intent[S]] = {}
-        # What the informer has not brought back yet, with its resource version (S16).
-        self._written: dict[str, tuple[str, _Intent[S]]] = {}
+        # What the informer has not brought back yet (S16).
+        self._written: dict[str, _Written[S]] = {}
 
     def known(self, key: str, obj: HasStatus[S]) -> S:
         """The status a user reads now, or will in a moment."""
         intent = self._intended.get(key)
-        if intent is not None and intent.uid == obj.uid:
-            return intent.status
-        version, written = self._written.get(key, ("", None))
+        if intent is not None:
+            if intent.uid == obj.uid:
+                return intent.status
+            # It was about another object of that name.
+            del self._intended[key]
+        written = self._written.get(key)
         if written is None:
             return obj.status
-        if written.uid != obj.uid or _reached(obj.resource_version, version):
+        if written.intent.uid != obj.uid or not _ahead(written, obj.resource_version):
             del self._written[key]
             return obj.status
-        return written.status
+        return written.intent.status
 
     def put(self, key: str, obj: HasStatus[S], status: S) -> bool:
         """Makes it the object's status, unless it is already; tells whether it is news."""
         if status == self.known(key, obj):
+            if key in self._intended:
+                # It waits for its next try; that there is work for the object is a reason to
+                # have it now.
+                self._queue.add(key, _priority(status))
             return False
         self._intended[key] = _Intent(obj.namespace, obj.name, obj.uid, status)
-        good = status.ready is not None and status.ready.status == "True"
-        self._queue.add(key, Priority.MIDDLE if good else Priority.HIGH)
+        self._queue.add(key, _priority(status))
         return True
 
     async def write(self, key: str) -> Outcome:
@@ -136,14 +154,20 @@ class StatusWriter(Generic[S]):
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)
             return Retry()
-        except (ApiNotFoundError, OutdatedError):
+        except (ApiNotFoundError, OutdatedError) as error:
+            if error.status == _CONFLICT:
+                # Others write to the object all the time; or it is a new one of that name, and
+                # the news of that drop what was to be said of the old one.
+                return Retry()
             # Deleted meanwhile; the news of it is on the way.
             self._settle(key, intent)
             return Done()
         except ApiError as error:
             _log.warning("status refused", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
-        self._written[key] = (reply["metadata"]["resourceVersion"], intent)
+        if key in self._intended:
+            version = reply["metadata"]["resourceVersion"]
+            self._written[key] = _Written(intent, version, asyncio.get_running_loop().time())
         self._settle(key, intent)
         return Done()
 
@@ -164,7 +188,16 @@ class StatusWriter(Generic[S]):
             del self._intended[key]
 
 
-def _reached(cached: str, written: str) -> bool:
-    if cached.isdecimal() and written.isdecimal():
-        return int(cached) >= int(written)
-    return cached == written
+def _priority(status: Status) -> Priority:
+    good = status.ready is not None and status.ready.status == "True"
+    return Priority.MIDDLE if good else Priority.HIGH
+
+
+def _ahead(written: _Written[Any], cached: str) -> bool:
+    """Whether the informer's copy is older than what was written (W15)."""
+    version = written.resource_version
+    if cached.isdecimal() and version.isdecimal():
+        reached = int(cached) >= int(version)
+    else:
+        reached = cached == version
+    return not reached and asyncio.get_running_loop().time() - written.at < CATCH_UP

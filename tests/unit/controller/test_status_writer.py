@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.ownership import CATCH_UP
 from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, StatusWriter
 from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
     ApiUnavailableError,
     Change,
+    OutdatedError,
     Resource,
 )
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
@@ -167,3 +169,66 @@ async def test_S16_what_the_informer_brought_back_is_forgotten(make_es: MakeES) 
         assert not d.statuses._written
         # Somebody else wrote over it: that is what a user reads now.
         assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
+
+
+async def test_one_that_collides_with_other_writers_is_tried_again(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.api.faults = [OutdatedError("contention", status=409)]
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(5)
+        assert d.api.written == [("some", "one")]
+
+
+async def test_one_that_finds_another_object_of_that_name_is_dropped(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.api.faults = [OutdatedError("another uid", status=422)]
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(5)
+        assert not d.api.written
+        d.api.faults = [OutdatedError("another uid, said otherwise", status=409)]
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(0.2)
+        heir = make_es(metadata={"uid": "another"})
+        d.statuses.seen(Change("ns/some", None, heir))
+        await asyncio.sleep(60)
+        assert not d.api.written
+
+
+async def test_after_a_long_outage_the_next_work_on_the_object_has_it_written(
+    make_es: MakeES,
+) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.api.faults = [ApiUnavailableError("away")] * 8
+        d.statuses.put("ns/some", es, saying("one"))
+        for _ in range(600):
+            await asyncio.sleep(1)
+            if not d.api.faults:
+                break
+        assert not d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(0.2)
+        assert d.api.written == [("some", "one")]
+
+
+async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_es: MakeES) -> None:
+    async with desk() as d:
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(0.05)
+        d.statuses.forget("ns/some")
+        await asyncio.sleep(1)
+        assert d.api.written == [("some", "one")]
+        assert not d.statuses._written
+        assert not d.statuses._intended
+
+
+async def test_W15_an_informer_that_never_gets_there_is_believed_in_the_end(
+    make_es: MakeES,
+) -> None:
+    # A server that was restored from a backup gives out lower versions for good.
+    es = make_es()
+    async with desk() as d:
+        d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        assert d.statuses.known("ns/some", es) == saying("one")
+        await asyncio.sleep(CATCH_UP)
+        assert d.statuses.known("ns/some", es) == es.status
