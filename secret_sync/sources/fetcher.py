@@ -57,7 +57,7 @@ class Fetcher:
         new_gate: Builds the gate of a limiter key, by provider.
         observers: Who hears of the queues and calls of each provider.
         find: The record of a source that is still in use.
-        finished: Told how a round ended.
+        finished: Told how a round ended; with a ``Failure`` where there are no credentials.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Fetcher:
         new_gate: Callable[[str], RateGate],
         observers: Mapping[str, FetchObservers],
         find: Callable[[Source], Record | None],
-        finished: Callable[[Record, SecretValue | SecretSyncError], None],
+        finished: Callable[[Record, SecretValue | SecretSyncError | Failure], None],
     ) -> None:
         self._fetchers = fetchers
         self._credentials = credentials
@@ -131,7 +131,7 @@ class Fetcher:
         if isinstance(found, Credentials):
             record.lane.queue.add(record.source, priority)
         elif isinstance(found, Failure):
-            self._finished(record, found.error)
+            self._finished(record, found)
 
     def plan(self, record: Record, due: float, priority: Priority) -> None:
         """Asks for a fetch at a time of the loop's clock."""
@@ -150,6 +150,10 @@ class Fetcher:
             return False
         if record.due > asyncio.get_running_loop().time() + _EARLY:
             self.plan(record, record.due, Priority.LOW)
+            return False
+        if not isinstance(self._credentials.peek(record.credentials.key), Credentials):
+            # The token in hand is for one that can be called.
+            self.start(record, Priority.HIGH if record.urgent else Priority.MIDDLE)
             return False
         return True
 

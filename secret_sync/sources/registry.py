@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError, TransientError
 from secret_sync.queue import Backoff, Priority
 from secret_sync.sources.fetcher import Fetcher
@@ -36,6 +37,8 @@ _AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
 _FAILURE_FRESH: Final = 2.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
+#: Sources follow this soon after the next attempt at their credentials (seconds).
+_AFTER_CREDENTIALS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +230,14 @@ class SourceRegistry:
                 self._hand.drop(source)
                 self._fetcher.detach(record)
 
-    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError) -> None:
-        news = (
-            self._refused(record, outcome)
-            if isinstance(outcome, SecretSyncError)
-            else self._fetched(record, outcome)
-        )
+    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
+        if isinstance(outcome, Failure):
+            # Nobody can come by the credentials earlier, and asking for them costs no call.
+            news = self._refused(record, outcome.error, outcome.retry_at + _AFTER_CREDENTIALS)
+        elif isinstance(outcome, SecretSyncError):
+            news = self._refused(record, outcome, self._back_off(record, outcome))
+        else:
+            news = self._fetched(record, outcome)
         told = record.users if news else record.waiters
         priority = Priority.HIGH if record.urgent else Priority.MIDDLE
         users, record.waiters = list(told), set()
@@ -258,13 +263,16 @@ class SourceRegistry:
         self._fetcher.plan(record, record.next_poll(), Priority.LOW)
         return news
 
-    def _refused(self, record: Record, error: SecretSyncError) -> bool:
+    def _back_off(self, record: Record, error: SecretSyncError) -> float:
+        backoff = _AFTER_FAULT if isinstance(error, TransientError) else _AFTER_REFUSAL
+        delay = backoff.delay(record.failures, self._random)
+        record.failures += 1
+        return asyncio.get_running_loop().time() + delay
+
+    def _refused(self, record: Record, error: SecretSyncError, again_at: float) -> bool:
         known = record.error
         news = known is None or (type(known), known.code) != (type(error), error.code)
         record.error = error
         record.failed_at = asyncio.get_running_loop().time()
-        backoff = _AFTER_FAULT if isinstance(error, TransientError) else _AFTER_REFUSAL
-        delay = backoff.delay(record.failures, self._random)
-        record.failures += 1
-        self._fetcher.plan(record, record.failed_at + delay, Priority.MIDDLE)
+        self._fetcher.plan(record, again_at, Priority.MIDDLE)
         return news
