@@ -293,9 +293,8 @@ def _fight(es: ExternalSecret, current: SecretMeta | None) -> Problem:
 def _refusal(es: ExternalSecret, error: ApiError) -> Problem:
     where = f"Secret {es.namespace}/{es.target_name}"
     if error.status == _FORBIDDEN:
-        return Problem(
-            Reason.WRITE_FORBIDDEN, f"{where} was not written: {error.message}; see its RBAC rules"
-        )
+        advice = "; see its RBAC rules" if error.lacks_right else ""
+        return Problem(Reason.WRITE_FORBIDDEN, f"{where} was not written: {error.message}{advice}")
     return Problem(
         Reason.WRITE_FAILED, f"{where} was not written, the API server refused it: {error.message}"
     )

@@ -1,11 +1,13 @@
 """What the API server answers when it does not do what it was asked.
 
 The server's own sentences can quote the object that it refused, a Secret's values among it,
-so only the codes, and the sentences of a few harmless ones, are kept (A12).
+so only the codes, and sentences of a few known forms, are kept (A12). Webhooks and policies
+refuse with any code, in words of their own: of them only the name is kept.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +18,23 @@ from secret_sync.errors import NotFoundError, SecretSyncError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: These name who may not do what, or what does not exist; they never quote a body.
-_QUOTABLE: Final = (401, 403, 404)
+#: These say that somebody is unknown, or something: they never quote a body.
+_QUOTABLE: Final = (401, 404)
+_FORBIDDEN: Final = 403
+#: Who refuses in words of their own.
+_ADMISSION: Final = re.compile(
+    r"admission webhook \"[\w.\-/]+\"|ValidatingAdmissionPolicy '[\w.\-]+'", re.ASCII
+)
+#: What RBAC says; who else authorizes may add free words, which are cut off.
+_RIGHT: Final = re.compile(
+    r'User "[^"]*" cannot \w+ (?:resource|path) "[^"]*"'
+    r'(?: in API group "[^"]*")?(?: in the namespace "[^"]*"| at the cluster scope)?'
+)
+_LIMIT: Final = re.compile(
+    r"exceeded quota: [\w.\-]+(?:, (?:requested|used|limited): [\w.\-/=]+(?:,[\w.\-/=]+)*)*"
+    r"|unable to create new content in namespace [\w\-]+ because it is being terminated",
+    re.ASCII,
+)
 _MAX_QUOTED: Final = 300
 #: No wait that a server asks for stops us for longer (seconds).
 _MAX_WAIT: Final = 60.0
@@ -57,6 +74,11 @@ class ApiError(SecretSyncError):
     def about(self, field: str, *reasons: str) -> bool:
         """Whether a cause names this field, for one of these reasons if any are given (A7)."""
         return any(c.field == field and (not reasons or c.reason in reasons) for c in self.causes)
+
+    @property
+    def lacks_right(self) -> bool:
+        """Whether authorization refused: a rule is missing, and nothing else."""
+        return self.status == _FORBIDDEN and _RIGHT.search(self.message) is not None
 
 
 class ApiUnavailableError(ApiError, TransientError):
@@ -105,7 +127,10 @@ def error_of_status(
     if status < 400:  # noqa: PLR2004 (HTTP)
         code = value.get("code")
         status = code if isinstance(code, int) and code >= 400 else 500  # noqa: PLR2004 (HTTP)
-    reason = str(value.get("reason") or "")
+    sentence = str(value.get("message") or "")
+    admission = _ADMISSION.search(sentence)
+    # A webhook chooses this word, too.
+    reason = "" if admission is not None else str(value.get("reason") or "")
     details = _dict(value.get("details"))
     causes = tuple(
         Cause(str(c.get("field") or ""), str(c.get("reason") or ""))
@@ -115,8 +140,9 @@ def error_of_status(
     if retry_after is None and isinstance(seconds, int) and seconds > 0:
         retry_after = float(seconds)
     message = f"{action}: {status} {reason}".rstrip()
-    if status in _QUOTABLE and value.get("message"):
-        message += f": {str(value['message'])[:_MAX_QUOTED]}"
+    quoted = f"refused by {admission[0]}" if admission is not None else _quoted(status, sentence)
+    if quoted:
+        message += f": {quoted[:_MAX_QUOTED]}"
     fields = ", ".join(dict.fromkeys(c.field for c in causes if c.field))
     if fields:
         message += f" ({fields})"
@@ -141,6 +167,19 @@ def _class_of(status: int, reason: str, causes: tuple[Cause, ...]) -> type[ApiEr
     if status == 429 or status >= 500:  # noqa: PLR2004 (HTTP)
         return ApiUnavailableError
     return ApiError
+
+
+def _quoted(status: int, sentence: str) -> str:
+    """What may be told of the server's sentence."""
+    if status in _QUOTABLE:
+        return sentence
+    if status != _FORBIDDEN:
+        return ""
+    # Behind "is forbidden: ", where there is that; anything further on is somebody's free text.
+    _, found, rest = sentence.partition(" is forbidden: ")
+    told = rest if found else sentence
+    known = _RIGHT.match(told) or _LIMIT.match(told)
+    return known[0] if known is not None else ""
 
 
 def _status_object(body: bytes) -> dict[str, Any]:

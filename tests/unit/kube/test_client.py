@@ -233,10 +233,59 @@ async def test_A12_an_error_never_quotes_what_was_sent(
     assert not error.about("data[key]", "FieldValueTooLong")
 
 
-async def test_a_refusal_of_rights_is_quoted(server: ScriptedServer, client: KubeClient) -> None:
-    server.lists.append(refusing(403, "Forbidden", 'User "me" cannot get resource "secrets"'))
-    with pytest.raises(ApiError, match='User "me" cannot get resource "secrets"'):
+BARRED = 'secrets "x" is forbidden:'
+IN_NS = ' in the namespace "ns"'
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence", "told"),
+    [
+        (403, 'User "me" cannot get resource "secrets"', None),
+        (
+            403,
+            f'{BARRED} User "me" cannot patch resource "secrets" in API group ""{IN_NS}: {VALUE}',
+            f'User "me" cannot patch resource "secrets" in API group ""{IN_NS}',
+        ),
+        (
+            403,
+            f"{BARRED} exceeded quota: q, requested: pods=1,secrets=1, used: secrets=5",
+            "exceeded quota: q, requested: pods=1,secrets=1, used: secrets=5",
+        ),
+        (
+            403,
+            f"{BARRED} unable to create new content in namespace ns because it is being terminated",
+            "unable to create new content in namespace ns because it is being terminated",
+        ),
+        (
+            403,
+            f'admission webhook "p.example.com" denied the request: {VALUE} is too weak',
+            'refused by admission webhook "p.example.com"',
+        ),
+        (
+            404,
+            f'admission webhook "p.example.com" denied the request: {VALUE}',
+            'refused by admission webhook "p.example.com"',
+        ),
+        (
+            422,
+            f"{BARRED} ValidatingAdmissionPolicy 'p' with binding 'b' denied request: {VALUE}",
+            "refused by ValidatingAdmissionPolicy 'p'",
+        ),
+        (403, f'{BARRED} {VALUE}: User "me" cannot get path "/"', ""),
+        (403, f"exceeded everything: {VALUE}", ""),
+    ],
+)
+async def test_A12_a_refusal_is_quoted_where_its_form_is_known(
+    server: ScriptedServer, client: KubeClient, code: int, sentence: str, told: str | None
+) -> None:
+    server.lists.append(refusing(code, "Forbidden", sentence))
+    with pytest.raises(ApiError) as caught:
         await client.request("GET", PATH)
+    told = sentence if told is None else told
+    # A webhook chooses the reason as well.
+    reason = "" if told.startswith("refused by") else " Forbidden"
+    assert caught.value.message == f"GET {PATH}: {code}{reason}" + (f": {told}" if told else "")
+    assert caught.value.lacks_right == ("cannot" in told)
 
 
 @pytest.mark.parametrize(
