@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
 
-#: Shorter intervals are raised to this many seconds: they would only meet the rate limit.
+#: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
 MIN_INTERVAL: Final = 1.0
 
 
@@ -125,7 +125,12 @@ class Planner:
                 f"spec.rotationInterval is {es.rotation_interval!r}; "
                 "write a duration such as 120s, 2m30s or 1h"
             ) from None
-        return max(MIN_INTERVAL, seconds)
+        if seconds < MIN_INTERVAL:
+            raise DefiniteError(
+                f"spec.rotationInterval is {es.rotation_interval!r}, which is too short; "
+                "the shortest is 1s"
+            )
+        return seconds
 
     def _entry(self, es: ExternalSecret, entry: DataEntry) -> PlannedEntry:
         found = self._store(es, entry)

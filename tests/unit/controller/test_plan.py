@@ -103,7 +103,10 @@ def test_an_arn_brings_its_region_and_account(
         ({"data": [entry(key="")]}, Reason.INVALID_SPEC, "empty"),
         ({"data": [entry(name="a b")]}, Reason.INVALID_KEY, "'a b'"),
         ({"rotationInterval": "soon"}, Reason.INVALID_SPEC, "'soon'"),
-        ({"rotationInterval": "-5s"}, None, ""),
+        ({"rotationInterval": "-5m"}, Reason.INVALID_SPEC, "'-5m', which is too short"),
+        ({"rotationInterval": "0"}, Reason.INVALID_SPEC, "the shortest is 1s"),
+        ({"rotationInterval": "0s"}, Reason.INVALID_SPEC, "the shortest is 1s"),
+        ({"rotationInterval": "999ms"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"target": {"template": {"data": {"a": "b"}}}}, Reason.UNSUPPORTED, "target.template"),
         ({"dataProcess": [{"extract": {"key": "db"}}]}, Reason.UNSUPPORTED, "spec.dataProcess"),
     ],
@@ -112,14 +115,10 @@ def test_mistakes_of_the_whole_object(
     make_planner: Callable[..., Planner],
     make_es: Callable[..., ExternalSecret],
     spec: dict[str, Any],
-    reason: Reason | None,
+    reason: Reason,
     said: str,
 ) -> None:
     plan = make_planner().plan(make_es(**spec))
-    if reason is None:
-        assert plan.problem is None
-        assert plan.interval == 1.0
-        return
     assert plan.problem is not None
     assert plan.problem.reason is reason
     assert said in plan.problem.message
@@ -279,7 +278,7 @@ def test_an_edit_of_the_object_or_its_store_makes_another_revision(
     [
         (120.0, None, 120.0),
         (120.0, "2m30s", 150.0),
-        (120.0, "10ms", 1.0),
+        (120.0, "1s", 1.0),
         (None, "30s", None),
         (None, None, None),
     ],
