@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -209,7 +210,10 @@ class CredentialCache:
         if entry.task is None:
             _cancel_timer(entry)
             entry.task = self._loop.create_task(
-                self._attempt(entry), name=f"credentials {entry.provider.key.mode}"
+                self._attempt(entry),
+                name=f"credentials {entry.provider.key.mode}",
+                # It works for all who need the identity, not for the one that came first.
+                context=Context(),
             )
         return entry.task
 
@@ -274,7 +278,7 @@ class CredentialCache:
 
     def _schedule(self, entry: _Entry, when: float) -> None:
         _cancel_timer(entry)
-        entry.timer = self._loop.call_at(when, self._start, entry)
+        entry.timer = self._loop.call_at(when, self._start, entry, context=Context())
 
 
 def _cancel_timer(entry: _Entry) -> None:

@@ -190,7 +190,7 @@ class Fetcher:
             return error
         except Exception:  # noqa: BLE001 (logged, counted and retried)
             # A defect of ours must not end the dispatcher of everybody else's sources.
-            _log.exception("fetch failed unexpectedly", source=source.name)
+            _log.exception("fetch failed unexpectedly")
             return TransientError(
                 f"fetching {source.name} failed for an internal reason; see the controller's log"
             )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
+
+from structlog.contextvars import bind_contextvars
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,8 +59,11 @@ class Lane:
         return f"<Lane {self.queue!r} sources={self.sources} rate={self.gate.rate}>"
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
-        """Starts the dispatcher; it and its calls live in the given group."""
-        self._dispatcher = tasks.create_task(self._dispatch(tasks))
+        """Starts the dispatcher; it and its calls live in the given group.
+
+        Its log context is its own, not that of whoever came with the first source.
+        """
+        self._dispatcher = tasks.create_task(self._dispatch(tasks), context=Context())
 
     def close(self) -> None:
         """Ends the dispatcher; calls under way finish by themselves."""
@@ -70,7 +76,7 @@ class Lane:
             await self._all.acquire()
             await self._fast.acquire()
             await self.gate.acquire()
-            tasks.create_task(self._run(await self._next_due()))
+            tasks.create_task(self._run(await self._next_due()), context=Context())
 
     async def _next_due(self) -> Source:
         while True:
@@ -87,6 +93,7 @@ class Lane:
                 held.pop().release()
 
         slow = asyncio.get_running_loop().call_later(SLOW_AFTER, give_place)
+        bind_contextvars(source=source.name)
         try:
             await self._call(source)
         finally:

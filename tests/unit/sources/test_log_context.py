@@ -1,0 +1,57 @@
+"""What lanes and credentials log tells of themselves, not of who came first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
+
+from secret_sync.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.credentials import Credentials
+    from secret_sync.providers.kms import SecretValue
+    from secret_sync.sources import Source
+
+    MakeWorld = Callable[..., Any]
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_calls_do_not_log_as_the_object_that_opened_the_lane(make_world: MakeWorld) -> None:
+    seen = []
+
+    async def cloud(source: Source, _credentials: Credentials) -> SecretValue:
+        seen.append(get_contextvars())
+        raise NotFoundError(f"{source.name} does not exist")
+
+    async with make_world() as world:
+        world.registry._fetcher._fetchers = {"kms": cloud}
+        for name in ("one", "two"):
+            with bound_contextvars(key=f"ns/{name}"):
+                world.registry.register(f"ns/{name}", [world.want(name)], interval=None)
+        await asyncio.sleep(1)
+        assert sorted(context["source"] for context in seen) == ["one", "two"]
+        assert all(set(context) == {"source"} for context in seen)
+
+
+async def test_credentials_do_not_log_as_the_object_that_needed_them_first(
+    make_world: MakeWorld,
+) -> None:
+    seen = []
+    async with make_world() as world:
+
+        class Provider(type(world.provider)):  # type: ignore[misc] # a base known at run time
+            async def fetch(self) -> Credentials:
+                seen.append(get_contextvars())
+                fetched: Credentials = await super().fetch()
+                return fetched
+
+        with bound_contextvars(key="ns/one"):
+            world.registry.register("ns/one", [world.want("one", Provider())], interval=None)
+        await asyncio.sleep(1)
+        assert seen == [{}]
