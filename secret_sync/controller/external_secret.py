@@ -145,7 +145,7 @@ class ExternalSecretReconciler:
             interval=plan.interval,
             forced=es.force_sync,
             revision=plan.revision,
-            urgent=not es.in_step,
+            urgent=not es.in_step or self._writer.has_drifted(es, case.memory),
         )
 
     async def _write(

@@ -69,6 +69,16 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
     return bool(secret.our_keys) and es.uid in secret.owner_uids
 
 
+def looks_right(es: ExternalSecret, keys: frozenset[str], current: SecretMeta | None) -> bool:
+    """Whether the Secret has our marks and these keys of ours, and no others."""
+    return (
+        isinstance(current, ManagedSecret)
+        and not current.deleting
+        and _intact(es, keys, current)
+        and current.other_keys <= keys
+    )
+
+
 def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
     es: ExternalSecret,
     desired: Desired,
@@ -108,8 +118,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         and applied.uid == current.uid
         and applied.fingerprint == desired.fingerprint
     )
-    orphan = es.uid not in current.owner_uids
-    intact = current.our_keys == desired.keys and current.owner == owner_mark(es) and not orphan
+    intact = _intact(es, desired.keys, current)
     remove = tuple(sorted(current.other_keys - desired.keys))
     if written and intact and not remove:
         return Verdict(Action.NOTHING)
@@ -119,7 +128,15 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         remove=remove,
         uid=current.uid,
         resource_version=current.resource_version,
-        orphan=orphan,
+        orphan=es.uid not in current.owner_uids,
+    )
+
+
+def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
+    return (
+        current.our_keys == keys
+        and current.owner == owner_mark(es)
+        and es.uid in current.owner_uids
     )
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.memory import Applied
-from secret_sync.controller.ownership import Action, judge, owner_mark
+from secret_sync.controller.ownership import Action, judge, looks_right, owner_mark
 from secret_sync.controller.problem import Problem
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
@@ -81,6 +81,15 @@ class SecretWriter:
     def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
         """Whether the Secret needs no write, as far as the cache knows."""
         return self._judge(es, desired, memory, self._cached(es)).action is Action.NOTHING
+
+    def has_drifted(self, es: ExternalSecret, memory: Memory) -> bool:
+        """Whether the Secret waits for values to be repaired with, as it may after a restart.
+
+        Once something was written, its repair needs no answer of Alibaba Cloud, or asks for
+        one urgently by itself.
+        """
+        keys = frozenset(entry.name for entry in es.data)
+        return memory.applied is None and not looks_right(es, keys, self._cached(es))
 
     async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         """Makes the Secret what is desired.

@@ -197,3 +197,32 @@ async def test_one_that_is_gone_is_created_again(desk: Desk, make_es: MakeES) ->
     desk.api.version = "30"
     assert await desk.writer.ensure(make_es(), DESIRED, memory(fingerprint=b"older")) is True
     assert desk.api.writes == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "drifted"),
+    [
+        ({}, False),
+        ({"others": ("password",)}, False),
+        (None, True),
+        ({"ours": ()}, True),
+        ({"others": ("extra",)}, True),
+        ({"mark": ""}, True),
+        ({"owners": ()}, True),
+        ({"deletionTimestamp": "now"}, True),
+    ],
+)
+def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
+    desk: Desk,
+    make_es: MakeES,
+    make_secret: MakeSecret,
+    secret: dict[str, Any] | None,
+    drifted: bool,  # noqa: FBT001 (of the table above)
+) -> None:
+    if secret is None:
+        desk.secrets.remove(KEY)
+    else:
+        desk.secrets.put(KEY, make_secret(**secret))
+    assert desk.writer.has_drifted(make_es(), Memory(uid="es-uid")) is drifted
+    # What was written since the start is judged by what is remembered of it.
+    assert not desk.writer.has_drifted(make_es(), memory())
