@@ -1,0 +1,72 @@
+"""Stores and AccessKeys change: values in hand outlive that, and a correction counts at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secret_sync.sources import registry
+from tests.support.operator import external_secret, operator, put_store, settings_for
+
+if TYPE_CHECKING:
+    import pytest
+
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Api
+
+ONE = {"password": "one"}
+
+
+async def test_drift_is_repaired_while_a_touched_access_key_is_not_confirmed(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    await admin.put_secret("touched/one", "one")
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(external_secret("some", {"key": "touched/one", "name": "password"}), home)
+        await api.until_holds(home, "some", ONE)
+        fault = await admin.set_fault("hang", subject="touched/*")
+        try:
+            labels = {"metadata": {"labels": {"team": "a"}}}
+            await api.merge("Secret", home, "access-key", labels)
+            await api.delete("Secret", home, "some")
+            await api.until_holds(home, "some", ONE)
+        finally:
+            await admin.clear_faults(fault)
+
+
+async def test_drift_is_repaired_when_a_store_comes_back_although_the_cloud_hangs(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    await admin.put_secret("away/one", "one")
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(external_secret("some", {"key": "away/one", "name": "password"}), home)
+        await api.until_holds(home, "some", ONE)
+        await api.delete("SecretStore", home, "store")
+        await api.until_ready(home, "some", "StoreNotFound")
+        await api.delete("Secret", home, "some")
+        fault = await admin.set_fault("hang", subject="away/*")
+        try:
+            await put_store(api, cloud, home)
+            await api.until_holds(home, "some", ONE)
+        finally:
+            await admin.clear_faults(fault)
+
+
+async def test_an_edit_after_a_refusal_asks_again_at_once(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise a refusal of a moment ago would stand for the edit, too.
+    monkeypatch.setattr(registry, "_FAILURE_FRESH", 0.0)
+    await admin.put_secret("refused/one", "one")
+    await admin.update("refused/one", forbidden=True)
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(external_secret("some", {"key": "refused/one", "name": "password"}), home)
+        await api.until_ready(home, "some", "Forbidden")
+        await admin.update("refused/one", forbidden=False)
+        await api.merge("ExternalSecret", home, "some", {"spec": {"rotationInterval": "1h"}})
+        await api.until_holds(home, "some", ONE)
