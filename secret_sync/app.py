@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -238,12 +238,27 @@ class Controller:
                 await stop.wait()
             _log.info("stopping")
             self._stopping = True
-            for queue, _, _ in self._loops():
-                queue.shut_down()
             if workers:
-                await asyncio.wait(workers, timeout=FINISH_WITHIN)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FINISH_WITHIN):
+                        await self._finish()
             for task in (*workers, *background):
                 task.cancel()
+
+    async def _finish(self) -> None:
+        """Has what is in hand finished, and told of: a Secret that was written has its status."""
+        work = (self._objects, self._stores)
+        news = (self._object_statuses, self._store_statuses)
+        for queue in work:
+            queue.shut_down()
+        for queue in work:
+            await queue.drained()
+        for queue in news:
+            while len(queue) or queue.in_flight:
+                await queue.drained()
+                # Workers take what is ready.
+                await asyncio.sleep(0)
+            queue.shut_down()
 
     async def _synced(self) -> bool:
         """Waits for the initial lists, and lets changes wake objects from then on (S5)."""

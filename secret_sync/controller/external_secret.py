@@ -199,7 +199,12 @@ class ExternalSecretReconciler:
             and desired.data is not None
             and case.memory.written == desired.fingerprint
         ):
-            await self._writer.ensure(case.es, desired, case.memory)
+            restored = await self._writer.ensure(case.es, desired, case.memory)
+            if isinstance(restored, Problem):
+                # The condition tells of what the values wait for; this one is for the log.
+                _log.warning("not restored", reason=restored.reason.value, message=restored.message)
+            elif restored:
+                self._observe(case, "written")
 
     def _wait(self, case: _Case, pending: int) -> Outcome:
         """Sources will wake us; an object that is not in step says after a while why it waits."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.problem import Problem
 from secret_sync.errors import NotFoundError, ThrottledError, TransientError
+from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -32,7 +33,18 @@ _BY_CODE: Final = (
 
 
 def problem_of(error: SecretSyncError) -> Problem:
-    """What a user is told of a fetch that failed."""
+    """What a user is told of a fetch that failed.
+
+    Of the whole way to a value only the Secret with the AccessKey is read from the API server;
+    that its rules forbid this has nothing to do with RAM.
+    """
+    if isinstance(error, ApiUnavailableError):
+        message = f"the API server could not be asked for the AccessKey: {error.message}"
+        return Problem(Reason.PROVIDER_UNAVAILABLE, message, passing=True)
+    if isinstance(error, ApiError):
+        message = f"the API server refuses to have the AccessKey read: {error.message}"
+        advice = "; see its RBAC rules" if error.lacks_right else ""
+        return Problem(Reason.ACCESS_KEY_NOT_FOUND, message + advice)
     return Problem(_reason(error), error.message, passing=isinstance(error, TransientError))
 
 

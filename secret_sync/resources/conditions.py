@@ -39,7 +39,7 @@ class Reason(StrEnum):
     REFERENCE_REFUSED = "ReferenceRefused"
     """A reference into another namespace that nobody allowed."""
     ACCESS_KEY_NOT_FOUND = "AccessKeyNotFound"
-    """The Secret with the AccessKey, or the key in it, does not exist."""
+    """The Secret with the AccessKey, or the key in it, does not exist or may not be read."""
     ACCESS_KEY_INVALID = "AccessKeyInvalid"
     """The AccessKey cannot be read as one, or Alibaba Cloud does not know it."""
     REGION_MISSING = "RegionMissing"

@@ -106,19 +106,21 @@ async def test_drift_is_repaired_while_a_refresh_fails(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("drift/failing", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with operator(settings_for(cluster, cloud, home)) as controller:
         await api.put(external_secret("some", {"key": "drift/failing", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         await admin.update("drift/failing", forbidden=True)
         annotations = {"secret-sync.alibabacloud.com/force-sync": "now"}
         await api.merge("ExternalSecret", home, "some", {"metadata": {"annotations": annotations}})
         await api.until_ready(home, "some", "Forbidden")
+        before = controller._metrics.syncs.labels("written")._value.get()
 
         await api.delete("Secret", home, "some")
         await api.until_holds(home, "some", ONE)
         await api.merge("Secret", home, "some", EDITS["value edited"])
         await api.until_holds(home, "some", ONE)
         await api.until_ready(home, "some", "Forbidden")
+        assert controller._metrics.syncs.labels("written")._value.get() == before + 2
 
 
 async def test_what_others_say_about_a_secret_is_theirs(

@@ -14,6 +14,7 @@ from secret_sync.errors import (
     ThrottledError,
     TransientError,
 )
+from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ def test_reasons(error: SecretSyncError, reason: Reason) -> None:
     assert problem.reason is reason
     assert problem.message == "x"
     assert problem.passing == isinstance(error, TransientError)
+
+
+def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram() -> None:
+    said = 'User "me" cannot get resource "secrets"'
+    problem = problem_of(ApiError(said, status=403, reason="Forbidden"))
+    assert problem.reason is Reason.ACCESS_KEY_NOT_FOUND
+    assert problem.message.startswith("the API server refuses")
+    assert problem.message.endswith(f"{said}; see its RBAC rules")
+    assert not problem.passing
+
+    other = problem_of(ApiError("refused by a webhook", status=403, reason="Forbidden"))
+    assert other.message.endswith("refused by a webhook")
+
+
+def test_an_api_server_that_is_away_is_named_as_such() -> None:
+    problem = problem_of(ApiUnavailableError("GET /x: 503", status=503))
+    assert problem.message.startswith("the API server could not be asked")
+    assert problem.passing
 
 
 def test_every_reason_is_one_word_in_camel_case() -> None:
