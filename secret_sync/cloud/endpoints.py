@@ -1,4 +1,4 @@
-"""Where a KMS call goes: the host, and whose quota it draws on."""
+"""Where a call goes: the host, and whose quota it draws on."""
 
 from __future__ import annotations
 
@@ -52,17 +52,9 @@ def resolve_kms(key: str, *, region: str, endpoint: str) -> KmsTarget:
                 code="InvalidARN",
             )
         region, account = match[1], match[2]
-    if region and not _REGION.fullmatch(region):
-        raise DefiniteError(
-            f'"{region[:64]}" is not the name of a region, such as cn-hangzhou',
-            code="InvalidRegion",
-        )
+    _check_region(region)
     if endpoint:
-        if not _HOST.fullmatch(endpoint):
-            raise DefiniteError(
-                f'"{endpoint[:200]}" is not a KMS endpoint: expected host or host:port',
-                code="InvalidEndpoint",
-            )
+        _check_host(endpoint, "a KMS")
         return KmsTarget(endpoint, region, account)
     if not region:
         raise DefiniteError(
@@ -71,3 +63,44 @@ def resolve_kms(key: str, *, region: str, endpoint: str) -> KmsTarget:
             code="RegionMissing",
         )
     return KmsTarget(f"kms-vpc.{region}.aliyuncs.com", region, account)
+
+
+def sts_hosts(*, region: str, endpoint: str) -> tuple[str, ...]:
+    """Tell where STS is reached, in the order to try.
+
+    Args:
+        region: The controller's region, or ``""``: then the global endpoint serves.
+        endpoint: The operator's host[:port], or ``""``: then the VPC endpoint of the region
+            and, for where that cannot be reached, the public one.
+
+    Raises:
+        DefiniteError: The region or the endpoint is malformed.
+    """
+    _check_region(region)
+    if endpoint:
+        _check_host(endpoint, "an STS")
+        return (endpoint,)
+    if not region:
+        return ("sts.aliyuncs.com",)
+    return f"sts-vpc.{region}.aliyuncs.com", f"sts.{region}.aliyuncs.com"
+
+
+def is_region(text: str) -> bool:
+    """Tell whether a text can be the name of a region."""
+    return _REGION.fullmatch(text) is not None
+
+
+def _check_region(region: str) -> None:
+    if region and not is_region(region):
+        raise DefiniteError(
+            f'"{region[:64]}" is not the name of a region, such as cn-hangzhou',
+            code="InvalidRegion",
+        )
+
+
+def _check_host(endpoint: str, kind: str) -> None:
+    if not _HOST.fullmatch(endpoint):
+        raise DefiniteError(
+            f'"{endpoint[:200]}" is not {kind} endpoint: expected host or host:port',
+            code="InvalidEndpoint",
+        )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from secret_sync.cloud.services import KMS
 from secret_sync.errors import (
     CredentialsError,
     DefiniteError,
@@ -25,6 +26,7 @@ from secret_sync.errors import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from secret_sync.cloud.services import Service
     from secret_sync.cloud.transport import Reply
     from secret_sync.errors import SecretSyncError
 
@@ -39,30 +41,9 @@ _KEY_LIKE = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _XML_FIELD = re.compile(rb"<(Code|Message|RequestId)>\s*([^<]*?)\s*</\1>")
 
-_CLOCK = "the clock of this machine and the service's differ by more than 15 minutes"
-
-# What a code means, in words. Where ours are known the service's own are not quoted.
-_MEANING = {
-    "Forbidden.ResourceNotFound": "it does not exist (in this region, account and version)",
-    "Forbidden.KeyNotFound": "the KMS key that it is encrypted with does not exist",
-    "Forbidden.NoPermission": (
-        "RAM does not allow this identity to read it: it needs kms:GetSecretValue, and"
-        " kms:Decrypt on the key it is encrypted with"
-    ),
-    "IllegalTimestamp": _CLOCK,
-    "InvalidAccessKeyId.Inactive": "the AccessKey is disabled",
-    "InvalidAccessKeyId.NotFound": "the AccessKey ID does not exist",
-    "InvalidSecurityToken.Expired": "the temporary credentials have expired",
-    "InvalidTimeStamp.Expired": _CLOCK,
-    "Rejected.Disabled": "the KMS key that it is encrypted with is disabled",
-    "Rejected.PendingDeletion": "the KMS key that it is encrypted with is about to be deleted",
-    "Rejected.ResourceInDeleteWindow": "it is scheduled for deletion",
-    "SignatureDoesNotMatch": "the AccessKey secret does not belong to the AccessKey ID",
-}
 # For these the service's words are not quoted even where we have none of our own.
 _ABOUT_CREDENTIALS = re.compile(r".*(AccessKey|Signature|Token|Authenticat|Credential)", re.DOTALL)
 
-_NOT_FOUND = frozenset({"Forbidden.ResourceNotFound"})
 _THROTTLED = re.compile(r"Rejected\.Throttling|Throttling.*")
 _TRANSIENT = re.compile(
     # The second one is how the service itself spells it.
@@ -81,6 +62,10 @@ _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 
 
+class UnreachableError(TransientError):
+    """No connection was made, so that nothing was sent: another host of the service may do."""
+
+
 class StaleConnectionError(TransientError):
     """The connection was closed before any answer came.
 
@@ -97,7 +82,12 @@ class _Refusal:
 
 
 def error_of(
-    reply: Reply, *, what: str, temporary: bool, hide: Collection[str] = ()
+    reply: Reply,
+    *,
+    what: str,
+    temporary: bool,
+    hide: Collection[str] = (),
+    service: Service = KMS,
 ) -> SecretSyncError:
     """Turn an answer that is not a success into an error.
 
@@ -106,6 +96,7 @@ def error_of(
         what: What was asked for and where, to begin the message with.
         temporary: Whether the credentials were temporary ones, that a refresh could replace.
         hide: Strings that were part of the request and must not be repeated.
+        service: Who answered.
 
     Returns:
         An instance of the class that says what to do, with the service's code.
@@ -118,9 +109,9 @@ def error_of(
     told = [part for part in (code, f"HTTP {reply.status}") if part]
     if refusal.request_id:
         told.append(f"request {refusal.request_id}")
-    message = f"{what}: {_meaning(refusal, hide)} ({', '.join(told)})"
+    message = f"{what}: {_meaning(refusal, hide, service)} ({', '.join(told)})"
 
-    kind = _kind(code, reply.status, temporary=temporary)
+    kind = _kind(code, reply.status, service, temporary=temporary)
     if issubclass(kind, TransientError):
         return kind(message, code=code, retry_after=wait)
     return kind(message, code=code)
@@ -143,12 +134,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(seconds, MAX_RETRY_AFTER)
 
 
-def _kind(code: str, status: int, *, temporary: bool) -> type[SecretSyncError]:
+def _kind(code: str, status: int, service: Service, *, temporary: bool) -> type[SecretSyncError]:
     # Codes go before the status: the same refusal comes with one status here, another there.
     kind: type[SecretSyncError]
     if _THROTTLED.fullmatch(code):
         kind = ThrottledError
-    elif code in _NOT_FOUND:
+    elif code in service.not_found:
         kind = NotFoundError
     elif _TRANSIENT.fullmatch(code):
         kind = TransientError
@@ -165,12 +156,12 @@ def _kind(code: str, status: int, *, temporary: bool) -> type[SecretSyncError]:
     return kind
 
 
-def _meaning(refusal: _Refusal, hide: Collection[str]) -> str:
-    known = _MEANING.get(refusal.code)
-    if known is not None:
-        return known
-    if refusal.code.startswith("InvalidSecurityToken"):
-        return "the temporary credentials were not accepted"
+def _meaning(refusal: _Refusal, hide: Collection[str], service: Service) -> str:
+    code = refusal.code
+    while code:
+        if (known := service.meaning.get(code)) is not None:
+            return known
+        code = code.rpartition(".")[0]
     if _THROTTLED.fullmatch(refusal.code):
         return "too many calls for the quota"
     if _ABOUT_CREDENTIALS.match(refusal.code):
@@ -247,5 +238,5 @@ def _between(earlier: str | None, later: str) -> float | None:
         return None
     try:
         return (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

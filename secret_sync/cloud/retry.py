@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from secret_sync.cloud.errors import StaleConnectionError
+from secret_sync.errors import SecretSyncError, TransientError
 
 if TYPE_CHECKING:
-    from secret_sync.errors import TransientError
+    from collections.abc import Awaitable, Callable
+
+_T = TypeVar("_T")
 
 MAX_TRIES = 4
 _BASE = 0.2
 _CAP = 10.0
 
 
-def next_delay(tries: int, error: TransientError) -> float | None:
+def next_delay(tries: int, error: TransientError, *, most: int = MAX_TRIES) -> float | None:
     """Return the seconds until the next try, or ``None`` if there shall be none.
 
     Exponential with full jitter, so that callers who failed together do not come back
@@ -25,10 +29,71 @@ def next_delay(tries: int, error: TransientError) -> float | None:
     Args:
         tries: How many tries there were, the failed one included.
         error: What the last one ended with.
+        most: How many tries there may be.
     """
-    if tries >= MAX_TRIES:
+    if tries >= most:
         return None
     if tries == 1 and isinstance(error, StaleConnectionError):
         return 0.0
     delay = random.uniform(0.0, min(_CAP, _BASE * 2.0**tries))  # noqa: S311 - spreads load only
     return max(delay, error.retry_after or 0.0)
+
+
+async def repeated(
+    attempt: Callable[[], Awaitable[_T]],
+    *,
+    what: str,
+    seconds: float,
+    admit: Callable[[], Awaitable[None]] | None = None,
+    most: int = MAX_TRIES,
+) -> _T:
+    """Try a call until it ends well, or with what no other try would mend.
+
+    Args:
+        attempt: Makes one try.
+        what: What is asked for, to begin the message of an error with.
+        seconds: For all tries and the waits between them.
+        admit: Waited for before each try, on nobody's account: the gate of the service's rate.
+        most: How many tries there may be.
+
+    Raises:
+        TransientError: Of the last try, or that the time was over.
+        SecretSyncError: Of the first try that failed for good.
+    """
+    loop = asyncio.get_running_loop()
+    spent = 0.0
+    tries = 0
+    while True:
+        if admit is not None:
+            await admit()
+        began = loop.time()
+        outcome = await _tried(attempt(), seconds - spent, what)
+        if not isinstance(outcome, SecretSyncError):
+            return outcome
+        tries += 1
+        # Raised outside of any except block: each error would carry the ones before it.
+        delay = None
+        if isinstance(outcome, TransientError):
+            delay = next_delay(tries, outcome, most=most)
+        if delay is None:
+            raise outcome
+        spent += loop.time() - began + delay
+        if spent >= seconds:
+            raise outcome
+        await asyncio.sleep(delay)
+
+
+async def settled(call: Awaitable[_T]) -> _T | SecretSyncError:
+    """Return an error instead of raising it, so that it becomes nobody's context."""
+    try:
+        return await call
+    except SecretSyncError as error:
+        return error
+
+
+async def _tried(call: Awaitable[_T], seconds: float, what: str) -> _T | SecretSyncError:
+    try:
+        async with asyncio.timeout(seconds):
+            return await settled(call)
+    except TimeoutError:
+        return TransientError(f"{what}: no answer in time")

@@ -19,16 +19,18 @@ from yarl import URL
 
 from secret_sync import __version__
 from secret_sync.cloud.errors import error_of
+from secret_sync.cloud.services import KMS
 from secret_sync.errors import DefiniteError, TransientError
 
 if TYPE_CHECKING:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 
+    from secret_sync.cloud.services import Service
     from secret_sync.cloud.transport import Reply, Transport
 
 _ALGORITHM = "ACS3-HMAC-SHA256"
-_USER_AGENT = f"secret-sync/{__version__}"
-_FORM = "application/x-www-form-urlencoded"
+USER_AGENT = f"secret-sync/{__version__}"
+FORM = "application/x-www-form-urlencoded"
 _OK = 200
 
 
@@ -58,11 +60,13 @@ class Call:
         endpoint: ``host`` or ``host:port``.
         keys: The credentials to sign with.
         what: What is asked for, to begin the message of an error with.
+        service: Who is asked.
     """
 
     endpoint: str
     keys: Keys
     what: str
+    service: Service = KMS
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -116,15 +120,14 @@ class Seam:
         headers = {
             "host": runtime.endpoint,
             "accept": "application/json",
-            "user-agent": _USER_AGENT,
+            "user-agent": USER_AGENT,
             "x-acs-action": params.action,
             "x-acs-version": params.version,
-            "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "x-acs-signature-nonce": secrets.token_hex(16),
+            **stamp(),
         }
         if request.body is not None:
             payload = Utils.to_form(request.body).encode()
-            headers["content-type"] = _FORM
+            headers["content-type"] = FORM
         sign(Signable(params.method, params.pathname, query, headers), payload, runtime.keys)
         url = URL(
             f"{params.protocol.lower()}://{runtime.endpoint}{params.pathname}"
@@ -139,17 +142,36 @@ class Seam:
                 what=what,
                 temporary=bool(keys.security_token),
                 hide=(keys.security_token, keys.access_key_secret, keys.access_key_id),
+                service=runtime.service,
             )
-        return {"body": _document(reply, what), "headers": reply.headers, "statusCode": _OK}
+        return {
+            "body": document_of(reply, what, runtime.service),
+            "headers": reply.headers,
+            "statusCode": _OK,
+        }
 
 
-def _document(reply: Reply, what: str) -> dict[str, Any]:
-    if not reply.complete:
+def stamp() -> dict[str, str]:
+    """Return the headers that make a request one of its own: its time and a nonce."""
+    return {
+        "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-signature-nonce": secrets.token_hex(16),
+    }
+
+
+def document_of(reply: Reply, what: str, service: Service) -> dict[str, Any]:
+    """Read the document of a success.
+
+    Raises:
+        TransientError: There is none; so it was not the service that answered.
+        DefiniteError: It is too large for the value that it was to hold.
+    """
+    if not reply.complete and service.holds_values:
         raise DefiniteError(
             f"{what}: the answer has more than 1 MiB, which no Kubernetes Secret can hold",
             code="TooLarge",
         )
-    document = _loads(reply.body)
+    document = _loads(reply.body) if reply.complete else None
     if not isinstance(document, dict):
         kind = "an unreadable answer" if reply.body else "an empty answer"
         raise TransientError(f"{what}: {kind} (HTTP {reply.status})")

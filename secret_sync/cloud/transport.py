@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from secret_sync.cloud.errors import StaleConnectionError
+from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
 
@@ -39,11 +39,11 @@ _FAULTS: tuple[tuple[type[Exception], type[SecretSyncError], str], ...] = (
         DefiniteError,
         "its certificate is not trusted ({}); a CA of your own is named by SSL_CERT_FILE",
     ),
-    (aiohttp.ClientHttpProxyError, TransientError, "the proxy refused to connect ({})"),
-    (aiohttp.ClientProxyConnectionError, TransientError, "the proxy cannot be reached ({})"),
-    (aiohttp.ClientConnectorDNSError, TransientError, "the host name cannot be resolved"),
-    (aiohttp.ClientConnectorError, TransientError, "cannot connect ({})"),
-    (aiohttp.ConnectionTimeoutError, TransientError, "no connection in time"),
+    (aiohttp.ClientHttpProxyError, UnreachableError, "the proxy refused to connect ({})"),
+    (aiohttp.ClientProxyConnectionError, UnreachableError, "the proxy cannot be reached ({})"),
+    (aiohttp.ClientConnectorDNSError, UnreachableError, "the host name cannot be resolved"),
+    (aiohttp.ClientConnectorError, UnreachableError, "cannot connect ({})"),
+    (aiohttp.ConnectionTimeoutError, UnreachableError, "no connection in time"),
     (TimeoutError, TransientError, "no answer in time"),
     (aiohttp.ServerDisconnectedError, StaleConnectionError, "closed before any answer"),
     (OSError, StaleConnectionError, "the connection broke before any answer"),
@@ -165,7 +165,8 @@ class Transport:
             timeout: The limits for this one try.
 
         Raises:
-            TransientError: No answer came in time, or the connection failed or broke.
+            TransientError: No answer came in time, or the connection broke.
+            UnreachableError: There was no connection, from the host or from the proxy.
             StaleConnectionError: It was closed before any answer.
             DefiniteError: The server's certificate is not trusted.
         """

@@ -1,104 +1,320 @@
-"""From a SecretStore to the identity it stands for, chosen by what is written in it."""
+"""From what is written to the one identity it stands for; nothing else is ever tried."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from secret_sync.controller.problem import Problem, why_missing
-from secret_sync.credentials import AccessKeyProvider, SecretKeyRef
-from secret_sync.resources import Reason
-from secret_sync.resources.meta import object_key
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.wording import ENVIRONMENT_WORDS, STORE_WORDS, Writing
+from secret_sync.credentials import (
+    AccessKeyProvider,
+    AssumedRoleProvider,
+    EnvironmentKeyProvider,
+    OidcRoleProvider,
+    ServiceAccountToken,
+    TokenFile,
+    WorkerRoleProvider,
+    is_provider_arn,
+    is_role_arn,
+)
+from secret_sync.resources import AccessKeyRef, Auth, Reason
+from secret_sync.resources.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.credentials import Provider, SecretReader
-    from secret_sync.resources import AccessKeyRef, SecretMeta, SecretStore
+    from secret_sync.cloud.metadata import MetadataService
+    from secret_sync.controller.references import AuthReferences
+    from secret_sync.credentials import Provider, Role, SecretReader, Sts, TokenMinter
+    from secret_sync.resources import SecretStore, ServiceAccount
+    from secret_sync.settings import OwnIdentity
+
+Service: TypeAlias = Literal["kms", "oos"]
+SERVICES: Final[tuple[Service, ...]] = ("kms", "oos")
+
+#: What STS asks of a token, and what ACK's identity providers accept.
+AUDIENCE: Final = "sts.aliyuncs.com"
+_BLOCKS: Final = {"kms": ("spec.KMS", "KMSAuth"), "oos": ("spec.OOS", "OOSAuth")}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An identity that was chosen.
+
+    Attributes:
+        ignored: What is written too and comes later in the order.
+    """
+
+    provider: Provider
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What identities are made of.
+
+    Attributes:
+        reader: Reads the Secrets that hold AccessKeys.
+        minter: Makes tokens of ServiceAccounts.
+        own: The controller's own, from its environment.
+        account: ``--uid``; with ``cluster`` (``--cluster-id``) the name of the cluster's
+            identity provider.
+        user: Who the controller is for the API server, ``""`` if that is not known.
+    """
+
+    reader: SecretReader
+    minter: TokenMinter
+    sts: Sts
+    metadata: MetadataService
+    own: OwnIdentity
+    account: str = ""
+    cluster: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator lets tenants use of the controller's own rights; empty is everything.
+
+    Attributes:
+        worker_role: Whether the RAM role of the node may be used.
+        namespaces: Whose objects may use the controller's own identity.
+        roles: Patterns of the roles that it may assume for them.
+    """
+
+    worker_role: bool = True
+    namespaces: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
 
 
 class IdentityResolver:
-    """Finds what a store refers to; the answer changes with the objects, so it is not kept.
+    """Chooses by what is written; the answer changes with the objects, so it is not kept."""
 
-    Args:
-        secrets: Metadata of all Secrets in scope.
-        reader: Reads the one Secret that holds an AccessKey.
-        cross_namespace: Whether a store may refer to Secrets of other namespaces.
-    """
+    def __init__(self, references: AuthReferences, means: Means, policy: Policy) -> None:
+        self._references = references
+        self._means = means
+        self._policy = policy
 
-    def __init__(
-        self,
-        *,
-        secrets: ReadOnlyStore[SecretMeta],
-        reader: SecretReader,
-        cross_namespace: bool,
-    ) -> None:
-        self._secrets = secrets
-        self._reader = reader
-        self._cross_namespace = cross_namespace
-
-    def resolve(self, store: SecretStore) -> Provider | Problem:
-        """The one identity the store asks for, or why there is none."""
-        where = f"SecretStore {store.namespace}/{store.name}"
-        if store.unsupported:
+    def resolve(self, store: SecretStore, service: Service) -> Identity | Problem:
+        """The identity a store stands for at a service, or why there is none."""
+        spec, block = _BLOCKS[service]
+        where = f"{store.title}: {spec}.{block}"
+        if service == "kms" and store.dedicated:
             return Problem(
                 Reason.UNSUPPORTED,
-                f"{where} sets {', '.join(store.unsupported)}, which this version does not "
-                "act on yet; an AccessKey in spec.KMS.KMSAuth works",
+                f"{store.title}: spec.KMS.dedicatedKMSAuth, the client key of the old dedicated "
+                "gateway, is not supported; use KMSAuth and the kmsEndpoint "
+                "INSTANCE.cryptoservice.kms.aliyuncs.com",
             )
-        auth = store.kms
-        if auth is None or (auth.access_key is None and auth.access_key_secret is None):
-            return Problem(
-                Reason.UNSUPPORTED,
-                f"{where} names no way to authenticate, which asks for the worker RAM role; "
-                "this version needs accessKey and accessKeySecret in spec.KMS.KMSAuth",
-            )
-        if auth.access_key is None or auth.access_key_secret is None:
-            missing = "accessKey" if auth.access_key is None else "accessKeySecret"
+        auth = store.kms if service == "kms" else store.oos
+        if auth is None:
             return Problem(
                 Reason.STORE_INVALID,
-                f"{where} has half an AccessKey: spec.KMS.KMSAuth.{missing} is missing",
+                f"{store.title} has no {spec}, so it says nothing of how to authenticate there",
             )
-        return self._access_key(store, auth.access_key, auth.access_key_secret)
+        return self._identity(Writing(where, STORE_WORDS, auth, store, Reason.STORE_INVALID))
 
-    def _access_key(
-        self, store: SecretStore, access_key: AccessKeyRef, secret: AccessKeyRef
-    ) -> Provider | Problem:
-        key_id = self._reference(store, "accessKey", access_key)
+    def own(self, namespace: str) -> Identity | Problem:
+        """The controller's own identity, for an object of a namespace that names no store."""
+        refused = self._not_for(namespace, f"an ExternalSecret in namespace {namespace}")
+        if refused is not None:
+            return refused
+        where = "the controller's environment"
+        auth = _own_auth(self._means.own)
+        return self._identity(
+            Writing(where, ENVIRONMENT_WORDS, auth, None, Reason.IDENTITY_INVALID)
+        )
+
+    def _identity(self, writing: Writing) -> Identity | Problem:
+        problem = writing.mistake() or self._other_token_file(writing)
+        if problem is not None:
+            return problem
+        chosen = self._first(writing)
+        if isinstance(chosen, Problem) or not writing.auth.remote_role_arn:
+            return chosen
+        role = writing.remote_role()
+        if isinstance(role, Problem):
+            return role
+        return Identity(AssumedRoleProvider(self._means.sts, chosen.provider, role), chosen.ignored)
+
+    def _first(self, writing: Writing) -> Identity | Problem:
+        auth = writing.auth
+        if auth.service_account is not None:
+            return self._service_account(writing)
+        if auth.oidc_provider_arn:
+            return self._controller_role(writing)
+        if auth.access_key is not None:
+            return self._access_key(writing)
+        return self._worker_role(writing)
+
+    def _service_account(self, writing: Writing) -> Identity | Problem:
+        store, ref = writing.store, writing.auth.service_account
+        if store is None or ref is None:
+            raise TypeError("only a store refers to a ServiceAccount")
+        where = f"{writing.where}.serviceAccountRef"
+        account = self._references.service_account(store, where, ref.namespace, ref.name)
+        if isinstance(account, Problem):
+            return account
+        role = self._role_of(account, writing)
+        if isinstance(role, Problem):
+            return role
+        provider_arn = self._provider_arn(writing)
+        if isinstance(provider_arn, Problem):
+            return provider_arn
+        tokens = ServiceAccountToken(
+            self._means.minter,
+            account.namespace,
+            account.name,
+            account.uid,
+            ref.audiences or (AUDIENCE,),
+        )
+        ignored = writing.written("access_key", "access_key_secret", "oidc_token_file")
+        if writing.auth.role_arn not in ("", role.arn):
+            ignored += (writing.word("role_arn"),)
+        return Identity(OidcRoleProvider(self._means.sts, tokens, provider_arn, role), ignored)
+
+    def _role_of(self, account: ServiceAccount, writing: Writing) -> Role | Problem:
+        """The role of a ServiceAccount: its annotation's, else the one that the store writes."""
+        name = f"ServiceAccount {account.namespace}/{account.name}"
+        arn = account.role_arn or writing.auth.role_arn
+        if not arn:
+            return writing.wrong(
+                f"{name} has no annotation {ROLE_ARN_ANNOTATION}, and ramRoleARN is not written "
+                "either",
+                Reason.ROLE_MISSING,
+            )
+        if not is_role_arn(arn):
+            return writing.wrong(
+                f"the annotation {ROLE_ARN_ANNOTATION} of {name} is {arn[:128]!r}, "
+                "not acs:ram::<account>:role/<name>"
+            )
+        if self._means.user == f"system:serviceaccount:{account.namespace}:{account.name}":
+            # Its tokens are the controller's own, whichever way one comes by them.
+            refused = self._borrowed(writing, arn, writing.auth.remote_role_arn)
+            if refused is not None:
+                return refused
+        return writing.role_of(arn)
+
+    def _provider_arn(self, writing: Writing) -> str | Problem:
+        means = self._means
+        named = writing.auth.oidc_provider_arn or means.own.oidc_provider_arn
+        if not named and means.account and means.cluster:
+            named = f"acs:ram::{means.account}:oidc-provider/ack-rrsa-{means.cluster}"
+        if not named:
+            return writing.wrong(
+                "serviceAccountRef needs the ARN of the cluster's OIDC provider: write "
+                "oidcProviderARN, or start the controller with --uid and --cluster-id",
+                Reason.OIDC_PROVIDER_MISSING,
+            )
+        if not is_provider_arn(named):
+            return writing.wrong(
+                f"the controller's environment or flags make {named[:128]!r} of the OIDC "
+                "provider, which is not acs:ram::<account>:oidc-provider/<name>",
+                Reason.OIDC_PROVIDER_MISSING,
+            )
+        return named
+
+    def _controller_role(self, writing: Writing) -> Identity | Problem:
+        refused = self._borrowed(writing, writing.auth.role_arn, writing.auth.remote_role_arn)
+        if refused is not None:
+            return refused
+        role = writing.role()
+        if isinstance(role, Problem):
+            return role
+        tokens = TokenFile(self._means.own.oidc_token_file)
+        provider = OidcRoleProvider(self._means.sts, tokens, writing.auth.oidc_provider_arn, role)
+        return Identity(provider, writing.written("access_key", "access_key_secret"))
+
+    def _access_key(self, writing: Writing) -> Identity | Problem:
+        pair = self._pair(writing)
+        if isinstance(pair, Problem) or not writing.auth.role_arn:
+            return pair if isinstance(pair, Problem) else Identity(pair)
+        role = writing.role()
+        if isinstance(role, Problem):
+            return role
+        return Identity(AssumedRoleProvider(self._means.sts, pair, role))
+
+    def _pair(self, writing: Writing) -> Provider | Problem:
+        auth, store = writing.auth, writing.store
+        if store is None:
+            own = self._means.own
+            return EnvironmentKeyProvider(own.access_key_id, own.access_key_secret)
+        if auth.access_key is None or auth.access_key_secret is None:
+            raise TypeError("half an AccessKey was not refused")
+        find = self._references.secret_key
+        key_id = find(store, f"{writing.where}.accessKey", auth.access_key)
         if isinstance(key_id, Problem):
             return key_id
-        key_secret = self._reference(store, "accessKeySecret", secret)
-        if isinstance(key_secret, Problem):
-            return key_secret
-        return AccessKeyProvider(self._reader, key_id, key_secret)
+        secret = find(store, f"{writing.where}.accessKeySecret", auth.access_key_secret)
+        if isinstance(secret, Problem):
+            return secret
+        return AccessKeyProvider(self._means.reader, key_id, secret)
 
-    def _reference(
-        self, store: SecretStore, field: str, ref: AccessKeyRef
-    ) -> SecretKeyRef | Problem:
-        where = f"SecretStore {store.namespace}/{store.name}: spec.KMS.KMSAuth.{field}"
-        if not ref.name or not ref.key:
-            unwritten = "name" if not ref.name else "key"
-            return Problem(Reason.STORE_INVALID, f"{where}.{unwritten} is empty")
-        namespace = ref.namespace or store.namespace
-        if namespace != store.namespace and not self._cross_namespace:
-            return Problem(
-                Reason.REFERENCE_REFUSED,
-                f"{where} refers to a Secret in namespace {namespace}; the controller's flag "
-                "--enable-cross-namespace-auth-ref would allow that",
+    def _worker_role(self, writing: Writing) -> Identity | Problem:
+        if not self._policy.worker_role:
+            return writing.wrong(
+                "no way to authenticate is written, which asks for the worker RAM role of the "
+                "node, and --enable-worker-role=false turns that off",
+                Reason.WORKER_ROLE_DISABLED,
             )
-        found = self._secrets.get(object_key(namespace, ref.name))
-        if found is None:
-            return Problem(
-                Reason.ACCESS_KEY_NOT_FOUND,
-                f"{where} refers to Secret {namespace}/{ref.name}, "
-                f"{why_missing(namespace, store.namespace)}",
-            )
-        return SecretKeyRef(namespace, ref.name, ref.key, found.uid, found.resource_version)
+        refused = self._borrowed(writing, writing.auth.remote_role_arn)
+        return refused or Identity(WorkerRoleProvider(self._means.metadata))
+
+    def _borrowed(self, writing: Writing, *roles: str) -> Problem | None:
+        """Whether a store may use what is the controller's own (else any tenant could)."""
+        store = writing.store
+        if store is None:
+            return None
+        refused = self._not_for(store.namespace, store.title) if store.namespace else None
+        if refused is not None:
+            return refused
+        for role in filter(None, roles):
+            if not self._may_assume(role):
+                return writing.wrong(
+                    f"the controller may not assume {role} for a store: its flag "
+                    "--allow-role-arn has no pattern that matches it",
+                    Reason.IDENTITY_REFUSED,
+                )
+        return None
+
+    def _may_assume(self, role: str) -> bool:
+        patterns = self._policy.roles
+        return not patterns or any(fnmatchcase(role, pattern) for pattern in patterns)
+
+    def _not_for(self, namespace: str, what: str) -> Problem | None:
+        allowed = self._policy.namespaces
+        if not allowed or namespace in allowed or "*" in allowed:
+            return None
+        return Problem(
+            Reason.IDENTITY_REFUSED,
+            f"{what} asks for the controller's own identity, which the flag "
+            "--controller-identity-namespaces does not allow there; name a store with an "
+            "identity of its own",
+        )
+
+    def _other_token_file(self, writing: Writing) -> Problem | None:
+        path = writing.auth.oidc_token_file
+        if writing.store is None or path in ("", self._means.own.oidc_token_file):
+            return None
+        return writing.wrong(
+            "oidcTokenFilePath names another file than the controller's own token "
+            f"({self._means.own.oidc_token_file}); leave it out",
+            Reason.TOKEN_FILE_REFUSED,
+        )
 
 
-def secrets_of(store: SecretStore) -> tuple[str, ...]:
-    """Index function: keys of the Secrets a store refers to (S9)."""
-    if store.kms is None:
-        return ()
-    refs = (store.kms.access_key, store.kms.access_key_secret)
-    return tuple(
-        {object_key(r.namespace or store.namespace, r.name) for r in refs if r is not None}
+def _own_auth(own: OwnIdentity) -> Auth:
+    return Auth(
+        access_key=_variable("ACCESS_KEY_ID") if own.access_key_id else None,
+        access_key_secret=_variable("SECRET_ACCESS_KEY") if own.access_key_secret else None,
+        role_arn=own.role_arn,
+        session_name=own.session_name,
+        session_expiration=own.session_expiration,
+        oidc_provider_arn=own.oidc_provider_arn,
+        remote_role_arn=own.remote_role_arn,
+        remote_session_name=own.remote_session_name,
     )
+
+
+def _variable(name: str) -> AccessKeyRef:
+    return AccessKeyRef("", name, "")

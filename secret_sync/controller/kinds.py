@@ -10,6 +10,9 @@ from secret_sync.resources.names import GROUP, VERSION
 
 EXTERNAL_SECRETS: Final = Resource(GROUP, VERSION, "externalsecrets", external_secret.KIND)
 SECRET_STORES: Final = Resource(GROUP, VERSION, "secretstores", secret_store.KIND)
+CLUSTER_SECRET_STORES: Final = Resource(
+    GROUP, VERSION, "clustersecretstores", secret_store.CLUSTER_KIND, namespaced=False
+)
 
 #: What to do where the API server does not know them.
 INSTALL_CRDS: Final = "install the CRDs: kubectl apply --server-side -k crds"

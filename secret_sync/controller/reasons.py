@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Codes of Alibaba Cloud and of our own rooms, by their beginning; the first match counts.
 _BY_CODE: Final = (
+    ("AccessKeySecretKeyMissing", Reason.ACCESS_KEY_KEY_MISSING),
     ("AccessKeySecret", Reason.ACCESS_KEY_NOT_FOUND),
     ("InvalidAccessKey", Reason.ACCESS_KEY_INVALID),
     ("SignatureDoesNotMatch", Reason.ACCESS_KEY_INVALID),
@@ -23,7 +24,22 @@ _BY_CODE: Final = (
     ("Forbidden.ResourceNotFound", Reason.SECRET_NOT_FOUND),
     ("Forbidden.KeyNotFound", Reason.SECRET_UNAVAILABLE),
     ("Forbidden", Reason.FORBIDDEN),
-    ("NoPermission", Reason.FORBIDDEN),
+    # STS has the word without a prefix.
+    ("NoPermission", Reason.ROLE_NOT_TRUSTED),
+    ("AuthenticationFail.NoPermission", Reason.ROLE_NOT_TRUSTED),
+    ("AuthenticationFail.OIDCToken.Expired", Reason.TOKEN_EXPIRED),
+    ("AuthenticationFail.OIDCToken.AudienceNotMatch", Reason.AUDIENCE_MISMATCH),
+    ("AuthenticationFail.OIDCToken", Reason.TOKEN_INVALID),
+    ("EntityNotExist.Role", Reason.ROLE_NOT_FOUND),
+    ("EntityNotExist.OIDCProvider", Reason.OIDC_PROVIDER_NOT_FOUND),
+    ("InvalidParameter.RoleSessionName", Reason.SESSION_NAME_INVALID),
+    ("InvalidParameter.DurationSeconds", Reason.SESSION_EXPIRATION_INVALID),
+    ("InvalidSecurityToken", Reason.SESSION_EXPIRED),
+    ("ServiceAccountNotFound", Reason.SERVICE_ACCOUNT_NOT_FOUND),
+    ("TokenForbidden", Reason.TOKEN_FORBIDDEN),
+    ("TokenFileUnreadable", Reason.TOKEN_FILE_UNREADABLE),
+    ("WorkerRole.NotAttached", Reason.WORKER_ROLE_MISSING),
+    ("WorkerRole", Reason.WORKER_ROLE_UNAVAILABLE),
     ("Rejected.Throttling", Reason.THROTTLED),
     ("Rejected", Reason.SECRET_UNAVAILABLE),
     ("Throttling", Reason.THROTTLED),
@@ -35,11 +51,11 @@ _BY_CODE: Final = (
 def problem_of(error: SecretSyncError) -> Problem:
     """What a user is told of a fetch that failed.
 
-    Of the whole way to a value only the Secret with the AccessKey is read from the API server;
-    that its rules forbid this has nothing to do with RAM.
+    What the API server says on the way to a value is about an AccessKey or a token; that its
+    rules forbid something has nothing to do with RAM.
     """
     if isinstance(error, ApiUnavailableError):
-        message = f"the API server could not be asked for the AccessKey: {error.message}"
+        message = f"the API server could not be asked for the credentials: {error.message}"
         return Problem(Reason.PROVIDER_UNAVAILABLE, message, passing=True)
     if isinstance(error, ApiError):
         message = f"the API server refuses to have the AccessKey read: {error.message}"

@@ -1,4 +1,4 @@
-"""The control loop of SecretStores: can this identity be had?"""
+"""The control loop of stores of either kind: can their identities be had?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from secret_sync.controller.admission import mistake
+from secret_sync.controller.identity import SERVICES, Identity
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.status import condition, problem_condition
@@ -15,12 +17,12 @@ from secret_sync.queue import Done, Priority, RequeueAfter
 from secret_sync.resources import Reason, StoreStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from secret_sync.controller.identity import IdentityResolver
+    from secret_sync.controller.identity import IdentityResolver, Service
     from secret_sync.controller.status_writer import StatusWriter
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.credentials import CredentialCache, CredentialKey, Provider
+    from secret_sync.credentials import CredentialCache, CredentialKey
     from secret_sync.queue import Outcome
     from secret_sync.resources import SecretStore
 
@@ -29,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 class SecretStoreReconciler:
     """Says whether a store's references resolve and its credentials could be obtained.
+
+    One for each kind of store.
 
     Args:
         wake: Called with a store's key when its credentials have been settled.
@@ -48,41 +52,57 @@ class SecretStoreReconciler:
         self._credentials = credentials
         self._statuses = statuses
         self._wake = wake
-        self._held: dict[str, CredentialKey] = {}
+        self._held: dict[str, frozenset[CredentialKey]] = {}
 
     async def reconcile(self, key: str) -> Outcome:
         """One pass over one store (C4: gone is success)."""
         store = self._objects.get(key)
         if store is None or store.deleting:
-            self._hold(key, None)
+            self._hold(key, ())
             self._statuses.forget(key)
             return Done()
-        provider = self._identities.resolve(store)
-        if isinstance(provider, Problem):
-            self._hold(key, None)
-            self._tell(key, store, provider)
+        found = [self._identities.resolve(store, service) for service in _services(store)]
+        chosen = [identity for identity in found if isinstance(identity, Identity)]
+        self._hold(key, chosen)
+        problem = next((p for p in found if isinstance(p, Problem)), None) or _unreadable(store)
+        if problem is not None:
+            self._tell(key, store, problem)
             return Done()
-        self._hold(key, provider)
-        found = self._credentials.request(provider.key, lambda: self._wake(key))
-        if found is None:
-            return Done()
-        if isinstance(found, Failure):
-            self._tell(key, store, problem_of(found.error))
-            left = found.retry_at - asyncio.get_running_loop().time()
+        return self._request(key, store, chosen)
+
+    def _request(self, key: str, store: SecretStore, chosen: Sequence[Identity]) -> Outcome:
+        obtained = [
+            self._credentials.request(i.provider.key, lambda: self._wake(key)) for i in chosen
+        ]
+        failures = [f for f in obtained if isinstance(f, Failure)]
+        if failures:
+            self._tell(key, store, problem_of(failures[0].error))
+            left = min(f.retry_at for f in failures) - asyncio.get_running_loop().time()
             return RequeueAfter(max(left, 0.0), Priority.LOW)
-        self._tell(key, store, None)
+        if all(obtained):
+            ignored = dict.fromkeys(word for i in chosen for word in i.ignored)
+            self._tell(key, store, None, tuple(ignored))
         return Done()
 
-    def _hold(self, key: str, provider: Provider | None) -> None:
+    def _hold(self, key: str, chosen: Sequence[Identity]) -> None:
         """Keeps credentials alive while a store stands for them, and only so long."""
-        held = self._held.pop(key, None)
-        if provider is not None:
-            self._credentials.hold(key, provider)
-            self._held[key] = provider.key
-        if held is not None and (provider is None or held != provider.key):
-            self._credentials.release(key, held)
+        held = self._held.pop(key, frozenset())
+        wanted = frozenset(identity.provider.key for identity in chosen)
+        user = (id(self), key)
+        for identity in chosen:
+            self._credentials.hold(user, identity.provider)
+        if wanted:
+            self._held[key] = wanted
+        for gone in held - wanted:
+            self._credentials.release(user, gone)
 
-    def _tell(self, key: str, store: SecretStore, problem: Problem | None) -> None:
+    def _tell(
+        self,
+        key: str,
+        store: SecretStore,
+        problem: Problem | None,
+        ignored: tuple[str, ...] = (),
+    ) -> None:
         before = self._statuses.known(key, store)
         if problem is not None:
             ready = problem_condition(before.ready, generation=store.generation, problem=problem)
@@ -92,7 +112,21 @@ class SecretStoreReconciler:
                 generation=store.generation,
                 status="True",
                 reason=Reason.READY,
-                message="its references resolve and its credentials were obtained",
+                message="its references resolve and its credentials were obtained"
+                + (f"; written too, but ignored: {', '.join(ignored)}" if ignored else ""),
             )
         if self._statuses.put(key, store, StoreStatus(ready)) and problem is not None:
             _log.warning("store not ready", reason=problem.reason.value, message=problem.message)
+
+
+def _services(store: SecretStore) -> list[Service]:
+    """The services that a store is written for."""
+    auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
+    return [service for service in SERVICES if auths[service]]
+
+
+def _unreadable(store: SecretStore) -> Problem | None:
+    broken = mistake(store)
+    if not broken:
+        return None
+    return Problem(Reason.CONDITIONS_INVALID, f"{store.title}: {broken}; it matches no namespace")

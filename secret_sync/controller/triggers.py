@@ -7,8 +7,12 @@ indexes (S9).
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.controller.admission import selects
+from secret_sync.controller.plan import stores_of
+from secret_sync.kube import key_of
 from secret_sync.queue import Priority
 from secret_sync.resources.meta import object_key
 
@@ -19,17 +23,33 @@ if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import Change
     from secret_sync.queue import WorkQueue
-    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+    from secret_sync.resources import (
+        ExternalSecret,
+        Namespace,
+        SecretMeta,
+        SecretStore,
+        ServiceAccount,
+    )
 
 #: Names of the indexes.
 BY_STORE: Final = "store"
 BY_SECRET: Final = "secret"  # noqa: S105 (an index, not a password)
 BY_TARGET: Final = "target"
+BY_SERVICE_ACCOUNT: Final = "service account"
+BY_CLUSTER_SCOPE: Final = "cluster scope"
 
 
 def target_of(es: ExternalSecret) -> tuple[str, ...]:
     """Index function: the key of the Secret an ExternalSecret writes (S9)."""
     return (object_key(es.namespace, es.target_name),)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One kind of store: what is known of it, and the queue of its control loop."""
+
+    known: ReadOnlyStore[SecretStore]
+    queue: WorkQueue[str]
 
 
 class Triggers:
@@ -39,17 +59,17 @@ class Triggers:
         self,
         *,
         external_secrets: ReadOnlyStore[ExternalSecret],
-        stores: ReadOnlyStore[SecretStore],
+        stores: Stores,
+        cluster_stores: Stores,
         secrets: ReadOnlyStore[SecretMeta],
         object_queue: WorkQueue[str],
-        store_queue: WorkQueue[str],
         memories: Memories,
     ) -> None:
         self._external_secrets = external_secrets
         self._stores = stores
+        self._cluster_stores = cluster_stores
         self._secrets = secrets
         self._objects = object_queue
-        self._store_queue = store_queue
         self._memories = memories
         self._live = False
 
@@ -72,7 +92,7 @@ class Triggers:
         old, new = change.old, change.new
         if old is not None and new is not None and old.revision == new.revision:
             return
-        self._store_queue.add(change.key, Priority.HIGH)
+        self._kind_of(change.key).queue.add(change.key, Priority.HIGH)
         if self._live:
             self._wake(self._external_secrets.by_index(BY_STORE, change.key), Priority.HIGH)
 
@@ -86,9 +106,32 @@ class Triggers:
                 self._memories.deleted(key, old.uid)
             if new is None or not self._memories.wrote(key, new.uid, new.resource_version):
                 self._wake((key,), Priority.HIGH)
-        for store in self._stores.by_index(BY_SECRET, change.key):
-            self._store_queue.add(store, Priority.HIGH)
-            self._wake(self._external_secrets.by_index(BY_STORE, store), Priority.HIGH)
+        self._wake_stores(BY_SECRET, change.key)
+
+    def service_account_changed(self, change: Change[ServiceAccount]) -> None:
+        """A ServiceAccount concerns the stores that act as it, if its role or grants changed."""
+        old, new = change.old, change.new
+        if self._live and (new is None or new.differs(old)):
+            self._wake_stores(BY_SERVICE_ACCOUNT, change.key)
+
+    def namespace_changed(self, change: Change[Namespace]) -> None:
+        """The labels of a namespace concern its users of stores that select by label."""
+        old, new = change.old, change.new
+        if not self._live or (old is not None and new is not None and old.labels == new.labels):
+            return
+        concerned = [
+            key
+            for key in self._external_secrets.by_index(BY_CLUSTER_SCOPE, change.key)
+            if self._selected_by_label(key)
+        ]
+        self._wake(concerned, Priority.HIGH)
+
+    def region_found(self) -> None:
+        """The region is known now, which everything may depend on."""
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.values():
+                kind.queue.add(key_of(store), Priority.HIGH)
+        self._wake([key_of(es) for es in self._external_secrets.values()], Priority.HIGH)
 
     def secrets_relisted(self) -> None:
         """A Secret of ours may have come and gone while nobody was watching."""
@@ -105,7 +148,23 @@ class Triggers:
 
     def credentials_settled(self, store: str) -> None:
         """The credentials of a store are there, or their failure is."""
-        self._store_queue.add(store, Priority.HIGH)
+        self._kind_of(store).queue.add(store, Priority.HIGH)
+
+    def _kind_of(self, store: str) -> Stores:
+        """Only a SecretStore's key has a namespace before a slash."""
+        return self._stores if "/" in store else self._cluster_stores
+
+    def _wake_stores(self, index: str, value: str) -> None:
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.by_index(index, value):
+                kind.queue.add(store, Priority.HIGH)
+                self._wake(self._external_secrets.by_index(BY_STORE, store), Priority.HIGH)
+
+    def _selected_by_label(self, key: str) -> bool:
+        es = self._external_secrets.get(key)
+        stores = stores_of(es) if es is not None else ()
+        known = (self._cluster_stores.known.get(store) for store in stores if "/" not in store)
+        return any(store is not None and selects(store) for store in known)
 
     def _wake(self, keys: Iterable[str], priority: Priority) -> None:
         now = asyncio.get_running_loop().time()

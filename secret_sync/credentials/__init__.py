@@ -1,16 +1,51 @@
 """Who calls Alibaba Cloud: one module per method, and the cache that they all share."""
 
 from secret_sync.credentials.access_key import AccessKeyProvider, SecretKeyRef, SecretReader
+from secret_sync.credentials.assumed import AssumedRoleProvider, OidcRoleProvider
 from secret_sync.credentials.cache import CredentialCache, Failure
+from secret_sync.credentials.environment import EnvironmentKeyProvider
+from secret_sync.credentials.roles import (
+    SESSION_NAME,
+    Role,
+    account_of,
+    check_session_name,
+    is_provider_arn,
+    is_role_arn,
+    read_duration,
+)
+from secret_sync.credentials.sts import Sts
+from secret_sync.credentials.tokens import (
+    ServiceAccountToken,
+    TokenFile,
+    TokenMinter,
+    TokenSource,
+)
 from secret_sync.credentials.types import CredentialKey, Credentials, Provider
+from secret_sync.credentials.worker_role import WorkerRoleProvider
 
 __all__ = [
+    "SESSION_NAME",
     "AccessKeyProvider",
+    "AssumedRoleProvider",
     "CredentialCache",
     "CredentialKey",
     "Credentials",
+    "EnvironmentKeyProvider",
     "Failure",
+    "OidcRoleProvider",
     "Provider",
+    "Role",
     "SecretKeyRef",
     "SecretReader",
+    "ServiceAccountToken",
+    "Sts",
+    "TokenFile",
+    "TokenMinter",
+    "TokenSource",
+    "WorkerRoleProvider",
+    "account_of",
+    "check_session_name",
+    "is_provider_arn",
+    "is_role_arn",
+    "read_duration",
 ]

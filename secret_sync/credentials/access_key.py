@@ -67,13 +67,19 @@ class AccessKeyProvider:
         """The identity."""
         return self._key
 
-    async def fetch(self) -> Credentials:
+    @property
+    def base(self) -> None:
+        """None: it stands on nothing else."""
+        return
+
+    async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Read the Secrets.
 
         White space around a half is dropped: people paste it, and editors add line ends.
 
         Raises:
-            DefiniteError: A Secret or one of its keys does not exist, or holds no AccessKey.
+            DefiniteError: ``AccessKeySecretNotFound``, ``AccessKeySecretKeyMissing`` or
+                ``InvalidAccessKey``: a Secret or its key does not exist, or holds no AccessKey.
             SecretSyncError: A Secret could not be read.
         """
         id_ref, secret_ref = self._id_ref, self._secret_ref
@@ -86,12 +92,12 @@ class AccessKeyProvider:
     async def _read(self, ref: SecretKeyRef) -> Mapping[str, bytes]:
         try:
             return await self._reader.read(ref.namespace, ref.name)
-        except NotFoundError as error:
+        except NotFoundError:
             # Not "not found" to our caller: there it would mean the secret that is synced.
             raise DefiniteError(
                 f"{_where(ref)} does not exist, but the AccessKey is read from it",
                 code="AccessKeySecretNotFound",
-            ) from error
+            ) from None
 
 
 def _text(data: Mapping[str, bytes], ref: SecretKeyRef) -> str:
@@ -105,14 +111,21 @@ def _text(data: Mapping[str, bytes], ref: SecretKeyRef) -> str:
     text = value.decode(errors="replace").strip()
     if not text:
         raise DefiniteError(f'{_where(ref)}: key "{ref.key}" is empty', code="InvalidAccessKey")
-    # Either half is plain ASCII; anything else, a line end in the middle too, breaks the headers.
-    if not (text.isascii() and text.isprintable()) or " " in text:
+    if not is_clean(text):
         raise DefiniteError(
             f'{_where(ref)}: key "{ref.key}" holds no part of an AccessKey:'
             " it has characters that none contains",
             code="InvalidAccessKey",
         )
     return text
+
+
+def is_clean(text: str) -> bool:
+    """Tell whether a text can be half of an AccessKey.
+
+    Either half is plain ASCII; anything else, a line end in the middle too, breaks the headers.
+    """
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _where(ref: SecretKeyRef) -> str:

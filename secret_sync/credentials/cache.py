@@ -8,6 +8,7 @@ too: a thousand stores with one wrong role ask for it no more often than one sto
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from contextvars import Context
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
+from secret_sync.credentials.types import Credentials
+from secret_sync.errors import CredentialsError, DefiniteError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from secret_sync.credentials.types import CredentialKey, Credentials, Provider
+    from secret_sync.credentials.types import CredentialKey, Provider
 
 _log = structlog.get_logger(__name__)
 
@@ -33,10 +35,11 @@ _REFRESH_FRACTION = 0.2
 _REFRESH_JITTER = 0.1
 # Not given out any more this long before the end: a call takes up to 30 s with its retries.
 _LAST_MOMENTS = 60.0
-# Fresh credentials that are refused will be refused again when they are fresher still.
-_FRESH = 60.0
-# Above the deadlines of all providers (STS has the longest, 25 s), so it only ends hangs.
-_FETCH_TIMEOUT = 40.0
+# What is refused again right after a forced refresh will be refused after the next one as well.
+_BETWEEN_FORCED = 60.0
+# Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
+# rate of STS come on top (10,000 identities take 200 s). So this only ends hangs.
+_FETCH_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class _Entry:
     """
 
     __slots__ = (
-        "credentials", "failed", "failure", "obtained_at", "provider", "task", "timer", "users",
+        "credentials", "failed", "failure", "forced_at", "provider", "task", "timer", "users",
         "waiters",
     )  # fmt: skip
 
@@ -68,7 +71,7 @@ class _Entry:
         self.provider = provider
         self.users: set[Hashable] = set()
         self.credentials: Credentials | None = None
-        self.obtained_at = 0.0
+        self.forced_at = -math.inf
         self.failure: Failure | None = None
         self.failed = 0  # attempts since the last success
         self.task: asyncio.Task[None] | None = None
@@ -91,11 +94,14 @@ class CredentialCache:
     def hold(self, user: Hashable, provider: Provider) -> None:
         """Note that a user needs an identity; does nothing if that is known.
 
-        Of several providers with equal keys the first stays.
+        Of several providers with equal keys the first stays. What it is built on is needed,
+        too: by the identity itself.
         """
         entry = self._entries.get(provider.key)
         if entry is None:
             entry = self._entries[provider.key] = _Entry(provider)
+            if provider.base is not None:
+                self.hold(provider.key, provider.base)
         entry.users.add(user)
 
     def release(self, user: Hashable, key: CredentialKey) -> None:
@@ -107,6 +113,8 @@ class CredentialCache:
         if not entry.users:
             del self._entries[key]
             self._stop(entry)
+            if entry.provider.base is not None:
+                self.release(key, entry.provider.base.key)
 
     def peek(self, key: CredentialKey) -> Credentials | Failure | None:
         """Tell what there is, and start nothing.
@@ -147,18 +155,13 @@ class CredentialCache:
     async def get(self, key: CredentialKey) -> Credentials:
         """Wait for credentials.
 
-        For a method that builds on another one. Cancelling the caller does not cancel the
-        fetch, for which others may wait too.
+        Cancelling the caller does not cancel the fetch, for which others may wait too.
 
         Raises:
             KeyError: Nobody holds the identity.
             SecretSyncError: They could not be obtained, just now or lately.
         """
-        entry = self._entries[key]
-        while (outcome := self._usable(entry) or self._recent_failure(entry)) is None:
-            if self._entries.get(key) is not entry:
-                raise TransientError("the credentials are not in use any more")
-            await asyncio.wait((self._start(entry),))
+        outcome = await self._outcome(self._entries[key])
         if isinstance(outcome, Failure):
             # It is raised for many callers, each of whom would add to its traceback.
             raise outcome.error.with_traceback(None)
@@ -167,20 +170,25 @@ class CredentialCache:
     def invalidate(self, key: CredentialKey, refused: Credentials) -> bool:
         """Drop credentials that were refused, and fetch new ones.
 
+        Permanent ones stay: what is read again would be the same.
+
         Args:
             key: The identity.
             refused: What the refused call was signed with.
 
         Returns:
             Whether the call is worth repeating, once, with what ``request`` gives next: not if
-            the refused ones had just been obtained, nor if nobody holds the identity.
+            they were replaced for a refusal less than a minute ago, nor if they are permanent,
+            nor if nobody holds the identity.
         """
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or refused.expires_at is None:
             return False
         if entry.credentials is refused:
-            if self._loop.time() - entry.obtained_at < _FRESH:
+            now = self._loop.time()
+            if now - entry.forced_at < _BETWEEN_FORCED:
                 return False
+            entry.forced_at = now
             entry.credentials = None
             self._start(entry)
         return True
@@ -192,6 +200,15 @@ class CredentialCache:
         self._entries.clear()
         if self._ending:
             await asyncio.wait(self._ending)
+
+    async def _outcome(self, entry: _Entry) -> Credentials | Failure:
+        """Wait for the fetch that is under way, and start one if there is nothing yet."""
+        while (outcome := self._usable(entry) or self._recent_failure(entry)) is None:
+            if self._entries.get(entry.provider.key) is not entry:
+                error = TransientError("the credentials are not in use any more")
+                return Failure(error, self._loop.time())
+            await asyncio.wait((self._start(entry),))
+        return outcome
 
     def _usable(self, entry: _Entry) -> Credentials | None:
         credentials = entry.credentials
@@ -226,28 +243,38 @@ class CredentialCache:
             entry.task.add_done_callback(self._ending.discard)
 
     async def _attempt(self, entry: _Entry) -> None:
-        outcome: Credentials | SecretSyncError
-        try:
-            async with asyncio.timeout(_FETCH_TIMEOUT):
-                outcome = await entry.provider.fetch()
-        except SecretSyncError as error:
-            # Kept for long, so without the frames, whose locals hold what was read.
-            outcome = error.with_traceback(None)
-        except TimeoutError:
-            outcome = TransientError("the credentials could not be obtained in time")
-        except Exception as error:  # noqa: BLE001 - one faulty method must not end the process
-            # Its type only: its message may hold what the fetch had in hand.
-            kind = type(error).__name__
-            _log.error("credential fetch failed unexpectedly", error=kind)
-            outcome = TransientError(f"unexpected {kind} while obtaining credentials")
+        outcome = await self._obtain(entry)
         entry.task = None
-        if isinstance(outcome, SecretSyncError):
-            self._failed(entry, outcome)
-        else:
-            self._succeeded(entry, outcome)
+        match outcome:
+            case Failure():
+                self._failed(entry, outcome.error, not_before=outcome.retry_at)
+            case SecretSyncError():
+                self._failed(entry, outcome)
+            case Credentials():
+                self._succeeded(entry, outcome)
         waiters, entry.waiters = entry.waiters, []
         for on_ready in waiters:
             self._loop.call_soon(on_ready)  # one that raises keeps it from nobody else
+
+    async def _obtain(self, entry: _Entry) -> Credentials | SecretSyncError | Failure:
+        """Fetch an identity's credentials, with those of its base first; never raises.
+
+        Returns:
+            A ``Failure`` if it is the base's: nothing can be had before that can.
+        """
+        provider = entry.provider
+        if provider.base is None:
+            return await _fetch(provider, None)
+        base = self._entries[provider.base.key]
+        found = await self._outcome(base)
+        if isinstance(found, Failure):
+            return found
+        outcome = await _fetch(provider, found)
+        refused = isinstance(outcome, CredentialsError)
+        if not refused or not self.invalidate(base.provider.key, found):
+            return outcome
+        renewed = await self._outcome(base)
+        return renewed if isinstance(renewed, Failure) else await _fetch(provider, renewed)
 
     def _succeeded(self, entry: _Entry, credentials: Credentials) -> None:
         now = self._loop.time()
@@ -262,15 +289,14 @@ class CredentialCache:
             # Short-lived ones, that would be due at once, are renewed at half their time.
             self._schedule(entry, now + max(lifetime - ahead, lifetime / 2))
         entry.credentials = credentials
-        entry.obtained_at = now
         entry.failure = None
         entry.failed = 0
 
-    def _failed(self, entry: _Entry, error: SecretSyncError) -> None:
+    def _failed(self, entry: _Entry, error: SecretSyncError, *, not_before: float = 0.0) -> None:
         backoff = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))
         entry.failed += 1
         asked = error.retry_after if isinstance(error, TransientError) else None
-        retry_at = self._loop.time() + max(backoff, asked or 0.0)
+        retry_at = max(self._loop.time() + max(backoff, asked or 0.0), not_before)
         entry.failure = Failure(error, retry_at)
         # As long as there is something to lose we come back ourselves; after that, the users do.
         if self._usable(entry) is not None:
@@ -279,6 +305,24 @@ class CredentialCache:
     def _schedule(self, entry: _Entry, when: float) -> None:
         _cancel_timer(entry)
         entry.timer = self._loop.call_at(when, self._start, entry, context=Context())
+
+
+async def _fetch(provider: Provider, base: Credentials | None) -> Credentials | SecretSyncError:
+    try:
+        async with asyncio.timeout(_FETCH_TIMEOUT):
+            return await provider.fetch(base)
+    except SecretSyncError as error:
+        # Kept for long, so without the frames, whose locals hold what was read, and without
+        # other errors with theirs.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    except TimeoutError:
+        return TransientError("the credentials could not be obtained in time")
+    except Exception as error:  # noqa: BLE001 - one faulty method must not end the process
+        # Its type only: its message may hold what the fetch had in hand.
+        kind = type(error).__name__
+        _log.error("credential fetch failed unexpectedly", error=kind)
+        return TransientError(f"unexpected {kind} while obtaining credentials")
 
 
 def _cancel_timer(entry: _Entry) -> None:

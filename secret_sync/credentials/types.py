@@ -42,12 +42,16 @@ class CredentialKey:
         mode: The method, such as ``AccessKey``.
         parts: What the method was given.
         lineage: What of the parts stays when the Secrets that were read get other versions;
-            ``None`` where all does.
+            ``None`` where all does. Of an identity that is built on another, that one's
+            ``stable`` form is a part of it.
+        account: The Alibaba Cloud account it belongs to, where that is known (from the ARN of
+            a role); else ``""``.
     """
 
     mode: str
     parts: tuple[Hashable, ...]
     lineage: tuple[Hashable, ...] | None = field(default=None, compare=False)
+    account: str = field(default="", compare=False)
 
     @property
     def stable(self) -> Hashable:
@@ -62,9 +66,17 @@ class Provider(Protocol):
     def key(self) -> CredentialKey:
         """The identity."""
 
-    async def fetch(self) -> Credentials:
+    @property
+    def base(self) -> Provider | None:
+        """The identity that this one is built on, if there is one."""
+
+    async def fetch(self, base: Credentials | None) -> Credentials:
         """Obtain credentials anew.
 
+        Args:
+            base: Credentials of ``self.base``; ``None`` where there is none.
+
         Raises:
+            CredentialsError: Those of the base were not accepted.
             SecretSyncError: Of the class that says whether it may succeed later.
         """

@@ -22,16 +22,26 @@ from secret_sync.kube.errors import (
 )
 from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.observe import ReflectorObserver
-from secret_sync.kube.preflight import Need, check
+from secret_sync.kube.preflight import Need, check, lacking, who_am_i
 from secret_sync.kube.reflector import Reflector
-from secret_sync.kube.resource import METADATA, METADATA_LIST, SECRETS, Resource
+from secret_sync.kube.resource import (
+    METADATA,
+    METADATA_LIST,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, key_of
+from secret_sync.kube.tokens import ServiceAccountTokenMinter
 
 __all__ = [
     "METADATA",
     "METADATA_LIST",
+    "NAMESPACES",
     "SECRETS",
+    "SERVICE_ACCOUNTS",
     "AlreadyExistsError",
     "ApiConflictError",
     "ApiError",
@@ -51,8 +61,11 @@ __all__ = [
     "Reflector",
     "ReflectorObserver",
     "Resource",
+    "ServiceAccountTokenMinter",
     "SingleSecretReader",
     "Store",
     "check",
     "key_of",
+    "lacking",
+    "who_am_i",
 ]

@@ -22,6 +22,7 @@ _log = structlog.get_logger(__name__)
 #: Seconds for which an API server that does not answer is waited for.
 PATIENCE: Final = 30.0
 _BETWEEN: Final = 2.0
+_WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -56,21 +57,59 @@ async def check(
     """
     for resource in {n.resource for n in needs}:
         await _known(client, resource, hint)
-    scopes = list(namespaces) or [""]
-    denied = await asyncio.gather(
-        *(
-            _denied(client, need, verb, namespace)
-            for need in needs
-            for verb in need.verbs
-            for namespace in scopes
-        )
-    )
-    missing = [d for d in denied if d]
+    missing = await _missing(client, needs, namespaces)
     if missing:
         raise DefiniteError(
             f"RBAC does not allow this controller to {', '.join(missing)}; "
             "the rules it needs are in deploy/base"
         )
+
+
+async def lacking(client: KubeClient, need: Need) -> str:
+    """Why something of the whole cluster cannot be watched; ``""`` if it can.
+
+    For what is useful but not indispensable.
+
+    Raises:
+        ApiUnavailableError: The server did not answer.
+    """
+    try:
+        await _known(client, need.resource, "")
+    except DefiniteError:
+        return f"the API server does not know {need.resource.plural}"
+    missing = await _missing(client, (need,), ())
+    return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
+
+
+async def who_am_i(client: KubeClient) -> str:
+    """The user name we have at the API server; ``""`` where it does not say (before 1.28).
+
+    Raises:
+        ApiUnavailableError: The server did not answer.
+    """
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    try:
+        reply = await client.request("POST", _WHO_AM_I, body=body)
+    except ApiUnavailableError:
+        raise
+    except ApiError:
+        return ""
+    user = ((reply.get("status") or {}).get("userInfo") or {}).get("username")
+    return user if isinstance(user, str) else ""
+
+
+async def _missing(
+    client: KubeClient, needs: Sequence[Need], namespaces: Sequence[str]
+) -> list[str]:
+    denied = await asyncio.gather(
+        *(
+            _denied(client, need, verb, namespace)
+            for need in needs
+            for verb in need.verbs
+            for namespace in (namespaces if need.resource.namespaced and namespaces else ("",))
+        )
+    )
+    return [d for d in denied if d]
 
 
 async def _known(client: KubeClient, resource: Resource, hint: str) -> None:

@@ -48,3 +48,5 @@ class Resource:
 
 
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)

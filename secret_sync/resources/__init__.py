@@ -6,14 +6,21 @@ through; what cannot work is kept as written, for the controller to name in a co
 
 from secret_sync.resources.conditions import Condition, Reason
 from secret_sync.resources.external_secret import DataEntry, ExternalSecret, StoreRef
+from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.secret import (
     ForeignSecret,
     ManagedSecret,
     SecretMeta,
     secret_from_metadata,
 )
-from secret_sync.resources.secret_store import AccessKeyRef, Auth, SecretStore
+from secret_sync.resources.secret_store import (
+    AccessKeyRef,
+    Auth,
+    SecretStore,
+    ServiceAccountRef,
+)
 from secret_sync.resources.status import ExternalSecretStatus, StoreStatus, SyncResult
+from secret_sync.resources.surroundings import Namespace, ServiceAccount
 
 __all__ = [
     "AccessKeyRef",
@@ -24,9 +31,13 @@ __all__ = [
     "ExternalSecretStatus",
     "ForeignSecret",
     "ManagedSecret",
+    "Namespace",
+    "NamespaceRule",
     "Reason",
     "SecretMeta",
     "SecretStore",
+    "ServiceAccount",
+    "ServiceAccountRef",
     "StoreRef",
     "StoreStatus",
     "SyncResult",

@@ -27,6 +27,9 @@ class StoreRef:
     """A reference to a store, as written; ``namespace`` may be ``""``: the referrer's own.
 
     An empty ``name`` is kept: it is a mistake, and must not read as "no store at all".
+
+    Attributes:
+        kind: ``SecretStore`` or ``ClusterSecretStore``; anything else is a mistake.
     """
 
     kind: str
@@ -153,7 +156,4 @@ def _unsupported(name: str, spec: dict[str, Any], target: dict[str, Any]) -> tup
     for index, entry in enumerate(spec.get("data") or ()):
         where = f"spec.data[{index}]"
         paths += [f"{where}.{field}" for field in ("jmesPath", "kmsEndpoint") if entry.get(field)]
-        ref = entry.get("secretStoreRef") or {}
-        if ref.get("kind") not in (None, "", "SecretStore"):
-            paths.append(f"{where}.secretStoreRef.kind: {ref['kind']}")
     return tuple(paths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from secret_sync.resources.names import LAST_APPLIED_ANNOTATION
+from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, LAST_APPLIED_ANNOTATION
 
 
 def object_key(namespace: str, name: str) -> str:
@@ -27,6 +27,11 @@ def interned(value: Any) -> str:
 def text(value: Any) -> str:
     """A string field that may be absent or null."""
     return str(value) if value is not None else ""
+
+
+def allowance(metadata: dict[str, Any]) -> str:
+    """The namespaces that an object lets refer to it, as written; ``""`` for none but its own."""
+    return interned((metadata.get("annotations") or {}).get(ALLOW_NAMESPACES_ANNOTATION))
 
 
 def intent_revision(metadata: dict[str, Any]) -> int:

@@ -19,3 +19,9 @@ FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 
 #: kubectl's copy of the whole object: for a Secret it carries the payload (S10).
 LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+#: On a Secret, ServiceAccount or SecretStore: the namespaces that may refer to it, ``*`` for all.
+ALLOW_NAMESPACES_ANNOTATION: Final = "secret-sync.alibabacloud.com/allow-namespaces"
+
+#: On a ServiceAccount: the RAM role that its tokens assume; ACK's own name for it.
+ROLE_ARN_ANNOTATION: Final = "ack.alibabacloud.com/role-arn"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from secret_sync.resources.meta import interned
+from secret_sync.resources.meta import allowance, interned
 from secret_sync.resources.names import FIELD_MANAGER, OWNER_ANNOTATION
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
@@ -17,12 +17,17 @@ _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
 
 @dataclass(frozen=True, slots=True)
 class ForeignSecret:
-    """A Secret that carries no mark of ours."""
+    """A Secret that carries no mark of ours.
+
+    Attributes:
+        allows: Its annotation ``allow-namespaces``, or ``""``.
+    """
 
     namespace: str
     name: str
     uid: str
     resource_version: str
+    allows: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class ManagedSecret:
         our_keys: Data keys that our field manager owns.
         other_keys: Data keys that somebody else owns, alone or with us.
         editors: The field managers of those.
+        allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
     namespace: str
@@ -50,6 +56,7 @@ class ManagedSecret:
     our_keys: frozenset[str]
     other_keys: frozenset[str]
     editors: tuple[str, ...]
+    allows: str
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -66,6 +73,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
+            allows=allowance(metadata),
         )
     owner_is_ours = False
     our_keys: frozenset[str] = frozenset()
@@ -93,4 +101,5 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         our_keys=our_keys,
         other_keys=frozenset(other_keys),
         editors=tuple(sorted(editors)),
+        allows=allowance(metadata),
     )

@@ -1,23 +1,16 @@
-"""SecretStore: how to authenticate."""
+"""SecretStore and ClusterSecretStore: how to authenticate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secret_sync.resources.meta import intent_revision, interned
+from secret_sync.resources.meta import allowance, intent_revision, interned, text
+from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.status import StoreStatus
 
 KIND: Final = "SecretStore"
-
-#: Ways to authenticate that the schema knows and this version does not act on.
-_METHODS_TO_COME: Final = (
-    "ramRoleARN",
-    "oidcProviderARN",
-    "oidcTokenFilePath",
-    "remoteRamRoleARN",
-    "serviceAccountRef",
-)
+CLUSTER_KIND: Final = "ClusterSecretStore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +23,42 @@ class AccessKeyRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceAccountRef:
+    """A reference to a ServiceAccount; ``audiences`` is empty where none is written."""
+
+    namespace: str
+    name: str
+    audiences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Auth:
-    """The block ``KMSAuth``: each method is ``None`` where it is not written."""
+    """The block ``KMSAuth`` or ``OOSAuth``; ``None`` and ``""`` are what is not written."""
 
     access_key: AccessKeyRef | None = None
     access_key_secret: AccessKeyRef | None = None
+    service_account: ServiceAccountRef | None = None
+    role_arn: str = ""
+    session_name: str = ""
+    session_expiration: str = ""
+    oidc_provider_arn: str = ""
+    oidc_token_file: str = ""
+    remote_role_arn: str = ""
+    remote_session_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretStore:
-    """A SecretStore as the informer keeps it.
+    """A store of either kind, as the informer keeps it.
 
     Attributes:
-        kms: ``spec.KMS.KMSAuth``, or ``None`` where it is absent.
-        unsupported: Paths of fields that are set and that this version does not act on.
+        namespace: ``""`` for a ClusterSecretStore.
+        kms: ``spec.KMS.KMSAuth``; an empty one where ``spec`` names no service at all, ``None``
+            where it names only the other.
+        oos: ``spec.OOS.OOSAuth``, likewise.
+        dedicated: Whether the client key of an old dedicated gateway is written.
+        allows: Its annotation ``allow-namespaces``, or ``""``.
+        rules: ``spec.conditions`` of a ClusterSecretStore; none lets every namespace use it.
     """
 
     namespace: str
@@ -54,16 +69,19 @@ class SecretStore:
     revision: int
     deleting: bool
     kms: Auth | None
-    unsupported: tuple[str, ...]
+    oos: Auth | None
+    dedicated: bool
+    allows: str
+    rules: tuple[NamespaceRule, ...]
     status: StoreStatus
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SecretStore:
-        """Reads a SecretStore as the API server stores it."""
+        """Reads a SecretStore or ClusterSecretStore as the API server stores it."""
         metadata = value["metadata"]
         spec = value.get("spec") or {}
-        kms = spec.get("KMS") or {}
-        auth = kms.get("KMSAuth")
+        kms, oos = spec.get("KMS"), spec.get("OOS")
+        neither = kms is None and oos is None
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=metadata["name"],
@@ -72,16 +90,39 @@ class SecretStore:
             generation=int(metadata.get("generation") or 0),
             revision=intent_revision(metadata),
             deleting=bool(metadata.get("deletionTimestamp")),
-            kms=_auth(auth) if auth is not None else None,
-            unsupported=_unsupported(kms, auth or {}, spec),
+            kms=_auth((kms or {}).get("KMSAuth")) if kms is not None or neither else None,
+            oos=_auth((oos or {}).get("OOSAuth")) if oos is not None or neither else None,
+            dedicated=bool((kms or {}).get("dedicatedKMSAuth")),
+            allows=allowance(metadata),
+            rules=tuple(NamespaceRule.from_dict(rule) for rule in spec.get("conditions") or ()),
             status=StoreStatus.from_dict(value.get("status") or {}),
         )
 
+    @property
+    def kind(self) -> str:
+        """``SecretStore`` or ``ClusterSecretStore``."""
+        return KIND if self.namespace else CLUSTER_KIND
 
-def _auth(value: dict[str, Any]) -> Auth:
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {place}"
+
+
+def _auth(value: dict[str, Any] | None) -> Auth:
+    written = value or {}
     return Auth(
-        access_key=_reference(value.get("accessKey")),
-        access_key_secret=_reference(value.get("accessKeySecret")),
+        access_key=_reference(written.get("accessKey")),
+        access_key_secret=_reference(written.get("accessKeySecret")),
+        service_account=_service_account(written.get("serviceAccountRef")),
+        role_arn=interned(written.get("ramRoleARN")),
+        session_name=interned(written.get("ramRoleSessionName")),
+        session_expiration=text(written.get("roleSessionExpiration")),
+        oidc_provider_arn=interned(written.get("oidcProviderARN")),
+        oidc_token_file=interned(written.get("oidcTokenFilePath")),
+        remote_role_arn=interned(written.get("remoteRamRoleARN")),
+        remote_session_name=interned(written.get("remoteRamRoleSessionName")),
     )
 
 
@@ -95,13 +136,11 @@ def _reference(value: dict[str, Any] | None) -> AccessKeyRef | None:
     )
 
 
-def _unsupported(
-    kms: dict[str, Any], auth: dict[str, Any], spec: dict[str, Any]
-) -> tuple[str, ...]:
-    """Fields whose silent neglect would authenticate as somebody else."""
-    paths = [f"spec.KMS.KMSAuth.{field}" for field in _METHODS_TO_COME if auth.get(field)]
-    if kms.get("dedicatedKMSAuth"):
-        paths.append("spec.KMS.dedicatedKMSAuth")
-    if spec.get("OOS"):
-        paths.append("spec.OOS")
-    return tuple(paths)
+def _service_account(value: dict[str, Any] | None) -> ServiceAccountRef | None:
+    if not value:
+        return None
+    return ServiceAccountRef(
+        namespace=interned(value.get("namespace")),
+        name=interned(value.get("name")),
+        audiences=tuple(interned(audience) for audience in value.get("audiences") or ()),
+    )

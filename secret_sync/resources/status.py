@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secret_sync.resources.conditions import READY, Condition
 from secret_sync.resources.meta import text
+
+#: What a store can be used for: nothing is ever written to it.
+CAPABILITIES: Final = "ReadOnly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,9 @@ class StoreStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole intent for ``/status``."""
-        return {"conditions": [self.ready.to_dict()]} if self.ready is not None else {}
+        if self.ready is None:
+            return {}
+        return {"conditions": [self.ready.to_dict()], "capabilities": CAPABILITIES}
 
 
 def _ready(status: dict[str, Any]) -> Condition | None:

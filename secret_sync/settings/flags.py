@@ -100,7 +100,14 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "none",
             status="later",
         ),
-        Flag("sts-endpoint", endpoint, "HOST[:PORT]", "STS host", status="later"),
+        Flag("sts-endpoint", endpoint, "HOST[:PORT]", "STS host", "sts-vpc.{region}.aliyuncs.com"),
+        Flag(
+            "metadata-endpoint",
+            endpoint,
+            "HOST[:PORT]",
+            "metadata service of the node, asked without a proxy",
+            "100.100.100.200",
+        ),
         Flag(
             "max-concurrent-kms-secret-pulls",
             count,
@@ -135,9 +142,8 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "enable-worker-role",
             boolean,
             "",
-            "fall back on the RAM role of the node",
+            "what names no identity may use the RAM role of the node",
             "true",
-            status="later",
         ),
         Flag(
             "controller-identity-namespaces",
@@ -145,20 +151,16 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "LIST",
             "namespaces that may use the controller's own identity",
             "all",
-            status="later",
         ),
         Flag(
             "allow-role-arn",
             items,
             "LIST",
-            "patterns of RAM roles that stores may assume",
+            "patterns of roles that stores may have the controller assume",
             "all",
-            status="later",
         ),
-        Flag(
-            "uid", str, "ID", "Alibaba Cloud account, for the OIDC provider's ARN", status="later"
-        ),
-        Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN", status="later"),
+        Flag("uid", str, "ID", "Alibaba Cloud account, for the OIDC provider's ARN"),
+        Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN"),
     ),
     "Running": (
         Flag("reconcile-count", count, "N", "workers", "16"),

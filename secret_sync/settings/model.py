@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from secret_sync.errors import SecretSyncError
 
@@ -40,6 +40,28 @@ class ProxySettings:
     no_proxy: str = ""
 
 
+#: Where the guide's installs mount the controller's token.
+TOKEN_FILE: Final = "/var/run/secrets/tokens/ack-secret-manager"  # noqa: S105 (a path)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIdentity:
+    """Who the controller itself is, by its environment; ``""`` is what is not set.
+
+    The file of the token and the names of sessions name nobody by themselves.
+    """
+
+    role_arn: str = ""
+    oidc_provider_arn: str = ""
+    oidc_token_file: str = TOKEN_FILE
+    access_key_id: str = field(default="", repr=False)
+    access_key_secret: str = field(default="", repr=False)
+    session_name: str = ""
+    session_expiration: str = ""
+    remote_role_arn: str = ""
+    remote_session_name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything `secret-sync run` was told. Durations are seconds; an empty tuple is "all".
@@ -52,6 +74,8 @@ class Settings:
         kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
         ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
         no_effect: Flags the user gave that are accepted for compatibility only.
+        metadata_endpoint: ``host[:port]`` of the ECS metadata service.
+        own: From variables that are no flags of ours.
         not_yet: Flags the user gave whose feature a later version brings; a switch that turns
             such a feature off is not among them.
     """
@@ -61,6 +85,7 @@ class Settings:
     region: str = ""
     kms_endpoint: str = ""
     sts_endpoint: str = ""
+    metadata_endpoint: str = "100.100.100.200"
     allow_kms_endpoint: tuple[str, ...] = ()
     max_concurrent_kms_secret_pulls: int = 10
     max_concurrent_oos_secret_pulls: int = 10
@@ -81,6 +106,7 @@ class Settings:
     kubeconfig: str = ""
     uid: str = ""
     cluster_id: str = ""
+    own: OwnIdentity = OwnIdentity()
     proxy: ProxySettings = ProxySettings()
     ssl_cert_file: str = ""
     no_effect: tuple[str, ...] = ()

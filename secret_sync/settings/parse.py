@@ -12,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.settings.model import ProxySettings, Settings, UsageError
+from secret_sync.settings.model import OwnIdentity, ProxySettings, Settings, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         )
     return Settings(
         **values,
+        own=_own_identity(environ),
         proxy=ProxySettings(
             https_proxy=_either(environ, "HTTPS_PROXY"),
             http_proxy=_either(environ, "HTTP_PROXY"),
@@ -78,6 +79,28 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
 
 def _flags() -> list[Flag]:
     return [flag for group in GROUPS.values() for flag in group]
+
+
+#: The variables of ack-secret-manager, then those that ACK's RRSA webhook injects.
+_OWN: Final = {
+    "role_arn": ("ALICLOUD_ROLE_ARN", "ALIBABA_CLOUD_ROLE_ARN"),
+    "oidc_provider_arn": ("ALICLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"),
+    "oidc_token_file": ("ALICLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE"),
+    "access_key_id": ("ACCESS_KEY_ID",),
+    "access_key_secret": ("SECRET_ACCESS_KEY",),
+    "session_name": ("ALICLOUD_ROLE_SESSION_NAME",),
+    "session_expiration": ("ALICLOUD_ROLE_SESSION_EXPIRATION",),
+    "remote_role_arn": ("ALICLOUD_REMOTE_ROLE_ARN",),
+    "remote_session_name": ("ALICLOUD_REMOTE_ROLE_SESSION_NAME",),
+}
+
+
+def _own_identity(environ: Mapping[str, str]) -> OwnIdentity:
+    found = {
+        field: next((text for name in names if (text := environ.get(name, "").strip())), "")
+        for field, names in _OWN.items()
+    }
+    return OwnIdentity(**{field: text for field, text in found.items() if text})
 
 
 def _either(environ: Mapping[str, str], name: str) -> str:

@@ -20,7 +20,7 @@ BASE = ROOT / "deploy" / "base"
 DATA = ROOT / "tests" / "data"
 
 GROUP = "alibabacloud.com"
-PLURALS = ("externalsecrets", "secretstores")
+PLURALS = ("externalsecrets", "secretstores", "clustersecretstores")
 SERVICE_ACCOUNT = "system:serviceaccount:secret-sync-system:secret-sync"
 
 

@@ -34,9 +34,15 @@ MERGE = "application/merge-patch+json"
 SOON = 3.0
 
 
+#: Kinds of Kubernetes itself, and those that are in no namespace.
+CORE = frozenset({"Secret", "Event", "ServiceAccount", "Namespace"})
+CLUSTER_SCOPED = frozenset({"ClusterSecretStore", "Namespace"})
+
+
 def path_of(kind: str, namespace: str, name: str = "") -> str:
-    group = "/api/v1" if kind in {"Secret", "Event", "ServiceAccount"} else f"/apis/{GROUP}"
-    return f"{group}/namespaces/{namespace}/{kind.lower()}s/{name}".rstrip("/")
+    group = "/api/v1" if kind in CORE else f"/apis/{GROUP}"
+    place = "" if kind in CLUSTER_SCOPED else f"/namespaces/{namespace}"
+    return f"{group}{place}/{kind.lower()}s/{name}".rstrip("/")
 
 
 class Api:
@@ -221,7 +227,8 @@ async def put_store(api: Api, info: CloudInfo, namespace: str) -> None:
 def install_crds(plane: ControlPlane) -> None:
     """Our kinds; they stay, since other tests need them, too."""
     kubectl = [str(plane.binaries.kubectl), "--kubeconfig", str(plane.kubeconfig)]
-    names = ["crd/externalsecrets.alibabacloud.com", "crd/secretstores.alibabacloud.com"]
+    kinds = ("externalsecrets", "secretstores", "clustersecretstores")
+    names = [f"crd/{kind}.alibabacloud.com" for kind in kinds]
     for arguments in (
         ["apply", "--server-side", "-k", str(CRDS)],
         ["wait", "--for=condition=Established", "--timeout=20s", *names],
@@ -253,6 +260,8 @@ def settings_for(plane: ControlPlane, info: CloudInfo, *namespaces: str, **more:
         **{
             "kubeconfig": str(plane.kubeconfig),
             "kms_endpoint": info.endpoint,
+            "sts_endpoint": info.endpoint,
+            "metadata_endpoint": info.metadata_endpoint,
             "ssl_cert_file": info.ca_file,
             "region": "cn-hangzhou",
             "watch_namespaces": namespaces,
@@ -268,7 +277,7 @@ async def operator(settings: Settings) -> AsyncIterator[app.Controller]:
     """The controller as ``secret-sync run`` composes it, in the loop of the test."""
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        controller = await app._build(settings, stack)
+        controller = await app.build(settings, stack)
         running = asyncio.create_task(controller.run(stop))
         try:
             async with asyncio.timeout(10):

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CRDS = Path(__file__).parents[2] / "crds"
-KINDS = {"externalsecrets": "ExternalSecret", "secretstores": "SecretStore"}
+KINDS = {
+    "externalsecrets": "ExternalSecret",
+    "secretstores": "SecretStore",
+    "clustersecretstores": "ClusterSecretStore",
+}
 
 #: Keywords of a schema that hold other schemas by name; "items" and the like hold one.
 NAMED = ("properties", "patternProperties")
@@ -83,7 +87,7 @@ def test_group_kind_and_scope(plural: str) -> None:
     assert document["apiVersion"] == "apiextensions.k8s.io/v1"
     assert document["metadata"]["name"] == f"{plural}.alibabacloud.com"
     assert spec["group"] == "alibabacloud.com"
-    assert spec["scope"] == "Namespaced"
+    assert spec["scope"] == ("Cluster" if plural.startswith("cluster") else "Namespaced")
     assert spec["names"]["kind"] == KINDS[plural]
     assert spec["names"]["listKind"] == f"{KINDS[plural]}List"
 
@@ -100,7 +104,12 @@ def test_status_is_a_subresource(plural: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plural", "short_names"), [("externalsecrets", ["aes"]), ("secretstores", ["ass"])]
+    ("plural", "short_names"),
+    [
+        ("externalsecrets", ["aes"]),
+        ("secretstores", ["ass"]),
+        ("clustersecretstores", ["acss", "css"]),
+    ],
 )
 def test_short_names_leave_those_of_other_operators_alone(
     plural: str, short_names: list[str]
@@ -113,6 +122,7 @@ def test_short_names_leave_those_of_other_operators_alone(
     [
         ("externalsecrets", ["Store", "Target", "Ready", "Reason", "Last Sync", "Age"]),
         ("secretstores", ["Ready", "Reason", "Age"]),
+        ("clustersecretstores", ["Ready", "Reason", "Age"]),
     ],
 )
 def test_columns(plural: str, columns: list[str]) -> None:

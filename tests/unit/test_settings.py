@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from secret_sync.settings import (
     BindAddress,
+    OwnIdentity,
     ProxySettings,
     Settings,
     UsageError,
@@ -34,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "kms-endpoint": ("kms.local:8443", "kms.local:8443"),
     "allow-kms-endpoint": ("kms.*.example.com", ("kms.*.example.com",)),
     "sts-endpoint": ("sts.local", "sts.local"),
+    "metadata-endpoint": ("127.0.0.1:81", "127.0.0.1:81"),
     "max-concurrent-kms-secret-pulls": ("25", 25),
     "max-concurrent-oos-secret-pulls": ("7", 7),
     "enable-cross-namespace-secret-store": ("true", True),
@@ -75,7 +77,7 @@ def test_every_flag_has_an_example_and_a_field() -> None:
     assert working == EXAMPLES.keys()
     assert {name.replace("-", "_") for name in working} == (
         {field.name for field in fields(Settings)}
-        - {"proxy", "ssl_cert_file", "no_effect", "not_yet"}
+        - {"own", "proxy", "ssl_cert_file", "no_effect", "not_yet"}
     )
 
 
@@ -91,7 +93,7 @@ def test_each_flag_in_each_form_and_from_the_environment(name: str) -> None:
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
 def test_the_default_the_help_shows_is_the_default(flag: Flag) -> None:
-    if flag.name == "kms-endpoint" or not flag.default:
+    if "{region}" in flag.default or not flag.default:
         return
     value = () if flag.default in {"all", "none"} else flag.read(flag.default)
     assert getattr(Settings(), flag.name.replace("-", "_")) == value
@@ -168,7 +170,7 @@ def test_flags_kept_for_compatibility_are_named_and_never_wrong() -> None:
 
 def test_flags_of_later_versions_are_read_and_named() -> None:
     # Turning off what there is not needs no word.
-    off = {"leader-elect", "enable-worker-role"}
+    off = {"leader-elect"}
     later = {flag.name for flag in FLAGS if flag.status == "later"}
     settings = parse(*(f"--{name}={EXAMPLES[name][0]}" for name in EXAMPLES))
     assert set(settings.not_yet) == {f"--{name}" for name in later - off}
@@ -176,13 +178,7 @@ def test_flags_of_later_versions_are_read_and_named() -> None:
         "leader-elect",
         "cleanup-secret-on-failure",
         "max-concurrent-oos-secret-pulls",
-        "sts-endpoint",
         "allow-kms-endpoint",
-        "enable-worker-role",
-        "controller-identity-namespaces",
-        "allow-role-arn",
-        "uid",
-        "cluster-id",
     }
 
 
@@ -318,3 +314,37 @@ def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert math.isfinite(seconds)
+
+
+def test_the_controllers_own_identity_is_read_from_its_environment() -> None:
+    own = parse(
+        ALICLOUD_ROLE_ARN="role",
+        ALIBABA_CLOUD_ROLE_ARN="the webhook's",
+        ALIBABA_CLOUD_OIDC_PROVIDER_ARN="provider",
+        ALIBABA_CLOUD_OIDC_TOKEN_FILE="/token",
+        ACCESS_KEY_ID="id",
+        SECRET_ACCESS_KEY="secret",
+        ALICLOUD_ROLE_SESSION_NAME="session",
+        ALICLOUD_ROLE_SESSION_EXPIRATION="900",
+        ALICLOUD_REMOTE_ROLE_ARN="remote",
+        ALICLOUD_REMOTE_ROLE_SESSION_NAME=" far ",
+    ).own
+    assert own == OwnIdentity(
+        role_arn="role",
+        oidc_provider_arn="provider",
+        oidc_token_file="/token",
+        access_key_id="id",
+        access_key_secret="secret",
+        session_name="session",
+        session_expiration="900",
+        remote_role_arn="remote",
+        remote_session_name="far",
+    )
+    assert "secret=" not in repr(own)
+    assert "'id'" not in repr(own)
+
+
+def test_without_any_of_it_the_token_is_where_the_guide_mounts_it() -> None:
+    own = parse(ALICLOUD_OIDC_TOKEN_FILE=" ", ACCESS_KEY_ID="").own
+    assert own == OwnIdentity()
+    assert own.oidc_token_file == "/var/run/secrets/tokens/ack-secret-manager"

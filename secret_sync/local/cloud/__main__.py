@@ -23,12 +23,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="of the HTTPS endpoint (any free one)")
     parser.add_argument("--proxy-port", type=int, default=0, help="of the proxy (any free one)")
     parser.add_argument("--admin-port", type=int, default=0, help="of the admin API (any free one)")
+    parser.add_argument(
+        "--metadata-port", type=int, default=0, help="of the metadata service (any free one)"
+    )
     parser.add_argument("--parent", type=int, help="process to end with, if it is the parent")
     arguments = parser.parse_args()
     if arguments.parent is not None:
         die_with_parent(arguments.parent)
     cloud = LocalCloud(
-        port=arguments.port, proxy_port=arguments.proxy_port, admin_port=arguments.admin_port
+        port=arguments.port,
+        proxy_port=arguments.proxy_port,
+        admin_port=arguments.admin_port,
+        metadata_port=arguments.metadata_port,
     )
     uvloop.run(_run(cloud, arguments.directory))
 

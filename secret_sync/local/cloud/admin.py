@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import web
 
+from secret_sync.local.cloud.admin_body import check, take
+from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.faults import Fault, FaultKind
 from secret_sync.local.cloud.store import ANY_REGION, CURRENT, SecretState
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud.faults import Faults
     from secret_sync.local.cloud.journal import Journal
+    from secret_sync.local.cloud.metadata import Metadata
     from secret_sync.local.cloud.store import Secret, Store
 
 _MAX_BODY: Final = 512 << 20
@@ -54,11 +57,15 @@ class Admin:
         store: Secrets and access keys.
         faults: Shared with the gateway.
         journal: Shared with the gateway.
+        metadata: Shared with the gateway.
         account: The account meant where a request names none.
     """
 
-    def __init__(self, store: Store, faults: Faults, journal: Journal, account: str) -> None:
+    def __init__(
+        self, store: Store, faults: Faults, journal: Journal, metadata: Metadata, account: str
+    ) -> None:
         self._store = store
+        self._ram = RamAdmin(store, metadata, account)
         self._faults = faults
         self._journal = journal
         self._account = account
@@ -79,6 +86,7 @@ class Admin:
             "counters": self.counters,
             "calls": self.calls,
             "reset-counters": self.reset_counters,
+            **self._ram.operations(),
         }
 
         async def operate(request: web.Request) -> web.Response:
@@ -102,7 +110,7 @@ class Admin:
         `name` and `text` or `binary` (base64); optional: `account`, `region`, `type`,
         `version_id`, `stages` (by default the new version becomes the current one).
         """
-        return {"versions": [self._put(entry) for entry in _take(body, "secrets", list)]}
+        return {"versions": [self._put(entry) for entry in take(body, "secrets", list)]}
 
     def rotate_secret(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give an existing secret a random new value."""
@@ -113,11 +121,11 @@ class Admin:
         """Set `forbidden`, `state` or `extended_config` of a secret."""
         secret = self._find(body)
         if "forbidden" in body:
-            secret.forbidden = _take(body, "forbidden", bool)
+            secret.forbidden = take(body, "forbidden", bool)
         if "state" in body:
             secret.state = SecretState(body["state"])
         if "extended_config" in body:
-            secret.extended_config = _take(body, "extended_config", str)
+            secret.extended_config = take(body, "extended_config", str)
         return {}
 
     def delete_secret(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -145,30 +153,30 @@ class Admin:
     def create_access_key(self, body: dict[str, Any]) -> dict[str, Any]:
         """Make a key pair; `id`, `secret` and `account` may be given."""
         key = self._store.create_access_key(
-            _take(body, "account", str, self._account),
-            _take(body, "id", str, ""),
-            _take(body, "secret", str, ""),
+            take(body, "account", str, self._account),
+            take(body, "id", str, ""),
+            take(body, "secret", str, ""),
         )
         return {"id": key.id, "secret": key.secret}
 
     def set_access_key_active(self, body: dict[str, Any]) -> dict[str, Any]:
         """Disable or enable a key."""
-        self._store.set_active(_take(body, "id", str), active=_take(body, "active", bool))
+        self._store.set_active(take(body, "id", str), active=take(body, "active", bool))
         return {}
 
     def set_fault(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put a `Fault` in force."""
-        _check(body, _FAULT)
+        check(body, _FAULT)
         fault = Fault(**{**body, "kind": FaultKind(body.get("kind"))})
         return {"id": self._faults.set(fault)}
 
     def clear_faults(self, body: dict[str, Any]) -> dict[str, Any]:
         """Take back the fault `id`, or all; what hangs on them goes on."""
-        return {"cleared": self._faults.clear(_take(body, "id", str, ""))}
+        return {"cleared": self._faults.clear(take(body, "id", str, ""))}
 
     def update_settings(self, body: dict[str, Any]) -> dict[str, Any]:
         """Change some `Settings`; return them all."""
-        _check(body, _SETTINGS)
+        check(body, _SETTINGS)
         self._store.settings = replace(self._store.settings, **body)
         return asdict(self._store.settings)
 
@@ -189,40 +197,27 @@ class Admin:
         value: str | bytes
         if "binary" in entry:
             try:
-                value = base64.b64decode(_take(entry, "binary", str), validate=True)
+                value = base64.b64decode(take(entry, "binary", str), validate=True)
             except binascii.Error as error:
                 raise ValueError(f"binary is not base64: {error}") from error
         else:
-            value = _take(entry, "text", str)
+            value = take(entry, "text", str)
         secret = self._store.put(
-            _take(entry, "account", str, self._account),
-            _take(entry, "region", str, ANY_REGION),
-            _take(entry, "name", str),
-            type_=_take(entry, "type", str, "Generic"),
+            take(entry, "account", str, self._account),
+            take(entry, "region", str, ANY_REGION),
+            take(entry, "name", str),
+            type_=take(entry, "type", str, "Generic"),
         )
-        stages = tuple(_take(entry, "stages", list, [CURRENT]))
-        return secret.add(value, _take(entry, "version_id", str, ""), stages, self._store.now())
+        stages = tuple(take(entry, "stages", list, [CURRENT]))
+        return secret.add(value, take(entry, "version_id", str, ""), stages, self._store.now())
 
     def _find(self, body: Mapping[str, Any]) -> Secret:
-        name = _take(body, "name", str)
-        account = _take(body, "account", str, self._account)
-        secret = self._store.find(account, _take(body, "region", str, ANY_REGION), name)
+        name = take(body, "name", str)
+        account = take(body, "account", str, self._account)
+        secret = self._store.find(account, take(body, "region", str, ANY_REGION), name)
         if secret is None:
             raise KeyError(f"no secret {name}")
         return secret
-
-
-def _take(body: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
-    value = body.get(name, default)
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is to be a {kind.__name__}")
-    return value
-
-
-def _check(body: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    for name, value in body.items():
-        if name not in kinds or not isinstance(value, kinds[name]):
-            raise TypeError(f"{name} is unknown or of the wrong type")
 
 
 def _object(raw: bytes) -> dict[str, Any]:

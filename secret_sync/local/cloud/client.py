@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 import orjson
 
+from secret_sync.local.cloud.client_ram import RamCalls
 from secret_sync.local.cloud.faults import FaultKind
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class AdminError(Exception):
         super().__init__(f"{status}: {message}")
 
 
-class CloudAdmin:
+class CloudAdmin(RamCalls):
     """Puts secrets into a running cloud, breaks it, and looks at what was called.
 
     To be used as an async context manager. Every method raises `AdminError` if the request is
@@ -161,14 +162,22 @@ class CloudAdmin:
         await self._call("reset-counters")
 
     async def _call(self, operation: str, **body: Any) -> dict[str, Any]:
-        if self._session is None:
-            raise RuntimeError("CloudAdmin is to be used as a context manager")
+        session = self._opened()
         url = f"{self._url}/{operation}"
-        async with self._session.post(url, data=io.BytesIO(orjson.dumps(body))) as response:
+        async with session.post(url, data=io.BytesIO(orjson.dumps(body))) as response:
             answer: dict[str, Any] = orjson.loads(await response.read())
             if not response.ok:
                 raise AdminError(response.status, answer["error"])
             return answer
+
+    async def _fetch(self, url: str) -> bytes:
+        async with self._opened().get(url, raise_for_status=True) as response:
+            return await response.read()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("CloudAdmin is to be used as a context manager")
+        return self._session
 
 
 def _entry(name: str, value: str | bytes, options: Mapping[str, Any]) -> dict[str, Any]:

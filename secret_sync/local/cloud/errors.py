@@ -10,12 +10,22 @@ import orjson
 
 # code -> (HTTP status, message). What has no row here is spelled out where it is raised.
 _TABLE: Final[dict[str, tuple[int, str]]] = {
+    "AuthenticationFail.NoPermission": (401, "The role does not trust the subject of the token."),
+    "AuthenticationFail.OIDCToken.AudienceNotMatch": (401, "The token is meant for others."),
+    "AuthenticationFail.OIDCToken.Expired": (401, "This OIDC token is expired."),
+    "AuthenticationFail.OIDCToken.Invalid": (401, "The OIDC token is not valid."),
+    "AuthenticationFail.OIDCToken.InvalidSignature": (
+        401,
+        "The signature of the OIDC token is not one of its provider.",
+    ),
+    "EntityNotExist.OIDCProvider": (404, "The specified OIDC provider does not exist."),
+    "EntityNotExist.Role": (404, "The specified role does not exist."),
     "Forbidden.DKMSInstanceNotFound": (403, "The specified KMS instance is not found."),
     "Forbidden.DKMSInstanceStateInvalid": (403, "The state of the KMS instance is invalid."),
     "Forbidden.KeyNotFound": (404, "The specified Key is not found."),
     "Forbidden.NoPermission": (403, "This operation is forbidden by permission system."),
     "Forbidden.ResourceNotFound": (404, "Resource not found."),
-    "IllegalTimestamp": (400, "The input parameter x-acs-date is missing or malformed."),
+    "IllegalTimestamp": (400, "The time stamp is missing or malformed."),
     "IncompleteSignature": (400, "The signature does not cover what it has to cover."),
     "InternalFailure": (500, "Internal Failure"),
     "InvalidAccessKeyId.Inactive": (400, "Specified access key is disabled."),
@@ -25,9 +35,27 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "Specified api is not found, please check your url and method.",
     ),
     "InvalidParameter": (400, "The specified parameter is not valid."),
+    "InvalidParameter.DurationSeconds": (
+        400,
+        "DurationSeconds is to be from 900 to the maximum of the role.",
+    ),
+    "InvalidParameter.RoleArn": (400, "The parameter RoleArn is wrongly formed."),
+    "InvalidParameter.RoleSessionName": (
+        400,
+        "The parameter RoleSessionName is to be 2 to 64 of A-Z a-z 0-9 . @ _ -",
+    ),
+    "InvalidSecurityToken.Expired": (400, "Specified security token is expired."),
+    "InvalidSecurityToken.Malformed": (
+        400,
+        "Specified security token is not the one of this access key.",
+    ),
     "InvalidTimeStamp.Expired": (400, "Specified time stamp or date value is expired."),
     "InvalidVersion": (400, "Specified parameter Version is not valid."),
     "MissingParameter": (400, "A parameter that is mandatory for this request is not supplied."),
+    "NoPermission": (
+        403,
+        "You are not authorized to do this action. You should be authorized by RAM.",
+    ),
     "Rejected.Disabled": (409, "The request was rejected because the resource is disabled."),
     "Rejected.PendingDeletion": (409, "The resource is in the state of pending deletion."),
     "Rejected.ResourceInDeleteWindow": (409, "The resource waits for its deletion."),

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from secret_sync.local.cloud.errors import ApiError
 from secret_sync.local.cloud.faults import FaultKind
+from secret_sync.local.cloud.metadata import Question, refusal
 from secret_sync.local.cloud.rooms import METADATA_HOST, Call, is_alibaba
-from secret_sync.local.cloud.signature import Verifier
+from secret_sync.local.cloud.verifier import Verifier
 from secret_sync.local.cloud.wire import Reply, read, send
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud.faults import Fault, Faults, SetFault
     from secret_sync.local.cloud.journal import Journal, Record
+    from secret_sync.local.cloud.metadata import Metadata
     from secret_sync.local.cloud.rooms import Directory, Room
     from secret_sync.local.cloud.store import Store
     from secret_sync.local.cloud.wire import Incoming
@@ -35,7 +37,11 @@ _HTML_502: Final = (
 )
 _CLIENT_CLOSED: Final = 499
 
+_TOKENS: Final = frozenset(("OIDCToken", "SecurityToken"))
+"""Parameters that have no place in a URL, whatever the protocol says of the second."""
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Answer = Callable[[web.BaseRequest, "Record"], Awaitable[Reply]]
 
 
 class Connections(web.Server):
@@ -85,12 +91,18 @@ class Gateway:
     """Answers calls; what it works on is shared with the admin API."""
 
     def __init__(
-        self, store: Store, directory: Directory, faults: Faults, journal: Journal
+        self,
+        store: Store,
+        directory: Directory,
+        faults: Faults,
+        journal: Journal,
+        metadata: Metadata,
     ) -> None:
         self._store = store
         self._directory = directory
         self._faults = faults
         self._journal = journal
+        self._metadata = metadata
         self._verifier = Verifier(store, store.now)
         self._served: set[RequestHandler] = set()
 
@@ -103,21 +115,30 @@ class Gateway:
         handler = self._answer_proxied if proxy else self._answer
         return Connections(handler, self._journal, self._served)
 
+    def metadata_server(self) -> Connections:
+        """Return an HTTP server that is the metadata service and nothing else."""
+        return Connections(self._answer_metadata, self._journal, self._served)
+
     async def _answer_proxied(self, request: web.BaseRequest) -> web.StreamResponse:
         url = urlsplit(request.raw_path)
         host = url.hostname or ""
         if url.scheme == "http" and is_alibaba(host):
             return await self._answer(request)
         if url.scheme == "http" and host == METADATA_HOST:
-            # What the metadata service says on a machine without a role.
-            return web.Response(status=404)
+            return await self._answer_metadata(request)
         return web.Response(status=403, text="this proxy leads to the local Alibaba Cloud only\n")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._attend(request, self._reply)
+
+    async def _answer_metadata(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._attend(request, self._metadata_reply)
+
+    async def _attend(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         record = self._journal.begin(self._store.now())
         status, code = _CLIENT_CLOSED, "ClientClosedRequest"
         try:
-            reply = await self._reply(request, record)
+            reply = await answer(request, record)
             response = await send(request, reply)
             status, code = reply.status, reply.code
             return response
@@ -136,20 +157,29 @@ class Gateway:
         except ApiError as error:
             return self._refusal(error, request_id)
         body["RequestId"] = request_id
-        reply = Reply(200, orjson.dumps(body), headers={"x-acs-request-id": request_id})
-        if hit is not None and hit.fault.kind is FaultKind.DRIP:
-            return replace(reply, drip=hit.fault.seconds)
-        return reply
+        return _paced(Reply(200, orjson.dumps(body), headers={"x-acs-request-id": request_id}), hit)
+
+    async def _metadata_reply(self, request: web.BaseRequest, record: Record) -> Reply:
+        question = Question.read((await read(request)).signed)
+        record.action, record.subject = question.action, question.subject
+        hit = self._hit(request, record)
+        try:
+            if hit is not None and (reply := await _suffer(hit)) is not None:
+                return reply
+        except ApiError as error:
+            return refusal(error.status, error.code)
+        return _paced(self._metadata.answer(question), hit)
 
     def _admit(self, incoming: Incoming, record: Record) -> tuple[Room, Call]:
         """Find the room and check the signature, telling the record what is learnt on the way."""
-        headers, parameters = incoming.signed.headers, incoming.parameters
-        action = record.action = headers.get("x-acs-action", "")
-        credential = _CREDENTIAL.search(headers.get("authorization", ""))
-        record.access_key = credential[1] if credential else ""
+        parameters = incoming.parameters
+        action, version, record.access_key = _identify(incoming)
+        record.action = action
+        record.token_in_url = any(name in _TOKENS for name, _ in incoming.signed.query)
+        self._store.ledger.note(parameters.get("OIDCToken", ""))
         if not action:
             raise ApiError("MissingParameter", "x-acs-action is mandatory.")
-        room, region = self._directory.find(incoming.host, headers.get("x-acs-version", ""))
+        room, region = self._directory.find(incoming.host, version)
         record.subject = parameters.get(room.subject, "")
         if action not in room.actions:
             raise ApiError("InvalidAction.NotFound")
@@ -173,6 +203,28 @@ class Gateway:
         if error.retry_after_ms is not None:
             headers["x-acs-retry-after"] = str(error.retry_after_ms)
         return Reply(error.status, body, error.code, content_type, headers)
+
+
+def _identify(incoming: Incoming) -> tuple[str, str, str]:
+    """Return the action, the API version and the access key's id, none of them checked."""
+    headers, parameters = incoming.signed.headers, incoming.parameters
+    # RPC clients send the headers as well, but what they sign is the parameters.
+    if "Action" in parameters and "authorization" not in headers:
+        return (
+            parameters["Action"],
+            parameters.get("Version", ""),
+            parameters.get("AccessKeyId", ""),
+        )
+    credential = _CREDENTIAL.search(headers.get("authorization", ""))
+    key_id = credential[1] if credential else ""
+    return headers.get("x-acs-action", ""), headers.get("x-acs-version", ""), key_id
+
+
+def _paced(reply: Reply, hit: SetFault | None) -> Reply:
+    """Return the reply, dripping if it was hit by such a fault."""
+    if hit is not None and hit.fault.kind is FaultKind.DRIP:
+        return replace(reply, drip=hit.fault.seconds)
+    return reply
 
 
 async def _suffer(hit: SetFault) -> Reply | None:

@@ -22,6 +22,7 @@ class CloudInfo:
         endpoint: `host:port` of its HTTPS listener, for a client with a settable endpoint.
         proxy_url: Of the forward proxy, for a client with the default endpoints.
         admin_url: Of the admin API; see `CloudAdmin`.
+        metadata_endpoint: `host:port` of the ECS metadata service, plain HTTP.
         ca_file: The authority to trust, in PEM.
         account: Id of the account that is there from the start.
         access_key_id: A key of that account.
@@ -31,6 +32,7 @@ class CloudInfo:
     endpoint: str
     proxy_url: str
     admin_url: str
+    metadata_endpoint: str
     ca_file: str
     account: str
     access_key_id: str
@@ -52,6 +54,7 @@ class CloudInfo:
             "http_proxy": self.proxy_url,
             "no_proxy": local,
             "SSL_CERT_FILE": self.ca_file,
+            "SECRET_SYNC_METADATA_ENDPOINT": self.metadata_endpoint,
         }
 
     def write(self, directory: Path) -> Path:

@@ -18,10 +18,11 @@ class Record:
 
     Attributes:
         time: When it came, in seconds since the epoch.
-        subject: What it was about: the secret's name, as the client wrote it.
+        subject: What it was about, as the client wrote it: a secret's name, or the ARN of a role.
         access_key: The id that the client gave, known or not.
         status: HTTP status; 0 while it is not answered, 499 if the client went away.
         code: Error code; "OK" for a success.
+        token_in_url: An OIDC token or a security token was in the query, where logs keep it.
     """
 
     time: float
@@ -30,6 +31,7 @@ class Record:
     access_key: str = ""
     status: int = 0
     code: str = ""
+    token_in_url: bool = False
 
 
 class Journal:
@@ -71,7 +73,11 @@ class Journal:
         return list(self._calls)[-last:] if last > 0 else []
 
     def counters(self) -> dict[str, Any]:
-        """Return the number of ended calls in all and by action, subject and code."""
+        """Return the number of ended calls in all and by action, subject and code.
+
+        `secrets` counts by subject alone, `subjects` by action and subject.
+        """
+        subjects: dict[str, Counter[str]] = {}
         by: dict[str, Counter[str]] = {
             "actions": Counter(),
             "secrets": Counter(),
@@ -80,10 +86,12 @@ class Journal:
         for (action, subject, code), count in self._ended.items():
             by["actions"][action] += count
             by["secrets"][subject] += count
+            subjects.setdefault(action, Counter())[subject] += count
             by["codes"][code] += count
         return {
             "total": self._ended.total(),
             **by,
+            "subjects": subjects,
             "in_flight": self._in_flight,
             "max_in_flight": self._max_in_flight,
             "connections": self.connections,

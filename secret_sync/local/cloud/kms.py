@@ -46,6 +46,8 @@ def _find(store: Store, call: Call, name: str) -> Secret:
         region, name = arn["region"], arn["name"]
         if arn["account"] != account:
             raise ApiError("Forbidden.NoPermission")
+    if not call.principal.permissions.reads(name):
+        raise ApiError("Forbidden.NoPermission")
     secret = store.find(account, region, name)
     if secret is None:
         raise ApiError("Forbidden.ResourceNotFound")

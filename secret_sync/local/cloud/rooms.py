@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.local.cloud.errors import ApiError
@@ -13,7 +13,7 @@ from secret_sync.local.cloud.store import ANY_REGION, Store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from secret_sync.local.cloud.store import AccessKey
+    from secret_sync.local.cloud.store import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Call:
 
     action: str
     region: str
-    parameters: Mapping[str, str]
-    principal: AccessKey | None
+    parameters: Mapping[str, str] = field(repr=False)
+    principal: Principal | None
 
 
 Action = Callable[[Store, Call], dict[str, Any]]

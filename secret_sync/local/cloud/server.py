@@ -15,16 +15,18 @@ from secret_sync.local.cloud.gateway import Gateway
 from secret_sync.local.cloud.info import CloudInfo
 from secret_sync.local.cloud.journal import Journal
 from secret_sync.local.cloud.kms import KMS
+from secret_sync.local.cloud.metadata import Metadata
 from secret_sync.local.cloud.proxy import Proxy
 from secret_sync.local.cloud.rooms import Directory
 from secret_sync.local.cloud.store import Store
+from secret_sync.local.cloud.sts import STS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-ROOMS: Final = (KMS,)
+ROOMS: Final = (KMS, STS)
 ACCOUNT: Final = "1234567890123456"
 """The account that is there from the start."""
 
@@ -40,10 +42,18 @@ class LocalCloud:
         port: Of the HTTPS listener; 0 for a free one, as for the others.
         proxy_port: Of the forward proxy.
         admin_port: Of the admin API.
+        metadata_port: Of the metadata service.
     """
 
-    def __init__(self, *, port: int = 0, proxy_port: int = 0, admin_port: int = 0) -> None:
-        self._ports = (port, proxy_port, admin_port)
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        proxy_port: int = 0,
+        admin_port: int = 0,
+        metadata_port: int = 0,
+    ) -> None:
+        self._ports = (port, proxy_port, admin_port, metadata_port)
         self._exit = AsyncExitStack()
         self._faults = Faults()
         self._info: CloudInfo | None = None
@@ -76,21 +86,25 @@ class LocalCloud:
         ca_file = await asyncio.to_thread(_write_ca, directory, authority.pem)
         store, journal = Store(), Journal()
         key = store.create_access_key(ACCOUNT)
-        gateway = Gateway(store, Directory(ROOMS), self._faults, journal)
+        metadata = Metadata(store)
+        gateway = Gateway(store, Directory(ROOMS), self._faults, journal, metadata)
         tls, plain = gateway.server(proxy=False), gateway.server(proxy=True)
-        stack.push_async_callback(tls.stop, _PARTING)
-        stack.push_async_callback(plain.stop, _PARTING)
+        machine = gateway.metadata_server()
+        for server in (tls, plain, machine):
+            stack.push_async_callback(server.stop, _PARTING)
         proxy = Proxy(authority, tls, plain)
         stack.push_async_callback(proxy.close)
-        port, proxy_port, admin_port = self._ports
+        port, proxy_port, admin_port, metadata_port = self._ports
         https = await _listen(stack, tls, port, ssl=context)
         proxied = await _listen(stack, proxy, proxy_port)
-        admin = Admin(store, self._faults, journal, ACCOUNT)
+        metadata_at = await _listen(stack, machine, metadata_port)
+        admin = Admin(store, self._faults, journal, metadata, ACCOUNT)
         admin_at = await _serve_admin(stack, admin, admin_port)
         return CloudInfo(
             endpoint=f"{_HOST}:{https}",
             proxy_url=f"http://{_HOST}:{proxied}",
             admin_url=f"http://{_HOST}:{admin_at}",
+            metadata_endpoint=f"{_HOST}:{metadata_at}",
             ca_file=str(ca_file),
             account=ACCOUNT,
             access_key_id=key.id,

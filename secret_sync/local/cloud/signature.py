@@ -1,37 +1,24 @@
-"""The check of a request's signature, worked out from the published protocol alone.
-
-`canonical_request`, `string_to_sign` and `signature` are the protocol; `Verifier` adds what a
-server needs besides: who may sign, when, and never the same thing twice.
-"""
+"""The signature ACS3-HMAC-SHA256, worked out from the published protocol alone."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from secret_sync.local.cloud.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from secret_sync.local.cloud.store import AccessKey, Store
+    from collections.abc import Iterable, Mapping
 
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
-MAX_SKEW: Final = 15 * 60.0
-"""Seconds a request's date may be off, either way."""
-
-_MAX_NONCES: Final = 200_000
-"""Beyond it the oldest are forgotten early: some 60 MB, and 100 s at 2,000 calls a second."""
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-fA-F]+)"
 )
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ALWAYS_SIGNED: Final = frozenset(
     ("host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce")
 )
@@ -47,13 +34,15 @@ class Signed:
         query: Decoded name-value pairs of the URL's query, in any order.
         headers: By lower-case name; a repeated header's values joined by commas.
         body: The raw body.
+        form: Decoded name-value pairs of the body, if it is a form.
     """
 
     method: str
     path: str
-    query: list[tuple[str, str]]
-    headers: Mapping[str, str]
-    body: bytes
+    query: list[tuple[str, str]] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    form: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
@@ -88,87 +77,55 @@ def signature(secret: str, text: str) -> str:
     return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
-class Verifier:
-    """Says who signed a request, or why it is refused.
+@dataclass(frozen=True, slots=True)
+class HeaderClaim:
+    """Who is said to have signed a request, and the proof of it: see `verifier.Claim`."""
 
-    Args:
-        store: Where the access keys are.
-        clock: The service's idea of the time, in seconds since the epoch.
-    """
+    request: Signed
+    key_id: str
+    signed_headers: list[str]
+    given: str
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-        # Nonce -> when it may be forgotten; insertion order is arrival order.
-        self._nonces: dict[tuple[str, str], float] = {}
-
-    def verify(self, request: Signed) -> AccessKey:
-        """Return the key that signed the request.
-
-        Raises:
-            ApiError: With the code of the service's table.
-        """
-        headers = request.headers
-        match = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+    @classmethod
+    def read(cls, request: Signed) -> HeaderClaim | None:
+        """Return the claim; None if there is no such signature in the headers."""
+        match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
         if match is None:
-            raise ApiError("MissingParameter", f"An Authorization with {ALGORITHM} is mandatory.")
+            return None
         key_id, names, given = match.groups()
-        key = self._store.access_keys.get(key_id)
-        if key is None:
-            raise ApiError("InvalidAccessKeyId.NotFound")
-        if not key.active:
-            raise ApiError("InvalidAccessKeyId.Inactive")
-        now = self._clock()
-        self._check_date(headers.get("x-acs-date", ""), now)
-        nonce = headers.get("x-acs-signature-nonce")
-        if not nonce:
-            raise ApiError("MissingParameter", "x-acs-signature-nonce is mandatory.")
-        signed_headers = names.split(";")
-        _check_coverage(headers, signed_headers)
-        self._check_signature(request, signed_headers, key, given)
-        # Last, so that nobody but the key's holder can use up a nonce.
-        self._use_nonce((key_id, nonce), now)
-        return key
+        return cls(request, key_id, names.split(";"), given)
 
-    @staticmethod
-    def _check_date(date: str, now: float) -> None:
-        if not _DATE.fullmatch(date):
-            raise ApiError("IllegalTimestamp")
-        try:
-            signed_at = datetime.fromisoformat(date).timestamp()
-        except ValueError:
-            raise ApiError("IllegalTimestamp") from None
-        if abs(now - signed_at) > MAX_SKEW:
-            raise ApiError("InvalidTimeStamp.Expired")
+    @property
+    def date(self) -> str:
+        """When it was signed."""
+        return self.request.headers.get("x-acs-date", "")
 
-    @staticmethod
-    def _check_signature(
-        request: Signed, signed_headers: list[str], key: AccessKey, given: str
-    ) -> None:
+    @property
+    def nonce(self) -> str:
+        """What makes it the only one of its kind."""
+        return self.request.headers.get("x-acs-signature-nonce", "")
+
+    @property
+    def token(self) -> str:
+        """The security token of temporary credentials."""
+        return self.request.headers.get("x-acs-security-token", "")
+
+    def check(self, secret: str) -> None:
+        """Refuse a signature that is not made with this secret; raises `ApiError`."""
+        request = self.request
+        _check_coverage(request.headers, self.signed_headers)
         claimed = request.headers.get("x-acs-content-sha256", "")
         if not hmac.compare_digest(
             claimed.lower().encode(), hashlib.sha256(request.body).hexdigest().encode()
         ):
             raise ApiError("SignatureDoesNotMatch", "x-acs-content-sha256 is not the body's hash.")
-        text = string_to_sign(canonical_request(request, signed_headers))
-        if not hmac.compare_digest(signature(key.secret, text), given.lower()):
+        text = string_to_sign(canonical_request(request, self.signed_headers))
+        if not hmac.compare_digest(signature(secret, text), self.given.lower()):
             # The text holds but a hash, and tells the author of a client where to look.
             raise ApiError(
                 "SignatureDoesNotMatch",
                 f"Specified signature does not match our calculation. String to sign: {text}",
             )
-
-    def _use_nonce(self, nonce: tuple[str, str], now: float) -> None:
-        nonces = self._nonces
-        while nonces:
-            oldest = next(iter(nonces))
-            if nonces[oldest] > now and len(nonces) < _MAX_NONCES:
-                break
-            del nonces[oldest]
-        if nonce in nonces:
-            raise ApiError("SignatureNonceUsed")
-        # A request dated ahead stays acceptable for up to two windows.
-        nonces[nonce] = now + 2 * MAX_SKEW
 
 
 def _check_coverage(headers: Mapping[str, str], signed_headers: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the local Alibaba Cloud knows: accounts by their access keys, and secrets."""
+"""What the local Alibaba Cloud knows: accounts by their access keys, secrets, and roles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.local.cloud.ledger import Ledger
+from secret_sync.local.cloud.ram import KEY_PERMISSIONS, Ram, Session
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from secret_sync.local.cloud.ram import Permissions
 
 ANY_REGION: Final = "*"
 """Where a secret lives that is to be found through every region's endpoint."""
@@ -34,6 +39,11 @@ class AccessKey:
     secret: str = field(repr=False)
     account: str
     active: bool = True
+    permissions: Permissions = KEY_PERMISSIONS
+
+
+Principal = AccessKey | Session
+"""Who may sign a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,8 @@ class Store:
     def __init__(self) -> None:
         self.access_keys: dict[str, AccessKey] = {}
         self.settings = Settings()
+        self.ledger = Ledger()
+        self.ram = Ram(self.ledger)
         # (account, name) -> region -> secret.
         self._secrets: dict[tuple[str, str], dict[str, Secret]] = {}
 
@@ -142,7 +154,16 @@ class Store:
             account=account,
         )
         self.access_keys[key.id] = key
+        self.ledger.note(key.secret)
         return key
+
+    def principal(self, key_id: str) -> Principal | None:
+        """Return whose the id of an access key is, be it permanent or a session's."""
+        return self.access_keys.get(key_id) or self.ram.sessions.get(key_id)
+
+    def restrict(self, key_id: str, permissions: Permissions) -> None:
+        """Say what a key may do; raises `KeyError` if there is none."""
+        self.access_keys[key_id] = replace(self.access_keys[key_id], permissions=permissions)
 
     def set_active(self, key_id: str, *, active: bool) -> None:
         """Disable or enable a key; raises `KeyError` if there is none."""

@@ -30,7 +30,7 @@ class Incoming:
 
     host: str
     signed: Signed
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reply:
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     code: str = "OK"
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -65,11 +65,12 @@ async def read(request: web.BaseRequest) -> Incoming:
         headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
     body = await request.read() if request.can_read_body else b""
     pairs = parse_qsl(query, keep_blank_values=True)
-    parameters = dict(pairs)
+    form: list[tuple[str, str]] = []
     if body and headers.get("content-type", "").startswith(_FORM):
-        parameters.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     host = headers.get("host", "").partition(":")[0].lower()
-    return Incoming(host, Signed(request.method, path, pairs, headers, body), parameters)
+    signed = Signed(request.method, path, pairs, headers, body, form)
+    return Incoming(host, signed, dict([*pairs, *form]))
 
 
 async def send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:

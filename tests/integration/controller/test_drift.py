@@ -153,5 +153,5 @@ async def test_what_others_say_about_a_secret_is_theirs(
 
 
 def _seen(controller: Any, home: str, edited: dict[str, Any]) -> bool:
-    known = controller.secrets.store.get(f"{home}/some")
+    known = controller.watched.secrets.store.get(f"{home}/some")
     return known is not None and int(known.resource_version) >= int(version_of(edited))

@@ -74,5 +74,5 @@ async def test_an_orphaned_secret_stays_although_the_controller_has_not_heard_of
 
 
 def _seen(controller: Any, home: str, edited: dict[str, Any]) -> bool:
-    known = controller.secrets.store.get(f"{home}/some")
+    known = controller.watched.secrets.store.get(f"{home}/some")
     return known is not None and int(known.resource_version) >= int(version_of(edited))

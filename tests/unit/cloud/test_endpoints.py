@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secret_sync.cloud.endpoints import KmsTarget, resolve_kms
+from secret_sync.cloud.endpoints import KmsTarget, is_region, resolve_kms, sts_hosts
 from secret_sync.errors import DefiniteError
 
 
@@ -76,3 +76,37 @@ def test_an_endpoint_is_a_host_and_perhaps_a_port(endpoint: str) -> None:
     with pytest.raises(DefiniteError, match="host:port"):
         resolve_kms("db", region="cn-hangzhou", endpoint=endpoint)
     assert resolve_kms("db", region="", endpoint="[::1]:8443").host == "[::1]:8443"
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint", "hosts"),
+    [
+        ("cn-hangzhou", "", ("sts-vpc.cn-hangzhou.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com")),
+        ("", "", ("sts.aliyuncs.com",)),
+        ("cn-hangzhou", "sts.example:8443", ("sts.example:8443",)),
+        ("", "sts.example", ("sts.example",)),
+    ],
+)
+def test_where_sts_is(region: str, endpoint: str, hosts: tuple[str, ...]) -> None:
+    assert sts_hosts(region=region, endpoint=endpoint) == hosts
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint", "code"),
+    [
+        ("evil.example/", "", "InvalidRegion"),
+        ("a b", "sts.example", "InvalidRegion"),
+        ("", "https://sts.example", "InvalidEndpoint"),
+        ("", "u@sts.example", "InvalidEndpoint"),
+    ],
+)
+def test_nothing_but_a_host_is_one_of_sts(region: str, endpoint: str, code: str) -> None:
+    with pytest.raises(DefiniteError) as caught:
+        sts_hosts(region=region, endpoint=endpoint)
+    assert caught.value.code == code
+
+
+def test_regions() -> None:
+    assert is_region("cn-hangzhou")
+    assert not is_region("")
+    assert not is_region("cn.hangzhou")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from secret_sync.cloud.errors import MAX_RETRY_AFTER, error_of, retry_after
+from secret_sync.cloud.services import KMS, STS
 from secret_sync.cloud.transport import Reply
 from secret_sync.errors import (
     CredentialsError,
@@ -21,6 +22,7 @@ from secret_sync.errors import (
 )
 
 if TYPE_CHECKING:
+    from secret_sync.cloud.services import Service
     from secret_sync.errors import SecretSyncError
 
 WHAT = 'KMS secret "db" at kms.example'
@@ -136,6 +138,27 @@ def test_the_cause_is_told_in_words(code: str, words: str) -> None:
     assert words in error_of(answer, what=WHAT, temporary=False).message
 
 
+@pytest.mark.parametrize("code", ["NoPermission", "Forbidden.NoPermission", "EntityNotExist.Role"])
+def test_sts_is_not_spoken_of_as_kms(code: str) -> None:
+    answer = refusal(403, code, "m")
+    error = error_of(answer, what="role", temporary=True, service=STS)
+    assert "kms:" not in error.message
+    assert "sts:AssumeRole" in error.message or code == "EntityNotExist.Role"
+
+
+def test_what_sts_does_not_find_is_no_missing_secret() -> None:
+    answer = refusal(404, "Forbidden.ResourceNotFound", "m")
+    assert type(error_of(answer, what="role", temporary=True, service=STS)) is DefiniteError
+
+
+@pytest.mark.parametrize("service", [KMS, STS])
+def test_every_word_of_ours_is_a_clause(service: Service) -> None:
+    for code, words in service.meaning.items():
+        assert words.isprintable()
+        assert not words.endswith("."), code
+        assert "  " not in words, code
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -158,6 +181,13 @@ def test_the_cause_is_told_in_words(code: str, words: str) -> None:
         ),
         ({"Retry_After": "Wed, 21 Oct 2026 07:28:07 GMT"}, None),
         ({"Date": "yesterday", "Retry_After": "tomorrow"}, None),
+        (
+            {
+                "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+                "Retry_After": "Wed, 21 Oct 2026 07:28:00 +99999999999999999999",
+            },
+            None,
+        ),
     ],
 )
 def test_the_wait_that_is_asked_for(headers: dict[str, str], seconds: float | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 from yarl import URL
 
 from secret_sync.cloud import transport as module
-from secret_sync.cloud.errors import StaleConnectionError
+from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.transport import CALL_TIMEOUT, MAX_BODY, Transport, build_ssl_context
 from secret_sync.errors import DefiniteError, ThrottledError, TransientError
 
@@ -168,8 +168,29 @@ async def test_nobody_listening_is_transient(transport: Transport, serve: Any) -
     server = await serve(ok)
     authority = server.authority
     await server.stop()
-    with pytest.raises(TransientError, match="KMS: cannot connect"):
+    with pytest.raises(UnreachableError, match="KMS: cannot connect"):
         await call(transport, authority)
+
+
+async def test_a_name_that_does_not_resolve_is_told_apart(transport: Transport) -> None:
+    with pytest.raises(UnreachableError, match="KMS: the host name cannot be resolved"):
+        await call(transport, "none.invalid")
+
+
+async def test_a_server_that_was_reached_is_not_called_unreachable(
+    transport: Transport, serve: Any
+) -> None:
+    async def hang(_: int, __: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(10)
+
+    async def close(_: int, __: asyncio.StreamWriter) -> None:
+        raise EOFError
+
+    for script in (hang, close):
+        server = await serve(script)
+        with pytest.raises(TransientError) as caught:
+            await call(transport, server.authority, timeout=quick(sock_read=0.05))
+        assert not isinstance(caught.value, UnreachableError)
 
 
 async def test_a_proxy_gets_the_absolute_form_and_its_credentials(serve: Any) -> None:

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.identity import IdentityResolver, secrets_of
-from secret_sync.controller.plan import Planner, stores_of
-from secret_sync.kube import Store
+from secret_sync.controller.identity import Identity
+from secret_sync.controller.plan import cluster_scope_of, stores_of
+from secret_sync.controller.references import secrets_of
 from secret_sync.resources import Reason
+from tests.unit.controller.planning import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from secret_sync.controller.plan import Planner
     from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
 
 ARN = "acs:kms:cn-beijing:123:secret/db"
-
-
-class NoReader:
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
-        raise AssertionError("planning reads no payload")
 
 
 @pytest.fixture
@@ -30,29 +27,12 @@ def make_planner(
 ) -> Callable[..., Planner]:
     """A cluster with the store ``ns/store`` and its Secret ``ns/key``, unless told otherwise."""
 
-    def make(
-        *stores: SecretStore,
-        secrets: tuple[str, ...] = ("ns/key",),
-        cross: bool = False,
-        interval: float | None = 120.0,
-        region: str = "cn-hangzhou",
-        endpoint: str = "",
-    ) -> Planner:
-        known: Store[SecretStore] = Store()
-        for store in stores or (make_store(),):
-            known.put(f"{store.namespace}/{store.name}", store)
-        metas: Store[SecretMeta] = Store()
-        for key in secrets:
-            metas.put(key, make_secret(namespace=key.split("/")[0], name=key.split("/")[1]))
-        identities = IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=cross)
-        return Planner(
-            stores=known,
-            identities=identities,
-            polling_interval=interval,
-            region=region,
-            kms_endpoint=endpoint,
-            cross_namespace=cross,
-        )
+    def make(*stores: SecretStore, secrets: tuple[str, ...] = ("ns/key",), **more: Any) -> Planner:
+        cluster = Cluster()
+        cluster.add(*(stores or (make_store(),)))
+        for namespace, _, name in (key.partition("/") for key in secrets):
+            cluster.add(make_secret(namespace=namespace, name=name))
+        return cluster.planner(**more)
 
     return make
 
@@ -128,7 +108,16 @@ def test_mistakes_of_the_whole_object(
 @pytest.mark.parametrize(
     ("written", "reason", "said"),
     [
-        ({"secretStoreRef": None}, Reason.UNSUPPORTED, "no secretStoreRef"),
+        (
+            {"secretStoreRef": {"name": "store", "kind": "Vault"}},
+            Reason.INVALID_SPEC,
+            "secretStoreRef.kind is 'Vault'",
+        ),
+        (
+            {"secretStoreRef": {"name": "no", "kind": "ClusterSecretStore"}},
+            Reason.STORE_NOT_FOUND,
+            "ClusterSecretStore no",
+        ),
         ({"secretStoreRef": {"name": ""}}, Reason.INVALID_SPEC, "secretStoreRef.name"),
         ({"secretStoreRef": {"name": "no"}}, Reason.STORE_NOT_FOUND, "SecretStore ns/no"),
         (
@@ -178,8 +167,7 @@ def test_without_a_region_there_is_no_guess(
 @pytest.mark.parametrize(
     ("auth", "secrets", "reason"),
     [
-        ({}, ("ns/key",), Reason.UNSUPPORTED),
-        ({"ramRoleARN": "acs:ram::1:role/a"}, ("ns/key",), Reason.UNSUPPORTED),
+        ({"ramRoleARN": "acs:ram::1:role/a"}, ("ns/key",), Reason.STORE_INVALID),
         ({"accessKey": {"name": "key", "key": "id"}}, ("ns/key",), Reason.STORE_INVALID),
         ({"accessKeySecret": {"name": "key", "key": "id"}}, ("ns/key",), Reason.STORE_INVALID),
         (None, (), Reason.ACCESS_KEY_NOT_FOUND),
@@ -220,14 +208,14 @@ def test_a_change_of_the_access_key_makes_another_identity(
     make_store: Callable[..., SecretStore],
     make_secret: Callable[..., SecretMeta],
 ) -> None:
-    metas: Store[SecretMeta] = Store()
-    identities = IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=False)
+    cluster = Cluster()
+    identities = cluster.identities()
     keys = []
     for version in ("1", "2"):
-        metas.put("ns/key", make_secret(name="key", resourceVersion=version))
-        found = identities.resolve(make_store())
-        assert not hasattr(found, "reason")
-        keys.append(getattr(found, "key", None))
+        cluster.add(make_secret(name="key", resourceVersion=version))
+        found = identities.resolve(make_store(), "kms")
+        assert isinstance(found, Identity)
+        keys.append(found.provider.key)
     assert keys[0] != keys[1]
 
 
@@ -236,20 +224,12 @@ def test_a_change_of_the_access_key_keeps_its_place_in_the_rate(
     make_store: Callable[..., SecretStore],
     make_secret: Callable[..., SecretMeta],
 ) -> None:
-    stores: Store[SecretStore] = Store()
-    stores.put("ns/store", make_store())
-    metas: Store[SecretMeta] = Store()
-    planner = Planner(
-        stores=stores,
-        identities=IdentityResolver(secrets=metas, reader=NoReader(), cross_namespace=False),
-        polling_interval=120.0,
-        region="cn-hangzhou",
-        kms_endpoint="",
-        cross_namespace=False,
-    )
+    cluster = Cluster()
+    cluster.add(make_store())
+    planner = cluster.planner()
     sources = []
     for version in ("1", "2"):
-        metas.put("ns/key", make_secret(name="key", resourceVersion=version))
+        cluster.add(make_secret(name="key", resourceVersion=version))
         (planned,) = planner.plan(make_es()).entries
         assert planned.wanted is not None
         sources.append(planned.wanted.source)
@@ -300,5 +280,8 @@ def test_S9_indexes_name_what_an_object_refers_to(
     refs = [{"name": "a"}, {"name": "b", "namespace": "else"}, {"name": "a"}, None]
     es = make_es(data=[entry(secretStoreRef=ref) for ref in refs])
     assert sorted(stores_of(es)) == ["else/b", "ns/a"]
+    assert cluster_scope_of(es) == ()
+    shared = make_es(data=[entry(secretStoreRef={"name": "a", "kind": "ClusterSecretStore"})])
+    assert (stores_of(shared), cluster_scope_of(shared)) == (("a",), ("ns",))
     assert secrets_of(make_store()) == ("ns/key",)
     assert secrets_of(make_store({})) == ()

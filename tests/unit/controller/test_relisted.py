@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.controller.memory import Applied, Memories
-from secret_sync.controller.triggers import BY_STORE, BY_TARGET, Triggers, target_of
+from secret_sync.controller.triggers import BY_STORE, BY_TARGET, Stores, Triggers, target_of
 from secret_sync.kube import Store
 from secret_sync.metrics import Metrics, QueueMetrics
 from secret_sync.queue import WorkQueue
@@ -27,7 +27,7 @@ async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
     secrets: Store[SecretMeta] = Store()
     objects.put("ns/some", make_es())
     if present:
-        secrets.put("ns/some", ForeignSecret("ns", "some", "secret-uid", "7"))
+        secrets.put("ns/some", ForeignSecret("ns", "some", "secret-uid", "7", ""))
     memories = Memories()
     memories.of("ns/some").applied = Applied(b"f", "secret-uid", "7", 0.0)
     metrics = Metrics("test")
@@ -35,10 +35,10 @@ async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
     stores: Store[SecretStore] = Store()
     triggers = Triggers(
         external_secrets=objects,
-        stores=stores,
+        stores=Stores(stores, WorkQueue("stores", observer=QueueMetrics(metrics, "stores"))),
+        cluster_stores=Stores(stores, WorkQueue("more", observer=QueueMetrics(metrics, "more"))),
         secrets=secrets,
         object_queue=queue,
-        store_queue=WorkQueue("stores", observer=QueueMetrics(metrics, "stores")),
         memories=memories,
     )
     triggers.secrets_relisted()

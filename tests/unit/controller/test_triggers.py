@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.identity import secrets_of
 from secret_sync.controller.memory import Applied, Memories
-from secret_sync.controller.plan import stores_of
-from secret_sync.controller.triggers import BY_SECRET, BY_STORE, BY_TARGET, Triggers, target_of
+from secret_sync.controller.plan import cluster_scope_of, stores_of
+from secret_sync.controller.references import secrets_of, service_accounts_of
+from secret_sync.controller.triggers import (
+    BY_CLUSTER_SCOPE,
+    BY_SECRET,
+    BY_SERVICE_ACCOUNT,
+    BY_STORE,
+    BY_TARGET,
+    Stores,
+    Triggers,
+    target_of,
+)
 from secret_sync.kube import Change, Store
 from secret_sync.queue import Priority
+from secret_sync.resources import Namespace, SecretStore
+from tests.unit.controller.planning import account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+    from secret_sync.resources import ExternalSecret, SecretMeta
 
 KEY = "ns/some"
 
@@ -37,21 +48,26 @@ class World:
     def __init__(self, es: ExternalSecret, store: SecretStore, *, live: bool = True) -> None:
         self.es, self.store = es, store
         self.external_secrets: Store[ExternalSecret] = Store(
-            {BY_STORE: stores_of, BY_TARGET: target_of}
+            {BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of}
         )
         self.external_secrets.put(KEY, es)
-        self.stores: Store[SecretStore] = Store({BY_SECRET: secrets_of})
+        indexes = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
+        self.stores: Store[SecretStore] = Store(indexes)
+        self.cluster_stores: Store[SecretStore] = Store(indexes)
         self.stores.put("ns/store", store)
         self.secrets: Store[SecretMeta] = Store()
-        self.objects, self.store_queue = Recorder(), Recorder()
+        self.objects, self.store_queue, self.cluster_queue = Recorder(), Recorder(), Recorder()
         self.memories = Memories()
-        queues: Any = {"object_queue": self.objects, "store_queue": self.store_queue}
+        objects: Any = self.objects
+        of_stores: Any = self.store_queue
+        of_cluster: Any = self.cluster_queue
         self.triggers = Triggers(
             external_secrets=self.external_secrets,
-            stores=self.stores,
+            stores=Stores(self.stores, of_stores),
+            cluster_stores=Stores(self.cluster_stores, of_cluster),
+            object_queue=objects,
             secrets=self.secrets,
             memories=self.memories,
-            **queues,
         )
         if live:
             self.triggers.go_live()
@@ -225,3 +241,76 @@ async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[.
     assert world.objects.added == [(KEY, Priority.HIGH)]
     memory = world.memories.of(KEY)
     assert (memory.applied, memory.gone) == (None, "")
+
+
+async def test_a_service_account_wakes_the_stores_that_act_as_it(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store({"serviceAccountRef": {"name": "reader"}}))
+    before, after = account(), account(role="acs:ram::1:role/a")
+    world.triggers.service_account_changed(Change("ns/reader", before, after))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+    world.triggers.service_account_changed(Change("ns/reader", after, after))
+    world.triggers.service_account_changed(Change("ns/another", None, account("another")))
+    assert len(world.store_queue.added) == len(world.objects.added) == 1
+
+    world.triggers.service_account_changed(Change("ns/reader", after, None))
+    assert len(world.store_queue.added) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "woken"),
+    [
+        ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, [(KEY, Priority.HIGH)]),
+        ({"namespaces": ["ns"]}, []),
+    ],
+    ids=["by-label", "by-name"],
+)
+async def test_a_label_of_a_namespace_wakes_whom_it_concerns(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    condition: dict[str, Any],
+    woken: list[tuple[str, Priority]],
+) -> None:
+    ref = {"name": "shared", "kind": "ClusterSecretStore"}
+    entry = {"key": "db", "name": "password", "secretStoreRef": ref}
+    world = World(make_es(data=[entry]), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared", condition))
+
+    def namespace(name: str, **labels: str) -> Namespace:
+        metadata = {"name": name, "uid": "u", "resourceVersion": "1", "labels": labels}
+        return Namespace.from_metadata({"metadata": metadata})
+
+    old = namespace("ns")
+    world.triggers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
+    world.triggers.namespace_changed(Change("ns", old, old))
+    world.triggers.namespace_changed(Change("else", None, namespace("else", team="a")))
+    assert world.objects.added == woken
+
+
+async def test_a_cluster_store_has_a_queue_of_its_own(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store())
+    world.triggers.store_changed(Change("shared", None, cluster_store("shared")))
+    world.triggers.credentials_settled("shared")
+    assert [key for key, _ in world.cluster_queue.added] == ["shared", "shared"]
+    assert world.store_queue.added == []
+
+
+async def test_a_region_that_is_found_wakes_everything(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared"))
+    world.triggers.region_found()
+    assert [key for key, _ in world.objects.added] == [KEY]
+    assert [key for key, _ in world.store_queue.added] == ["ns/store"]
+    assert [key for key, _ in world.cluster_queue.added] == ["shared"]
+
+
+def cluster_store(name: str, *conditions: dict[str, Any]) -> SecretStore:
+    metadata = {"name": name, "uid": "u", "resourceVersion": "1", "generation": 1}
+    return SecretStore.from_dict({"metadata": metadata, "spec": {"conditions": list(conditions)}})

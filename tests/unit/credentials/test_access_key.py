@@ -38,21 +38,21 @@ def provider(reader: Reader, id_ref: SecretKeyRef, secret_ref: SecretKeyRef) -> 
 
 async def test_both_halves_in_one_secret_are_one_read() -> None:
     reader = Reader(ak={"id": b"LTAI1", "secret": b"s3cret"})
-    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
     assert reader.reads == ["team/ak"]
 
 
 async def test_the_halves_may_lie_in_two_secrets() -> None:
     reader = Reader(a={"k": b"LTAI1"}, b={"k": b"s3cret"})
-    credentials = await provider(reader, ref("a", "k"), ref("b", "k")).fetch()
+    credentials = await provider(reader, ref("a", "k"), ref("b", "k")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
     assert reader.reads == ["team/a", "team/b"]
 
 
 async def test_pasted_white_space_is_dropped() -> None:
     reader = Reader(ak={"id": b" LTAI1\r\n", "secret": b"s3cret\n"})
-    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+    credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
 
 
@@ -72,16 +72,18 @@ async def test_pasted_white_space_is_dropped() -> None:
 async def test_what_is_no_accesskey_is_named_but_not_shown(value: bytes | None, words: str) -> None:
     data = {"id": b"LTAI1"} if value is None else {"id": b"LTAI1", "secret": value}
     with pytest.raises(DefiniteError, match=words) as caught:
-        await provider(Reader(ak=data), ref(key="id"), ref(key="secret")).fetch()
+        await provider(Reader(ak=data), ref(key="id"), ref(key="secret")).fetch(None)
     assert "hush" not in repr(caught.value)
     assert "hush" not in str(caught.value)
     assert caught.value.__context__ is None, "a decoder's error holds the value"
     assert "Secret team/ak" in caught.value.message
+    expected = "AccessKeySecretKeyMissing" if value is None else "InvalidAccessKey"
+    assert caught.value.code == expected
 
 
 async def test_a_missing_accesskey_is_no_missing_kms_secret() -> None:
     with pytest.raises(DefiniteError, match="Secret team/ak does not exist") as caught:
-        await provider(Reader(), ref(key="id"), ref(key="secret")).fetch()
+        await provider(Reader(), ref(key="id"), ref(key="secret")).fetch(None)
     assert not isinstance(caught.value, NotFoundError)
     assert caught.value.code == "AccessKeySecretNotFound"
 
@@ -89,7 +91,7 @@ async def test_a_missing_accesskey_is_no_missing_kms_secret() -> None:
 async def test_other_errors_of_the_reader_are_passed_on() -> None:
     reader = Reader(ak=TransientError("the API server is away"))
     with pytest.raises(TransientError, match="away"):
-        await provider(reader, ref(key="id"), ref(key="secret")).fetch()
+        await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
 
 
 def test_the_identity_is_all_that_was_referred_to() -> None:

@@ -27,6 +27,8 @@ def now() -> float:
 class ScriptedProvider:
     """Each fetch takes a while and then ends as the script says; its last outcome repeats."""
 
+    base = None
+
     def __init__(
         self, *outcomes: Outcome | Callable[[], Outcome], takes: float = 0.1, name: str = "a"
     ) -> None:
@@ -36,7 +38,7 @@ class ScriptedProvider:
         self.started: list[float] = []
         self.cancelled = 0
 
-    async def fetch(self) -> Credentials:
+    async def fetch(self, base: Credentials | None) -> Credentials:
         self.started.append(now())
         try:
             await asyncio.sleep(self.takes)
@@ -201,7 +203,7 @@ async def test_a_hung_fetch_ends(cache: CredentialCache) -> None:
     cache.hold("store", provider)
     with pytest.raises(TransientError, match="in time"):
         await cache.get(provider.key)
-    assert now() == pytest.approx(40.0)
+    assert now() == pytest.approx(300.0)
 
 
 async def test_it_is_kept_until_its_last_user_lets_go(cache: CredentialCache) -> None:
@@ -344,13 +346,91 @@ async def test_refused_ones_are_replaced_once_for_all_who_were_refused(
     assert len(provider.started) == 2
 
 
-async def test_fresh_ones_that_are_refused_are_not_replaced(cache: CredentialCache) -> None:
+async def test_fresh_ones_that_are_refused_are_replaced_once(cache: CredentialCache) -> None:
     provider = ScriptedProvider(lasting(3600.0))
     cache.hold("store", provider)
+    revoked = await cache.get(provider.key)
+    assert cache.invalidate(provider.key, revoked)
     for _ in range(100):
         assert not cache.invalidate(provider.key, await cache.get(provider.key))
+    assert len(provider.started) == 2
+
+
+async def test_what_is_refused_for_good_is_replaced_once_a_minute(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(3600.0), takes=0.0)
+    cache.hold("store", provider)
+    for _ in range(600):
+        cache.invalidate(provider.key, await cache.get(provider.key))
+        await asyncio.sleep(1.0)
+    assert 10 <= len(provider.started) <= 12
+
+
+async def test_renewals_ahead_do_not_keep_a_refused_one(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(900.0), takes=0.0)
+    cache.hold("store", provider)
+    await cache.get(provider.key)
+    await asyncio.sleep(610.0)
+    assert len(provider.started) == 2, "renewed a moment ago, but not for a refusal"
+    assert cache.invalidate(provider.key, await cache.get(provider.key))
+
+
+async def test_permanent_ones_are_not_replaced(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(permanent())
+    cache.hold("store", provider)
+    refused = await cache.get(provider.key)
+    await asyncio.sleep(1000.0)
+    assert not cache.invalidate(provider.key, refused)
+    assert cache.peek(provider.key) is refused
     assert len(provider.started) == 1
 
 
 async def test_nobodys_credentials_cannot_be_replaced(cache: CredentialCache) -> None:
-    assert not cache.invalidate(CredentialKey("None", ()), permanent())
+    assert not cache.invalidate(CredentialKey("None", ()), lasting(3600.0)())
+
+
+async def test_500_who_hold_and_wait_for_one_cold_identity_are_one_fetch(
+    cache: CredentialCache,
+) -> None:
+    provider = ScriptedProvider(lasting(3600.0), takes=2.0)
+    for n in range(500):
+        cache.hold(f"store-{n}", provider)
+    found = await asyncio.gather(*(cache.get(provider.key) for _ in range(500)))
+    assert len(set(map(id, found))) == 1
+    assert len(provider.started) == 1
+
+
+async def test_ten_minutes_without_sts_lose_nothing(cache: CredentialCache) -> None:
+    down = [TransientError("away")] * 100
+
+    def away_or_back() -> Credentials:
+        if 2700.0 < now() < 3300.0:
+            raise down.pop()
+        return lasting(3600.0)()
+
+    provider = ScriptedProvider(away_or_back, takes=0.0)
+    cache.hold("store", provider)
+    await cache.get(provider.key)
+    for _ in range(7200):
+        await asyncio.sleep(1.0)
+        assert isinstance(cache.request(provider.key, ignore), Credentials)
+    assert len(down) < 100, "it was away when the renewal was due"
+
+
+async def test_an_error_is_kept_without_frames_and_without_other_errors(
+    cache: CredentialCache,
+) -> None:
+    def fails() -> Credentials:
+        try:
+            int("holds hush")
+        except ValueError as error:
+            raise DefiniteError("no such role") from error
+        return permanent()
+
+    provider = ScriptedProvider(fails)
+    cache.hold("store", provider)
+    cache.request(provider.key, ignore)
+    await asyncio.sleep(1.0)
+    failure = cache.peek(provider.key)
+    assert isinstance(failure, Failure)
+    error = failure.error
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)

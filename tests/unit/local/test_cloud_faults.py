@@ -153,6 +153,7 @@ async def test_counters_and_calls(admin: CloudAdmin, kms: KmsCaller) -> None:
         "total": 3,
         "actions": {"GetSecretValue": 3},
         "secrets": {"s": 2, "missing": 1},
+        "subjects": {"GetSecretValue": {"s": 2, "missing": 1}},
         "codes": {"OK": 2, "Forbidden.ResourceNotFound": 1},
         "in_flight": 0,
         "max_in_flight": 1,
@@ -166,6 +167,7 @@ async def test_counters_and_calls(admin: CloudAdmin, kms: KmsCaller) -> None:
         "access_key": kms.info.access_key_id,
         "status": 404,
         "code": "Forbidden.ResourceNotFound",
+        "token_in_url": False,
     }
     await admin.reset_counters()
     assert (await admin.counters())["total"] == 0

@@ -11,10 +11,11 @@ from alibabacloud_tea_openapi.utils import get_canonical_query_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.local.cloud import signature
+from secret_sync.local.cloud import verifier as verifier_module
 from secret_sync.local.cloud.errors import ApiError
-from secret_sync.local.cloud.signature import MAX_SKEW, Signed, Verifier, canonical_query
+from secret_sync.local.cloud.signature import Signed, canonical_query
 from secret_sync.local.cloud.store import Store
+from secret_sync.local.cloud.verifier import MAX_SKEW, Verifier
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
@@ -115,7 +116,7 @@ def test_a_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, cloc
 def test_nonces_are_forgotten_at_last(
     verifier: Verifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signature, "_MAX_NONCES", 3)
+    monkeypatch.setattr(verifier_module, "_MAX_NONCES", 3)
     for number in range(10):
         verifier._use_nonce(("key", str(number)), clock.now)
     assert len(verifier._nonces) == 3

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from secret_sync.resources import (
+    Auth,
     Condition,
     ExternalSecret,
     ExternalSecretStatus,
     SecretStore,
+    ServiceAccountRef,
     StoreStatus,
     SyncResult,
 )
@@ -109,10 +111,6 @@ def test_an_empty_store_name_is_not_no_store() -> None:
         ({"target": {"template": {"type": "x"}}}, "spec.target.template"),
         ({"data": [{"key": "a"}, {"key": "b", "jmesPath": [{}]}]}, "spec.data[1].jmesPath"),
         ({"data": [{"key": "a", "kmsEndpoint": "x"}]}, "spec.data[0].kmsEndpoint"),
-        (
-            {"data": [{"key": "a", "secretStoreRef": {"name": "b", "kind": "ClusterSecretStore"}}]},
-            "spec.data[0].secretStoreRef.kind: ClusterSecretStore",
-        ),
     ],
 )
 def test_fields_to_come_are_named(spec: Any, path: str) -> None:
@@ -151,16 +149,27 @@ def test_a_store_is_read() -> None:
     assert (found.kms.access_key.namespace, found.kms.access_key.name) == ("", "a")
     assert found.kms.access_key_secret is not None
     assert found.kms.access_key_secret.namespace == "else"
-    assert found.unsupported == ()
+    assert found.oos is None
+    assert not found.dedicated
 
 
 @pytest.mark.parametrize(
-    "spec", [None, {}, {"KMS": None, "OOS": None}, {"KMS": {"KMSAuth": None}}, {"OOS": {}}]
+    ("spec", "services"),
+    [
+        (None, (True, True)),
+        ({}, (True, True)),
+        ({"KMS": None, "OOS": None}, (True, True)),
+        ({"KMS": {"KMSAuth": None}}, (True, False)),
+        ({"KMS": {}, "OOS": {}}, (True, True)),
+        ({"OOS": {}}, (False, True)),
+    ],
 )
-def test_a_store_with_nothing_in_it_is_read(spec: Any) -> None:
+def test_a_store_is_written_for_the_services_it_names_or_for_both(
+    spec: Any, services: tuple[bool, bool]
+) -> None:
     found = store(spec)
-    assert found.kms is None
-    assert found.unsupported == ()
+    assert (found.kms is not None, found.oos is not None) == services
+    assert {found.kms, found.oos} <= {Auth(), None}
 
 
 @pytest.mark.parametrize(
@@ -171,20 +180,32 @@ def test_a_store_with_nothing_in_it_is_read(spec: Any) -> None:
     ],
 )
 def test_empty_methods_of_a_store_are_absent_ones(auth: dict[str, Any]) -> None:
-    found = store({"KMS": {"KMSAuth": auth}})
-    assert found.kms is not None
-    assert found.kms.access_key is found.kms.access_key_secret is None
-    assert found.unsupported == ()
+    assert store({"KMS": {"KMSAuth": auth}}).kms == Auth()
 
 
-@pytest.mark.parametrize(
-    "field",
-    ["ramRoleARN", "oidcProviderARN", "oidcTokenFilePath", "remoteRamRoleARN", "serviceAccountRef"],
-)
-def test_methods_to_come_are_named(field: str) -> None:
-    value = {"name": "x"} if field.endswith("Ref") else "x"
-    found = store({"KMS": {"KMSAuth": {**AUTH, field: value}}})
-    assert found.unsupported == (f"spec.KMS.KMSAuth.{field}",)
+def test_every_method_of_a_store_is_read() -> None:
+    written = {
+        "serviceAccountRef": {"name": "a", "namespace": "b", "audiences": ["c"]},
+        "ramRoleARN": "role",
+        "ramRoleSessionName": "session",
+        "roleSessionExpiration": "900",
+        "oidcProviderARN": "provider",
+        "oidcTokenFilePath": "file",
+        "remoteRamRoleARN": "remote",
+        "remoteRamRoleSessionName": "remote session",
+    }
+    found = store({"OOS": {"OOSAuth": written}})
+    assert found.oos == Auth(
+        service_account=ServiceAccountRef("b", "a", ("c",)),
+        role_arn="role",
+        session_name="session",
+        session_expiration="900",
+        oidc_provider_arn="provider",
+        oidc_token_file="file",
+        remote_role_arn="remote",
+        remote_session_name="remote session",
+    )
+    assert store({"KMS": {"dedicatedKMSAuth": {"endpoint": "x"}}}).dedicated
 
 
 def test_the_statuses_of_ack_secret_manager_are_read() -> None:

@@ -27,7 +27,7 @@ def entry(manager: str, operation: str, *keys: str, mark: bool = False) -> dict[
 def test_a_foreign_one_is_three_words() -> None:
     annotations = {LAST_APPLIED: '{"data": {"password": "aHVudGVyMg=="}}'}
     found = read(entry("kubectl", "Update", "password"), annotations=annotations)
-    assert found == ForeignSecret("ns", "some", "u", "7")
+    assert found == ForeignSecret("ns", "some", "u", "7", "")
 
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": None, "managedFields": None}])
@@ -55,6 +55,7 @@ def test_ours_is_told_by_its_keys_and_its_mark() -> None:
         our_keys=frozenset("ab"),
         other_keys=frozenset("bcd"),
         editors=("helm", "kubectl"),
+        allows="",
     )
     assert "payload" not in repr(found)
 

@@ -33,12 +33,13 @@ class PlayedProvider:
     fetches: int = 0
     seconds: float = 0.0
     version: str = ""
+    base: None = None
 
     @property
     def key(self) -> CredentialKey:
         return CredentialKey("played", (self.account, self.version), (self.account,))
 
-    async def fetch(self) -> Credentials:
+    async def fetch(self, base: Credentials | None) -> Credentials:
         self.fetches += 1
         await asyncio.sleep(self.seconds)
         if self.error is not None:
@@ -96,7 +97,7 @@ class World:
         return sum(1 for _, u in self.told if u == user)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # it holds nothing, so hypothesis may call it again and again
 def make_world() -> Callable[..., object]:
     @asynccontextmanager
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:

@@ -46,9 +46,9 @@ async def test_credentials_do_not_log_as_the_object_that_needed_them_first(
     async with make_world() as world:
 
         class Provider(type(world.provider)):  # type: ignore[misc] # a base known at run time
-            async def fetch(self) -> Credentials:
+            async def fetch(self, base: Credentials | None) -> Credentials:
                 seen.append(get_contextvars())
-                fetched: Credentials = await super().fetch()
+                fetched: Credentials = await super().fetch(base)
                 return fetched
 
         with bound_contextvars(key="ns/one"):

@@ -1,0 +1,9 @@
+"""The composition root: the only place that builds things and connects them.
+
+Start and stop follow G1 and G2; a critical task that ends, ends the process (W17).
+"""
+
+from secret_sync.app.controller import Controller
+from secret_sync.app.start import build, main
+
+__all__ = ["Controller", "build", "main"]

@@ -1,0 +1,355 @@
+"""The controller: everything that runs, connected."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.app.region import keep_asking
+from secret_sync.app.stopping import unless
+from secret_sync.app.watched import Watched
+from secret_sync.cloud.limiter import RateGate
+from secret_sync.controller import kinds
+from secret_sync.controller.admission import Admission
+from secret_sync.controller.external_secret import ExternalSecretReconciler
+from secret_sync.controller.identity import IdentityResolver, Means, Policy
+from secret_sync.controller.memory import Memories
+from secret_sync.controller.plan import Planner
+from secret_sync.controller.references import AuthReferences
+from secret_sync.controller.secret_store import SecretStoreReconciler
+from secret_sync.controller.secret_writer import SecretWriter
+from secret_sync.controller.status_writer import StatusWriter
+from secret_sync.controller.triggers import Stores, Triggers
+from secret_sync.credentials import CredentialCache, Sts
+from secret_sync.errors import SecretSyncError
+from secret_sync.kube import (
+    ApplyWriter,
+    ServiceAccountTokenMinter,
+    SingleSecretReader,
+)
+from secret_sync.metrics import (
+    CallMetrics,
+    QueueMetrics,
+    SyncMetrics,
+    WorkerMetrics,
+)
+from secret_sync.providers.kms import KmsClient, SecretRequest, fetch_secret
+from secret_sync.queue import Backoff, WorkQueue, run_workers
+from secret_sync.resources.names import FIELD_MANAGER
+from secret_sync.sources import FetchObservers, SourceRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+    from secret_sync.app.watched import Limits
+    from secret_sync.cloud.metadata import MetadataService
+    from secret_sync.cloud.transport import Transport
+    from secret_sync.credentials import Credentials
+    from secret_sync.health import HealthServer
+    from secret_sync.kube import Informer, KubeClient, Resource
+    from secret_sync.metrics import Metrics
+    from secret_sync.providers.kms import SecretValue
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecretStatus, SecretStore, StoreStatus
+    from secret_sync.settings import Settings
+    from secret_sync.sources import Source
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds for one reconcile (C1); it only ever waits for the API server.
+RECONCILE_WITHIN: Final = 60.0
+#: Seconds that workers have to finish after SIGTERM (G2).
+FINISH_WITHIN: Final = 20.0
+#: Seconds between two retries at most: an API server that comes back after an outage is soon
+#: told what it missed.
+RETRY_WITHIN: Final = 30.0
+STORE_WORKERS: Final = 4
+#: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
+STATUS_WORKERS: Final = 8
+_KMS: Final = "kms"
+
+
+class Controller:
+    """Everything that runs, connected."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        client: KubeClient,
+        transport: Transport,
+        *,
+        metadata: MetadataService,
+        limits: Limits,
+        health: HealthServer,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._metadata = metadata
+        self._limits = limits
+        self._stopping = False
+        memories = Memories()
+        self._objects = self._queue("externalsecret")
+        self._object_statuses = self._queue("externalsecret-status")
+        self._stores = self._queue("secretstore")
+        self._store_statuses = self._queue("secretstore-status")
+        self._cluster_stores = self._queue("clustersecretstore")
+        self._cluster_store_statuses = self._queue("clustersecretstore-status")
+        self.watched = watched = Watched(client, settings, metrics, limits)
+        self.triggers = Triggers(
+            external_secrets=watched.external_secrets.store,
+            stores=Stores(watched.secret_stores.store, self._stores),
+            cluster_stores=Stores(watched.cluster_stores.store, self._cluster_stores),
+            secrets=watched.secrets.store,
+            object_queue=self._objects,
+            memories=memories,
+        )
+        watched.external_secrets.add_handler(self.triggers.external_secret_changed)
+        watched.secret_stores.add_handler(self.triggers.store_changed)
+        watched.cluster_stores.add_handler(self.triggers.store_changed)
+        watched.secrets.add_handler(self.triggers.secret_changed)
+        watched.secrets.add_relist_handler(self.triggers.secrets_relisted)
+        watched.service_accounts.add_handler(self.triggers.service_account_changed)
+        watched.namespaces.add_handler(self.triggers.namespace_changed)
+        self.credentials = CredentialCache()
+        self.sources = self._make_sources(transport)
+        self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
+        self._reconcilers(client, memories)
+        self.health = health
+        metrics.watch_queues(self._queues)
+        metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
+        metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until told to stop, then lets the workers finish.
+
+        Raises:
+            ExceptionGroup: A critical task failed.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            critical = partial(self._critical, tasks)
+            background = [
+                critical("heartbeat", self.health.beat),
+                critical("sources", self.sources.run),
+                *(critical(name, i.run) for name, i in self.watched.running.items()),
+            ]
+            if not self.planner.region:
+                background.append(
+                    critical("region", partial(keep_asking, self._metadata, self._region_found))
+                )
+            workers = []
+            if await unless(stop, self._synced()):
+                workers = [
+                    critical(queue.name, partial(self._work, queue, count, handle))
+                    for queue, count, handle in self._loops()
+                ]
+                await stop.wait()
+            _log.info("stopping")
+            self._stopping = True
+            if workers:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FINISH_WITHIN):
+                        await self._finish()
+            for task in (*workers, *background):
+                task.cancel()
+
+    def place(self, region: str) -> None:
+        """Tells everything that depends on it which region this is; ``""`` if unknown."""
+        self.planner.region = region
+        self._sts.region = region
+
+    def _region_found(self, region: str) -> None:
+        _log.info("region found", region=region)
+        self.place(region)
+        self.triggers.region_found()
+
+    async def _finish(self) -> None:
+        """Has what is in hand finished, and told of: a Secret that was written has its status."""
+        work = (self._objects, self._stores, self._cluster_stores)
+        news = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
+        for queue in work:
+            queue.shut_down()
+        for queue in work:
+            await queue.drained()
+        for queue in news:
+            while len(queue) or queue.in_flight:
+                await queue.drained()
+                # Workers take what is ready.
+                await asyncio.sleep(0)
+            queue.shut_down()
+
+    async def _synced(self) -> bool:
+        """Waits for the initial lists, and lets changes wake objects from then on (S5)."""
+        await self.watched.wait_synced()
+        self.triggers.go_live()
+        counts = {name.replace(" ", "_"): len(i.store) for name, i in self.watched.running.items()}
+        _log.info("in sync", **counts)
+        return True
+
+    def _critical(
+        self,
+        tasks: asyncio.TaskGroup,
+        name: str,
+        work: Callable[[], Coroutine[Any, Any, None]],
+    ) -> asyncio.Task[None]:
+        async def run() -> None:
+            # Begun in here: a task that is cancelled before its first step begins nothing.
+            await work()
+            if not self._stopping:
+                raise SecretSyncError(f"internal: {name} ended by itself")
+
+        return tasks.create_task(run(), name=name)
+
+    def _loops(self) -> list[tuple[WorkQueue[str], int, Callable[[str], Awaitable[Outcome]]]]:
+        """Each queue with the number of its workers and what they do."""
+        return [
+            (self._objects, self._settings.reconcile_count, self.object_loop.reconcile),
+            (self._object_statuses, STATUS_WORKERS, self.object_statuses.write),
+            (self._stores, STORE_WORKERS, self.store_loop.reconcile),
+            (self._store_statuses, STATUS_WORKERS, self.store_statuses.write),
+            (self._cluster_stores, STORE_WORKERS, self.cluster_store_loop.reconcile),
+            (self._cluster_store_statuses, STORE_WORKERS, self.cluster_store_statuses.write),
+        ]
+
+    async def _work(
+        self, queue: WorkQueue[str], count: int, handle: Callable[[str], Awaitable[Outcome]]
+    ) -> None:
+        await run_workers(
+            queue,
+            count,
+            handle,
+            timeout=RECONCILE_WITHIN,
+            observer=WorkerMetrics(self._metrics, queue.name),
+        )
+
+    def _queue(self, name: str) -> WorkQueue[str]:
+        return WorkQueue(
+            name,
+            backoff=Backoff(
+                base=self._settings.reconcile_period,
+                cap=max(RETRY_WITHIN, self._settings.reconcile_period),
+            ),
+            observer=QueueMetrics(self._metrics, name),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the caches are in sync and nothing stops (G4)."""
+        return not self._stopping and self.watched.synced
+
+    def _queues(self) -> list[WorkQueue[Any]]:
+        return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
+
+    def _make_sources(self, transport: Transport) -> SourceRegistry:
+        calls = CallMetrics(self._metrics, _KMS)
+        rate = float(self._settings.max_concurrent_kms_secret_pulls)
+        kms = KmsClient(transport)
+
+        async def fetch(source: Source, credentials: Credentials) -> SecretValue:
+            request = SecretRequest(
+                source.endpoint, source.name, source.version_id, source.version_stage
+            )
+            return await fetch_secret(kms, credentials, request)
+
+        return SourceRegistry(
+            fetchers={_KMS: fetch},
+            credentials=self.credentials,
+            new_gate=lambda _provider: RateGate(rate, on_wait=calls.waited),
+            observers={_KMS: FetchObservers(QueueMetrics(self._metrics, f"source-{_KMS}"), calls)},
+            notify=self.triggers.sources_finished,
+        )
+
+    def _identities(self, client: KubeClient) -> IdentityResolver:
+        settings, watched = self._settings, self.watched
+        return IdentityResolver(
+            AuthReferences(
+                watched.secrets.store,
+                watched.service_accounts.store,
+                settings.enable_cross_namespace_auth_ref,
+            ),
+            Means(
+                reader=SingleSecretReader(client),
+                minter=ServiceAccountTokenMinter(client),
+                sts=self._sts,
+                metadata=self._metadata,
+                own=settings.own,
+                account=settings.uid,
+                cluster=settings.cluster_id,
+                user=self._limits.user,
+            ),
+            Policy(
+                worker_role=settings.enable_worker_role,
+                namespaces=settings.controller_identity_namespaces,
+                roles=settings.allow_role_arn,
+            ),
+        )
+
+    def _planner(self, identities: IdentityResolver) -> Planner:
+        settings, watched = self._settings, self.watched
+        return Planner(
+            stores=watched.secret_stores.store,
+            cluster_stores=watched.cluster_stores.store,
+            no_cluster_stores=self._limits.cluster_stores,
+            admission=Admission(watched.namespaces.store, unknown=self._limits.namespaces),
+            identities=identities,
+            polling_interval=None if settings.disable_polling else settings.polling_interval,
+            region=settings.region,
+            kms_endpoint=settings.kms_endpoint,
+            cross_namespace=settings.enable_cross_namespace_secret_store,
+        )
+
+    def _reconcilers(self, client: KubeClient, memories: Memories) -> None:
+        identities = self._identities(client)
+        watched = self.watched
+        self.planner = self._planner(identities)
+        writer = ApplyWriter(client, FIELD_MANAGER)
+        self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
+            writer, kinds.EXTERNAL_SECRETS, self._object_statuses
+        )
+        watched.external_secrets.add_handler(self.object_statuses.seen)
+        secrets = SecretWriter(
+            client, writer, watched.external_secrets.store, watched.secrets.store
+        )
+        self.object_loop = ExternalSecretReconciler(
+            objects=watched.external_secrets.store,
+            planner=self.planner,
+            sources=self.sources,
+            writer=secrets,
+            statuses=self.object_statuses,
+            memories=memories,
+            observer=SyncMetrics(self._metrics),
+        )
+        self.store_statuses, self.store_loop = self._store_loop(
+            writer, kinds.SECRET_STORES, watched.secret_stores, self._store_statuses, identities
+        )
+        self.cluster_store_statuses, self.cluster_store_loop = self._store_loop(
+            writer,
+            kinds.CLUSTER_SECRET_STORES,
+            watched.cluster_stores,
+            self._cluster_store_statuses,
+            identities,
+        )
+
+    def _store_loop(
+        self,
+        writer: ApplyWriter,
+        resource: Resource,
+        stores: Informer[SecretStore],
+        queue: WorkQueue[str],
+        identities: IdentityResolver,
+    ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
+        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue)
+        stores.add_handler(statuses.seen)
+        loop = SecretStoreReconciler(
+            objects=stores.store,
+            identities=identities,
+            credentials=self.credentials,
+            statuses=statuses,
+            wake=self.triggers.credentials_settled,
+        )
+        return statuses, loop

@@ -1,0 +1,160 @@
+"""Starting: what is opened, checked and found out before anything is watched."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvloop
+
+from secret_sync import __version__, logs
+from secret_sync.app.controller import Controller
+from secret_sync.app.region import find_region
+from secret_sync.app.stopping import unless
+from secret_sync.app.watched import Limits
+from secret_sync.cloud.endpoints import resolve_kms
+from secret_sync.cloud.metadata import MetadataService
+from secret_sync.cloud.transport import Transport, build_ssl_context
+from secret_sync.controller import kinds
+from secret_sync.health import HealthServer
+from secret_sync.kube import (
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    ClusterAccess,
+    KubeClient,
+    Need,
+    check,
+    lacking,
+    who_am_i,
+)
+from secret_sync.metrics import Metrics
+
+if TYPE_CHECKING:
+    from secret_sync.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+#: New containers between two collections of the youngest generation.
+_GC_YOUNG: Final = 20_000
+
+
+def main(settings: Settings) -> int:
+    """Runs the controller until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        SecretSyncError: It cannot start; the message is one line for a person.
+    """
+    logs.adopt_sdk_loggers()
+    # What was imported stays; the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    # What a sync makes has hardly any cycles; by default they are looked for after 700 objects.
+    gc.set_threshold(_GC_YOUNG, 20, 20)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings))
+
+
+async def run(settings: Settings) -> int:
+    """As :func:`main`, inside a running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _tell_of_flags(settings)
+    _check_addresses(settings)
+    async with AsyncExitStack() as stack:
+        controller = await unless(stop, build(settings, stack))
+        if controller is not None:
+            await controller.run(stop)
+    _log.info("stopped")
+    return 0
+
+
+async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
+    """Opens what has to be closed; the stack closes it in reverse, the health server last."""
+    metrics = Metrics(__version__)
+    built: list[Controller] = []
+    health = HealthServer(metrics.registry, ready=lambda: any(c.ready for c in built))
+    stack.push_async_callback(health.stop)
+    if settings.metrics_bind_address is not None:
+        bind = settings.metrics_bind_address
+        await health.start(bind.host, bind.port)
+    access = await ClusterAccess.find(settings.kubeconfig)
+    context = await asyncio.to_thread(build_ssl_context, settings.ssl_cert_file)
+    transport = Transport(
+        ssl_context=context,
+        https_proxy=settings.proxy.https_proxy,
+        http_proxy=settings.proxy.http_proxy,
+        no_proxy=settings.proxy.no_proxy,
+    )
+    stack.push_async_callback(transport.close)
+    # Without a proxy: what is behind one is another machine, with another role.
+    direct = Transport(ssl_context=context)
+    stack.push_async_callback(direct.close)
+    metadata = MetadataService(direct, settings.metadata_endpoint)
+    client = KubeClient(access)
+    stack.push_async_callback(client.close)
+    limits = await _check(client, settings)
+    region = await find_region(settings.region, metadata, needed=not _placed(settings))
+    controller = Controller(
+        settings, metrics, client, transport, metadata=metadata, limits=limits, health=health
+    )
+    stack.push_async_callback(controller.credentials.close)
+    controller.place(region)
+    built.append(controller)
+    _log.info("starting", version=__version__, server=access.server, region=region)
+    return controller
+
+
+_NEEDS: Final = (
+    Need(kinds.EXTERNAL_SECRETS, ("get", "list", "watch")),
+    Need(kinds.EXTERNAL_SECRETS, ("patch",), "status"),
+    Need(kinds.SECRET_STORES, ("list", "watch")),
+    Need(kinds.SECRET_STORES, ("patch",), "status"),
+    Need(SECRETS, ("list", "watch", "get", "create", "patch", "delete")),
+    Need(SERVICE_ACCOUNTS, ("list", "watch")),
+)
+_STORES_NEED: Final = Need(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
+_NAMESPACES_NEED: Final = Need(NAMESPACES, ("list", "watch"))
+
+
+async def _check(client: KubeClient, settings: Settings) -> Limits:
+    """What has to be there, and what of the whole cluster is not.
+
+    Raises:
+        SecretSyncError: Something indispensable is missing; one line says what.
+    """
+    await check(client, _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS)
+    limits = Limits(
+        cluster_stores=await lacking(client, _STORES_NEED),
+        namespaces=await lacking(client, _NAMESPACES_NEED),
+        user=await who_am_i(client),
+    )
+    if limits.cluster_stores:
+        _log.warning("ClusterSecretStores are not watched", why=limits.cluster_stores)
+    if limits.namespaces:
+        _log.warning("labels of namespaces are not known", why=limits.namespaces)
+    return limits
+
+
+def _placed(settings: Settings) -> bool:
+    """Whether every default endpoint is told by flags alone."""
+    return bool(settings.kms_endpoint and settings.sts_endpoint)
+
+
+def _tell_of_flags(settings: Settings) -> None:
+    if settings.no_effect:
+        _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
+    if settings.not_yet:
+        _log.warning("flags of a later version, without effect yet", flags=settings.not_yet)
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Finds at start what every single call would be refused for."""
+    if settings.kms_endpoint or settings.region:
+        resolve_kms("any", region=settings.region, endpoint=settings.kms_endpoint)

@@ -1,0 +1,141 @@
+"""Everything that is watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.controller import kinds
+from secret_sync.controller.plan import cluster_scope_of, stores_of
+from secret_sync.controller.references import secrets_of, service_accounts_of
+from secret_sync.controller.triggers import (
+    BY_CLUSTER_SCOPE,
+    BY_SECRET,
+    BY_SERVICE_ACCOUNT,
+    BY_STORE,
+    BY_TARGET,
+    target_of,
+)
+from secret_sync.kube import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Informer
+from secret_sync.metrics import ReflectorMetrics
+from secret_sync.resources import (
+    ExternalSecret,
+    Namespace,
+    SecretStore,
+    ServiceAccount,
+    secret_from_metadata,
+)
+
+if TYPE_CHECKING:
+    from secret_sync.kube import KubeClient
+    from secret_sync.metrics import Metrics
+    from secret_sync.resources import SecretMeta
+    from secret_sync.settings import Settings
+
+_STORE_INDEXES = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the API server lets us be and see.
+
+    Attributes:
+        cluster_stores: Why ClusterSecretStores are not watched; ``""`` where they are.
+        namespaces: The same of namespaces.
+        user: Who we are to it; ``""`` where it does not say.
+    """
+
+    cluster_stores: str = ""
+    namespaces: str = ""
+    user: str = ""
+
+
+class Watched:
+    """The informers of all kinds."""
+
+    def __init__(
+        self, client: KubeClient, settings: Settings, metrics: Metrics, limits: Limits
+    ) -> None:
+        self._metrics = metrics
+        scope: dict[str, Any] = {
+            "namespaces": settings.watch_namespaces,
+            "excluded": settings.exclude_namespaces,
+        }
+        self.external_secrets: Informer[ExternalSecret] = Informer(
+            client,
+            kinds.EXTERNAL_SECRETS,
+            ExternalSecret.from_dict,
+            self._observer(kinds.EXTERNAL_SECRETS.plural),
+            indexes={BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of},
+            **scope,
+        )
+        self.secret_stores: Informer[SecretStore] = Informer(
+            client,
+            kinds.SECRET_STORES,
+            SecretStore.from_dict,
+            self._observer(kinds.SECRET_STORES.plural),
+            indexes=_STORE_INDEXES,
+            **scope,
+        )
+        self.cluster_stores: Informer[SecretStore] = Informer(
+            client,
+            kinds.CLUSTER_SECRET_STORES,
+            SecretStore.from_dict,
+            self._observer(kinds.CLUSTER_SECRET_STORES.plural),
+            indexes=_STORE_INDEXES,
+        )
+        self.secrets: Informer[SecretMeta] = Informer(
+            client,
+            SECRETS,
+            secret_from_metadata,
+            self._observer(SECRETS.plural),
+            metadata_only=True,
+            **scope,
+        )
+        self.service_accounts: Informer[ServiceAccount] = Informer(
+            client,
+            SERVICE_ACCOUNTS,
+            ServiceAccount.from_metadata,
+            self._observer(SERVICE_ACCOUNTS.plural),
+            metadata_only=True,
+            **scope,
+        )
+        self.namespaces: Informer[Namespace] = Informer(
+            client,
+            NAMESPACES,
+            Namespace.from_metadata,
+            self._observer(NAMESPACES.plural),
+            metadata_only=True,
+        )
+        self._running: dict[str, Informer[Any]] = {
+            "secrets": self.secrets,
+            "service accounts": self.service_accounts,
+            "secret stores": self.secret_stores,
+            "external secrets": self.external_secrets,
+        }
+        if not limits.cluster_stores:
+            self._running["cluster secret stores"] = self.cluster_stores
+        if not limits.namespaces:
+            self._running["namespaces"] = self.namespaces
+
+    @property
+    def running(self) -> dict[str, Informer[Any]]:
+        """Those that can be run, by what to call them; the others stay empty."""
+        return self._running
+
+    @property
+    def synced(self) -> bool:
+        """Whether all initial lists are in (S5)."""
+        return all(informer.synced for informer in self._running.values())
+
+    async def wait_synced(self) -> None:
+        """Waits for all initial lists.
+
+        Raises:
+            TransientError: One took too long.
+        """
+        for informer in self._running.values():
+            await informer.wait_synced()
+
+    def _observer(self, plural: str) -> ReflectorMetrics:
+        return ReflectorMetrics(self._metrics, plural)

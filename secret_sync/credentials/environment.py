@@ -1,0 +1,53 @@
+"""The controller's own AccessKey, from its environment."""
+
+from __future__ import annotations
+
+from secret_sync.credentials.access_key import is_clean
+from secret_sync.credentials.types import CredentialKey, Credentials
+from secret_sync.errors import DefiniteError
+
+
+class EnvironmentKeyProvider:
+    """Provides the permanent credentials that the process was started with."""
+
+    __slots__ = ("_access_key_id", "_access_key_secret", "_key")
+
+    def __init__(self, access_key_id: str, access_key_secret: str) -> None:
+        """Take the pair; white space around a half is dropped.
+
+        A process has one environment, so the key says nothing but that.
+        """
+        self._access_key_id = access_key_id.strip()
+        self._access_key_secret = access_key_secret.strip()
+        self._key = CredentialKey("Environment", ())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @property
+    def key(self) -> CredentialKey:
+        """The identity."""
+        return self._key
+
+    @property
+    def base(self) -> None:
+        """None: it stands on nothing else."""
+        return
+
+    async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
+        """Return the pair.
+
+        Raises:
+            DefiniteError: ``InvalidAccessKey``: one half cannot be of an AccessKey.
+        """
+        for name, value in (
+            ("ACCESS_KEY_ID", self._access_key_id),
+            ("SECRET_ACCESS_KEY", self._access_key_secret),
+        ):
+            if not is_clean(value):
+                fault = "has characters that no AccessKey contains" if value else "is empty"
+                raise DefiniteError(
+                    f"the controller's environment variable {name} {fault}",
+                    code="InvalidAccessKey",
+                )
+        return Credentials(self._access_key_id, self._access_key_secret)

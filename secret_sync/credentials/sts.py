@@ -1,0 +1,218 @@
+"""The Security Token Service: roles assumed with credentials, or with a token."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+from yarl import URL
+
+from secret_sync.cloud.endpoints import sts_hosts
+from secret_sync.cloud.errors import UnreachableError, error_of
+from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.retry import repeated, settled
+from secret_sync.cloud.seam import FORM, USER_AGENT, Call, Seam, document_of, stamp
+from secret_sync.cloud.services import STS
+from secret_sync.cloud.temporary import read_keys
+from secret_sync.credentials.types import Credentials
+from secret_sync.errors import SecretSyncError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from secret_sync.cloud.seam import Keys
+    from secret_sync.cloud.transport import Transport
+    from secret_sync.credentials.roles import Role
+
+_T = TypeVar("_T")
+
+# Calls a second: half of the service's quota, since the account has other callers.
+_RATE = 50.0
+# Calls and backoff; waiting for the rate does not count.
+_SECONDS = 25.0
+_VERSION = "2015-04-01"
+_WITH_TOKEN = "AssumeRoleWithOIDC"  # noqa: S105 - the name of a call
+_OK = 200
+_MAX_SHOWN = 200
+
+_ASSUME_ROLE = Params(
+    action="AssumeRole",
+    version=_VERSION,
+    protocol="HTTPS",
+    pathname="/",
+    method="POST",
+    auth_type="AK",
+    style="RPC",
+    req_body_type="formData",
+    body_type="json",
+)
+
+
+class Sts:
+    """Calls STS over the shared session; one for the whole process, since its rate is."""
+
+    def __init__(self, transport: Transport, *, endpoint: str, region: str) -> None:
+        """Set up; calls nothing.
+
+        Args:
+            transport: The shared session.
+            endpoint: The operator's host[:port], or ``""``: then the VPC endpoint of the
+                region and, where no connection to that is made, the public one.
+            region: ``""`` if it is not known (yet): then the global endpoint.
+
+        Raises:
+            DefiniteError: The endpoint or the region is malformed.
+        """
+        self._transport = transport
+        self._seam = _Signed(transport)
+        self._endpoint = endpoint
+        self._region = region
+        self._hosts = sts_hosts(region=region, endpoint=endpoint)
+        # The host that answered last, to be tried first.
+        self._known = self._hosts[0]
+        self._turn = asyncio.Lock()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Each ``host`` or ``host:port``, in the order to try: a part of credential keys."""
+        return self._hosts
+
+    @property
+    def region(self) -> str:
+        """The region, ``""`` if none is known."""
+        return self._region
+
+    @region.setter
+    def region(self, region: str) -> None:
+        """Set the region; providers that were built before keep the key they have.
+
+        Raises:
+            DefiniteError: It is malformed.
+        """
+        self._hosts = sts_hosts(region=region, endpoint=self._endpoint)
+        self._region = region
+        self._known = self._hosts[0]
+
+    async def assume_role(self, keys: Keys, role: Role) -> Credentials:
+        """Assume a role with credentials: AssumeRole, signed with them.
+
+        Raises:
+            CredentialsError: The credentials were not accepted; newer ones may be.
+            DefiniteError: The role does not exist, or may not be assumed by them.
+            TransientError: No usable answer came in four tries and 25 seconds.
+        """
+        what = _what(role)
+        request = OpenApiRequest(query=_session(role))
+
+        async def call(host: str) -> Credentials:
+            answer = await self._seam.call_api_async(
+                _ASSUME_ROLE, request, Call(host, keys, what, STS)
+            )
+            return _credentials(answer["body"], answer["headers"], f"{what} at {host}")
+
+        return await self._repeat(call, what)
+
+    async def assume_role_with_oidc(self, token: str, provider_arn: str, role: Role) -> Credentials:
+        """Assume a role with the token of a ServiceAccount: AssumeRoleWithOIDC, unsigned.
+
+        The token is sent in the body only: an address is logged on its way, a body is not.
+
+        Raises:
+            CredentialsError: The token has expired.
+            DefiniteError: The role or the provider does not exist, or does not admit it.
+            TransientError: No usable answer came in four tries and 25 seconds.
+        """
+        what = _what(role)
+        fields = {"OIDCProviderArn": provider_arn, "OIDCToken": token, **_session(role)}
+        body = urlencode(fields, quote_via=quote, safe="~").encode()
+
+        async def call(host: str) -> Credentials:
+            place = f"{what} at {host}"
+            reply = await self._transport.send(
+                "POST",
+                URL(f"https://{host}/", encoded=True),
+                {
+                    "host": host,
+                    "accept": "application/json",
+                    "user-agent": USER_AGENT,
+                    "content-type": FORM,
+                    "x-acs-action": _WITH_TOKEN,
+                    "x-acs-version": _VERSION,
+                    **stamp(),
+                },
+                what=place,
+                body=body,
+            )
+            if reply.status != _OK:
+                raise error_of(reply, what=place, temporary=True, hide=(token,), service=STS)
+            return _credentials(document_of(reply, place, STS), reply.headers, place)
+
+        return await self._repeat(call, what)
+
+    async def _repeat(self, call: Callable[[str], Awaitable[_T]], what: str) -> _T:
+        return await repeated(
+            lambda: self._reach(call), what=what, seconds=_SECONDS, admit=self._admit
+        )
+
+    @cached_property
+    def _gate(self) -> RateGate:
+        # Made by the first call: a client can be built without a running loop.
+        return RateGate(_RATE, on_wait=lambda _: None)
+
+    async def _admit(self) -> None:
+        # It is not slowed down by throttling: the quota is that of one account, it serves all.
+        async with self._turn:  # the gate is meant for one waiter
+            await self._gate.acquire()
+
+    async def _reach(self, call: Callable[[str], Awaitable[_T]]) -> _T:
+        """Make one try at the first host that a connection is made to."""
+        first = self._known
+        unreached: UnreachableError | None = None
+        for host in (first, *(host for host in self._hosts if host != first)):
+            outcome = await settled(call(host))
+            if isinstance(outcome, UnreachableError):
+                unreached = unreached or outcome
+                continue
+            if isinstance(outcome, SecretSyncError):
+                # Without a code it was not STS that spoke: a certificate was not trusted, say.
+                if outcome.code:
+                    self._remember(host)
+                raise outcome
+            self._remember(host)
+            return outcome
+        raise unreached or TransientError("STS has no host")
+
+    def _remember(self, host: str) -> None:
+        if host in self._hosts:  # the region may have been set meanwhile
+            self._known = host
+
+
+class _Signed(Seam):
+    """Signed calls; holds no credentials."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+
+def _what(role: Role) -> str:
+    arn = role.arn[:_MAX_SHOWN]
+    return f'role "{"".join(c if c.isprintable() else "?" for c in arn)}"'
+
+
+def _session(role: Role) -> dict[str, str]:
+    fields = {"RoleArn": role.arn, "RoleSessionName": role.session_name}
+    if role.duration is not None:
+        fields["DurationSeconds"] = str(role.duration)
+    return fields
+
+
+def _credentials(document: Mapping[str, Any], headers: Mapping[str, str], what: str) -> Credentials:
+    keys = read_keys(document.get("Credentials"), headers)
+    if keys is None:
+        raise TransientError(f"{what}: the answer holds no credentials")
+    return Credentials(
+        keys.access_key_id, keys.access_key_secret, keys.security_token, keys.expires_at
+    )

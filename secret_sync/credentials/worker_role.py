@@ -1,0 +1,42 @@
+"""The RAM role of the ECS node that the controller runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secret_sync.credentials.types import CredentialKey, Credentials
+
+if TYPE_CHECKING:
+    from secret_sync.cloud.metadata import MetadataService
+
+
+class WorkerRoleProvider:
+    """Provides the node's credentials, which its metadata service renews by itself."""
+
+    __slots__ = ("_key", "_metadata")
+
+    def __init__(self, metadata: MetadataService) -> None:
+        self._metadata = metadata
+        self._key = CredentialKey("WorkerRole", (metadata.endpoint,))
+
+    @property
+    def key(self) -> CredentialKey:
+        """The identity."""
+        return self._key
+
+    @property
+    def base(self) -> None:
+        """None: it stands on nothing else."""
+        return
+
+    async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
+        """Ask the metadata service.
+
+        Raises:
+            DefiniteError: ``WorkerRole.NotAttached``: the node has no role.
+            TransientError: ``WorkerRole.Unavailable``: no usable answer came.
+        """
+        keys = await self._metadata.role_credentials()
+        return Credentials(
+            keys.access_key_id, keys.access_key_secret, keys.security_token, keys.expires_at
+        )

@@ -1,0 +1,27 @@
+"""Everything confidential that this cloud gave out or was shown: what a leak test looks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MAX_ENTRIES: Final = 100_000
+"""Of about a kilobyte each, if they are tokens."""
+
+
+class Ledger:
+    """A bounded set of strings, oldest first."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, None] = {}
+
+    def note(self, *values: str) -> None:
+        """Remember values; empty ones are none."""
+        for value in values:
+            if value:
+                self._entries[value] = None
+        while len(self._entries) > _MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+
+    def entries(self) -> list[str]:
+        """Return what is remembered."""
+        return list(self._entries)

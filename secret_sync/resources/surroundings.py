@@ -1,0 +1,71 @@
+"""What our objects refer to besides Secrets: ServiceAccounts and namespaces, by metadata alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from secret_sync.resources.meta import allowance, interned
+from secret_sync.resources.names import ROLE_ARN_ANNOTATION
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A ServiceAccount.
+
+    Attributes:
+        role_arn: The RAM role that its annotation names, or ``""``.
+        allows: Its annotation ``allow-namespaces``, or ``""``.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    role_arn: str
+    allows: str
+
+    @classmethod
+    def from_metadata(cls, value: dict[str, Any]) -> ServiceAccount:
+        """Reads a ServiceAccount of a metadata-only list or watch."""
+        metadata = value["metadata"]
+        return cls(
+            namespace=interned(metadata.get("namespace")),
+            name=interned(metadata["name"]),
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            role_arn=interned((metadata.get("annotations") or {}).get(ROLE_ARN_ANNOTATION)),
+            allows=allowance(metadata),
+        )
+
+    def differs(self, other: ServiceAccount | None) -> bool:
+        """Whether anything changed that a store could mind."""
+        mine = self.uid, self.role_arn, self.allows
+        return other is None or mine != (other.uid, other.role_arn, other.allows)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace with its labels, which selectors look at."""
+
+    name: str
+    uid: str
+    resource_version: str
+    labels: tuple[tuple[str, str], ...]
+
+    @property
+    def namespace(self) -> str:
+        """It is in none itself."""
+        return ""
+
+    @classmethod
+    def from_metadata(cls, value: dict[str, Any]) -> Namespace:
+        """Reads a namespace of a metadata-only list or watch."""
+        metadata = value["metadata"]
+        labels = metadata.get("labels") or {}
+        return cls(
+            name=interned(metadata["name"]),
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            labels=tuple(sorted((interned(k), interned(v)) for k, v in labels.items())),
+        )

@@ -1,0 +1,114 @@
+"""A small cluster to plan in: stores, Secrets, ServiceAccounts and namespaces, all in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.controller.admission import Admission
+from secret_sync.controller.identity import IdentityResolver, Means, Policy
+from secret_sync.controller.plan import Planner
+from secret_sync.controller.references import AuthReferences
+from secret_sync.kube import Store, key_of
+from secret_sync.resources import Namespace, SecretStore, ServiceAccount
+from secret_sync.settings import OwnIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from secret_sync.resources import SecretMeta
+
+
+class Untouched:
+    """Stands for everything that planning must not call: a reader, a minter, STS, a node."""
+
+    hosts = ("sts.example",)
+    endpoint = "node.example"
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        raise AssertionError("planning reads no payload")
+
+    async def mint(self, namespace: str, name: str, audiences: Sequence[str]) -> str:
+        raise AssertionError("planning makes no token")
+
+
+@dataclass
+class Cluster:
+    """Everything that identities and plans are made from."""
+
+    stores: Store[SecretStore] = field(default_factory=Store)
+    cluster_stores: Store[SecretStore] = field(default_factory=Store)
+    secrets: Store[SecretMeta] = field(default_factory=Store)
+    accounts: Store[ServiceAccount] = field(default_factory=Store)
+    namespaces: Store[Namespace] = field(default_factory=Store)
+
+    def add(self, *things: SecretStore | SecretMeta | ServiceAccount | Namespace) -> None:
+        for thing in things:
+            self._place(thing).put(key_of(thing), thing)
+
+    def _place(self, thing: object) -> Store[Any]:
+        match thing:
+            case SecretStore():
+                return self.stores if thing.namespace else self.cluster_stores
+            case ServiceAccount():
+                return self.accounts
+            case Namespace():
+                return self.namespaces
+        return self.secrets
+
+    def identities(
+        self, *, cross: bool = False, own: OwnIdentity | None = None, **more: Any
+    ) -> IdentityResolver:
+        """A resolver; ``more`` are fields of `Means` and `Policy`."""
+        untouched: Any = Untouched()
+        policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
+        means = Means(
+            reader=untouched,
+            minter=untouched,
+            sts=untouched,
+            metadata=untouched,
+            own=own or OwnIdentity(),
+            **more,
+        )
+        references = AuthReferences(self.secrets, self.accounts, cross)
+        return IdentityResolver(references, means, Policy(**policy))
+
+    def planner(
+        self,
+        *,
+        cross: bool = False,
+        interval: float | None = 120.0,
+        region: str = "cn-hangzhou",
+        endpoint: str = "",
+        **more: Any,
+    ) -> Planner:
+        return Planner(
+            stores=self.stores,
+            cluster_stores=self.cluster_stores,
+            no_cluster_stores="",
+            admission=Admission(self.namespaces),
+            identities=self.identities(cross=cross, **more),
+            polling_interval=interval,
+            region=region,
+            kms_endpoint=endpoint,
+            cross_namespace=cross,
+        )
+
+
+def account(name: str = "reader", *, namespace: str = "ns", **annotations: str) -> ServiceAccount:
+    """A ServiceAccount; ``role`` and ``allows`` are its annotations."""
+    names = {
+        "role": "ack.alibabacloud.com/role-arn",
+        "allows": "secret-sync.alibabacloud.com/allow-namespaces",
+    }
+    return ServiceAccount.from_metadata(
+        {
+            "metadata": {
+                "namespace": namespace,
+                "name": name,
+                "uid": f"uid-of-{name}",
+                "resourceVersion": "1",
+                "annotations": {names[k]: v for k, v in annotations.items()},
+            }
+        }
+    )

@@ -1,0 +1,331 @@
+"""Identities on top of identities, in the cache; under a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog.testing
+
+from secret_sync.credentials import (
+    AssumedRoleProvider,
+    CredentialCache,
+    CredentialKey,
+    Credentials,
+    Failure,
+    OidcRoleProvider,
+    Role,
+    Sts,
+)
+from secret_sync.errors import CredentialsError, DefiniteError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from secret_sync.errors import SecretSyncError
+
+pytestmark = pytest.mark.looptime
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def ignore() -> None:
+    pass
+
+
+def session(name: str, lifetime: float = 3600.0) -> Credentials:
+    return Credentials(f"STS.{name}.{now()}", "hush", "hush-token", now() + lifetime)
+
+
+@dataclass(eq=False)
+class Link:
+    """One identity; remembers which credentials of its base it was given."""
+
+    name: str
+    base: Link | None = None
+    takes: float = 0.1
+    error: SecretSyncError | None = None
+    refuses: Callable[[Credentials | None], bool] = lambda _: False
+    lifetime: float = 3600.0
+    given: list[Credentials | None] = field(default_factory=list)
+    started: list[float] = field(default_factory=list)
+
+    @property
+    def key(self) -> CredentialKey:
+        below = () if self.base is None else (self.base.key,)
+        return CredentialKey("Link", (self.name, *below))
+
+    async def fetch(self, base: Credentials | None) -> Credentials:
+        self.given.append(base)
+        self.started.append(now())
+        await asyncio.sleep(self.takes)
+        if self.refuses(base):
+            raise CredentialsError("refused", code="InvalidSecurityToken.Revoked")
+        if self.error is not None:
+            raise self.error
+        return session(self.name, self.lifetime)
+
+
+def chain(*, base: Link | None = None) -> tuple[Link, Link, Link]:
+    low = base or Link("low")
+    middle = Link("middle", low)
+    return low, middle, Link("high", middle)
+
+
+@pytest.fixture
+async def cache() -> AsyncIterator[CredentialCache]:
+    cache = CredentialCache()
+    yield cache
+    await cache.close()
+
+
+async def test_each_is_fetched_with_the_credentials_of_the_one_below(
+    cache: CredentialCache,
+) -> None:
+    low, middle, high = chain()
+    cache.hold("store", high)
+    found = await cache.get(high.key)
+    assert found.access_key_id.startswith("STS.high")
+    assert low.given == [None]
+    assert middle.given == [cache.peek(low.key)]
+    assert high.given == [cache.peek(middle.key)]
+
+
+async def test_one_base_serves_all_that_build_on_it(cache: CredentialCache) -> None:
+    low = Link("low", takes=2.0)
+    tops = [Link(f"top-{n}", low) for n in range(500)]
+    for top in tops:
+        cache.hold(top.name, top)
+    await asyncio.gather(*(cache.get(top.key) for top in tops))
+    assert len(low.started) == 1
+    assert {top.given[0] for top in tops} == {cache.peek(low.key)}
+
+
+async def test_with_its_last_user_the_whole_chain_is_forgotten(cache: CredentialCache) -> None:
+    low, middle, high = chain()
+    cache.hold("store", high)
+    cache.hold("other", high)
+    await cache.get(high.key)
+    cache.release("other", high.key)
+    assert cache.peek(low.key) is not None
+    cache.release("store", high.key)
+    assert not cache._entries
+    assert cache.peek(low.key) is None
+    await asyncio.sleep(10_000.0)
+    assert [len(link.started) for link in (low, middle, high)] == [1, 1, 1]
+
+
+async def test_a_base_that_somebody_else_needs_stays(cache: CredentialCache) -> None:
+    low, middle, high = chain()
+    cache.hold("store", high)
+    cache.hold("other", low)
+    await cache.get(high.key)
+    cache.release("store", high.key)
+    assert list(cache._entries) == [low.key]
+    cache.hold("store", high)
+    await cache.get(high.key)
+    assert [len(link.started) for link in (low, middle, high)] == [1, 2, 2]
+    cache.release("store", high.key)
+    cache.release("other", low.key)
+    assert not cache._entries
+
+
+async def test_letting_go_in_the_middle_of_it_leaves_nothing_behind(
+    cache: CredentialCache,
+) -> None:
+    for moment in (0.0, 0.05, 0.15, 0.25):
+        links = chain()
+        cache.hold("store", links[2])
+        cache.request(links[2].key, ignore)
+        await asyncio.sleep(moment)
+        cache.release("store", links[2].key)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not cache._entries
+        assert not cache._ending
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_base_that_fails_is_the_failure_of_all_above(cache: CredentialCache) -> None:
+    low, middle, high = chain(base=Link("low", error=DefiniteError("no such Secret", code="X")))
+    cache.hold("store", high)
+    cache.request(high.key, ignore)
+    await asyncio.sleep(1.0)
+    below, above = cache.peek(low.key), cache.peek(high.key)
+    assert isinstance(below, Failure)
+    assert isinstance(above, Failure)
+    assert above.error is below.error
+    assert above.retry_at >= below.retry_at
+    assert not middle.given
+    assert not high.given
+
+
+async def test_nobody_asks_a_failing_base_more_often_for_what_is_built_on_it(
+    cache: CredentialCache,
+) -> None:
+    low = Link("low", takes=0.0, error=TransientError("away"))
+    tops = [Link(f"top-{n}", low) for n in range(100)]
+    for top in tops:
+        cache.hold(top.name, top)
+    for _ in range(600):
+        for top in tops:
+            cache.request(top.key, ignore)
+        await asyncio.sleep(1.0)
+    assert len(low.started) <= 16, "1, 2, 4, ... 60 s apart"
+    low.error = None
+    await asyncio.sleep(61.0)
+    for top in tops:
+        cache.request(top.key, ignore)
+    await asyncio.sleep(61.0)
+    for top in tops:
+        cache.request(top.key, ignore)
+    await asyncio.sleep(1.0)
+    assert all(isinstance(cache.peek(top.key), Credentials) for top in tops)
+
+
+async def test_a_base_that_is_refused_is_replaced_once(cache: CredentialCache) -> None:
+    low, middle, high = chain()
+    cache.hold("store", middle)
+    revoked = await cache.get(low.key)
+    cache.hold("store", high)
+    middle.refuses = lambda base: base is revoked
+    assert (await cache.get(high.key)).access_key_id.startswith("STS.high")
+    assert len(low.started) == 2
+    assert middle.given == [revoked, cache.peek(low.key)]
+    assert len(high.started) == 1
+
+
+async def test_one_base_that_is_refused_to_many_is_replaced_once(cache: CredentialCache) -> None:
+    low = Link("low")
+    tops = [Link(f"top-{n}", low, takes=n * 0.01) for n in range(50)]
+    for top in tops:
+        cache.hold(top.name, top)
+    revoked = await cache.get(low.key)
+    for top in tops:
+        top.refuses = lambda base: base is revoked
+    await asyncio.gather(*(cache.get(top.key) for top in tops))
+    assert len(low.started) == 2
+
+
+async def test_a_base_that_is_always_refused_makes_no_storm(cache: CredentialCache) -> None:
+    low, middle, _ = chain()
+    middle.refuses = lambda _: True
+    cache.hold("store", middle)
+    for _ in range(600):
+        cache.request(middle.key, ignore)
+        await asyncio.sleep(1.0)
+    failure = cache.peek(middle.key)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, CredentialsError)
+    assert len(low.started) <= 12
+    assert len(middle.started) <= 30
+
+
+async def test_a_permanent_base_is_not_refreshed_away(cache: CredentialCache) -> None:
+    class Permanent(Link):
+        async def fetch(self, base: Credentials | None) -> Credentials:
+            await super().fetch(base)
+            return Credentials("LTAI", "hush")
+
+    low = Permanent("low")
+    top = Link("top", low, refuses=lambda _: True)
+    cache.hold("store", top)
+    with pytest.raises(CredentialsError):
+        await cache.get(top.key)
+    assert len(low.started) == 1
+    assert isinstance(cache.peek(low.key), Credentials)
+
+
+async def test_a_renewed_base_leaves_the_sessions_made_with_it_alone(
+    cache: CredentialCache,
+) -> None:
+    low = Link("low", lifetime=900.0)
+    top = Link("top", low, lifetime=43_200.0)
+    cache.hold("store", top)
+    first = await cache.get(top.key)
+    await asyncio.sleep(10_000.0)
+    assert cache.peek(top.key) is first
+    assert len(low.started) > 10
+
+
+async def test_the_wait_for_the_base_is_not_counted(cache: CredentialCache) -> None:
+    low = Link("low", takes=290.0)
+    top = Link("top", low, takes=290.0)
+    cache.hold("store", top)
+    assert isinstance(await cache.get(top.key), Credentials)
+
+
+async def test_closing_ends_whole_chains() -> None:
+    cache = CredentialCache()
+    links = chain()
+    cache.hold("store", links[2])
+    cache.request(links[2].key, ignore)
+    await asyncio.sleep(0.05)
+    await cache.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Tokens:
+    key = "token"
+
+    async def token(self) -> str:
+        return "hush-jwt"
+
+
+async def test_remote_role_on_rrsa_against_a_played_sts_that_revokes(
+    cache: CredentialCache, played: Any
+) -> None:
+    count = 0
+    revoked: set[str] = set()
+
+    def answer(sent: Any) -> Any:
+        nonlocal count
+        if sent.headers.get("x-acs-security-token") in revoked:
+            return played.refused(400, "InvalidSecurityToken.Expired", "hush-token")
+        count += 1
+        return played.granted(str(count))
+
+    wire = played.wire([answer], takes=0.05)
+    sts = Sts(wire, endpoint="sts.example", region="")
+    base = OidcRoleProvider(sts, Tokens(), "acs:ram::1:oidc-provider/p", Role("acs:ram::1:role/a"))
+    remote = AssumedRoleProvider(sts, base, Role("acs:ram::2:role/b"))
+    with structlog.testing.capture_logs() as logs:
+        cache.hold("store", remote)
+        first = await cache.get(remote.key)
+        revoked.add("hush-token-1")
+        assert cache.invalidate(remote.key, first)
+        second = await cache.get(remote.key)
+    actions = [sent.headers["x-acs-action"] for sent in wire.sent]
+    assert actions == [
+        "AssumeRoleWithOIDC",
+        "AssumeRole",
+        "AssumeRole",
+        "AssumeRoleWithOIDC",
+        "AssumeRole",
+    ]
+    assert second.access_key_id == "STS.id-4"
+    assert "hush" not in f"{logs}{cache!r}{sts!r}{base!r}{remote!r}"
+    cache.release("store", remote.key)
+    assert not cache._entries
+
+
+async def test_a_failure_of_sts_is_kept_without_the_token(
+    cache: CredentialCache, played: Any
+) -> None:
+    wire = played.wire([played.refused(401, "AuthenticationFail.OIDCToken.Invalid", "hush-jwt")])
+    sts = Sts(wire, endpoint="sts.example", region="")
+    role = Role("acs:ram::1:role/a")
+    provider = OidcRoleProvider(sts, Tokens(), "acs:ram::1:oidc-provider/p", role)
+    cache.hold("store", provider)
+    with structlog.testing.capture_logs() as logs:
+        cache.request(provider.key, ignore)
+        await asyncio.sleep(1.0)
+    failure = cache.peek(provider.key)
+    assert isinstance(failure, Failure)
+    error = failure.error
+    assert "hush" not in f"{failure!r}{error!r}{logs}"
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)

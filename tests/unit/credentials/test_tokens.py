@@ -1,0 +1,97 @@
+"""Where the token comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.credentials import ServiceAccountToken, TokenFile
+from secret_sync.errors import DefiniteError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from secret_sync.credentials import TokenSource
+
+
+async def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    source = TokenFile(str(path))
+    for text in ("first", "second\n"):
+        path.write_text(text)
+        assert await source.token() == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"hush\xff", "holds no token"),
+        (b"hush\nhush", "holds no token"),
+        (b"hush\x00", "holds no token"),
+        (b"hush" * (256 * 1024) + b"!", "holds no token"),
+    ],
+)
+async def test_what_is_no_token_is_named_but_not_shown(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(DefiniteError, match=words) as caught:
+        await TokenFile(str(path)).token()
+    assert caught.value.code == "TokenFileUnreadable"
+    assert str(path) in caught.value.message
+    assert "hush" not in f"{caught.value!r}"
+    assert caught.value.__context__ is None
+
+
+async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(DefiniteError, match="cannot be read: ") as caught:
+            await TokenFile(str(path)).token()
+        assert caught.value.code == "TokenFileUnreadable"
+        assert str(path) in caught.value.message
+    with pytest.raises(DefiniteError, match="no path"):
+        await TokenFile("a\x00b").token()
+
+
+class Minter:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, tuple[str, ...]]] = []
+        self.error: Exception | None = None
+
+    async def mint(self, namespace: str, name: str, audiences: Sequence[str]) -> str:
+        self.asked.append((namespace, name, tuple(audiences)))
+        if self.error is not None:
+            raise self.error
+        return f"token-{len(self.asked)}"
+
+
+async def test_a_serviceaccounts_token_is_minted_anew_each_time() -> None:
+    minter = Minter()
+    source = ServiceAccountToken(minter, "team", "app", "uid-1", ("sts.aliyuncs.com",))
+    assert [await source.token(), await source.token()] == ["token-1", "token-2"]
+    assert minter.asked == [("team", "app", ("sts.aliyuncs.com",))] * 2
+    minter.error = TransientError("the API server is away")
+    with pytest.raises(TransientError, match="away"):
+        await source.token()
+
+
+def test_what_tells_tokens_apart() -> None:
+    minter = Minter()
+    sources: list[TokenSource] = [
+        TokenFile("/a"),
+        TokenFile("/b"),
+        ServiceAccountToken(minter, "team", "app", "uid-1", ("sts.aliyuncs.com",)),
+        ServiceAccountToken(minter, "team", "app", "uid-2", ("sts.aliyuncs.com",)),
+        ServiceAccountToken(minter, "team", "app", "uid-1", ("other",)),
+        ServiceAccountToken(minter, "other", "app", "uid-1", ("sts.aliyuncs.com",)),
+        ServiceAccountToken(minter, "team", "other", "uid-1", ("sts.aliyuncs.com",)),
+    ]
+    assert len({source.key for source in sources}) == len(sources)
+    again = ServiceAccountToken(Minter(), "team", "app", "uid-1", ("sts.aliyuncs.com",))
+    assert again.key == sources[2].key
+    assert TokenFile("/a").key == sources[0].key

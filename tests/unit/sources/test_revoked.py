@@ -1,0 +1,93 @@
+"""Sessions that are revoked while they are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.credentials import CredentialKey, Credentials
+from secret_sync.errors import CredentialsError
+from secret_sync.providers.kms import SecretValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.credentials import Provider
+    from secret_sync.sources import Source
+
+    MakeWorld = Callable[..., Any]
+
+pytestmark = pytest.mark.looptime
+
+
+@dataclass(eq=False)
+class Sessions:
+    """Gives out a new session each time."""
+
+    base: Provider | None = None
+    fetches: int = 0
+    key: CredentialKey = field(default_factory=lambda: CredentialKey("sessions", ()))
+
+    async def fetch(self, base: Credentials | None) -> Credentials:
+        self.fetches += 1
+        until = asyncio.get_running_loop().time() + 3600.0
+        return Credentials(f"STS.{self.fetches}", "hush", "hush-token", until)
+
+
+@dataclass
+class Kms:
+    """Refuses the sessions that were revoked."""
+
+    revoked: Callable[[str], bool]
+    used: list[str] = field(default_factory=list)
+
+    async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
+        self.used.append(credentials.access_key_id)
+        await asyncio.sleep(0.01)
+        if self.revoked(credentials.access_key_id):
+            raise CredentialsError("revoked", code="InvalidSecurityToken.Expired")
+        return SecretValue(b"value", "v1")
+
+
+async def test_one_that_is_revoked_as_soon_as_it_is_had_is_replaced_and_the_call_repeated(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
+        world.registry._fetcher._fetchers = {"kms": kms}
+        wanted = [world.want("db", sessions)]
+        world.registry.register("ns/a", wanted, interval=120)
+        await asyncio.sleep(1.0)
+        (reading,) = world.registry.register("ns/a", wanted, interval=120)
+        assert reading.data == b"value"
+        assert reading.error is None
+        assert kms.used == ["STS.1", "STS.2"]
+        assert world.told_of("ns/a") == 1
+
+
+async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
+        world.registry._fetcher._fetchers = {"kms": kms}
+        wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
+        world.registry.register("ns/a", wanted, interval=120)
+        await asyncio.sleep(1.0)
+        readings = world.registry.register("ns/a", wanted, interval=120)
+        assert all(reading.data == b"value" for reading in readings)
+        assert sessions.fetches == 2
+
+
+async def test_what_is_refused_for_good_makes_no_storm(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        kms, sessions = Kms(lambda _: True), Sessions()
+        world.registry._fetcher._fetchers = {"kms": kms}
+        wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
+        world.registry.register("ns/a", wanted, interval=120)
+        await asyncio.sleep(3600.0)
+        readings = world.registry.register("ns/a", wanted, interval=120)
+        assert all(isinstance(reading.error, CredentialsError) for reading in readings)
+        assert sessions.fetches <= 62, "once a minute at most"
+        assert len(kms.used) <= 100 * 2 * 20, "each source as slowly as a definite no"
