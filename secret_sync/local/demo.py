@@ -16,6 +16,7 @@ import aiohttp
 from secret_sync.local import demo_setup, playground
 from secret_sync.local.cloud import AdminError, CloudAdmin
 from secret_sync.local.controlplane.errors import ControlPlaneError
+from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import Screen, seconds
 from secret_sync.local.demo_watch import SecretWatch
 from secret_sync.local.errors import LocalError
@@ -132,11 +133,14 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Sync, rotate, repair, delete."""
+        """Sync, rotate, repair, delete; then the same without an AccessKey."""
         first = await self._sync()
         second = await self._rotate(first)
         await self._repair(second)
         await self._delete()
+        await RrsaStep(
+            self._target.kubectl, self._admin, self._namespace, self._screen, self._apply
+        ).show()
 
     async def _sync(self) -> Event:
         screen = self._screen

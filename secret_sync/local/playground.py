@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 REGION: Final = "cn-hangzhou"
 EXAMPLES: Final = Path(__file__).with_name("examples")
-CRD_NAMES: Final = ("externalsecrets.alibabacloud.com", "secretstores.alibabacloud.com")
+CRD_NAMES: Final = (
+    "externalsecrets.alibabacloud.com",
+    "secretstores.alibabacloud.com",
+    "clustersecretstores.alibabacloud.com",
+)
 # The name that the examples use.
 ACCESS_KEY_SECRET: Final = "kms-reader"  # noqa: S105 - the name of an object
 

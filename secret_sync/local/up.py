@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secret_sync.local import playground, state
+from secret_sync.local import playground, rrsa, state
+from secret_sync.local.cloud import CloudAdmin
 
 if TYPE_CHECKING:
     import argparse
@@ -40,6 +41,8 @@ async def up(arguments: argparse.Namespace, signals: Signals) -> int:
             await playground.create_access_key(
                 running.kubectl, running.cloud, "default", folder.path
             )
+            async with CloudAdmin(running.cloud.admin_url) as admin:
+                await rrsa.trust_cluster(running.kubectl, admin, "default")
             script = folder.path / "environment.sh"
             chosen = directory if directory != state.default_directory(os.environ) else None
             text = usage(environment(running), missing_from_path(running), script, chosen)
@@ -96,6 +99,8 @@ def usage(
 #   kubectl get aes,secrets
 #   secret-sync local secret rotate shop-db-password{where}
 #   secret-sync local calls{where}
+# Without an AccessKey, as a ServiceAccount of the namespace default:
+#   kubectl apply -f {examples}/rrsa
 # The Secret {playground.ACCESS_KEY_SECRET} of the namespace default holds the AccessKey; elsewhere:
 #   secret-sync local access-key{where} | kubectl apply -n NAMESPACE -f -
 # Ctrl-C here stops everything and removes its files.

@@ -28,6 +28,10 @@ STORY = (
     "changed",
     "repaired ",
     "the garbage collector took the Secret",
+    "role/shop-reader trusts ServiceAccount",
+    "kms-by-role",
+    "database-by-role",
+    "synced with a token of the API server and 1 call of STS; no AccessKey is left",
     "every process of the demo has ended",
 )
 

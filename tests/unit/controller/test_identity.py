@@ -170,7 +170,7 @@ def test_the_controllers_own_token_file_may_be_named(cluster: Cluster) -> None:
 def test_where_the_oidc_provider_is_taken_from(
     cluster: Cluster, written: str, own: str, expected: str | None, *, flags: bool
 ) -> None:
-    more = {"account": "7", "cluster": "c7"} if flags else {}
+    more: dict[str, Any] = {"account": "7", "cluster": "c7"} if flags else {}
     identities = cluster.identities(own=OwnIdentity(oidc_provider_arn=own), **more)
     found = identities.resolve(store(**ACCOUNT, oidcProviderARN=written), "kms")
     if expected is None:

@@ -10,7 +10,6 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiUnavailableError, ServiceAccountTokenMinter
 from secret_sync.kube.errors import error_of_status
 
-
 NO_RIGHT = 'User "me" cannot create resource "serviceaccounts/token" in API group ""'
 
 

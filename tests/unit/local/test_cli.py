@@ -257,7 +257,7 @@ def test_what_up_prints_can_be_sourced(tmp_path: Path) -> None:
 
 def test_the_crds_are_found_in_a_checkout() -> None:
     names = {path.name for path in playground.find_crds().iterdir()}
-    assert {"kustomization.yaml", "externalsecrets.yaml", "secretstores.yaml"} <= names
+    assert {"kustomization.yaml", "externalsecrets.yaml", "clustersecretstores.yaml"} <= names
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

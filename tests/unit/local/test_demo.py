@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.local.cloud import CloudAdmin
+from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import Screen, seconds
 from secret_sync.local.demo_watch import SecretWatch
 from secret_sync.local.errors import LocalError
@@ -18,6 +20,8 @@ from secret_sync.local.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from secret_sync.local.cloud import CloudInfo
 
 VALUE = "never-to-be-shown"
 
@@ -131,3 +135,21 @@ async def test_a_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) ->
     with pytest.raises(LocalError, match="took over 0 s"):
         async with asyncio.timeout(10):
             await kubectl.run("get", "x", within=0.2)
+
+
+async def test_a_cluster_that_keeps_its_keys_to_itself_is_no_failure(
+    cloud: CloudInfo,
+    fake_kubectl: tuple[Kubectl, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubectl, script = fake_kubectl
+    script.write_text("import sys\nprint('forbidden', file=sys.stderr)\nsys.exit(1)\n")
+
+    async def apply(name: str) -> None:
+        raise AssertionError(f"{name} must not be applied")
+
+    async with CloudAdmin(cloud.admin_url) as admin:
+        await RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply).show()
+    shown = capsys.readouterr().out
+    assert "left out: kubectl get: forbidden" in shown
+    assert "✗" not in shown
