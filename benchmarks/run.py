@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import cold, idle, latency, memory, shared
+from benchmarks import cold, identities, idle, latency, memory, shared
 from benchmarks.table import render, save
 from benchmarks.watching import arrivals
 from benchmarks.world import World
@@ -37,6 +37,8 @@ class Sizes:
         interval: Of polling the shared secret.
         rounds: Intervals that are looked at.
         foreign: Secrets of others.
+        stores: Stores that are cold.
+        identities: What they stand for.
     """
 
     objects: int = 2000
@@ -48,6 +50,8 @@ class Sizes:
     interval: int = 10
     rounds: int = 3
     foreign: int = 2000
+    stores: int = 500
+    identities: int = 50
 
 
 QUICK: Final = Sizes(
@@ -58,6 +62,8 @@ QUICK: Final = Sizes(
     sharing=100,
     interval=2,
     foreign=200,
+    stores=50,
+    identities=5,
 )
 
 
@@ -96,6 +102,13 @@ async def sharing(sizes: Sizes) -> list[Row]:
         return [await shared.measure(world, sizes.sharing, sizes.interval, sizes.rounds)]
 
 
+async def authenticating(sizes: Sizes) -> list[Row]:
+    """The row of cold identities."""
+    async with World.start() as world:
+        await world.add_namespace()
+        return [await identities.measure(world, sizes.stores, sizes.identities)]
+
+
 async def memories(sizes: Sizes) -> list[Row]:
     """The rows of memory."""
     async with World.start() as world:
@@ -109,6 +122,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "latency": joining,
     "idle": polling,
     "shared": sharing,
+    "identities": authenticating,
     "memory": memories,
 }
 

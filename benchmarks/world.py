@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud.info import CloudInfo
 
 NAMESPACE: Final = "bench"
+API_VERSION: Final = "alibabacloud.com/v1alpha1"
 STORE: Final = "store"
 SECRETS: Final = "/api/v1/namespaces/{}/secrets"
 EXTERNAL_SECRETS: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/externalsecrets"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 _CRDS: Final = Path(__file__).parents[1] / "crds"
-_STORES: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/secretstores"
+STORES: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/secretstores"
 _CREATE_TOGETHER: Final = 32
 _SERVED_WITHIN: Final = 20.0
 _GONE_WITHIN: Final = 90.0
@@ -134,9 +135,9 @@ class World:
             "accessKeySecret": {"name": "access-key", "key": "secret"},
         }
         await self.post(
-            _STORES.format(namespace),
+            STORES.format(namespace),
             {
-                "apiVersion": "alibabacloud.com/v1alpha1",
+                "apiVersion": API_VERSION,
                 "kind": "SecretStore",
                 "metadata": {"name": STORE},
                 "spec": {"KMS": {"KMSAuth": auth}},
@@ -174,9 +175,9 @@ class World:
             EXTERNAL_SECRETS.format(namespace), (external_secret(n, shared or n) for n in names)
         )
 
-    async def ready_count(self, namespace: str = NAMESPACE) -> int:
-        """The number of ExternalSecrets whose condition says that they are synced."""
-        items = await self._items(EXTERNAL_SECRETS.format(namespace))
+    async def ready_count(self, namespace: str = NAMESPACE, *, path: str = EXTERNAL_SECRETS) -> int:
+        """The number of ExternalSecrets, or of another kind's objects, whose condition is good."""
+        items = await self._items(path.format(namespace))
         return sum(
             any(c["status"] == "True" for c in item.get("status", {}).get("conditions", ()))
             for item in items
@@ -207,6 +208,7 @@ class World:
         }
         arguments = [
             "--region=cn-hangzhou",
+            f"--sts-endpoint={self.cloud.endpoint}",
             f"--kms-endpoint={self.cloud.endpoint}",
             f"--max-concurrent-kms-secret-pulls={_LIMIT_LIFTED}",
             "--metrics-bind-address=127.0.0.1:0",
@@ -220,7 +222,7 @@ def external_secret(name: str, secret: str) -> dict[str, Any]:
     """An ExternalSecret with one entry."""
     entry = {"key": secret, "name": "password", "secretStoreRef": {"name": STORE}}
     return {
-        "apiVersion": "alibabacloud.com/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "ExternalSecret",
         "metadata": {"name": name},
         "spec": {"data": [entry]},
