@@ -1,0 +1,65 @@
+"""What the documents name exists, and what exists about identities is named."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from secret_sync.resources import Reason
+from secret_sync.settings.flags import GROUPS
+from secret_sync.settings.parse import _OWN
+from tests.support.documentation import ROOT, sections
+
+AUTHENTICATION = "docs/authentication.md"
+TEXT = (ROOT / AUTHENTICATION).read_text()
+
+#: Reasons that have nothing to do with who somebody is.
+ELSEWHERE = {
+    *("Synced", "Ready", "Pending", "UnknownProvider", "InvalidSpec", "NoData", "InvalidKey"),
+    *("TooLarge", "SecretNotFound", "Forbidden", "SecretUnavailable", "ClockSkew", "Throttled"),
+    *("ProviderUnavailable", "RequestRefused", "SecretConflict", "WriteConflict"),
+    *("WriteForbidden", "WriteFailed", "NotWritten"),
+}
+
+
+def first_column() -> set[str]:
+    """Words in the first column of the tables of reasons."""
+    rows = re.findall(r"^\| (`[A-Z][A-Za-z]+`.*?) \|", TEXT, flags=re.MULTILINE)
+    words = {word for row in rows for word in re.findall(r"`([A-Za-z]+)`", row)}
+    return {word for word in words if not word.isupper()}
+
+
+def test_every_reason_in_the_document_exists() -> None:
+    assert first_column() <= {reason.value for reason in Reason}
+
+
+def test_every_reason_about_an_identity_is_in_the_document() -> None:
+    about_identities = {reason.value for reason in Reason} - ELSEWHERE
+    assert {reason for reason in about_identities if f"`{reason}`" not in TEXT} == set()
+
+
+def test_every_flag_in_the_document_exists() -> None:
+    flags = {f"--{flag.name}" for group in GROUPS.values() for flag in group}
+    assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) <= flags
+
+
+def test_every_variable_of_the_controllers_identity_is_in_the_document() -> None:
+    assert [name for names in _OWN.values() for name in names if f"`{name}`" not in TEXT] == []
+
+
+def test_every_policy_is_json() -> None:
+    policies = [
+        text
+        for section in sections(AUTHENTICATION)
+        for info in ("json policy", "json trust")
+        for text in section.fenced(info)
+    ]
+    assert len(policies) >= 8
+    for policy in policies:
+        assert json.loads(policy)["Version"] == "1"
+
+
+def test_every_link_within_the_document_leads_somewhere() -> None:
+    titles = re.findall(r"^##+ (.+)$", TEXT, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", t.lower()).replace(" ", "-") for t in titles}
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
