@@ -135,6 +135,11 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
         namespaces=await lacking(client, _NAMESPACES_NEED),
         user=await who_am_i(client),
     )
+    if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
+        _log.warning(
+            "the API server does not say who this controller is, so stores that refer to its "
+            "ServiceAccount are not restricted"
+        )
     if limits.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=limits.cluster_stores)
     if limits.namespaces:

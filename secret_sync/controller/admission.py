@@ -66,6 +66,8 @@ def mistake(store: SecretStore) -> str:
         if rule.selector is not None and rule.selector.mistake:
             return f"{where}.namespaceSelector cannot be read: {rule.selector.mistake}"
         for regex in rule.regexes:
+            if len(regex) > _LONGEST:
+                return f"{where}.namespaceRegexes has one of more than {_LONGEST} characters"
             if _compiled(regex) is None:
                 return f"{where}.namespaceRegexes has {regex[:64]!r}, which is not RE2 syntax"
     return ""

@@ -227,12 +227,15 @@ class IdentityResolver:
 
     def _access_key(self, writing: Writing) -> Identity | Problem:
         pair = self._pair(writing)
-        if isinstance(pair, Problem) or not writing.auth.role_arn:
-            return pair if isinstance(pair, Problem) else Identity(pair)
+        if isinstance(pair, Problem):
+            return pair
+        ignored = writing.written("oidc_token_file")
+        if not writing.auth.role_arn:
+            return Identity(pair, ignored)
         role = writing.role()
         if isinstance(role, Problem):
             return role
-        return Identity(AssumedRoleProvider(self._means.sts, pair, role))
+        return Identity(AssumedRoleProvider(self._means.sts, pair, role), ignored)
 
     def _pair(self, writing: Writing) -> Provider | Problem:
         auth, store = writing.auth, writing.store

@@ -148,6 +148,12 @@ class Writing:
                 f"{word('oidc_provider_arn')} is missing for RRSA, or {word('access_key')} with "
                 f"{word('access_key_secret')}"
             )
+        if auth.oidc_token_file and not (auth.oidc_provider_arn or auth.access_key):
+            # It asks for RRSA; without this it would mean the worker role.
+            return self.wrong(
+                f"{word('oidc_token_file')} is half of RRSA: {word('oidc_provider_arn')} and "
+                f"{word('role_arn')} are missing"
+            )
         return None
 
     def _malformed(self) -> Problem | None:

@@ -127,7 +127,8 @@ def _auth(value: dict[str, Any] | None) -> Auth:
 
 
 def _reference(value: dict[str, Any] | None) -> AccessKeyRef | None:
-    if not value:
+    # An empty one is written, too: half a method, not none.
+    if value is None:
         return None
     return AccessKeyRef(
         namespace=interned(value.get("namespace")),
@@ -137,7 +138,7 @@ def _reference(value: dict[str, Any] | None) -> AccessKeyRef | None:
 
 
 def _service_account(value: dict[str, Any] | None) -> ServiceAccountRef | None:
-    if not value:
+    if value is None:
         return None
     return ServiceAccountRef(
         namespace=interned(value.get("namespace")),

@@ -179,10 +179,18 @@ def test_an_entry_of_data_and_an_extract_are_alike() -> None:
     assert entry == extract
 
 
-def test_both_services_authenticate_alike() -> None:
-    kms = shape(find("secretstores", ".spec.KMS.KMSAuth"))
-    oos = shape(find("secretstores", ".spec.OOS.OOSAuth"))
+@pytest.mark.parametrize("plural", ["secretstores", "clustersecretstores"])
+def test_both_services_authenticate_alike(plural: str) -> None:
+    kms = shape(find(plural, ".spec.KMS.KMSAuth"))
+    oos = shape(find(plural, ".spec.OOS.OOSAuth"))
     assert kms == oos
+
+
+def test_both_kinds_of_store_are_alike_but_for_the_conditions() -> None:
+    cluster_wide = shape(find("clustersecretstores", ".spec"))
+    assert cluster_wide["properties"].pop("conditions")["type"] == "array"
+    assert cluster_wide == shape(find("secretstores", ".spec"))
+    assert shape(find("clustersecretstores", ".status")) == shape(find("secretstores", ".status"))
 
 
 @pytest.mark.parametrize(

@@ -348,3 +348,11 @@ def test_without_any_of_it_the_token_is_where_the_guide_mounts_it() -> None:
     own = parse(ALICLOUD_OIDC_TOKEN_FILE=" ", ACCESS_KEY_ID="").own
     assert own == OwnIdentity()
     assert own.oidc_token_file == "/var/run/secrets/tokens/ack-secret-manager"
+
+
+@pytest.mark.parametrize("name", ["ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE"])
+def test_the_names_of_ack_secret_manager_win_over_those_of_the_webhook(name: str) -> None:
+    webhook = {f"ALIBABA_CLOUD_{name}": "webhook"}
+    for before, value in (({f"ALICLOUD_{name}": "own"}, "own"), ({f"ALICLOUD_{name}": ""}, "")):
+        own = parse(**webhook, **before).own
+        assert getattr(own, name.lower()) == (value or "webhook")

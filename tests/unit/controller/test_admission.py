@@ -133,7 +133,7 @@ UNREADABLE = [
     ({"namespaceRegexes": [r"(p)\1.*"]}, "not RE2 syntax"),
     ({"namespaceRegexes": ["(?=pay).*"]}, "not RE2 syntax"),
     ({"namespaceRegexes": ["a{1001}"]}, "not RE2 syntax"),
-    ({"namespaceRegexes": ["p" * 1025]}, "not RE2 syntax"),
+    ({"namespaceRegexes": ["p" * 1025]}, "more than 1024 characters"),
 ]
 
 
@@ -192,3 +192,9 @@ def test_labels_that_may_not_be_seen_match_nothing_and_are_named() -> None:
     by_name = blind.refusal(cluster_store({"namespaces": ["else"]}), "payments")
     assert by_name is not None
     assert "labels" not in by_name.message
+
+
+def test_only_selectors_make_labels_matter() -> None:
+    by_name = {"namespaces": ["a"], "namespaceRegexes": ["b"]}
+    assert not selects(cluster_store(by_name))
+    assert selects(cluster_store(by_name, selector()))

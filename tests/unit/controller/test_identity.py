@@ -112,6 +112,8 @@ def test_a_remote_role_stands_on_top_of_any_method(cluster: Cluster, auth: dict[
         (SECRET, "accessKey is missing"),
         ({**KEY, **RRSA}, "accessKeySecret is missing"),
         ({**KEY, **ACCOUNT}, "accessKeySecret is missing"),
+        ({"accessKey": {}, "accessKeySecret": {}}, "accessKey.name is empty"),
+        ({"serviceAccountRef": {}}, "serviceAccountRef.name is empty"),
         ({"ramRoleARN": ROLE}, "oidcProviderARN is missing"),
         ({"oidcProviderARN": PROVIDER}, "ramRoleARN is missing"),
         ({"oidcProviderARN": PROVIDER, **KEY, **SECRET}, "ramRoleARN is missing"),

@@ -9,14 +9,14 @@ import pytest
 from secret_sync.controller.identity import Identity
 from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of
-from secret_sync.resources import Reason
+from secret_sync.resources import Reason, SecretStore
 from tests.unit.controller.planning import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.controller.plan import Planner
-    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+    from secret_sync.resources import ExternalSecret, SecretMeta
 
 ARN = "acs:kms:cn-beijing:123:secret/db"
 
@@ -285,3 +285,70 @@ def test_S9_indexes_name_what_an_object_refers_to(
     assert (stores_of(shared), cluster_scope_of(shared)) == (("a",), ("ns",))
     assert secrets_of(make_store()) == ("ns/key",)
     assert secrets_of(make_store({})) == ()
+
+
+SHARED = {"name": "shared", "kind": "ClusterSecretStore"}
+
+
+def shared_store(*conditions: dict[str, Any]) -> SecretStore:
+    place = {"name": "key", "namespace": "vault"}
+    auth = {
+        "accessKey": {**place, "key": "id"},
+        "accessKeySecret": {**place, "key": "secret"},
+    }
+    metadata = {"name": "shared", "uid": "u", "resourceVersion": "1", "generation": 1}
+    spec = {"KMS": {"KMSAuth": auth}, "conditions": list(conditions)}
+    return SecretStore.from_dict({"metadata": metadata, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        ([], None),
+        ([{"namespaces": ["ns"]}], None),
+        ([{"namespaces": ["else"]}, {"namespaceRegexes": ["n."]}], None),
+        ([{"namespaces": ["else"]}], Reason.STORE_REFUSED),
+        ([{"namespaceRegexes": ["("]}], Reason.STORE_REFUSED),
+    ],
+)
+def test_a_cluster_store_is_for_the_namespaces_that_it_admits(
+    make_es: Callable[..., ExternalSecret],
+    make_secret: Callable[..., SecretMeta],
+    conditions: list[dict[str, Any]],
+    reason: Reason | None,
+) -> None:
+    cluster = Cluster()
+    cluster.add(shared_store(*conditions), make_secret(namespace="vault", name="key"))
+    es = make_es(data=[entry(secretStoreRef=SHARED)])
+    (planned,) = cluster.planner().plan(es).entries
+    assert (planned.problem and planned.problem.reason) == reason
+    assert (planned.wanted is None) == (reason is not None)
+
+
+def test_stores_of_both_kinds_do_not_stand_in_for_each_other(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    namespaced, cluster_wide = Cluster(), Cluster()
+    namespaced.add(make_store(name="shared"))
+    cluster_wide.add(shared_store())
+    for cluster, ref in ((namespaced, SHARED), (cluster_wide, {"name": "shared"})):
+        (planned,) = cluster.planner().plan(make_es(data=[entry(secretStoreRef=ref)])).entries
+        assert planned.problem is not None
+        assert planned.problem.reason is Reason.STORE_NOT_FOUND
+
+
+def test_an_edit_of_a_cluster_store_makes_another_revision(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    es = make_es(data=[entry(secretStoreRef=SHARED)])
+    without, with_it = Cluster(), Cluster()
+    with_it.add(shared_store())
+    assert without.planner().plan(es).revision != with_it.planner().plan(es).revision
+
+
+def test_why_cluster_stores_are_not_known_is_said(make_es: Callable[..., ExternalSecret]) -> None:
+    planner = Cluster().planner()
+    planner._no_cluster_stores = "which RBAC hides"
+    (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=SHARED)])).entries
+    assert planned.problem is not None
+    assert planned.problem.message.endswith("ClusterSecretStore shared, which RBAC hides")

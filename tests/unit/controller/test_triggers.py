@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -279,13 +280,13 @@ async def test_a_label_of_a_namespace_wakes_whom_it_concerns(
     world = World(make_es(data=[entry]), make_store())
     world.cluster_stores.put("shared", cluster_store("shared", condition))
 
-    def namespace(name: str, **labels: str) -> Namespace:
-        metadata = {"name": name, "uid": "u", "resourceVersion": "1", "labels": labels}
+    def namespace(name: str, version: str = "1", **labels: str) -> Namespace:
+        metadata = {"name": name, "uid": "u", "resourceVersion": version, "labels": labels}
         return Namespace.from_metadata({"metadata": metadata})
 
     old = namespace("ns")
     world.triggers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
-    world.triggers.namespace_changed(Change("ns", old, old))
+    world.triggers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
     world.triggers.namespace_changed(Change("else", None, namespace("else", team="a")))
     assert world.objects.added == woken
 
@@ -300,6 +301,70 @@ async def test_a_cluster_store_has_a_queue_of_its_own(
     assert world.store_queue.added == []
 
 
+async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_are(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    world = World(make_es(), make_store())
+    auth = {
+        "accessKey": {"name": "key", "key": "id", "namespace": "vault"},
+        "accessKeySecret": {"name": "key", "key": "secret", "namespace": "vault"},
+        "serviceAccountRef": {"name": "reader", "namespace": "vault"},
+    }
+    shared = cluster_store("shared", auth=auth)
+    world.cluster_stores.put("shared", shared)
+    ref = {"name": "shared", "kind": "ClusterSecretStore"}
+    for namespace in ("a", "b"):
+        es = make_es(data=[{"key": "db", "secretStoreRef": ref}], metadata={"namespace": namespace})
+        world.external_secrets.put(f"{namespace}/some", es)
+
+    reader = account(namespace="vault")
+    secret = make_secret(namespace="vault", name="key")
+    triggers = world.triggers
+    for wake in (
+        partial(triggers.store_changed, Change("shared", None, shared)),
+        partial(triggers.secret_changed, Change("vault/key", None, secret)),
+        partial(triggers.service_account_changed, Change("vault/reader", reader, None)),
+    ):
+        world.objects.added.clear()
+        world.cluster_queue.added.clear()
+        wake()
+        assert world.cluster_queue.added == [("shared", Priority.HIGH)]
+        assert sorted(key for key, _ in world.objects.added) == ["a/some", "b/some"]
+
+    # Those of the same names elsewhere are not its own.
+    world.objects.added.clear()
+    world.triggers.service_account_changed(Change("a/reader", account(namespace="a"), None))
+    world.triggers.secret_changed(Change("a/key", None, make_secret(namespace="a", name="key")))
+    assert world.objects.added == world.store_queue.added == []
+
+
+async def test_a_grant_wakes_whom_it_lets_in(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    # The reference is refused as long as nobody grants it, but it is in the index all the same.
+    refs = {
+        name: {"name": "lent", "key": name, "namespace": "vault"}
+        for name in ("accessKey", "accessKeySecret")
+    }
+    world = World(make_es(), make_store(refs))
+    grant = {"secret-sync.alibabacloud.com/allow-namespaces": "ns"}
+    before, after = (
+        make_secret(namespace="vault", name="lent", annotations=annotations)
+        for annotations in ({}, grant)
+    )
+    world.triggers.secret_changed(Change("vault/lent", before, after))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+    granting = make_store(annotations=grant)
+    world.triggers.store_changed(Change("ns/store", world.store, granting))
+    assert world.objects.added == [(KEY, Priority.HIGH)] * 2
+
+
 async def test_a_region_that_is_found_wakes_everything(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
@@ -311,6 +376,9 @@ async def test_a_region_that_is_found_wakes_everything(
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]
 
 
-def cluster_store(name: str, *conditions: dict[str, Any]) -> SecretStore:
+def cluster_store(
+    name: str, *conditions: dict[str, Any], auth: dict[str, Any] | None = None
+) -> SecretStore:
     metadata = {"name": name, "uid": "u", "resourceVersion": "1", "generation": 1}
-    return SecretStore.from_dict({"metadata": metadata, "spec": {"conditions": list(conditions)}})
+    spec = {"conditions": list(conditions), "KMS": {"KMSAuth": auth or {}}}
+    return SecretStore.from_dict({"metadata": metadata, "spec": spec})

@@ -9,7 +9,16 @@ import orjson
 import pytest
 
 from secret_sync.errors import DefiniteError
-from secret_sync.kube import SECRETS, ApiUnavailableError, Need, Resource, check
+from secret_sync.kube import (
+    NAMESPACES,
+    SECRETS,
+    ApiUnavailableError,
+    Need,
+    Resource,
+    check,
+    lacking,
+    who_am_i,
+)
 from secret_sync.kube import preflight as module
 from tests.unit.kube.scripted import answering, refusing
 
@@ -115,3 +124,97 @@ async def test_a_server_that_does_not_come_up_is_an_error(
     async with asyncio.timeout(5):
         with pytest.raises(ApiUnavailableError):
             await check(client, NEEDS, namespaces=(), hint="")
+
+
+# -- What is useful but not indispensable ---------------------------------------------------
+
+WATCHING = Need(KIND, ("list", "watch"))
+
+
+async def test_nothing_is_lacking(server: ScriptedServer, client: KubeClient) -> None:
+    server.lists.append(KNOWN)
+    server.others.extend([reviewing()] * 2)
+    assert await lacking(client, WATCHING) == ""
+    # It is about the whole cluster.
+    assert all("namespace" not in a for a in asked(server))
+
+
+@pytest.mark.parametrize("script", [answering({"resources": []}), refusing(404, "NotFound")])
+async def test_a_kind_that_is_not_installed_is_lacking(
+    server: ScriptedServer, client: KubeClient, script: Script
+) -> None:
+    server.lists.append(script)
+    assert await lacking(client, WATCHING) == "the API server does not know things"
+    assert asked(server) == []
+
+
+@pytest.mark.parametrize(
+    ("denied", "said"),
+    [
+        (("list things",), "list things.example.com"),
+        (
+            ("list things", "watch things"),
+            "list things.example.com, watch things.example.com",
+        ),
+    ],
+)
+async def test_a_right_that_is_lacking_is_named(
+    server: ScriptedServer, client: KubeClient, denied: tuple[str, ...], said: str
+) -> None:
+    server.lists.append(KNOWN)
+    server.others.extend([reviewing(*denied)] * 2)
+    assert await lacking(client, WATCHING) == f"RBAC does not allow this controller to {said}"
+
+
+async def test_namespaces_themselves_are_in_none(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.lists.append(answering({"resources": [{"name": "namespaces"}]}))
+    server.others.append(reviewing())
+    await check(client, (Need(NAMESPACES, ("list",)),), namespaces=("one", "two"), hint="")
+    (only,) = asked(server)
+    assert "namespace" not in only
+
+
+async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.lists.append(KNOWN)
+    server.others.extend([refusing(503, "ServiceUnavailable")] * 2)
+    with pytest.raises(ApiUnavailableError):
+        await lacking(client, WATCHING)
+
+
+ME = "system:serviceaccount:secret-sync:secret-sync"
+
+
+@pytest.mark.parametrize(
+    ("script", "user"),
+    [
+        (answering({"status": {"userInfo": {"username": ME}}}), ME),
+        # Servers before 1.28 do not know the question, and some do not let it be asked.
+        (refusing(404, "NotFound"), ""),
+        (refusing(403, "Forbidden"), ""),
+        (answering({}), ""),
+        (answering({"status": None}), ""),
+        (answering({"status": {"userInfo": {"username": 7}}}), ""),
+    ],
+)
+async def test_who_we_are_is_asked(
+    server: ScriptedServer, client: KubeClient, script: Script, user: str
+) -> None:
+    server.others.append(script)
+    assert await who_am_i(client) == user
+    (request,) = server.requests
+    assert (request.method, request.path) == (
+        "POST",
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    )
+
+
+async def test_who_we_are_is_not_guessed_while_the_server_is_away(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.others.append(refusing(503, "ServiceUnavailable"))
+    with pytest.raises(ApiUnavailableError):
+        await who_am_i(client)

@@ -61,10 +61,14 @@ async def test_a_refusal_says_why(status: int, sentence: str, code: str, said: s
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("answer", [{}, {"status": None}, {"status": {"token": ""}}])
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"status": None}, {"status": {"token": ""}}, {"status": {"token": ["a.b.c"]}}],
+)
 async def test_an_answer_without_a_token_is_a_fault(answer: Any) -> None:
-    with pytest.raises(ApiUnavailableError, match="holds no token"):
+    with pytest.raises(ApiUnavailableError, match="holds no token") as caught:
         await mint(Client(answer))
+    assert "a.b.c" not in caught.value.message
 
 
 async def test_an_api_server_that_is_away_is_asked_again_later() -> None:

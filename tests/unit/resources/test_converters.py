@@ -175,7 +175,7 @@ def test_a_store_is_written_for_the_services_it_names_or_for_both(
 @pytest.mark.parametrize(
     "auth",
     [
-        {"accessKey": None, "accessKeySecret": {}, "ramRoleARN": ""},
+        {"accessKey": None, "accessKeySecret": None, "ramRoleARN": ""},
         {"oidcProviderARN": None, "serviceAccountRef": None, "oidcTokenFilePath": ""},
     ],
 )
