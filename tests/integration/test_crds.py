@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
 BASE = ROOT / "deploy" / "base"
+TOKENS = BASE.parent / "components" / "service-account-ref"
 DATA = ROOT / "tests" / "data"
 
 GROUP = "alibabacloud.com"
@@ -363,19 +366,7 @@ def test_the_controllers_account_may_do_its_work_and_no_more(
     kubectl: Kubectl, control_plane: ControlPlane
 ) -> None:
     kubectl("apply", "--server-side", "-k", str(BASE))
-
-    def may(verb: str, resource: str, *, group: str = "", subresource: str = "") -> bool:
-        attributes = {
-            "verb": verb, "group": group, "resource": resource, "subresource": subresource,
-        }  # fmt: skip
-        answer = control_plane.admin.request(
-            "POST",
-            "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-            {"spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": attributes}},
-        )
-        allowed: bool = answer.body["status"]["allowed"]
-        return allowed
-
+    may = partial(is_allowed, control_plane)
     for verb in ("get", "list", "watch", "create", "patch", "delete"):
         assert may(verb, "secrets")
     for verb in ("update", "deletecollection"):
@@ -385,6 +376,43 @@ def test_the_controllers_account_may_do_its_work_and_no_more(
         assert may("patch", plural, group=GROUP, subresource="status")
         assert not may("patch", plural, group=GROUP)
         assert not may("delete", plural, group=GROUP)
-    for resource in ("configmaps", "namespaces", "serviceaccounts", "pods", "events"):
+    for resource in ("namespaces", "serviceaccounts"):
+        assert may("list", resource)
+        assert may("watch", resource)
+        assert not may("get", resource)
+        assert not may("create", resource)
+    assert not may("create", "serviceaccounts", subresource="token")
+    for resource in ("configmaps", "pods", "events"):
         assert not may("list", resource)
         assert not may("create", resource)
+
+
+def test_tokens_of_service_accounts_are_a_right_of_their_own(
+    kubectl: Kubectl, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    written = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(BASE, tmp_path)],
+        "components": [os.path.relpath(TOKENS, tmp_path)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(written))
+    kubectl("apply", "--server-side", "-k", str(tmp_path))
+    assert is_allowed(control_plane, "create", "serviceaccounts", subresource="token")
+    assert not is_allowed(control_plane, "create", "serviceaccounts")
+    for kind in ("clusterrole", "clusterrolebinding"):
+        kubectl("delete", kind, "secret-sync-service-account-ref")
+
+
+def is_allowed(
+    plane: ControlPlane, verb: str, resource: str, *, group: str = "", subresource: str = ""
+) -> bool:
+    """Whether RBAC lets the controller's ServiceAccount do it."""
+    attributes = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+    answer = plane.admin.request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        {"spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": attributes}},
+    )
+    allowed: bool = answer.body["status"]["allowed"]
+    return allowed
