@@ -34,6 +34,7 @@ METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 _CRDS: Final = Path(__file__).parents[1] / "crds"
 STORES: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/secretstores"
+_CLUSTER_STORES: Final = "/apis/alibabacloud.com/v1alpha1/clustersecretstores"
 _CREATE_TOGETHER: Final = 32
 _SERVED_WITHIN: Final = 20.0
 _GONE_WITHIN: Final = 90.0
@@ -87,7 +88,9 @@ class World:
             api = await stack.enter_async_context(_session(plane))
             await asyncio.to_thread(_apply_crds, plane)
             world = cls(plane, cloud.info, admin, api, directory)
-            await world.served(EXTERNAL_SECRETS)
+            # Each comes up in its own time.
+            for kind in (EXTERNAL_SECRETS, STORES, _CLUSTER_STORES):
+                await world.served(kind)
             yield world
 
     async def served(self, path: str) -> None:

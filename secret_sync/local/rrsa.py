@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.local.cloud import AdminError
 from secret_sync.local.errors import LocalError
 
 if TYPE_CHECKING:
@@ -34,15 +35,21 @@ async def trust_cluster(kubectl: Kubectl, admin: CloudAdmin, namespace: str) -> 
         The role's ARN.
 
     Raises:
-        LocalError: The cluster does not tell its keys.
+        LocalError: The cluster does not tell its keys, or none that can be used.
     """
     try:
         told = json.loads(await kubectl.run("get", "--raw", "/.well-known/openid-configuration"))
         keys = json.loads(await kubectl.run("get", "--raw", "/openid/v1/jwks"))
-        issuer = told["issuer"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+        # Nothing but a mapping: a string would be taken for a URL to read the keys from.
+        issuer, keys = told["issuer"], dict(keys.items())
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise LocalError("the cluster does not tell its OIDC issuer and keys") from None
-    provider = await admin.put_oidc_provider(PROVIDER, issuer=issuer, jwks=keys)
+    try:
+        provider = await admin.put_oidc_provider(PROVIDER, issuer=issuer, jwks=keys)
+    except AdminError as error:
+        # Without its status, which says nothing to a person.
+        why = str(error).partition(": ")[2]
+        raise LocalError(f"the cluster's OIDC keys are of no use here: {why}") from None
     subject = f"system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}"
     trust = [{"oidc_provider": provider, "sub": subject, "aud": AUDIENCE}]
     return await admin.put_role(ROLE, trust=trust, secrets=list(_SECRETS))

@@ -29,8 +29,11 @@ STORY = (
     "repaired ",
     "the garbage collector took the Secret",
     "role/shop-reader trusts ServiceAccount",
-    "kms-by-role",
-    "database-by-role",
+    # With the Secret's name, this is the list in which an AccessKey would show.
+    "secretstore.alibabacloud.com/kms-by-role ",
+    "True    Ready",
+    "externalsecret.alibabacloud.com/database-by-role ",
+    "secret/database-by-role ",
     "synced with a token of the API server and 1 call of STS; no AccessKey is left",
     "every process of the demo has ended",
 )
@@ -42,6 +45,7 @@ def tell(output: str) -> None:
     for part in STORY:
         position = output.find(part, position)
         assert position >= 0, f"{part!r} is missing in:\n{output}"
+    assert "secret/kms-reader " not in output[output.index("kms-by-role") :]
     assert "✗" not in output
     assert "\033" not in output
 

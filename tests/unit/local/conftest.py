@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from yarl import URL
 from secret_sync.local.cloud import CloudAdmin, LocalCloud
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass
 class KmsCaller:
-    """Calls GetSecretValue as a client does, and as one should not.
+    """Calls GetSecretValue as a client does, and as one should not; `sts` calls AssumeRole so.
 
     `signed` are headers changed before signing, `tampered` after; None takes one away.
     """
@@ -58,6 +58,11 @@ class KmsCaller:
     async def get(self, name: str | None, **parameters: str) -> Answer:
         query = parameters if name is None else {"SecretName": name, **parameters}
         return await self.send(query)
+
+    def use(self, credentials: Mapping[str, str]) -> None:
+        """Sign as a session from now on."""
+        self.key = (credentials["AccessKeyId"], credentials["AccessKeySecret"])
+        self.signed["x-acs-security-token"] = credentials["SecurityToken"]
 
     async def send(
         self,
@@ -78,10 +83,26 @@ class KmsCaller:
         async with self.session.post(
             url, data=body or None, headers=headers, ssl=self.tls, proxy=proxy
         ) as response:
-            raw = await response.read()
-            json = response.content_type == "application/json" and raw
-            answered = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, raw, answered, orjson.loads(raw) if json else None)
+            return await answer_of(response)
+
+    async def plain(
+        self,
+        method: str,
+        *,
+        query: dict[str, str] | None = None,
+        form: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Send something that is not signed, or signed by parameters."""
+        async with self.session.request(
+            method,
+            f"https://{self.info.endpoint}/",
+            params=query,
+            data=form,
+            headers=headers,
+            ssl=self.tls,
+        ) as response:
+            return await answer_of(response)
 
     def _sign(self, host: str, query: dict[str, str], body: bytes) -> dict[str, str]:
         key_id, secret = self.key[0] or self.info.access_key_id, self.key[1]
@@ -113,6 +134,13 @@ class KmsCaller:
         return _without_none({**headers, **self.tampered})
 
 
+async def answer_of(response: aiohttp.ClientResponse) -> Answer:
+    raw = await response.read()
+    json = response.content_type == "application/json" and raw
+    answered = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, raw, answered, orjson.loads(raw) if json else None)
+
+
 def _without_none(headers: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value is not None}
 
@@ -139,3 +167,12 @@ async def kms(cloud: CloudInfo) -> AsyncIterator[KmsCaller]:
     tls = ssl.create_default_context(cafile=cloud.ca_file)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         yield KmsCaller(cloud, session, tls)
+
+
+@pytest.fixture
+def sts(kms: KmsCaller) -> KmsCaller:
+    headers: dict[str, str | None] = {
+        "x-acs-action": "AssumeRole",
+        "x-acs-version": "2015-04-01",
+    }
+    return replace(kms, signed=headers, tampered={})

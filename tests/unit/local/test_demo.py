@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from secret_sync.local.cloud import CloudAdmin
 from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import Screen, seconds
 from secret_sync.local.demo_watch import SecretWatch
@@ -21,7 +21,8 @@ from secret_sync.local.kubectl import Kubectl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.unit.local.conftest import KmsCaller
 
 VALUE = "never-to-be-shown"
 
@@ -137,19 +138,84 @@ async def test_a_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) ->
             await kubectl.run("get", "x", within=0.2)
 
 
-async def test_a_cluster_that_keeps_its_keys_to_itself_is_no_failure(
-    cloud: CloudInfo,
+def answers(issuer: object, keys: object) -> str:
+    """A kubectl that is told these two documents of a cluster, and agrees to all else."""
+    return (
+        f"import json, sys\nissuer, keys = json.loads({json.dumps([issuer, keys])!r})\n"
+        "asked = sys.argv[-1]\n"
+        "if 'openid-configuration' in asked: print(json.dumps(issuer))\n"
+        "elif 'jwks' in asked: print(json.dumps(keys))\n"
+    )
+
+
+def public_keys() -> dict[str, object]:
+    numbers = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    x, y = (
+        base64.urlsafe_b64encode(n.to_bytes(32, "big")).rstrip(b"=").decode()
+        for n in (numbers.x, numbers.y)
+    )
+    return {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y}]}
+
+
+ISSUER = {"issuer": "https://issuer.example"}
+
+
+@pytest.mark.parametrize(
+    ("kubectl_says", "reason"),
+    [
+        (
+            "import sys\nprint('forbidden', file=sys.stderr)\nsys.exit(1)\n",
+            "kubectl get: forbidden",
+        ),
+        ("print('<html>')", "the cluster does not tell its OIDC issuer and keys"),
+        (answers({}, public_keys()), "the cluster does not tell its OIDC issuer and keys"),
+        (answers(ISSUER, "http://a/b"), "the cluster does not tell its OIDC issuer and keys"),
+        (answers(ISSUER, ["key"]), "the cluster does not tell its OIDC issuer and keys"),
+        (
+            answers(ISSUER, {"keys": [{"kty": "EC", "crv": "P-384"}]}),
+            "the cluster's OIDC keys are of no use here: the JWKS has no RSA and no P-256 key",
+        ),
+    ],
+)
+async def test_a_cluster_without_keys_to_go_by_is_no_failure(
+    admin: CloudAdmin,
     fake_kubectl: tuple[Kubectl, Path],
     capsys: pytest.CaptureFixture[str],
+    kubectl_says: str,
+    reason: str,
 ) -> None:
     kubectl, script = fake_kubectl
-    script.write_text("import sys\nprint('forbidden', file=sys.stderr)\nsys.exit(1)\n")
+    script.write_text(kubectl_says)
 
     async def apply(name: str) -> None:
         raise AssertionError(f"{name} must not be applied")
 
-    async with CloudAdmin(cloud.admin_url) as admin:
-        await RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply).show()
+    await RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply).show()
     shown = capsys.readouterr().out
-    assert "left out: kubectl get: forbidden" in shown
+    assert f"left out: {reason}\n" in shown
     assert "✗" not in shown
+
+
+async def test_an_access_key_that_is_used_after_all_is_told(
+    admin: CloudAdmin,
+    kms: KmsCaller,
+    fake_kubectl: tuple[Kubectl, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubectl, script = fake_kubectl
+    script.write_text(answers(ISSUER, public_keys()))
+    # Before the step, it is what the demo is about.
+    await kms.get("shop-db-password")
+
+    async def apply(name: str) -> None:
+        if used:
+            await kms.get("shop-db-password")
+
+    step = RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply)
+    used = False
+    await step.show()
+    assert "0 calls of STS; no AccessKey is left" in capsys.readouterr().out
+    used = True
+    with pytest.raises(LocalError, match="used after all, for GetSecretValue"):
+        await step.show()
+    assert "no AccessKey is left" not in capsys.readouterr().out
