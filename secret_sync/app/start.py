@@ -131,20 +131,24 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
     """
     await check(client, _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS)
     limits = Limits(
-        cluster_stores=await lacking(client, _STORES_NEED),
-        namespaces=await lacking(client, _NAMESPACES_NEED),
+        cluster_stores=_until_restart(await lacking(client, _STORES_NEED)),
+        namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
         user=await who_am_i(client),
     )
     if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
         _log.warning(
-            "the API server does not say who this controller is, so stores that refer to its "
-            "ServiceAccount are not restricted"
+            "the API server does not say who this controller is, so that its ServiceAccount "
+            "cannot be told from others: all that stores refer to are restricted like it"
         )
     if limits.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=limits.cluster_stores)
     if limits.namespaces:
         _log.warning("labels of namespaces are not known", why=limits.namespaces)
     return limits
+
+
+def _until_restart(why: str) -> str:
+    return f"{why}; once that is mended, restart the controller" if why else ""
 
 
 def _placed(settings: Settings) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -42,11 +42,13 @@ class Identity:
     """An identity that was chosen.
 
     Attributes:
-        ignored: What is written too and comes later in the order.
+        ignored: What is written too and comes later in the order, or has no use.
+        borrowed: Whether it stands on what is the controller's own.
     """
 
     provider: Provider
     ignored: tuple[str, ...] = ()
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,10 @@ class IdentityResolver:
             )
         return self._identity(Writing(where, STORE_WORDS, auth, store, Reason.STORE_INVALID))
 
+    def lent_to(self, namespace: str, store: SecretStore) -> Problem | None:
+        """Why a namespace may not use what a store of another one borrows; ``None`` if it may."""
+        return self._not_for(namespace, f"namespace {namespace}, by way of {store.title},")
+
     def own(self, namespace: str) -> Identity | Problem:
         """The controller's own identity, for an object of a namespace that names no store."""
         refused = self._not_for(namespace, f"an ExternalSecret in namespace {namespace}")
@@ -130,12 +136,15 @@ class IdentityResolver:
         if problem is not None:
             return problem
         chosen = self._first(writing)
-        if isinstance(chosen, Problem) or not writing.auth.remote_role_arn:
+        if isinstance(chosen, Problem):
             return chosen
+        if not writing.auth.remote_role_arn:
+            unused = writing.written("remote_session_name")
+            return replace(chosen, ignored=chosen.ignored + unused)
         role = writing.remote_role()
         if isinstance(role, Problem):
             return role
-        return Identity(AssumedRoleProvider(self._means.sts, chosen.provider, role), chosen.ignored)
+        return replace(chosen, provider=AssumedRoleProvider(self._means.sts, chosen.provider, role))
 
     def _first(self, writing: Writing) -> Identity | Problem:
         auth = writing.auth
@@ -188,8 +197,10 @@ class IdentityResolver:
                 f"the annotation {ROLE_ARN_ANNOTATION} of {name} is {arn[:128]!r}, "
                 "not acs:ram::<account>:role/<name>"
             )
-        if self._means.user == f"system:serviceaccount:{account.namespace}:{account.name}":
-            # Its tokens are the controller's own, whichever way one comes by them.
+        user = f"system:serviceaccount:{account.namespace}:{account.name}"
+        if self._means.user in ("", user):
+            # Its tokens are the controller's own, whichever way one comes by them. Where nobody
+            # says who the controller is, every account might be.
             refused = self._borrowed(writing, arn, writing.auth.remote_role_arn)
             if refused is not None:
                 return refused
@@ -223,7 +234,8 @@ class IdentityResolver:
             return role
         tokens = TokenFile(self._means.own.oidc_token_file)
         provider = OidcRoleProvider(self._means.sts, tokens, writing.auth.oidc_provider_arn, role)
-        return Identity(provider, writing.written("access_key", "access_key_secret"))
+        ignored = writing.written("access_key", "access_key_secret")
+        return Identity(provider, ignored, borrowed=True)
 
     def _access_key(self, writing: Writing) -> Identity | Problem:
         pair = self._pair(writing)
@@ -231,7 +243,7 @@ class IdentityResolver:
             return pair
         ignored = writing.written("oidc_token_file")
         if not writing.auth.role_arn:
-            return Identity(pair, ignored)
+            return Identity(pair, ignored + writing.written("session_name", "session_expiration"))
         role = writing.role()
         if isinstance(role, Problem):
             return role
@@ -261,7 +273,9 @@ class IdentityResolver:
                 Reason.WORKER_ROLE_DISABLED,
             )
         refused = self._borrowed(writing, writing.auth.remote_role_arn)
-        return refused or Identity(WorkerRoleProvider(self._means.metadata))
+        unused = writing.written("session_name", "session_expiration")
+        provider = WorkerRoleProvider(self._means.metadata)
+        return refused or Identity(provider, unused, borrowed=True)
 
     def _borrowed(self, writing: Writing, *roles: str) -> Problem | None:
         """Whether a store may use what is the controller's own (else any tenant could)."""

@@ -180,7 +180,15 @@ class Planner:
         if entry.store is None:
             return self._identities.own(es.namespace)
         store = self._store(es, entry, entry.store)
-        return store if isinstance(store, Problem) else self._identities.resolve(store, "kms")
+        if isinstance(store, Problem):
+            return store
+        identity = self._identities.resolve(store, "kms")
+        if isinstance(identity, Problem) or not identity.borrowed:
+            return identity
+        if store.namespace in ("", es.namespace) or agrees(store.allows, es.namespace):
+            return identity
+        # A flag let it in, which says nothing of the controller's own rights.
+        return self._identities.lent_to(es.namespace, store) or identity
 
     def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
         where = f"entry {entry.key!r}"

@@ -129,4 +129,4 @@ def _unreadable(store: SecretStore) -> Problem | None:
     broken = mistake(store)
     if not broken:
         return None
-    return Problem(Reason.CONDITIONS_INVALID, f"{store.title}: {broken}; it matches no namespace")
+    return Problem(Reason.CONDITIONS_INVALID, f"{store.title}: {broken}; that matches no namespace")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason, SyncResult
 from secret_sync.resources.conditions import READY
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.desired import EntryOutcome
     from secret_sync.controller.problem import Problem
+
+# As cloud/errors.py writes it.
+_REQUEST: Final = re.compile(r", request [A-Za-z0-9._-]+")
 
 
 def now_text() -> str:
@@ -36,14 +41,25 @@ def condition(
 
 
 def problem_condition(before: Condition | None, *, generation: int, problem: Problem) -> Condition:
-    """The condition that tells of a mistake or a fault."""
-    return condition(
+    """The condition that tells of a mistake or a fault.
+
+    The same one stays as it is although the service numbers its answers anew each time:
+    otherwise every retry would write it.
+    """
+    now = condition(
         before,
         generation=generation,
         status="False",
         reason=problem.reason,
         message=problem.message,
     )
+    if before is not None and _unnumbered(before) == _unnumbered(now):
+        return before
+    return now
+
+
+def _unnumbered(told: Condition) -> Condition:
+    return replace(told, message=_REQUEST.sub("", told.message))
 
 
 def results(

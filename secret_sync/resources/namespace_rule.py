@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from secret_sync.resources.meta import interned, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: A label with its value.
 Label: TypeAlias = tuple[str, str]
+
+# Kubernetes' own rules: what no namespace can have would be absent from all of them, and so make
+# NotIn and DoesNotExist match everywhere.
+_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_KEY: Final = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}")
+_VALUE: Final = re.compile(rf"({_NAME})?")
+
+
+def _label_mistake(key: str, values: Iterable[str]) -> str:
+    if not _KEY.fullmatch(key):
+        return f"{key[:64]!r} is not the key of a label"
+    bad = next((value for value in values if not _VALUE.fullmatch(value)), None)
+    return "" if bad is None else f"{bad[:64]!r} is not the value of a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,9 @@ class Requirement:
     @property
     def mistake(self) -> str:
         """What is wrong with it, in words; ``""`` if nothing is."""
+        return _label_mistake(self.key, self.values) or self._operator_mistake()
+
+    def _operator_mistake(self) -> str:
         match self.operator:
             case "In" | "NotIn":
                 return "" if self.values else f"operator {self.operator} needs values"
@@ -54,7 +71,9 @@ class LabelSelector:
     @property
     def mistake(self) -> str:
         """What is wrong with it, in words; ``""`` if nothing is."""
-        return next((r.mistake for r in self.requirements if r.mistake), "")
+        mistakes = [_label_mistake(key, (value,)) for key, value in self.labels]
+        mistakes += [requirement.mistake for requirement in self.requirements]
+        return next((mistake for mistake in mistakes if mistake), "")
 
     def accepts(self, labels: Mapping[str, str]) -> bool:
         """Whether labels satisfy it; one with a mistake accepts none."""

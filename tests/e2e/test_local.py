@@ -53,6 +53,13 @@ def test_what_it_prints_is_all_one_needs_and_ctrl_c_ends_it_all(
     access_key = json.loads(run(f"secret-sync local access-key {place}"))["stringData"]
     assert access_key["secret"] not in up.stdout + up.stderr
 
+    # Without an AccessKey, by the very line that it prints.
+    [apply] = [line.lstrip("# ") for line in up.stdout.splitlines() if line.endswith("/rrsa")]
+    run(f"secret-sync local secret put shop-db-password b {place}")
+    controller = f"secret-sync run --metrics-bind-address=127.0.0.1:0 >'{tmp_path}/log' 2>&1"
+    ready = "kubectl wait --for=condition=Ready aes/database-by-role ass/kms-by-role --timeout=20s"
+    run(f'{apply}; {controller} & trap "kill $!; wait" EXIT; {ready}')
+
     assert up.ctrl_c() == 0
     assert up.running() == []
     assert [path.name for path in directory.iterdir()] == ["lock"]

@@ -61,6 +61,7 @@ class Cluster:
     ) -> IdentityResolver:
         """A resolver; ``more`` are fields of `Means` and `Policy`."""
         untouched: Any = Untouched()
+        more.setdefault("user", "system:serviceaccount:secret-sync-system:secret-sync")
         policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
         means = Means(
             reader=untouched,

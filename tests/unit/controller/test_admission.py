@@ -198,3 +198,22 @@ def test_only_selectors_make_labels_matter() -> None:
     by_name = {"namespaces": ["a"], "namespaceRegexes": ["b"]}
     assert not selects(cluster_store(by_name))
     assert selects(cluster_store(by_name, selector()))
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        {"key": "", "operator": "DoesNotExist"},
+        {"key": "env ", "operator": "NotIn", "values": ["prod"]},
+        {"key": "env", "operator": "NotIn", "values": ["not a value"]},
+        {"key": "a/b/c", "operator": "DoesNotExist"},
+    ],
+    ids=str,
+)
+def test_a_label_that_no_namespace_can_have_does_not_open_the_store(
+    requirement: dict[str, Any],
+) -> None:
+    """Its absence is no match: Kubernetes refuses such a selector, and so do we."""
+    store = cluster_store({"namespaceSelector": {"matchExpressions": [requirement]}})
+    assert admission().refusal(store, "pay") is not None
+    assert "of a label" in mistake(store)

@@ -334,3 +334,27 @@ def test_a_field_that_can_never_work_refuses_whatever_else_is_written(
     found = cluster().identities().resolve(store(**{**auth, field: value}), "kms")
     assert isinstance(found, Problem)
     assert found.reason in {Reason.STORE_INVALID, Reason.TOKEN_FILE_REFUSED}
+
+
+def test_where_nobody_says_who_the_controller_is_every_account_might_be() -> None:
+    """Closed, not open: the restriction holds for all of them."""
+    limited = cluster().identities(user="", roles=("acs:ram::1:role/lent",))
+    found = limited.resolve(store(**AS_READER), "kms")
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.IDENTITY_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("auth", "ignored"),
+    [
+        ({"remoteRamRoleSessionName": "far"}, ("remoteRamRoleSessionName",)),
+        (
+            {"ramRoleSessionName": "near", "roleSessionExpiration": "900"},
+            ("ramRoleSessionName", "roleSessionExpiration"),
+        ),
+    ],
+)
+def test_what_has_no_use_is_named(auth: dict[str, str], ignored: tuple[str, ...]) -> None:
+    found = Cluster().identities().resolve(store(**auth), "kms")
+    assert isinstance(found, Identity)
+    assert found.ignored == ignored

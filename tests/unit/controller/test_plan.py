@@ -352,3 +352,28 @@ def test_why_cluster_stores_are_not_known_is_said(make_es: Callable[..., Externa
     (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=SHARED)])).entries
     assert planned.problem is not None
     assert planned.problem.message.endswith("ClusterSecretStore shared, which RBAC hides")
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "allows", "lent"),
+    [((), "", True), (("else",), "", False), (("else",), "ns", True), (("else", "ns"), "", True)],
+)
+def test_what_a_store_borrows_is_not_lent_on_by_a_flag(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    namespaces: tuple[str, ...],
+    allows: str,
+    *,
+    lent: bool,
+) -> None:
+    """The flag lets every store be used; the controller's own rights are another matter."""
+    cluster = Cluster()
+    annotations = {"secret-sync.alibabacloud.com/allow-namespaces": allows} if allows else {}
+    cluster.add(make_store({}, namespace="else", annotations=annotations))
+    planner = cluster.planner(cross=True, namespaces=namespaces)
+    ref = {"name": "store", "namespace": "else"}
+    (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=ref)])).entries
+    assert (planned.wanted is not None) is lent
+    if planned.problem is not None:
+        assert planned.problem.reason is Reason.IDENTITY_REFUSED
+        assert "namespace ns, by way of SecretStore else/store," in planned.problem.message

@@ -56,6 +56,18 @@ def test_a_problem_is_a_false_condition() -> None:
     assert made.last_transition_time == BEFORE
 
 
+def test_an_answer_with_another_number_is_no_news() -> None:
+    told = "refused (EntityNotExist.Role, HTTP 404, request {})"
+    first = Problem(Reason.ROLE_NOT_FOUND, told.format("0A1B-2C"))
+    before = problem_condition(None, generation=1, problem=first)
+    again = Problem(Reason.ROLE_NOT_FOUND, told.format("9F8E-7D"))
+    assert problem_condition(before, generation=1, problem=again) == before
+    edited = problem_condition(before, generation=2, problem=again)
+    assert edited.message == again.message
+    other = Problem(Reason.ROLE_NOT_FOUND, "refused (EntityNotExist.Role, HTTP 404)!")
+    assert problem_condition(before, generation=1, problem=other).message == other.message
+
+
 def outcome(key: str, *, version: str = "v1", problem: Problem | None = None) -> EntryOutcome:
     return EntryOutcome(DataEntry(key, key, "", "", None), version, problem)
 
