@@ -140,7 +140,7 @@ class IdentityResolver:
             return chosen
         if not writing.auth.remote_role_arn:
             unused = writing.written("remote_session_name")
-            return replace(chosen, ignored=chosen.ignored + unused)
+            return replace(chosen, ignored=chosen.ignored + unused) if unused else chosen
         role = writing.remote_role()
         if isinstance(role, Problem):
             return role
