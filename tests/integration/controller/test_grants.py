@@ -84,11 +84,9 @@ async def test_a_store_that_agrees_can_be_used_from_another_namespace(
         withdrawn = {"metadata": {"annotations": {ALLOW: "another"}}}
         await api.merge("SecretStore", home, "store", withdrawn)
         await api.until_ready(tenant, "some", "ReferenceRefused")
-        before = (await admin.counters())["secrets"]["grants/store"]
         await admin.put_secret("grants/store", "two")
         await api.put(using("store", "mine", "grants/store"), home)
         await api.until_holds(home, "mine", {"x": "two"})
-        assert (await admin.counters())["secrets"]["grants/store"] >= before
         left = await api.get("Secret", tenant, "some")
         assert version_of(left) == version_of(synced)
 
