@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import yaml
+
+from secret_sync.controller.identity import AUDIENCE
 from secret_sync.resources import Reason
+from secret_sync.settings import OwnIdentity
 from secret_sync.settings.flags import GROUPS
 from secret_sync.settings.parse import _OWN
 from tests.support.documentation import ROOT, sections
@@ -45,6 +49,41 @@ def test_every_flag_in_the_document_exists() -> None:
 
 def test_every_variable_of_the_controllers_identity_is_in_the_document() -> None:
     assert [name for names in _OWN.values() for name in names if f"`{name}`" not in TEXT] == []
+
+
+def test_every_variable_in_the_document_exists() -> None:
+    known = {name for names in _OWN.values() for name in names}
+    known |= {name for group in GROUPS.values() for flag in group for name in flag.environment}
+    assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", TEXT)) <= known
+
+
+def test_the_volume_of_the_token_is_where_the_controller_looks() -> None:
+    (text,) = [found for s in sections(AUTHENTICATION) for found in s.fenced("yaml volume")]
+    (source,) = yaml.safe_load(text)["volumes"][0]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert token["audience"] == AUDIENCE
+    (mount,) = re.findall(r"mounted at (\S+)", text)
+    assert f"{mount}/{token['path']}" == OwnIdentity().oidc_token_file
+
+
+def test_what_goes_beside_the_base_exists() -> None:
+    (text,) = [found for s in sections(AUTHENTICATION) for found in s.fenced("yaml kustomization")]
+    listed = yaml.safe_load(text)
+    for path in listed["resources"] + listed["components"]:
+        assert (ROOT / path / "kustomization.yaml").is_file()
+
+
+def test_the_policy_for_oos_reads_parameters_and_decrypts_them() -> None:
+    (what,) = [s for s in sections(AUTHENTICATION) if s.title.startswith("What an identity")]
+    _, text = what.fenced("json policy")
+    allowed = {
+        action: resource
+        for statement in json.loads(text)["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert allowed["oos:GetSecretParameter"].startswith("acs:oos:*:<account>:secretparameter/")
+    assert allowed["kms:Decrypt"].startswith("acs:kms:*:<account>:key/")
 
 
 def test_every_policy_is_json() -> None:
