@@ -39,7 +39,7 @@ lint: $(STAMP) ## Style, types, import contracts
 
 .PHONY: pin
 pin: $(STAMP) ## Pin the dependencies anew, with hashes
-	for set in run local test go; do \
+	for set in run local test go fuzz; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make pin" $(BIN)/uv pip compile --quiet --universal \
 	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    requirements/$$set.in -o requirements/$$set.txt || exit 1; \
