@@ -4,14 +4,84 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # The region becomes a part of the host name, and it may come from an object that a tenant
-# wrote: anything looser would let an ARN choose where the signed request is sent.
-_REGION = re.compile(r"[a-z][a-z0-9-]{0,62}")
+# wrote. Two letters first: in kms-vpc.oss-cn-hangzhou.aliyuncs.com a looser reading would take
+# anybody's OSS bucket for an endpoint. At most 63 characters, as in any host name.
+_REGION_FORM: Final = r"(?:[a-z]{2}|rus)(?:-[a-z0-9]{1,14}){1,4}"
+_REGION = re.compile(_REGION_FORM)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-_ARN = re.compile(r"acs:kms:([^:]*):([^:]*):secret/(.+)", re.DOTALL)
+_ARN = re.compile(r"acs:kms:([^:]+):([^:]+):secret/(.+)", re.DOTALL)
+
+_REGIONAL = re.compile(rf"kms(?:-vpc)?\.({_REGION_FORM})\.aliyuncs\.com")
+# An instance's id is one label; two hyphens in a row would let punycode in.
+_INSTANCE = re.compile(
+    r"(?=[^.]{1,63}\.)[a-z0-9]+(?:-[a-z0-9]+)*\.cryptoservice\.kms\.aliyuncs\.com"
+)
+
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
+_PORT: Final = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+_EXACT = re.compile(rf"(?:{_NAME}|\[[0-9a-f:.]+\]){_PORT}")
+# Not below a top-level domain, and not below a part of an address.
+_WILDCARD = re.compile(rf"\*\.(?:{_LABEL}\.)+(?=[a-z0-9-]*[a-z]){_LABEL}{_PORT}")
+_MAX_NAME: Final = 253
+_MAX_PORT: Final = 65535
+_MAX_SHOWN: Final = 120
+
+
+class EndpointRules:
+    """The hosts that an object may name besides the documented ones.
+
+    A pattern of ``--allow-kms-endpoint`` is ``host``, ``host:port``, ``*.domain`` or
+    ``*.domain:port``, in lower case. ``*`` stands for one label or more, never for none, and
+    for nothing but the beginning; the domain has two labels at least. Everything else is
+    compared as a whole: without a port none may be written, with one it has to be that one.
+    """
+
+    __slots__ = ("_exact", "_wildcards")
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        """Read the patterns.
+
+        Args:
+            patterns: As the operator wrote them.
+
+        Raises:
+            DefiniteError: One is malformed.
+        """
+        exact = set()
+        wildcards = []
+        for pattern in patterns:
+            below = _WILDCARD.fullmatch(pattern)
+            match = below or _EXACT.fullmatch(pattern)
+            if match is None or len(pattern) > _MAX_NAME or int(match["port"] or 0) > _MAX_PORT:
+                raise DefiniteError(
+                    f"--allow-kms-endpoint: {_shown(pattern)} is not host[:port] or"
+                    " *.domain[:port] in lower case, where the domain has two labels at least",
+                    code="InvalidEndpointPattern",
+                )
+            if below is None:
+                exact.add(pattern)
+            else:
+                wildcards.append(re.compile(rf"(?:{_LABEL}\.)+{re.escape(pattern[2:])}"))
+        self._exact = frozenset(exact)
+        self._wildcards = tuple(wildcards)
+
+    def allow(self, endpoint: str) -> bool:
+        """Tell whether a host[:port] matches a pattern."""
+        if endpoint in self._exact:
+            return True
+        return len(endpoint) <= _MAX_NAME and any(w.fullmatch(endpoint) for w in self._wildcards)
+
+
+DOCUMENTED_ONLY: Final = EndpointRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +90,8 @@ class KmsTarget:
 
     Attributes:
         host: ``host`` or ``host:port``, reached by https.
-        region: The region, ``""`` if none is known (only possible beside an operator's endpoint).
+        region: Whose quota the call draws on and whose private CA vouches for a dedicated
+            gateway; ``""`` if none is known (only possible beside an endpoint that was given).
         account: The account of the ARN, ``""`` if the secret was named without one.
     """
 
@@ -29,40 +100,96 @@ class KmsTarget:
     account: str
 
 
-def resolve_kms(key: str, *, region: str, endpoint: str) -> KmsTarget:
+@dataclass(frozen=True, slots=True)
+class OosTarget:
+    """Where to send an OOS call.
+
+    Attributes:
+        host: ``host`` or ``host:port``, reached by https.
+        region: ``""`` if none is known (only possible beside an endpoint that was given).
+    """
+
+    host: str
+    region: str
+
+
+def resolve_kms(
+    key: str,
+    *,
+    region: str,
+    endpoint: str,
+    entry_endpoint: str = "",
+    allowed: EndpointRules = DOCUMENTED_ONLY,
+) -> KmsTarget:
     """Tell where a secret is asked for, without any call.
+
+    The first that is given goes: the entry's endpoint, the operator's, the VPC endpoint of the
+    region. Where an endpoint names a region, the call draws on that one's quota, whatever
+    region an ARN names.
 
     Args:
         key: A KMS secret's name, or its ARN ``acs:kms:{region}:{account}:secret/{name}``,
             whose region goes before the given one.
         region: The controller's own region, or ``""``.
-        endpoint: The operator's host[:port] for all KMS calls, or ``""``: then the VPC
-            endpoint of the region.
+        endpoint: The operator's host[:port] for all KMS calls, or ``""``.
+        entry_endpoint: What the object says (``kmsEndpoint``), or ``""``. The request with its
+            token would be sent to whoever that names, so it has to be one of the documented
+            hosts or one that the operator allows.
+        allowed: The operator's further hosts.
 
     Raises:
-        DefiniteError: The ARN, a region or the endpoint is malformed, or no region is known.
+        DefiniteError: The ARN, a region or an endpoint is malformed, the entry's endpoint is
+            not allowed (code ``EndpointNotAllowed``), or no region is known.
     """
     account = ""
     if key.startswith("acs:"):
         match = _ARN.fullmatch(key)
         if match is None or not match[2].isalnum():
             raise DefiniteError(
-                f'"{key[:200]}" is not the ARN of a KMS secret: expected'
+                f"{_shown(key)} is not the ARN of a KMS secret: expected"
                 " acs:kms:<region>:<account>:secret/<name>",
                 code="InvalidARN",
             )
         region, account = match[1], match[2]
     _check_region(region)
-    if endpoint:
+    if entry_endpoint:
+        _check_entry(entry_endpoint, allowed)
+        endpoint = entry_endpoint
+    elif endpoint:
         _check_host(endpoint, "a KMS")
-        return KmsTarget(endpoint, region, account)
-    if not region:
+    elif not region:
+        raise _no_region("write the key as an ARN, or start the controller with")
+    else:
+        return KmsTarget(f"kms-vpc.{region}.aliyuncs.com", region, account)
+    named = _REGIONAL.fullmatch(_name_of(endpoint))
+    return KmsTarget(endpoint, named[1] if named else region, account)
+
+
+def resolve_oos(name: str, *, region: str, endpoint: str = "") -> OosTarget:
+    """Tell where a parameter of OOS is asked for, without any call.
+
+    Args:
+        name: The parameter's name.
+        region: The controller's own region, or ``""``.
+        endpoint: A host[:port] for all OOS calls, or ``""``: then the VPC endpoint.
+
+    Raises:
+        DefiniteError: The name is an ARN, the region or the endpoint is malformed, or no
+            region is known.
+    """
+    if name.startswith("acs:"):
         raise DefiniteError(
-            "the region is not known: write the key as an ARN, or start the controller with"
-            " --region or ALIBABA_CLOUD_REGION_ID",
-            code="RegionMissing",
+            f"{_shown(name)} is an ARN: a parameter of OOS is written by its name, and is one of"
+            " the controller's region",
+            code="InvalidARN",
         )
-    return KmsTarget(f"kms-vpc.{region}.aliyuncs.com", region, account)
+    _check_region(region)
+    if endpoint:
+        _check_host(endpoint, "an OOS")
+        return OosTarget(endpoint, region)
+    if not region:
+        raise _no_region("start the controller with")
+    return OosTarget(f"oos-vpc.{region}.aliyuncs.com", region)
 
 
 def sts_hosts(*, region: str, endpoint: str) -> tuple[str, ...]:
@@ -90,17 +217,52 @@ def is_region(text: str) -> bool:
     return _REGION.fullmatch(text) is not None
 
 
+def is_dedicated(endpoint: str) -> bool:
+    """Tell whether a host[:port] is that of a dedicated KMS gateway, which has a private CA."""
+    return _INSTANCE.fullmatch(_name_of(endpoint)) is not None
+
+
+def _name_of(endpoint: str) -> str:
+    """Return a host's name in lower case, without the port; of an address nothing useful."""
+    return endpoint.partition(":")[0].lower()
+
+
+def _check_entry(endpoint: str, allowed: EndpointRules) -> None:
+    documented = _REGIONAL.fullmatch(endpoint) or _INSTANCE.fullmatch(endpoint)
+    if not documented and not allowed.allow(endpoint):
+        raise DefiniteError(
+            f"kmsEndpoint {_shown(endpoint)} is not allowed: write kms.<region>.aliyuncs.com,"
+            " kms-vpc.<region>.aliyuncs.com or <instance>.cryptoservice.kms.aliyuncs.com, bare"
+            " and in lower case; any other host has to be allowed by the controller's flag"
+            " --allow-kms-endpoint",
+            code="EndpointNotAllowed",
+        )
+
+
 def _check_region(region: str) -> None:
     if region and not is_region(region):
         raise DefiniteError(
-            f'"{region[:64]}" is not the name of a region, such as cn-hangzhou',
+            f"{_shown(region)} is not the name of a region, such as cn-hangzhou",
             code="InvalidRegion",
         )
+
+
+def _no_region(how: str) -> DefiniteError:
+    return DefiniteError(
+        f"the region is not known: {how} --region or ALIBABA_CLOUD_REGION_ID",
+        code="RegionMissing",
+    )
 
 
 def _check_host(endpoint: str, kind: str) -> None:
     if not _HOST.fullmatch(endpoint):
         raise DefiniteError(
-            f'"{endpoint[:200]}" is not {kind} endpoint: expected host or host:port',
+            f"{_shown(endpoint)} is not {kind} endpoint: expected host or host:port",
             code="InvalidEndpoint",
         )
+
+
+def _shown(text: str) -> str:
+    """Quote a text so that a look-alike of a letter is seen to be none."""
+    quoted = ascii(text[:_MAX_SHOWN])[1:-1]
+    return f'"{quoted}..."' if len(text) > _MAX_SHOWN else f'"{quoted}"'

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from secret_sync.cloud.endpoints import KmsTarget, is_region, resolve_kms, sts_hosts
+from secret_sync.cloud.endpoints import (
+    KmsTarget,
+    OosTarget,
+    is_dedicated,
+    is_region,
+    resolve_kms,
+    resolve_oos,
+    sts_hosts,
+)
 from secret_sync.errors import DefiniteError
 
 
@@ -47,6 +55,7 @@ def test_no_region_is_an_error_that_says_what_to_do() -> None:
         "acs:kms:cn-hangzhou@evil.example:123:secret/db",
         "acs:kms:CN-Hangzhou:123:secret/db",
         "acs:kms:cn-hangzhou\n:123:secret/db",
+        "acs:kms:oss-cn-hangzhou:123:secret/db",
         "acs:kms::123:secret/db",
         "acs:kms:cn-hangzhou::secret/db",
         "acs:kms:cn-hangzhou:1 2:secret/db",
@@ -106,7 +115,77 @@ def test_nothing_but_a_host_is_one_of_sts(region: str, endpoint: str, code: str)
     assert caught.value.code == code
 
 
-def test_regions() -> None:
-    assert is_region("cn-hangzhou")
-    assert not is_region("")
-    assert not is_region("cn.hangzhou")
+@pytest.mark.parametrize(
+    "text",
+    ["cn-hangzhou", "ap-southeast-1", "cn-shanghai-finance-1", "cn-heyuan-acdr-1", "rus-west-1"],
+)
+def test_regions(text: str) -> None:
+    assert is_region(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cn",
+        "cn.hangzhou",
+        "CN-hangzhou",
+        "cn--hangzhou",
+        "cn-hangzhou-",
+        "xn--80ak6aa92e",
+        "cn-hangzhоu",  # noqa: RUF001 - a look-alike is the point
+        "cn-" + "x" * 60,
+        # kms.oss-cn-hangzhou.aliyuncs.com is a bucket, which may be anybody's.
+        "oss-cn-hangzhou",
+        "vpc100-oss-cn-hangzhou",
+    ],
+)
+def test_what_is_no_region(text: str) -> None:
+    assert not is_region(text)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "region"),
+    [
+        ("", "oos-vpc.cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
+        ("127.0.0.1:8443", "127.0.0.1:8443", "cn-hangzhou"),
+    ],
+)
+def test_where_oos_is(endpoint: str, host: str, region: str) -> None:
+    assert resolve_oos("db", region="cn-hangzhou", endpoint=endpoint) == OosTarget(host, region)
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "endpoint", "code"),
+    [
+        ("db", "", "", "RegionMissing"),
+        ("db", "oss-cn-hangzhou", "", "InvalidRegion"),
+        ("db", "cn-hangzhou", "u@oos.example", "InvalidEndpoint"),
+        ("acs:kms:cn-beijing:1:secret/db", "cn-hangzhou", "", "InvalidARN"),
+    ],
+)
+def test_no_parameter_is_asked_for_elsewhere(
+    name: str, region: str, endpoint: str, code: str
+) -> None:
+    with pytest.raises(DefiniteError) as caught:
+        resolve_oos(name, region=region, endpoint=endpoint)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("host", "dedicated"),
+    [
+        ("kst-hzz1.cryptoservice.kms.aliyuncs.com", True),
+        ("kst-hzz1.cryptoservice.kms.aliyuncs.com:443", True),
+        ("KST-hzz1.CryptoService.kms.aliyuncs.com", True),
+        ("kms.cn-hangzhou.aliyuncs.com", False),
+        ("cryptoservice.kms.aliyuncs.com", False),
+        ("a.b.cryptoservice.kms.aliyuncs.com", False),
+        ("kst-hzz1.cryptoservice.kms.aliyuncs.com.evil.com", False),
+        ("kst-hzz1.cryptoservice.kms.aliyuncs.com.", False),
+        ("evilcryptoservice.kms.aliyuncs.com", False),
+        ("[::1]:8443", False),
+    ],
+)
+def test_a_dedicated_gateway_is_told_by_the_whole_name(host: str, *, dedicated: bool) -> None:
+    assert is_dedicated(host) is dedicated
