@@ -26,6 +26,8 @@ _WORK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 
 _SYNC_RESULTS: Final = ("written", "unchanged", "pending", "failed")
 _CALL_RESULTS: Final = ("ok", "throttled", "unavailable", "credentials", "refused")
 _WATCH_EVENTS: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "other")
+_EVENT_TYPES: Final = ("Normal", "Warning")
+_EVENT_DROPS: Final = ("rate", "queue_full", "refused", "unavailable", "shutdown")
 _REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled", "unreadable")
 
 
@@ -159,6 +161,22 @@ class ReflectorMetrics:
         self._handler_errors.inc()
 
 
+class EventMetrics:
+    """Hears what became of the Events that were recorded."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._sent = {t: metrics.events.labels(t) for t in _EVENT_TYPES}
+        self._dropped = {w: metrics.events_dropped.labels(w) for w in _EVENT_DROPS}
+
+    def sent(self, type_: str, occurrences: int) -> None:
+        """The API server has taken these."""
+        self._sent[type_].inc(occurrences)
+
+    def dropped(self, why: str, occurrences: int) -> None:
+        """Nobody will see these."""
+        self._dropped[why].inc(occurrences)
+
+
 class Metrics:
     """The registry of one process and everything in it."""
 
@@ -169,6 +187,7 @@ class Metrics:
         self._sync_metrics()
         self._call_metrics()
         self._reflector_metrics()
+        self._event_metrics()
         build = self._gauge(
             "build_info", "Always 1; the labels tell what is running.", "version", "python"
         )
@@ -232,6 +251,14 @@ class Metrics:
         )
         self.handler_errors = self._counter(
             "informer_handler_errors_total", "Handlers that raised.", "resource"
+        )
+
+    def _event_metrics(self) -> None:
+        self.events = self._counter(
+            "events_total", "Occurrences told of in Events of Kubernetes.", "type"
+        )
+        self.events_dropped = self._counter(
+            "events_dropped_total", "Occurrences that no Event tells of.", "why"
         )
 
     def watch_queues(self, queues: Callable[[], Iterable[QueueState]]) -> None:

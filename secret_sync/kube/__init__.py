@@ -20,11 +20,14 @@ from secret_sync.kube.errors import (
     ApiNotFoundError,
     ApiUnavailableError,
 )
+from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
 from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Need, check, lacking, who_am_i
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.resource import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    EVENTS,
     METADATA,
     METADATA_LIST,
     NAMESPACES,
@@ -37,11 +40,14 @@ from secret_sync.kube.store import Store, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter
 
 __all__ = [
+    "CUSTOM_RESOURCE_DEFINITIONS",
+    "EVENTS",
     "METADATA",
     "METADATA_LIST",
     "NAMESPACES",
     "SECRETS",
     "SERVICE_ACCOUNTS",
+    "About",
     "AlreadyExistsError",
     "ApiConflictError",
     "ApiError",
@@ -51,6 +57,9 @@ __all__ = [
     "ApplyWriter",
     "Change",
     "ClusterAccess",
+    "EventObserver",
+    "EventRecorder",
+    "EventType",
     "ImmutableError",
     "Informer",
     "KubeClient",
