@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 
 from secret_sync.metrics import (
     CallMetrics,
+    EventMetrics,
     Metrics,
     QueueMetrics,
     ReflectorMetrics,
@@ -48,6 +49,7 @@ def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
     CallMetrics(metrics, "kms")
     ReflectorMetrics(metrics, "secrets")
     QueueMetrics(metrics, "externalsecret")
+    EventMetrics(metrics)
     lines = shown(metrics)
     for sample in (
         'secret_sync_syncs_total{result="failed"} 0.0',
@@ -57,6 +59,12 @@ def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
         'secret_sync_reflector_lists_total{resource="secrets"} 0.0',
         'secret_sync_reflector_errors_total{kind="expired",resource="secrets"} 0.0',
         'secret_sync_informer_handler_errors_total{resource="secrets"} 0.0',
+        'secret_sync_events_total{type="Warning"} 0.0',
+        'secret_sync_events_dropped_total{why="rate"} 0.0',
+        'secret_sync_events_dropped_total{why="queue_full"} 0.0',
+        'secret_sync_events_dropped_total{why="refused"} 0.0',
+        'secret_sync_events_dropped_total{why="unavailable"} 0.0',
+        'secret_sync_events_dropped_total{why="shutdown"} 0.0',
         'workqueue_adds_total{name="externalsecret"} 0.0',
         'workqueue_retries_total{name="externalsecret"} 0.0',
     ):
@@ -108,6 +116,15 @@ def test_reflectors_and_workers_tell(metrics: Metrics) -> None:
     assert 'secret_sync_reflector_errors_total{kind="expired",resource="secrets"} 1.0' in lines
     assert 'secret_sync_informer_handler_errors_total{resource="secrets"} 1.0' in lines
     assert 'secret_sync_reconciles_total{controller="externalsecret",result="done"} 1.0' in lines
+
+
+def test_events_count_by_occurrence(metrics: Metrics) -> None:
+    events = EventMetrics(metrics)
+    events.sent("Warning", 3)
+    events.dropped("rate", 2)
+    lines = shown(metrics)
+    assert 'secret_sync_events_total{type="Warning"} 3.0' in lines
+    assert 'secret_sync_events_dropped_total{why="rate"} 2.0' in lines
 
 
 def test_Q15_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics) -> None:
