@@ -48,7 +48,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_the_commands(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([argument]) == 0
     out = capsys.readouterr().out
-    assert all(f"\n  {name} " in out for name in ("run", "local", "version"))
+    assert all(f"\n  {name} " in out for name in ("run", "status", "release", "local", "version"))
+
+
+@pytest.mark.parametrize("name", ["run", "status", "release", "local", "version"])
+def test_every_command_has_a_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: secret-sync {name}")
 
 
 def test_help_of_run_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,10 +65,17 @@ def test_help_of_run_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], ["a command is missing", "run, local, version"]),
-        (["ruin"], ["'ruin' is not a command", "run, local, version"]),
+        ([], ["a command is missing", "run, status, release, local, version"]),
+        (["ruin"], ["'ruin' is not a command", "run, status, release, local, version"]),
         (["run", "--polling-interval=3"], ["secret-sync run: --polling-interval", "'3'"]),
         (["version", "x"], ["secret-sync version:"]),
+        (["status", "--wtach"], ["secret-sync status: ", "--wtach", "status --help"]),
+        (["status", "-o", "yaml"], ["secret-sync status: ", "'yaml'", "'json'"]),
+        (["status", "-A", "-n", "x"], ["secret-sync status: ", "-A"]),
+        (["status", "--watch", "-o", "json"], ["secret-sync status: --watch"]),
+        (["status", "--watch", "--exit-code"], ["secret-sync status: --watch"]),
+        (["release"], ["secret-sync release: say --keep-secrets", "none is deleted"]),
+        (["release", "--dry-run"], ["secret-sync release: say --keep-secrets"]),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
@@ -202,7 +215,8 @@ def test_the_help_imports_neither_the_controller_nor_the_playground() -> None:
     program = (
         "import sys; from secret_sync.cli import main; code = main(['run', '--help']); "
         "sys.exit(code or [name for name in sys.modules "
-        "if name.startswith(('secret_sync.app', 'secret_sync.local', 'aiohttp'))] or 0)"
+        "if name.startswith(('secret_sync.app', 'secret_sync.local', 'aiohttp')) "
+        "or name.startswith('secret_sync.cli.') and name != 'secret_sync.cli.entry'] or 0)"
     )
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False

@@ -24,9 +24,20 @@ usage: secret-sync COMMAND [arguments]
 Keeps Kubernetes Secrets in step with Alibaba Cloud KMS.
 
 Commands:
-  run      the controller (its flags: secret-sync run --help)
+  run      the controller
+  status   which ExternalSecrets are in step, which are not, and why
+  release  before an uninstall: let every Secret outlive its ExternalSecret
   local    a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
   version  print the version
+
+Each tells more of itself: secret-sync COMMAND --help
+
+Exit codes: 0 success, 1 a failure (one line on standard error), 2 wrong usage.
+"""
+_VERSION_HELP: Final = """\
+usage: secret-sync version
+
+Prints the version.
 """
 
 
@@ -98,6 +109,18 @@ def _run(argv: Sequence[str]) -> int:
     return app.main(settings)
 
 
+def _status(argv: Sequence[str]) -> int:
+    from secret_sync.cli import status  # noqa: PLC0415 - see above
+
+    return status.main(argv, os.environ)
+
+
+def _release(argv: Sequence[str]) -> int:
+    from secret_sync.cli import release  # noqa: PLC0415 - see above
+
+    return release.main(argv, os.environ)
+
+
 def _local(argv: Sequence[str]) -> int:
     try:
         from secret_sync.local import cli  # noqa: PLC0415 - see above
@@ -111,10 +134,19 @@ def _local(argv: Sequence[str]) -> int:
 
 
 def _version(argv: Sequence[str]) -> int:
+    if list(argv) in (["-h"], ["--help"]):
+        sys.stdout.write(_VERSION_HELP)
+        return 0
     if argv:
         raise UsageError("it takes no arguments")
     sys.stdout.write(f"secret-sync {__version__}\n")
     return 0
 
 
-_COMMANDS: Final[dict[str, Command]] = {"run": _run, "local": _local, "version": _version}
+_COMMANDS: Final[dict[str, Command]] = {
+    "run": _run,
+    "status": _status,
+    "release": _release,
+    "local": _local,
+    "version": _version,
+}

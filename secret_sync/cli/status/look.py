@@ -1,0 +1,74 @@
+"""One look at the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from secret_sync.cli.status.rows import ExternalSecretRow, Picture, StoreRow
+from secret_sync.controller.kinds import (
+    CLUSTER_SECRET_STORES,
+    EXTERNAL_SECRETS,
+    INSTALL_CRDS,
+    SECRET_STORES,
+)
+from secret_sync.errors import DefiniteError
+from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube.pager import Pager
+from secret_sync.kube.resource import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.kube import KubeClient, Resource
+
+T = TypeVar("T")
+
+STORES: Final = (SECRET_STORES, CLUSTER_SECRET_STORES)
+
+
+async def look(client: KubeClient, namespace: str) -> tuple[Picture, list[Resource]]:
+    """The picture, and the kinds of stores that could be read.
+
+    Not everybody who may read ExternalSecrets may read stores, those of the cluster least of
+    all: what cannot be read is noted.
+
+    Args:
+        client: The API server.
+        namespace: ``""`` for all.
+
+    Raises:
+        DefiniteError: The API server does not know ExternalSecrets.
+        ApiError: It did not let them be read.
+    """
+    try:
+        objects = await _list(client, EXTERNAL_SECRETS, namespace, ExternalSecretRow.from_dict)
+    except ApiNotFoundError:
+        raise DefiniteError(
+            f"the API server does not know {EXTERNAL_SECRETS.plural}; {INSTALL_CRDS}"
+        ) from None
+    answers = await asyncio.gather(*(_stores(client, kind, namespace) for kind in STORES))
+    read = [kind for kind, answer in zip(STORES, answers, strict=True) if isinstance(answer, list)]
+    stores = [store for answer in answers if isinstance(answer, list) for store in answer]
+    notes = [answer for answer in answers if isinstance(answer, str)]
+    return Picture.of(namespace, objects, stores, notes), read
+
+
+async def _stores(client: KubeClient, kind: Resource, namespace: str) -> list[StoreRow] | str:
+    """The stores of one kind, or why there are none."""
+    try:
+        return await _list(client, kind, namespace, StoreRow.from_dict)
+    except ApiUnavailableError:
+        raise
+    except ApiError as error:
+        return f"{kind.kind}s are not shown: {error.message}"
+
+
+async def _list(
+    client: KubeClient,
+    kind: Resource,
+    namespace: str,
+    read: Callable[[dict[str, Any]], T],
+) -> list[T]:
+    path = kind.path(namespace if kind.namespaced else "")
+    return (await Pager(client, path, accept=JSON, kind=kind.kind, read=read).list_all()).objects
