@@ -6,21 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
+from secret_sync.parse.codes import INVALID_KEY, MAX_BYTES, TOO_LARGE, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Codes of the errors raised here.
-INVALID_KEY: Final = "InvalidKey"
-TOO_LARGE: Final = "TooLarge"
-
-#: All values of a Secret together, in bytes.
-MAX_BYTES: Final = 1024 * 1024
 MAX_KEY_LENGTH: Final = 253
 
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
-#: Of a key that is shown to a person.
-_SHOWN: Final = 80
+_ILLEGAL: Final = re.compile(r"[^-._a-zA-Z0-9]+")
 
 
 def check_data(data: Mapping[str, bytes]) -> None:
@@ -30,10 +24,10 @@ def check_data(data: Mapping[str, bytes]) -> None:
         DefiniteError: With code ``InvalidKey`` or ``TooLarge``; names the key, never a value.
     """
     for key in data:
-        problem = _key_problem(key)
+        problem = key_problem(key)
         if problem:
             raise DefiniteError(
-                f"{_shown(key)} cannot be a key of a Secret: {problem}; "
+                f"{shown(key)} cannot be a key of a Secret: {problem}; "
                 "write another one in the entry's `name`",
                 code=INVALID_KEY,
             )
@@ -42,12 +36,13 @@ def check_data(data: Mapping[str, bytes]) -> None:
         largest = max(data, key=lambda key: len(data[key]))
         raise DefiniteError(
             f"the values have {total} bytes together, a Secret holds {MAX_BYTES}; "
-            f"the largest is {_shown(largest)} with {len(data[largest])}",
+            f"the largest is {shown(largest)} with {len(data[largest])}",
             code=TOO_LARGE,
         )
 
 
-def _key_problem(key: str) -> str:
+def key_problem(key: str) -> str:
+    """What the API server would say against the key; ``""`` if nothing."""
     if not key:
         return "it is empty"
     if len(key) > MAX_KEY_LENGTH:
@@ -60,5 +55,14 @@ def _key_problem(key: str) -> str:
     return ""
 
 
-def _shown(key: str) -> str:
-    return repr(key if len(key) <= _SHOWN else key[:_SHOWN] + "...")
+def legal_key(key: str, taken: Mapping[str, object]) -> str:
+    """A legal key that a person will recognise as this one, and that nobody else has."""
+    legal = _ILLEGAL.sub("-", key).strip("-")[:MAX_KEY_LENGTH]
+    if legal == "." or legal.startswith(".."):
+        legal = legal.lstrip(".")
+    legal = legal or "key"
+    candidate, number = legal, 2
+    while candidate in taken:
+        candidate = f"{legal[: MAX_KEY_LENGTH - 8]}-{number}"
+        number += 1
+    return candidate

@@ -1,0 +1,82 @@
+"""A document: JSON first, else YAML; and the text of its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.errors import DefiniteError
+from secret_sync.parse.codes import MAX_BYTES, MAX_YAML_BYTES, NOT_A_DOCUMENT, TOO_LARGE, encoded
+from secret_sync.parse.json_document import NotJSONError, read_json, write_json
+from secret_sync.parse.values import Number
+from secret_sync.parse.yaml_document import NotYAMLError, read_yaml
+from secret_sync.parse.yaml_text import write_yaml
+
+if TYPE_CHECKING:
+    from secret_sync.parse.values import Value
+
+#: Editors put it before UTF-8; it is no part of the document.
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a value holds.
+
+    Attributes:
+        is_json: Whether its mappings and lists are written as JSON, else as YAML.
+    """
+
+    root: Value
+    is_json: bool
+
+    def text_of(self, value: Value) -> bytes:
+        """A value of this document as it goes into a Secret; empty for null."""
+        if isinstance(value, str):
+            return encoded(value)
+        if isinstance(value, Number):
+            return encoded(value.text)
+        if value is None:
+            return b""
+        return encoded(write_json(value) if self.is_json else write_yaml(value))
+
+
+def read_document(data: bytes) -> Document:
+    """Reads JSON, else YAML.
+
+    Raises:
+        DefiniteError: With code ``NotADocument``, ``DuplicateKey``, ``TooLarge`` or
+            ``TooCostly``; it says where, and shows nothing of the document.
+    """
+    if len(data) > MAX_BYTES:
+        raise DefiniteError(
+            f"the document has {len(data)} bytes, {MAX_BYTES} are allowed", code=TOO_LARGE
+        )
+    text = _decoded(data.removeprefix(_BYTE_ORDER_MARK))
+    try:
+        return Document(read_json(text), is_json=True)
+    except NotJSONError as error:
+        not_json = str(error)
+    looks_like_json = text.lstrip()[:1] in ("{", "[")
+    if looks_like_json and len(data) > MAX_YAML_BYTES:
+        raise DefiniteError(f"the document is broken JSON: {not_json}", code=NOT_A_DOCUMENT)
+    try:
+        return Document(read_yaml(text), is_json=False)
+    except NotYAMLError as error:
+        not_yaml = str(error)
+    if looks_like_json:
+        problem = f"it is broken JSON ({not_json}), and no YAML either ({not_yaml})"
+    else:
+        problem = f"it is neither JSON nor YAML ({not_yaml})"
+    raise DefiniteError(f"the value cannot be read: {problem}", code=NOT_A_DOCUMENT)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DefiniteError(
+            f"the value cannot be read as JSON or YAML: byte {error.start + 1} is not UTF-8; "
+            "leave `jmesPath` and `extract` out to keep the bytes as they are",
+            code=NOT_A_DOCUMENT,
+        ) from None

@@ -1,0 +1,312 @@
+"""YAML 1.2: composed from the C parser's events, within budgets of nodes, levels and aliases."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from secret_sync.errors import DefiniteError
+from secret_sync.parse.codes import (
+    DUPLICATE_KEY,
+    MAX_LEVELS,
+    MAX_YAML_BYTES,
+    NOT_A_DOCUMENT,
+    TOO_COSTLY,
+    TOO_LARGE,
+    shown,
+)
+from secret_sync.parse.values import KeyText, Number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secret_sync.parse.values import Value
+
+#: Values and keys as written; five microseconds each.
+MAX_NODES: Final = 50_000
+#: The same with each alias counted as what it stands for.
+MAX_EXPANDED_NODES: Final = 100_000
+MAX_ALIASES: Final = 1_000
+
+_TAG: Final = "tag:yaml.org,2002:"
+_NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLS: Final = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    re.ASCII,
+)
+
+
+class NotYAMLError(Exception):
+    """The text is no YAML; the message says where and why, and shows nothing of it."""
+
+
+def check_yaml_parser() -> None:
+    """Makes sure at start that YAML is read by the C parser; ruamel.yaml installs without it.
+
+    Raises:
+        RuntimeError: The package `ruamel.yaml.clib` is missing or broken.
+    """
+    try:
+        document = read_yaml("a: [1]")
+    except ImportError as error:
+        raise RuntimeError(
+            "YAML cannot be read: the package ruamel.yaml.clib is not installed "
+            "(the pure Python parser would be thirty times slower)"
+        ) from error
+    if document != {"a": [Number("1")]}:
+        raise RuntimeError("YAML cannot be read: ruamel.yaml.clib does not do what it should")
+
+
+def read_yaml(text: str) -> Value:
+    """Reads the one document of the text.
+
+    Raises:
+        NotYAMLError: It is something else, or broken.
+        DefiniteError: It is YAML that must not be used: too large, too costly, a key twice.
+    """
+    data = text.encode()
+    if len(data) > MAX_YAML_BYTES:
+        raise DefiniteError(
+            f"the YAML document has {len(data)} bytes, {MAX_YAML_BYTES} are allowed; "
+            "JSON may have 1 MiB",
+            code=TOO_LARGE,
+        )
+    return _Composer(data).document()
+
+
+@dataclass(slots=True)
+class _Anchored:
+    """What an anchor stands for.
+
+    Attributes:
+        nodes: It with all below it, aliases expanded; 0 while it is not complete.
+    """
+
+    value: Any
+    nodes: int
+    is_text: bool
+
+
+@dataclass(slots=True)
+class _Mapping:
+    """A mapping that is being composed."""
+
+    pairs: dict[str, Any] = field(default_factory=dict)
+    merges: list[dict[str, Any]] = field(default_factory=list)
+
+
+class _Composer:
+    """Builds values from events; each budget is checked before what it bounds is built."""
+
+    def __init__(self, data: bytes) -> None:
+        self._events = _events_of(data)
+        self._anchors: dict[str, _Anchored] = {}
+        self._nodes = 0
+        self._expanded = 0
+        self._aliases = 0
+
+    def document(self) -> Value:
+        """The value of the only document."""
+        next(self._events)
+        event = next(self._events)
+        if type(event).__name__ == "StreamEndEvent":
+            raise NotYAMLError("there is no document, the text is empty or only comments")
+        value: Value = self._node(next(self._events), 0)
+        next(self._events)
+        event = next(self._events)
+        if type(event).__name__ != "StreamEndEvent":
+            raise DefiniteError(
+                f"a second YAML document begins at line {event.start_mark.line + 1}; "
+                "one value can have only one",
+                code=NOT_A_DOCUMENT,
+            )
+        return value
+
+    def _node(self, event: Any, level: int) -> Any:
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            return self._alias(event)
+        self._count(event)
+        before = self._expanded
+        anchor = event.anchor
+        if anchor:
+            self._anchors[anchor] = _Anchored(None, 0, is_text=False)
+        if kind == "ScalarEvent":
+            value = _scalar(event)
+        else:
+            if level >= MAX_LEVELS:
+                raise DefiniteError(
+                    f"the document is nested more than {MAX_LEVELS} levels deep", code=TOO_COSTLY
+                )
+            compose = self._mapping if kind == "MappingStartEvent" else self._sequence
+            value = compose(level + 1)
+        if anchor:
+            self._anchors[anchor] = _Anchored(value, self._expanded - before + 1, is_text=False)
+        return value
+
+    def _sequence(self, level: int) -> list[Any]:
+        items: list[Any] = []
+        for event in self._events:
+            if type(event).__name__ == "SequenceEndEvent":
+                break
+            items.append(self._node(event, level))
+        return items
+
+    def _mapping(self, level: int) -> dict[str, Any]:
+        mapping = _Mapping()
+        for event in self._events:
+            if type(event).__name__ == "MappingEndEvent":
+                break
+            key = self._key(event, level)
+            value = self._node(next(self._events), level)
+            if key is None:
+                self._merge(mapping, value, event)
+            elif key in mapping.pairs:
+                raise DefiniteError(
+                    f"the key {shown(key)} at line {event.start_mark.line + 1} is twice in one "
+                    "mapping of the document",
+                    code=DUPLICATE_KEY,
+                )
+            else:
+                mapping.pairs[key] = value
+        if not mapping.merges:
+            return mapping.pairs
+        merged = mapping.pairs
+        for other in mapping.merges:
+            for key, value in other.items():
+                merged.setdefault(key, value)
+        return merged
+
+    def _key(self, event: Any, level: int) -> str | None:
+        """The key's text; ``None`` for the merge key."""
+        if type(event).__name__ == "ScalarEvent" and event.value == "<<" and event.implicit[0]:
+            self._count(event)
+            return None
+        key = self._node(event, level)
+        if isinstance(key, str):
+            return key
+        if isinstance(key, (dict, list)):
+            raise DefiniteError(
+                f"the key at line {event.start_mark.line + 1} of the document is a mapping or a "
+                "list; only plain keys can be used",
+                code=NOT_A_DOCUMENT,
+            )
+        return KeyText(event.value)
+
+    def _merge(self, mapping: _Mapping, value: Any, event: Any) -> None:
+        others = value if isinstance(value, list) else [value]
+        if not all(isinstance(other, dict) for other in others):
+            raise DefiniteError(
+                f"the merge key `<<` at line {event.start_mark.line + 1} needs a mapping or a "
+                "list of mappings",
+                code=NOT_A_DOCUMENT,
+            )
+        mapping.merges += others
+
+    def _alias(self, event: Any) -> Any:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
+            raise NotYAMLError(f"line {event.start_mark.line + 1}: an alias without its anchor")
+        if not anchored.nodes:
+            raise DefiniteError(
+                f"the alias at line {event.start_mark.line + 1} of the document contains itself",
+                code=TOO_COSTLY,
+            )
+        self._aliases += 1
+        self._expanded += anchored.nodes
+        if self._aliases > MAX_ALIASES or self._expanded > MAX_EXPANDED_NODES:
+            raise DefiniteError(
+                f"the document has over {MAX_ALIASES} aliases, or over {MAX_EXPANDED_NODES} "
+                "values once they are filled in",
+                code=TOO_COSTLY,
+            )
+        return anchored.value
+
+    def _count(self, event: Any) -> None:
+        self._nodes += 1
+        self._expanded += 1
+        if self._nodes > MAX_NODES:
+            raise DefiniteError(
+                f"the YAML document has over {MAX_NODES} values (counted up to line "
+                f"{event.start_mark.line + 1}); write it as JSON",
+                code=TOO_COSTLY,
+            )
+
+
+def _events_of(data: bytes) -> Iterator[Any]:
+    # Most never have a YAML document, and this is 2 MiB.
+    from _ruamel_yaml import CParser  # type: ignore[import-not-found]  # noqa: PLC0415
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
+
+    parser = CParser(data)
+    try:
+        while True:
+            event = parser.get_event()
+            if event is None:
+                return
+            yield event
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise NotYAMLError(f"{where}{error.problem or error.context or 'syntax error'}") from None
+    except YAMLError:
+        raise NotYAMLError("it has characters that YAML does not allow") from None
+
+
+def _scalar(event: Any) -> Any:
+    text: str = event.value
+    tag = event.tag
+    if tag is None:
+        return _plain(text) if event.implicit[0] else text
+    return _tagged(tag, text, event)
+
+
+def _plain(text: str) -> Any:
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if _INT.fullmatch(text) or _FLOAT.fullmatch(text):
+        return Number(text)
+    return text
+
+
+def _tagged(tag: str, text: str, event: Any) -> Any:
+    """The meaning of an explicit tag; of others than the core's the text alone counts."""
+    kind = tag.removeprefix(_TAG) if tag.startswith(_TAG) else ""
+    if kind == "binary":
+        return _from_base64(text, event)
+    if kind not in {"null", "bool", "int", "float"}:
+        return text
+    value = _plain(text)
+    fits = {
+        "null": value is None,
+        "bool": isinstance(value, bool),
+        "int": bool(_INT.fullmatch(text)),
+        "float": isinstance(value, Number),
+    }
+    return value if fits[kind] else _refuse_tag(kind, event)
+
+
+def _from_base64(text: str, event: Any) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except (binascii.Error, ValueError):
+        _refuse_tag("binary", event)
+
+
+def _refuse_tag(kind: str, event: Any) -> NoReturn:
+    what = "base64 of UTF-8 text" if kind == "binary" else f"a value of type {kind}"
+    raise DefiniteError(
+        f"the value at line {event.start_mark.line + 1} has the tag `!!{kind}` but is not {what}",
+        code=NOT_A_DOCUMENT,
+    ) from None
