@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ from alibabacloud_tea_openapi.utils import Utils, get_canonical_query_string
 from yarl import URL
 
 from secret_sync import __version__
+from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import error_of
 from secret_sync.cloud.services import KMS
 from secret_sync.errors import DefiniteError, TransientError
@@ -61,12 +63,14 @@ class Call:
         keys: The credentials to sign with.
         what: What is asked for, to begin the message of an error with.
         service: Who is asked.
+        region: Whose private CA vouches for the endpoint, if that is a dedicated KMS gateway.
     """
 
     endpoint: str
     keys: Keys
     what: str
     service: Service = KMS
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,7 +138,10 @@ class Seam:
             f"?{get_canonical_query_string(query)}",
             encoded=True,
         )
-        reply = await self._transport.send(params.method, url, headers, what=what, body=payload)
+        send = self._transport.send
+        if is_dedicated(runtime.endpoint):
+            send = partial(send, region=runtime.region)
+        reply = await send(params.method, url, headers, what=what, body=payload)
         if reply.status != _OK:
             keys = runtime.keys
             raise error_of(

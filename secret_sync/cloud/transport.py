@@ -7,18 +7,21 @@ whole process is what makes a call cost a tenth of a millisecond.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
+from secret_sync.cloud.dedicated import DedicatedTrust
+from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
 # One try: 3 s until connected, 5 s of silence, 10 s in all, so that a reply that drips a byte
 # now and then ends as well.
@@ -77,6 +80,8 @@ class _Route:
     proxy_headers: Mapping[str, str] | None = None
     # ... so for plain http they go with the request itself.
     headers: Mapping[str, str] | None = None
+    # Whether a private CA vouches for the host.
+    dedicated: bool = False
 
 
 def build_ssl_context(cert_file: str) -> ssl.SSLContext:
@@ -107,14 +112,16 @@ class Transport:
         https_proxy: str = "",
         http_proxy: str = "",
         no_proxy: str = "",
+        dedicated: DedicatedTrust | None = None,
     ) -> None:
         """Open the session; connections are made as they are needed.
 
         Args:
-            ssl_context: As from ``build_ssl_context``.
+            ssl_context: As from ``build_ssl_context``, for all but dedicated KMS gateways.
             https_proxy: The proxy for https targets, ``""`` for none.
             http_proxy: The proxy for http targets, ``""`` for none.
             no_proxy: The hosts reached without one, as in the environment variable.
+            dedicated: Whom to trust at dedicated KMS gateways; by default their regions' CAs.
 
         Raises:
             DefiniteError: A proxy is not an http or https address.
@@ -124,6 +131,7 @@ class Transport:
         self._https_proxy = https_proxy
         self._http_proxy = http_proxy
         self._no_proxy = no_proxy
+        self._dedicated = dedicated or DedicatedTrust()
         self._routes: dict[URL, _Route] = {}
         self._session = aiohttp.ClientSession(
             # How many calls are in flight is for the gates to say.
@@ -151,6 +159,7 @@ class Transport:
         what: str,
         body: bytes = b"",
         timeout: aiohttp.ClientTimeout = CALL_TIMEOUT,  # noqa: ASYNC109 - three limits, aiohttp's
+        region: str = "",
     ) -> Reply:
         """Send one request, once, and read the answer.
 
@@ -163,32 +172,23 @@ class Transport:
             what: What is asked for and where, to begin the message of an error with.
             body: The body, if any.
             timeout: The limits for this one try.
+            region: Whose private CA vouches for the host, if it is a dedicated KMS gateway.
 
         Raises:
             TransientError: No answer came in time, or the connection broke.
             UnreachableError: There was no connection, from the host or from the proxy.
             StaleConnectionError: It was closed before any answer.
-            DefiniteError: The server's certificate is not trusted.
+            DefiniteError: The server's certificate is not trusted, or it is not known whom to
+                trust.
         """
+        route = self._route(url)
+        # A context in the request is a part of the key of aiohttp's pool, so that no connection
+        # is ever used under another trust than the one it was made under.
+        trust = await self._dedicated.context(region, what=what) if route.dedicated else None
         # Raised outside of the except block: aiohttp's exceptions hold the request with its
         # Authorization header, and would stay reachable as the context of ours.
-        outcome = await self._send(method, url, headers, body, timeout, what)
-        if isinstance(outcome, SecretSyncError):
-            raise outcome
-        return outcome
-
-    async def _send(
-        self,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        body: bytes,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as above
-        what: str,
-    ) -> Reply | SecretSyncError:
-        route = self._route(url)
-        try:
-            async with self._session.request(
+        outcome = await _outcome(
+            self._session.request(
                 method,
                 url,
                 headers=headers if route.headers is None else {**headers, **route.headers},
@@ -197,17 +197,19 @@ class Transport:
                 proxy=route.proxy,
                 proxy_headers=route.proxy_headers,
                 timeout=timeout,
-            ) as response:
-                content, complete = await _read(response)
-                return Reply(response.status, response.headers, content, complete)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return _converted(error, what)
+                ssl=True if trust is None else trust,
+            ),
+            what,
+        )
+        if isinstance(outcome, SecretSyncError):
+            raise outcome
+        return outcome
 
     def _route(self, url: URL) -> _Route:
         origin = url.origin()
         route = self._routes.get(origin)
         if route is None:
-            route = self._new_route(url)
+            route = replace(self._new_route(url), dedicated=is_dedicated(url.host or ""))
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
             self._routes[origin] = route
@@ -244,6 +246,17 @@ def _check_proxy(name: str, value: str) -> None:
     if not usable:
         # The value is not shown: it may hold a password.
         raise DefiniteError(f"{name} is not the address of an http proxy")
+
+
+async def _outcome(
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse], what: str
+) -> Reply | SecretSyncError:
+    try:
+        async with request as response:
+            content, complete = await _read(response)
+            return Reply(response.status, response.headers, content, complete)
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        return _converted(error, what)
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:

@@ -36,12 +36,15 @@ class SecretRequest:
         name: The secret's name or ARN.
         version_id: The version, ``""`` if none was written.
         version_stage: The stage, ``""`` if none was written; KMS then takes ACSCurrent.
+        region: Where the endpoint is; needed of a dedicated gateway only, whose certificate is
+            vouched for by the private CA of its region.
     """
 
     endpoint: str
     name: str
     version_id: str = ""
     version_stage: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
             version_id=request.version_id or None,
             version_stage=request.version_stage or None,
         ),
-        Call(request.endpoint, credentials, what),
+        Call(request.endpoint, credentials, what, region=request.region),
     )
     return _value(response.body, what)
 

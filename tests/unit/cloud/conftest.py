@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class ScriptedServer:
     """Runs ``script(n, writer)`` for the n-th request (from 1); closes when it raises EOFError."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.tls = tls
         self.connections = 0
         self.requests: list[bytes] = []
         self._server: asyncio.Server | None = None
@@ -32,7 +33,7 @@ class ScriptedServer:
         return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
 
     async def stop(self) -> None:
         assert self._server is not None
@@ -58,11 +59,11 @@ class ScriptedServer:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Script], Awaitable[ScriptedServer]]]:
+async def serve() -> AsyncIterator[Callable[..., Awaitable[ScriptedServer]]]:
     servers: list[ScriptedServer] = []
 
-    async def start(script: Script) -> ScriptedServer:
-        server = ScriptedServer(script)
+    async def start(script: Script, tls: ssl.SSLContext | None = None) -> ScriptedServer:
+        server = ScriptedServer(script, tls)
         await server.start()
         servers.append(server)
         return server

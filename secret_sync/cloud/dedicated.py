@@ -1,0 +1,111 @@
+"""Whom to trust at a dedicated KMS gateway: the private CA of its region, and nobody else.
+
+The certificates are in ``private_cas.json``, which tells where they are from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from secret_sync.errors import DefiniteError
+
+_DATA: Final = Path(__file__).with_name("private_cas.json")
+# Of all contexts that a user's bundle stands in for.
+_ANY: Final = ""
+
+_Outcome = ssl.SSLContext | DefiniteError
+
+
+class DedicatedTrust:
+    """The SSL contexts for dedicated gateways, each built when it is first needed.
+
+    To be used on one event loop. A context costs tens of milliseconds, so it is built on a
+    thread, once, however many calls wait for it.
+    """
+
+    def __init__(self, cert_file: str = "") -> None:
+        """Set up; reads nothing yet.
+
+        Args:
+            cert_file: A PEM bundle of the user's to trust instead, for every region, or ``""``.
+        """
+        self._cert_file = cert_file
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._building: dict[str, asyncio.Task[_Outcome]] = {}
+
+    async def context(self, region: str, *, what: str) -> ssl.SSLContext:
+        """Return the context for the gateways of a region, always the same one.
+
+        Args:
+            region: ``""`` if it is not known.
+            what: What is asked for and where, to begin the message of an error with.
+
+        Raises:
+            DefiniteError: No private CA is known for the region (code ``UnknownRegionCA``), or
+                the user's bundle cannot be read.
+        """
+        key = _ANY if self._cert_file else region
+        if (context := self._contexts.get(key)) is not None:
+            return context
+        task = self._building.get(key)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._build, key))
+            self._building[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        # Whoever gives up must not take the context away from the others.
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, DefiniteError):
+            # One of its own for each call: they are raised in several tasks.
+            raise DefiniteError(f"{what}: {outcome.message}", code=outcome.code)
+        return outcome
+
+    def _finished(self, key: str, task: asyncio.Task[_Outcome]) -> None:
+        del self._building[key]
+        # A failure is not kept: a region's name may be a tenant's, and a bundle may be mended.
+        if not task.cancelled() and isinstance(context := task.result(), ssl.SSLContext):
+            self._contexts[key] = context
+
+    def _build(self, region: str) -> _Outcome:
+        if self._cert_file:
+            try:
+                context = ssl.create_default_context(cafile=self._cert_file)
+            except OSError as error:  # ssl.SSLError is one too
+                return DefiniteError(f"cannot load the CA bundle {self._cert_file}: {error}")
+        else:
+            authorities = _authorities(region)
+            if not authorities:
+                return _unknown(region)
+            context = ssl.create_default_context(cadata=authorities)
+        # A server may leave its intermediate out, so that one is trusted in its own right; and
+        # the root has no key usage, which a strict reading (Python 3.13's) asks for.
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+        return context
+
+
+def _authorities(region: str) -> str:
+    """Return the root and the region's intermediate in PEM, ``""`` for an unknown region."""
+    # Read again for each region: most processes need none, and hardly any more than one.
+    data = orjson.loads(_DATA.read_bytes())
+    intermediate: str = data["regions"].get(region, "")
+    return intermediate and data["root"] + intermediate
+
+
+def _unknown(region: str) -> DefiniteError:
+    if not region:
+        return DefiniteError(
+            "the private CA of a dedicated KMS gateway depends on its region, which is not"
+            " known: write the key as an ARN, or start the controller with --region or"
+            " ALIBABA_CLOUD_REGION_ID",
+            code="UnknownRegionCA",
+        )
+    return DefiniteError(
+        f"no private CA is known for dedicated KMS gateways in region {region}: the one that the"
+        " KMS console gives out can be named by SSL_CERT_FILE",
+        code="UnknownRegionCA",
+    )
