@@ -4,14 +4,7 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 """
 
 from secret_sync.kube.access import ClusterAccess
-from secret_sync.kube.apply import (
-    AlreadyExistsError,
-    ApplyWriter,
-    ImmutableError,
-    OutdatedError,
-    OwnedByOthersError,
-    Ref,
-)
+from secret_sync.kube.apply import ApplyWriter, Ref
 from secret_sync.kube.client import KubeClient
 from secret_sync.kube.errors import (
     ApiConflictError,
@@ -25,6 +18,12 @@ from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Need, check, lacking, who_am_i
 from secret_sync.kube.reflector import Reflector
+from secret_sync.kube.refusals import (
+    AlreadyExistsError,
+    ImmutableError,
+    OutdatedError,
+    OwnedByOthersError,
+)
 from secret_sync.kube.resource import (
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,

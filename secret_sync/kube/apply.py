@@ -1,55 +1,33 @@
-"""Writes, all of them by server-side apply, each about a version it was judged by.
-
-What a refusal means depends on which field it is about (A7); the classes here say so.
-"""
+"""Writes, each about a version it was judged by: by server-side apply where one can do it."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
+from secret_sync.kube.managed_fields import data_keys, handed_over
+from secret_sync.kube.refusals import AlreadyExistsError, OutdatedError, again, meaning
 from secret_sync.kube.resource import JSON, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secret_sync.kube.client import KubeClient
+    from secret_sync.kube.refusals import OwnedByOthersError
     from secret_sync.kube.resource import Resource
 
 #: JSON is YAML, too (A1).
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 
-_UNPROCESSABLE: Final = 422
-#: The causes that deleting the object would help against, by field and reason. A value that is
-#: too long, say, is about ``data`` as well, and would be refused again (A6).
-_FROZEN: Final = frozenset(
-    {
-        ("type", "FieldValueInvalid"),
-        ("data", "FieldValueForbidden"),
-        ("immutable", "FieldValueForbidden"),
-    }
-)
 #: No object can have it, so a write that demands it can only create (A4a).
 _ABSENT: Final = "1"
-
-
-class AlreadyExistsError(ApiConflictError):
-    """A create-only write found an object of that name (A4a)."""
-
-
-class OutdatedError(ApiConflictError):
-    """The object is not the one, or not the version, that the write was judged by."""
-
-
-class OwnedByOthersError(ApiConflictError):
-    """Without force: another field manager owns a field with another value (A2)."""
-
-
-class ImmutableError(ApiError):
-    """The object's type or data cannot be changed any more; nothing else is wrong (A6)."""
+#: A finalizer is taken off anew after another write got in between, so often.
+_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +70,7 @@ class ApplyWriter:
         try:
             return await self._apply(resource, {**intent, "metadata": metadata}, force=False)
         except ApiConflictError as error:
-            raise _again(AlreadyExistsError, error) from None
+            raise again(AlreadyExistsError, error) from None
 
     async def rehearse(self, resource: Resource, intent: dict[str, Any], name: str) -> None:
         """Asks whether a create would be accepted, without creating anything.
@@ -138,7 +116,7 @@ class ApplyWriter:
         try:
             return await self._apply(resource, {**intent, "metadata": metadata}, force=force)
         except ApiError as error:
-            raise _meaning(error) from None
+            raise meaning(error) from None
 
     async def remove_keys(
         self, resource: Resource, ref: Ref, field: str, keys: Iterable[str]
@@ -156,25 +134,34 @@ class ApplyWriter:
         return await self._patch(resource, ref, body, MERGE_PATCH)
 
     async def disown(
-        self, resource: Resource, ref: Ref, managed_fields: list[dict[str, Any]], manager: str
+        self,
+        resource: Resource,
+        ref: Ref,
+        managed_fields: list[dict[str, Any]],
+        managers: frozenset[str],
     ) -> dict[str, Any]:
-        """Hands the fields of an older ``Update`` manager to us (A11).
+        """Hands what older ``Update`` managers of the data own to us (A11).
 
-        Its entry would keep owning what we take over, so that leaving a key out of a later
-        apply would not delete it. The entry becomes an apply of ours, together with what we
-        own already: the server keeps one entry for each manager and operation.
+        Their entries would keep owning what we take over, so that leaving a key out of a later
+        apply would not delete it. They become an apply of ours, together with what we own
+        already: the server keeps one entry for each manager and operation. So what else they
+        had set, labels say, goes with the next apply that does not have it. Entries of theirs
+        without data stay, and those of everybody else.
 
         Args:
             resource: The kind.
             ref: The object as it was judged.
             managed_fields: Its ``metadata.managedFields``, whole.
-            manager: The manager to take over from.
+            managers: Whom to take over from.
+
+        Returns:
+            The object's metadata.
 
         Raises:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
-        entries = _handed_over(managed_fields, manager, self._manager)
+        entries = handed_over(managed_fields, managers, self._manager)
         # Replaced, not tested: a test that fails is answered with a 422 that names no field.
         body = [
             {"op": "replace", "path": "/metadata/uid", "value": ref.uid},
@@ -182,6 +169,104 @@ class ApplyWriter:
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]
         return await self._patch(resource, ref, body, JSON_PATCH)
+
+    async def strip(
+        self,
+        resource: Resource,
+        ref: Ref,
+        *,
+        labels: Iterable[str] = (),
+        annotations: Iterable[str] = (),
+        owner_uids: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Takes labels, annotations and ownerReferences off a Secret; its data stay (A3).
+
+        An apply could not: what it leaves out of its intent goes, the data among it. What is
+        not there is no error. For kinds of Kubernetes itself: others know no strategic patch.
+
+        Args:
+            resource: The kind.
+            ref: The object as it was judged.
+            labels: Keys to remove, whoever owns them.
+            annotations: Likewise.
+            owner_uids: The owners that no longer are.
+
+        Returns:
+            The object's metadata.
+
+        Raises:
+            OutdatedError: The object is not the one that was judged.
+            ApiError: The server refused.
+        """
+        metadata: dict[str, Any] = {"uid": ref.uid, "resourceVersion": ref.resource_version}
+        if labels := tuple(labels):
+            metadata["labels"] = dict.fromkeys(labels)
+        if annotations := tuple(annotations):
+            metadata["annotations"] = dict.fromkeys(annotations)
+        if owner_uids := tuple(owner_uids):
+            metadata["ownerReferences"] = [{"$patch": "delete", "uid": u} for u in owner_uids]
+        return await self._patch(resource, ref, {"metadata": metadata}, STRATEGIC_PATCH)
+
+    async def remove_finalizer(
+        self, resource: Resource, namespace: str, name: str, uid: str, finalizer: str
+    ) -> bool:
+        """Takes one finalizer off an object, also one that is being deleted; others stay.
+
+        Which ones there are is asked for at once before: no cache keeps them.
+
+        Returns:
+            Whether it was there; not where the object is gone.
+
+        Raises:
+            OutdatedError: It is another object of that name, or changes all the time.
+            ApiError: The server refused.
+        """
+        path = resource.path(namespace, name)
+        for _ in range(_TRIES):
+            try:
+                reply = await self._client.request("GET", path, accept=METADATA)
+            except ApiNotFoundError:
+                return False
+            metadata = reply["metadata"]
+            if metadata["uid"] != uid:
+                raise OutdatedError(f"{resource.kind} {namespace}/{name} is another one by now")
+            held = metadata.get("finalizers") or ()
+            if finalizer not in held:
+                return False
+            version = metadata["resourceVersion"]
+            left = [f for f in held if f != finalizer]
+            body = {"metadata": {"uid": uid, "resourceVersion": version, "finalizers": left}}
+            with suppress(OutdatedError):
+                await self._patch(resource, Ref(namespace, name, uid, version), body, MERGE_PATCH)
+                return True
+        raise OutdatedError(f"{resource.kind} {namespace}/{name} changes all the time")
+
+    async def owners(
+        self, resource: Resource, ref: Ref, error: OwnedByOthersError
+    ) -> dict[str, tuple[str, ...]]:
+        """Who owns the data keys that an unforced write was refused for (A2).
+
+        The server's own sentence quotes the object, so its metadata are asked instead (A12).
+
+        Returns:
+            The field managers by key; none where the owner let go of it meanwhile.
+
+        Raises:
+            OutdatedError: The object is not the one that was judged.
+            ApiError: The server refused.
+        """
+        path = resource.path(ref.namespace, ref.name)
+        try:
+            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError as gone:
+            raise again(OutdatedError, gone) from None
+        if metadata["uid"] != ref.uid:
+            raise OutdatedError(f"{resource.kind} {ref.namespace}/{ref.name} is another one by now")
+        entries = metadata.get("managedFields") or ()
+        return {
+            key: tuple(sorted({e["manager"] for e in entries if key in data_keys(e)}))
+            for key in error.keys
+        }
 
     async def status(
         self, resource: Resource, namespace: str, name: str, uid: str, status: dict[str, Any]
@@ -207,7 +292,7 @@ class ApplyWriter:
         except ApiNotFoundError:
             raise
         except ApiError as error:
-            raise _meaning(error) from None
+            raise meaning(error) from None
 
     async def delete(self, resource: Resource, ref: Ref) -> None:
         """Deletes this very object in this very version; that it is gone is success.
@@ -229,7 +314,7 @@ class ApplyWriter:
         except ApiNotFoundError:
             return
         except ApiConflictError as error:
-            raise _again(OutdatedError, error) from None
+            raise again(OutdatedError, error) from None
 
     async def _apply(
         self,
@@ -266,53 +351,4 @@ class ApplyWriter:
                 accept=METADATA,
             )
         except ApiError as error:
-            raise _meaning(error) from None
-
-
-def _meaning(error: ApiError) -> ApiError:
-    """What the refusal of a write to an existing object means (A7)."""
-    if isinstance(error, ApiConflictError):
-        return _again(OwnedByOthersError if error.managers else OutdatedError, error)
-    if isinstance(error, ApiNotFoundError):
-        return _again(OutdatedError, error)
-    if error.status != _UNPROCESSABLE or not error.causes:
-        return error
-    if error.about("metadata.uid"):
-        return _again(OutdatedError, error)
-    if {(cause.field, cause.reason) for cause in error.causes} <= _FROZEN:
-        return _again(ImmutableError, error)
-    return error
-
-
-def _handed_over(entries: list[dict[str, Any]], giver: str, taker: str) -> list[dict[str, Any]]:
-    """``managedFields`` in which the taker has applied what the giver had set."""
-    merged = [
-        entry
-        for entry in entries
-        if not entry.get("subresource")
-        and (
-            entry.get("manager") == giver
-            or (entry.get("manager") == taker and entry.get("operation") == "Apply")
-        )
-    ]
-    if not merged:
-        return entries
-    fields: dict[str, Any] = {}
-    for entry in merged:
-        fields = _union(fields, entry.get("fieldsV1") or {})
-    ours = {**merged[-1], "manager": taker, "operation": "Apply", "fieldsV1": fields}
-    return [*(entry for entry in entries if entry not in merged), ours]
-
-
-def _union(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    return {key: _union(left.get(key, {}), right.get(key, {})) for key in {**left, **right}}
-
-
-def _again(kind: type[ApiError], error: ApiError) -> ApiError:
-    return kind(
-        error.message,
-        status=error.status,
-        reason=error.code,
-        causes=error.causes,
-        retry_after=error.retry_after,
-    )
+            raise meaning(error) from None

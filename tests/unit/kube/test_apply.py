@@ -21,7 +21,7 @@ from secret_sync.kube import (
     Ref,
     Resource,
 )
-from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH
+from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from tests.unit.kube.scripted import answering, refusing
 
 if TYPE_CHECKING:
@@ -216,6 +216,11 @@ def entry(manager: str, operation: str, *keys: str, **more: str) -> dict[str, An
     return made | more
 
 
+def labelling(manager: str) -> dict[str, Any]:
+    fields = {"f:metadata": {"f:labels": {"f:app": {}}}}
+    return {"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -229,6 +234,16 @@ def entry(manager: str, operation: str, *keys: str, **more: str) -> dict[str, An
             [entry("secret-sync", "Apply", "a", "b"), entry("old", "Update", "b", "c")],
             [entry("secret-sync", "Apply", "a", "b", "c")],
         ),
+        # What the two are called says which release of it wrote: never both, but if so, both.
+        (
+            [entry("old", "Update", "a"), entry("older", "Update", "b")],
+            [entry("secret-sync", "Apply", "a", "b")],
+        ),
+        # A name as common as "manager" may be somebody else's, who never wrote data.
+        (
+            [labelling("old"), entry("older", "Update", "a")],
+            [labelling("old"), entry("secret-sync", "Apply", "a")],
+        ),
         (
             [entry("old", "Update", "a", subresource="status")],
             [entry("old", "Update", "a", subresource="status")],
@@ -239,7 +254,7 @@ async def test_A11_the_fields_of_an_older_manager_become_ours(
     server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
 ) -> None:
     server.others.append(answering({"metadata": {}}))
-    await writer.disown(SECRETS, REF, before, "old")
+    await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}))
     sent = server.requests[0]
     assert sent.headers["content-type"] == JSON_PATCH
     assert {op["path"]: op["value"] for op in orjson.loads(sent.body)} == {
@@ -247,3 +262,132 @@ async def test_A11_the_fields_of_an_older_manager_become_ours(
         "/metadata/resourceVersion": "7",
         "/metadata/managedFields": after,
     }
+
+
+def metadata(**more: Any) -> Any:
+    return answering({"metadata": {"uid": "uid-1", "resourceVersion": "7", **more}})
+
+
+async def test_A2_a_conflict_names_the_keys_and_who_owns_them(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    causes = [
+        {"field": field, "reason": "FieldManagerConflict"}
+        for field in (".data.tls.crt", ".data.gone", ".metadata.labels.app")
+    ]
+    server.others.append(refusing(409, "Conflict", causes=causes))
+    with pytest.raises(OwnedByOthersError) as caught:
+        await writer.update(SECRETS, INTENT, REF, force=False)
+    assert caught.value.keys == ("tls.crt", "gone")
+    entries = [
+        entry("kubectl-edit", "Update", "tls.crt"),
+        entry("helm", "Update", "tls.crt", "other"),
+        labelling("tls.crt"),
+    ]
+    server.lists.append(metadata(managedFields=entries))
+    owners = await writer.owners(SECRETS, REF, caught.value)
+    assert owners == {"tls.crt": ("helm", "kubectl-edit"), "gone": ()}
+    assert server.requests[-1].headers["accept"] == METADATA
+
+
+@pytest.mark.parametrize("script", [metadata(uid="another"), refusing(404, "NotFound")])
+async def test_A2_the_owners_of_another_object_are_not_asked_for(
+    server: ScriptedServer, writer: ApplyWriter, script: Any
+) -> None:
+    server.lists.append(script)
+    with pytest.raises(OutdatedError):
+        await writer.owners(SECRETS, REF, OwnedByOthersError("conflict"))
+
+
+async def test_A3_marks_are_taken_off_without_the_data(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.strip(
+        SECRETS, REF, labels=["lastUpdatedAt"], annotations=["mark"], owner_uids=["es-1"]
+    )
+    sent = server.requests[0]
+    assert (sent.method, sent.path) == ("PATCH", PATH)
+    assert sent.headers["content-type"] == STRATEGIC_PATCH
+    assert orjson.loads(sent.body) == {
+        "metadata": {
+            "uid": "uid-1",
+            "resourceVersion": "7",
+            "labels": {"lastUpdatedAt": None},
+            "annotations": {"mark": None},
+            "ownerReferences": [{"$patch": "delete", "uid": "es-1"}],
+        }
+    }
+
+
+async def test_A3_what_is_not_to_be_taken_off_is_not_named(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.strip(SECRETS, REF, labels=["lastUpdatedAt"])
+    assert orjson.loads(server.requests[0].body)["metadata"].keys() == {
+        "uid",
+        "resourceVersion",
+        "labels",
+    }
+
+
+async def test_one_finalizer_is_removed_and_the_others_stay(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.lists.append(metadata(finalizers=["theirs", "old", "more"]))
+    assert await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
+    sent = server.requests[-1]
+    assert sent.headers["content-type"] == MERGE_PATCH
+    assert orjson.loads(sent.body) == {
+        "metadata": {"uid": "uid-1", "resourceVersion": "7", "finalizers": ["theirs", "more"]}
+    }
+
+
+@pytest.mark.parametrize(
+    "script",
+    [metadata(), metadata(finalizers=None), metadata(finalizers=["x"]), refusing(404, "NotFound")],
+)
+async def test_a_finalizer_that_is_not_there_costs_no_write(
+    server: ScriptedServer, writer: ApplyWriter, script: Any
+) -> None:
+    server.lists.append(script)
+    assert not await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
+    assert [r.method for r in server.requests] == ["GET"]
+
+
+async def test_a_finalizer_is_removed_anew_after_another_write_got_in_between(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.lists.append(metadata(finalizers=["old"]))
+    server.others.append(refusing(409, "Conflict"))
+    server.lists.append(metadata(resourceVersion="8", finalizers=["old", "new"]))
+    assert await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
+    sent = orjson.loads(server.requests[-1].body)["metadata"]
+    assert (sent["resourceVersion"], sent["finalizers"]) == ("8", ["new"])
+
+
+async def test_a_finalizer_of_another_object_of_that_name_stays(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.lists.append(metadata(uid="another", finalizers=["old"]))
+    with pytest.raises(OutdatedError):
+        await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
+    assert [r.method for r in server.requests] == ["GET"]
+
+
+async def test_removing_a_finalizer_is_given_up_where_everything_changes_all_the_time(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    server.lists.extend([metadata(finalizers=["old"])] * 9)
+    server.others.extend([refusing(409, "Conflict")] * 9)
+    with pytest.raises(OutdatedError):
+        await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
+
+
+async def test_A6_a_creation_is_tried_out_under_another_name(
+    server: ScriptedServer, writer: ApplyWriter
+) -> None:
+    await writer.rehearse(SECRETS, INTENT, "trial")
+    sent = server.requests[0]
+    assert sent.path == "/api/v1/namespaces/ns/secrets/trial"
+    assert sent.query["dryRun"] == "All"
+    assert orjson.loads(sent.body)["metadata"] == {"namespace": "ns", "name": "trial"}

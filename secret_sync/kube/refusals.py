@@ -1,0 +1,67 @@
+"""What the refusal of a write means, which depends on the field that it is about (A7)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
+
+_UNPROCESSABLE: Final = 422
+#: The causes that deleting the object would help against, by field and reason. A value that is
+#: too long, say, is about ``data`` as well, and would be refused again (A6).
+_FROZEN: Final = frozenset(
+    {
+        ("type", "FieldValueInvalid"),
+        ("data", "FieldValueForbidden"),
+        ("immutable", "FieldValueForbidden"),
+    }
+)
+#: How a conflict names a key of a Secret.
+_DATA: Final = ".data."
+
+
+class AlreadyExistsError(ApiConflictError):
+    """A create-only write found an object of that name (A4a)."""
+
+
+class OutdatedError(ApiConflictError):
+    """The object is not the one, or not the version, that the write was judged by."""
+
+
+class OwnedByOthersError(ApiConflictError):
+    """Without force: another field manager owns a field with another value (A2)."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The data keys among these fields; who owns them: :meth:`ApplyWriter.owners`."""
+        return tuple(f.removeprefix(_DATA) for f in self.managers if f.startswith(_DATA))
+
+
+class ImmutableError(ApiError):
+    """The object's type or data cannot be changed any more; nothing else is wrong (A6)."""
+
+
+def meaning(error: ApiError) -> ApiError:
+    """What the refusal of a write to an existing object means (A7)."""
+    if isinstance(error, ApiConflictError):
+        return again(OwnedByOthersError if error.managers else OutdatedError, error)
+    if isinstance(error, ApiNotFoundError):
+        return again(OutdatedError, error)
+    if error.status != _UNPROCESSABLE or not error.causes:
+        return error
+    if error.about("metadata.uid"):
+        return again(OutdatedError, error)
+    if {(cause.field, cause.reason) for cause in error.causes} <= _FROZEN:
+        return again(ImmutableError, error)
+    return error
+
+
+def again(kind: type[ApiError], error: ApiError) -> ApiError:
+    """The same refusal, by the class that says what it means."""
+    return kind(
+        error.message,
+        status=error.status,
+        reason=error.code,
+        causes=error.causes,
+        retry_after=error.retry_after,
+    )
