@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secret_sync.kube import (
-    METADATA,
     SECRETS,
     AlreadyExistsError,
     ApiError,
@@ -21,77 +19,16 @@ from secret_sync.kube import (
     Ref,
     Resource,
 )
+from tests.integration.kube.conftest import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from secret_sync.kube import KubeClient
+    from tests.integration.kube.conftest import Secrets
 
 BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NOBODY = "00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture
-def writer(client: KubeClient) -> ApplyWriter:
-    return ApplyWriter(client, "secret-sync")
-
-
-class Secrets:
-    """One namespace's Secrets, from the point of view of somebody else."""
-
-    def __init__(self, client: KubeClient, namespace: str) -> None:
-        self.client = client
-        self.namespace = namespace
-
-    def intent(self, name: str = "target", of_type: str = "Opaque", **data: str) -> Any:
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"namespace": self.namespace, "name": name},
-            "type": of_type,
-            "data": {key: encoded(value) for key, value in data.items()},
-        }
-
-    def ref(self, reply: dict[str, Any], name: str = "target") -> Ref:
-        metadata = reply["metadata"]
-        return Ref(self.namespace, name, metadata["uid"], metadata["resourceVersion"])
-
-    async def data(self, name: str = "target") -> dict[str, str]:
-        reply = await self.client.request("GET", SECRETS.path(self.namespace, name))
-        return reply.get("data") or {}
-
-    async def fields(self, name: str = "target") -> list[dict[str, Any]]:
-        path = SECRETS.path(self.namespace, name)
-        reply = await self.client.request("GET", path, accept=METADATA)
-        found: list[dict[str, Any]] = reply["metadata"]["managedFields"]
-        return found
-
-    async def edit(self, name: str = "target", **data: str) -> dict[str, Any]:
-        """As ``kubectl edit`` does it."""
-        return await self.client.request(
-            "PATCH",
-            SECRETS.path(self.namespace, name),
-            params={"fieldManager": "kubectl-edit"},
-            body={"data": {key: encoded(value) for key, value in data.items()}},
-            content_type="application/merge-patch+json",
-        )
-
-    async def create(self, body: dict[str, Any], manager: str = "somebody") -> dict[str, Any]:
-        return await self.client.request(
-            "POST", SECRETS.path(self.namespace), params={"fieldManager": manager}, body=body
-        )
-
-    async def delete(self, name: str = "target") -> None:
-        await self.client.request("DELETE", SECRETS.path(self.namespace, name))
-
-
-def encoded(value: str) -> str:
-    return b64encode(value.encode()).decode()
-
-
-@pytest.fixture
-def secrets(client: KubeClient, namespace: str) -> Secrets:
-    return Secrets(client, namespace)
 
 
 async def test_A4a_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) -> None:
@@ -192,7 +129,7 @@ async def test_A7_nor_is_another_one_of_that_name_written_to(
         with pytest.raises(OutdatedError):
             await writer.remove_keys(SECRETS, stale, "data", ["theirs"])
         with pytest.raises(OutdatedError):
-            await writer.disown(SECRETS, stale, await secrets.fields(), "somebody")
+            await writer.disown(SECRETS, stale, await secrets.fields(), frozenset({"somebody"}))
         with pytest.raises(OutdatedError):
             await writer.delete(SECRETS, stale)
     assert await secrets.data() == {"theirs": encoded("1")}
@@ -280,36 +217,35 @@ async def test_A6_what_would_be_refused_anew_is_not_immutable(
     assert len(caught.value.message) < 300
 
 
-async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
+async def test_A6_a_secret_is_made_immutable_and_stays_so(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
-    await secrets.create(secrets.intent(a="1", b="2"), manager="ack-secret-manager")
-    reply = await secrets.edit(foreign="1")
-    ref, fields = secrets.ref(reply), await secrets.fields()
-
-    # Without it, the old entry keeps the key:
-    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
-    assert set(await secrets.data()) == {"a", "b", "foreign"}
-
-    reply = await writer.disown(
-        SECRETS, secrets.ref(reply), await secrets.fields(), "ack-secret-manager"
-    )
-    managers = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
-    assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
-    await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
-    assert set(await secrets.data()) == {"a", "foreign"}
-
-    with pytest.raises(OutdatedError):
-        await writer.disown(SECRETS, ref, fields, "ack-secret-manager")
+    frozen = secrets.intent(a="1") | {"immutable": True}
+    reply = await writer.create(SECRETS, secrets.intent(a="1"))
+    reply = await writer.update(SECRETS, frozen, secrets.ref(reply), force=True)
+    ref = secrets.ref(reply)
+    again = await writer.update(SECRETS, frozen, ref, force=True)
+    assert secrets.ref(again) == ref
+    for other in (secrets.intent(a="1"), secrets.intent(a="2") | {"immutable": True}):
+        with pytest.raises(ImmutableError):
+            await writer.update(SECRETS, other, ref, force=True)
+    assert await secrets.data() == {"a": encoded("1")}
+    # Its marks are not frozen, so that it can be given up.
+    frozen["metadata"]["annotations"] = {"mark": "1"}
+    ref = secrets.ref(await writer.update(SECRETS, frozen, ref, force=True))
+    await writer.strip(SECRETS, ref, annotations=["mark"])
 
 
-async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: Secrets) -> None:
-    one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
-    reply = await one.create(SECRETS, secrets.intent(a="1"))
-    reply = await two.update(SECRETS, secrets.intent(b="2"), secrets.ref(reply), force=False)
-    assert set(await secrets.data()) == {"a", "b"}
-    await one.update(SECRETS, secrets.intent(c="3"), secrets.ref(reply), force=False)
-    assert set(await secrets.data()) == {"b", "c"}
+async def test_A6_a_creation_is_tried_out_and_nothing_is_there(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await writer.rehearse(SECRETS, secrets.intent(a="1") | {"immutable": True}, "trial")
+    with pytest.raises(ApiError) as caught:
+        await writer.rehearse(SECRETS, secrets.intent(of_type="kubernetes.io/tls", a="1"), "trial")
+    assert caught.value.status == 422
+    for name in ("trial", "target"):
+        with pytest.raises(ApiNotFoundError):
+            await secrets.data(name)
 
 
 async def test_a_deletion_of_just_this_version(writer: ApplyWriter, secrets: Secrets) -> None:

@@ -217,7 +217,7 @@ def entry(manager: str, operation: str, *keys: str, **more: str) -> dict[str, An
 
 
 def labelling(manager: str) -> dict[str, Any]:
-    fields = {"f:metadata": {"f:labels": {"f:app": {}}}}
+    fields: Any = {"f:metadata": {"f:labels": {"f:app": {}}}}
     return {"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
 
 

@@ -1,0 +1,176 @@
+"""Writes beside others, after others, and when we leave: what the real API server makes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.kube import (
+    SECRETS,
+    ApiNotFoundError,
+    ApplyWriter,
+    OutdatedError,
+    OwnedByOthersError,
+    Ref,
+    Resource,
+)
+from tests.integration.kube.conftest import encoded
+from tests.support.operator import install_crds
+
+if TYPE_CHECKING:
+    from secret_sync.kube import KubeClient
+    from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.integration.kube.conftest import Secrets
+
+EXTERNAL_SECRETS = Resource("alibabacloud.com", "v1alpha1", "externalsecrets", "ExternalSecret")
+#: As which ack-secret-manager writes, by its release.
+THEM = frozenset({"ack-secret-manager", "manager"})
+FINALIZER = "finalizer.ack.secrets-manager.alibabacloud.com"
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
+    writer: ApplyWriter, secrets: Secrets
+) -> None:
+    await secrets.create(secrets.intent(a="1", b="2"), manager="ack-secret-manager")
+    reply = await secrets.edit(foreign="1")
+    ref, fields = secrets.ref(reply), await secrets.fields()
+
+    # Without it, the old entry keeps the key:
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
+    assert set(await secrets.data()) == {"a", "b", "foreign"}
+
+    reply = await writer.disown(SECRETS, secrets.ref(reply), await secrets.fields(), THEM)
+    managers = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
+    assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
+    await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
+    assert set(await secrets.data()) == {"a", "foreign"}
+
+    with pytest.raises(OutdatedError):
+        await writer.disown(SECRETS, ref, fields, THEM)
+
+
+@pytest.mark.parametrize("manager", sorted(THEM))
+async def test_A11_the_values_stay_and_the_marks_go_with_the_next_apply(
+    writer: ApplyWriter, secrets: Secrets, manager: str
+) -> None:
+    theirs = secrets.intent(a="1")
+    theirs["metadata"]["labels"] = {"lastUpdatedAt": "today"}
+    reply = await secrets.create(theirs, manager=manager)
+    reply = await writer.disown(SECRETS, secrets.ref(reply), await secrets.fields(), THEM)
+    assert await secrets.data() == {"a": encoded("1")}
+    assert reply["metadata"]["labels"] == {"lastUpdatedAt": "today"}
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
+    assert "labels" not in reply["metadata"]
+    assert await secrets.data() == {"a": encoded("1")}
+
+
+async def test_A2_a_merge_leaves_what_is_there_and_takes_its_own_keys_back(
+    client: KubeClient, secrets: Secrets
+) -> None:
+    merging = ApplyWriter(client, "secret-sync-merge-uid")
+    ref = secrets.ref(await secrets.create(secrets.intent(theirs="1")))
+    before = await secrets.fields()
+    reply = await merging.update(SECRETS, secrets.merge(ours="2", more="3"), ref, force=False)
+    assert set(await secrets.data()) == {"theirs", "ours", "more"}
+    assert [e for e in await secrets.fields() if e["manager"] == "somebody"] == before
+    reply = await merging.update(SECRETS, secrets.merge(ours="2"), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"theirs", "ours"}
+    assert "ownerReferences" not in reply["metadata"]
+
+
+async def test_A2_a_merge_reports_the_keys_that_others_own_and_who(
+    client: KubeClient, secrets: Secrets
+) -> None:
+    merging = ApplyWriter(client, "secret-sync-merge-uid")
+    await secrets.create(secrets.intent(**{"tls.crt": "1", "theirs": "1", "same": "1"}))
+    ref = secrets.ref(await secrets.edit(theirs="2"))
+    wanted = secrets.merge(**{"tls.crt": "ours", "theirs": "ours", "same": "1", "new": "1"})
+    with pytest.raises(OwnedByOthersError) as caught:
+        await merging.update(SECRETS, wanted, ref, force=False)
+    assert sorted(caught.value.keys) == ["theirs", "tls.crt"]
+    assert await merging.owners(SECRETS, ref, caught.value) == {
+        "tls.crt": ("somebody",),
+        "theirs": ("kubectl-edit",),
+    }
+    assert set(await secrets.data()) == {"tls.crt", "theirs", "same"}, "all or nothing"
+
+
+async def test_A7_a_merge_makes_no_secret(client: KubeClient, secrets: Secrets) -> None:
+    merging = ApplyWriter(client, "secret-sync-merge-uid")
+    ref = secrets.ref(await secrets.create(secrets.intent(a="1")))
+    await secrets.delete()
+    with pytest.raises(OutdatedError):
+        await merging.update(SECRETS, secrets.merge(a="1"), ref, force=False)
+    with pytest.raises(ApiNotFoundError):
+        await secrets.data()
+
+
+async def test_A3_marks_come_off_and_all_else_stays(writer: ApplyWriter, secrets: Secrets) -> None:
+    intent = secrets.intent(a="1")
+    # Real ones: the garbage collector is about.
+    owners = [await secrets.owner("x"), await secrets.owner("y")]
+    intent["metadata"] |= {
+        "labels": {"lastUpdatedAt": "today", "app": "shop"},
+        "annotations": {"mark": "1", "note": "1"},
+        "ownerReferences": owners,
+    }
+    old = secrets.ref(await writer.create(SECRETS, intent))
+    ref = secrets.ref(await secrets.edit(theirs="1"))
+    marks: Any = {
+        "labels": ["lastUpdatedAt", "never-there"],
+        "annotations": ["mark"],
+        "owner_uids": [owners[0]["uid"]],
+    }
+    with pytest.raises(OutdatedError):
+        await writer.strip(SECRETS, old, **marks)
+    metadata = (await writer.strip(SECRETS, ref, **marks))["metadata"]
+    assert metadata["labels"] == {"app": "shop"}
+    assert metadata["annotations"] == {"note": "1"}
+    assert metadata["ownerReferences"] == owners[1:]
+    assert await secrets.data() == {"a": encoded("1"), "theirs": encoded("1")}
+    managers = [(e["manager"], e["operation"]) for e in metadata["managedFields"]]
+    assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
+    last = await writer.strip(
+        SECRETS, Ref(ref.namespace, ref.name, ref.uid, ""), owner_uids=[owners[1]["uid"]]
+    )
+    assert "ownerReferences" not in last["metadata"]
+
+
+async def test_finalizers_of_others_stay_on_an_object_that_is_being_deleted(
+    control_plane: ControlPlane, client: KubeClient, writer: ApplyWriter, namespace: str
+) -> None:
+    install_crds(control_plane)
+    theirs = "example.com/theirs"
+    body = {
+        "apiVersion": EXTERNAL_SECRETS.api_version,
+        "kind": EXTERNAL_SECRETS.kind,
+        "metadata": {"name": "es", "finalizers": [theirs, FINALIZER]},
+        "spec": {"data": [{"key": "a"}]},
+    }
+    params = {"fieldManager": "somebody"}
+    made = await client.request("POST", EXTERNAL_SECRETS.path(namespace), params=params, body=body)
+    uid = made["metadata"]["uid"]
+    path = EXTERNAL_SECRETS.path(namespace, "es")
+    await client.request("DELETE", path)
+    arguments = (EXTERNAL_SECRETS, namespace, "es")
+    with pytest.raises(OutdatedError):
+        await writer.remove_finalizer(*arguments, NOBODY, FINALIZER)
+    assert await writer.remove_finalizer(*arguments, uid, FINALIZER)
+    assert not await writer.remove_finalizer(*arguments, uid, FINALIZER)
+    metadata = (await client.request("GET", path))["metadata"]
+    assert metadata["finalizers"] == [theirs]
+    managers = {e["manager"] for e in metadata["managedFields"]}
+    assert managers == {"somebody"}, "who takes something away owns nothing of it"
+    assert await writer.remove_finalizer(*arguments, uid, theirs)
+    assert not await writer.remove_finalizer(*arguments, uid, theirs)
+
+
+async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: Secrets) -> None:
+    one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
+    reply = await one.create(SECRETS, secrets.intent(a="1"))
+    reply = await two.update(SECRETS, secrets.intent(b="2"), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"a", "b"}
+    await one.update(SECRETS, secrets.intent(c="3"), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"b", "c"}
