@@ -27,7 +27,7 @@ deleting an ExternalSecret, or the CRDs and with them all ExternalSecrets, other
 garbage collector of Kubernetes delete their Secrets.
 
   1. Stop the controller, which would take the Secrets back at once:
-       kubectl -n secret-sync scale deployment secret-sync --replicas=0
+       kubectl -n secret-sync-system scale deployment secret-sync --replicas=0
   2. secret-sync release --keep-secrets --all-namespaces
   3. Delete what is to go. There are no finalizers of secret-sync, so nothing hangs.
 
@@ -54,7 +54,7 @@ _INTENT: Final = (
 )
 _TAKEN_BACK: Final = (
     "a controller still runs and took its Secrets back, {count} of {total} ({some}). Stop it "
-    "(kubectl -n secret-sync scale deployment secret-sync --replicas=0), then run this again"
+    "(kubectl -n secret-sync-system scale deployment secret-sync --replicas=0), then run this again"
 )
 #: So many names are told of in one sentence.
 _SOME: Final = 3

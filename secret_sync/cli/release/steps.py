@@ -31,7 +31,7 @@ TRIES: Final = 5
 #: Seconds before the second try; doubled for each further one.
 _FIRST_WAIT: Final = 0.2
 #: Seconds after which a running controller has certainly taken its Secrets back.
-STAYS: Final = 5.0
+STAYS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
