@@ -28,16 +28,23 @@ _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A right without which nothing works."""
+    """A right that something needs.
+
+    Attributes:
+        subresource: ``status``, say; ``""`` for the object itself.
+        name: The one object it is about, as a rule's ``resourceNames`` has it; ``""`` for all.
+    """
 
     resource: Resource
     verbs: tuple[str, ...]
     subresource: str = ""
+    name: str = ""
 
     def __str__(self) -> str:
         """As one writes it in a rule."""
-        name = f"{self.resource.plural}/{self.subresource}".rstrip("/")
-        return f"{name}.{self.resource.group}" if self.resource.group else name
+        what = f"{self.resource.plural}/{self.subresource}".rstrip("/")
+        what = f"{what}.{self.resource.group}" if self.resource.group else what
+        return f"{what} {self.name}" if self.name else what
 
 
 async def check(
@@ -65,10 +72,13 @@ async def check(
         )
 
 
-async def lacking(client: KubeClient, need: Need) -> str:
-    """Why something of the whole cluster cannot be watched; ``""`` if it can.
+async def lacking(client: KubeClient, need: Need, namespaces: Sequence[str] = ()) -> str:
+    """Why something that is useful but not indispensable cannot be done; ``""`` if it can.
 
-    For what is useful but not indispensable.
+    Args:
+        client: The API server.
+        need: What it takes.
+        namespaces: Where; empty for all, or for what has none.
 
     Raises:
         ApiUnavailableError: The server did not answer.
@@ -77,7 +87,7 @@ async def lacking(client: KubeClient, need: Need) -> str:
         await _known(client, need.resource, "")
     except DefiniteError:
         return f"the API server does not know {need.resource.plural}"
-    missing = await _missing(client, (need,), ())
+    missing = await _missing(client, (need,), namespaces)
     return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
 
 
@@ -140,6 +150,7 @@ async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> 
         "group": need.resource.group,
         "resource": need.resource.plural,
         "subresource": need.subresource,
+        "name": need.name,
         "verb": verb,
         "namespace": namespace,
     }

@@ -10,6 +10,8 @@ import pytest
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    EVENTS,
     NAMESPACES,
     SECRETS,
     ApiUnavailableError,
@@ -183,6 +185,31 @@ async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
     server.others.extend([refusing(503, "ServiceUnavailable")] * 2)
     with pytest.raises(ApiUnavailableError):
         await lacking(client, WATCHING)
+
+
+async def test_what_is_lacking_in_some_namespaces_is_asked_there(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.lists.append(answering({"resources": [{"name": "events"}]}))
+    server.others.extend([reviewing("patch events")] * 4)
+    need = Need(EVENTS, ("create", "patch"))
+    assert await lacking(client, need, ("one", "two")) == (
+        "RBAC does not allow this controller to "
+        "patch events in namespace one, patch events in namespace two"
+    )
+
+
+async def test_a_right_may_be_about_one_object(server: ScriptedServer, client: KubeClient) -> None:
+    server.lists.append(answering({"resources": [{"name": "customresourcedefinitions"}]}))
+    server.others.append(reviewing("watch customresourcedefinitions"))
+    need = Need(CUSTOM_RESOURCE_DEFINITIONS, ("watch",), name="things.example.com")
+    assert await lacking(client, need, ("one",)) == (
+        "RBAC does not allow this controller to "
+        "watch customresourcedefinitions.apiextensions.k8s.io things.example.com"
+    )
+    (only,) = asked(server)
+    assert only["name"] == "things.example.com"
+    assert "namespace" not in only
 
 
 ME = "system:serviceaccount:secret-sync:secret-sync"
