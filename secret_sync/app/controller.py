@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.app.fetching import make_sources
 from secret_sync.app.region import keep_asking
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Watched
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.controller import kinds
 from secret_sync.controller.admission import Admission
-from secret_sync.controller.external_secret import ExternalSecretReconciler
+from secret_sync.controller.announcer import Announcer
+from secret_sync.controller.desk import ParseDesk
+from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
 from secret_sync.controller.identity import IdentityResolver, Means, Policy
 from secret_sync.controller.memory import Memories
-from secret_sync.controller.plan import Planner
+from secret_sync.controller.plan import Endpoints, Planner
 from secret_sync.controller.references import AuthReferences
+from secret_sync.controller.removal import LegacyFinalizers, Removal
+from secret_sync.controller.schemas import SchemaReconciler
 from secret_sync.controller.secret_store import SecretStoreReconciler
 from secret_sync.controller.secret_writer import SecretWriter
 from secret_sync.controller.status_writer import StatusWriter
+from secret_sync.controller.telling import Telling
 from secret_sync.controller.triggers import Stores, Triggers
 from secret_sync.credentials import CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
     ApplyWriter,
+    EventRecorder,
     ServiceAccountTokenMinter,
     SingleSecretReader,
 )
 from secret_sync.metrics import (
-    CallMetrics,
+    EventMetrics,
     QueueMetrics,
     SyncMetrics,
     WorkerMetrics,
 )
-from secret_sync.providers.kms import KmsClient, SecretRequest, fetch_secret
-from secret_sync.queue import Backoff, WorkQueue, run_workers
+from secret_sync.queue import Backoff, Priority, WorkQueue, run_workers
 from secret_sync.resources.names import FIELD_MANAGER
-from secret_sync.sources import FetchObservers, SourceRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -49,15 +55,18 @@ if TYPE_CHECKING:
     from secret_sync.app.watched import Limits
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
-    from secret_sync.credentials import Credentials
+    from secret_sync.controller.schemas import Schemas
     from secret_sync.health import HealthServer
-    from secret_sync.kube import Informer, KubeClient, Resource
+    from secret_sync.kube import Change, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
-    from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import Outcome
-    from secret_sync.resources import ExternalSecretStatus, SecretStore, StoreStatus
+    from secret_sync.resources import (
+        Definition,
+        ExternalSecretStatus,
+        SecretStore,
+        StoreStatus,
+    )
     from secret_sync.settings import Settings
-    from secret_sync.sources import Source
 
 _log = structlog.get_logger(__name__)
 
@@ -71,13 +80,14 @@ RETRY_WITHIN: Final = 30.0
 STORE_WORKERS: Final = 4
 #: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
 STATUS_WORKERS: Final = 8
-_KMS: Final = "kms"
+#: Seconds that Events have to be sent at the end.
+EVENTS_WITHIN: Final = 3.0
 
 
 class Controller:
     """Everything that runs, connected."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a composition point: each is one part that was opened before)
         self,
         settings: Settings,
         metrics: Metrics,
@@ -86,6 +96,7 @@ class Controller:
         *,
         metadata: MetadataService,
         limits: Limits,
+        schemas: Schemas,
         health: HealthServer,
     ) -> None:
         self._settings = settings
@@ -100,6 +111,7 @@ class Controller:
         self._store_statuses = self._queue("secretstore-status")
         self._cluster_stores = self._queue("clustersecretstore")
         self._cluster_store_statuses = self._queue("clustersecretstore-status")
+        self._definitions = self._queue("definition")
         self.watched = watched = Watched(client, settings, metrics, limits)
         self.triggers = Triggers(
             external_secrets=watched.external_secrets.store,
@@ -116,14 +128,33 @@ class Controller:
         watched.secrets.add_relist_handler(self.triggers.secrets_relisted)
         watched.service_accounts.add_handler(self.triggers.service_account_changed)
         watched.namespaces.add_handler(self.triggers.namespace_changed)
+        watched.definitions.add_handler(self._definition_changed)
         self.credentials = CredentialCache()
-        self.sources = self._make_sources(transport)
+        self.sources = make_sources(
+            settings, metrics, transport, self.credentials, self.triggers.sources_finished
+        )
+        self.desk = ParseDesk(self.triggers.sources_finished)
+        self.events = EventRecorder(
+            client,
+            component=FIELD_MANAGER,
+            instance=socket.gethostname(),
+            observer=EventMetrics(metrics),
+        )
+        self._announcer = Announcer(self.events)
+        self.schemas = schemas
+        self._schema_loop = SchemaReconciler(client, schemas, self.triggers.everything_changed)
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self._reconcilers(client, memories)
         self.health = health
         metrics.watch_queues(self._queues)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
         metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
+        metrics.read("parse_waiting", "Objects to be taken apart.", lambda: len(self.desk))
+        metrics.read(
+            "crd_fields_missing",
+            "Fields of ours that the installed CRDs lack.",
+            lambda: self.schemas.missing,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until told to stop, then lets the workers finish.
@@ -136,6 +167,8 @@ class Controller:
             background = [
                 critical("heartbeat", self.health.beat),
                 critical("sources", self.sources.run),
+                critical("parse", self.desk.run),
+                critical("events", self.events.run),
                 *(critical(name, i.run) for name, i in self.watched.running.items()),
             ]
             if not self.planner.region:
@@ -155,6 +188,7 @@ class Controller:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(FINISH_WITHIN):
                         await self._finish()
+            await self.events.flush(EVENTS_WITHIN)
             for task in (*workers, *background):
                 task.cancel()
 
@@ -163,10 +197,14 @@ class Controller:
         self.planner.region = region
         self._sts.region = region
 
+    def _definition_changed(self, change: Change[Definition]) -> None:
+        if change.new is not None:
+            self._definitions.add(change.key, Priority.HIGH)
+
     def _region_found(self, region: str) -> None:
         _log.info("region found", region=region)
         self.place(region)
-        self.triggers.region_found()
+        self.triggers.everything_changed()
 
     async def _finish(self) -> None:
         """Has what is in hand finished, and told of: a Secret that was written has its status."""
@@ -214,6 +252,7 @@ class Controller:
             (self._store_statuses, STATUS_WORKERS, self.store_statuses.write),
             (self._cluster_stores, STORE_WORKERS, self.cluster_store_loop.reconcile),
             (self._cluster_store_statuses, STORE_WORKERS, self.cluster_store_statuses.write),
+            (self._definitions, 1, self._schema_loop.reconcile),
         ]
 
     async def _work(
@@ -244,25 +283,6 @@ class Controller:
 
     def _queues(self) -> list[WorkQueue[Any]]:
         return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
-
-    def _make_sources(self, transport: Transport) -> SourceRegistry:
-        calls = CallMetrics(self._metrics, _KMS)
-        rate = float(self._settings.max_concurrent_kms_secret_pulls)
-        kms = KmsClient(transport)
-
-        async def fetch(source: Source, credentials: Credentials) -> SecretValue:
-            request = SecretRequest(
-                source.endpoint, source.name, source.version_id, source.version_stage
-            )
-            return await fetch_secret(kms, credentials, request)
-
-        return SourceRegistry(
-            fetchers={_KMS: fetch},
-            credentials=self.credentials,
-            new_gate=lambda _provider: RateGate(rate, on_wait=calls.waited),
-            observers={_KMS: FetchObservers(QueueMetrics(self._metrics, f"source-{_KMS}"), calls)},
-            notify=self.triggers.sources_finished,
-        )
 
     def _identities(self, client: KubeClient) -> IdentityResolver:
         settings, watched = self._settings, self.watched
@@ -299,7 +319,12 @@ class Controller:
             identities=identities,
             polling_interval=None if settings.disable_polling else settings.polling_interval,
             region=settings.region,
-            kms_endpoint=settings.kms_endpoint,
+            endpoints=Endpoints(
+                settings.kms_endpoint,
+                settings.oos_endpoint,
+                EndpointRules(settings.allow_kms_endpoint),
+            ),
+            schemas=self.schemas,
             cross_namespace=settings.enable_cross_namespace_secret_store,
         )
 
@@ -319,10 +344,15 @@ class Controller:
             objects=watched.external_secrets.store,
             planner=self.planner,
             sources=self.sources,
-            writer=secrets,
-            statuses=self.object_statuses,
+            hands=Hands(
+                secrets,
+                Removal(client, writer, watched.external_secrets.store, watched.secrets.store),
+                LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
+                self.desk,
+            ),
+            tell=Telling(self.object_statuses, self._announcer, SyncMetrics(self._metrics)),
             memories=memories,
-            observer=SyncMetrics(self._metrics),
+            cleanup=self._settings.cleanup_secret_on_failure,
         )
         self.store_statuses, self.store_loop = self._store_loop(
             writer, kinds.SECRET_STORES, watched.secret_stores, self._store_statuses, identities
@@ -350,6 +380,9 @@ class Controller:
             identities=identities,
             credentials=self.credentials,
             statuses=statuses,
+            schemas=self.schemas,
+            finalizers=LegacyFinalizers(writer, resource),
+            announcer=self._announcer,
             wake=self.triggers.credentials_settled,
         )
         return statuses, loop

@@ -16,12 +16,14 @@ from secret_sync.app.controller import Controller
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Limits
-from secret_sync.cloud.endpoints import resolve_kms
+from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context
 from secret_sync.controller import kinds
+from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler, Schemas
 from secret_sync.health import HealthServer
 from secret_sync.kube import (
+    CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -100,9 +102,17 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     client = KubeClient(access)
     stack.push_async_callback(client.close)
     limits = await _check(client, settings)
+    schemas = await _read_schemas(client, limits)
     region = await find_region(settings.region, metadata, needed=not _placed(settings))
     controller = Controller(
-        settings, metrics, client, transport, metadata=metadata, limits=limits, health=health
+        settings,
+        metrics,
+        client,
+        transport,
+        metadata=metadata,
+        limits=limits,
+        schemas=schemas,
+        health=health,
     )
     stack.push_async_callback(controller.credentials.close)
     controller.place(region)
@@ -121,6 +131,7 @@ _NEEDS: Final = (
 )
 _STORES_NEED: Final = Need(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
 _NAMESPACES_NEED: Final = Need(NAMESPACES, ("list", "watch"))
+_DEFINITIONS_NEED: Final = Need(CUSTOM_RESOURCE_DEFINITIONS, ("get", "list", "watch"))
 
 
 async def _check(client: KubeClient, settings: Settings) -> Limits:
@@ -133,6 +144,7 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
     limits = Limits(
         cluster_stores=_until_restart(await lacking(client, _STORES_NEED)),
         namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
+        definitions=_until_restart(await lacking(client, _DEFINITIONS_NEED)),
         user=await who_am_i(client),
     )
     if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
@@ -144,7 +156,19 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
         _log.warning("ClusterSecretStores are not watched", why=limits.cluster_stores)
     if limits.namespaces:
         _log.warning("labels of namespaces are not known", why=limits.namespaces)
+    if limits.definitions:
+        _log.warning("whether the CRDs are complete is not known", why=limits.definitions)
     return limits
+
+
+async def _read_schemas(client: KubeClient, limits: Limits) -> Schemas:
+    """What the CRDs lack, known before the first object is looked at."""
+    schemas = Schemas()
+    if not limits.definitions:
+        reader = SchemaReconciler(client, schemas, wake=lambda: None)
+        for name in OUR_DEFINITIONS:
+            await reader.read(name)
+    return schemas
 
 
 def _until_restart(why: str) -> str:
@@ -165,5 +189,6 @@ def _tell_of_flags(settings: Settings) -> None:
 
 def _check_addresses(settings: Settings) -> None:
     """Finds at start what every single call would be refused for."""
+    EndpointRules(settings.allow_kms_endpoint)
     if settings.kms_endpoint or settings.region:
         resolve_kms("any", region=settings.region, endpoint=settings.kms_endpoint)

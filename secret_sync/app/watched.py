@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from secret_sync.controller import kinds
 from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
+from secret_sync.controller.removal import BY_WRITER, writers_of
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
@@ -16,9 +17,16 @@ from secret_sync.controller.triggers import (
     BY_TARGET,
     target_of,
 )
-from secret_sync.kube import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Informer
+from secret_sync.kube import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Informer,
+)
 from secret_sync.metrics import ReflectorMetrics
 from secret_sync.resources import (
+    Definition,
     ExternalSecret,
     Namespace,
     SecretStore,
@@ -42,11 +50,13 @@ class Limits:
     Attributes:
         cluster_stores: Why ClusterSecretStores are not watched; ``""`` where they are.
         namespaces: The same of namespaces.
+        definitions: The same of CRDs.
         user: Who we are to it; ``""`` where it does not say.
     """
 
     cluster_stores: str = ""
     namespaces: str = ""
+    definitions: str = ""
     user: str = ""
 
 
@@ -89,6 +99,7 @@ class Watched:
             SECRETS,
             secret_from_metadata,
             self._observer(SECRETS.plural),
+            indexes={BY_WRITER: writers_of},
             metadata_only=True,
             **scope,
         )
@@ -107,6 +118,13 @@ class Watched:
             self._observer(NAMESPACES.plural),
             metadata_only=True,
         )
+        self.definitions: Informer[Definition] = Informer(
+            client,
+            CUSTOM_RESOURCE_DEFINITIONS,
+            Definition.from_metadata,
+            self._observer(CUSTOM_RESOURCE_DEFINITIONS.plural),
+            metadata_only=True,
+        )
         self._running: dict[str, Informer[Any]] = {
             "secrets": self.secrets,
             "service accounts": self.service_accounts,
@@ -117,6 +135,8 @@ class Watched:
             self._running["cluster secret stores"] = self.cluster_stores
         if not limits.namespaces:
             self._running["namespaces"] = self.namespaces
+        if not limits.definitions:
+            self._running["definitions"] = self.definitions
 
     @property
     def running(self) -> dict[str, Informer[Any]]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secret_sync.controller.reasons import problem_of
+from secret_sync.errors import DefiniteError
+from secret_sync.parse import check_data, cook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from secret_sync.controller.plan import Plan
     from secret_sync.controller.problem import Problem
+    from secret_sync.parse import Recipe
     from secret_sync.resources import DataEntry, ExternalSecret
     from secret_sync.sources import Reading, Source
+
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,14 @@ class EntryOutcome:
     pending: bool = False
 
 
+class Overwritten(NamedTuple):
+    """A key of the Secret that two entries write; the later one wins."""
+
+    key: str
+    loser: str
+    winner: str
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """The Secret to be.
@@ -40,7 +53,7 @@ class Desired:
     Attributes:
         fingerprint: Keyed digest of type, keys and values; equal ones need no write (A9).
         keys: All keys of the Secret.
-        data: The values, or ``None`` while one of them is not in hand.
+        data: The values, or ``None`` while they are not in hand or not taken apart.
         absent: The sources whose values are not in hand.
         overwritten: Keys that more than one entry writes; the later entry wins.
     """
@@ -49,11 +62,73 @@ class Desired:
     keys: frozenset[str]
     data: dict[str, bytes] | None
     absent: tuple[Source, ...]
-    overwritten: tuple[str, ...]
+    overwritten: tuple[Overwritten, ...]
 
     def __repr__(self) -> str:
         """Keys, never values."""
         return f"Desired(keys={sorted(self.keys)})"
+
+
+class Ingredient(NamedTuple):
+    """One fetched value, and what to make of it."""
+
+    entry: DataEntry
+    recipe: Recipe
+    digest: bytes
+    data: bytes | None
+
+    def __repr__(self) -> str:
+        """Leaves the value out."""
+        return f"Ingredient({self.entry.key!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything that a Secret is made from at this moment.
+
+    Attributes:
+        shape: What of the Secret its values do not decide.
+        absent: The sources whose values are not in hand.
+    """
+
+    shape: bytes
+    ingredients: tuple[Ingredient, ...]
+    absent: tuple[Source, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing has to be taken apart."""
+        return all(i.entry.plain for i in self.ingredients)
+
+    @property
+    def inputs(self) -> bytes:
+        """Keyed digest of the values and what is made of them; equal ones make equal Secrets."""
+        parts = (part for i in self.ingredients for part in (repr(i.recipe).encode(), i.digest))
+        return _digest((self.shape, *parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Cooked:
+    """Keys and values, ready to be written."""
+
+    data: dict[str, bytes]
+    overwritten: tuple[Overwritten, ...]
+
+    def __repr__(self) -> str:
+        """Keys, never values."""
+        return f"Cooked(keys={sorted(self.data)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """Why a batch makes no Secret.
+
+    Attributes:
+        index: Of the entry that is to blame; ``None`` if it is all of them together.
+    """
+
+    index: int | None
+    problem: Problem
 
 
 def outcomes_of(plan: Plan, readings: Sequence[Reading]) -> list[EntryOutcome]:
@@ -69,44 +144,114 @@ def outcomes_of(plan: Plan, readings: Sequence[Reading]) -> list[EntryOutcome]:
     ]
 
 
-def desire(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> Desired | None:
-    """The Secret that these readings make, or ``None`` before all have been read once.
+def blame(outcomes: Sequence[EntryOutcome], mishap: Mishap) -> list[EntryOutcome]:
+    """The outcomes with that of the entry whose value cannot be used."""
+    return [
+        replace(outcome, problem=mishap.problem) if index == mishap.index else outcome
+        for index, outcome in enumerate(outcomes)
+    ]
+
+
+def gather(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> Batch | None:
+    """What there is to make the Secret from, or ``None`` before all has been read once.
 
     A reading whose latest refresh failed still counts with its last good value: that is what
     drift is repaired from.
     """
-    digests: dict[str, bytes] = {}
-    values: dict[str, bytes] = {}
+    ingredients = []
     absent = []
-    overwritten = []
     for planned, reading in zip(plan.entries, readings, strict=True):
         if reading.digest is None or planned.wanted is None:
             return None
-        name = planned.entry.name
-        if name in digests:
-            overwritten.append(name)
-        digests[name] = reading.digest
         if reading.data is None:
             absent.append(planned.wanted.source)
-        else:
-            values[name] = reading.data
+        ingredients.append(Ingredient(planned.entry, planned.recipe, reading.digest, reading.data))
+    return Batch(_shape(es), tuple(ingredients), tuple(absent))
+
+
+def desire_plain(batch: Batch) -> Desired:
+    """The Secret of a batch whose values are written as they are."""
+    digests: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
+    writers: dict[str, str] = {}
+    overwritten = []
+    for entry, _, digest, data in batch.ingredients:
+        name = entry.name
+        if name in digests:
+            overwritten.append(Overwritten(name, writers[name], entry.key))
+        writers[name] = entry.key
+        digests[name] = digest
+        if data is not None:
+            values[name] = data
     return Desired(
-        fingerprint=_fingerprint(es.secret_type, digests),
+        # The digests are keyed already.
+        fingerprint=_digest(_flat(batch.shape, digests)),
         keys=frozenset(digests),
-        data=None if absent else values,
-        absent=tuple(absent),
+        data=None if batch.absent else values,
+        absent=batch.absent,
         overwritten=tuple(overwritten),
     )
 
 
-def _fingerprint(secret_type: str, digests: dict[str, bytes]) -> bytes:
-    # The digests are keyed already; lengths keep neighbouring fields apart.
-    whole = blake2b(digest_size=16)
-    for part in (secret_type.encode(), *(p for k in sorted(digests) for p in _pair(k, digests))):
+def desire_cooked(batch: Batch, cooked: Cooked, secret: bytes) -> Desired:
+    """The Secret of a batch that was taken apart.
+
+    Args:
+        batch: The batch.
+        cooked: What became of it.
+        secret: Keys the digest of the values (A9).
+    """
+    values = cooked.data
+    digests = {
+        key: blake2b(value, key=secret, digest_size=_DIGEST_BYTES).digest()
+        for key, value in values.items()
+    }
+    return Desired(
+        fingerprint=_digest(_flat(batch.shape, digests)),
+        keys=frozenset(values),
+        data=values,
+        absent=(),
+        overwritten=cooked.overwritten,
+    )
+
+
+def cook_all(batch: Batch) -> Cooked | Mishap:
+    """Takes a batch apart, all of whose values are in hand; uses no loop, so a thread may do it."""
+    data: dict[str, bytes] = {}
+    writers: dict[str, str] = {}
+    overwritten = []
+    for index, (entry, recipe, _, value) in enumerate(batch.ingredients):
+        try:
+            made = cook(recipe, value or b"")
+        except DefiniteError as error:
+            problem = problem_of(error)
+            return Mishap(index, replace(problem, message=f"entry {entry.key!r}: {error.message}"))
+        overwritten += [Overwritten(key, writers[key], entry.key) for key in made if key in data]
+        writers |= dict.fromkeys(made, entry.key)
+        data |= made
+    try:
+        check_data(data)
+    except DefiniteError as error:
+        return Mishap(None, problem_of(error))
+    return Cooked(data, tuple(overwritten))
+
+
+def _shape(es: ExternalSecret) -> bytes:
+    target = es.target
+    return f"{es.secret_type}/{target.merge}/{target.retain}/{target.immutable}".encode()
+
+
+def _flat(shape: bytes, digests: dict[str, bytes]) -> Iterable[bytes]:
+    yield shape
+    for key in sorted(digests):
+        yield key.encode()
+        yield digests[key]
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    # Lengths keep neighbouring parts apart.
+    whole = blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
         whole.update(struct.pack(">I", len(part)))
         whole.update(part)
     return whole.digest()
-
-
-def _pair(key: str, digests: dict[str, bytes]) -> tuple[bytes, bytes]:
-    return key.encode(), digests[key]

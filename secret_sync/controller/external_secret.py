@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.controller.desired import EntryOutcome, desire, outcomes_of
+from secret_sync.controller.desired import Desired, EntryOutcome, Mishap, blame, outcomes_of
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.secret_writer import OwnerGoneError
-from secret_sync.controller.status import condition, problem_condition, status_of
-from secret_sync.errors import DefiniteError, TransientError
-from secret_sync.parse import check_data
+from secret_sync.controller.telling import Case
+from secret_sync.errors import TransientError
+from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import CREATED_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.desired import Desired
-    from secret_sync.controller.memory import Memories, Memory
+    from secret_sync.controller.desired import Batch
+    from secret_sync.controller.desk import ParseDesk
+    from secret_sync.controller.memory import Memories
     from secret_sync.controller.plan import Plan, Planner
+    from secret_sync.controller.removal import LegacyFinalizers, Removal
     from secret_sync.controller.secret_writer import SecretWriter
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.telling import Telling
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.queue import Outcome
-    from secret_sync.resources import ExternalSecret, ExternalSecretStatus
+    from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading, SourceRegistry
 
 _log = structlog.get_logger(__name__)
@@ -43,30 +45,29 @@ TELL_PENDING_AFTER: Final = 10.0
 REFUSED_AGAIN_AFTER: Final = 60.0
 
 
-class SyncObserver(Protocol):
-    """What the loop tells its metrics."""
-
-    def synced(self, result: str, latency: float | None) -> None:
-        """A reconcile came to a result.
-
-        Args:
-            result: ``written``, ``unchanged``, ``pending`` or ``failed``.
-            latency: Seconds from the event that caused it to the applied write, if any.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One reconcile of one object."""
+class Hands:
+    """What the loop works with.
 
-    key: str
-    es: ExternalSecret
-    memory: Memory
+    Attributes:
+        writer: Writes Secrets.
+        removal: Deletes them.
+        finalizers: Takes those of ack-secret-manager off.
+        desk: Takes documents apart.
+    """
+
+    writer: SecretWriter
+    removal: Removal
+    finalizers: LegacyFinalizers
+    desk: ParseDesk
 
 
 class ExternalSecretReconciler:
-    """Makes the Secret of an ExternalSecret what it should be, and says how that went."""
+    """Makes the Secret of an ExternalSecret what it should be, and says how that went.
+
+    Args:
+        cleanup: Whether a Secret goes once none of its values exists any more.
+    """
 
     def __init__(
         self,
@@ -74,18 +75,21 @@ class ExternalSecretReconciler:
         objects: ReadOnlyStore[ExternalSecret],
         planner: Planner,
         sources: SourceRegistry,
-        writer: SecretWriter,
-        statuses: StatusWriter[ExternalSecretStatus],
+        hands: Hands,
+        tell: Telling,
         memories: Memories,
-        observer: SyncObserver,
+        cleanup: bool = False,
     ) -> None:
         self._objects = objects
         self._planner = planner
         self._sources = sources
-        self._writer = writer
-        self._statuses = statuses
+        self._writer = hands.writer
+        self._removal = hands.removal
+        self._finalizers = hands.finalizers
+        self._desk = hands.desk
+        self._tell = tell
         self._memories = memories
-        self._observer = observer
+        self._cleanup = cleanup
 
     async def reconcile(self, key: str) -> Outcome:
         """One pass over one object (C4: gone is success)."""
@@ -101,43 +105,94 @@ class ExternalSecretReconciler:
     async def _reconcile(self, key: str) -> Outcome:
         es = self._objects.get(key)
         if es is None or es.deleting:
-            # The garbage collector deletes the Secret: it carries an owner reference.
-            self._sources.release(key)
-            self._memories.forget(key)
-            self._statuses.forget(key)
-            return Done()
+            return await self._end(key, es)
         memory = self._memories.of(key)
         if memory.uid != es.uid:
             memory.renew(es.uid)
-        case = _Case(key, es, memory)
+            self._desk.forget(key)
+        case = Case(key, es, memory)
 
         plan = self._planner.plan(es)
-        if plan.problem is not None:
-            self._sources.suspend(key)
-            self._fail(case, plan.problem, ())
-            return Done()
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
-        if broken:
+        problem = plan.problem or (_first_problem(broken) if broken else None)
+        if problem is not None:
             # Nothing will be written, so nothing is fetched.
             self._sources.suspend(key)
-            self._fail(case, _first_problem(broken), broken)
+            self._tell.failed(case, problem, broken)
             return Done()
+        if plan.once and self._is_done(case):
+            return await self._leave(case)
+        return await self._sync(case, plan)
 
+    async def _sync(self, case: Case, plan: Plan) -> Outcome:
         readings = self._register(case, plan)
-        desired = desire(es, plan, readings)
+        batch, desired = self._desk.desire(case.key, case.es, plan, readings)
         outcomes = outcomes_of(plan, readings)
         pending = sum(o.pending for o in outcomes)
         failed = [o for o in outcomes if o.problem and not o.pending]
         if failed:
-            await self._restore(case, desired)
-            self._fail(case, _first_problem(failed), outcomes)
-            return Done()
-        if pending or desired is None:
-            await self._restore(case, desired)
+            return await self._fetch_failed(case, batch, desired, outcomes)
+        if batch is None or pending:
+            await self._restore(case, batch, desired)
             return self._wait(case, pending)
+        desired = self._bring_in_hand(case, batch, desired)
+        if isinstance(desired, Mishap):
+            self._tell.failed(case, desired.problem, blame(outcomes, desired))
+            return Done()
+        if desired is None:
+            return self._wait(case, 0)
         return await self._write(case, desired, outcomes)
 
-    def _register(self, case: _Case, plan: Plan) -> Sequence[Reading]:
+    async def _end(self, key: str, es: ExternalSecret | None) -> Outcome:
+        """The object is gone, or about to be.
+
+        The garbage collector deletes the Secret: it carries an owner reference. Only for the
+        finalizer of ack-secret-manager that takes doing.
+        """
+        self._sources.release(key)
+        self._desk.forget(key)
+        self._tell.forget(key)
+        memory = self._memories.of(key)
+        if es is None:
+            self._finalizers.forget((memory.uid,))
+        self._memories.forget(key)
+        if es is None or not es.legacy:
+            return Done()
+        try:
+            await self._removal.bury(es)
+            await self._finalizers.remove(es)
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("not let go of, will retry", error=error.message)
+            return Retry()
+        return Done()
+
+    def _is_done(self, case: Case) -> bool:
+        """Whether the Secret of an object that is fetched once is there, and nobody asks anew."""
+        es, memory = case.es, case.memory
+        if not self._writer.is_there(es, memory):
+            return False
+        if memory.forced is None:
+            memory.forced = es.force_sync
+        return memory.forced == es.force_sync
+
+    async def _leave(self, case: Case) -> Outcome:
+        """The Secret was created once: it is neither fetched nor looked after any more."""
+        self._let_rest(case)
+        message = (
+            f"Secret {case.es.target.name} was created; it is not fetched again "
+            f"(refreshPolicy {CREATED_ONCE})"
+        )
+        self._tell.observe(case, "unchanged")
+        self._tell.succeeded(case, message, None)
+        return await self._take_over(case)
+
+    def _let_rest(self, case: Case) -> None:
+        self._sources.release(case.key)
+        self._desk.forget(case.key)
+
+    def _register(self, case: Case, plan: Plan) -> Sequence[Reading]:
         es = case.es
         return self._sources.register(
             case.key,
@@ -149,104 +204,114 @@ class ExternalSecretReconciler:
         )
 
     async def _write(
-        self, case: _Case, desired: Desired, outcomes: Sequence[EntryOutcome]
+        self, case: Case, desired: Desired, outcomes: Sequence[EntryOutcome]
     ) -> Outcome:
-        if desired.data is not None:
-            try:
-                check_data(desired.data)
-            except DefiniteError as error:
-                self._fail(case, problem_of(error), outcomes)
-                return Done()
-        if not self._bring_in_hand(case, desired):
+        if not desired.keys:
+            problem = Problem(
+                Reason.NO_DATA,
+                "the documents have no keys, so there is nothing to write; the Secret is as it was",
+            )
+            self._tell.failed(case, problem, outcomes)
             return Done()
         changed = await self._writer.ensure(case.es, desired, case.memory)
         if isinstance(changed, Problem):
-            self._fail(case, changed, outcomes)
+            self._tell.failed(case, changed, outcomes)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
-        self._observe(case, "written" if changed else "unchanged")
-        case.memory.waiting_since = None
+        self._tell.observe(case, "written" if changed else "unchanged")
+        self._tell.written(case, desired, outcomes, changed=changed)
+        if case.es.refresh_policy == CREATED_ONCE:
+            case.memory.forced = case.es.force_sync
+            self._let_rest(case)
+        return await self._take_over(case)
+
+    async def _take_over(self, case: Case) -> Outcome:
+        """With the Secret in place: what it was called before goes, and whose object it was."""
         es = case.es
-        before = self._statuses.known(case.key, es)
-        ready = condition(
-            before.ready,
-            generation=es.generation,
-            status="True",
-            reason=Reason.SYNCED,
-            message=_success(es, desired),
-        )
-        status = status_of(
-            before, ready, outcomes, written=True, changed=changed, target=es.target_name
-        )
-        self._statuses.put(case.key, es, status)
+        try:
+            for name in await self._removal.remove_former(es):
+                self._tell.announcer.deleted(es, name, f"the target is {es.target.name} now")
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("former secret not removed, will retry", error=error.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        if await self._finalizers.remove(es):
+            self._tell.announcer.finalizer_removed(es)
         return Done()
 
-    def _bring_in_hand(self, case: _Case, desired: Desired) -> bool:
-        """Whether a write that is needed can be made; what it lacks is fetched (S15)."""
-        if desired.data is not None or self._writer.is_right(case.es, desired, case.memory):
-            return True
-        for source in desired.absent:
+    def _bring_in_hand(
+        self, case: Case, batch: Batch, desired: Desired | Mishap | None
+    ) -> Desired | Mishap | None:
+        """What can be written now, or needs no write; what it lacks is fetched (S15)."""
+        if isinstance(desired, Mishap):
+            return desired
+        if desired is not None and (
+            desired.data is not None or self._writer.is_right(case.es, desired, case.memory)
+        ):
+            return desired
+        for source in batch.absent:
             self._sources.fetch_value(case.key, source)
-        return False
+        return None if batch.absent or desired is None else self._desk.values(case.key, batch)
 
-    async def _restore(self, case: _Case, desired: Desired | None) -> None:
+    async def _fetch_failed(
+        self,
+        case: Case,
+        batch: Batch | None,
+        desired: Desired | Mishap | None,
+        outcomes: Sequence[EntryOutcome],
+    ) -> Outcome:
+        """The Secret stays as it is, or is made so again (all or nothing)."""
+        problem = _first_problem([o for o in outcomes if o.problem and not o.pending])
+        gone = all(o.problem and o.problem.reason is Reason.SECRET_NOT_FOUND for o in outcomes)
+        if not (self._cleanup and gone) or any(o.pending for o in outcomes):
+            await self._restore(case, batch, desired)
+        elif await self._clean_up(case):
+            self._tell.announcer.deleted(case.es, case.es.target.name, "none of its values exists")
+        self._tell.failed(case, problem, outcomes)
+        return Done()
+
+    async def _clean_up(self, case: Case) -> bool:
+        try:
+            return await self._removal.clean_up(case.es, case.memory)
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("secret not cleaned up", error=error.message)
+            return False
+
+    async def _restore(
+        self, case: Case, batch: Batch | None, desired: Desired | Mishap | None
+    ) -> None:
         """Repairs drift although a refresh failed or is under way.
 
         Only to what was applied last: with one entry failing and another one renewed, the
         values in hand would be a mix of two versions.
         """
-        if (
-            desired is not None
-            and desired.data is not None
-            and case.memory.written == desired.fingerprint
-        ):
-            restored = await self._writer.ensure(case.es, desired, case.memory)
-            if isinstance(restored, Problem):
-                # The condition tells of what the values wait for; this one is for the log.
-                _log.warning("not restored", reason=restored.reason.value, message=restored.message)
-            elif restored:
-                self._observe(case, "written")
+        if not isinstance(desired, Desired) or case.memory.written != desired.fingerprint:
+            return
+        if desired.data is None and batch is not None and not batch.absent:
+            if self._writer.is_right(case.es, desired, case.memory):
+                return
+            made = self._desk.values(case.key, batch)
+            desired = made if isinstance(made, Desired) else desired
+        if desired.data is None:
+            return
+        restored = await self._writer.ensure(case.es, desired, case.memory)
+        if isinstance(restored, Problem):
+            # The condition tells of what the values wait for; this one is for the log.
+            _log.warning("not restored", reason=restored.reason.value, message=restored.message)
+        elif restored:
+            self._tell.observe(case, "written")
 
-    def _wait(self, case: _Case, pending: int) -> Outcome:
+    def _wait(self, case: Case, pending: int) -> Outcome:
         """Sources will wake us; an object that is not in step says after a while why it waits."""
-        self._observer.synced("pending", None)
         now = asyncio.get_running_loop().time()
         if case.memory.waiting_since is None:
             case.memory.waiting_since = now
         left = case.memory.waiting_since + TELL_PENDING_AFTER - now
-        before = self._statuses.known(case.key, case.es)
-        generation = case.es.generation
-        told = before.ready
-        if told is not None and told.status == "True" and told.observed_generation == generation:
-            return Done()
-        if left > 0:
-            return RequeueAfter(left, Priority.LOW)
-        ready = condition(
-            before.ready,
-            generation=generation,
-            status="Unknown",
-            reason=Reason.PENDING,
-            message=f"{pending} of {len(case.es.data)} entries wait for an answer of Alibaba Cloud",
+        return (
+            RequeueAfter(left, Priority.LOW) if self._tell.pending(case, pending, left) else Done()
         )
-        status = status_of(before, ready, None)
-        self._statuses.put(case.key, case.es, status)
-        return Done()
-
-    def _fail(self, case: _Case, problem: Problem, outcomes: Sequence[EntryOutcome]) -> None:
-        """Says what is wrong; the Secret stays as it is (all or nothing)."""
-        self._observe(case, "failed")
-        case.memory.waiting_since = None
-        before = self._statuses.known(case.key, case.es)
-        ready = problem_condition(before.ready, generation=case.es.generation, problem=problem)
-        status = status_of(before, ready, outcomes)
-        if self._statuses.put(case.key, case.es, status):
-            _log.warning("not synced", reason=problem.reason.value, message=problem.message)
-
-    def _observe(self, case: _Case, result: str) -> None:
-        latency = None
-        if result == "written" and case.memory.caused_at is not None:
-            latency = asyncio.get_running_loop().time() - case.memory.caused_at
-        case.memory.caused_at = None
-        self._observer.synced(result, latency)
 
 
 def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
@@ -257,15 +322,3 @@ def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
     return Problem(
         first.reason, f"{first.message} (and {len(problems) - 1} more entries)", first.passing
     )
-
-
-def _success(es: ExternalSecret, desired: Desired) -> str:
-    message = f"Secret {es.target_name} holds {_count(len(desired.keys), 'key')}"
-    if desired.overwritten:
-        twice = ", ".join(sorted(set(desired.overwritten)))
-        message += f"; written by more than one entry, the last one counts: {twice}"
-    return message
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

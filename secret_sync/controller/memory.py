@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -38,6 +39,8 @@ class Memory:
         uid: Of the ExternalSecret; another one under the same name starts afresh.
         written: Fingerprint of what we wrote last; outlives the Secret, since it is created
             again from the same values.
+        forced: The value of the annotation force-sync that was answered last, or ``None``
+            before the first look; kept for objects that are fetched once.
         repairs: Loop times of the latest writes that undid somebody's change.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
@@ -48,10 +51,30 @@ class Memory:
     uid: str = ""
     applied: Applied | None = None
     written: bytes | None = None
+    forced: str | None = None
     repairs: tuple[float, ...] = ()
     gone: str = ""
     caused_at: float | None = None
     waiting_since: float | None = None
+
+    def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
+        """A write was answered.
+
+        Args:
+            fingerprint: Of what was written.
+            reply: The Secret's metadata after it, as ``{"metadata": {...}}``.
+        """
+        metadata = reply["metadata"]
+        self.written = fingerprint
+        if metadata["uid"] == self.gone:
+            # Deleted before our own reply was read: nothing of it stands.
+            return
+        self.applied = Applied(
+            fingerprint=fingerprint,
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            at=asyncio.get_running_loop().time(),
+        )
 
     def renew(self, uid: str) -> None:
         """The object was deleted and created again: nothing known of the old one counts."""

@@ -38,7 +38,7 @@ class Verdict:
     Attributes:
         apply: For ``REPAIR``: whether our keys or marks have to be applied.
         remove: For ``REPAIR``: keys that somebody added (A7a).
-        orphan: For ``REPAIR``: whether no ownerReference names the ExternalSecret.
+        orphan: For ``REPAIR``: whether an ownerReference to the ExternalSecret is missing.
         uid, resource_version: What the verdict is about; each write carries them (A4a).
     """
 
@@ -69,14 +69,34 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
     return bool(secret.our_keys) and es.uid in secret.owner_uids
 
 
-def looks_right(es: ExternalSecret, keys: frozenset[str], current: SecretMeta | None) -> bool:
-    """Whether the Secret has our marks and these keys of ours, and no others."""
-    return (
-        isinstance(current, ManagedSecret)
-        and not current.deleting
-        and _intact(es, keys, current)
-        and current.other_keys <= keys
-    )
+def is_there(es: ExternalSecret, current: SecretMeta | None, applied: Applied | None) -> bool:
+    """Whether the Secret has been made, whatever has become of it since."""
+    if not isinstance(current, ManagedSecret) or current.deleting:
+        return False
+    if es.target.merge:
+        return bool(merged_by(es, current))
+    return bool(current.our_keys) and is_ours(es, current, applied)
+
+
+def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
+    """Whether the Secret has our marks and the keys that are known without a fetch.
+
+    Which keys documents give is not known, so that keys are taken for right if they are ours.
+    """
+    if not isinstance(current, ManagedSecret) or current.deleting:
+        return False
+    plain = all(entry.plain for entry in es.entries)
+    keys = frozenset(e.name for e in es.entries) if plain else None
+    if es.target.merge:
+        held = merged_by(es, current)
+        return bool(held) and keys in (None, held)
+    keys = keys or current.our_keys
+    return bool(keys) and _intact(es, keys, current) and current.other_keys <= keys
+
+
+def merged_by(es: ExternalSecret, secret: ManagedSecret) -> frozenset[str]:
+    """The keys that this ExternalSecret has merged into a Secret."""
+    return dict(secret.merged).get(es.uid, frozenset())
 
 
 def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
@@ -96,7 +116,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
             instead of the cache (S16).
         now: The loop's time, in seconds.
     """
-    if applied is not None and _behind(current, applied, now):
+    if applied is not None and behind(current, applied, now):
         if applied.fingerprint == desired.fingerprint:
             return Verdict(Action.NOTHING)
         return Verdict(
@@ -108,7 +128,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         if applied is None or applied.uid != current.uid:
             return Verdict(Action.REFUSE, uid=current.uid)
         # Ours, replaced as a whole by somebody; the reply to our write tells what they added.
-        return _restored(current)
+        return _restored(es, current)
     if not is_ours(es, current, applied):
         return Verdict(Action.REFUSE, uid=current.uid)
     if current.deleting:
@@ -128,7 +148,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         remove=remove,
         uid=current.uid,
         resource_version=current.resource_version,
-        orphan=es.uid not in current.owner_uids,
+        orphan=not es.target.retain and es.uid not in current.owner_uids,
     )
 
 
@@ -136,21 +156,21 @@ def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) ->
     return (
         current.our_keys == keys
         and current.owner == owner_mark(es)
-        and es.uid in current.owner_uids
+        and (es.uid in current.owner_uids) is not es.target.retain
     )
 
 
-def _restored(current: SecretMeta) -> Verdict:
+def _restored(es: ExternalSecret, current: SecretMeta) -> Verdict:
     return Verdict(
         Action.REPAIR,
         apply=True,
         uid=current.uid,
         resource_version=current.resource_version,
-        orphan=True,
+        orphan=not es.target.retain,
     )
 
 
-def _behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
+def behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
     """Whether the cache is older than our last write (W15)."""
     if current is not None:
         held, written = current.resource_version, applied.resource_version

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cloud.endpoints import resolve_kms
+from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
 from secret_sync.controller.problem import Problem, why_missing
+from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.references import agrees, refusal
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import check_data
+from secret_sync.parse import Recipe, Rule, Selection, check_data, check_recipe
 from secret_sync.resources import Reason
-from secret_sync.resources.external_secret import DEFAULT_PROVIDER
+from secret_sync.resources.external_secret import (
+    CREATED_ONCE,
+    DEFAULT_PROVIDER,
+    OOS,
+    PERIODIC,
+)
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
 from secret_sync.settings import parse_duration
@@ -20,10 +27,20 @@ from secret_sync.sources import Source, Wanted
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.admission import Admission
     from secret_sync.controller.identity import Identity, IdentityResolver
+    from secret_sync.controller.schemas import Schemas
     from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.credentials import Provider
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
+
+#: What can be fetched from.
+PROVIDERS: Final = (DEFAULT_PROVIDER, OOS)
+
+_MAX_NAME: Final = 253
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 #: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
 MIN_INTERVAL: Final = 1.0
@@ -34,6 +51,7 @@ class PlannedEntry:
     """An entry with either the source it needs or the mistake in it."""
 
     entry: DataEntry
+    recipe: Recipe
     wanted: Wanted | None
     problem: Problem | None
 
@@ -45,13 +63,30 @@ class Plan:
     Attributes:
         problem: A mistake that concerns the object as a whole; it has no entries then.
         interval: Seconds between refreshes, or ``None`` for none.
+        once: Whether nothing is fetched any more once the Secret is there.
         revision: Another one whenever the object or one of its stores was edited.
     """
 
     entries: tuple[PlannedEntry, ...] = ()
     interval: float | None = None
+    once: bool = False
     problem: Problem | None = None
     revision: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Which hosts are called.
+
+    Attributes:
+        kms: The operator's host[:port] for all KMS calls, or ``""``.
+        oos: The same for OOS.
+        allowed: Hosts that objects may name beside the documented ones.
+    """
+
+    kms: str = ""
+    oos: str = ""
+    allowed: EndpointRules = DOCUMENTED_ONLY
 
 
 class Planner:
@@ -64,7 +99,8 @@ class Planner:
         admission: Which namespaces may use them.
         polling_interval: Seconds, for objects that write none; ``None`` disables polling.
         region: For names that are no ARN; ``""`` where it is not known.
-        kms_endpoint: The operator's endpoint for all calls, or ``""``.
+        endpoints: Which hosts are called.
+        schemas: Whether the CRDs have all of our fields.
         cross_namespace: Whether an ExternalSecret may use stores of other namespaces.
     """
 
@@ -78,7 +114,8 @@ class Planner:
         identities: IdentityResolver,
         polling_interval: float | None,
         region: str,
-        kms_endpoint: str,
+        endpoints: Endpoints,
+        schemas: Schemas,
         cross_namespace: bool,
     ) -> None:
         self._stores = stores
@@ -89,36 +126,27 @@ class Planner:
         self._polling_interval = polling_interval
         #: For names that are no ARN; may become known later.
         self.region = region
-        self._kms_endpoint = kms_endpoint
+        self._endpoints = endpoints
+        self._schemas = schemas
         self._cross_namespace = cross_namespace
 
     def plan(self, es: ExternalSecret) -> Plan:
         """What the object needs, or why nothing can be done for it."""
-        if es.provider not in ("kms", "oos"):
-            return _broken(
-                Reason.UNKNOWN_PROVIDER,
-                f"spec.provider is {es.provider!r}; it can be kms (the default) or oos",
-            )
-        if es.unsupported:
-            return _broken(
-                Reason.UNSUPPORTED,
-                f"{', '.join(es.unsupported)}: this version does not act on that yet, "
-                "so nothing was fetched or written",
-            )
-        if not es.data:
-            return _broken(Reason.NO_DATA, "spec.data has no entries, so there is nothing to write")
-        if not all(entry.key for entry in es.data):
-            return _broken(
-                Reason.INVALID_SPEC, "spec.data has an entry whose key, the KMS secret, is empty"
-            )
+        problem = self._schemas.refusal(es) or _mistake(es)
+        if problem is not None:
+            return Plan(problem=problem)
         try:
             interval = self._interval(es)
-            check_data({e.name: b"" for e in es.data})
+            check_data({e.name: b"" for e in es.entries if e.plain})
         except DefiniteError as error:
             reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
             return _broken(reason, error.message)
-        entries = tuple(self._entry(es, entry) for entry in es.data)
-        return Plan(entries, interval, revision=self._revision(es))
+        return Plan(
+            tuple(self._entry(es, entry) for entry in es.entries),
+            interval if es.refresh_policy == PERIODIC else None,
+            once=es.refresh_policy == CREATED_ONCE,
+            revision=self._revision(es),
+        )
 
     def _revision(self, es: ExternalSecret) -> Hashable:
         stores = [
@@ -149,32 +177,53 @@ class Planner:
         return seconds
 
     def _entry(self, es: ExternalSecret, entry: DataEntry) -> PlannedEntry:
+        recipe = recipe_of(entry)
+        where = f"entry {entry.key!r}"
+        if not entry.plain:
+            try:
+                check_recipe(recipe)
+            except DefiniteError as error:
+                known = problem_of(error)
+                return PlannedEntry(
+                    entry, recipe, None, replace(known, message=f"{where}: {known.message}")
+                )
         identity = self._identity(es, entry)
         if isinstance(identity, Problem):
-            return PlannedEntry(entry, None, identity)
-        provider = identity.provider
+            return PlannedEntry(entry, recipe, None, identity)
         try:
-            target = resolve_kms(entry.key, region=self.region, endpoint=self._kms_endpoint)
+            source = self._source(es.provider, entry, identity.provider)
         except DefiniteError as error:
-            known = error.code == Reason.REGION_MISSING
-            reason = Reason.REGION_MISSING if known else Reason.INVALID_SPEC
-            return PlannedEntry(entry, None, Problem(reason, f"entry {entry.key!r}: {error}"))
-        source = Source(
+            named = error.code in (Reason.REGION_MISSING, Reason.ENDPOINT_NOT_ALLOWED)
+            reason = Reason(error.code) if named else Reason.INVALID_SPEC
+            return PlannedEntry(entry, recipe, None, Problem(reason, f"{where}: {error}"))
+        return PlannedEntry(entry, recipe, Wanted(source, identity.provider), None)
+
+    def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
+        endpoints, account = self._endpoints, ""
+        target: KmsTarget | OosTarget
+        if service == OOS:
+            target = resolve_oos(entry.key, region=self.region, endpoint=endpoints.oos)
+        else:
+            target = resolve_kms(
+                entry.key,
+                region=self.region,
+                endpoint=endpoints.kms,
+                entry_endpoint=entry.endpoint,
+                allowed=endpoints.allowed,
+            )
+            account = target.account
+        return Source(
             identity=provider.key,
-            provider=DEFAULT_PROVIDER,
+            provider=service,
             endpoint=target.host,
             name=entry.key,
-            version_stage=entry.version_stage,
+            version_stage=entry.version_stage if service == DEFAULT_PROVIDER else "",
             version_id=entry.version_id,
             # Quotas are per account and region; where neither an ARN nor the role tells the
             # account, the credentials stand for it, whichever version their Secrets have.
-            lane=(
-                DEFAULT_PROVIDER,
-                target.region,
-                target.account or provider.key.account or provider.key.stable,
-            ),
+            lane=(service, target.region, account or provider.key.account or provider.key.stable),
+            region=target.region,
         )
-        return PlannedEntry(entry, Wanted(source, provider), None)
 
     def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
         if entry.store is None:
@@ -182,7 +231,7 @@ class Planner:
         store = self._store(es, entry, entry.store)
         if isinstance(store, Problem):
             return store
-        identity = self._identities.resolve(store, "kms")
+        identity = self._identities.resolve(store, "oos" if es.provider == OOS else "kms")
         if isinstance(identity, Problem) or not identity.borrowed:
             return identity
         if store.namespace in ("", es.namespace) or agrees(store.allows, es.namespace):
@@ -230,18 +279,67 @@ class Planner:
         return self._admission.refusal(store, es.namespace) or store
 
 
+def recipe_of(entry: DataEntry) -> Recipe:
+    """What is made of the entry's value."""
+    if entry.plain:
+        return Recipe(name=entry.name)
+    return Recipe(
+        selections=tuple(Selection(path, alias) for path, alias in entry.picks),
+        extract=entry.extract,
+        rules=tuple(Rule(source, target) for source, target in entry.rules),
+    )
+
+
+def _mistake(es: ExternalSecret) -> Problem | None:
+    """A mistake that concerns the object as a whole."""
+    if es.provider not in PROVIDERS:
+        return Problem(
+            Reason.UNKNOWN_PROVIDER,
+            f"spec.provider is {es.provider!r}; it can be kms (the default) or oos",
+        )
+    if es.unsupported:
+        return Problem(
+            Reason.UNSUPPORTED,
+            f"{', '.join(es.unsupported)}: this version does not act on that yet, "
+            "so nothing was fetched or written",
+        )
+    if not es.entries:
+        return Problem(
+            Reason.NO_DATA,
+            "spec.data and spec.dataProcess have no entries, so there is nothing to write",
+        )
+    if not all(entry.key for entry in es.entries):
+        return Problem(
+            Reason.INVALID_SPEC, "there is an entry whose key, the secret to fetch, is empty"
+        )
+    wrong = es.invalid or _wrong_target(es)
+    return Problem(Reason.INVALID_SPEC, wrong) if wrong else None
+
+
+def _wrong_target(es: ExternalSecret) -> str:
+    name = es.target.name
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        return f"spec.target.name is {name[:80]!r}, which is not a name that a Secret can have"
+    if es.target.merge and es.target.immutable:
+        return (
+            "spec.target.immutable does not go with creationPolicy Merge: "
+            "the Secret belongs to somebody else"
+        )
+    return ""
+
+
 def _broken(reason: Reason, message: str) -> Plan:
     return Plan(problem=Problem(reason, message))
 
 
 def stores_of(es: ExternalSecret) -> tuple[str, ...]:
     """Index function: keys of the stores of either kind an ExternalSecret refers to (S9)."""
-    return tuple({_store_key(es, e.store) for e in es.data if e.store is not None})
+    return tuple({_store_key(es, e.store) for e in es.entries if e.store is not None})
 
 
 def cluster_scope_of(es: ExternalSecret) -> tuple[str, ...]:
     """Index function: the namespace of an ExternalSecret that uses a ClusterSecretStore (S9)."""
-    uses = any(e.store is not None and e.store.kind == CLUSTER_KIND for e in es.data)
+    uses = any(e.store is not None and e.store.kind == CLUSTER_KIND for e in es.entries)
     return (es.namespace,) if uses else ()
 
 

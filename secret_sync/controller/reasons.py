@@ -43,8 +43,16 @@ _BY_CODE: Final = (
     ("Rejected.Throttling", Reason.THROTTLED),
     ("Rejected", Reason.SECRET_UNAVAILABLE),
     ("Throttling", Reason.THROTTLED),
+    # Of parse/.
     ("TooLarge", Reason.TOO_LARGE),
     ("InvalidKey", Reason.INVALID_KEY),
+    ("InvalidJMESPath", Reason.INVALID_JMES_PATH),
+    ("InvalidRegex", Reason.INVALID_REGEX),
+    ("NotADocument", Reason.NOT_A_DOCUMENT),
+    ("DuplicateKey", Reason.DUPLICATE_KEY),
+    ("PathNotFound", Reason.PATH_NOT_FOUND),
+    ("KeyCollision", Reason.KEY_COLLISION),
+    ("TooCostly", Reason.TOO_COSTLY),
 )
 
 

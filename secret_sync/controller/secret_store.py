@@ -13,13 +13,17 @@ from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.status import condition, problem_condition
 from secret_sync.credentials import Failure
-from secret_sync.queue import Done, Priority, RequeueAfter
+from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason, StoreStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from secret_sync.controller.announcer import Announcer
     from secret_sync.controller.identity import IdentityResolver, Service
+    from secret_sync.controller.removal import LegacyFinalizers
+    from secret_sync.controller.schemas import Schemas
     from secret_sync.controller.status_writer import StatusWriter
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialCache, CredentialKey
@@ -38,19 +42,25 @@ class SecretStoreReconciler:
         wake: Called with a store's key when its credentials have been settled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a composition point: each is one collaborator)
         self,
         *,
         objects: ReadOnlyStore[SecretStore],
         identities: IdentityResolver,
         credentials: CredentialCache,
         statuses: StatusWriter[StoreStatus],
+        schemas: Schemas,
+        finalizers: LegacyFinalizers,
+        announcer: Announcer,
         wake: Callable[[str], None],
     ) -> None:
         self._objects = objects
         self._identities = identities
         self._credentials = credentials
         self._statuses = statuses
+        self._schemas = schemas
+        self._finalizers = finalizers
+        self._announcer = announcer
         self._wake = wake
         self._held: dict[str, frozenset[CredentialKey]] = {}
 
@@ -60,7 +70,15 @@ class SecretStoreReconciler:
         if store is None or store.deleting:
             self._hold(key, ())
             self._statuses.forget(key)
+            return Done() if store is None else await self._let_go(store)
+        outdated = self._schemas.store_refusal(store)
+        if outdated is not None:
+            self._hold(key, ())
+            self._tell(key, store, outdated)
             return Done()
+        outcome = await self._let_go(store)
+        if isinstance(outcome, Retry):
+            return outcome
         found = [self._identities.resolve(store, service) for service in _services(store)]
         chosen = [identity for identity in found if isinstance(identity, Identity)]
         self._hold(key, chosen)
@@ -69,6 +87,18 @@ class SecretStoreReconciler:
             self._tell(key, store, problem)
             return Done()
         return self._request(key, store, chosen)
+
+    async def _let_go(self, store: SecretStore) -> Outcome:
+        """Takes the finalizer of ack-secret-manager off, also of a store being deleted."""
+        try:
+            if await self._finalizers.remove(store):
+                self._announcer.finalizer_removed(store)
+        except ApiUnavailableError:
+            return Retry()
+        except ApiError as error:
+            _log.warning("not let go of, will retry", error=error.message)
+            return Retry()
+        return Done()
 
     def _request(self, key: str, store: SecretStore, chosen: Sequence[Identity]) -> Outcome:
         obtained = [
@@ -117,6 +147,7 @@ class SecretStoreReconciler:
             )
         if self._statuses.put(key, store, StoreStatus(ready)) and problem is not None:
             _log.warning("store not ready", reason=problem.reason.value, message=problem.message)
+        self._announcer.store_told(store, before.ready, ready, problem)
 
 
 def _services(store: SecretStore) -> list[Service]:

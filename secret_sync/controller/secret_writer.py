@@ -7,14 +7,16 @@ the version of the Secret that it was judged by.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.intent import bare_intent, owner_intent
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.memory import Applied
-from secret_sync.controller.ownership import Action, judge, looks_right, owner_mark
+from secret_sync.controller.merge import MergeWriter
+from secret_sync.controller.ownership import Action, is_there, judge, looks_right
 from secret_sync.controller.problem import Problem
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
@@ -29,9 +31,8 @@ from secret_sync.kube import (
     Ref,
 )
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
-from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.meta import object_key
-from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
+from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
@@ -77,9 +78,13 @@ class SecretWriter:
         self._writer = writer
         self._objects = objects
         self._secrets = secrets
+        self._merging = MergeWriter(client, objects)
+        self._claims = Claims(client, writer, objects)
 
     def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
         """Whether the Secret needs no write, as far as the cache knows."""
+        if es.target.merge:
+            return self._merging.is_right(es, desired, memory, self._cached(es))
         return self._judge(es, desired, memory, self._cached(es)).action is Action.NOTHING
 
     def has_drifted(self, es: ExternalSecret, memory: Memory) -> bool:
@@ -88,8 +93,11 @@ class SecretWriter:
         Once something was written, its repair needs no answer of Alibaba Cloud, or asks for
         one urgently by itself.
         """
-        keys = frozenset(entry.name for entry in es.data)
-        return memory.applied is None and not looks_right(es, keys, self._cached(es))
+        return memory.applied is None and not looks_right(es, self._cached(es))
+
+    def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
+        """Whether the Secret has been made, whatever has become of it since."""
+        return is_there(es, self._cached(es), memory.applied)
 
     async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         """Makes the Secret what is desired.
@@ -102,6 +110,8 @@ class SecretWriter:
             OwnerGoneError: The ExternalSecret is deleted; its Secret was left as it is.
         """
         current = self._cached(es)
+        if es.target.merge:
+            return await self._merge(es, desired, memory, current)
         verdict = self._judge(es, desired, memory, current)
         if verdict.action is not Action.REPAIR or memory.written != desired.fingerprint:
             return await self._ensure(es, desired, memory)
@@ -121,6 +131,8 @@ class SecretWriter:
                 self._expect_owner(es)
                 verdict = self._judge(es, desired, memory, current)
                 try:
+                    if verdict.action is Action.REFUSE:
+                        return await self._claims.claim(es, desired, memory, current)
                     return await self._carry_out(es, desired, memory, verdict)
                 except (AlreadyExistsError, OutdatedError):
                     # The cache is behind; what the server says now counts.
@@ -133,7 +145,7 @@ class SecretWriter:
             raise
         except ApiError as error:
             return _refusal(es, error)
-        raise ApiUnavailableError(f"Secret {es.namespace}/{es.target_name} changes all the time")
+        raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
 
     def _expect_owner(self, es: ExternalSecret) -> None:
         held = self._objects.get(object_key(es.namespace, es.name))
@@ -156,10 +168,10 @@ class SecretWriter:
             raise gone
 
     def _cached(self, es: ExternalSecret) -> SecretMeta | None:
-        return self._secrets.get(object_key(es.namespace, es.target_name))
+        return self._secrets.get(object_key(es.namespace, es.target.name))
 
     async def _read(self, es: ExternalSecret) -> SecretMeta | None:
-        path = SECRETS.path(es.namespace, es.target_name)
+        path = SECRETS.path(es.namespace, es.target.name)
         try:
             return secret_from_metadata(await self._client.request("GET", path, accept=METADATA))
         except ApiNotFoundError:
@@ -175,62 +187,79 @@ class SecretWriter:
     async def _carry_out(
         self, es: ExternalSecret, desired: Desired, memory: Memory, verdict: Verdict
     ) -> bool | Problem:
-        where = f"Secret {es.namespace}/{es.target_name}"
         match verdict.action:
-            case Action.NOTHING:
-                return False
             case Action.CREATE:
-                reply = await self._writer.create(SECRETS, _intent(es, desired))
-                self._remember(memory, desired, reply)
-                _log.info("secret created", secret=es.target_name, keys=len(desired.keys))
+                reply = await self._writer.create(SECRETS, owner_intent(es, desired))
+                memory.remember(desired.fingerprint, reply)
+                _log.info("secret created", secret=es.target.name, keys=len(desired.keys))
                 return True
             case Action.REPAIR:
                 return await self._repair(es, desired, memory, verdict)
-            case Action.REFUSE:
-                return Problem(
-                    Reason.SECRET_CONFLICT,
-                    f"{where} exists and was not made for this ExternalSecret, so it was not "
-                    "touched; delete it, or give this ExternalSecret another name",
-                )
             case Action.WAIT:
                 return Problem(
                     Reason.WRITE_FAILED,
-                    f"{where} is being deleted; it is created again as soon as it is gone",
+                    f"Secret {es.namespace}/{es.target.name} is being deleted; "
+                    "it is created again as soon as it is gone",
                     passing=True,
                 )
+            case _:
+                return False
+
+    async def _merge(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
+    ) -> bool | Problem:
+        self._expect_owner(es)
+        if owner_of(current)[0] == es.name and isinstance(current, ManagedSecret):
+            # It was this object's own until now.
+            await self._confirm_owner(es)
+            await self._let_go(es, desired, memory, current)
+            return True
+        return await self._merging.ensure(es, desired, memory, current)
+
+    async def _let_go(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, current: ManagedSecret
+    ) -> None:
+        """Keeps the keys of a Secret of ours, and gives up the Secret.
+
+        First the keys get their second owner, then the first one leaves: at no time without.
+        What the type is stays said, or the API server would take it for changed.
+        """
+        ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
+        try:
+            reply = await self._merging.take(es, desired, memory, ref)
+            ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
+            rest = {**bare_intent(es), "type": es.secret_type}
+            reply = await self._writer.update(SECRETS, rest, ref, force=True)
+        except OutdatedError as error:
+            raise ApiUnavailableError(error.message) from None
+        memory.remember(desired.fingerprint, reply)
+        _log.info("secret given up, its keys are merged", secret=es.target.name)
 
     async def _repair(
         self, es: ExternalSecret, desired: Desired, memory: Memory, verdict: Verdict
     ) -> bool:
-        ref = Ref(es.namespace, es.target_name, verdict.uid, verdict.resource_version)
+        ref = Ref(es.namespace, es.target.name, verdict.uid, verdict.resource_version)
         changed = False
-        remove = verdict.remove
+        removed = len(verdict.remove)
         if verdict.orphan:
             await self._confirm_owner(es)
         if verdict.apply:
             try:
-                reply = await self._writer.update(SECRETS, _intent(es, desired), ref, force=True)
+                reply = await self._writer.update(
+                    SECRETS, owner_intent(es, desired), ref, force=True
+                )
             except ImmutableError:
                 return await self._recreate(es, desired, memory, ref)
-            version = reply["metadata"]["resourceVersion"]
-            changed = version != ref.resource_version
-            ref = Ref(ref.namespace, ref.name, ref.uid, version)
-            self._remember(memory, desired, reply)
-            after = secret_from_metadata(reply)
-            if isinstance(after, ManagedSecret):
-                remove = tuple(sorted(after.other_keys - desired.keys))
-        if remove:
-            reply = await self._writer.remove_keys(SECRETS, ref, "data", remove)
-            changed = True
-            self._remember(memory, desired, reply)
-        if changed:
-            _log.info(
-                "secret updated",
-                secret=es.target_name,
-                keys=len(desired.keys),
-                removed=len(remove),
-            )
-        return changed
+            changed = reply["metadata"]["resourceVersion"] != ref.resource_version
+            memory.remember(desired.fingerprint, reply)
+            removed = await drop_others(self._writer, desired, memory, reply)
+        elif verdict.remove:
+            reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove)
+            memory.remember(desired.fingerprint, reply)
+        if not (changed or removed):
+            return False
+        _log.info("secret updated", secret=es.target.name, keys=len(desired.keys), removed=removed)
+        return True
 
     async def _recreate(
         self, es: ExternalSecret, desired: Desired, memory: Memory, ref: Ref
@@ -239,68 +268,27 @@ class SecretWriter:
 
         A type demands keys of its own: the new Secret is tried out before the old one goes.
         """
-        await self._writer.rehearse(SECRETS, _intent(es, desired), f"secret-sync-{es.uid}")
+        await self._writer.rehearse(SECRETS, owner_intent(es, desired), f"secret-sync-{es.uid}")
         await self._writer.delete(SECRETS, ref)
         memory.applied = None
-        reply = await self._writer.create(SECRETS, _intent(es, desired))
-        self._remember(memory, desired, reply)
-        _log.info("secret re-created", secret=es.target_name, keys=len(desired.keys))
+        reply = await self._writer.create(SECRETS, owner_intent(es, desired))
+        memory.remember(desired.fingerprint, reply)
+        _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
         return True
-
-    @staticmethod
-    def _remember(memory: Memory, desired: Desired, reply: dict[str, Any]) -> None:
-        metadata = reply["metadata"]
-        memory.written = desired.fingerprint
-        if metadata["uid"] == memory.gone:
-            # Deleted before our own reply was read: nothing of it stands.
-            return
-        memory.applied = Applied(
-            fingerprint=desired.fingerprint,
-            uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
-            at=asyncio.get_running_loop().time(),
-        )
-
-
-def _intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
-    """All that we want of the Secret (A3); no timestamps, nothing empty (A8, A12)."""
-    if desired.data is None:
-        raise AssertionError  # the caller has seen to it that the values are in hand
-    return {
-        "apiVersion": "v1",
-        "kind": SECRETS.kind,
-        "metadata": {
-            "namespace": es.namespace,
-            "name": es.target_name,
-            "annotations": {OWNER_ANNOTATION: owner_mark(es)},
-            # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": es.name,
-                    "uid": es.uid,
-                    "controller": True,
-                }
-            ],
-        },
-        "type": es.secret_type,
-        "data": {key: b64encode(value).decode() for key, value in desired.data.items()},
-    }
 
 
 def _fight(es: ExternalSecret, current: SecretMeta | None) -> Problem:
     editors = current.editors if isinstance(current, ManagedSecret) else ()
     return Problem(
         Reason.WRITE_CONFLICT,
-        f"Secret {es.namespace}/{es.target_name} was changed back {REPAIRS} times within "
+        f"Secret {es.namespace}/{es.target.name} was changed back {REPAIRS} times within "
         f"{FIGHT_SECONDS:.0f} s by {', '.join(editors) or 'somebody'}; it is left alone for a "
         "while: stop the other writer",
     )
 
 
 def _refusal(es: ExternalSecret, error: ApiError) -> Problem:
-    where = f"Secret {es.namespace}/{es.target_name}"
+    where = f"Secret {es.namespace}/{es.target.name}"
     if error.status == _FORBIDDEN:
         advice = "; see its RBAC rules" if error.lacks_right else ""
         return Problem(Reason.WRITE_FORBIDDEN, f"{where} was not written: {error.message}{advice}")

@@ -49,7 +49,8 @@ def problem_condition(before: Condition | None, *, generation: int, problem: Pro
     now = condition(
         before,
         generation=generation,
-        status="False",
+        # Nothing of what is read can be trusted then, not even that it is not in step.
+        status="Unknown" if problem.reason is Reason.CRD_OUTDATED else "False",
         reason=problem.reason,
         message=problem.message,
     )

@@ -41,7 +41,7 @@ BY_CLUSTER_SCOPE: Final = "cluster scope"
 
 def target_of(es: ExternalSecret) -> tuple[str, ...]:
     """Index function: the key of the Secret an ExternalSecret writes (S9)."""
-    return (object_key(es.namespace, es.target_name),)
+    return (object_key(es.namespace, es.target.name),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ class Triggers:
         ]
         self._wake(concerned, Priority.HIGH)
 
-    def region_found(self) -> None:
-        """The region is known now, which everything may depend on."""
+    def everything_changed(self) -> None:
+        """The region is known now, or the CRDs are others: everything may depend on it."""
         for kind in (self._stores, self._cluster_stores):
             for store in kind.known.values():
                 kind.queue.add(key_of(store), Priority.HIGH)
@@ -137,7 +137,7 @@ class Triggers:
         """A Secret of ours may have come and gone while nobody was watching."""
         for es in self._external_secrets.values():
             key = object_key(es.namespace, es.name)
-            target = object_key(es.namespace, es.target_name)
+            target = object_key(es.namespace, es.target.name)
             if self._memories.wrote_any(key) and self._secrets.get(target) is None:
                 self._memories.doubt(key)
                 self._wake((key,), Priority.HIGH)

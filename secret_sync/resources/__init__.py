@@ -20,13 +20,14 @@ from secret_sync.resources.secret_store import (
     ServiceAccountRef,
 )
 from secret_sync.resources.status import ExternalSecretStatus, StoreStatus, SyncResult
-from secret_sync.resources.surroundings import Namespace, ServiceAccount
+from secret_sync.resources.surroundings import Definition, Namespace, ServiceAccount
 
 __all__ = [
     "AccessKeyRef",
     "Auth",
     "Condition",
     "DataEntry",
+    "Definition",
     "ExternalSecret",
     "ExternalSecretStatus",
     "ForeignSecret",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from secret_sync.resources.meta import intent_revision, interned, text
-from secret_sync.resources.names import FORCE_SYNC_ANNOTATION
+from secret_sync.resources.names import (
+    ADOPT_ANNOTATION,
+    FORCE_SYNC_ANNOTATION,
+    LEGACY_FINALIZER,
+)
 from secret_sync.resources.status import ExternalSecretStatus
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
+OOS: Final = "oos"
 DEFAULT_SECRET_TYPE: Final = "Opaque"  # noqa: S105 (a Secret type, not a password)
 
-#: Values of ``spec.target`` that ask for what is done anyway.
-_TARGET_AS_BUILT: Final[dict[str, tuple[Any, ...]]] = {
-    "creationPolicy": (None, "", "Owner"),
-    "deletionPolicy": (None, "", "Delete"),
-    "immutable": (None, False),
-    "template": (None, {}),
-}
+PERIODIC: Final = "Periodic"
+ON_CHANGE: Final = "OnChange"
+CREATED_ONCE: Final = "CreatedOnce"
+REFRESH_POLICIES: Final = (PERIODIC, ON_CHANGE, CREATED_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,18 @@ class StoreRef:
 
 @dataclass(frozen=True, slots=True)
 class DataEntry:
-    """One entry of ``spec.data``.
+    """One entry of ``spec.data``, or one ``extract`` of ``spec.dataProcess``.
 
     Attributes:
-        key: The KMS secret's name or ARN.
-        name: The Secret key it is written to (default: ``key``).
+        key: The KMS secret's name or ARN, or the OOS parameter's name.
+        name: The Secret key it is written to (default: ``key``), if nothing is picked out of it.
         version_stage: As written, or ``""``: KMS then takes ACSCurrent.
         version_id: As written, or ``""``.
         store: The store that authenticates, or ``None``: the controller's own identity.
+        endpoint: ``kmsEndpoint`` as written, or ``""``.
+        picks: ``jmesPath``: pairs of a path and the Secret key its value gets.
+        extract: Whether all top-level keys of the document are taken.
+        rules: ``replaceRule``: pairs of a regular expression and what replaces it in keys.
     """
 
     key: str
@@ -54,6 +60,32 @@ class DataEntry:
     version_stage: str
     version_id: str
     store: StoreRef | None
+    endpoint: str = ""
+    picks: tuple[tuple[str, str], ...] = ()
+    extract: bool = False
+    rules: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether its value becomes one key of the Secret, byte for byte."""
+        return not (self.picks or self.extract)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``spec.target``: how the Secret is made.
+
+    Attributes:
+        name: Of the Secret (default: the ExternalSecret's).
+        merge: Whether our keys are added to a Secret of somebody else (``creationPolicy``).
+        retain: Whether the Secret outlives its ExternalSecret (``deletionPolicy``).
+        immutable: Whether the Secret is made immutable.
+    """
+
+    name: str
+    merge: bool = False
+    retain: bool = False
+    immutable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +94,13 @@ class ExternalSecret:
 
     Attributes:
         revision: Moves when something other than the status changed (C5).
+        entries: Of ``spec.data``, then of ``spec.dataProcess``: the later one wins.
         rotation_interval: As written (a duration in Go's form), or ``""``.
+        refresh_policy: As written, or ``Periodic``.
+        adopt: Whether its author says that a Secret of that name is to be taken over.
+        legacy: Whether it carries the finalizer of ack-secret-manager.
         unsupported: Paths of fields that are set and that this version does not act on.
+        invalid: What is wrong with a field that the schema would not have let through, or ``""``.
     """
 
     namespace: str
@@ -75,11 +112,15 @@ class ExternalSecret:
     deleting: bool
     force_sync: str
     provider: str
-    data: tuple[DataEntry, ...]
+    entries: tuple[DataEntry, ...]
     secret_type: str
-    target_name: str
+    target: Target
     rotation_interval: str
+    refresh_policy: str
+    adopt: bool
+    legacy: bool
     unsupported: tuple[str, ...]
+    invalid: str
     status: ExternalSecretStatus
 
     @classmethod
@@ -87,7 +128,7 @@ class ExternalSecret:
         """Reads an ExternalSecret as the API server stores it."""
         metadata = value["metadata"]
         spec = value.get("spec") or {}
-        target = spec.get("target") or {}
+        annotations = metadata.get("annotations") or {}
         name = metadata["name"]
         return cls(
             namespace=interned(metadata.get("namespace")),
@@ -97,13 +138,20 @@ class ExternalSecret:
             generation=int(metadata.get("generation") or 0),
             revision=intent_revision(metadata),
             deleting=bool(metadata.get("deletionTimestamp")),
-            force_sync=text((metadata.get("annotations") or {}).get(FORCE_SYNC_ANNOTATION)),
+            force_sync=text(annotations.get(FORCE_SYNC_ANNOTATION)),
             provider=interned(spec.get("provider")) or DEFAULT_PROVIDER,
-            data=tuple(_entry(entry) for entry in spec.get("data") or ()),
+            entries=(
+                *(_entry(entry) for entry in spec.get("data") or ()),
+                *(_extract(process) for process in spec.get("dataProcess") or ()),
+            ),
             secret_type=interned(spec.get("type")) or DEFAULT_SECRET_TYPE,
-            target_name=text(target.get("name")) or name,
+            target=_target(name, spec.get("target") or {}),
             rotation_interval=interned(spec.get("rotationInterval")),
-            unsupported=_unsupported(name, spec, target),
+            refresh_policy=interned(spec.get("refreshPolicy")) or PERIODIC,
+            adopt=text(annotations.get(ADOPT_ANNOTATION)) == "true",
+            legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
+            unsupported=_unsupported(spec),
+            invalid=_invalid(spec),
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
         )
 
@@ -134,26 +182,45 @@ def _entry(value: dict[str, Any]) -> DataEntry:
         version_stage=interned(value.get("versionStage")),
         version_id=text(value.get("versionId")),
         store=store,
+        endpoint=interned(value.get("kmsEndpoint")),
+        picks=_pairs(value.get("jmesPath"), "path", "objectAlias"),
     )
 
 
-def _unsupported(name: str, spec: dict[str, Any], target: dict[str, Any]) -> tuple[str, ...]:
+def _extract(process: dict[str, Any]) -> DataEntry:
+    rules = _pairs(process.get("replaceRule"), "source", "target")
+    return replace(_entry(process.get("extract") or {}), extract=True, rules=rules)
+
+
+def _pairs(
+    items: list[dict[str, Any]] | None, first: str, second: str
+) -> tuple[tuple[str, str], ...]:
+    return tuple((interned(i.get(first)), interned(i.get(second))) for i in items or ())
+
+
+def _target(name: str, target: dict[str, Any]) -> Target:
+    written = text(target.get("name")) or name
+    return Target(
+        # The same text as the object's own name is kept once.
+        name=name if written == name else written,
+        merge=target.get("creationPolicy") == "Merge",
+        retain=target.get("deletionPolicy") == "Retain",
+        immutable=bool(target.get("immutable")),
+    )
+
+
+def _unsupported(spec: dict[str, Any]) -> tuple[str, ...]:
     """Fields whose silent neglect would write another Secret than the one asked for."""
-    paths = []
-    if spec.get("provider") == "oos":
-        paths.append("spec.provider: oos")
-    if spec.get("dataProcess"):
-        paths.append("spec.dataProcess")
-    if spec.get("refreshPolicy") not in (None, "", "Periodic"):
-        paths.append("spec.refreshPolicy")
-    if target.get("name") not in (None, "", name):
-        paths.append("spec.target.name")
-    paths += [
-        f"spec.target.{field}"
-        for field, as_built in _TARGET_AS_BUILT.items()
-        if target.get(field) not in as_built
-    ]
-    for index, entry in enumerate(spec.get("data") or ()):
-        where = f"spec.data[{index}]"
-        paths += [f"{where}.{field}" for field in ("jmesPath", "kmsEndpoint") if entry.get(field)]
-    return tuple(paths)
+    return ("spec.target.template",) if (spec.get("target") or {}).get("template") else ()
+
+
+def _invalid(spec: dict[str, Any]) -> str:
+    target = spec.get("target") or {}
+    for path, value, known in (
+        ("spec.refreshPolicy", spec.get("refreshPolicy"), REFRESH_POLICIES),
+        ("spec.target.creationPolicy", target.get("creationPolicy"), ("Owner", "Merge")),
+        ("spec.target.deletionPolicy", target.get("deletionPolicy"), ("Delete", "Retain")),
+    ):
+        if value and value not in known:
+            return f"{path} is {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
+    return ""

@@ -17,6 +17,18 @@ OWNER_ANNOTATION: Final = "secret-sync.alibabacloud.com/owner"
 #: On an ExternalSecret: any new value asks for a fetch now.
 FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 
+#: On an ExternalSecret: ``"true"`` lets it take over a Secret that it did not make.
+ADOPT_ANNOTATION: Final = "secret-sync.alibabacloud.com/adopt"
+
+#: What begins the field manager of an ExternalSecret that merges; its uid follows (A2).
+MERGE_MANAGER: Final = f"{FIELD_MANAGER}-merge-"
+
+#: What ack-secret-manager leaves: on ExternalSecrets and stores, on Secrets (0.5.x), and as the
+#: field manager of its updates (0.6.x; the second is the default name of such a program).
+LEGACY_FINALIZER: Final = "finalizer.ack.secrets-manager.alibabacloud.com"
+LEGACY_LABEL: Final = "lastUpdatedAt"
+LEGACY_MANAGERS: Final = ("ack-secret-manager", "manager")
+
 #: kubectl's copy of the whole object: for a Secret it carries the payload (S10).
 LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
 

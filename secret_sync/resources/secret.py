@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from secret_sync.resources.meta import allowance, interned
-from secret_sync.resources.names import FIELD_MANAGER, OWNER_ANNOTATION
+from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
 
@@ -41,7 +41,8 @@ class ManagedSecret:
         owner_uids: The uids its ownerReferences name.
         our_keys: Data keys that our field manager owns.
         other_keys: Data keys that somebody else owns, alone or with us.
-        editors: The field managers of those.
+        merged: Data keys that ExternalSecrets merged into it, by the uid of each.
+        editors: The field managers of the other keys.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
@@ -55,6 +56,7 @@ class ManagedSecret:
     owner_uids: tuple[str, ...]
     our_keys: frozenset[str]
     other_keys: frozenset[str]
+    merged: tuple[tuple[str, frozenset[str]], ...]
     editors: tuple[str, ...]
     allows: str
 
@@ -67,7 +69,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     metadata = value["metadata"]
     entries = metadata.get("managedFields") or ()
     owner = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
-    if not owner and not any(e.get("manager") == FIELD_MANAGER for e in entries):
+    if not owner and not any(_is_ours(e.get("manager") or "") for e in entries):
         return ForeignSecret(
             namespace=interned(metadata.get("namespace")),
             name=metadata["name"],
@@ -79,16 +81,20 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     our_keys: frozenset[str] = frozenset()
     other_keys: set[str] = set()
     editors: set[str] = set()
+    merged: list[tuple[str, frozenset[str]]] = []
     for entry in entries:
+        manager = interned(entry.get("manager"))
         fields = entry.get("fieldsV1") or {}
         keys = frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
-        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+        if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
             our_keys |= keys
             annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
             owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
         elif keys:
             other_keys |= keys
-            editors.add(interned(entry.get("manager")))
+            editors.add(manager)
+            if manager.startswith(MERGE_MANAGER) and entry.get("operation") == "Apply":
+                merged.append((manager.removeprefix(MERGE_MANAGER), keys))
     return ManagedSecret(
         namespace=interned(metadata.get("namespace")),
         name=metadata["name"],
@@ -100,6 +106,19 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         owner_uids=tuple(r["uid"] for r in metadata.get("ownerReferences") or ()),
         our_keys=our_keys,
         other_keys=frozenset(other_keys),
+        merged=tuple(merged),
         editors=tuple(sorted(editors)),
         allows=allowance(metadata),
     )
+
+
+def owner_of(secret: SecretMeta | None) -> tuple[str, str]:
+    """Name and uid of the ExternalSecret whose mark our field manager wrote, or two ``""``."""
+    if not isinstance(secret, ManagedSecret) or not secret.owner_is_ours:
+        return "", ""
+    name, _, uid = secret.owner.partition("/")
+    return name, uid
+
+
+def _is_ours(manager: str) -> bool:
+    return manager == FIELD_MANAGER or manager.startswith(MERGE_MANAGER)

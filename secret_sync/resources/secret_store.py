@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secret_sync.resources.meta import allowance, intent_revision, interned, text
+from secret_sync.resources.names import LEGACY_FINALIZER
 from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.status import StoreStatus
 
@@ -59,6 +60,7 @@ class SecretStore:
         dedicated: Whether the client key of an old dedicated gateway is written.
         allows: Its annotation ``allow-namespaces``, or ``""``.
         rules: ``spec.conditions`` of a ClusterSecretStore; none lets every namespace use it.
+        legacy: Whether it carries the finalizer of ack-secret-manager.
     """
 
     namespace: str
@@ -73,6 +75,7 @@ class SecretStore:
     dedicated: bool
     allows: str
     rules: tuple[NamespaceRule, ...]
+    legacy: bool
     status: StoreStatus
 
     @classmethod
@@ -95,6 +98,7 @@ class SecretStore:
             dedicated=bool((kms or {}).get("dedicatedKMSAuth")),
             allows=allowance(metadata),
             rules=tuple(NamespaceRule.from_dict(rule) for rule in spec.get("conditions") or ()),
+            legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
             status=StoreStatus.from_dict(value.get("status") or {}),
         )
 

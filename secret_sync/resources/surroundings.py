@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secret_sync.resources.meta import allowance, interned
-from secret_sync.resources.names import ROLE_ARN_ANNOTATION
+from secret_sync.resources.names import GROUP, ROLE_ARN_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +68,27 @@ class Namespace:
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             labels=tuple(sorted((interned(k), interned(v)) for k, v in labels.items())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A CustomResourceDefinition: only that it changed, since whole ones are large."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+    @classmethod
+    def from_metadata(cls, value: dict[str, Any]) -> Definition | None:
+        """Reads one from a metadata-only list or watch; ``None`` for one that is not ours."""
+        metadata = value["metadata"]
+        if not metadata["name"].endswith(f".{GROUP}"):
+            return None
+        return cls(
+            namespace="",
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
         )

@@ -80,7 +80,6 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             boolean,
             "",
             "delete a Secret once none of its KMS secrets exists",
-            status="later",
         ),
     ),
     "Alibaba Cloud": (
@@ -98,8 +97,8 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "LIST",
             "patterns of further KMS hosts that objects may name",
             "none",
-            status="later",
         ),
+        Flag("oos-endpoint", endpoint, "HOST[:PORT]", "OOS host", "oos-vpc.{region}.aliyuncs.com"),
         Flag("sts-endpoint", endpoint, "HOST[:PORT]", "STS host", "sts-vpc.{region}.aliyuncs.com"),
         Flag(
             "metadata-endpoint",
@@ -122,7 +121,6 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "N",
             "OOS calls per second",
             "10",
-            status="later",
         ),
     ),
     "Who may use what": (

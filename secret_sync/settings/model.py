@@ -84,6 +84,7 @@ class Settings:
     disable_polling: bool = False
     region: str = ""
     kms_endpoint: str = ""
+    oos_endpoint: str = ""
     sts_endpoint: str = ""
     metadata_endpoint: str = "100.100.100.200"
     allow_kms_endpoint: tuple[str, ...] = ()

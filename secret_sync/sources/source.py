@@ -28,10 +28,11 @@ class Source:
     """One secret as one identity sees it: the unit of fetching and polling (S15).
 
     Attributes:
-        provider: Which fetch function reads it (``kms``).
+        provider: Which fetch function reads it (``kms``, ``oos``).
         version_stage: As written, or ``""`` for what the service defaults to.
         version_id: As written, or ``""``.
         lane: The limiter key: sources of one lane share a rate (account and region).
+        region: Where it is, ``""`` if that is not known.
     """
 
     identity: CredentialKey
@@ -41,6 +42,7 @@ class Source:
     version_stage: str
     version_id: str
     lane: Hashable = field(compare=False)
+    region: str = field(default="", compare=False)
 
     @property
     def what(self) -> What:

@@ -1,0 +1,71 @@
+"""The sources with everything that fetches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secret_sync.cloud.limiter import RateGate
+from secret_sync.metrics import CallMetrics, QueueMetrics
+from secret_sync.providers.kms import KmsClient, fetch_secret
+from secret_sync.providers.oos import OosClient, fetch_parameter
+from secret_sync.providers.value import SecretRequest
+from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS
+from secret_sync.sources import FetchObservers, SourceRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from secret_sync.cloud.transport import Transport
+    from secret_sync.credentials import CredentialCache, Credentials
+    from secret_sync.metrics import Metrics
+    from secret_sync.providers.value import SecretValue
+    from secret_sync.queue import Priority
+    from secret_sync.settings import Settings
+    from secret_sync.sources import Source
+
+
+def make_sources(
+    settings: Settings,
+    metrics: Metrics,
+    transport: Transport,
+    cache: CredentialCache,
+    notify: Callable[[Iterable[str], Priority], None],
+) -> SourceRegistry:
+    """The registry of sources, over both services; each has rates of its own.
+
+    Args:
+        settings: For the calls per second.
+        metrics: Hear of calls, waits and queues.
+        transport: The shared session.
+        cache: What calls are signed with.
+        notify: Told which objects a finished fetch concerns.
+    """
+    kms, oos = KmsClient(transport), OosClient(transport)
+
+    async def from_kms(source: Source, credentials: Credentials) -> SecretValue:
+        return await fetch_secret(kms, credentials, _request(source))
+
+    async def from_oos(source: Source, credentials: Credentials) -> SecretValue:
+        return await fetch_parameter(oos, credentials, _request(source))
+
+    rates = {
+        DEFAULT_PROVIDER: float(settings.max_concurrent_kms_secret_pulls),
+        OOS: float(settings.max_concurrent_oos_secret_pulls),
+    }
+    calls = {provider: CallMetrics(metrics, provider) for provider in rates}
+    return SourceRegistry(
+        fetchers={DEFAULT_PROVIDER: from_kms, OOS: from_oos},
+        credentials=cache,
+        new_gate=lambda provider: RateGate(rates[provider], on_wait=calls[provider].waited),
+        observers={
+            provider: FetchObservers(QueueMetrics(metrics, f"source-{provider}"), calls[provider])
+            for provider in rates
+        },
+        notify=notify,
+    )
+
+
+def _request(source: Source) -> SecretRequest:
+    return SecretRequest(
+        source.endpoint, source.name, source.version_id, source.version_stage, source.region
+    )

@@ -1,0 +1,68 @@
+"""Which Secrets of others an ExternalSecret may take over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.resources.meta import object_key
+from secret_sync.resources.names import LEGACY_LABEL, LEGACY_MANAGERS, OWNER_ANNOTATION
+
+if TYPE_CHECKING:
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.resources import ExternalSecret
+
+
+def may_adopt(es: ExternalSecret) -> bool:
+    """Whether the ExternalSecret has a claim to a Secret that it did not make.
+
+    ack-secret-manager names the Secret as its object, so that another name is nothing it made.
+    """
+    return es.adopt or (es.legacy and es.target.name == es.name)
+
+
+def adoptable(
+    es: ExternalSecret, metadata: dict[str, Any], others: ReadOnlyStore[ExternalSecret]
+) -> bool:
+    """Whether a Secret that is not ours is the ExternalSecret's to take over.
+
+    It is if ack-secret-manager made it for this very object, which its finalizer tells of, or
+    if the author of the object says so. What has a controller is that one's, and what another
+    ExternalSecret made is that one's as long as there is one.
+
+    Args:
+        es: Who wants it.
+        metadata: The Secret's, whole.
+        others: All ExternalSecrets.
+    """
+    if metadata.get("deletionTimestamp") or controller_of(metadata):
+        return False
+    mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    if es.adopt:
+        name, _, uid = mark.partition("/")
+        owner = others.get(object_key(es.namespace, name)) if name else None
+        return owner is None or owner.uid != uid
+    return may_adopt(es) and not mark and made_by_legacy(metadata)
+
+
+def made_by_legacy(metadata: dict[str, Any]) -> bool:
+    """Whether ack-secret-manager made the Secret: 0.5.x labels it, 0.6.x shows as its editor."""
+    return LEGACY_LABEL in (metadata.get("labels") or {}) or bool(legacy_editors(metadata))
+
+
+def legacy_editors(metadata: dict[str, Any]) -> frozenset[str]:
+    """The field managers of ack-secret-manager that set data of the Secret."""
+    return frozenset(
+        entry["manager"]
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") in LEGACY_MANAGERS
+        and entry.get("operation") == "Update"
+        and "f:data" in (entry.get("fieldsV1") or {})
+    )
+
+
+def controller_of(metadata: dict[str, Any]) -> str:
+    """Kind and name of the Secret's controller, or ``""``."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("controller"):
+            return f"{reference.get('kind')} {reference.get('name')}"
+    return ""

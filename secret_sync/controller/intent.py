@@ -1,0 +1,59 @@
+"""What we want of a Secret, in full (A3); no timestamps, nothing empty (A8, A12)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.controller.ownership import owner_mark
+from secret_sync.kube import SECRETS
+from secret_sync.resources.external_secret import KIND
+from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
+
+if TYPE_CHECKING:
+    from secret_sync.controller.desired import Desired
+    from secret_sync.resources import ExternalSecret
+
+
+def owner_intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
+    """The Secret as the ExternalSecret's own."""
+    whole = {
+        **bare_intent(es),
+        "type": es.secret_type,
+        "data": _encoded(desired),
+    }
+    whole["metadata"]["annotations"] = {OWNER_ANNOTATION: owner_mark(es)}
+    if not es.target.retain:
+        # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
+        whole["metadata"]["ownerReferences"] = [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": es.name,
+                "uid": es.uid,
+                "controller": True,
+            }
+        ]
+    if es.target.immutable:
+        whole["immutable"] = True
+    return whole
+
+
+def merge_intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
+    """Our keys in a Secret of somebody else, and nothing but them."""
+    return {**bare_intent(es), "data": _encoded(desired)}
+
+
+def bare_intent(es: ExternalSecret, name: str = "") -> dict[str, Any]:
+    """Nothing at all of a Secret (default: the target): applied, it gives up what is ours."""
+    return {
+        "apiVersion": "v1",
+        "kind": SECRETS.kind,
+        "metadata": {"namespace": es.namespace, "name": name or es.target.name},
+    }
+
+
+def _encoded(desired: Desired) -> dict[str, str]:
+    if desired.data is None:
+        raise AssertionError  # the caller has seen to it that the values are in hand
+    return {key: b64encode(value).decode() for key, value in desired.data.items()}

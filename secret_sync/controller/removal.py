@@ -1,0 +1,200 @@
+"""What is deleted, and the finalizers that ack-secret-manager left behind.
+
+Only what is this very ExternalSecret's is ever deleted, by uid and version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.controller.adoption import adoptable
+from secret_sync.controller.merge import MergeWriter
+from secret_sync.kube import METADATA, SECRETS, ApiError, ApiNotFoundError, OutdatedError, Ref
+from secret_sync.resources import ManagedSecret, secret_from_metadata
+from secret_sync.resources.meta import object_key
+from secret_sync.resources.names import LEGACY_FINALIZER
+from secret_sync.resources.secret import owner_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secret_sync.controller.memory import Memory
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.kube import ApplyWriter, KubeClient, Resource
+    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+
+_log = structlog.get_logger(__name__)
+
+#: Index of the Secrets by the ExternalSecrets that write them.
+BY_WRITER: Final = "writer"
+
+#: Somebody who puts the finalizer back is undone so often within so many seconds.
+_TIMES: Final = 3
+_WITHIN: Final = 600.0
+
+
+def writers_of(secret: SecretMeta) -> tuple[str, ...]:
+    """Index function: the uids of the ExternalSecrets that have written a Secret (S9)."""
+    if not isinstance(secret, ManagedSecret):
+        return ()
+    _, uid = owner_of(secret)
+    merged = (merger for merger, keys in secret.merged if keys)
+    return tuple({uid, *merged} - {""})
+
+
+class Removal:
+    """Deletes what an ExternalSecret made and needs no more.
+
+    Args:
+        client: The API server, for what the cache may not have yet.
+        writer: Deletes as our field manager.
+        objects: The ExternalSecrets.
+        secrets: Metadata of all Secrets in scope, with the index ``BY_WRITER``.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: ApplyWriter,
+        objects: ReadOnlyStore[ExternalSecret],
+        secrets: ReadOnlyStore[SecretMeta],
+    ) -> None:
+        self._client = client
+        self._writer = writer
+        self._objects = objects
+        self._secrets = secrets
+        self._merging = MergeWriter(client, objects)
+
+    async def remove_former(self, es: ExternalSecret) -> tuple[str, ...]:
+        """Removes what the ExternalSecret wrote under other names; its target holds it now.
+
+        A Secret of its own is deleted, unless it is to be retained. Keys that were merged into
+        one of somebody else are taken out of it.
+
+        Returns:
+            The names of the Secrets that were deleted.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        target = object_key(es.namespace, es.target.name)
+        deleted = []
+        for key in tuple(self._secrets.by_index(BY_WRITER, es.uid)):
+            secret = self._secrets.get(key)
+            if key == target or not isinstance(secret, ManagedSecret) or secret.deleting:
+                continue
+            try:
+                if owner_of(secret) != (es.name, es.uid):
+                    await self._merging.leave(es.namespace, es.uid, secret)
+                elif not es.target.retain:
+                    await self._delete(secret)
+                    deleted.append(secret.name)
+            except OutdatedError:
+                # The news of the change wake us.
+                continue
+        return tuple(deleted)
+
+    async def clean_up(self, es: ExternalSecret, memory: Memory) -> bool:
+        """Deletes the Secret of an ExternalSecret none of whose values exists any more.
+
+        Returns:
+            Whether there was one that is its own.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        secret = self._secrets.get(object_key(es.namespace, es.target.name))
+        if (
+            es.target.merge
+            or es.target.retain
+            or not isinstance(secret, ManagedSecret)
+            or secret.deleting
+            or owner_of(secret) != (es.name, es.uid)
+        ):
+            return False
+        try:
+            await self._delete(secret)
+        except OutdatedError:
+            return False
+        memory.applied = None
+        memory.written = None
+        return True
+
+    async def bury(self, es: ExternalSecret) -> None:
+        """Deletes the Secret of an ExternalSecret that waits for its finalizer to go.
+
+        The garbage collector may know nothing of it: what ack-secret-manager made refers to
+        no owner.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        if es.target.merge or es.target.retain:
+            return
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            reply = await self._client.request("GET", path, accept=METADATA)
+        except ApiNotFoundError:
+            return
+        secret = secret_from_metadata(reply)
+        ours = owner_of(secret) == (es.name, es.uid)
+        if ours or adoptable(es, reply["metadata"], self._objects):
+            await self._delete(secret)
+
+    async def _delete(self, secret: SecretMeta) -> None:
+        ref = Ref(secret.namespace, secret.name, secret.uid, secret.resource_version)
+        await self._writer.delete(SECRETS, ref)
+        _log.info("secret deleted", secret=secret.name)
+
+
+class LegacyFinalizers:
+    """Takes the finalizer of ack-secret-manager off what this controller has taken over.
+
+    Where that is still running it puts the finalizer back; after three times it is left alone
+    for a while.
+
+    Args:
+        writer: Patches as our field manager.
+        resource: The kind.
+    """
+
+    def __init__(self, writer: ApplyWriter, resource: Resource) -> None:
+        self._writer = writer
+        self._resource = resource
+        self._lately: dict[str, tuple[float, ...]] = {}
+
+    async def remove(self, obj: ExternalSecret | SecretStore) -> bool:
+        """Takes it off, if it is there; tells whether it was.
+
+        Raises:
+            ApiError: The API server did not answer, or refused for an object being deleted.
+        """
+        if not obj.legacy:
+            return False
+        now = asyncio.get_running_loop().time()
+        lately = tuple(t for t in self._lately.get(obj.uid, ()) if now - t < _WITHIN)
+        if len(lately) >= _TIMES and not obj.deleting:
+            return False
+        self._lately[obj.uid] = (*lately, now)
+        try:
+            gone = await self._writer.remove_finalizer(
+                self._resource, obj.namespace, obj.name, obj.uid, LEGACY_FINALIZER
+            )
+        except OutdatedError:
+            return False
+        except ApiError as error:
+            if obj.deleting:
+                raise
+            _log.warning("finalizer of ack-secret-manager not removed", error=error.message)
+            return False
+        if gone:
+            _log.info("finalizer of ack-secret-manager removed")
+        return gone
+
+    def forget(self, uids: Iterable[str]) -> None:
+        """These objects are gone."""
+        for uid in uids:
+            self._lately.pop(uid, None)

@@ -1,0 +1,148 @@
+"""Whether the API server keeps all of our fields.
+
+Another installer may have put an older schema of our kinds in place. The API server then
+forgets what was written in fields that it does not know: a ``Retain`` reads as ``Delete``, a
+``serviceAccountRef`` as no identity at all. Nothing that is read of such objects can be trusted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.controller import kinds
+from secret_sync.controller.problem import Problem
+from secret_sync.kube import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+)
+from secret_sync.queue import Done, RequeueAfter, Retry
+from secret_sync.resources import Reason
+from secret_sync.resources.schema import Crd
+from secret_sync.resources.secret_store import CLUSTER_KIND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.kube import KubeClient, Resource
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecret, SecretStore
+
+_log = structlog.get_logger(__name__)
+
+#: So many fields a message names.
+_SHOWN: Final = 5
+#: A definition that may not be read is asked for again this often (seconds).
+_REFUSED_AGAIN_AFTER: Final = 300.0
+
+
+def definition_of(resource: Resource) -> str:
+    """The name of the CRD of a kind."""
+    return f"{resource.plural}.{resource.group}"
+
+
+OUR_DEFINITIONS: Final = tuple(
+    definition_of(kind)
+    for kind in (kinds.EXTERNAL_SECRETS, kinds.SECRET_STORES, kinds.CLUSTER_SECRET_STORES)
+)
+
+
+class Schemas:
+    """What is known of the installed CRDs; one that is not known is trusted."""
+
+    def __init__(self) -> None:
+        self._missing: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def missing(self) -> int:
+        """Fields of ours that the API server forgets, of all kinds together."""
+        return sum(len(fields) for fields in self._missing.values())
+
+    def put(self, name: str, missing: tuple[str, ...]) -> bool:
+        """Keeps what a CRD lacks; tells whether that is news."""
+        news = self._missing.get(name, ()) != missing
+        self._missing[name] = missing
+        if news and missing:
+            _log.error("CRD outdated: objects lose fields", crd=name, lacks=missing)
+        elif news:
+            _log.info("CRD is complete", crd=name)
+        return news
+
+    def refusal(self, es: ExternalSecret) -> Problem | None:
+        """Why nothing may be done for an ExternalSecret, or ``None``."""
+        if not self.missing:
+            return None
+        used = {e.store.kind for e in es.entries if e.store is not None}
+        stores = [
+            kinds.CLUSTER_SECRET_STORES if kind == CLUSTER_KIND else kinds.SECRET_STORES
+            for kind in sorted(used)
+        ]
+        return self._outdated(kinds.EXTERNAL_SECRETS, *stores)
+
+    def store_refusal(self, store: SecretStore) -> Problem | None:
+        """Why a store cannot be used, or ``None``."""
+        return self._outdated(
+            kinds.SECRET_STORES if store.namespace else kinds.CLUSTER_SECRET_STORES
+        )
+
+    def _outdated(self, *resources: Resource) -> Problem | None:
+        for name in map(definition_of, resources):
+            missing = [f for f in self._missing.get(name, ()) if not f.startswith("status.")]
+            if not missing:
+                continue
+            more = len(missing) - _SHOWN
+            lacking = ", ".join(missing[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            return Problem(
+                Reason.CRD_OUTDATED,
+                f"the CRD {name} lacks {lacking}: what was written there is lost, so nothing is "
+                f"written or deleted meanwhile; {kinds.INSTALL_CRDS}, then apply the object anew",
+                passing=True,
+            )
+        return None
+
+
+class SchemaReconciler:
+    """Reads a CRD of ours when it has changed.
+
+    Args:
+        client: The API server.
+        schemas: Where it is kept.
+        wake: Called when another set of fields is missing than before.
+    """
+
+    def __init__(self, client: KubeClient, schemas: Schemas, wake: Callable[[], None]) -> None:
+        self._client = client
+        self._schemas = schemas
+        self._wake = wake
+
+    async def reconcile(self, name: str) -> Outcome:
+        """One pass over one CRD."""
+        if name not in OUR_DEFINITIONS:
+            return Done()
+        try:
+            news = await self.read(name)
+        except ApiUnavailableError:
+            return Retry()
+        except ApiError as error:
+            _log.warning("CRD not read", crd=name, error=error.message)
+            return RequeueAfter(_REFUSED_AGAIN_AFTER)
+        if news:
+            self._wake()
+        return Done()
+
+    async def read(self, name: str) -> bool:
+        """Reads a CRD; tells whether it lacks something else than before.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        try:
+            found = await self._client.request("GET", CUSTOM_RESOURCE_DEFINITIONS.path("", name))
+        except ApiNotFoundError:
+            # Its objects are gone with it; the watch of them fails and says so.
+            return False
+        crd = Crd.from_dict(found)
+        return self._schemas.put(name, crd.missing if crd is not None else ())

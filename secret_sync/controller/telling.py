@@ -1,0 +1,183 @@
+"""What is told of a reconcile: as status, as Event, as metric."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from secret_sync.controller.status import condition, problem_condition, status_of
+from secret_sync.resources import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.controller.announcer import Announcer
+    from secret_sync.controller.desired import Desired, EntryOutcome
+    from secret_sync.controller.memory import Memory
+    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.resources import Condition, ExternalSecret, ExternalSecretStatus
+
+_log = structlog.get_logger(__name__)
+
+
+class SyncObserver(Protocol):
+    """What the loop tells its metrics."""
+
+    def synced(self, result: str, latency: float | None) -> None:
+        """A reconcile came to a result.
+
+        Args:
+            result: ``written``, ``unchanged``, ``pending`` or ``failed``.
+            latency: Seconds from the event that caused it to the applied write, if any.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One reconcile of one object."""
+
+    key: str
+    es: ExternalSecret
+    memory: Memory
+
+
+class Telling:
+    """Says how a reconcile went, wherever somebody may look.
+
+    Args:
+        statuses: Of the objects.
+        announcer: Of transitions.
+        observer: Of every reconcile.
+    """
+
+    def __init__(
+        self,
+        statuses: StatusWriter[ExternalSecretStatus],
+        announcer: Announcer,
+        observer: SyncObserver,
+    ) -> None:
+        self._statuses = statuses
+        self.announcer = announcer
+        self._observer = observer
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._statuses.forget(key)
+
+    def written(
+        self, case: Case, desired: Desired, outcomes: Sequence[EntryOutcome], *, changed: bool
+    ) -> None:
+        """The Secret is as desired.
+
+        Args:
+            case: Of which object.
+            desired: What it holds.
+            outcomes: Of the entries.
+            changed: Whether it took a write.
+        """
+        before, ready = self._put(case, _success(case.es, desired), outcomes, changed=changed)
+        self.announcer.synced(
+            case.es, before, ready, changed=changed, overwritten=desired.overwritten
+        )
+
+    def succeeded(self, case: Case, message: str, outcomes: Sequence[EntryOutcome] | None) -> None:
+        """The Secret was looked at, and nothing was to be done."""
+        before, ready = self._put(case, message, outcomes, changed=False)
+        self.announcer.synced(case.es, before, ready, changed=False)
+
+    def failed(self, case: Case, problem: Problem, outcomes: Sequence[EntryOutcome]) -> None:
+        """Something is wrong; the Secret stays as it is (all or nothing)."""
+        self.observe(case, "failed")
+        case.memory.waiting_since = None
+        before = self._statuses.known(case.key, case.es)
+        ready = problem_condition(before.ready, generation=case.es.generation, problem=problem)
+        status = status_of(before, ready, outcomes)
+        if self._statuses.put(case.key, case.es, status):
+            _log.warning("not synced", reason=problem.reason.value, message=problem.message)
+        self.announcer.failed(case.es, before.ready, ready, problem)
+
+    def pending(self, case: Case, entries: int, left: float) -> bool:
+        """The object waits for its sources.
+
+        Args:
+            case: Which object.
+            entries: How many of its entries wait.
+            left: Seconds before it is worth telling.
+
+        Returns:
+            Whether to come back for that.
+        """
+        self._observer.synced("pending", None)
+        before = self._statuses.known(case.key, case.es)
+        generation = case.es.generation
+        told = before.ready
+        if told is not None and told.status == "True" and told.observed_generation == generation:
+            return False
+        if left > 0:
+            return True
+        ready = condition(
+            told,
+            generation=generation,
+            status="Unknown",
+            reason=Reason.PENDING,
+            message=(
+                f"{entries} of {len(case.es.entries)} entries wait for an answer of Alibaba Cloud"
+                if entries
+                else "the values wait to be fetched again, or to be taken apart"
+            ),
+        )
+        self._statuses.put(case.key, case.es, status_of(before, ready, None))
+        return False
+
+    def observe(self, case: Case, result: str) -> None:
+        """Counts a result, with the time that passed since its cause; see ``SyncObserver``."""
+        latency = None
+        if result == "written" and case.memory.caused_at is not None:
+            latency = asyncio.get_running_loop().time() - case.memory.caused_at
+        case.memory.caused_at = None
+        self._observer.synced(result, latency)
+
+    def _put(
+        self,
+        case: Case,
+        message: str,
+        outcomes: Sequence[EntryOutcome] | None,
+        *,
+        changed: bool,
+    ) -> tuple[Condition | None, Condition]:
+        """Says that the Secret is in step; returns the condition before and now."""
+        es = case.es
+        case.memory.waiting_since = None
+        before = self._statuses.known(case.key, es)
+        ready = condition(
+            before.ready,
+            generation=es.generation,
+            status="True",
+            reason=Reason.SYNCED,
+            message=message,
+        )
+        status = status_of(
+            before, ready, outcomes, written=True, changed=changed, target=es.target.name
+        )
+        self._statuses.put(case.key, es, status)
+        return before.ready, ready
+
+
+def _success(es: ExternalSecret, desired: Desired) -> str:
+    count = _count(len(desired.keys), "key")
+    message = f"Secret {es.target.name} holds {count}"
+    if es.target.merge:
+        message += " of this object"
+    if desired.overwritten:
+        twice = ", ".join(sorted({o.key for o in desired.overwritten}))
+        message += f"; written by more than one entry, the last one counts: {twice}"
+    return message
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
