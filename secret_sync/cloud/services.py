@@ -56,6 +56,27 @@ KMS: Final = Service(
     holds_values=True,
 )
 
+_MAY_NOT_READ_PARAMETER = (
+    "RAM does not allow this identity to read it: it needs oos:GetSecretParameter,"
+    " kms:GetSecretValue, and kms:Decrypt on the key it is encrypted with"
+)
+
+#: The codes of a refusal by RAM are not documented for it: these are the usual ones.
+OOS: Final = Service(
+    {
+        **_COMMON,
+        "EntityNotExists.Parameter": "it does not exist (in this region, account and version)",
+        "Forbidden.KeyNotFound": KMS.meaning["Forbidden.KeyNotFound"],
+        "Forbidden.NoPermission": _MAY_NOT_READ_PARAMETER,
+        "Forbidden.RAM": _MAY_NOT_READ_PARAMETER,
+        "NoPermission": _MAY_NOT_READ_PARAMETER,
+        "Rejected.Disabled": KMS.meaning["Rejected.Disabled"],
+        "Rejected.PendingDeletion": KMS.meaning["Rejected.PendingDeletion"],
+    },
+    not_found=frozenset({"EntityNotExists.Parameter"}),
+    holds_values=True,
+)
+
 _MAY_NOT_ASSUME = (
     "it may not be assumed by this identity: that needs a RAM policy with sts:AssumeRole on the"
     f" role, and {_TRUST} must name it as a principal"

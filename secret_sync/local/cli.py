@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands, place)
     _add_demo(commands)
     _add_secret(commands, place)
+    _add_parameter(commands, place)
     _add(
         commands, "access-key", cloud_commands.access_key, place, "print the AccessKey as a Secret"
     )
@@ -146,6 +147,20 @@ def _add_secret(commands: Any, place: argparse.ArgumentParser) -> None:
         ("delete", cloud_commands.delete_secret, "delete a secret at once"),
     ):
         _add(group, name, command, place, text).add_argument("name", metavar="NAME")
+
+
+def _add_parameter(commands: Any, place: argparse.ArgumentParser) -> None:
+    group = _group(commands.add_parser("parameter", help="the encrypted parameters of its OOS"))
+    put = _add(group, "put", cloud_commands.put_parameter, place, "give a parameter a new version")
+    put.set_defaults(binary=None)  # a parameter is always text
+    put.add_argument("name", metavar="NAME")
+    value = put.add_mutually_exclusive_group(required=True)
+    value.add_argument("value", metavar="VALUE", nargs="?")
+    value.add_argument("--file", metavar="FILE", help="take the value from a file; - is stdin")
+    _add(group, "list", cloud_commands.list_parameters, place, "list them, without values")
+    _add(
+        group, "delete", cloud_commands.delete_parameter, place, "delete a parameter at once"
+    ).add_argument("name", metavar="NAME")
 
 
 def _add_fault(commands: Any, place: argparse.ArgumentParser) -> None:

@@ -54,6 +54,22 @@ async def delete_secret(arguments: argparse.Namespace, _signals: Signals) -> int
     return await _print(arguments, lambda admin: _delete(admin, arguments.name))
 
 
+async def put_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
+    """``parameter put NAME VALUE``."""
+    value = str(await asyncio.to_thread(_value, arguments))
+    return await _print(arguments, lambda admin: _put_parameter(admin, arguments.name, value))
+
+
+async def list_parameters(arguments: argparse.Namespace, _signals: Signals) -> int:
+    """``parameter list``."""
+    return await _print(arguments, _list_parameters)
+
+
+async def delete_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
+    """``parameter delete NAME``."""
+    return await _print(arguments, lambda admin: _delete_parameter(admin, arguments.name))
+
+
 async def access_key(arguments: argparse.Namespace, _signals: Signals) -> int:
     """``access-key``: the one command that shows a secret, since that is what it is for."""
     info = await asyncio.to_thread(find_cloud, arguments.directory)
@@ -108,6 +124,23 @@ async def _rotate(admin: CloudAdmin, name: str) -> str:
 async def _delete(admin: CloudAdmin, name: str) -> str:
     await admin.delete(name)
     return f"{name}: deleted"
+
+
+async def _put_parameter(admin: CloudAdmin, name: str, value: str) -> str:
+    return f"{name}: version {await admin.put_parameter(name, value)}"
+
+
+async def _delete_parameter(admin: CloudAdmin, name: str) -> str:
+    await admin.delete_parameter(name)
+    return f"{name}: deleted"
+
+
+async def _list_parameters(admin: CloudAdmin) -> str:
+    rows = [
+        (parameter["name"], str(max(parameter["versions"])))
+        for parameter in sorted(await admin.parameters(), key=lambda found: str(found["name"]))
+    ]
+    return _table([("NAME", "VERSION"), *rows]) if rows else "no parameters"
 
 
 async def _clear(admin: CloudAdmin, fault_id: str) -> str:
@@ -178,4 +211,5 @@ def _value(arguments: argparse.Namespace) -> str | bytes:
         return content.decode()
     except UnicodeDecodeError:
         # Without the decoder's words: they quote the value.
-        raise LocalError(f"{arguments.file} is no UTF-8 text; add --binary") from None
+        hint = "" if arguments.binary is None else "; add --binary"
+        raise LocalError(f"{arguments.file} is no UTF-8 text{hint}") from None

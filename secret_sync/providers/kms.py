@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alibabacloud_tea_openapi.utils_models import Config
@@ -12,6 +11,7 @@ from alibabacloud_tea_openapi.utils_models import Config
 from secret_sync.cloud.sdk import import_client
 from secret_sync.cloud.seam import Call, Seam
 from secret_sync.errors import DefiniteError, TransientError
+from secret_sync.providers.value import SecretRequest, SecretValue, shown
 
 if TYPE_CHECKING:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
@@ -19,45 +19,12 @@ if TYPE_CHECKING:
     from secret_sync.cloud.seam import Keys
     from secret_sync.cloud.transport import Transport
 
-_MAX_SHOWN = 256
+__all__ = ["KmsClient", "SecretRequest", "SecretValue", "fetch_secret"]
 
 _sdk = import_client(
     "alibabacloud_kms20160120",
     ("get_secret_value_request", "get_secret_value_response", "get_secret_value_response_body"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SecretRequest:
-    """Which value to fetch from where.
-
-    Attributes:
-        endpoint: ``host`` or ``host:port``.
-        name: The secret's name or ARN.
-        version_id: The version, ``""`` if none was written.
-        version_stage: The stage, ``""`` if none was written; KMS then takes ACSCurrent.
-        region: Where the endpoint is; needed of a dedicated gateway only, whose certificate is
-            vouched for by the private CA of its region.
-    """
-
-    endpoint: str
-    name: str
-    version_id: str = ""
-    version_stage: str = ""
-    region: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretValue:
-    """A value as KMS holds it.
-
-    Attributes:
-        data: The text in UTF-8, or the decoded bytes of a binary secret; never empty.
-        version_id: The version that was returned.
-    """
-
-    data: bytes = field(repr=False)
-    version_id: str
 
 
 class KmsClient(Seam, _sdk.Client):  # type: ignore[misc,name-defined] # the SDK is untyped
@@ -92,7 +59,7 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
         NotFoundError: There is no such secret or version.
         DefiniteError: Refused, or not a value that can be used.
     """
-    what = f'KMS secret "{_shown(request.name)}"'
+    what = f'KMS secret "{shown(request.name)}"'
     response = await client.get_secret_value_with_options_async(
         _sdk.main_models.GetSecretValueRequest(
             secret_name=request.name,
@@ -128,8 +95,3 @@ def _decoded(text: str, what: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise DefiniteError(f"{what}: it is binary, but its value is not base64") from None
-
-
-def _shown(name: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in name)
-    return printable if len(printable) <= _MAX_SHOWN else f"{printable[:_MAX_SHOWN]}..."

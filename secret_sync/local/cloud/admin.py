@@ -17,9 +17,11 @@ import orjson
 from aiohttp import web
 
 from secret_sync.local.cloud.admin_body import check, take
+from secret_sync.local.cloud.admin_oos import ParameterAdmin
 from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.faults import Fault, FaultKind
-from secret_sync.local.cloud.store import ANY_REGION, CURRENT, SecretState
+from secret_sync.local.cloud.places import ANY_REGION
+from secret_sync.local.cloud.store import CURRENT, SecretState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +56,7 @@ class Admin:
     """The operations; every one takes and returns JSON.
 
     Args:
-        store: Secrets and access keys.
+        store: Secrets, parameters and access keys.
         faults: Shared with the gateway.
         journal: Shared with the gateway.
         metadata: Shared with the gateway.
@@ -66,6 +68,7 @@ class Admin:
     ) -> None:
         self._store = store
         self._ram = RamAdmin(store, metadata, account)
+        self._parameters = ParameterAdmin(store, account)
         self._faults = faults
         self._journal = journal
         self._account = account
@@ -87,6 +90,7 @@ class Admin:
             "calls": self.calls,
             "reset-counters": self.reset_counters,
             **self._ram.operations(),
+            **self._parameters.operations(),
         }
 
         async def operate(request: web.Request) -> web.Response:

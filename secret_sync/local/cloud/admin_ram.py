@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.local.cloud.admin_body import check, take, take_strings
@@ -11,7 +12,6 @@ from secret_sync.local.cloud.ram import (
     LONGEST_SESSION,
     SHORTEST_SESSION,
     OidcProvider,
-    Permissions,
     Trust,
     check_name,
     provider_arn,
@@ -69,7 +69,7 @@ class RamAdmin:
         return {"arn": role.arn}
 
     def update_role(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change the role `role`: its `trust`, `secrets`, `roles`, `max_session_seconds`.
+        """Change the role `role`: its `trust`, `max_session_seconds` and `Permissions`.
 
         It holds at once, for the sessions that there are as well.
         """
@@ -89,8 +89,7 @@ class RamAdmin:
                 {
                     "arn": role.arn,
                     "trust": [_plain(rule) for rule in role.trust],
-                    "secrets": list(role.permissions.secrets),
-                    "roles": list(role.permissions.roles),
+                    **asdict(role.permissions),
                     "max_session_seconds": role.max_session_seconds,
                 }
                 for role in self._store.ram.roles.values()
@@ -119,12 +118,12 @@ class RamAdmin:
         return {}
 
     def restrict_access_key(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set what the key `id` may do: `secrets`, `roles`; what is left out stays."""
+        """Set what the key `id` may do: its `Permissions`; what is left out stays."""
         key_id = take(body, "id", str)
         key = self._store.access_keys.get(key_id)
         if key is None:
             raise KeyError(f"no access key {key_id}")
-        self._store.restrict(key_id, _permissions(body, key.permissions))
+        self._store.restrict(key_id, replace(key.permissions, **_permissions(body)))
         return {}
 
     def list_sessions(self, _body: dict[str, Any]) -> dict[str, Any]:
@@ -196,25 +195,23 @@ def _role_changes(body: Mapping[str, Any]) -> dict[str, Any]:
         if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
             raise ValueError(f"max_session_seconds is from {SHORTEST_SESSION} to {LONGEST_SESSION}")
         changes["max_session_seconds"] = seconds
-    for name in ("secrets", "roles"):
-        if name in body:
-            changes[name] = take_strings(body, name)
+    changes["permissions"] = _permissions(body)
     return changes
 
 
 def _change(role: Role, changes: Mapping[str, Any]) -> None:
     role.trust = changes.get("trust", role.trust)
     role.max_session_seconds = changes.get("max_session_seconds", role.max_session_seconds)
-    role.permissions = Permissions(
-        changes.get("secrets", role.permissions.secrets),
-        changes.get("roles", role.permissions.roles),
-    )
+    role.permissions = replace(role.permissions, **changes["permissions"])
 
 
-def _permissions(body: Mapping[str, Any], now: Permissions) -> Permissions:
-    return Permissions(
-        take_strings(body, "secrets", now.secrets), take_strings(body, "roles", now.roles)
-    )
+def _permissions(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Read those that are to change."""
+    names = ("secrets", "roles", "parameters")
+    given: dict[str, Any] = {name: take_strings(body, name) for name in names if name in body}
+    if "decrypts" in body:
+        given["decrypts"] = take(body, "decrypts", bool)
+    return given
 
 
 def _trust(rule: Any) -> Trust:

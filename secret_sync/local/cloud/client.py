@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 import orjson
 
+from secret_sync.local.cloud.client_oos import ParameterCalls
 from secret_sync.local.cloud.client_ram import RamCalls
 from secret_sync.local.cloud.faults import FaultKind
 
@@ -29,8 +30,8 @@ class AdminError(Exception):
         super().__init__(f"{status}: {message}")
 
 
-class CloudAdmin(RamCalls):
-    """Puts secrets into a running cloud, breaks it, and looks at what was called.
+class CloudAdmin(RamCalls, ParameterCalls):
+    """Puts secrets and parameters into a running cloud, breaks it, and looks at what was called.
 
     To be used as an async context manager. Every method raises `AdminError` if the request is
     refused and `aiohttp.ClientError` if the cloud is gone.

@@ -28,9 +28,9 @@ class RamCalls(ABC):
             name: Of the role.
             trust: Whom it trusts, any one of: `{"account": <id>}`, `{"role": <ARN>}`,
                 `{"oidc_provider": <ARN>, "sub": <pattern>, "aud": <audience, may be left out>}`.
-            **options: `account`, and as for `update_role`; a new role reads every secret of its
-                account (`secrets=["*"]`), assumes no other role (`roles=[]`), and its sessions
-                last for 3600 seconds at most.
+            **options: `account`, and as for `update_role`; a new role reads every secret and
+                parameter of its account (`secrets=["*"]`), assumes no other role (`roles=[]`),
+                and its sessions last for 3600 seconds at most.
 
         Returns:
             Its ARN.
@@ -43,9 +43,10 @@ class RamCalls(ABC):
 
         Args:
             role: ARN or name.
-            **changes: `trust`; `secrets`, patterns of what its sessions may read; `roles`,
-                patterns of the ARNs that they may assume; `max_session_seconds` (900 to 43200);
-                and `account`, to find it by.
+            **changes: `trust`; `secrets` and `parameters`, patterns of what its sessions may
+                read; `decrypts`, whether they have what of KMS that takes for parameters;
+                `roles`, patterns of the ARNs that they may assume; `max_session_seconds` (900
+                to 43200); and `account`, to find it by.
         """
         await self._call("update-role", role=role, **changes)
 
@@ -54,7 +55,7 @@ class RamCalls(ABC):
         await self._call("delete-role", role=role, **place)
 
     async def roles(self) -> list[dict[str, Any]]:
-        """List roles: `arn`, `trust`, `secrets`, `roles`, `max_session_seconds`."""
+        """List roles: `arn`, `trust`, `max_session_seconds`, and what their sessions may do."""
         return list((await self._call("list-roles"))["roles"])
 
     async def put_oidc_provider(
@@ -96,15 +97,18 @@ class RamCalls(ABC):
         """Delete a provider, by its ARN or its name."""
         await self._call("delete-oidc-provider", provider=provider, **place)
 
-    async def restrict_access_key(self, key_id: str, **permissions: Sequence[str]) -> None:
+    async def restrict_access_key(self, key_id: str, **permissions: Sequence[str] | bool) -> None:
         """Set what a key may do.
 
         Args:
             key_id: Of the key.
-            **permissions: `secrets`, patterns of names that it may read; `roles`, patterns of
-                ARNs that it may assume; what is left out stays ("*" for a new key).
+            **permissions: As for `update_role`: `secrets`, `parameters`, `decrypts`, `roles`;
+                what is left out stays (all of them "*" or true for a new key).
         """
-        given = {name: list(patterns) for name, patterns in permissions.items()}
+        given = {
+            name: value if isinstance(value, bool) else list(value)
+            for name, value in permissions.items()
+        }
         await self._call("restrict-access-key", id=key_id, **given)
 
     async def sessions(self) -> list[dict[str, Any]]:

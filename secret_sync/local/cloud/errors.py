@@ -20,6 +20,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "EntityNotExist.OIDCProvider": (404, "The specified OIDC provider does not exist."),
     "EntityNotExist.Role": (404, "The specified role does not exist."),
+    "EntityNotExists.Parameter": (404, "The specified parameter does not exist."),
     "Forbidden.DKMSInstanceNotFound": (403, "The specified KMS instance is not found."),
     "Forbidden.DKMSInstanceStateInvalid": (403, "The state of the KMS instance is invalid."),
     "Forbidden.KeyNotFound": (404, "The specified Key is not found."),

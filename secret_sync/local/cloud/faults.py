@@ -44,8 +44,9 @@ class Fault:
     Attributes:
         kind: What happens.
         action: Scope: name of an action.
-        subject: Scope: pattern of what a call is about, as of a shell: a secret's name
-            (`team-a/*`), for STS a role's ARN, for the credentials of metadata a role's name.
+        subject: Scope: pattern of what a call is about, as of a shell: a secret's or
+            parameter's name (`team-a/*`), for STS a role's ARN, for the credentials of metadata
+            a role's name.
         access_key: Scope: id of an access key.
         count: How many calls it hits before it is spent; None: every one.
         probability: Share of the calls it hits.

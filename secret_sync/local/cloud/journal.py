@@ -18,7 +18,8 @@ class Record:
 
     Attributes:
         time: When it came, in seconds since the epoch.
-        subject: What it was about, as the client wrote it: a secret's name, or the ARN of a role.
+        subject: What it was about, as the client wrote it: the name of a secret or a
+            parameter, or the ARN of a role.
         access_key: The id that the client gave, known or not.
         status: HTTP status; 0 while it is not answered, 499 if the client went away.
         code: Error code; "OK" for a success.

@@ -34,14 +34,22 @@ class Permissions:
     Attributes:
         secrets: Patterns of the names of KMS secrets that it may read, in its own account.
         roles: Patterns of the ARNs of roles that it may assume, of any account that trusts it.
+        parameters: Patterns of the names of OOS parameters that it may read, in its own account.
+        decrypts: Whether it has what of KMS it takes to read any parameter's value.
     """
 
     secrets: tuple[str, ...]
     roles: tuple[str, ...]
+    parameters: tuple[str, ...] = ("*",)
+    decrypts: bool = True
 
     def reads(self, name: str) -> bool:
         """Tell whether a secret may be read."""
         return _any(self.secrets, name)
+
+    def reads_parameter(self, name: str) -> bool:
+        """Tell whether a parameter may be read."""
+        return _any(self.parameters, name)
 
     def assumes(self, arn: str) -> bool:
         """Tell whether a role may be assumed, if that role agrees."""

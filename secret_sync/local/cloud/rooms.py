@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.local.cloud.errors import ApiError
-from secret_sync.local.cloud.store import ANY_REGION, Store
+from secret_sync.local.cloud.places import ANY_REGION
+from secret_sync.local.cloud.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

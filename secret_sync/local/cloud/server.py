@@ -16,6 +16,7 @@ from secret_sync.local.cloud.info import CloudInfo
 from secret_sync.local.cloud.journal import Journal
 from secret_sync.local.cloud.kms import KMS
 from secret_sync.local.cloud.metadata import Metadata
+from secret_sync.local.cloud.oos import OOS
 from secret_sync.local.cloud.proxy import Proxy
 from secret_sync.local.cloud.rooms import Directory
 from secret_sync.local.cloud.store import Store
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-ROOMS: Final = (KMS, STS)
+ROOMS: Final = (KMS, OOS, STS)
 ACCOUNT: Final = "1234567890123456"
 """The account that is there from the start."""
 

@@ -1,4 +1,4 @@
-"""What the local Alibaba Cloud knows: accounts by their access keys, secrets, and roles."""
+"""What the local Alibaba Cloud knows: accounts by their access keys, secrets, parameters, roles."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.local.cloud.ledger import Ledger
+from secret_sync.local.cloud.places import Places
 from secret_sync.local.cloud.ram import KEY_PERMISSIONS, Ram, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secret_sync.local.cloud.parameters import Parameter
     from secret_sync.local.cloud.ram import Permissions
-
-ANY_REGION: Final = "*"
-"""Where a secret lives that is to be found through every region's endpoint."""
 
 CURRENT: Final = "ACSCurrent"
 PREVIOUS: Final = "ACSPrevious"
@@ -139,8 +138,8 @@ class Store:
         self.settings = Settings()
         self.ledger = Ledger()
         self.ram = Ram(self.ledger)
-        # (account, name) -> region -> secret.
-        self._secrets: dict[tuple[str, str], dict[str, Secret]] = {}
+        self.parameters: Places[Parameter] = Places()
+        self._secrets: Places[Secret] = Places()
 
     def now(self) -> float:
         """Return the service's idea of the time, in seconds since the epoch."""
@@ -170,33 +169,21 @@ class Store:
         self.access_keys[key_id] = replace(self.access_keys[key_id], active=active)
 
     def find(self, account: str, region: str, name: str) -> Secret | None:
-        """Return the secret that a call to a region's endpoint means.
-
-        Args:
-            account: Account id.
-            region: `ANY_REGION` for an endpoint that tells none: then any region's will do.
-            name: Name of the secret.
-        """
-        places = self._secrets.get((account, name), {})
-        found = places.get(region) or places.get(ANY_REGION)
-        if found is None and region == ANY_REGION:
-            return next(iter(places.values()), None)
-        return found
+        """Return the secret that a call to a region's endpoint means: see `Places`."""
+        return self._secrets.find(account, region, name)
 
     def put(self, account: str, region: str, name: str, *, type_: str) -> Secret:
         """Return the secret of exactly that place, made if there was none."""
-        places = self._secrets.setdefault((account, name), {})
-        if region not in places:
-            places[region] = Secret(name, account, region, created=self.now(), type=type_)
-        return places[region]
+        return self._secrets.put(
+            account,
+            region,
+            name,
+            lambda: Secret(name, account, region, created=self.now(), type=type_),
+        )
 
     def delete(self, secret: Secret) -> None:
         """Forget a secret at once."""
-        places = self._secrets[secret.account, secret.name]
-        del places[secret.region]
-        if not places:
-            del self._secrets[secret.account, secret.name]
+        self._secrets.delete(secret)
 
     def __iter__(self) -> Iterator[Secret]:
-        for places in self._secrets.values():
-            yield from places.values()
+        return iter(self._secrets)

@@ -29,12 +29,21 @@ async def test_a_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
     arn = await admin.put_role("reader")
     assert arn == f"acs:ram::{ACCOUNT}:role/reader"
     assert await admin.roles() == [
-        {"arn": arn, "trust": [], "secrets": ["*"], "roles": [], "max_session_seconds": 3600}
+        {
+            "arn": arn,
+            "trust": [],
+            "secrets": ["*"],
+            "roles": [],
+            "parameters": ["*"],
+            "decrypts": True,
+            "max_session_seconds": 3600,
+        }
     ]
     trust = [{"account": "2"}, {"oidc_provider": "acs:p", "sub": "a*", "aud": "x"}]
     await admin.put_role("reader", trust=trust, secrets=["shop/*"])
     # What is left out stays.
     await admin.update_role("reader", roles=["acs:*"])
+    await admin.update_role("reader", parameters=["shop-*"], decrypts=False)
     await admin.update_role("reader", max_session_seconds=7200)
     assert await admin.roles() == [
         {
@@ -42,6 +51,8 @@ async def test_a_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
             "trust": trust,
             "secrets": ["shop/*"],
             "roles": ["acs:*"],
+            "parameters": ["shop-*"],
+            "decrypts": False,
             "max_session_seconds": 7200,
         }
     ]
@@ -76,6 +87,8 @@ async def test_a_key_reads_what_it_may(admin: CloudAdmin, kms: KmsCaller) -> Non
         (lambda admin: admin.put_role("r", max_session_seconds=43_201), 400),
         (lambda admin: admin.put_role("r", secrets="*"), 400),
         (lambda admin: admin.put_role("r", secrets=[1]), 400),
+        (lambda admin: admin.put_role("r", parameters="*"), 400),
+        (lambda admin: admin.put_role("r", decrypts="yes"), 400),
         (lambda admin: admin.put_role("r", trust=[{}]), 400),
         (lambda admin: admin.put_role("r", trust=[{"who": "all"}]), 400),
         (lambda admin: admin.put_role("r", trust=[{"account": "1", "role": "acs:r"}]), 400),

@@ -14,10 +14,11 @@ def resident():
 import aiohttp, aiolimiter, orjson, structlog
 before = resident()
 import secret_sync.credentials, secret_sync.cloud.limiter, secret_sync.providers.kms
+import secret_sync.providers.oos
 print(json.dumps({
     "MiB": resident() - before,
     "models": sorted(name.rpartition(".")[2] for name in sys.modules
-                     if name.startswith("alibabacloud_kms20160120.models.")),
+                     if name.startswith(("alibabacloud_kms20160120.models.", "alibabacloud_oos"))),
 }))
 """
 

@@ -1,0 +1,184 @@
+"""GetSecretParameter, over a transport that only records."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from secret_sync.cloud.transport import Reply
+from secret_sync.credentials import Credentials
+from secret_sync.errors import (
+    CredentialsError,
+    DefiniteError,
+    NotFoundError,
+    ThrottledError,
+    TransientError,
+)
+from secret_sync.providers.oos import OosClient, fetch_parameter
+from secret_sync.providers.value import SecretRequest, SecretValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from yarl import URL
+
+KEYS = Credentials("LTAI-id", "key-secret")
+REQUEST = SecretRequest("oos.example", "db")
+
+
+class FakeTransport:
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        self.reply = Reply(status, CIMultiDict(), body, complete=True)
+        self.urls: list[URL] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def send(
+        self, method: str, url: URL, headers: Mapping[str, str], *, what: str, body: bytes
+    ) -> Reply:
+        self.urls.append(url)
+        self.headers.append(dict(headers))
+        return self.reply
+
+
+def document(**fields: Any) -> bytes:
+    base = {"Name": "db", "Type": "Secret", "Value": "hunter2", "ParameterVersion": 7}
+    parameter = {k: v for k, v in {**base, **fields}.items() if v is not None}
+    return json.dumps({"RequestId": "REQ-1", "Parameter": parameter}).encode()
+
+
+def refusal(code: str) -> bytes:
+    return json.dumps({"Code": code, "Message": "x", "RequestId": "REQ-1"}).encode()
+
+
+async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200) -> SecretValue:
+    client = OosClient(FakeTransport(body, status))  # type: ignore[arg-type] # a recorder
+    return await fetch_parameter(client, KEYS, request)
+
+
+@pytest.mark.parametrize(
+    ("request_", "query"),
+    [
+        (REQUEST, {"Name": "db"}),
+        (
+            SecretRequest("oos.example", "a/b", region="cn-hangzhou"),
+            {"Name": "a/b", "RegionId": "cn-hangzhou"},
+        ),
+        (
+            SecretRequest("oos.example", "db", version_id="12"),
+            {"Name": "db", "ParameterVersion": "12"},
+        ),
+        # It has no stages, and to ack-secret-manager they are nothing there either.
+        (SecretRequest("oos.example", "db", version_stage="ACSCurrent"), {"Name": "db"}),
+    ],
+)
+async def test_what_is_sent(request_: SecretRequest, query: dict[str, str]) -> None:
+    transport = FakeTransport(document())
+    await fetch_parameter(OosClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
+    assert dict(transport.urls[0].query) == {**query, "WithDecryption": "true"}
+    assert transport.urls[0].host == "oos.example"
+    assert transport.headers[0]["x-acs-action"] == "GetSecretParameter"
+    assert transport.headers[0]["x-acs-version"] == "2019-06-01"
+    assert "Credential=LTAI-id," in transport.headers[0]["authorization"]
+
+
+async def test_one_client_serves_each_tenant_with_its_own_credentials() -> None:
+    transport = FakeTransport(document())
+    client = OosClient(transport)  # type: ignore[arg-type] # a recorder
+    before = dict(vars(client))
+    for name in ("one", "two"):
+        await fetch_parameter(client, Credentials(name, "s", f"token-{name}"), REQUEST)
+    assert [h["x-acs-security-token"] for h in transport.headers] == ["token-one", "token-two"]
+    assert vars(client) == before
+
+
+@pytest.mark.parametrize("text", ["hunter2", "zażółć \U0001f511\n", '{"a": 12345678901234567890}'])
+async def test_text_is_kept_byte_for_byte(text: str) -> None:
+    assert await fetch(document(Value=text)) == SecretValue(text.encode(), "7")
+
+
+@pytest.mark.parametrize(("version", "id_"), [(3, "3"), ("3", "3"), (None, ""), (True, "")])
+async def test_the_number_of_the_version_is_its_id(version: Any, id_: str) -> None:
+    assert (await fetch(document(ParameterVersion=version))).version_id == id_
+
+
+@pytest.mark.parametrize("version", ["v1", "0", "-1", "1.0", "1 ", "\u0661", "9" * 5000, "ACS"])
+async def test_another_version_than_the_one_asked_for_is_never_fetched(version: str) -> None:
+    transport = FakeTransport(document())
+    request = SecretRequest("oos.example", "db", version_id=version)
+    with pytest.raises(DefiniteError, match="a number from 1 on") as caught:
+        await fetch_parameter(OosClient(transport), KEYS, request)  # type: ignore[arg-type] # a recorder
+    assert caught.value.code == "InvalidVersionId"
+    assert len(caught.value.message) < 500
+    assert not transport.urls
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b"{}", TransientError, "holds no Value"),
+        (b'{"Parameter": "hush"}', TransientError, "holds no Value"),
+        (b'{"Parameter": ["hush"]}', TransientError, "holds no Value"),
+        (document(Value=None), TransientError, "holds no Value"),
+        (document(Value=7), TransientError, "holds no Value"),
+        (document(Value=["hush"]), TransientError, "holds no Value"),
+        (document(Value=""), DefiniteError, "value is empty"),
+        (b'{"Parameter": {"Value": "hush\\ud800"}}', TransientError, "unreadable answer"),
+    ],
+)
+async def test_what_cannot_be_used_is_named_but_not_shown(
+    body: bytes, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        await fetch(body)
+    assert "hush" not in f"{caught.value!r}{caught.value.__context__!r}"
+    assert 'OOS parameter "db"' in str(caught.value)
+
+
+async def test_not_found_says_which_parameter_where_and_the_request() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        await fetch(refusal("EntityNotExists.Parameter"), status=404)
+    assert caught.value.message == (
+        'OOS parameter "db" at oos.example: it does not exist (in this region, account and'
+        " version) (EntityNotExists.Parameter, HTTP 404, request REQ-1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "words"),
+    [
+        ("NoPermission", 403, DefiniteError, "oos:GetSecretParameter, kms:GetSecretValue"),
+        ("Forbidden.RAM", 403, DefiniteError, "oos:GetSecretParameter"),
+        ("Forbidden.NoPermission", 403, DefiniteError, "kms:Decrypt"),
+        ("EntityNotExists.Other", 404, DefiniteError, 'refused with "x"'),
+        ("InvalidAccessKeyId.NotFound", 404, DefiniteError, "AccessKey ID does not exist"),
+        ("InvalidSecurityToken.Expired", 400, CredentialsError, "have expired"),
+        ("Throttling.User", 400, ThrottledError, "too many calls"),
+        ("Throttling", 429, ThrottledError, "too many calls"),
+        ("ServiceUnavailable", 503, TransientError, "refused"),
+        ("InternalError", 500, TransientError, "refused"),
+    ],
+)
+async def test_refusals_are_sorted_as_those_of_kms(
+    code: str, status: int, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        await fetch(refusal(code), status=status)
+    assert type(caught.value) is kind
+
+
+async def test_a_hostile_name_breaks_no_message() -> None:
+    with pytest.raises(TransientError) as caught:
+        await fetch(b"", SecretRequest("oos.example", "a\nb\x1b[2J" + "x" * 5000))
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 400
+
+
+@given(st.binary(max_size=300))
+async def test_no_body_breaks_it(body: bytes) -> None:
+    with pytest.raises((TransientError, DefiniteError)):
+        await fetch(body)
