@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import MAX_BYTES, MAX_YAML_BYTES, NOT_A_DOCUMENT, TOO_LARGE, encoded
-from secret_sync.parse.json_document import NotJSONError, read_json, write_json
-from secret_sync.parse.values import Number
+from secret_sync.parse.json_document import NotJSONError, literal, read_json, write_json
 from secret_sync.parse.yaml_document import NotYAMLError, read_yaml
 from secret_sync.parse.yaml_text import write_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secret_sync.parse.values import Value
 
 #: Editors put it before UTF-8; it is no part of the document.
@@ -30,15 +31,22 @@ class Document:
     root: Value
     is_json: bool
 
-    def text_of(self, value: Value) -> bytes:
-        """A value of this document as it goes into a Secret; empty for null."""
-        if isinstance(value, str):
-            return encoded(value)
-        if isinstance(value, Number):
-            return encoded(value.text)
-        if value is None:
-            return b""
-        return encoded(write_json(value) if self.is_json else write_yaml(value))
+    def text_of(self, value: Value, take: Callable[[int], None]) -> bytes:
+        """A value of this document as it goes into a Secret; empty for null.
+
+        Args:
+            value: Part of this document, or made of its parts.
+            take: Told the size of each piece before it is kept; raises when it is too much.
+
+        Raises:
+            DefiniteError: It cannot be written.
+        """
+        if isinstance(value, (dict, list)):
+            write = write_json if self.is_json else write_yaml
+            return encoded(write(value, take))
+        text = value if isinstance(value, str) else "" if value is None else literal(value)
+        take(len(text))
+        return encoded(text)
 
 
 def read_document(data: bytes) -> Document:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
+    INVALID_JMESPATH,
     MAX_BYTES,
     MAX_LEVELS,
     NOT_A_DOCUMENT,
@@ -22,10 +23,15 @@ from secret_sync.parse.codes import (
 from secret_sync.parse.values import Number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secret_sync.parse.values import Value
 
 #: Mappings and lists of a document: an empty one is two characters and eighty bytes of memory.
 MAX_CONTAINERS: Final = 100_000
+
+#: Levels of a value that is written: a path can nest beyond its document.
+MAX_WRITTEN_LEVELS: Final = 200
 
 #: All but brackets: whole strings (an unfinished one to the end) and the rest. Possessive, so
 #: that no input makes it go back.
@@ -72,10 +78,19 @@ def read_json(text: str) -> Value:
     return document
 
 
-def write_json(value: Value) -> str:
-    """The value as compact JSON, keys sorted and ``<``, ``>``, ``&`` escaped, as Go does."""
+def write_json(value: Value, take: Callable[[int], None]) -> str:
+    """The value as compact JSON, keys sorted and ``<``, ``>``, ``&`` escaped, as Go does.
+
+    Args:
+        value: What is to be written.
+        take: Told the characters of each piece before it is kept; raises when they are too many.
+
+    Raises:
+        DefiniteError: With code ``TooCostly`` or ``InvalidJMESPath``: a path made a value that is
+            too deep, or not one of JSON.
+    """
     pieces: list[str] = []
-    _write(value, pieces)
+    _write(value, 0, pieces, take)
     return "".join(pieces)
 
 
@@ -113,29 +128,61 @@ def _refuse_constant(name: str) -> NoReturn:
     )
 
 
-def _write(value: Value, pieces: list[str]) -> None:
-    if isinstance(value, str):
-        pieces.append(quoted_json(value))
-    elif isinstance(value, dict):
+def _write(value: Value, level: int, pieces: list[str], take: Callable[[int], None]) -> None:
+    if isinstance(value, dict):
+        check_level(level)
         separator = "{"
         for key in sorted(value):
-            pieces.append(separator)
-            pieces.append(quoted_json(key))
-            pieces.append(":")
-            _write(value[key], pieces)
+            name = f"{separator}{quoted_json(key)}:"
+            take(len(name))
+            pieces.append(name)
+            _write(value[key], level + 1, pieces, take)
             separator = ","
-        pieces.append("}" if value else "{}")
+        text = "}" if value else "{}"
     elif isinstance(value, list):
+        check_level(level)
         separator = "["
         for item in value:
+            take(1)
             pieces.append(separator)
-            _write(item, pieces)
+            _write(item, level + 1, pieces, take)
             separator = ","
-        pieces.append("]" if value else "[]")
-    elif isinstance(value, Number):
-        pieces.append(value.text)
+        text = "]" if value else "[]"
     else:
-        pieces.append("null" if value is None else "true" if value else "false")
+        text = quoted_json(value) if isinstance(value, str) else literal(value)
+    take(len(text))
+    pieces.append(text)
+
+
+def check_level(level: int) -> None:
+    """Refuses to write what an expression has nested beyond any document.
+
+    Raises:
+        DefiniteError: With code ``TooCostly``.
+    """
+    if level > MAX_WRITTEN_LEVELS:
+        raise DefiniteError(
+            f"a path makes a value that is nested more than {MAX_WRITTEN_LEVELS} levels deep",
+            code=TOO_COSTLY,
+        )
+
+
+def literal(value: Value) -> str:
+    """A number, boolean or null, which JSON and YAML write alike.
+
+    Raises:
+        DefiniteError: With code ``InvalidJMESPath``; it is an expression (``&name``).
+    """
+    if isinstance(value, Number):
+        return value.text
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise DefiniteError(
+        "a path finds an expression (`&...`) instead of a value; that is for functions only",
+        code=INVALID_JMESPATH,
+    )
 
 
 def quoted_json(text: str) -> str:

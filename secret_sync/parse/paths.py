@@ -2,40 +2,254 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from json import loads
+from typing import TYPE_CHECKING, Any, Final
+
+from jmespath.exceptions import JMESPathError, JMESPathTypeError, LexerError, ParseError
+from jmespath.lexer import Lexer
+from jmespath.parser import Parser
+from jmespath.visitor import Options, TreeInterpreter
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse.codes import INVALID_JMESPATH, shown
+from secret_sync.parse.budget import Budget
+from secret_sync.parse.codes import INVALID_JMESPATH, TOO_COSTLY, shown
+from secret_sync.parse.functions import CalculationError, CountedFunctions, price
+from secret_sync.parse.values import Number, number_of
 
 if TYPE_CHECKING:
-    from secret_sync.parse.document import Document
+    from collections.abc import Iterator
+
     from secret_sync.parse.values import Value
 
+#: Characters of an expression.
+MAX_PATH_LENGTH: Final = 4096
+#: Expressions within each other; six frames of the interpreter each.
+MAX_PATH_LEVELS: Final = 50
+#: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
+MAX_STEPS: Final = 250_000
 
+#: Nodes whose cost is one step, whatever the document.
+_SIMPLE: Final = frozenset(
+    ("field", "subexpression", "index", "index_expression", "identity", "current", "literal")
+)
+
+
+@lru_cache(maxsize=1024)
 def compiled(path: str) -> Any:
-    """The expression, read."""
-    import jmespath  # noqa: PLC0415
+    """The expression, read and checked: syntax, names of functions, how many arguments.
 
-    try:
-        return jmespath.compile(path)
-    except (jmespath.exceptions.JMESPathError, ValueError, RecursionError):
+    Raises:
+        DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
+    """
+    if len(path) > MAX_PATH_LENGTH:
         raise DefiniteError(
-            f"{shown(path)} is no JMESPath expression", code=INVALID_JMESPATH
+            f"the path {shown(path)} has {len(path)} characters, {MAX_PATH_LENGTH} are allowed",
+            code=TOO_COSTLY,
+        )
+    try:
+        tree = _Parser()._parse(path).parsed  # noqa: SLF001 (past its cache of 512 trees)
+    except RecursionError:
+        raise _too_deep(path) from None
+    except (JMESPathError, ValueError) as error:
+        raise DefiniteError(
+            f"{shown(path)} is no JMESPath expression{_place(error)}; see https://jmespath.org",
+            code=INVALID_JMESPATH,
         ) from None
+    for node, level in _nodes(tree):
+        if level > MAX_PATH_LEVELS:
+            raise _too_deep(path)
+        _check_node(node, path)
+    return tree
 
 
 def is_simple(path: str) -> bool:
     """Whether its cost depends on neither the document nor the number of its values."""
-    return path.replace(".", "").replace("_", "").isalnum()
+    return all(node["type"] in _SIMPLE for node, _ in _nodes(compiled(path)))
 
 
 class Search:
-    """Evaluates expressions on one document."""
+    """Evaluates expressions on one document, out of one budget."""
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
+    def __init__(self, root: Value) -> None:
+        self._root = root
+        budget = Budget(
+            MAX_STEPS,
+            f"the paths of `jmesPath` need over {MAX_STEPS} steps on this document; "
+            "select less at a time",
+            TOO_COSTLY,
+        )
+        self._interpreter = _Interpreter(budget)
 
     def find(self, path: str) -> Value:
-        """What the path finds, or ``None``."""
-        value: Value = compiled(path).search(self._document.root)
-        return value
+        """What the path finds, or ``None``.
+
+        Raises:
+            DefiniteError: With code ``TooCostly``, or ``InvalidJMESPath`` if a function does not
+                take what it is given.
+        """
+        tree = compiled(path)
+        try:
+            found: Value = self._interpreter.visit(tree, self._root)
+        except JMESPathTypeError as error:
+            # The original error quotes the value.
+            wanted = " or ".join(error.expected_types)
+            problem = f"{error.function_name}() takes {wanted}, and gets something else"
+        except CalculationError as error:
+            problem = str(error)
+        else:
+            return found
+        raise DefiniteError(
+            f"the path {shown(path)} cannot be evaluated on this document: {problem}",
+            code=INVALID_JMESPATH,
+        )
+
+
+class _Lexer(Lexer):  # type: ignore[misc]
+    """Reads literals to our values, and without a warning for the old form of a string."""
+
+    def _consume_literal(self) -> dict[str, Any]:
+        start = self._position
+        lexeme = self._consume_until("`").replace("\\`", "`")
+        try:
+            value = _literal(lexeme)
+        except ValueError:
+            try:
+                value = _literal(f'"{lexeme.lstrip()}"')
+            except ValueError:
+                raise LexerError(start, "`", "Bad literal") from None
+        return {"type": "literal", "value": value, "start": start, "end": self._position - start}
+
+
+class _Parser(Parser):  # type: ignore[misc]
+    def _parse(self, expression: str) -> Any:
+        # The base class names its lexer where it cannot be replaced.
+        tokens = list(_Lexer().tokenize(expression))
+        self._tokens = tokens
+        self._index = 0
+        tree = self._expression(binding_power=0)
+        if self._current_token() != "eof":
+            self._error_nud_token(self._lookahead_token(0))
+        return _Parsed(tree)
+
+
+class _Parsed:
+    __slots__ = ("parsed",)
+
+    def __init__(self, parsed: Any) -> None:
+        self.parsed = parsed
+
+
+class _Interpreter(TreeInterpreter):  # type: ignore[misc]
+    def __init__(self, budget: Budget) -> None:
+        functions = CountedFunctions(budget)
+        super().__init__(Options(custom_functions=functions))
+        self._take = budget.take
+        self._same = functions.same
+
+    def visit(self, node: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        self._take(1)
+        return super().visit(node, *args, **kwargs)
+
+    def visit_field(self, node: dict[str, Any], value: Any) -> Any:
+        return value.get(node["value"]) if isinstance(value, dict) else None
+
+    def visit_comparator(self, node: dict[str, Any], value: Any) -> Any:
+        left, right = (self.visit(child, value) for child in node["children"])
+        operator = node["value"]
+        if operator in self._EQUALITY_OPS:
+            return self._same(left, right) == (operator == "eq")
+        # Only numbers have an order, as in the specification and in Go.
+        if not (isinstance(left, Number) and isinstance(right, Number)):
+            return None
+        return self.COMPARATOR_FUNC[operator](left.value, right.value)
+
+    def visit_not_expression(self, node: dict[str, Any], value: Any) -> bool:
+        negated: bool = self._is_false(self.visit(node["children"][0], value))
+        return negated
+
+    def visit_flatten(self, node: dict[str, Any], value: Any) -> Any:
+        base = self.visit(node["children"][0], value)
+        if not isinstance(base, list):
+            return None
+        flat: list[Any] = []
+        for item in base:
+            items = item if isinstance(item, list) else [item]
+            self._take(1 + price(items))
+            flat += items
+        return flat
+
+    def visit_slice(self, node: dict[str, Any], value: Any) -> Any:
+        if isinstance(value, list):
+            self._take(price(value))
+        return super().visit_slice(node, value)
+
+
+def _literal(text: str) -> Value:
+    try:
+        value: Value = loads(
+            text, parse_int=Number, parse_float=_float_literal, parse_constant=_refuse
+        )
+    except RecursionError:
+        raise ValueError from None
+    return value
+
+
+def _float_literal(text: str) -> Number:
+    # As Go writes it: what stands in the expression is no document's text to be kept.
+    number = number_of(float(text))
+    return Number(text) if number is None else number
+
+
+def _refuse(_name: str) -> None:
+    raise ValueError
+
+
+def _nodes(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    """All nodes with their levels; an expression is a tree that may be deep."""
+    pending = [(tree, 1)]
+    while pending:
+        node, level = pending.pop()
+        yield node, level
+        if node["type"] != "slice":
+            pending += [(child, level + 1) for child in node["children"]]
+
+
+def _check_node(node: dict[str, Any], path: str) -> None:
+    problem = ""
+    if node["type"] == "slice" and node["children"][2] == 0:
+        problem = "the step of a slice is 0"
+    elif node["type"] == "function_expression":
+        problem = _function_problem(node["value"], len(node["children"]))
+    if problem:
+        raise DefiniteError(
+            f"{shown(path)} is no JMESPath expression: {problem}", code=INVALID_JMESPATH
+        )
+
+
+def _function_problem(name: str, given: int) -> str:
+    function = CountedFunctions.FUNCTION_TABLE.get(name)
+    if function is None:
+        return f"there is no function {shown(name)}"
+    signature = function["signature"]
+    variadic = bool(signature[-1].get("variadic"))
+    if given < len(signature) or (given > len(signature) and not variadic):
+        least = "at least " if variadic else ""
+        return f"{name}() takes {least}{len(signature)} arguments, not {given}"
+    return ""
+
+
+def _too_deep(path: str) -> DefiniteError:
+    return DefiniteError(
+        f"the path {shown(path)} is nested more than {MAX_PATH_LEVELS} levels deep",
+        code=TOO_COSTLY,
+    )
+
+
+def _place(error: Exception) -> str:
+    position = None
+    if isinstance(error, LexerError):
+        position = error.lexer_position
+    elif isinstance(error, ParseError):
+        position = error.lex_position
+    return "" if position is None else f" (character {position + 1})"

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
+from secret_sync.parse.budget import Budget
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: JSON of this size is read in a fraction of a millisecond.
 QUICK_BYTES: Final = 4096
+#: Paths, or rules times keys, that are not worth a thread; a microsecond or two each.
+QUICK_WORK: Final = 256
 MAX_SELECTIONS: Final = 256
 
 
@@ -110,19 +113,22 @@ def cook(recipe: Recipe, data: bytes) -> dict[str, bytes]:
 
 
 def is_quick(recipe: Recipe, data: bytes) -> bool:
-    """Whether `cook` takes well under a millisecond and may run on the event loop."""
+    """Whether `cook` takes about a millisecond at most and may run on the event loop."""
     if recipe.is_plain:
         return True
-    if len(data) > QUICK_BYTES:
+    if len(data) > QUICK_BYTES or len(recipe.selections) > QUICK_WORK:
         return False
-    if not all(is_simple(selection.path) for selection in recipe.selections):
+    if len(recipe.rules) * data.count(b":") > QUICK_WORK:
         return False
     try:
         # YAML is a hundred times slower, so it must be known that this is none.
         json.loads(data)
+        return all(is_simple(selection.path) for selection in recipe.selections)
     except (ValueError, RecursionError):
         return False
-    return True
+    except DefiniteError:
+        # A bad path is told before anything is read.
+        return True
 
 
 @lru_cache(maxsize=1024)
@@ -170,7 +176,8 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _selected(recipe: Recipe, document: Document) -> dict[str, bytes]:
-    search = Search(document)
+    search = Search(document.root)
+    room = _room()
     found: dict[str, bytes] = {}
     for selection in recipe.selections:
         value = search.find(selection.path)
@@ -180,7 +187,7 @@ def _selected(recipe: Recipe, document: Document) -> dict[str, bytes]:
                 "finds nothing in the document, or null; correct it or take it out",
                 code=PATH_NOT_FOUND,
             )
-        found[selection.alias] = document.text_of(value)
+        found[selection.alias] = document.text_of(value, room.take)
     return found
 
 
@@ -192,19 +199,18 @@ def _extracted(document: Document) -> dict[str, bytes]:
             f"the document is {kind}; `extract` needs a mapping, whose keys it can write",
             code=NOT_A_DOCUMENT,
         )
-    total = 0
-    extracted: dict[str, bytes] = {}
-    for key, value in root.items():
-        # A plain string as key: what YAML knows of it beyond its text ends here.
-        extracted[str(key)] = text = document.text_of(value)
-        total += len(text)
-        if total > MAX_BYTES:
-            raise DefiniteError(
-                f"the values of the document have over {MAX_BYTES} bytes together, which is what "
-                "a Secret holds",
-                code=TOO_LARGE,
-            )
-    return extracted
+    room = _room()
+    # Plain strings as keys: what YAML knows of a key beyond its text ends here.
+    return {str(key): document.text_of(value, room.take) for key, value in root.items()}
+
+
+def _room() -> Budget:
+    """What the values of one recipe may have together, in characters."""
+    return Budget(
+        MAX_BYTES,
+        f"the values have over {MAX_BYTES} bytes together, which is what a Secret holds",
+        TOO_LARGE,
+    )
 
 
 def _check_keys(cooked: dict[str, bytes]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -18,7 +17,9 @@ from secret_sync.parse.codes import (
     TOO_LARGE,
     shown,
 )
+from secret_sync.parse.json_document import literal
 from secret_sync.parse.values import KeyText, Number
+from secret_sync.parse.yaml_scalars import is_int, plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +33,6 @@ MAX_EXPANDED_NODES: Final = 100_000
 MAX_ALIASES: Final = 1_000
 
 _TAG: Final = "tag:yaml.org,2002:"
-_NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOLS: Final = {
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
-_FLOAT: Final = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-    re.ASCII,
-)
 
 
 class NotYAMLError(Exception):
@@ -89,11 +79,12 @@ class _Anchored:
 
     Attributes:
         nodes: It with all below it, aliases expanded; 0 while it is not complete.
+        levels: Mappings and lists within each other, itself included.
     """
 
-    value: Any
-    nodes: int
-    is_text: bool
+    value: Any = None
+    nodes: int = 0
+    levels: int = 0
 
 
 @dataclass(slots=True)
@@ -113,6 +104,7 @@ class _Composer:
         self._nodes = 0
         self._expanded = 0
         self._aliases = 0
+        self._deepest = 0
 
     def document(self) -> Value:
         """The value of the only document."""
@@ -134,24 +126,37 @@ class _Composer:
     def _node(self, event: Any, level: int) -> Any:
         kind = type(event).__name__
         if kind == "AliasEvent":
-            return self._alias(event)
+            return self._alias(event, level)
         self._count(event)
-        before = self._expanded
         anchor = event.anchor
         if anchor:
-            self._anchors[anchor] = _Anchored(None, 0, is_text=False)
+            return self._anchored(anchor, event, kind, level)
+        return self._bare(event, kind, level)
+
+    def _anchored(self, anchor: str, event: Any, kind: str, level: int) -> Any:
+        # An alias within sees that it is not complete.
+        self._anchors[anchor] = anchored = _Anchored()
+        before, deepest = self._expanded, self._deepest
+        self._deepest = level
+        anchored.value = self._bare(event, kind, level)
+        anchored.nodes = self._expanded - before + 1
+        anchored.levels = self._deepest - level
+        self._deepest = max(deepest, self._deepest)
+        return anchored.value
+
+    def _bare(self, event: Any, kind: str, level: int) -> Any:
         if kind == "ScalarEvent":
-            value = _scalar(event)
-        else:
-            if level >= MAX_LEVELS:
-                raise DefiniteError(
-                    f"the document is nested more than {MAX_LEVELS} levels deep", code=TOO_COSTLY
-                )
-            compose = self._mapping if kind == "MappingStartEvent" else self._sequence
-            value = compose(level + 1)
-        if anchor:
-            self._anchors[anchor] = _Anchored(value, self._expanded - before + 1, is_text=False)
-        return value
+            return _scalar(event)
+        self._reach(level + 1)
+        compose = self._mapping if kind == "MappingStartEvent" else self._sequence
+        return compose(level + 1)
+
+    def _reach(self, level: int) -> None:
+        if level > MAX_LEVELS:
+            raise DefiniteError(
+                f"the document is nested more than {MAX_LEVELS} levels deep", code=TOO_COSTLY
+            )
+        self._deepest = max(self._deepest, level)
 
     def _sequence(self, level: int) -> list[Any]:
         items: list[Any] = []
@@ -200,7 +205,9 @@ class _Composer:
                 "list; only plain keys can be used",
                 code=NOT_A_DOCUMENT,
             )
-        return KeyText(event.value)
+        if type(event).__name__ == "ScalarEvent":
+            return KeyText(event.value)
+        return KeyText(literal(key))
 
     def _merge(self, mapping: _Mapping, value: Any, event: Any) -> None:
         others = value if isinstance(value, list) else [value]
@@ -212,7 +219,7 @@ class _Composer:
             )
         mapping.merges += others
 
-    def _alias(self, event: Any) -> Any:
+    def _alias(self, event: Any, level: int) -> Any:
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
             raise NotYAMLError(f"line {event.start_mark.line + 1}: an alias without its anchor")
@@ -229,6 +236,7 @@ class _Composer:
                 "values once they are filled in",
                 code=TOO_COSTLY,
             )
+        self._reach(level + anchored.levels)
         return anchored.value
 
     def _count(self, event: Any) -> None:
@@ -266,18 +274,8 @@ def _scalar(event: Any) -> Any:
     text: str = event.value
     tag = event.tag
     if tag is None:
-        return _plain(text) if event.implicit[0] else text
+        return plain_value(text) if event.implicit[0] else text
     return _tagged(tag, text, event)
-
-
-def _plain(text: str) -> Any:
-    if text in _NULLS:
-        return None
-    if text in _BOOLS:
-        return _BOOLS[text]
-    if _INT.fullmatch(text) or _FLOAT.fullmatch(text):
-        return Number(text)
-    return text
 
 
 def _tagged(tag: str, text: str, event: Any) -> Any:
@@ -287,11 +285,11 @@ def _tagged(tag: str, text: str, event: Any) -> Any:
         return _from_base64(text, event)
     if kind not in {"null", "bool", "int", "float"}:
         return text
-    value = _plain(text)
+    value = plain_value(text)
     fits = {
         "null": value is None,
         "bool": isinstance(value, bool),
-        "int": bool(_INT.fullmatch(text)),
+        "int": is_int(text),
         "float": isinstance(value, Number),
     }
     return value if fits[kind] else _refuse_tag(kind, event)
