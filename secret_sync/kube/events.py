@@ -140,6 +140,8 @@ class EventRecorder:
         # Of those, the ones that the API server knows nothing of.
         self._new = 0
         self._wake = asyncio.Event()
+        # Held while one is on its way.
+        self._turn = asyncio.Lock()
         self._closed = False
         self._untold: Counter[str] = Counter()
         self._refusal = ""
@@ -182,17 +184,20 @@ class EventRecorder:
         """Sends what was recorded; ends only when cancelled."""
         while True:
             await self._due()
-            await self._send(self._take())
+            async with self._turn:
+                # Flush may have been quicker.
+                if self._queue:
+                    await self._send(self._take())
             await asyncio.sleep(BETWEEN)
 
     async def flush(self, within: float) -> None:
-        """Sends what is left, then records nothing any more; after :meth:`run` is cancelled.
+        """Sends what is left, as fast as it can, then records nothing any more.
 
         Args:
             within: Seconds; what is not sent by then is dropped.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within), self._turn:
                 while self._queue:
                     await self._send(self._take())
         self._closed = True
@@ -224,6 +229,9 @@ class EventRecorder:
         return None if bucket.take(now) else "rate"
 
     def _put(self, series: _Series, due: float) -> None:
+        if self._closed:
+            self._drop("shutdown", series.pending)
+            return
         series.queued = True
         self._new += not series.sent
         heapq.heappush(self._queue, (due, next(self._numbers), series))

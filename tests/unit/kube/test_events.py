@@ -370,6 +370,27 @@ async def test_the_end_does_not_wait_for_long_and_counts_the_rest(
     assert counts == Counts(Counter(Normal=2), Counter(shutdown=4))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "counted"),
+    [
+        (2.0, Counts(Counter(Normal=3))),
+        # One is on its way for longer than there is time, the other does not get that far.
+        (20.0, Counts(dropped_=Counter(shutdown=3))),
+    ],
+)
+async def test_the_end_while_one_is_on_its_way_loses_none(
+    api: Api, counts: Counts, recorder: EventRecorder, seconds: float, counted: Counts
+) -> None:
+    api.seconds = seconds
+    async with running(recorder):
+        recorder.record(ES, "Normal", "Synced", "3 keys")
+        await asyncio.sleep(1)
+        recorder.record(ES, "Normal", "Synced", "3 keys")
+        recorder.record(about(2), "Normal", "Synced", "3 keys")
+        await recorder.flush(9)
+    assert counts == counted
+
+
 async def test_drops_are_logged_once_a_minute_with_their_number(
     api: Api, recorder: EventRecorder
 ) -> None:
