@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "region": ("cn-hangzhou", "cn-hangzhou"),
     "kms-endpoint": ("kms.local:8443", "kms.local:8443"),
     "allow-kms-endpoint": ("kms.*.example.com", ("kms.*.example.com",)),
+    "oos-endpoint": ("oos.local:8444", "oos.local:8444"),
     "sts-endpoint": ("sts.local", "sts.local"),
     "metadata-endpoint": ("127.0.0.1:81", "127.0.0.1:81"),
     "max-concurrent-kms-secret-pulls": ("25", 25),
@@ -174,12 +175,7 @@ def test_flags_of_later_versions_are_read_and_named() -> None:
     later = {flag.name for flag in FLAGS if flag.status == "later"}
     settings = parse(*(f"--{name}={EXAMPLES[name][0]}" for name in EXAMPLES))
     assert set(settings.not_yet) == {f"--{name}" for name in later - off}
-    assert later == {
-        "leader-elect",
-        "cleanup-secret-on-failure",
-        "max-concurrent-oos-secret-pulls",
-        "allow-kms-endpoint",
-    }
+    assert later == {"leader-elect"}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.admission import Admission
 from secret_sync.controller.identity import IdentityResolver, Means, Policy
-from secret_sync.controller.plan import Planner
+from secret_sync.controller.plan import Endpoints, Planner
 from secret_sync.controller.references import AuthReferences
+from secret_sync.controller.schemas import Schemas
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import Namespace, SecretStore, ServiceAccount
 from secret_sync.settings import OwnIdentity
@@ -80,7 +81,8 @@ class Cluster:
         cross: bool = False,
         interval: float | None = 120.0,
         region: str = "cn-hangzhou",
-        endpoint: str = "",
+        endpoints: Endpoints | None = None,
+        schemas: Schemas | None = None,
         **more: Any,
     ) -> Planner:
         return Planner(
@@ -91,7 +93,8 @@ class Cluster:
             identities=self.identities(cross=cross, **more),
             polling_interval=interval,
             region=region,
-            kms_endpoint=endpoint,
+            endpoints=endpoints or Endpoints(),
+            schemas=schemas or Schemas(),
             cross_namespace=cross,
         )
 

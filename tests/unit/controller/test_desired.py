@@ -1,4 +1,4 @@
-"""``desire``: the Secret that readings make, and the fingerprint that stands for it."""
+"""The Secret that readings make, and the fingerprint that stands for it: nothing taken apart."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.desired import desire, outcomes_of
-from secret_sync.controller.plan import Plan, PlannedEntry
+from secret_sync.controller.desired import Overwritten, desire_plain, gather, outcomes_of
+from secret_sync.controller.plan import Plan, PlannedEntry, recipe_of
 from secret_sync.credentials import CredentialKey
 from secret_sync.errors import NotFoundError
 from secret_sync.resources import DataEntry, ExternalSecret, Reason
 from secret_sync.sources import Reading, Source, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.controller.desired import Desired
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
 
@@ -33,7 +36,8 @@ def plan_of(*names: str) -> Plan:
     for number, name in enumerate(names):
         source = Source(CredentialKey("AccessKey", ()), "kms", "host", f"s{number}", "", "", None)
         wanted = Wanted(source, cast("Provider", None))
-        entries.append(PlannedEntry(DataEntry(f"s{number}", name, "", "", None), wanted, None))
+        entry = DataEntry(f"s{number}", name, "", "", None)
+        entries.append(PlannedEntry(entry, recipe_of(entry), wanted, None))
     return Plan(tuple(entries), 120.0)
 
 
@@ -42,6 +46,11 @@ def reading(
 ) -> Reading:
     digest = (value or b"not in hand") if known else None
     return Reading(digest, value, "v1", error, pending=False)
+
+
+def desire(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> Desired | None:
+    batch = gather(es, plan, readings)
+    return desire_plain(batch) if batch is not None else None
 
 
 def test_one_key_for_each_entry() -> None:
@@ -57,7 +66,7 @@ def test_the_later_entry_wins_and_the_key_is_named() -> None:
     wanted = desire(an_es(), plan_of("a", "b", "a"), [reading(b"1"), reading(b"2"), reading(b"3")])
     assert wanted is not None
     assert wanted.data == {"a": b"3", "b": b"2"}
-    assert wanted.overwritten == ("a",)
+    assert wanted.overwritten == (Overwritten("a", loser="s0", winner="s2"),)
 
 
 def test_nothing_is_desired_before_all_were_read_once() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.identity import Identity
-from secret_sync.controller.plan import cluster_scope_of, stores_of
+from secret_sync.controller.plan import Endpoints, cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of
 from secret_sync.resources import Reason, SecretStore
 from tests.unit.controller.planning import Cluster
@@ -77,7 +77,6 @@ def test_an_arn_brings_its_region_and_account(
     ("spec", "reason", "said"),
     [
         ({"provider": "vault"}, Reason.UNKNOWN_PROVIDER, "'vault'"),
-        ({"provider": "oos"}, Reason.UNSUPPORTED, "oos"),
         ({"data": []}, Reason.NO_DATA, "spec.data"),
         ({"data": None}, Reason.NO_DATA, "spec.data"),
         ({"data": [entry(key="")]}, Reason.INVALID_SPEC, "empty"),
@@ -88,7 +87,6 @@ def test_an_arn_brings_its_region_and_account(
         ({"rotationInterval": "0s"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"rotationInterval": "999ms"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"target": {"template": {"data": {"a": "b"}}}}, Reason.UNSUPPORTED, "target.template"),
-        ({"dataProcess": [{"extract": {"key": "db"}}]}, Reason.UNSUPPORTED, "spec.dataProcess"),
     ],
 )
 def test_mistakes_of_the_whole_object(
@@ -160,7 +158,9 @@ def test_without_a_region_there_is_no_guess(
     (planned,) = make_planner(region="").plan(make_es()).entries
     assert planned.problem is not None
     assert planned.problem.reason is Reason.REGION_MISSING
-    (planned,) = make_planner(region="", endpoint="kms.example.org").plan(make_es()).entries
+    (planned,) = (
+        make_planner(region="", endpoints=Endpoints(kms="kms.example.org")).plan(make_es()).entries
+    )
     assert planned.wanted is not None
 
 

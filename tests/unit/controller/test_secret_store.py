@@ -9,12 +9,17 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from secret_sync.controller.announcer import Announcer
+from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
+from secret_sync.controller.removal import LegacyFinalizers
+from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.secret_store import SecretStoreReconciler
 from secret_sync.credentials import CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
 from secret_sync.queue import Done, RequeueAfter
 from secret_sync.resources import SecretStore, StoreStatus, secret_from_metadata
 from tests.unit.controller.planning import Cluster
+from tests.unit.controller.played import Events, PlayedFinalizerWriter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -92,21 +97,29 @@ class World:
         for name in ("key", "other"):
             metadata = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
             self.cluster.add(secret_from_metadata({"metadata": metadata}))
-        self.reader, self.statuses = Reader(), Statuses()
+        self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
+        self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
         self.credentials = CredentialCache()
         self.woken: list[str] = []
         identities = self.cluster.identities()
         monkeypatch.setattr(identities._means.reader, "read", self.reader.read)
         statuses: Any = self.statuses
+        writer: Any = self.api
         self.loops = [
             SecretStoreReconciler(
                 objects=objects,
                 identities=identities,
                 credentials=self.credentials,
                 statuses=statuses,
+                schemas=self.schemas,
+                finalizers=LegacyFinalizers(writer, kind),
+                announcer=Announcer(self.events),
                 wake=self.woken.append,
             )
-            for objects in (self.cluster.stores, self.cluster.cluster_stores)
+            for objects, kind in (
+                (self.cluster.stores, SECRET_STORES),
+                (self.cluster.cluster_stores, CLUSTER_SECRET_STORES),
+            )
         ]
 
     async def reconcile(self, given: SecretStore | None = None, key: str = KEY) -> Outcome:

@@ -370,7 +370,7 @@ async def test_a_region_that_is_found_wakes_everything(
 ) -> None:
     world = World(make_es(), make_store())
     world.cluster_stores.put("shared", cluster_store("shared"))
-    world.triggers.region_found()
+    world.triggers.everything_changed()
     assert [key for key, _ in world.objects.added] == [KEY]
     assert [key for key, _ in world.store_queue.added] == ["ns/store"]
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]

@@ -54,6 +54,7 @@ def test_ours_is_told_by_its_keys_and_its_mark() -> None:
         owner_uids=("x",),
         our_keys=frozenset("ab"),
         other_keys=frozenset("bcd"),
+        merged=(),
         editors=("helm", "kubectl"),
         allows="",
     )
