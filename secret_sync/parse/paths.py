@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Characters of an expression.
 MAX_PATH_LENGTH: Final = 4096
-#: Expressions within each other; six frames of the interpreter each.
-MAX_PATH_LEVELS: Final = 50
+#: Expressions within each other; up to four frames of the interpreter each.
+MAX_PATH_LEVELS: Final = 80
 #: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
 MAX_STEPS: Final = 250_000
 
@@ -147,9 +147,14 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         self._take = budget.take
         self._same = functions.same
 
-    def visit(self, node: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def visit(self, node: dict[str, Any], value: Any) -> Any:
+        # Most of the time is spent here, so no call of the base class.
         self._take(1)
-        return super().visit(node, *args, **kwargs)
+        kind = node["type"]
+        method = self._method_cache.get(kind)
+        if method is None:
+            method = self._method_cache[kind] = getattr(self, f"visit_{kind}")
+        return method(node, value)
 
     def visit_field(self, node: dict[str, Any], value: Any) -> Any:
         return value.get(node["value"]) if isinstance(value, dict) else None
