@@ -1,0 +1,320 @@
+"""How objects are told of, in tables and in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.cli.status import watching
+from secret_sync.cli.status.rows import ExternalSecretRow, Picture, StoreRow
+from secret_sync.cli.status.tables import ago, draw
+from secret_sync.cli.terminal import Screen
+from secret_sync.kube import ClusterAccess, KubeClient
+from tests.unit.cli.conftest import collection, serving
+from tests.unit.kube.scripted import (
+    answering,
+    event,
+    eventually,
+    kubeconfig_text,
+    refusing,
+    status_of,
+    streaming,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Cli
+    from tests.unit.kube.scripted import ScriptedServer
+
+GROUP = "/apis/alibabacloud.com/v1alpha1"
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def condition(status: str, reason: str, message: str = "", generation: int = 1) -> dict[str, Any]:
+    return {
+        "type": "Ready",
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": generation,
+    }
+
+
+SYNCED = condition("True", "Synced", "Secret some holds 1 key")
+BROKEN = condition("False", "SecretNotFound", "KMS has no secret db; create it")
+
+
+def example(
+    name: str = "some",
+    *conditions: dict[str, Any],
+    kind: str = "ExternalSecret",
+    generation: int = 1,
+    last_sync: str = "",
+    **spec: Any,
+) -> dict[str, Any]:
+    """An object of one of our kinds in namespace ``ns``."""
+    status: dict[str, Any] = {"conditions": list(conditions)} if conditions else {}
+    if last_sync:
+        status["lastSyncTime"] = last_sync
+    return {
+        "kind": kind,
+        "metadata": {
+            "namespace": "ns",
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": "1",
+            "generation": generation,
+        },
+        "spec": spec,
+        "status": status,
+    }
+
+
+def drawn(*documents: dict[str, Any], width: int = 0, colours: bool = False) -> list[str]:
+    rows = [ExternalSecretRow.from_dict(d) for d in documents if d["kind"] == "ExternalSecret"]
+    stores = [StoreRow.from_dict(d) for d in documents if d["kind"] != "ExternalSecret"]
+    screen = Screen(io.StringIO(), terminal=bool(width), colours=colours, width=width)
+    return draw(Picture.of("ns", rows, stores), screen, NOW)
+
+
+def test_a_table_of_objects() -> None:
+    lines = drawn(
+        example("good", SYNCED, last_sync="2026-01-01T11:57:00Z", rotationInterval="30s"),
+        example("bad", BROKEN),
+        example("new"),
+    )
+    assert (
+        "\n".join(lines)
+        == """\
+NAME   READY     REASON           LAST SYNC   NEXT SYNC      WHY NOT
+bad    False     SecretNotFound   -           with backoff   KMS has no secret db; create it
+good   True      Synced           3m ago      every 30s
+new    Unknown   -                -           with backoff   no controller has looked at it yet
+
+3 ExternalSecrets, 2 not ready"""
+    )
+
+
+def test_stores_are_shown_where_they_are_not_ready() -> None:
+    missing = condition("False", "AccessKeyNotFound", "Secret ns/key does not exist")
+    cluster = example("shared", missing, kind="ClusterSecretStore")
+    del cluster["metadata"]["namespace"]
+    lines = drawn(
+        example("some", SYNCED),
+        example("fine", condition("True", "Ready"), kind="SecretStore"),
+        example("broken", missing, kind="SecretStore"),
+        cluster,
+    )
+    assert lines[-3:] == [
+        "STORES THAT ARE NOT READY   READY   REASON              WHY NOT",
+        "ClusterSecretStore shared   False   AccessKeyNotFound   Secret ns/key does not exist",
+        "SecretStore ns/broken       False   AccessKeyNotFound   Secret ns/key does not exist",
+    ]
+
+
+def test_nothing_to_show_is_said() -> None:
+    assert drawn() == ["no ExternalSecrets in namespace ns"]
+
+
+def test_ready_for_an_older_generation_is_not_ready() -> None:
+    row = ExternalSecretRow.from_dict(example("some", SYNCED, generation=2))
+    assert (row.standing.ready, row.standing.good) == ("True", False)
+    assert row.standing.why_not == "no controller has looked at its last change yet"
+
+
+@pytest.mark.parametrize(
+    ("spec", "ready", "expected"),
+    [
+        ({"rotationInterval": "30s"}, SYNCED, "every 30s"),
+        ({}, SYNCED, "polling interval"),
+        ({"rotationInterval": "30s"}, BROKEN, "with backoff"),
+        ({"refreshPolicy": "OnChange"}, SYNCED, "on change"),
+        ({"refreshPolicy": "CreatedOnce"}, SYNCED, "never"),
+        ({"refreshPolicy": "CreatedOnce"}, BROKEN, "with backoff"),
+    ],
+)
+def test_the_next_sync_is_told_as_far_as_it_can_be_known(
+    spec: dict[str, Any], ready: dict[str, Any], expected: str
+) -> None:
+    assert ExternalSecretRow.from_dict(example("some", ready, **spec)).next_sync == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("2026-01-01T11:58:01Z", "119s ago"),
+        ("2026-01-01T11:58:00Z", "2m ago"),
+        ("2026-01-01T10:00:00Z", "2h ago"),
+        ("2025-12-30T12:00:00Z", "2d ago"),
+        ("2026-01-01T12:00:09Z", "0s ago"),  # by a clock that is ahead of ours
+        ("2026-01-01T11:58:01", "119s ago"),
+        ("", "-"),
+        ("lately", "-"),
+    ],
+)
+def test_ages_are_short(time: str, expected: str) -> None:
+    assert ago(time, NOW) == expected
+
+
+def test_the_message_is_cut_to_the_terminal() -> None:
+    long = condition("False", "Forbidden", "the role may not read this secret " * 9)
+    lines = drawn(example("some", long), width=90)
+    assert len(lines[1]) == 90
+    assert lines[1].endswith("…")
+
+
+def test_colours_do_not_move_columns() -> None:
+    documents = (example("good", SYNCED), example("bad", BROKEN))
+    coloured = drawn(*documents, colours=True)
+    assert any("\x1b[32mTrue\x1b[0m" in line for line in coloured)
+    for code in ("\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m"):
+        coloured = [line.replace(code, "") for line in coloured]
+    assert coloured == drawn(*documents)
+
+
+def test_a_message_cannot_act_on_the_terminal() -> None:
+    evil = condition("False", "Forbidden", "\x1b]0;owned\x07\x9b2J\nsecond line")
+    assert drawn(example("some", evil))[1].endswith("?]0;owned??2J second line")
+
+
+async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None:
+    everything = serving(
+        externalsecrets=collection("ExternalSecret", example("some", BROKEN)),
+        secretstores=collection("SecretStore", example("store", kind="SecretStore")),
+        clustersecretstores=403,
+    )
+    server.lists.extend([everything] * 3)
+    done = await cli("status", "-n", "ns", "-o", "json")
+    assert json.loads(done.out) == {
+        "version": 1,
+        "ready": False,
+        "externalSecrets": [
+            {
+                "namespace": "ns",
+                "name": "some",
+                "ready": "False",
+                "upToDate": True,
+                "reason": "SecretNotFound",
+                "message": "KMS has no secret db; create it",
+                "target": "some",
+                "lastSyncTime": None,
+                "refreshPolicy": "Periodic",
+                "rotationInterval": None,
+            }
+        ],
+        "stores": [
+            {
+                "kind": "SecretStore",
+                "namespace": "ns",
+                "name": "store",
+                "ready": "Unknown",
+                "upToDate": False,
+                "reason": None,
+                "message": "no controller has looked at it yet",
+            }
+        ],
+        "notes": [
+            f"ClusterSecretStores are not shown: GET {GROUP}/clustersecretstores: 403 Forbidden"
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "ready", "code"),
+    [((), BROKEN, 0), (("--exit-code",), BROKEN, 1), (("--exit-code",), SYNCED, 0)],
+)
+async def test_the_exit_code_tells_of_objects_only_if_asked_to(
+    flags: tuple[str, ...], ready: dict[str, Any], code: int, server: ScriptedServer, cli: Cli
+) -> None:
+    everything = serving(
+        externalsecrets=collection("ExternalSecret", example("some", ready)),
+        secretstores=collection("SecretStore"),
+        clustersecretstores=collection("ClusterSecretStore"),
+    )
+    server.lists.extend([everything] * 3)
+    assert (await cli("status", *flags)).code == code
+    # Nobody named a namespace, and neither does the kubeconfig.
+    assert "/namespaces/default/" in server.listed[0].path
+
+
+async def test_missing_definitions_are_told_of(server: ScriptedServer, cli: Cli) -> None:
+    server.lists.append(refusing(404, "NotFound"))
+    done = await cli("status", "-A")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("secret-sync status: the API server does not know externalsecrets")
+    assert "kubectl apply" in done.err
+
+
+@pytest.fixture
+async def client(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig_text(server.url, token="token"))
+    async with KubeClient(await ClusterAccess.find(str(path))) as client:
+        yield client
+
+
+async def watched(client: KubeClient, screen: Screen, *words: str) -> str:
+    """What a watch has shown when each of these has been seen, in their order."""
+    stream = screen.stream
+    assert isinstance(stream, io.StringIO)
+    task = asyncio.create_task(watching.watch(client, "ns", lambda: screen))
+    place = 0
+    for word in words:
+        await eventually(lambda word=word, place=place: word in stream.getvalue()[place:])  # type: ignore[misc]
+        place = stream.getvalue().index(word, place)
+    signal.raise_signal(signal.SIGINT)
+    await task
+    return stream.getvalue()
+
+
+def holding(*objects: dict[str, Any]) -> Any:
+    return serving(
+        externalsecrets=collection("ExternalSecret", *objects),
+        secretstores=collection("SecretStore"),
+        clustersecretstores=403,
+    )
+
+
+async def test_a_watch_shows_changes_until_it_is_interrupted(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.lists.extend([holding(example("some", BROKEN))] * 5)
+    changed = example("some", SYNCED)
+    changed["metadata"]["resourceVersion"] = "101"
+    server.watches.append(streaming(event("MODIFIED", changed), stall=True))
+    shown = await watched(client, Screen(io.StringIO()), "1 not ready", "all ready")
+    assert "\x1b" not in shown
+    # What may not be read is not asked for again and again.
+    assert sum("clustersecretstores" in request.path for request in server.requests) == 1
+
+
+async def test_a_watch_says_when_it_may_be_old(server: ScriptedServer, client: KubeClient) -> None:
+    server.lists.extend([holding(example("some", SYNCED))] * 9)
+    busy = answering(status_of(503, "ServiceUnavailable"), 503, Retry_After="1")
+    server.watches.extend([busy] * 2)
+    screen = Screen(io.StringIO())
+    shown = await watched(client, screen, "all ready", "this may be old", "all ready\n\nCluster")
+    assert shown.rstrip().endswith("403 Forbidden")
+
+
+async def test_a_watch_that_does_not_fit_shows_what_is_not_ready(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    objects = [example(f"good-{i}", SYNCED) for i in range(9)] + [example("zzz", BROKEN)]
+    server.lists.extend([holding(*objects)] * 5)
+    screen = Screen(io.StringIO(), terminal=True, width=100, height=6)
+    shown = await watched(client, screen, "more lines")
+    page = shown.partition("\x1b[H")[2].partition("\x1b[J")[0].splitlines()
+    assert len(page) == 5
+    assert page[1].startswith("zzz")
+    assert page[-1].startswith("... and ")
+    # At the end everything, on the screen that came before.
+    assert "good-8" in shown.partition("\x1b[?1049l")[2]
