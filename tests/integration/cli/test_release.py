@@ -219,6 +219,24 @@ async def test_a_new_install_leaves_a_released_secret_alone(
         assert await api.get("Secret", made, "opaque") == released
 
 
+async def test_a_new_install_adopts_a_released_secret_where_it_is_told_to(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, made: str, cli: Cli
+) -> None:
+    await cli("release", "--keep-secrets", "-n", made, "--yes")
+    released = await api.get("Secret", made, "opaque")
+    async with operator(settings_for(cluster, cloud, made)):
+        await api.until_ready(made, "opaque", "SecretConflict")
+        annotations = {"secret-sync.alibabacloud.com/adopt": "true"}
+        await api.merge(
+            "ExternalSecret", made, "opaque", {"metadata": {"annotations": annotations}}
+        )
+        await api.until_ready(made, "opaque", "Synced")
+        adopted = await api.get("Secret", made, "opaque")
+        assert adopted["metadata"]["uid"] == released["metadata"]["uid"]
+        assert adopted["data"] == released["data"]
+        assert [ref["name"] for ref in adopted["metadata"]["ownerReferences"]] == ["opaque"]
+
+
 async def test_another_tool_takes_a_released_secret_over_without_a_conflict(
     cluster: ControlPlane, api: Api, made: str, cli: Cli
 ) -> None:
