@@ -66,9 +66,9 @@ def largest() -> Iterator[tuple[str, bytes]]:
     yield "YAML of short items", b"k: [" + b"a," * 49_000 + b"]"
     yield "YAML of one text", b"k: '" + b"a b\n\n " * 21_000 + b"'"
     yield "JSON of people", document("JSON", SIZES["JSON"][-1])
-    yield "JSON of short texts", json.dumps({"k": [f"{n:x}" for n in range(99_000)]}).encode()
-    yield "JSON of numbers", json.dumps({"k": list(range(99_000))}).encode()
-    yield "JSON of empty lists", b'{"k":[' + b"[]," * 49_000 + b"[]]}"
+    yield "JSON of short texts", json.dumps({"k": [f"{n:x}" for n in range(49_000)]}).encode()
+    yield "JSON of numbers", json.dumps({"k": list(range(49_000))}).encode()
+    yield "JSON of empty lists", b'{"k":[' + b"[]," * 24_000 + b"[]]}"
     yield "JSON of one text", json.dumps({"k": "\\é" * 120_000}).encode()
 
 
@@ -90,7 +90,7 @@ def _yaml_item(number: int, _first: bool) -> str:  # noqa: FBT001 (called by pos
 def _service(number: int) -> dict[str, object]:
     return {
         "host": f"db-{number}.internal.example.com",
-        "password": f"pa'ss<{number:08x}>\\word",
+        "password": f"pa'ss<{number:032x}>\\word",
         "enabled": True,
         "ports": [{"name": "http", "number": 8000 + number}],
     }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Values of a document: a number is two characters and a hundred bytes of memory, and what the
 #: collector of garbage has to look at holds the loop up.
-MAX_VALUES: Final = 100_000
+MAX_VALUES: Final = 50_000
 
 #: Levels of a value that is written: a path can nest beyond its document.
 MAX_WRITTEN_LEVELS: Final = 200
