@@ -1,0 +1,65 @@
+"""Fetched values, and the batch that they make with what is written of them."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, cast
+
+from secret_sync.controller.desired import gather
+from secret_sync.controller.plan import Plan, PlannedEntry, recipe_of
+from secret_sync.credentials import CredentialKey
+from secret_sync.resources import ExternalSecret
+from secret_sync.sources import Reading, Source, Wanted
+
+if TYPE_CHECKING:
+    from secret_sync.controller.desired import Batch
+    from secret_sync.credentials import Provider
+    from secret_sync.errors import SecretSyncError
+
+
+def an_es(**spec: Any) -> ExternalSecret:
+    """An ExternalSecret ``ns/some``; keyword arguments are fields of its spec."""
+    metadata = {"namespace": "ns", "name": "some", "uid": "u", "resourceVersion": "1"}
+    return ExternalSecret.from_dict({"metadata": metadata, "spec": spec})
+
+
+def plan_of(es: ExternalSecret) -> Plan:
+    """A plan without mistakes, whose sources are called after the keys."""
+    entries = []
+    for entry in es.entries:
+        identity = CredentialKey("AccessKey", ())
+        source = Source(identity, "kms", "host", entry.key, "", entry.version_id, None)
+        wanted = Wanted(source, cast("Provider", None))
+        entries.append(PlannedEntry(entry, recipe_of(entry), wanted, None))
+    return Plan(tuple(entries), 120.0)
+
+
+def reading(value: bytes, *, in_hand: bool = True, error: SecretSyncError | None = None) -> Reading:
+    """What is known of a source that was read."""
+    digest = blake2b(value, key=b"of the registry").digest()
+    return Reading(digest, value if in_hand else None, "v1", error, pending=False)
+
+
+#: What is known of a source before its first answer.
+UNREAD = Reading(None, None, "", None, pending=True)
+
+
+def batch_of(es: ExternalSecret, *values: bytes) -> Batch:
+    """The values of the entries, all in hand, in their order."""
+    batch = gather(es, plan_of(es), [reading(value) for value in values])
+    assert batch is not None
+    return batch
+
+
+def pick(key: str = "db", **paths: str) -> dict[str, Any]:
+    """An entry of ``spec.data``; keyword arguments are an alias and its path."""
+    return {
+        "key": key,
+        "jmesPath": [{"path": path, "objectAlias": alias} for alias, path in paths.items()],
+    }
+
+
+def extract(key: str = "db", *rules: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """An item of ``spec.dataProcess``."""
+    renamed = [{"source": source, "target": target} for source, target in rules]
+    return {"extract": {"key": key, **more}, "replaceRule": renamed}
