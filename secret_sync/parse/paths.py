@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Characters of an expression.
 MAX_PATH_LENGTH: Final = 4096
 #: Expressions within each other; up to four frames of the interpreter each.
-MAX_PATH_LEVELS: Final = 80
+MAX_PATH_LEVELS: Final = 120
 #: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
 MAX_STEPS: Final = 250_000
 

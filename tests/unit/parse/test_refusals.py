@@ -1,0 +1,191 @@
+"""Each mistake has its code, says where it is and what to do, and shows no value."""
+
+from __future__ import annotations
+
+import pytest
+
+from secret_sync.parse import (
+    DUPLICATE_KEY,
+    INVALID_JMESPATH,
+    INVALID_KEY,
+    INVALID_REGEX,
+    KEY_COLLISION,
+    NOT_A_DOCUMENT,
+    PATH_NOT_FOUND,
+    TOO_COSTLY,
+    Recipe,
+    Rule,
+    Selection,
+    check_recipe,
+    check_yaml_parser,
+    is_quick,
+)
+from tests.unit.parse.refusals import EXTRACT, paths, refused, refused_offline, rules
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "words"),
+    [
+        ('{"a":"SECRET" "b":1}', NOT_A_DOCUMENT, "broken JSON (line 1, column 15: Expecting"),
+        ('{\n"a": "SECRET', NOT_A_DOCUMENT, "broken JSON (line 2, column 6"),
+        ("a: [SECRET", NOT_A_DOCUMENT, "neither JSON nor YAML (line 2, column 1"),
+        ("a: 'SECRET\n", NOT_A_DOCUMENT, "neither JSON nor YAML"),
+        ("a: *SECRET", NOT_A_DOCUMENT, "alias without its anchor"),
+        ("a: SECRET\n---\nb: 1", NOT_A_DOCUMENT, "second YAML document begins at line 2"),
+        ("", NOT_A_DOCUMENT, "no document"),
+        ("# SECRET", NOT_A_DOCUMENT, "no document"),
+        ("SECRET", NOT_A_DOCUMENT, "single value; `extract` needs a mapping"),
+        ('"SECRET"', NOT_A_DOCUMENT, "single value"),
+        ('["SECRET"]', NOT_A_DOCUMENT, "a list"),
+        (b"\xffSECRET", NOT_A_DOCUMENT, "byte 1 is not UTF-8"),
+        ("SECRET\0", NOT_A_DOCUMENT, "characters that YAML does not allow"),
+        ('{"a":NaN}', NOT_A_DOCUMENT, "NaN"),
+        ('{"a":-Infinity}', NOT_A_DOCUMENT, "-Infinity"),
+        ('{"a":"SECRET\\ud800"}', NOT_A_DOCUMENT, "half a surrogate pair"),
+        ('{"a":["SECRET\\ud800"]}', NOT_A_DOCUMENT, "half a surrogate pair"),
+        ("a: !!int SECRET", NOT_A_DOCUMENT, "tag `!!int`"),
+        ("a: !!binary SECRET.", NOT_A_DOCUMENT, "base64 of UTF-8"),
+        ("[SECRET]: 1", NOT_A_DOCUMENT, "key at line 1 of the document is a mapping or a list"),
+        ("? {a: SECRET}\n: 1", NOT_A_DOCUMENT, "key at line 1"),
+        ("a: {<<: SECRET}", NOT_A_DOCUMENT, "merge key `<<` at line 1"),
+        ('{"a":"SECRET","a":1}', DUPLICATE_KEY, "'a' is twice"),
+        ('{"x":[{"a":"SECRET","a":1}]}', DUPLICATE_KEY, "'a' is twice"),
+        ("a: SECRET\nb: 1\na: 2", DUPLICATE_KEY, "'a' at line 3 is twice"),
+        ("1: SECRET\n'1': x", DUPLICATE_KEY, "'1' at line 2"),
+    ],
+)
+def test_documents(document: str | bytes, code: str, words: str) -> None:
+    error = refused(EXTRACT, document)
+    assert (error.code, words in error.message) == (code, True), error.message
+    assert "SECRET" not in error.message
+
+
+def test_a_scalar_document_can_still_be_selected() -> None:
+    assert refused(paths("a"), "hello").code == PATH_NOT_FOUND
+
+
+@pytest.mark.parametrize("document", ['{"a":null}', "a: ~", "{}", "b: 1", "[]"])
+def test_a_path_that_finds_nothing(document: str) -> None:
+    error = refused(Recipe(selections=(Selection("a.c || a", "alias"),)), document)
+    assert error.code == PATH_NOT_FOUND
+    assert "'a.c || a'" in error.message
+    assert "'alias'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "is empty"),
+        (" ", "no JMESPath expression"),
+        ("a[", "no JMESPath expression (character 3)"),
+        ("a..b", "no JMESPath expression (character 3)"),
+        ("a[0", "no JMESPath expression"),
+        ("$.a", "no JMESPath expression (character 1)"),
+        ('`"`', "no JMESPath expression (character 1)"),
+        ("`[", "no JMESPath expression"),
+        ("a[::0]", "step of a slice is 0"),
+        ("nofunction(a)", "there is no function 'nofunction'"),
+        ("length()", "length() takes 1 arguments, not 0"),
+        ("join(a)", "join() takes 2 arguments, not 1"),
+        ("not_null()", "not_null() takes at least 1 arguments, not 0"),
+    ],
+)
+def test_bad_paths_are_known_without_a_value(path: str, words: str) -> None:
+    error = refused_offline(Recipe(selections=(Selection(path, "alias"),)))
+    assert error.code == INVALID_JMESPATH
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "abs(a)",
+        "sum(b)",
+        "max_by(b, &@)",
+        "join(',', c)",
+        "sort_by(c, &@)",
+        "ceil(d)",
+        "&a",
+        "[&a]",
+    ],
+)
+def test_paths_that_do_not_fit_the_document(path: str) -> None:
+    error = refused(paths(path), '{"a":"SECRET","b":["SECRET",1],"c":[1,"SECRET"],"d":1e400}')
+    assert error.code == INVALID_JMESPATH
+    assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize("source", ["(", "a{1001}", "(?=a)", "(?<!a)b", r"\1", "[z-a]", "\ud800"])
+def test_bad_regular_expressions_are_known_without_a_value(source: str) -> None:
+    error = refused_offline(rules((source, "x")))
+    assert error.code == INVALID_REGEX
+    assert repr(source) in error.message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code", "words"),
+    [
+        (Recipe(), INVALID_KEY, "it is empty"),
+        (Recipe(name="a/b"), INVALID_KEY, "'a/b' cannot be a key of a Secret"),
+        (Recipe(selections=(Selection("a", ""),)), INVALID_KEY, "objectAlias"),
+        (Recipe(selections=(Selection("a", "x y"),)), INVALID_KEY, "the path 'a'"),
+        (
+            Recipe(selections=(Selection("a", "x"), Selection("b", "x"))),
+            DUPLICATE_KEY,
+            "two items of `jmesPath` have the objectAlias 'x'",
+        ),
+        (Recipe(selections=(Selection("a" * 4097, "x"),)), TOO_COSTLY, "4097 characters"),
+        (Recipe(extract=True, rules=(Rule("a", "b"),) * 65), TOO_COSTLY, "64 of `replaceRule`"),
+        (Recipe(extract=True, rules=(Rule("a" * 1025, "b"),)), TOO_COSTLY, "`source`"),
+        (Recipe(extract=True, rules=(Rule("a", "b" * 1025),)), TOO_COSTLY, "`target`"),
+    ],
+)
+def test_recipes_are_checked_without_a_value(recipe: Recipe, code: str, words: str) -> None:
+    error = refused_offline(recipe)
+    assert error.code == code
+    assert words in error.message
+
+
+def test_an_alias_that_rules_may_still_rename_is_no_mistake() -> None:
+    check_recipe(Recipe(selections=(Selection("a", "x/y"),), rules=(Rule("/", "-"),)))
+
+
+def test_two_keys_that_become_one_are_both_named() -> None:
+    error = refused(rules(("^db-", ""), ("_", "-")), '{"db-a_b":"SECRET","a-b":"SECRET"}')
+    assert error.code == KEY_COLLISION
+    assert "'a-b' of both 'db-a_b' and 'a-b'" in error.message
+    assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data", "quick"),
+    [
+        (Recipe(name="a"), b"x" * 10_000, True),
+        (EXTRACT, b'{"a":1}', True),
+        (paths("a.b[0]"), b'{"a":1}', True),
+        (paths("a[*].b"), b'{"a":1}', False),
+        (paths("a["), b'{"a":1}', True),
+        (EXTRACT, b"a: 1", False),
+        (EXTRACT, b'{"a":1', False),
+        (EXTRACT, b"[" * 4096, False),
+        (EXTRACT, b"\xff", False),
+        (EXTRACT, b'{"a":"' + b"x" * 4096 + b'"}', False),
+        (
+            rules(*[("a", "b")] * 64),
+            b"{" + b",".join(b'"%d":1' % n for n in range(9)) + b"}",
+            False,
+        ),
+    ],
+)
+def test_only_what_is_cheap_runs_on_the_loop(recipe: Recipe, data: bytes, *, quick: bool) -> None:
+    assert is_quick(recipe, data) == quick
+
+
+def test_the_c_parser_of_yaml_is_there() -> None:
+    check_yaml_parser()
+
+
+def test_without_the_c_parser_the_start_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "_ruamel_yaml", None)
+    with pytest.raises(RuntimeError, match=r"ruamel\.yaml\.clib is not installed"):
+        check_yaml_parser()

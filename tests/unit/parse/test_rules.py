@@ -1,0 +1,138 @@
+"""`replaceRule`: RE2's expressions, Go's replacements, and the rule that an error suggests."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from secret_sync.errors import DefiniteError
+from secret_sync.parse import INVALID_KEY, KEY_COLLISION, Recipe, Rule, cook
+from secret_sync.parse.rules import rename
+from tests.unit.parse.refusals import EXTRACT, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Result = TypeVar("_Result")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "key", "becomes"),
+    [
+        # All matches, anywhere.
+        ("a", "x", "banana", "bxnxnx"),
+        ("^a", "x", "aa", "xa"),
+        ("A", "x", "a", "a"),
+        ("(?i)A", "x", "a", "x"),
+        ("", "-", "ab", "-a-b-"),
+        # Go leaves an empty match alone that follows another match.
+        ("x*", "-", "axb", "-a-b-"),
+        ("a??", "-", "aa", "-a-a-"),
+        ("é|.", "$0-", "éa", "é-a-"),
+        # References; these are the results of Go's regexp.ReplaceAllString.
+        ("(a)(b)", "$2$1", "ab", "ba"),
+        ("(a)", "${1}x", "a", "ax"),
+        ("(a)", "$1x", "a", ""),
+        ("(?P<n>a)", "${n}$n", "a", "aa"),
+        ("(?P<n>a)", "$nx", "a", ""),
+        ("(?P<n>a)", "$n-x", "a", "a-x"),
+        ("(a)", "$0$$1", "a", "a$1"),
+        ("(a)", "$2", "a", ""),
+        ("(a)", "$01", "a", ""),
+        ("(a)", "$", "a", "$"),
+        ("(a)", "$-", "a", "$-"),
+        ("(a)", "${", "a", "${"),
+        ("(a)", "${}", "a", "${}"),
+        ("(a)", "${1", "a", "${1"),
+        ("(a)", "\\1", "a", "\\1"),
+        ("(a)|(b)", "<$1$2>", "ab", "<a><b>"),
+        ("a", "$é", "a", ""),
+    ],
+)
+def test_replacements_are_those_of_go(source: str, target: str, key: str, becomes: str) -> None:
+    assert rename([key], [(source, target)]) == [becomes]
+
+
+def test_each_rule_works_on_what_the_former_made() -> None:
+    assert rename(["a"], [("a", "b"), ("b", "c"), ("^c$", "d-$0")]) == ["d-c"]
+
+
+def test_rules_touch_no_values() -> None:
+    recipe = Recipe(extract=True, rules=(Rule("a", "b"),))
+    assert cook(recipe, b'{"a":"a","c":{"a":1}}') == {"b": b"a", "c": b'{"a":1}'}
+
+
+def test_keys_may_become_one_on_the_way_only_if_they_part_again() -> None:
+    with pytest.raises(DefiniteError) as caught:
+        rename(["ax", "bx"], [("^.", "c")])
+    assert caught.value.code == KEY_COLLISION
+
+
+keys = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+def outcome(action: Callable[[], _Result]) -> _Result | DefiniteError:
+    try:
+        return action()
+    except DefiniteError as error:
+        return error
+
+
+@given(st.lists(keys, unique=True, max_size=8), st.sampled_from(["", "x", "$0", "$0$0", "_"]))
+def test_no_key_gets_lost(names: list[str], target: str) -> None:
+    renamed = outcome(lambda: rename(names, [("[^a-z0-9]", target)]))
+    if isinstance(renamed, DefiniteError):
+        assert renamed.code == KEY_COLLISION
+        return
+    assert len(set(renamed)) == len(names)
+    if target == "$0":
+        assert renamed == names
+
+
+@given(st.text(max_size=20))
+@example("$")
+@example("$1")
+@example("${1}")
+def test_a_doubled_dollar_stands_for_itself(target: str) -> None:
+    assert rename(["a"], [("a", target.replace("$", "$$"))]) == [target]
+
+
+@given(st.dictionaries(keys, st.just(1), min_size=1, max_size=5))
+@example({"/name-invalid": 1})
+@example({"..": 1, "...": 1})
+@example({"a b": 1, "a-b": 1})
+@example({"": 1})
+@example({"a\nb": 1, '"\\': 1})
+@example({"$^*": 1, "😀": 1, "\u2028": 1})
+def test_following_the_suggestions_leads_to_legal_keys(document: dict[str, int]) -> None:
+    data = json.dumps(document).encode()
+    recipe = EXTRACT
+    for _ in document:
+        cooked = outcome(partial(cook, recipe, data))
+        if not isinstance(cooked, DefiniteError):
+            break
+        assert cooked.code == INVALID_KEY
+        suggested = re.search(r'source: (".*"), target: (".*")$', cooked.message)
+        assert suggested
+        rule = Rule(json.loads(suggested[1]), json.loads(suggested[2]))
+        recipe = Recipe(extract=True, rules=(*recipe.rules, rule))
+    assert len(cook(recipe, data)) == len(document)
+
+
+def test_a_key_too_long_to_be_shown_is_shortened() -> None:
+    error = refused(EXTRACT, json.dumps({"k" * 300: 1}))
+    assert error.code == INVALID_KEY
+    assert "k" * 80 in error.message
+    assert "k" * 81 not in error.message
+    assert "rename it with a `replaceRule`" in error.message
+
+
+@given(st.from_regex(r"\A[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}\Z"))
+def test_legal_keys_pass_untouched(key: str) -> None:
+    assert cook(EXTRACT, json.dumps({key: 1}).encode()) == {key: b"1"}
