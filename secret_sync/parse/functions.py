@@ -163,6 +163,15 @@ class CountedFunctions(Functions):  # type: ignore[misc]
 
         return key
 
+    def _type_check(
+        self, actual: list[Any], signature: tuple[dict[str, Any], ...], function_name: str
+    ) -> None:
+        # The base class leaves what goes to the dots of `merge(a, ...)` unchecked.
+        for place, argument in enumerate(actual):
+            types = signature[min(place, len(signature) - 1)]["types"]
+            if types:
+                self._type_check_single(argument, types, function_name)
+
     def _get_allowed_pytypes(self, types: Iterable[str]) -> tuple[list[str], list[tuple[str, ...]]]:
         allowed, subtypes = super()._get_allowed_pytypes(types)
         return _with_ours(allowed), [tuple(_with_ours(names)) for names in subtypes]
