@@ -16,6 +16,7 @@ from secret_sync.app.controller import Controller
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Limits
+from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context
@@ -93,6 +94,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         https_proxy=settings.proxy.https_proxy,
         http_proxy=settings.proxy.http_proxy,
         no_proxy=settings.proxy.no_proxy,
+        dedicated=DedicatedTrust(settings.ssl_cert_file),
     )
     stack.push_async_callback(transport.close)
     # Without a proxy: what is behind one is another machine, with another role.

@@ -20,7 +20,9 @@ from secret_sync.controller.desired import (
     desire_plain,
     gather,
 )
-from secret_sync.parse import is_quick
+from secret_sync.controller.reasons import problem_of
+from secret_sync.errors import DefiniteError
+from secret_sync.parse import check_data, is_quick
 from secret_sync.queue import Priority
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class ParseDesk:
         if batch is None:
             return None, None
         if batch.plain:
-            return batch, desire_plain(batch)
+            return batch, _plain(batch)
         if (made := self._take(key, batch)) is not None:
             return batch, made
         known = self._known.get(key)
@@ -98,7 +100,7 @@ class ParseDesk:
 
     def values(self, key: str, batch: Batch) -> Desired | Mishap | None:
         """The Secret with its values, of a batch that is in hand; the object is woken later."""
-        return desire_plain(batch) if batch.plain else self._cook(key, batch)
+        return _plain(batch) if batch.plain else self._cook(key, batch)
 
     def forget(self, key: str) -> None:
         """The object is gone, or wants nothing for now."""
@@ -148,3 +150,13 @@ class ParseDesk:
             batch.inputs, desired.fingerprint, desired.keys, desired.overwritten
         )
         return desired
+
+
+def _plain(batch: Batch) -> Desired | Mishap:
+    """The Secret of values as they are; their keys were checked with the plan."""
+    desired = desire_plain(batch)
+    try:
+        check_data(desired.data or {})
+    except DefiniteError as error:
+        return Mishap(None, problem_of(error))
+    return desired

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
@@ -38,6 +39,8 @@ _KEEPALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 _CONNECTIONS: Final = 64
+#: Bytes from which a body is sent in pieces: a full Secret has more in base64.
+_LARGE: Final = 1024 * 1024
 #: How a connection ends that died while it was kept. A new one that cannot be made is no such.
 _STALE: Final = (
     aiohttp.ServerDisconnectedError,
@@ -193,8 +196,9 @@ class KubeClient:
         again = True
         while True:
             try:
+                body = data if data is None or len(data) < _LARGE else BytesIO(data)
                 async with self._unary.request(
-                    method, url, data=data, headers=full, timeout=limits, **self._always
+                    method, url, data=body, headers=full, timeout=limits, **self._always
                 ) as response:
                     return response.status, await response.read(), response.headers
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

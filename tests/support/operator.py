@@ -260,12 +260,14 @@ def settings_for(plane: ControlPlane, info: CloudInfo, *namespaces: str, **more:
         **{
             "kubeconfig": str(plane.kubeconfig),
             "kms_endpoint": info.endpoint,
+            "oos_endpoint": info.endpoint,
             "sts_endpoint": info.endpoint,
             "metadata_endpoint": info.metadata_endpoint,
             "ssl_cert_file": info.ca_file,
             "region": "cn-hangzhou",
             "watch_namespaces": namespaces,
             "max_concurrent_kms_secret_pulls": 1000,
+            "max_concurrent_oos_secret_pulls": 1000,
             "metrics_bind_address": BindAddress("127.0.0.1", 0),
             **more,
         }

@@ -109,6 +109,9 @@ async def filled_cloud(info: CloudInfo) -> AsyncIterator[CloudAdmin]:
             if entry.pop("missing", False):
                 await admin.delete(name)
                 continue
+            if "parameter" in entry:
+                await admin.put_parameter(name, entry["parameter"])
+                continue
             value = entry.pop("text", None)
             if value is None and "binary" in entry:
                 value = base64.b64decode(entry.pop("binary"))
