@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from secret_sync.resources import ExternalSecret, SecretStore, secret_from_metadata
+from tests.unit.controller.planning import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.controller.plan import Planner
     from secret_sync.resources import SecretMeta
 
 OWNER: Final = "secret-sync.alibabacloud.com/owner"
@@ -46,7 +48,9 @@ def make_es() -> Callable[..., ExternalSecret]:
 def make_store() -> Callable[..., SecretStore]:
     """A SecretStore ``ns/store`` with an AccessKey in Secret ``key``."""
 
-    def make(auth: dict[str, Any] | None = None, **more: Any) -> SecretStore:
+    def make(
+        auth: dict[str, Any] | None = None, *, service: str = "KMS", **more: Any
+    ) -> SecretStore:
         written = {
             "accessKey": {"name": "key", "key": "id"},
             "accessKeySecret": {"name": "key", "key": "secret"},
@@ -61,7 +65,7 @@ def make_store() -> Callable[..., SecretStore]:
                     "generation": 1,
                     **more,
                 },
-                "spec": {"KMS": {"KMSAuth": written if auth is None else auth}},
+                "spec": {service: {f"{service}Auth": written if auth is None else auth}},
             }
         )
 
@@ -116,5 +120,21 @@ def make_secret() -> Callable[..., SecretMeta]:
                 }
             }
         )
+
+    return make
+
+
+@pytest.fixture
+def make_planner(
+    make_store: Callable[..., SecretStore], make_secret: Callable[..., SecretMeta]
+) -> Callable[..., Planner]:
+    """A cluster with the store ``ns/store`` and its Secret ``ns/key``, unless told otherwise."""
+
+    def make(*stores: SecretStore, secrets: tuple[str, ...] = ("ns/key",), **more: Any) -> Planner:
+        cluster = Cluster()
+        cluster.add(*(stores or (make_store(),)))
+        for namespace, _, name in (key.partition("/") for key in secrets):
+            cluster.add(make_secret(namespace=namespace, name=name))
+        return cluster.planner(**more)
 
     return make

@@ -99,6 +99,11 @@ class Cluster:
         )
 
 
+def entry(**more: Any) -> dict[str, Any]:
+    """An entry of ``spec.data`` that a store authenticates for."""
+    return {"key": "db", "name": "password", "secretStoreRef": {"name": "store"}, **more}
+
+
 def account(name: str = "reader", *, namespace: str = "ns", **annotations: str) -> ServiceAccount:
     """A ServiceAccount; ``role`` and ``allows`` are its annotations."""
     names = {

@@ -10,7 +10,7 @@ from secret_sync.controller.identity import Identity
 from secret_sync.controller.plan import Endpoints, cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of
 from secret_sync.resources import Reason, SecretStore
-from tests.unit.controller.planning import Cluster
+from tests.unit.controller.planning import Cluster, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 ARN = "acs:kms:cn-beijing:123:secret/db"
-
-
-@pytest.fixture
-def make_planner(
-    make_store: Callable[..., SecretStore], make_secret: Callable[..., SecretMeta]
-) -> Callable[..., Planner]:
-    """A cluster with the store ``ns/store`` and its Secret ``ns/key``, unless told otherwise."""
-
-    def make(*stores: SecretStore, secrets: tuple[str, ...] = ("ns/key",), **more: Any) -> Planner:
-        cluster = Cluster()
-        cluster.add(*(stores or (make_store(),)))
-        for namespace, _, name in (key.partition("/") for key in secrets):
-            cluster.add(make_secret(namespace=namespace, name=name))
-        return cluster.planner(**more)
-
-    return make
-
-
-def entry(**more: Any) -> dict[str, Any]:
-    return {"key": "db", "name": "password", "secretStoreRef": {"name": "store"}, **more}
 
 
 def test_a_good_entry_has_a_source(

@@ -1,0 +1,79 @@
+"""A desk that runs, and an oven that cooks when it is let."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from secret_sync.controller.desired import Desired, cook_all
+from secret_sync.controller.desk import ParseDesk
+from secret_sync.queue import Priority
+from tests.unit.controller.cooking import plan_of, reading
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from secret_sync.controller.desired import Batch, Cooked, Mishap
+    from secret_sync.resources import ExternalSecret
+    from secret_sync.sources import Reading
+
+KEY = "ns/some"
+
+
+class Oven:
+    """Cooks in the thread, but not before it is let."""
+
+    def __init__(self) -> None:
+        self.let = threading.Semaphore(0)
+        self.batches: list[Batch] = []
+
+    def __call__(self, batch: Batch) -> Cooked | Mishap:
+        self.batches.append(batch)
+        assert self.let.acquire(timeout=10)
+        return cook_all(batch)
+
+
+class World:
+    """A desk that runs, and who was woken by it."""
+
+    def __init__(self) -> None:
+        self.desk = ParseDesk(self._wake)
+        self.woken: list[str] = []
+        self._heard = 0
+        self._news = asyncio.Event()
+
+    def _wake(self, keys: Iterable[str], priority: Priority) -> None:
+        assert priority is Priority.HIGH
+        self.woken += keys
+        self._news.set()
+
+    def desire(
+        self, es: ExternalSecret, *values: bytes | Reading, key: str = KEY
+    ) -> Desired | Mishap | None:
+        readings = [reading(v) if isinstance(v, bytes) else v for v in values]
+        return self.desk.desire(key, es, plan_of(es), readings)[1]
+
+    async def wait(self) -> None:
+        """For the next that is woken."""
+        async with asyncio.timeout(10):
+            while len(self.woken) == self._heard:
+                self._news.clear()
+                await self._news.wait()
+        self._heard += 1
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[World]:
+        task = asyncio.create_task(self.desk.run())
+        await asyncio.sleep(0)
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def data_of(made: Desired | Mishap | None) -> dict[str, bytes] | None:
+    assert isinstance(made, Desired)
+    return made.data
