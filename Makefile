@@ -30,6 +30,13 @@ demo: $(STAMP) ## See a Secret being kept; KUBECONFIG=... uses a cluster of your
 bench: $(STAMP) ## Measure what the README promises
 	$(BIN)/python -m benchmarks.run
 
+FUZZ_SECONDS ?= 300
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Look for documents and paths that break the parsers, for FUZZ_SECONDS
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff check .

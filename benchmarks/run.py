@@ -37,6 +37,7 @@ class Sizes:
         interval: Of polling the shared secret.
         rounds: Intervals that are looked at.
         foreign: Secrets of others.
+        many: Objects and Secrets of others where there are many of both.
         stores: Stores that are cold.
         identities: What they stand for.
     """
@@ -50,6 +51,7 @@ class Sizes:
     interval: int = 10
     rounds: int = 3
     foreign: int = 2000
+    many: int = 10_000
     stores: int = 500
     identities: int = 50
 
@@ -62,6 +64,7 @@ QUICK: Final = Sizes(
     sharing=100,
     interval=2,
     foreign=200,
+    many=400,
     stores=50,
     identities=5,
 )
@@ -117,6 +120,13 @@ async def memories(sizes: Sizes) -> list[Row]:
     return [at_work, await memory.after_import()]
 
 
+async def many(sizes: Sizes) -> list[Row]:
+    """The row of memory with ten thousand objects among as many Secrets of others."""
+    async with World.start() as world:
+        await world.add_namespace()
+        return [await memory.at_work(world, sizes.many, sizes.many, memory.MIB_LARGE)]
+
+
 _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "cold": starting,
     "latency": joining,
@@ -124,6 +134,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "shared": sharing,
     "identities": authenticating,
     "memory": memories,
+    "many": many,
 }
 
 

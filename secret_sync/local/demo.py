@@ -16,6 +16,7 @@ import aiohttp
 from secret_sync.local import demo_setup, playground
 from secret_sync.local.cloud import AdminError, CloudAdmin
 from secret_sync.local.controlplane.errors import ControlPlaneError
+from secret_sync.local.demo_documents import DocumentsStep
 from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import Screen, seconds
 from secret_sync.local.demo_watch import SecretWatch
@@ -133,14 +134,15 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Sync, rotate, repair, delete; then the same without an AccessKey."""
+        """Sync, rotate, repair, delete; then documents, and the same without an AccessKey."""
         first = await self._sync()
         second = await self._rotate(first)
         await self._repair(second)
         await self._delete()
-        await RrsaStep(
-            self._target.kubectl, self._admin, self._namespace, self._screen, self._apply
-        ).show()
+        for step in (DocumentsStep, RrsaStep):
+            await step(
+                self._target.kubectl, self._admin, self._namespace, self._screen, self._apply
+            ).show()
 
     async def _sync(self) -> Event:
         screen = self._screen

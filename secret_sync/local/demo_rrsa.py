@@ -65,6 +65,8 @@ class RrsaStep:
             return
         screen.output(f"{role} trusts ServiceAccount {self._namespace}/{rrsa.SERVICE_ACCOUNT}")
         key = f"secret/{playground.ACCESS_KEY_SECRET}"
+        # What was shown before would only fail now.
+        await self._run("delete", "aes", "--all")
         await self._run("delete", f"ass/{_OLD_STORE}", key)
         # What is called from here on is this store's doing: nothing else is polled any more.
         await self._admin.reset_counters()

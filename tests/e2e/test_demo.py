@@ -28,6 +28,10 @@ STORY = (
     "changed",
     "repaired ",
     "the garbage collector took the Secret",
+    "friendname: lily",
+    'mark: [{"name":"mark"}]',
+    "mark: - name: mark",
+    "JSON and YAML became the keys of four Secrets",
     "role/shop-reader trusts ServiceAccount",
     # With the Secret's name, this is the list in which an AccessKey would show.
     "secretstore.alibabacloud.com/kms-by-role ",
