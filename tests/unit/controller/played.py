@@ -1,11 +1,15 @@
-"""What the controller's parts talk to, played: Events that are remembered, finalizers that go."""
+"""What the controller's parts talk to, played: an API server, and Events that are remembered."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from secret_sync.errors import SecretSyncError
     from secret_sync.kube import About, EventType, Resource
 
@@ -60,3 +64,83 @@ class PlayedFinalizerWriter:
         if self.fault is not None:
             raise self.fault
         return not self.gone
+
+
+OWNER: Final = "secret-sync.alibabacloud.com/owner"
+
+
+def managed(
+    manager: str, *keys: str, operation: str = "Update", mark: bool = False
+) -> dict[str, Any]:
+    """An entry of ``managedFields`` that owns data keys, and our mark if so said."""
+    fields: dict[str, Any] = {"f:data": {f"f:{key}": {} for key in keys}} if keys else {}
+    if mark:
+        fields["f:metadata"] = {"f:annotations": {f"f:{OWNER}": {}}}
+    return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+
+def secret(
+    *entries: dict[str, Any], version: str = "20", mark: str = "", **metadata: Any
+) -> dict[str, Any]:
+    """The metadata of Secret ``ns/some``, as the API server answers with them."""
+    return {
+        "metadata": {
+            "namespace": "ns",
+            "name": "some",
+            "uid": "secret-uid",
+            "resourceVersion": version,
+            "annotations": {OWNER: mark} if mark else {},
+            "managedFields": list(entries),
+            **metadata,
+        }
+    }
+
+
+class Sent(NamedTuple):
+    """A request."""
+
+    method: str
+    path: str
+    manager: str
+    force: bool
+    body: Any
+
+    @property
+    def version(self) -> str:
+        """The uid and the version that a write demands."""
+        found = self.body.get("preconditions") or self.body["metadata"]
+        return f"{found['uid']}/{found['resourceVersion']}"
+
+
+class PlayedClient:
+    """An API server that gives the answers which were put in, one to each request.
+
+    Args:
+        answers: Objects, and refusals to raise.
+    """
+
+    def __init__(self, *answers: dict[str, Any] | SecretSyncError) -> None:
+        self.answers = deque(answers)
+        self.sent: list[Sent] = []
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        given = params or {}
+        force = given.get("force") == "true"
+        self.sent.append(Sent(method, path, given.get("fieldManager", ""), force, body))
+        answer = self.answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def methods(self) -> list[str]:
+        return [sent.method for sent in self.sent]

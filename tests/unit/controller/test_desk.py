@@ -79,6 +79,18 @@ async def test_so_is_what_goes_wrong_at_once(world: World) -> None:
     assert world.desire(EXTRACTING, b'["a"]') is made
 
 
+async def test_values_that_no_secret_holds_together_are_refused_as_they_are(world: World) -> None:
+    es = an_es(data=[{"key": "one"}, {"key": "two"}])
+    values = b"x" * 600_000, b"y" * 600_001
+    made = world.desire(es, *values)
+    assert isinstance(made, Mishap)
+    assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
+    assert "the largest is 'two' with 600001" in made.problem.message
+    assert world.desk.values(KEY, batch_of(es, *values)) == made
+    # It cannot be told before they are there.
+    assert isinstance(world.desire(es, values[0], reading(values[1], in_hand=False)), Desired)
+
+
 async def test_a_known_batch_is_not_taken_apart_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,203 @@
+"""``Claims``: what is asked of the API server to take a Secret over, and what is told if not."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.desired import Desired
+from secret_sync.controller.memory import Memory
+from secret_sync.controller.problem import Problem
+from secret_sync.kube import (
+    ApiConflictError,
+    ApiError,
+    ApiNotFoundError,
+    ApplyWriter,
+    OutdatedError,
+    Store,
+)
+from secret_sync.kube.errors import Cause
+from secret_sync.resources import Reason, secret_from_metadata
+from tests.unit.controller.played import PlayedClient, managed, secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret
+
+    MakeES = Callable[..., ExternalSecret]
+
+PATH = "/api/v1/namespaces/ns/secrets/some"
+DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
+LEGACY = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
+ADOPT = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+THEIRS = managed("ack-secret-manager", "password", "old")
+OURS = managed("secret-sync", "password", operation="Apply", mark=True)
+FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+
+
+def claims(*answers: Any) -> tuple[Claims, PlayedClient]:
+    client: Any = PlayedClient(*answers)
+    return Claims(client, ApplyWriter(client, "secret-sync"), Store()), client
+
+
+async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> None:
+    es = make_es(metadata=LEGACY)
+    ruling, client = claims(
+        secret(THEIRS),
+        secret(OURS, THEIRS, version="21", mark="some/es-uid"),
+        secret(managed("secret-sync", "password", "old", operation="Apply"), version="22"),
+        secret(OURS, version="23", mark="some/es-uid"),
+    )
+    memory = Memory(uid="es-uid")
+    assert await ruling.claim(es, DESIRED, memory, None) is True
+
+    look, mark, disown, apply = client.sent
+    assert (look.method, look.path) == ("GET", PATH)
+    # The first write has the mark: whatever interrupts the rest, it is ours.
+    assert (mark.manager, mark.force, mark.version) == ("secret-sync", True, "secret-uid/20")
+    assert mark.body["data"] == {"password": b64encode(b"v").decode()}
+    assert mark.body["metadata"]["annotations"] == {
+        "secret-sync.alibabacloud.com/owner": "some/es-uid"
+    }
+    assert [op["path"].rpartition("/")[2] for op in disown.body] == [
+        "uid",
+        "resourceVersion",
+        "managedFields",
+    ]
+    assert disown.body[1]["value"] == "21"
+    # A11: what it set and we do not want is left out of this one.
+    assert (apply.version, apply.body["data"]) == ("secret-uid/22", mark.body["data"])
+    assert memory.applied is not None
+    assert (memory.applied.resource_version, memory.written) == ("23", b"wanted")
+
+
+async def test_what_nobody_of_old_edits_takes_one_write(make_es: MakeES) -> None:
+    answers = secret(managed("kubectl", "password")), secret(OURS, version="21")
+    ruling, client = claims(*answers)
+    assert await ruling.claim(make_es(metadata=ADOPT), DESIRED, Memory(), None) is True
+    assert client.methods == ["GET", "PATCH"]
+
+
+async def test_keys_of_others_go(make_es: MakeES) -> None:
+    ruling, client = claims(
+        secret(managed("kubectl", "password", "extra", "more")),
+        secret(OURS, managed("kubectl", "password", "extra", "more"), version="21"),
+        secret(OURS, version="22"),
+    )
+    memory = Memory()
+    assert await ruling.claim(make_es(metadata=ADOPT), DESIRED, memory, None) is True
+    assert client.sent[2].version == "secret-uid/21"
+    assert client.sent[2].body["data"] == {"extra": None, "more": None}
+    assert memory.applied is not None
+    assert memory.applied.resource_version == "22"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cached", "answers", "said"),
+    [
+        pytest.param(
+            {},
+            secret(managed("kubectl", "password")),
+            [],
+            'annotation secret-sync.alibabacloud.com/adopt: "true"',
+            id="a person's",
+        ),
+        pytest.param(
+            {},
+            secret(managed("secret-sync", "a", operation="Apply", mark=True), mark="other/uid"),
+            [],
+            "belongs to ExternalSecret other, so it was not touched",
+            id="another object's",
+        ),
+        pytest.param(
+            {},
+            secret(managed("kubectl", mark=True), mark="other/uid"),
+            [],
+            "was not made for this ExternalSecret",
+            id="a copied mark",
+        ),
+        pytest.param(
+            ADOPT,
+            secret(),
+            [secret(ownerReferences=[{"kind": "Certificate", "name": "c", "controller": True}])],
+            "belongs to Certificate c, so it was not touched",
+            id="a controller's",
+        ),
+        pytest.param(
+            LEGACY,
+            secret(managed("kubectl", "password")),
+            [secret(managed("kubectl", "password"))],
+            "was not made for this ExternalSecret",
+            id="a person's, but with a finalizer",
+        ),
+    ],
+)
+async def test_the_rest_is_refused_and_not_touched(
+    make_es: MakeES,
+    metadata: dict[str, Any],
+    cached: dict[str, Any],
+    answers: list[Any],
+    said: str,
+) -> None:
+    ruling, client = claims(*answers)
+    current = secret_from_metadata(cached)
+    memory = Memory()
+    refused = await ruling.claim(make_es(metadata=metadata), DESIRED, memory, current)
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.SECRET_CONFLICT
+    assert refused.message.startswith("Secret ns/some ")
+    assert said in refused.message
+    # Without a claim nobody has to be asked.
+    assert client.methods == ["GET"] * len(answers)
+    assert memory == Memory()
+
+
+async def test_a_type_that_would_take_making_it_anew_is_left(make_es: MakeES) -> None:
+    ruling, client = claims(secret(THEIRS), FROZEN)
+    memory = Memory()
+    refused = await ruling.claim(make_es(metadata=LEGACY), DESIRED, memory, None)
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.SECRET_CONFLICT
+    assert "write its type in spec.type, or delete it" in refused.message
+    assert client.methods == ["GET", "PATCH"]
+    assert memory == Memory()
+
+
+@pytest.mark.parametrize(
+    ("answers", "ours"),
+    [
+        ([ApiNotFoundError("gone", status=404)], False),
+        ([secret(THEIRS), ApiConflictError("changed", status=409)], False),
+        ([secret(THEIRS), secret(OURS, THEIRS), ApiConflictError("changed", status=409)], True),
+    ],
+    ids=["gone meanwhile", "changed meanwhile", "changed after it was marked"],
+)
+async def test_what_changes_meanwhile_is_judged_anew(
+    make_es: MakeES, answers: list[Any], *, ours: bool
+) -> None:
+    ruling, _ = claims(*answers)
+    memory = Memory()
+    with pytest.raises(OutdatedError):
+        await ruling.claim(make_es(metadata=LEGACY), DESIRED, memory, None)
+    assert (memory.applied is not None) is ours
+
+
+@pytest.mark.parametrize(
+    ("reply", "removed"),
+    [
+        (secret(OURS), []),
+        (secret(OURS, managed("kubectl", "password")), []),
+        (secret(OURS, managed("kubectl", "b", "a")), ["a", "b"]),
+        # Reduced to three words, since nothing of ours is left in it.
+        (secret(managed("kubectl", "a")), []),
+    ],
+)
+async def test_A7a_keys_beside_ours(reply: dict[str, Any], removed: list[str]) -> None:
+    client: Any = PlayedClient(secret(OURS, version="21"))
+    writer = ApplyWriter(client, "secret-sync")
+    assert await drop_others(writer, DESIRED, Memory(), reply) == len(removed)
+    assert [list(sent.body["data"]) for sent in client.sent] == ([removed] if removed else [])
