@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.values import Value
 
-#: Characters of an expression.
-MAX_PATH_LENGTH: Final = 4096
+#: Characters of an expression, and of all those for one value; to read one takes 2.5 us each,
+#: and that is done on the event loop.
+MAX_PATH_LENGTH: Final = 2048
+MAX_PATHS_LENGTH: Final = 8192
 #: Expressions within each other; up to four frames of the interpreter each.
 MAX_PATH_LEVELS: Final = 120
 #: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
 MAX_STEPS: Final = 250_000
+
+#: Expressions that are remembered, and the characters of the longest such: 120 bytes each.
+_CACHED: Final = 512
+_CACHED_LENGTH: Final = 512
 
 #: Nodes whose cost is one step, whatever the document.
 _SIMPLE: Final = frozenset(
@@ -35,36 +41,19 @@ _SIMPLE: Final = frozenset(
 )
 
 
-@lru_cache(maxsize=1024)
 def compiled(path: str) -> Any:
     """The expression, read and checked: syntax, names of functions, how many arguments.
 
     Raises:
         DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
     """
-    if len(path) > MAX_PATH_LENGTH:
-        raise DefiniteError(
-            f"the path {shown(path)} has {len(path)} characters, {MAX_PATH_LENGTH} are allowed",
-            code=TOO_COSTLY,
-        )
-    try:
-        tree = _Parser()._parse(path).parsed  # noqa: SLF001 (past its cache of 512 trees)
-    except RecursionError:
-        raise _too_deep(path) from None
-    except (JMESPathError, ValueError) as error:
-        raise DefiniteError(
-            f"{shown(path)} is no JMESPath expression{_place(error)}; see https://jmespath.org",
-            code=INVALID_JMESPATH,
-        ) from None
-    for node, level in _nodes(tree):
-        if level > MAX_PATH_LEVELS:
-            raise _too_deep(path)
-        _check_node(node, path)
-    return tree
+    return _remembered(path) if len(path) <= _CACHED_LENGTH else _compiled(path)
 
 
 def is_simple(path: str) -> bool:
     """Whether its cost depends on neither the document nor the number of its values."""
+    if len(path) > _CACHED_LENGTH:
+        return False
     return all(node["type"] in _SIMPLE for node, _ in _nodes(compiled(path)))
 
 
@@ -188,6 +177,31 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         if isinstance(value, list):
             self._take(price(value))
         return super().visit_slice(node, value)
+
+
+def _compiled(path: str) -> Any:
+    if len(path) > MAX_PATH_LENGTH:
+        raise DefiniteError(
+            f"the path {shown(path)} has {len(path)} characters, {MAX_PATH_LENGTH} are allowed",
+            code=TOO_COSTLY,
+        )
+    try:
+        tree = _Parser()._parse(path).parsed  # noqa: SLF001 (past its cache of 512 trees)
+    except RecursionError:
+        raise _too_deep(path) from None
+    except (JMESPathError, ValueError) as error:
+        raise DefiniteError(
+            f"{shown(path)} is no JMESPath expression{_place(error)}; see https://jmespath.org",
+            code=INVALID_JMESPATH,
+        ) from None
+    for node, level in _nodes(tree):
+        if level > MAX_PATH_LEVELS:
+            raise _too_deep(path)
+        _check_node(node, path)
+    return tree
+
+
+_remembered = lru_cache(maxsize=_CACHED)(_compiled)
 
 
 def _literal(text: str) -> Value:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
@@ -23,7 +22,7 @@ from secret_sync.parse.codes import (
 )
 from secret_sync.parse.document import read_document
 from secret_sync.parse.keys import key_problem, legal_key
-from secret_sync.parse.paths import Search, compiled, is_simple
+from secret_sync.parse.paths import MAX_PATHS_LENGTH, Search, compiled, is_simple
 from secret_sync.parse.rules import MAX_RULES, check_rule, escaped, rename
 
 if TYPE_CHECKING:
@@ -91,7 +90,31 @@ def check_recipe(recipe: Recipe) -> None:
         DefiniteError: With code ``InvalidJMESPath``, ``InvalidRegex``, ``InvalidKey``,
             ``DuplicateKey`` or ``TooCostly``.
     """
-    _checked(recipe)
+    if recipe.is_plain:
+        _check_name(recipe.name, "the entry's `name`")
+        return
+    if len(recipe.selections) > MAX_SELECTIONS or len(recipe.rules) > MAX_RULES:
+        raise DefiniteError(
+            f"at most {MAX_SELECTIONS} items of `jmesPath` and {MAX_RULES} of `replaceRule` "
+            "are allowed",
+            code=TOO_COSTLY,
+        )
+    if sum(len(selection.path) for selection in recipe.selections) > MAX_PATHS_LENGTH:
+        raise DefiniteError(
+            f"the paths of `jmesPath` have over {MAX_PATHS_LENGTH} characters together",
+            code=TOO_COSTLY,
+        )
+    aliases: set[str] = set()
+    for selection in recipe.selections:
+        _check_selection(selection, renamed=bool(recipe.rules))
+        if selection.alias in aliases:
+            raise DefiniteError(
+                f"two items of `jmesPath` have the objectAlias {shown(selection.alias)}",
+                code=DUPLICATE_KEY,
+            )
+        aliases.add(selection.alias)
+    for rule in recipe.rules:
+        check_rule(rule.source, rule.target)
 
 
 def cook(recipe: Recipe, data: bytes) -> dict[str, bytes]:
@@ -129,30 +152,6 @@ def is_quick(recipe: Recipe, data: bytes) -> bool:
     except DefiniteError:
         # A bad path is told before anything is read.
         return True
-
-
-@lru_cache(maxsize=1024)
-def _checked(recipe: Recipe) -> None:
-    if recipe.is_plain:
-        _check_name(recipe.name, "the entry's `name`")
-        return
-    if len(recipe.selections) > MAX_SELECTIONS or len(recipe.rules) > MAX_RULES:
-        raise DefiniteError(
-            f"at most {MAX_SELECTIONS} items of `jmesPath` and {MAX_RULES} of `replaceRule` "
-            "are allowed",
-            code=TOO_COSTLY,
-        )
-    aliases: set[str] = set()
-    for selection in recipe.selections:
-        _check_selection(selection, renamed=bool(recipe.rules))
-        if selection.alias in aliases:
-            raise DefiniteError(
-                f"two items of `jmesPath` have the objectAlias {shown(selection.alias)}",
-                code=DUPLICATE_KEY,
-            )
-        aliases.add(selection.alias)
-    for rule in recipe.rules:
-        check_rule(rule.source, rule.target)
 
 
 def _check_selection(selection: Selection, *, renamed: bool) -> None:

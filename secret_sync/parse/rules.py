@@ -28,8 +28,10 @@ MAX_WORKING_LENGTH: Final = 4096
 MAX_WORK: Final = 100_000
 #: Characters of a key that cost as much as a call.
 _CHARACTERS_PER_WORK: Final = 64
-#: Bytes of RE2 for one expression and its automata.
-_REGEX_MEMORY: Final = 4 * 1024 * 1024
+#: Bytes of RE2 for one expression and its automata: takes 2 ms at most to be compiled, and still
+#: reads `[a-z]{1000}`. And how many are remembered; the package keeps the last 128 itself.
+_REGEX_MEMORY: Final = 256 * 1024
+_CACHED: Final = 128
 
 #: What may follow a `$`: the longest name, bare or in braces.
 _REFERENCE: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})?")
@@ -95,7 +97,7 @@ def escaped(text: str) -> str:
     return _META.sub(r"\\\g<0>", text)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_CACHED)
 def _compiled(source: str) -> Any:
     # Two MiB that only those pay who have a rule.
     import re2  # noqa: PLC0415

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError
@@ -84,6 +84,7 @@ def outcome(action: Callable[[], _Result]) -> _Result | DefiniteError:
         return error
 
 
+@settings(deadline=None)
 @given(st.lists(keys, unique=True, max_size=8), st.sampled_from(["", "x", "$0", "$0$0", "_"]))
 def test_no_key_gets_lost(names: list[str], target: str) -> None:
     renamed = outcome(lambda: rename(names, [("[^a-z0-9]", target)]))
@@ -95,6 +96,7 @@ def test_no_key_gets_lost(names: list[str], target: str) -> None:
         assert renamed == names
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 @example("$")
 @example("$1")
@@ -103,6 +105,7 @@ def test_a_doubled_dollar_stands_for_itself(target: str) -> None:
     assert rename(["a"], [("a", target.replace("$", "$$"))]) == [target]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, st.just(1), min_size=1, max_size=5))
 @example({"/name-invalid": 1})
 @example({"..": 1, "...": 1})
@@ -133,6 +136,7 @@ def test_a_key_too_long_to_be_shown_is_shortened() -> None:
     assert "rename it with a `replaceRule`" in error.message
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\A[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}\Z"))
 def test_legal_keys_pass_untouched(key: str) -> None:
     assert cook(EXTRACT, json.dumps({key: 1}).encode()) == {key: b"1"}
