@@ -1,0 +1,253 @@
+"""What is deleted: only what is this very ExternalSecret's, by uid and version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.memory import Applied, Memory
+from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
+from secret_sync.kube import (
+    ApiConflictError,
+    ApiError,
+    ApiNotFoundError,
+    ApplyWriter,
+    OutdatedError,
+    Store,
+)
+from secret_sync.resources import secret_from_metadata
+from tests.unit.controller.played import PlayedClient, managed, secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret, SecretMeta
+    from tests.unit.controller.played import Sent
+
+    MakeES = Callable[..., ExternalSecret]
+
+LEGACY = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
+ADOPT = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+OURS = managed("secret-sync", "password", operation="Apply", mark=True)
+MERGED = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+THEIRS = managed("ack-secret-manager", "password")
+CHANGED = ApiConflictError("changed", status=409)
+DELETED: dict[str, Any] = {}
+
+
+def removing(*answers: Any, held: tuple[dict[str, Any], ...] = ()) -> tuple[Removal, PlayedClient]:
+    client: Any = PlayedClient(*answers)
+    secrets: Store[SecretMeta] = Store({BY_WRITER: writers_of})
+    for given in held:
+        found = secret_from_metadata(given)
+        secrets.put(f"{found.namespace}/{found.name}", found)
+    objects: Store[ExternalSecret] = Store()
+    return Removal(client, ApplyWriter(client, "secret-sync"), objects, secrets), client
+
+
+def own(name: str = "some", **more: Any) -> dict[str, Any]:
+    return secret(OURS, mark="some/es-uid", name=name, **more)
+
+
+def deletion(sent: Sent) -> tuple[str, str]:
+    """Which Secret, and in what version."""
+    assert sent.method == "DELETE"
+    return sent.path.rpartition("/")[2], sent.version
+
+
+@pytest.mark.parametrize(
+    ("given", "uids"),
+    [
+        (own(), {"es-uid"}),
+        (secret(MERGED), {"es-uid"}),
+        (
+            secret(MERGED, managed("secret-sync-merge-other", "a", operation="Apply")),
+            {"es-uid", "other"},
+        ),
+        (
+            secret(OURS, managed("secret-sync-merge-other", "a", operation="Apply"), mark="a/b"),
+            {"b", "other"},
+        ),
+        # Its keys are gone, or its mark is a copy.
+        (secret(managed("secret-sync-merge-es-uid", operation="Apply")), set()),
+        (secret(managed("kubectl", mark=True), mark="some/es-uid"), set()),
+        (secret(managed("kubectl", "a")), set()),
+    ],
+)
+def test_S9_who_has_written_a_secret(given: dict[str, Any], uids: set[str]) -> None:
+    assert set(writers_of(secret_from_metadata(given))) == uids
+
+
+# -- Former targets -----------------------------------------------------------------------
+
+
+async def test_the_former_secret_goes_after_a_rename(make_es: MakeES) -> None:
+    removal, client = removing(DELETED, held=(own("former"), own("target", version="30")))
+    assert await removal.remove_former(make_es(target={"name": "target"})) == ("former",)
+    (sent,) = client.sent
+    assert deletion(sent) == ("former", "secret-uid/20")
+
+
+async def test_keys_that_were_merged_are_taken_out_of_the_former_one(make_es: MakeES) -> None:
+    given = secret(MERGED, managed("kubectl", "username"), name="former")
+    removal, client = removing(secret(name="former", version="21"), held=(given,))
+    # It was not deleted, so there is nothing to tell.
+    assert await removal.remove_former(make_es(target={"name": "target"})) == ()
+    (sent,) = client.sent
+    assert (sent.method, sent.manager, sent.force) == (
+        "PATCH",
+        "secret-sync-merge-es-uid",
+        False,
+    )
+    assert "data" not in sent.body
+
+
+@pytest.mark.parametrize(
+    ("held", "target"),
+    [
+        pytest.param(own(), {}, id="the target itself"),
+        pytest.param(secret(MERGED), {"creationPolicy": "Merge"}, id="the target of a merge"),
+        pytest.param(
+            own("former", deletionTimestamp="now"), {"name": "target"}, id="on its way already"
+        ),
+        pytest.param(
+            own("former"), {"name": "target", "deletionPolicy": "Retain"}, id="to be retained"
+        ),
+        pytest.param(
+            secret(OURS, mark="some/older", name="former"), {"name": "target"}, id="an older one's"
+        ),
+        pytest.param(
+            secret(OURS, mark="other/other-uid", name="former"),
+            {"name": "target"},
+            id="another object's",
+        ),
+        pytest.param(
+            secret(managed("kubectl", "a", mark=True), mark="some/es-uid", name="former"),
+            {"name": "target"},
+            id="a copied mark",
+        ),
+    ],
+)
+async def test_nothing_else_goes(
+    make_es: MakeES, held: dict[str, Any], target: dict[str, Any]
+) -> None:
+    removal, client = removing(held=(held,))
+    assert await removal.remove_former(make_es(target=target)) == ()
+    assert not client.sent
+
+
+async def test_one_that_changed_is_left_to_the_news_of_it(make_es: MakeES) -> None:
+    removal, client = removing(CHANGED, DELETED, held=(own("a"), own("b")))
+    gone = await removal.remove_former(make_es(target={"name": "target"}))
+    assert len(gone) == 1
+    assert len(client.sent) == 2
+
+
+async def test_a_refusal_is_told(make_es: MakeES) -> None:
+    removal, _ = removing(ApiError("no", status=403), held=(own("former"),))
+    with pytest.raises(ApiError):
+        await removal.remove_former(make_es(target={"name": "target"}))
+
+
+# -- Values that are gone -----------------------------------------------------------------
+
+
+async def test_the_secret_goes_with_its_last_value(make_es: MakeES) -> None:
+    removal, client = removing(DELETED, held=(own(),))
+    memory = Memory("es-uid", Applied(b"x", "secret-uid", "20", 0.0), b"x")
+    assert await removal.clean_up(make_es(), memory) is True
+    assert deletion(client.sent[0]) == ("some", "secret-uid/20")
+    assert memory.applied is None
+    assert memory.written is None
+
+
+@pytest.mark.parametrize(
+    ("held", "target"),
+    [
+        pytest.param((), {}, id="not there"),
+        pytest.param((own(),), {"deletionPolicy": "Retain"}, id="to be retained"),
+        pytest.param((secret(MERGED),), {"creationPolicy": "Merge"}, id="merged into"),
+        pytest.param((own(deletionTimestamp="now"),), {}, id="on its way"),
+        pytest.param((secret(OURS, mark="some/older"),), {}, id="an older object's"),
+        pytest.param((secret(OURS, mark="other/x"),), {}, id="another object's"),
+        pytest.param((secret(THEIRS),), {}, id="not ours"),
+    ],
+)
+async def test_only_its_own(
+    make_es: MakeES, held: tuple[dict[str, Any], ...], target: dict[str, Any]
+) -> None:
+    removal, client = removing(held=held)
+    assert await removal.clean_up(make_es(target=target), Memory()) is False
+    assert not client.sent
+
+
+async def test_not_one_that_changed(make_es: MakeES) -> None:
+    removal, _ = removing(CHANGED, held=(own(),))
+    memory = Memory("es-uid", Applied(b"x", "secret-uid", "20", 0.0), b"x")
+    assert await removal.clean_up(make_es(), memory) is False
+    assert memory.applied is not None
+
+
+# -- Objects that go ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [
+        pytest.param(LEGACY, own(), id="ours"),
+        pytest.param(LEGACY, secret(THEIRS), id="made by ack-secret-manager for it"),
+        pytest.param(LEGACY, secret(labels={"lastUpdatedAt": "x"}), id="made by 0.5.x for it"),
+        pytest.param({**LEGACY, **ADOPT}, secret(THEIRS), id="also where more was asked for"),
+    ],
+)
+async def test_the_secret_of_an_object_that_goes_is_deleted(
+    make_es: MakeES, metadata: dict[str, Any], found: dict[str, Any]
+) -> None:
+    removal, client = removing(found, DELETED)
+    await removal.bury(make_es(metadata=metadata))
+    look, sent = client.sent
+    # What the cache has may be old.
+    assert look.method == "GET"
+    assert deletion(sent) == ("some", "secret-uid/20")
+
+
+@pytest.mark.parametrize(
+    ("target", "answers"),
+    [
+        pytest.param({"deletionPolicy": "Retain"}, [], id="to be retained"),
+        pytest.param({"creationPolicy": "Merge"}, [], id="merged into"),
+        pytest.param({}, [ApiNotFoundError("gone", status=404)], id="gone"),
+        pytest.param({}, [secret(managed("kubectl", "a"))], id="a person's"),
+        pytest.param({}, [secret(OURS, mark="some/older")], id="an older object's"),
+        pytest.param({}, [secret(OURS, mark="other/x")], id="another object's"),
+        pytest.param(
+            {},
+            [secret(THEIRS, ownerReferences=[{"kind": "A", "name": "a", "controller": True}])],
+            id="a controller's",
+        ),
+        pytest.param({}, [secret(THEIRS, deletionTimestamp="now")], id="on its way"),
+        pytest.param({"name": "other"}, [secret(THEIRS, name="other")], id="of another name"),
+    ],
+)
+async def test_the_rest_stays(make_es: MakeES, target: dict[str, Any], answers: list[Any]) -> None:
+    removal, client = removing(*answers)
+    await removal.bury(make_es(metadata=LEGACY, target=target))
+    assert client.methods == ["GET"] * len(answers)
+
+
+async def test_it_is_not_buried_with_a_secret_that_changed(make_es: MakeES) -> None:
+    # The finalizer stays until it is known.
+    removal, _ = removing(own(), CHANGED)
+    with pytest.raises(OutdatedError):
+        await removal.bury(make_es(metadata=LEGACY))
+
+
+@pytest.mark.xfail(reason="the wish to take over is taken for having taken over")
+async def test_what_was_to_be_taken_over_and_never_was_stays(make_es: MakeES) -> None:
+    # A person's Secret, and an object that asked for it but never synced.
+    removal, client = removing(secret(managed("kubectl", "password")), DELETED)
+    es = replace(make_es(metadata={**LEGACY, **ADOPT}), deleting=True)
+    await removal.bury(es)
+    assert client.methods == ["GET"]
