@@ -102,8 +102,15 @@ class Batch:
 
     @property
     def inputs(self) -> bytes:
-        """Keyed digest of the values and what is made of them; equal ones make equal Secrets."""
-        parts = (part for i in self.ingredients for part in (repr(i.recipe).encode(), i.digest))
+        """Keyed digest of the values and what is made of them; equal ones fare alike.
+
+        The keys of the entries are part of it, since messages name them.
+        """
+        parts = (
+            part
+            for i in self.ingredients
+            for part in (i.entry.key.encode(), repr(i.recipe).encode(), i.digest)
+        )
         return _digest((self.shape, *parts))
 
 

@@ -12,6 +12,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from secret_sync.controller.desired import (
     Desired,
     Mishap,
@@ -20,10 +22,13 @@ from secret_sync.controller.desired import (
     desire_plain,
     gather,
 )
+from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
+from secret_sync.logs import describe_exception
 from secret_sync.parse import check_data, is_quick
 from secret_sync.queue import Priority
+from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.plan import Plan
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ class ParseDesk:
             while self._waiting:
                 key = next(iter(self._waiting))
                 batch = self._waiting[key]
-                result = await asyncio.to_thread(cook_all, batch)
+                result = await asyncio.to_thread(_cook_safely, batch)
                 if self._waiting.get(key) is not batch:
                     # Gone, or another batch by now.
                     continue
@@ -134,7 +141,7 @@ class ParseDesk:
     def _cook(self, key: str, batch: Batch) -> Desired | Mishap | None:
         if all(is_quick(i.recipe, i.data or b"") for i in batch.ingredients):
             self._waiting.pop(key, None)
-            return self._settle(key, batch, cook_all(batch))
+            return self._settle(key, batch, _cook_safely(batch))
         waiting = self._waiting.get(key)
         if waiting is None or waiting.inputs != batch.inputs:
             self._waiting[key] = batch
@@ -150,6 +157,22 @@ class ParseDesk:
             batch.inputs, desired.fingerprint, desired.keys, desired.overwritten
         )
         return desired
+
+
+def _cook_safely(batch: Batch) -> Cooked | Mishap:
+    """Takes a batch apart; a fault of ours is a mishap of one object, not the end of all."""
+    try:
+        return cook_all(batch)
+    except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
+        _log.error("documents not taken apart", error=describe_exception(error))  # noqa: TRY400
+        return Mishap(
+            None,
+            Problem(
+                Reason.NOT_A_DOCUMENT,
+                "the documents could not be read, by a fault of secret-sync: "
+                f"{type(error).__name__}; its log has the place, please report it",
+            ),
+        )
 
 
 def _plain(batch: Batch) -> Desired | Mishap:
