@@ -1,0 +1,200 @@
+"""Outdated CRDs: nothing that is read of their objects can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler, Schemas, definition_of
+from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, Resource
+from secret_sync.queue import Done, RequeueAfter, Retry
+from secret_sync.resources import Reason
+from secret_sync.resources.schema import FIELDS
+from tests.unit.controller.played import PlayedClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecret, SecretStore
+
+    MakeES = Callable[..., ExternalSecret]
+    MakeStore = Callable[..., SecretStore]
+
+NAME = "externalsecrets.alibabacloud.com"
+STORES = "secretstores.alibabacloud.com"
+SHARED = "clustersecretstores.alibabacloud.com"
+
+
+def crd(*fields: str, name: str = NAME) -> dict[str, Any]:
+    """A CRD whose spec keeps everything, or has only these fields."""
+    anything = {"x-kubernetes-preserve-unknown-fields": True}
+    spec = {"properties": dict.fromkeys(fields, anything)} if fields else anything
+    schema = {"properties": {"spec": spec, "status": anything}}
+    version = {"name": "v1alpha1", "served": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "metadata": {"name": name, "uid": "u", "resourceVersion": "1"},
+        "spec": {"versions": [version]},
+    }
+
+
+def test_each_kind_has_its_definition() -> None:
+    assert set(OUR_DEFINITIONS) == FIELDS.keys() == {NAME, STORES, SHARED}
+    assert definition_of(Resource("example.org", "v1", "things", "Thing")) == "things.example.org"
+
+
+# -- What is known ------------------------------------------------------------------------
+
+
+def test_what_is_not_known_is_trusted(make_es: MakeES, make_store: MakeStore) -> None:
+    schemas = Schemas()
+    assert schemas.refusal(make_es()) is None
+    assert schemas.store_refusal(make_store()) is None
+    assert schemas.missing == 0
+
+
+def test_only_a_difference_is_news() -> None:
+    schemas = Schemas()
+    assert schemas.put(NAME, ()) is False
+    assert schemas.put(NAME, ("spec.target",)) is True
+    assert schemas.put(NAME, ("spec.target",)) is False
+    assert schemas.put(STORES, ("spec.OOS", "status.conditions")) is True
+    assert schemas.missing == 3
+    assert schemas.put(NAME, ()) is True
+    assert schemas.missing == 2
+
+
+def test_what_is_missing_is_named_with_what_to_do(make_es: MakeES) -> None:
+    schemas = Schemas()
+    schemas.put(NAME, ("spec.target", "spec.refreshPolicy"))
+    problem = schemas.refusal(make_es())
+    assert problem is not None
+    assert (problem.reason, problem.passing) == (Reason.CRD_OUTDATED, True)
+    assert f"the CRD {NAME} lacks spec.target, spec.refreshPolicy: " in problem.message
+    assert "nothing is written or deleted meanwhile" in problem.message
+    assert "kubectl apply --server-side -k crds" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(5, "spec.f3, spec.f4: "), (6, "spec.f4 and 1 more: "), (40, "and 35 more")],
+)
+def test_of_many_a_few_are_named(make_es: MakeES, number: int, said: str) -> None:
+    schemas = Schemas()
+    schemas.put(NAME, tuple(f"spec.f{n}" for n in range(number)))
+    problem = schemas.refusal(make_es())
+    assert problem is not None
+    assert said in problem.message
+
+
+def test_the_objects_own_kind_is_named_before_that_of_its_stores(make_es: MakeES) -> None:
+    schemas = Schemas()
+    schemas.put(STORES, ("spec.OOS",))
+    problem = schemas.refusal(make_es())
+    assert problem is not None
+    assert STORES in problem.message
+    schemas.put(NAME, ("spec.target",))
+    problem = schemas.refusal(make_es())
+    assert problem is not None
+    assert NAME in problem.message
+
+
+@pytest.mark.parametrize(
+    ("outdated", "fields", "namespaced", "refused"),
+    [
+        (STORES, ("spec.OOS",), True, True),
+        (STORES, ("spec.OOS",), False, False),
+        (SHARED, ("spec.conditions",), False, True),
+        (SHARED, ("spec.conditions",), True, False),
+        (STORES, ("status.capabilities",), True, False),
+        (NAME, ("spec.target",), True, False),
+    ],
+)
+def test_stores_of_either_kind(
+    make_store: MakeStore,
+    outdated: str,
+    fields: tuple[str, ...],
+    *,
+    namespaced: bool,
+    refused: bool,
+) -> None:
+    schemas = Schemas()
+    schemas.put(outdated, fields)
+    store = make_store() if namespaced else make_store(namespace="")
+    problem = schemas.store_refusal(store)
+    assert (problem is not None) is refused
+    assert problem is None or problem.reason is Reason.CRD_OUTDATED
+
+
+# -- The loop -----------------------------------------------------------------------------
+
+
+class World:
+    def __init__(self, *answers: Any) -> None:
+        self.client = PlayedClient(*answers)
+        self.schemas = Schemas()
+        self.wakes = 0
+        client: Any = self.client
+        self.loop = SchemaReconciler(client, self.schemas, self._wake)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    async def reconcile(self, name: str = NAME) -> Outcome:
+        return await self.loop.reconcile(name)
+
+
+async def test_a_definition_that_changes_wakes_everything() -> None:
+    world = World(crd(), crd("data"), crd("data"), crd())
+    assert await world.reconcile() == Done()
+    assert (world.schemas.missing, world.wakes) == (0, 0)
+    assert await world.reconcile() == Done()
+    assert world.schemas.missing > 0
+    assert world.wakes == 1
+    # Touched, but it lacks the same.
+    assert await world.reconcile() == Done()
+    assert world.wakes == 1
+    assert await world.reconcile() == Done()
+    assert (world.schemas.missing, world.wakes) == (0, 2)
+    assert world.client.sent[0].path == (
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{NAME}"
+    )
+
+
+async def test_definitions_of_others_are_not_read() -> None:
+    world = World()
+    assert await world.reconcile("clusterexternalsecrets.alibabacloud.com") == Done()
+    assert not world.client.sent
+
+
+async def test_one_that_is_gone_changes_nothing() -> None:
+    world = World(crd("data"), ApiNotFoundError("gone", status=404))
+    await world.reconcile()
+    missing = world.schemas.missing
+    assert await world.reconcile() == Done()
+    assert (world.schemas.missing, world.wakes) == (missing, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (ApiUnavailableError("away", status=503), Retry()),
+        (ApiError("no such right", status=403), RequeueAfter(300.0)),
+    ],
+)
+async def test_one_that_cannot_be_read_is_asked_for_again(
+    fault: ApiError, outcome: Outcome
+) -> None:
+    world = World(fault)
+    assert await world.reconcile() == outcome
+    assert (world.schemas.missing, world.wakes) == (0, 0)
+
+
+async def test_at_start_a_definition_is_read_without_waking_anybody() -> None:
+    world = World(crd("data"))
+    assert await world.loop.read(NAME) is True
+    assert world.wakes == 0
+    refused = World(ApiError("no such right", status=403))
+    with pytest.raises(ApiError):
+        await refused.loop.read(NAME)

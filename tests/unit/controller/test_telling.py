@@ -1,0 +1,279 @@
+"""``Telling``: how a reconcile went, as status, as Event and as metric."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.announcer import Announcer
+from secret_sync.controller.desired import Desired, EntryOutcome, Overwritten
+from secret_sync.controller.memory import Memory
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.telling import Case, Telling
+from secret_sync.resources import Condition, DataEntry, Reason
+from tests.unit.controller.played import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret, ExternalSecretStatus
+
+    MakeES = Callable[..., ExternalSecret]
+
+pytestmark = pytest.mark.looptime
+
+KEY = "ns/some"
+BEFORE = "2026-01-01T00:00:00Z"
+FORBIDDEN = Problem(Reason.FORBIDDEN, "RAM says no")
+
+
+@dataclass
+class Statuses:
+    """Remembers what was put, and how often it was news."""
+
+    held: dict[str, ExternalSecretStatus] = field(default_factory=dict)
+    news: int = 0
+
+    def known(self, key: str, obj: ExternalSecret) -> ExternalSecretStatus:
+        return self.held.get(key, obj.status)
+
+    def put(self, key: str, obj: ExternalSecret, status: ExternalSecretStatus) -> bool:
+        fresh = status != self.known(key, obj)
+        self.news += fresh
+        self.held[key] = status
+        return fresh
+
+    def forget(self, key: str) -> None:
+        self.held.pop(key, None)
+
+
+@dataclass
+class Observer:
+    """What metrics are told."""
+
+    told: list[tuple[str, float | None]] = field(default_factory=list)
+
+    def synced(self, result: str, latency: float | None) -> None:
+        self.told.append((result, latency))
+
+
+class World:
+    def __init__(self, es: ExternalSecret) -> None:
+        self.statuses, self.events, self.observer = Statuses(), Events(), Observer()
+        statuses: Any = self.statuses
+        self.telling = Telling(statuses, Announcer(self.events), self.observer)
+        self.case = Case(KEY, es, Memory(uid=es.uid))
+
+    @property
+    def status(self) -> ExternalSecretStatus:
+        return self.statuses.held[KEY]
+
+    @property
+    def ready(self) -> Condition:
+        assert self.status.ready is not None
+        return self.status.ready
+
+
+@pytest.fixture
+def world(make_es: MakeES) -> World:
+    return World(make_es(metadata={"generation": 3}))
+
+
+def desired(*keys: str, overwritten: tuple[Overwritten, ...] = ()) -> Desired:
+    names = frozenset(keys or ("password",))
+    return Desired(b"wanted", names, dict.fromkeys(names, b"hunter2"), (), overwritten)
+
+
+def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
+    return EntryOutcome(DataEntry(key, key, "", "", None), "v1", problem)
+
+
+# -- In step ------------------------------------------------------------------------------
+
+
+async def test_a_secret_that_was_written(world: World) -> None:
+    world.case.memory.waiting_since = 1.0
+    world.telling.written(world.case, desired(), [outcome()], changed=True)
+    assert (world.ready.status, world.ready.reason) == ("True", "Synced")
+    assert world.ready.message == "Secret some holds 1 key"
+    assert (world.ready.observed_generation, world.status.observed_generation) == (3, 3)
+    assert world.status.target == "some"
+    assert world.status.last_sync_time
+    (result,) = world.status.results
+    assert (result.key, result.status, result.reason, result.version_id) == (
+        "db",
+        "Succeeded",
+        "",
+        "v1",
+    )
+    assert world.events.reasons == ["Synced"]
+    assert world.case.memory.waiting_since is None
+
+
+@pytest.mark.parametrize(
+    ("target", "made", "message"),
+    [
+        ({}, desired("a", "b"), "Secret some holds 2 keys"),
+        ({"name": "other"}, desired("a"), "Secret other holds 1 key"),
+        (
+            {"creationPolicy": "Merge"},
+            desired("a", "b"),
+            "Secret some holds 2 keys of this object",
+        ),
+        (
+            {},
+            desired("a", "b", overwritten=(Overwritten("b", "x", "y"), Overwritten("a", "x", "y"))),
+            "Secret some holds 2 keys; written by more than one entry, the last one counts: a, b",
+        ),
+        (
+            {},
+            desired("a", overwritten=(Overwritten("a", "x", "y"), Overwritten("a", "y", "z"))),
+            "Secret some holds 1 key; written by more than one entry, the last one counts: a",
+        ),
+    ],
+)
+async def test_what_it_holds_is_said(
+    make_es: MakeES, target: dict[str, str], made: Desired, message: str
+) -> None:
+    world = World(make_es(target=target))
+    world.telling.written(world.case, made, [outcome()], changed=True)
+    assert world.ready.message == message
+
+
+async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
+    world.telling.written(world.case, desired(), [outcome()], changed=True)
+    before = world.status
+    for _ in range(3):
+        world.telling.written(world.case, desired(), [outcome()], changed=False)
+    assert world.status == before
+    assert world.statuses.news == 1
+    assert world.events.reasons == ["Synced"]
+
+
+async def test_a_secret_that_was_only_looked_at_keeps_its_results(world: World) -> None:
+    world.telling.written(world.case, desired(), [outcome()], changed=True)
+    before = world.status
+    world.telling.succeeded(world.case, "Secret some was created; it is not fetched again", None)
+    assert world.ready.message == "Secret some was created; it is not fetched again"
+    assert (world.status.results, world.status.last_sync_time) == (
+        before.results,
+        before.last_sync_time,
+    )
+
+
+# -- Not in step --------------------------------------------------------------------------
+
+
+async def test_a_failure(world: World) -> None:
+    world.telling.written(world.case, desired(), [outcome("a"), outcome("b")], changed=True)
+    before = world.status
+    world.events.take()
+    world.case.memory.waiting_since = 1.0
+    world.telling.failed(world.case, FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
+    assert (world.ready.status, world.ready.reason) == ("False", "Forbidden")
+    assert world.ready.message == "RAM says no"
+    # All or nothing: the good one is not in the Secret either.
+    assert [(r.key, r.status, r.reason) for r in world.status.results] == [
+        ("a", "Succeeded", "NotWritten"),
+        ("b", "Failed", "Forbidden"),
+    ]
+    # Of what was written before nothing is taken back.
+    assert (world.status.target, world.status.last_sync_time) == ("some", before.last_sync_time)
+    assert world.events.take() == [("Warning", "SyncFailed", "Forbidden: RAM says no")]
+    assert world.observer.told == [("failed", None)]
+    assert world.case.memory.waiting_since is None
+
+
+async def test_the_same_failure_again_is_no_news(world: World) -> None:
+    for number in range(3):
+        problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
+        world.telling.failed(world.case, problem, [outcome(problem=problem)])
+    assert world.statuses.news == 1
+    assert world.events.reasons == ["SyncFailed"]
+
+
+async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: World) -> None:
+    problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields", passing=True)
+    world.telling.failed(world.case, problem, [])
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
+
+
+# -- Waiting ------------------------------------------------------------------------------
+
+
+async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
+    assert world.telling.pending(world.case, 1, 10.0) is True
+    assert KEY not in world.statuses.held
+    assert world.telling.pending(world.case, 1, 0.0) is False
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
+    assert world.ready.message == "1 of 1 entries wait for an answer of Alibaba Cloud"
+    assert world.observer.told == [("pending", None)] * 2
+    assert not world.events.told
+
+
+async def test_what_it_waits_for_is_said(world: World) -> None:
+    world.telling.pending(world.case, 0, -1.0)
+    assert world.ready.message == "the values wait to be fetched again, or to be taken apart"
+
+
+@pytest.mark.parametrize(
+    ("status", "generation", "told"),
+    [
+        ("True", 3, False),
+        ("True", 2, True),
+        ("False", 3, True),
+        ("Unknown", 3, True),
+    ],
+)
+async def test_one_that_is_in_step_waits_without_a_word(
+    make_es: MakeES, status: str, generation: int, *, told: bool
+) -> None:
+    ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
+    given = {"conditions": [ready.to_dict()], "observedGeneration": generation}
+    world = World(make_es(metadata={"generation": 3}, status=given))
+    # There is nothing to come back for either.
+    assert world.telling.pending(world.case, 1, 5.0) is told
+    assert world.telling.pending(world.case, 1, 0.0) is False
+    assert (KEY in world.statuses.held) is told
+
+
+# -- Metrics ------------------------------------------------------------------------------
+
+
+async def test_the_latency_is_that_of_the_write_since_its_cause(world: World) -> None:
+    world.case.memory.caused_at = asyncio.get_running_loop().time()
+    await asyncio.sleep(2.5)
+    world.telling.observe(world.case, "written")
+    # The next one has another cause, or none.
+    world.telling.observe(world.case, "written")
+    assert world.observer.told == [("written", pytest.approx(2.5)), ("written", None)]
+
+
+@pytest.mark.parametrize("result", ["unchanged", "failed"])
+async def test_what_writes_nothing_answers_its_cause_without_a_latency(
+    world: World, result: str
+) -> None:
+    world.case.memory.caused_at = 0.0
+    world.telling.observe(world.case, result)
+    assert world.observer.told == [(result, None)]
+    assert world.case.memory.caused_at is None
+
+
+async def test_waiting_answers_no_cause(world: World) -> None:
+    world.case.memory.caused_at = 0.0
+    world.telling.pending(world.case, 1, 5.0)
+    assert world.case.memory.caused_at == 0.0
+
+
+async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
+    world.telling.failed(world.case, FORBIDDEN, [])
+    world.telling.forget(KEY)
+    assert not world.statuses.held
+
+
+async def test_no_value_is_ever_told(world: World) -> None:
+    world.telling.written(world.case, desired(), [outcome()], changed=True)
+    assert "hunter2" not in f"{world.status!r} {world.events.told!r}"
