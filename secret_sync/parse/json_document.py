@@ -13,11 +13,9 @@ from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
-    MAX_BYTES,
     MAX_LEVELS,
     NOT_A_DOCUMENT,
     TOO_COSTLY,
-    TOO_LARGE,
     shown,
 )
 from secret_sync.parse.values import Number
@@ -47,7 +45,7 @@ def read_json(text: str) -> Value:
 
     Raises:
         NotJSONError: It is something else, or broken.
-        DefiniteError: It is JSON that must not be used: too large, too costly, a key twice, `NaN`.
+        DefiniteError: It is JSON that must not be used: too costly, a key twice, `NaN`.
     """
     _check_size(text)
     numbers: dict[str, Number] = {}
@@ -70,10 +68,6 @@ def read_json(text: str) -> Value:
         # Some messages end with what was found.
         reason = error.msg.partition(":")[0]
         raise NotJSONError(f"line {error.lineno}, column {error.colno}: {reason}") from None
-    if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
-        raise DefiniteError(
-            f"the JSON document has over {MAX_BYTES} bytes; split it", code=TOO_LARGE
-        )
     return document
 
 

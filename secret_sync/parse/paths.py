@@ -111,22 +111,14 @@ class _Lexer(Lexer):  # type: ignore[misc]
 
 
 class _Parser(Parser):  # type: ignore[misc]
-    def _parse(self, expression: str) -> Any:
-        # The base class names its lexer where it cannot be replaced.
-        tokens = list(_Lexer().tokenize(expression))
-        self._tokens = tokens
+    def tree(self, expression: str) -> Any:
+        """Past the base class's cache, and with our lexer, which it cannot be given."""
+        self._tokens = list(_Lexer().tokenize(expression))
         self._index = 0
         tree = self._expression(binding_power=0)
         if self._current_token() != "eof":
             self._error_nud_token(self._lookahead_token(0))
-        return _Parsed(tree)
-
-
-class _Parsed:
-    __slots__ = ("parsed",)
-
-    def __init__(self, parsed: Any) -> None:
-        self.parsed = parsed
+        return tree
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]
@@ -186,7 +178,7 @@ def _compiled(path: str) -> Any:
             code=TOO_COSTLY,
         )
     try:
-        tree = _Parser()._parse(path).parsed  # noqa: SLF001 (past its cache of 512 trees)
+        tree = _Parser().tree(path)
     except RecursionError:
         raise _too_deep(path) from None
     except (JMESPathError, ValueError) as error:

@@ -245,7 +245,7 @@ class _Composer:
         if self._nodes > MAX_NODES:
             raise DefiniteError(
                 f"the YAML document has over {MAX_NODES} values (counted up to line "
-                f"{event.start_mark.line + 1}); write it as JSON",
+                f"{event.start_mark.line + 1}); split it",
                 code=TOO_COSTLY,
             )
 
