@@ -22,6 +22,7 @@ from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context
 from secret_sync.controller import kinds
 from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler, Schemas
+from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -36,6 +37,7 @@ from secret_sync.kube import (
     who_am_i,
 )
 from secret_sync.metrics import Metrics
+from secret_sync.parse import check_yaml_parser
 
 if TYPE_CHECKING:
     from secret_sync.settings import Settings
@@ -70,6 +72,7 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     _tell_of_flags(settings)
     _check_addresses(settings)
+    await asyncio.to_thread(_check_parser)
     async with AsyncExitStack() as stack:
         controller = await unless(stop, build(settings, stack))
         if controller is not None:
@@ -187,6 +190,13 @@ def _tell_of_flags(settings: Settings) -> None:
         _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
     if settings.not_yet:
         _log.warning("flags of a later version, without effect yet", flags=settings.not_yet)
+
+
+def _check_parser() -> None:
+    try:
+        check_yaml_parser()
+    except RuntimeError as error:
+        raise SecretSyncError(str(error)) from error
 
 
 def _check_addresses(settings: Settings) -> None:

@@ -164,7 +164,7 @@ def _cook_safely(batch: Batch) -> Cooked | Mishap:
     try:
         return cook_all(batch)
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
-        _log.error("documents not taken apart", error=describe_exception(error))  # noqa: TRY400
+        _log.error("documents not taken apart", error=describe_exception(error))
         return Mishap(
             None,
             Problem(

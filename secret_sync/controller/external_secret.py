@@ -107,8 +107,7 @@ class ExternalSecretReconciler:
         if es is None or es.deleting:
             return await self._end(key, es)
         memory = self._memories.of(key)
-        if memory.uid != es.uid:
-            memory.renew(es.uid)
+        if memory.aim(es.uid, es.target.name):
             self._desk.forget(key)
         case = Case(key, es, memory)
 
@@ -158,6 +157,9 @@ class ExternalSecretReconciler:
         self._memories.forget(key)
         if es is None or not es.legacy:
             return Done()
+        if self._planner.outdated(es) is not None:
+            # Whether its Secret is to be retained cannot be read.
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
         try:
             await self._removal.bury(es)
             await self._finalizers.remove(es)

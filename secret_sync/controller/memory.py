@@ -37,6 +37,7 @@ class Memory:
 
     Attributes:
         uid: Of the ExternalSecret; another one under the same name starts afresh.
+        target: The Secret that all this is about; another one starts afresh.
         written: Fingerprint of what we wrote last; outlives the Secret, since it is created
             again from the same values.
         forced: The value of the annotation force-sync that was answered last, or ``None``
@@ -49,6 +50,7 @@ class Memory:
     """
 
     uid: str = ""
+    target: str = ""
     applied: Applied | None = None
     written: bytes | None = None
     forced: str | None = None
@@ -75,6 +77,18 @@ class Memory:
             resource_version=metadata["resourceVersion"],
             at=asyncio.get_running_loop().time(),
         )
+
+    def aim(self, uid: str, target: str) -> bool:
+        """Says what all this is about; tells whether that is another object than before."""
+        if self.uid != uid:
+            self.renew(uid)
+            self.target = target
+            return True
+        if self.target != target:
+            self.target = target
+            self.applied = None
+            self.written = None
+        return False
 
     def renew(self, uid: str) -> None:
         """The object was deleted and created again: nothing known of the old one counts."""

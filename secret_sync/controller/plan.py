@@ -132,7 +132,7 @@ class Planner:
 
     def plan(self, es: ExternalSecret) -> Plan:
         """What the object needs, or why nothing can be done for it."""
-        problem = self._schemas.refusal(es) or _mistake(es)
+        problem = self.outdated(es) or _mistake(es)
         if problem is not None:
             return Plan(problem=problem)
         try:
@@ -147,6 +147,10 @@ class Planner:
             once=es.refresh_policy == CREATED_ONCE,
             revision=self._revision(es),
         )
+
+    def outdated(self, es: ExternalSecret) -> Problem | None:
+        """Why nothing that is read of the object can be trusted, or ``None``."""
+        return self._schemas.refusal(es)
 
     def _revision(self, es: ExternalSecret) -> Hashable:
         stores = [

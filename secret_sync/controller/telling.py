@@ -86,7 +86,14 @@ class Telling:
         )
 
     def succeeded(self, case: Case, message: str, outcomes: Sequence[EntryOutcome] | None) -> None:
-        """The Secret was looked at, and nothing was to be done."""
+        """The Secret was looked at, and nothing was to be done; what was told of it stands."""
+        told = self._statuses.known(case.key, case.es).ready
+        if (
+            told is not None
+            and told.status == "True"
+            and told.observed_generation == case.es.generation
+        ):
+            return
         before, ready = self._put(case, message, outcomes, changed=False)
         self.announcer.synced(case.es, before, ready, changed=False)
 
