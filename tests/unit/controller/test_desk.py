@@ -335,10 +335,9 @@ def test_it_is_the_same_on_the_loop_that_production_runs_on() -> None:
         assert runner.run(scenario()) == {"user": b"app"}
 
 
-# -- To be mended -------------------------------------------------------------------------
+# -- Whatever comes -----------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="what is remembered does not know the entry's key")
 async def test_a_mishap_names_the_entry_as_it_is_called_now(world: World) -> None:
     world.desire(an_es(dataProcess=[extract("before")]), b"[]")
     made = world.desire(an_es(dataProcess=[extract("after")]), b"[]")
@@ -346,7 +345,6 @@ async def test_a_mishap_names_the_entry_as_it_is_called_now(world: World) -> Non
     assert "'after'" in made.problem.message
 
 
-@pytest.mark.xfail(reason="the task ends, and the process with it")
 async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

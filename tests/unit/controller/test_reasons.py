@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync import parse
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import (
     CredentialsError,
@@ -83,6 +84,16 @@ def test_reasons(error: SecretSyncError, reason: Reason) -> None:
     assert problem.reason is reason
     assert problem.message == "x"
     assert problem.passing == isinstance(error, TransientError)
+
+
+CODES = [getattr(parse, name) for name in parse.__all__ if name.isupper()]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_parsing_finds_has_a_reason_of_that_name(code: str) -> None:
+    problem = problem_of(DefiniteError("x", code=code))
+    assert problem.reason == Reason(code)
+    assert not problem.passing
 
 
 def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram() -> None:

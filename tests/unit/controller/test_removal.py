@@ -156,7 +156,7 @@ async def test_a_refusal_is_told(make_es: MakeES) -> None:
 
 async def test_the_secret_goes_with_its_last_value(make_es: MakeES) -> None:
     removal, client = removing(DELETED, held=(own(),))
-    memory = Memory("es-uid", Applied(b"x", "secret-uid", "20", 0.0), b"x")
+    memory = Memory(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
     assert await removal.clean_up(make_es(), memory) is True
     assert deletion(client.sent[0]) == ("some", "secret-uid/20")
     assert memory.applied is None
@@ -185,7 +185,7 @@ async def test_only_its_own(
 
 async def test_not_one_that_changed(make_es: MakeES) -> None:
     removal, _ = removing(CHANGED, held=(own(),))
-    memory = Memory("es-uid", Applied(b"x", "secret-uid", "20", 0.0), b"x")
+    memory = Memory(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
     assert await removal.clean_up(make_es(), memory) is False
     assert memory.applied is not None
 

@@ -153,15 +153,29 @@ async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
     assert world.events.reasons == ["Synced"]
 
 
-async def test_a_secret_that_was_only_looked_at_keeps_its_results(world: World) -> None:
+CREATED = "Secret some was created; it is not fetched again"
+
+
+async def test_of_a_secret_that_was_only_looked_at_what_was_told_stands(world: World) -> None:
     world.telling.written(world.case, desired(), [outcome()], changed=True)
     before = world.status
-    world.telling.succeeded(world.case, "Secret some was created; it is not fetched again", None)
-    assert world.ready.message == "Secret some was created; it is not fetched again"
-    assert (world.status.results, world.status.last_sync_time) == (
-        before.results,
-        before.last_sync_time,
-    )
+    world.telling.succeeded(world.case, CREATED, None)
+    assert world.status == before
+    assert world.events.reasons == ["Synced"]
+
+
+@pytest.mark.parametrize(("status", "generation"), [("", 0), ("True", 2), ("False", 3)])
+async def test_unless_nothing_was_or_it_is_out_of_date(
+    make_es: MakeES, status: str, generation: int
+) -> None:
+    ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
+    result = {"ExternalSecretKey": "db", "status": "Succeeded", "synchronizationTime": BEFORE}
+    told = {"conditions": [ready.to_dict()] if status else [], "dataSyncResults": [result]}
+    world = World(make_es(metadata={"generation": 3}, status=told))
+    world.telling.succeeded(world.case, CREATED, None)
+    assert (world.ready.status, world.ready.message) == ("True", CREATED)
+    assert [r.time for r in world.status.results] == [BEFORE]
+    assert world.events.take() == [("Normal", "Synced", CREATED)]
 
 
 # -- Not in step --------------------------------------------------------------------------
