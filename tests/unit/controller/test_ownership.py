@@ -8,7 +8,18 @@ import pytest
 
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Applied
-from secret_sync.controller.ownership import CATCH_UP, Action, Verdict, judge
+from secret_sync.controller.ownership import (
+    CATCH_UP,
+    Action,
+    Verdict,
+    is_there,
+    judge,
+    looks_right,
+    merged_by,
+)
+from secret_sync.resources import ManagedSecret, secret_from_metadata
+from tests.unit.controller.cooking import extract
+from tests.unit.controller.played import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,3 +186,127 @@ def test_S16_one_that_we_created_may_not_be_in_the_cache_yet(
     make_es: Callable[..., ExternalSecret], age: float, action: Action
 ) -> None:
     assert judge(make_es(), desired(), None, applied(age=age), NOW).action is action
+
+
+RETAIN = {"deletionPolicy": "Retain"}
+
+
+@pytest.mark.parametrize(
+    ("given", "memory", "verdict"),
+    [
+        pytest.param({"owners": ()}, applied(), NOTHING, id="as it was written"),
+        pytest.param({}, applied(), APPLY, id="its owner would take it along"),
+        pytest.param({"owners": ("else",)}, applied(), NOTHING, id="others may"),
+        pytest.param({"owners": (), "mark": ""}, applied(), APPLY, id="the mark is gone"),
+        pytest.param({"owners": (), "mark": "some/older"}, None, APPLY, id="from before: adopted"),
+    ],
+)
+def test_a_secret_to_be_retained_has_no_owner_reference(
+    make_es: Callable[..., ExternalSecret],
+    make_secret: Callable[..., SecretMeta],
+    given: dict[str, Any],
+    memory: Applied | None,
+    verdict: Verdict,
+) -> None:
+    # So that none is missing either.
+    es = make_es(target=RETAIN)
+    assert judge(es, desired(), make_secret(**given), memory, NOW) == verdict
+
+
+MERGE = {"creationPolicy": "Merge"}
+MERGED = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+
+
+def test_what_each_object_merged_is_told_apart(make_es: Callable[..., ExternalSecret]) -> None:
+    other = managed("secret-sync-merge-other", "a", "b", operation="Apply")
+    found = secret_from_metadata(secret(MERGED, other, managed("kubectl", "c")))
+    assert isinstance(found, ManagedSecret)
+    assert merged_by(make_es(), found) == {"password"}
+    assert merged_by(make_es(metadata={"uid": "other"}), found) == {"a", "b"}
+    assert merged_by(make_es(metadata={"uid": "none"}), found) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("target", "found", "there"),
+    [
+        pytest.param({}, {}, True, id="ours"),
+        pytest.param({}, {"ours": ("password", "x"), "owners": ()}, True, id="whatever became"),
+        pytest.param({}, {"mark": "some/older"}, True, id="from before"),
+        pytest.param({}, {"ours": ()}, False, id="none of our keys is left"),
+        pytest.param({}, {"mark": "other/x", "owners": ()}, False, id="another object's"),
+        pytest.param({}, {"deletionTimestamp": "now"}, False, id="on its way"),
+        pytest.param(MERGE, {}, False, id="our own is not merged into"),
+        pytest.param(RETAIN, {"owners": ()}, True, id="retained"),
+    ],
+)
+def test_what_was_made_once(
+    make_es: Callable[..., ExternalSecret],
+    make_secret: Callable[..., SecretMeta],
+    target: dict[str, Any],
+    found: dict[str, Any],
+    *,
+    there: bool,
+) -> None:
+    assert is_there(make_es(target=target), make_secret(**found), None) is there
+
+
+def test_what_was_merged_once(make_es: Callable[..., ExternalSecret]) -> None:
+    es = make_es(target=MERGE)
+    assert is_there(es, secret_from_metadata(secret(MERGED)), None)
+    assert not is_there(es, secret_from_metadata(secret(managed("kubectl", "password"))), None)
+    assert not is_there(es, None, None)
+
+
+PICKED = {"data": None, "dataProcess": [extract()]}
+BESIDE = {"dataProcess": [extract()]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "found", "right"),
+    [
+        pytest.param({}, {}, True, id="one key"),
+        pytest.param({}, {"ours": ("other",)}, False, id="another key"),
+        pytest.param({}, {"others": ("extra",)}, False, id="one more"),
+        pytest.param({}, {"owners": ()}, False, id="no owner"),
+        pytest.param({"target": RETAIN}, {"owners": ()}, True, id="no owner, as it should be"),
+        # Which keys a document has is not known without a fetch.
+        pytest.param(PICKED, {"ours": ("a", "b")}, True, id="any keys of ours"),
+        pytest.param(BESIDE, {"ours": ("password", "b")}, True, id="also beside plain ones"),
+        pytest.param(PICKED, {"ours": ("a",), "others": ("b",)}, False, id="but only of ours"),
+        pytest.param(PICKED, {"ours": ()}, False, id="and not none"),
+        pytest.param(PICKED, {"deletionTimestamp": "now"}, False, id="on its way"),
+    ],
+)
+def test_Q10_what_looks_right_without_a_fetch(
+    make_es: Callable[..., ExternalSecret],
+    make_secret: Callable[..., SecretMeta],
+    spec: dict[str, Any],
+    found: dict[str, Any],
+    *,
+    right: bool,
+) -> None:
+    assert looks_right(make_es(**spec), make_secret(**found)) is right
+
+
+@pytest.mark.parametrize(
+    ("spec", "keys", "right"),
+    [
+        ({}, ("password",), True),
+        ({}, ("password", "more"), False),
+        ({}, (), False),
+        (PICKED, ("a", "b"), True),
+        (PICKED, (), False),
+    ],
+)
+def test_Q10_so_does_what_is_merged(
+    make_es: Callable[..., ExternalSecret],
+    spec: dict[str, Any],
+    keys: tuple[str, ...],
+    *,
+    right: bool,
+) -> None:
+    # Keys of others are theirs.
+    entries = managed("secret-sync-merge-es-uid", *keys, operation="Apply"), managed("kubectl", "x")
+    found = secret_from_metadata(secret(*entries))
+    assert looks_right(make_es(target=MERGE, **spec), found) is right
+    assert not looks_right(make_es(target=MERGE, **spec), None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secret_sync.resources import ForeignSecret, ManagedSecret, secret_from_metadata
+from secret_sync.resources.secret import owner_of
+
+if TYPE_CHECKING:
+    from secret_sync.resources import SecretMeta
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -88,6 +92,73 @@ def test_entries_without_data_own_no_keys(fields: Any) -> None:
     )
     assert isinstance(found, ManagedSecret)
     assert found.our_keys == found.other_keys == frozenset()
+
+
+MINE = "secret-sync-merge-one"
+OTHER = "secret-sync-merge-two"
+
+
+@pytest.mark.parametrize(
+    ("entries", "merged", "others", "editors"),
+    [
+        pytest.param(
+            [entry(MINE, "Apply", "a")], (("one", {"a"}),), {"a"}, (MINE,), id="of one object"
+        ),
+        pytest.param(
+            [entry(MINE, "Apply", "a"), entry(OTHER, "Apply", "a", "b"), entry("helm", "Apply")],
+            (("one", {"a"}), ("two", {"a", "b"})),
+            {"a", "b"},
+            (MINE, OTHER),
+            id="of two, one key of both",
+        ),
+        pytest.param(
+            [entry(MINE, "Apply", "a"), entry("kubectl", "Update", "b")],
+            (("one", {"a"}),),
+            {"a", "b"},
+            ("kubectl", MINE),
+            id="beside somebody else's",
+        ),
+        # We only apply: whoever updates under our name is somebody else.
+        pytest.param([entry(MINE, "Update", "a")], (), {"a"}, (MINE,), id="an update"),
+        pytest.param([entry(MINE, "Apply")], (), set(), (), id="nothing any more"),
+    ],
+)
+def test_A2_what_was_merged_into_it_is_told_by_object(
+    entries: list[dict[str, Any]],
+    merged: tuple[tuple[str, set[str]], ...],
+    others: set[str],
+    editors: tuple[str, ...],
+) -> None:
+    found = read(*entries)
+    assert isinstance(found, ManagedSecret)
+    assert tuple((uid, set(keys)) for uid, keys in found.merged) == merged
+    # To the Secret's own ExternalSecret, if it has one, they are keys of others.
+    assert found.our_keys == frozenset()
+    assert found.other_keys == others
+    assert found.editors == editors
+
+
+def test_a_manager_that_is_called_nearly_like_ours_is_foreign() -> None:
+    for name in ("secret-sync-merge", "secret-syncer", "not-secret-sync-merge-one"):
+        assert isinstance(read(entry(name, "Apply", "a")), ForeignSecret)
+
+
+@pytest.mark.parametrize(
+    ("found", "owner"),
+    [
+        (None, ("", "")),
+        (read(), ("", "")),
+        (read(entry("secret-sync", "Apply", mark=True), annotations={OWNER: "a/u1"}), ("a", "u1")),
+        (read(entry("secret-sync", "Apply", mark=True), annotations={OWNER: "a"}), ("a", "")),
+        (read(entry("secret-sync", "Apply", mark=True), annotations={OWNER: ""}), ("", "")),
+        # Anybody can copy a mark.
+        (read(entry("secret-sync", "Apply", "k"), annotations={OWNER: "a/u1"}), ("", "")),
+        (read(entry("kubectl", "Update", mark=True), annotations={OWNER: "a/u1"}), ("", "")),
+        (read(entry(MINE, "Apply", "k", mark=True), annotations={OWNER: "a/u1"}), ("", "")),
+    ],
+)
+def test_whose_a_secret_is(found: SecretMeta | None, owner: tuple[str, str]) -> None:
+    assert owner_of(found) == owner
 
 
 def test_one_that_is_being_deleted_says_so() -> None:

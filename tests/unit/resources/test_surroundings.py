@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from secret_sync.resources import (
+    Definition,
     ForeignSecret,
     ManagedSecret,
     Namespace,
@@ -133,6 +134,30 @@ def test_a_grant_moves_the_revision_of_a_store() -> None:
         return SecretStore.from_dict({"metadata": metadata}).revision
 
     assert revision() != revision(**{ALLOW: "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("externalsecrets.alibabacloud.com", True),
+        ("things.alibabacloud.com", True),
+        ("externalsecrets.external-secrets.io", False),
+        ("things.not-alibabacloud.com", False),
+    ],
+)
+def test_of_definitions_only_those_of_our_group_are_kept(name: str, *, ours: bool) -> None:
+    metadata = {"name": name, "uid": "u", "resourceVersion": "7", "annotations": {"a": "b"}}
+    found = Definition.from_metadata({"metadata": metadata})
+    assert found == (Definition("", name, "u", "7") if ours else None)
+
+
+def test_a_store_tells_whether_ack_secret_manager_had_it() -> None:
+    def store(*finalizers: str) -> SecretStore:
+        return SecretStore.from_dict({"metadata": {**METADATA, "finalizers": list(finalizers)}})
+
+    finalizer = "finalizer.ack.secrets-manager.alibabacloud.com"
+    assert store("example.org/other", finalizer).legacy
+    assert not store("example.org/other").legacy
 
 
 @pytest.mark.parametrize("ours", [False, True])
