@@ -15,6 +15,7 @@ from tests.support.operator import SOON, values_of, version_of
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from secret_sync.local.cloud import CloudAdmin
     from tests.support.operator import Api
 
 FORCE_SYNC = "secret-sync.alibabacloud.com/force-sync"
@@ -112,6 +113,11 @@ async def force_sync(api: Api, namespace: str, name: str, text: str) -> None:
     """Asks for a fetch now."""
     patch = {"metadata": {"annotations": {FORCE_SYNC: text}}}
     await api.merge("ExternalSecret", namespace, name, patch)
+
+
+async def calls_of(admin: CloudAdmin, name: str) -> list[str]:
+    """The codes of the answers to all calls about one KMS secret; ``""`` where it hangs."""
+    return [call["code"] for call in await admin.calls(10_000) if call["subject"] == name]
 
 
 async def told(api: Api, namespace: str, name: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,203 @@
+"""``--cleanup-secret-on-failure``: the Secret goes once none of its values exists any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.operator import external_secret, operator, secret, settings_for
+from tests.support.watching import Watching, calls_of, force_sync, until_told
+
+if TYPE_CHECKING:
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Api
+
+USER, PASSWORD = "cleanup/user", "cleanup/password"
+PAIR = {"user": "one", "password": "one"}
+THEIRS = {"theirs": "precious"}
+
+
+@pytest.fixture
+async def pair(admin: CloudAdmin) -> dict[str, Any]:
+    """An ExternalSecret ``some`` with two keys."""
+    await admin.put_secrets({USER: "one", PASSWORD: "one"})
+    return external_secret(
+        "some", {"key": USER, "name": "user"}, {"key": PASSWORD, "name": "password"}
+    )
+
+
+async def lose(admin: CloudAdmin, *names: str) -> None:
+    for name in names:
+        await admin.delete(name)
+
+
+async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+) -> None:
+    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+        async with Watching(api, home, "some") as watching:
+            await lose(admin, USER)
+            await force_sync(api, home, "some", "1")
+            await api.until_ready(home, "some", "SecretNotFound")
+            await watching.check(PAIR)
+
+            await lose(admin, PASSWORD)
+            await force_sync(api, home, "some", "2")
+            await api.until("Secret", home, "some", lambda found: found is None)
+            events = await until_told(
+                api, home, "some", "Synced", "SyncFailed", "SyncFailed", "SecretDeleted"
+            )
+            assert "none of its values exists" in str(events)
+            await api.until_ready(home, "some", "SecretNotFound")
+
+            # Half of it is not enough.
+            await admin.put_secret(USER, "two")
+            await force_sync(api, home, "some", "3")
+            await api.until(
+                "ExternalSecret", home, "some", lambda e: "Succeeded" in str((e or {})["status"])
+            )
+            assert await api.find("Secret", home, "some") is None
+            await admin.put_secret(PASSWORD, "two")
+            await force_sync(api, home, "some", "4")
+            new = {"user": "two", "password": "two"}
+            await api.until_holds(home, "some", new)
+            await api.until_ready(home, "some", "Synced")
+            await watching.check(PAIR, new, absences=1)
+
+
+@pytest.mark.parametrize("other", ["forbidden", "throttle", "error", "hang"])
+async def test_it_stays_while_something_else_keeps_a_value_from_being_had(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+    other: str,
+) -> None:
+    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+        async with Watching(api, home, "some") as watching:
+            await lose(admin, USER)
+            await admin.reset_counters()
+            if other == "forbidden":
+                await admin.update(PASSWORD, forbidden=True)
+            fault = "" if other == "forbidden" else await admin.set_fault(other, subject=PASSWORD)
+            try:
+                await force_sync(api, home, "some", "1")
+                await api.until_ready(home, "some", "SecretNotFound", within=20)
+                while not (await calls_of(admin, PASSWORD)):
+                    await api.get("Secret", home, "some")
+                await watching.check(PAIR)
+            finally:
+                if fault:
+                    await admin.clear_faults(fault)
+                else:
+                    await admin.update(PASSWORD, forbidden=False)
+            await force_sync(api, home, "some", "2")
+            await api.until(
+                "ExternalSecret",
+                home,
+                "some",
+                lambda e: (e or {})["status"]["dataSyncResults"][-1]["status"] == "Succeeded",
+                within=20,
+            )
+            await watching.check(PAIR)
+
+
+async def test_without_the_flag_it_stays(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+        async with Watching(api, home, "some") as watching:
+            await lose(admin, USER, PASSWORD)
+            await force_sync(api, home, "some", "1")
+            await api.until_ready(home, "some", "SecretNotFound")
+            # It is looked after as ever.
+            await api.merge("Secret", home, "some", {"stringData": {"user": "x"}})
+            await api.until_holds(home, "some", PAIR)
+            await watching.check(PAIR, {**PAIR, "user": "x"})
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Merge"])
+async def test_what_is_retained_or_merged_never_goes(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+    policy: str,
+) -> None:
+    holds = PAIR
+    if policy == "Merge":
+        await api.put(secret("some", THEIRS), home)
+        holds = {**PAIR, **THEIRS}
+        pair["spec"]["target"] = {"creationPolicy": "Merge"}
+    else:
+        pair["spec"]["target"] = {"deletionPolicy": "Retain"}
+    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+        async with Watching(api, home, "some") as watching:
+            await lose(admin, USER, PASSWORD)
+            await force_sync(api, home, "some", "1")
+            await api.until_ready(home, "some", "SecretNotFound")
+            await watching.check(holds)
+
+
+async def test_what_is_somebody_elses_never_goes(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+) -> None:
+    stored = await api.put(secret("some", THEIRS), home)
+    await lose(admin, USER, PASSWORD)
+    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "SecretNotFound")
+        await until_told(api, home, "some", "SyncFailed")
+        assert await api.get("Secret", home, "some") == stored
+
+
+async def test_it_goes_also_where_the_values_went_while_the_controller_was_away(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+) -> None:
+    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+    await lose(admin, USER, PASSWORD)
+    async with Watching(api, home, "some") as watching, operator(settings):
+        await api.until("Secret", home, "some", lambda found: found is None)
+        await api.until_ready(home, "some", "SecretNotFound")
+        await watching.check(PAIR, absences=1)
