@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from secret_sync.errors import SecretSyncError
     from secret_sync.kube import About, EventType, Resource
+    from secret_sync.resources import ExternalSecret, ExternalSecretStatus
 
 
 class Event(NamedTuple):
@@ -64,6 +65,36 @@ class PlayedFinalizerWriter:
         if self.fault is not None:
             raise self.fault
         return not self.gone
+
+
+@dataclass
+class Statuses:
+    """Remembers what was put, and how often it was news."""
+
+    held: dict[str, ExternalSecretStatus] = field(default_factory=dict)
+    news: int = 0
+
+    def known(self, key: str, obj: ExternalSecret) -> ExternalSecretStatus:
+        return self.held.get(key, obj.status)
+
+    def put(self, key: str, obj: ExternalSecret, status: ExternalSecretStatus) -> bool:
+        fresh = status != self.known(key, obj)
+        self.news += fresh
+        self.held[key] = status
+        return fresh
+
+    def forget(self, key: str) -> None:
+        self.held.pop(key, None)
+
+
+@dataclass
+class Observer:
+    """What metrics are told."""
+
+    told: list[tuple[str, float | None]] = field(default_factory=list)
+
+    def synced(self, result: str, latency: float | None) -> None:
+        self.told.append((result, latency))
 
 
 OWNER: Final = "secret-sync.alibabacloud.com/owner"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +13,7 @@ from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.telling import Case, Telling
 from secret_sync.resources import Condition, DataEntry, Reason
-from tests.unit.controller.played import Events
+from tests.unit.controller.played import Events, Observer, Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,36 +27,6 @@ pytestmark = pytest.mark.looptime
 KEY = "ns/some"
 BEFORE = "2026-01-01T00:00:00Z"
 FORBIDDEN = Problem(Reason.FORBIDDEN, "RAM says no")
-
-
-@dataclass
-class Statuses:
-    """Remembers what was put, and how often it was news."""
-
-    held: dict[str, ExternalSecretStatus] = field(default_factory=dict)
-    news: int = 0
-
-    def known(self, key: str, obj: ExternalSecret) -> ExternalSecretStatus:
-        return self.held.get(key, obj.status)
-
-    def put(self, key: str, obj: ExternalSecret, status: ExternalSecretStatus) -> bool:
-        fresh = status != self.known(key, obj)
-        self.news += fresh
-        self.held[key] = status
-        return fresh
-
-    def forget(self, key: str) -> None:
-        self.held.pop(key, None)
-
-
-@dataclass
-class Observer:
-    """What metrics are told."""
-
-    told: list[tuple[str, float | None]] = field(default_factory=list)
-
-    def synced(self, result: str, latency: float | None) -> None:
-        self.told.append((result, latency))
 
 
 class World:

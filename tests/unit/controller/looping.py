@@ -1,0 +1,183 @@
+"""The control loop of ExternalSecrets with played hands: what it does is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.controller.announcer import Announcer
+from secret_sync.controller.desk import ParseDesk
+from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
+from secret_sync.controller.kinds import EXTERNAL_SECRETS
+from secret_sync.controller.memory import Memories
+from secret_sync.controller.removal import LegacyFinalizers
+from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.telling import Telling
+from secret_sync.kube import Store
+from tests.unit.controller.cooking import UNREAD, reading
+from tests.unit.controller.planning import Cluster
+from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter, Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from secret_sync.controller.desired import Desired
+    from secret_sync.controller.memory import Memory
+    from secret_sync.controller.problem import Problem
+    from secret_sync.errors import SecretSyncError
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import Condition, ExternalSecret
+    from secret_sync.sources import Reading, Source, Wanted
+
+KEY = "ns/some"
+
+
+@dataclass
+class PlayedSources:
+    """Answers with what it was told to know, by the names of the secrets."""
+
+    readings: dict[str, Reading] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    urgent: bool | None = None
+    _forced: dict[str, str] = field(default_factory=dict)
+
+    def register(
+        self,
+        user: str,
+        wanted: Sequence[Wanted],
+        *,
+        interval: float | None,
+        forced: str,
+        revision: Hashable,
+        urgent: bool,
+    ) -> list[Reading]:
+        self.urgent = urgent
+        self.log.append("register")
+        if user in self._forced and self._forced[user] != forced:
+            self.log.append("forced")
+        self._forced[user] = forced
+        return [self.readings.get(w.source.name, UNREAD) for w in wanted]
+
+    def release(self, user: str) -> None:
+        self._forced.pop(user, None)
+        self.log.append("release")
+
+    def suspend(self, user: str) -> None:
+        self.log.append("suspend")
+
+    def fetch_value(self, user: str, source: Source) -> None:
+        self.log.append(f"fetch {source.name}")
+
+
+@dataclass
+class PlayedWriter:
+    """Writes whatever it is given, unless told otherwise."""
+
+    right: bool = False
+    there: bool = False
+    drifted: bool = False
+    answer: bool | Problem | SecretSyncError = True
+    written: list[dict[str, bytes] | None] = field(default_factory=list)
+
+    def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
+        return self.right
+
+    def has_drifted(self, es: ExternalSecret, memory: Memory) -> bool:
+        return self.drifted
+
+    def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
+        return self.there
+
+    async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.written.append(desired.data)
+        if isinstance(self.answer, bool):
+            memory.written = desired.fingerprint
+        return self.answer
+
+
+@dataclass
+class PlayedRemoval:
+    """Deletes whatever there is."""
+
+    former: tuple[str, ...] = ()
+    own: bool = True
+    fault: SecretSyncError | None = None
+    log: list[str] = field(default_factory=list)
+
+    async def remove_former(self, es: ExternalSecret) -> tuple[str, ...]:
+        self._do("remove former")
+        return self.former
+
+    async def clean_up(self, es: ExternalSecret, memory: Memory) -> bool:
+        self._do("clean up")
+        return self.own
+
+    async def bury(self, es: ExternalSecret) -> None:
+        self._do("bury")
+
+    def _do(self, what: str) -> None:
+        self.log.append(what)
+        if self.fault is not None:
+            raise self.fault
+
+
+class Loop:
+    """An object that is reconciled again and again.
+
+    Attributes:
+        cluster: Where it is planned; objects without a store use the role of the node.
+    """
+
+    def __init__(self, es: ExternalSecret, *, cleanup: bool = False) -> None:
+        self.cluster, self.schemas = Cluster(), Schemas()
+        self.sources, self.writer, self.removal = PlayedSources(), PlayedWriter(), PlayedRemoval()
+        self.api, self.events = PlayedFinalizerWriter(), Events()
+        self.statuses, self.observer = Statuses(), Observer()
+        self.memories = Memories()
+        self.objects: Store[ExternalSecret] = Store()
+        self.objects.put(KEY, es)
+        played: Any = self
+        self.desk = ParseDesk(lambda *_: None)
+        self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
+        self.loop = ExternalSecretReconciler(
+            objects=self.objects,
+            planner=self.cluster.planner(schemas=self.schemas),
+            sources=played.sources,
+            hands=Hands(played.writer, played.removal, self.finalizers, self.desk),
+            tell=Telling(played.statuses, Announcer(self.events), self.observer),
+            memories=self.memories,
+            cleanup=cleanup,
+        )
+
+    def knows(self, **values: bytes | Reading) -> None:
+        """What is known of the sources, by name."""
+        self.sources.readings |= {
+            name: reading(value) if isinstance(value, bytes) else value
+            for name, value in values.items()
+        }
+
+    async def reconcile(self, es: ExternalSecret | None = None) -> Outcome:
+        if es is not None:
+            self.objects.put(KEY, es)
+        return await self.loop.reconcile(KEY)
+
+    @property
+    def memory(self) -> Memory:
+        return self.memories.of(KEY)
+
+    @property
+    def ready(self) -> Condition | None:
+        held = self.statuses.held.get(KEY)
+        return held.ready if held is not None else None
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Status and reason of the condition."""
+        return (self.ready.status, self.ready.reason) if self.ready is not None else ("", "")
+
+    @property
+    def results(self) -> list[tuple[str, str, str]]:
+        """Key, status and reason of each entry."""
+        return [(r.key, r.status, r.reason) for r in self.statuses.held[KEY].results]

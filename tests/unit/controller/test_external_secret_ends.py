@@ -1,0 +1,225 @@
+"""The control loop of ExternalSecrets: what is taken over, fetched once, outdated, or gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.queue import Done, RequeueAfter, Retry
+from tests.unit.controller.cooking import an_es, extract
+from tests.unit.controller.looping import KEY, Loop
+
+if TYPE_CHECKING:
+    from secret_sync.resources import ExternalSecret
+
+pytestmark = pytest.mark.looptime
+
+NAME = "externalsecrets.alibabacloud.com"
+
+
+def one(**spec: Any) -> ExternalSecret:
+    return an_es(data=[{"key": "a"}], **spec)
+
+
+def legacy(es: ExternalSecret, *, deleting: bool = False) -> ExternalSecret:
+    return replace(es, legacy=True, deleting=deleting)
+
+
+def knowing(es: ExternalSecret) -> Loop:
+    """A loop to which all is known."""
+    loop = Loop(es)
+    loop.knows(a=b"1")
+    return loop
+
+
+# -- Taking over --------------------------------------------------------------------------
+
+
+async def test_with_the_secret_in_place_the_finalizer_of_ack_secret_manager_goes() -> None:
+    loop = knowing(legacy(one()))
+    assert await loop.reconcile() == Done()
+    assert loop.writer.written
+    assert [asked[1] for asked in loop.api.asked] == [KEY]
+    assert loop.events.reasons == ["Synced", "FinalizerRemoved"]
+
+
+async def test_not_before() -> None:
+    loop = Loop(legacy(one()))
+    await loop.reconcile()
+    assert not loop.api.asked
+
+
+async def test_the_former_secret_goes_after_the_new_one_is_there() -> None:
+    loop = knowing(one(target={"name": "target"}))
+    loop.removal.former = ("former",)
+    assert await loop.reconcile() == Done()
+    assert loop.events.take()[1:] == [
+        ("Normal", "SecretDeleted", "Secret former was deleted: the target is target now")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (ApiUnavailableError("away", status=503), Retry()),
+        (ApiError("no such right", status=403), RequeueAfter(60.0)),
+    ],
+)
+async def test_if_that_fails_it_is_tried_again_and_the_secret_is_in_step(
+    fault: ApiError, outcome: Any
+) -> None:
+    loop = knowing(legacy(one()))
+    loop.removal.fault = fault
+    assert await loop.reconcile() == outcome
+    assert loop.told == ("True", "Synced")
+    assert not loop.api.asked
+
+
+# -- Fetched once -------------------------------------------------------------------------
+
+ONCE = one(refreshPolicy="CreatedOnce")
+
+
+async def test_an_object_that_is_fetched_once_is_let_rest_after_the_write() -> None:
+    loop = knowing(ONCE)
+    assert await loop.reconcile() == Done()
+    assert loop.sources.log == ["register", "release"]
+    loop.writer.there = True
+    for _ in range(2):
+        assert await loop.reconcile() == Done()
+    # Neither fetched nor looked after.
+    assert "register" not in loop.sources.log[1:]
+    assert len(loop.writer.written) == 1
+    assert loop.events.reasons == ["Synced"]
+
+
+async def test_after_a_restart_that_is_said() -> None:
+    loop = Loop(ONCE)
+    loop.writer.there = True
+    assert await loop.reconcile() == Done()
+    assert loop.sources.log == ["release"]
+    assert loop.ready is not None
+    assert loop.ready.message == (
+        "Secret some was created; it is not fetched again (refreshPolicy CreatedOnce)"
+    )
+
+
+async def test_it_is_fetched_again_if_its_secret_is_gone() -> None:
+    loop = knowing(ONCE)
+    await loop.reconcile()
+    assert await loop.reconcile() == Done()
+    assert loop.sources.log == ["register", "release", "register", "release"]
+    assert len(loop.writer.written) == 2
+
+
+async def test_or_if_somebody_asks_for_it() -> None:
+    loop = knowing(ONCE)
+    await loop.reconcile()
+    loop.writer.there = True
+    for wish in ("monday", "monday", "tuesday"):
+        await loop.reconcile(replace(ONCE, force_sync=wish))
+    assert loop.sources.log.count("register") == 3
+
+
+@pytest.mark.xfail(reason="the registry was made to forget the former wish")
+async def test_then_a_value_that_others_have_fetched_already_is_not_enough() -> None:
+    loop = knowing(ONCE)
+    await loop.reconcile()
+    loop.writer.there = True
+    await loop.reconcile(replace(ONCE, force_sync="monday"))
+    assert "forced" in loop.sources.log
+
+
+async def test_it_is_taken_over_like_any_other() -> None:
+    loop = Loop(legacy(ONCE))
+    loop.writer.there = True
+    await loop.reconcile()
+    assert loop.events.reasons == ["Synced", "FinalizerRemoved"]
+
+
+# -- An outdated CRD ----------------------------------------------------------------------
+
+
+async def test_nothing_is_fetched_written_or_deleted_on_the_word_of_an_outdated_crd() -> None:
+    loop = knowing(legacy(one()))
+    await loop.reconcile()
+    loop.schemas.put(NAME, ("spec.target",))
+    written, asked = len(loop.writer.written), len(loop.api.asked)
+    loop.removal.log.clear()
+    assert await loop.reconcile() == Done()
+    assert loop.told == ("Unknown", "CRDOutdated")
+    assert loop.sources.log[-1] == "suspend"
+    assert (len(loop.writer.written), loop.removal.log) == (written, [])
+    assert len(loop.api.asked) == asked
+
+
+async def test_nor_is_the_secret_of_an_object_that_goes() -> None:
+    # Its deletionPolicy may have been Retain.
+    loop = Loop(legacy(one(), deleting=True))
+    loop.schemas.put(NAME, ("spec.target",))
+    assert await loop.reconcile() == RequeueAfter(60.0)
+    assert loop.removal.log == []
+    assert not loop.api.asked
+
+
+# -- Ends ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deleting", [False, True])
+async def test_of_an_object_that_is_gone_nothing_is_kept(*, deleting: bool) -> None:
+    loop = Loop(an_es(dataProcess=[extract("a")]))
+    loop.knows(a=b'{"x": 1}')
+    await loop.reconcile()
+    if deleting:
+        loop.objects.put(KEY, replace(one(), deleting=True))
+    else:
+        loop.objects.remove(KEY)
+    assert await loop.reconcile() == Done()
+    assert loop.sources.log[-1] == "release"
+    assert loop.memory.written is None
+    assert not loop.statuses.held
+    assert not loop.desk._known
+    # The garbage collector deletes the Secret.
+    assert "bury" not in loop.removal.log
+
+
+async def test_one_that_waits_for_its_finalizer_is_buried_first() -> None:
+    loop = Loop(legacy(one(), deleting=True))
+    assert await loop.reconcile() == Done()
+    assert loop.removal.log == ["bury"]
+    assert len(loop.api.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [ApiUnavailableError("away", status=503), ApiError("no such right", status=403)]
+)
+@pytest.mark.parametrize("of", ["removal", "api"])
+async def test_it_keeps_its_finalizer_until_that_is_done(fault: ApiError, of: str) -> None:
+    loop = Loop(legacy(one(), deleting=True))
+    getattr(loop, of).fault = fault
+    assert await loop.reconcile() == Retry()
+    assert len(loop.api.asked) == (of == "api")
+
+
+async def test_one_that_was_created_again_starts_afresh() -> None:
+    loop = Loop(an_es(dataProcess=[extract("a")]))
+    loop.knows(a=b'{"x": 1}')
+    await loop.reconcile()
+    # Deleted and created again before anybody looked.
+    newer = replace(an_es(dataProcess=[extract("a")]), uid="newer")
+    await loop.reconcile(newer)
+    assert loop.memory.uid == "newer"
+    assert loop.writer.written == [{"x": b"1"}] * 2
+
+
+@pytest.mark.xfail(reason="its uid is forgotten first")
+async def test_no_finalizer_is_remembered_of_what_is_gone() -> None:
+    loop = knowing(legacy(one()))
+    await loop.reconcile()
+    await loop.reconcile(legacy(one(), deleting=True))
+    loop.objects.remove(KEY)
+    await loop.reconcile()
+    assert not loop.finalizers._lately
