@@ -157,10 +157,13 @@ class Planner:
             (key, self._stores.get(key) if "/" in key else self._cluster_stores.get(key))
             for key in sorted(stores_of(es))
         ]
-        return (
-            es.uid,
-            es.generation,
-            *((key, s.uid, s.generation) for key, s in stores if s is not None),
+        # A number, since it is kept for each object.
+        return hash(
+            (
+                es.uid,
+                es.generation,
+                *((key, s.uid, s.generation) for key, s in stores if s is not None),
+            )
         )
 
     def _interval(self, es: ExternalSecret) -> float | None:

@@ -104,6 +104,11 @@ class CredentialCache:
                 self.hold(provider.key, provider.base)
         entry.users.add(user)
 
+    def shared(self, provider: Provider) -> Provider:
+        """The provider that stands for this identity: the first of equal ones, if it is held."""
+        entry = self._entries.get(provider.key)
+        return provider if entry is None else entry.provider
+
     def release(self, user: Hashable, key: CredentialKey) -> None:
         """Note that a user needs an identity no more; with its last user it is forgotten."""
         entry = self._entries.get(key)

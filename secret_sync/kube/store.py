@@ -52,8 +52,9 @@ class Store(Generic[T]):
     def __init__(self, indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None) -> None:
         self._objects: dict[str, T] = {}
         self._functions = dict(indexes or {})
-        # Empty buckets are deleted: values come and go for as long as the process lives.
-        self._buckets: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
+        # Empty buckets are deleted: values come and go for as long as the process lives. Most
+        # list one key, and then that is the bucket: a set would take four times its memory.
+        self._buckets: dict[str, dict[str, str | set[str]]] = {n: {} for n in self._functions}
 
     def __len__(self) -> int:
         """Objects held."""
@@ -73,7 +74,8 @@ class Store(Generic[T]):
 
     def by_index(self, index: str, value: str) -> tuple[str, ...]:
         """Keys of the objects that an index lists under a value."""
-        return tuple(self._buckets[index].get(value, ()))
+        bucket = self._buckets[index].get(value, ())
+        return (bucket,) if isinstance(bucket, str) else tuple(bucket)
 
     def put(self, key: str, obj: T) -> T | None:
         """Stores an object; returns the one it replaces."""
@@ -97,8 +99,15 @@ class Store(Generic[T]):
         buckets = self._buckets[index]
         for value in leave:
             bucket = buckets[value]
+            if isinstance(bucket, str):
+                del buckets[value]
+                continue
             bucket.discard(key)
             if not bucket:
                 del buckets[value]
         for value in enter:
-            buckets.setdefault(value, set()).add(key)
+            held = buckets.setdefault(value, key)
+            if isinstance(held, set):
+                held.add(key)
+            elif held != key:
+                buckets[value] = {held, key}

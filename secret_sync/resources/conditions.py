@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from secret_sync.resources.meta import interned, text
+
 READY: Final = "Ready"
 
 
@@ -161,11 +163,11 @@ class Condition:
     def from_dict(cls, value: dict[str, Any]) -> Condition:
         """Reads a condition as the API server stores it."""
         return cls(
-            type=str(value.get("type", "")),
-            status=str(value.get("status", "")),
-            reason=str(value.get("reason", "")),
-            message=str(value.get("message", "")),
-            last_transition_time=str(value.get("lastTransitionTime", "")),
+            type=interned(value.get("type")),
+            status=interned(value.get("status")),
+            reason=interned(value.get("reason")),
+            message=text(value.get("message")),
+            last_transition_time=interned(value.get("lastTransitionTime")),
             observed_generation=int(value.get("observedGeneration") or 0),
         )
 

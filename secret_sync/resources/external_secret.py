@@ -129,7 +129,7 @@ class ExternalSecret:
         metadata = value["metadata"]
         spec = value.get("spec") or {}
         annotations = metadata.get("annotations") or {}
-        name = metadata["name"]
+        name = interned(metadata["name"])
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=name,
@@ -167,7 +167,8 @@ class ExternalSecret:
 
 
 def _entry(value: dict[str, Any]) -> DataEntry:
-    key = text(value.get("key"))
+    # It comes back in the status.
+    key = interned(value.get("key"))
     ref = value.get("secretStoreRef")
     store = None
     if ref is not None:

@@ -7,6 +7,7 @@ in: which data keys our field manager owns, and which ones somebody else owns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from secret_sync.resources.meta import allowance, interned
@@ -85,9 +86,11 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     for entry in entries:
         manager = interned(entry.get("manager"))
         fields = entry.get("fieldsV1") or {}
-        keys = frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
+        keys = _shared(
+            frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
+        )
         if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
-            our_keys |= keys
+            our_keys = _shared(our_keys | keys) if our_keys else keys
             annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
             owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
         elif keys:
@@ -105,7 +108,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         owner_is_ours=owner_is_ours,
         owner_uids=tuple(r["uid"] for r in metadata.get("ownerReferences") or ()),
         our_keys=our_keys,
-        other_keys=frozenset(other_keys),
+        other_keys=_shared(frozenset(other_keys)),
         merged=tuple(merged),
         editors=tuple(sorted(editors)),
         allows=allowance(metadata),
@@ -118,6 +121,12 @@ def owner_of(secret: SecretMeta | None) -> tuple[str, str]:
         return "", ""
     name, _, uid = secret.owner.partition("/")
     return name, uid
+
+
+@lru_cache(maxsize=1024)
+def _shared(keys: frozenset[str]) -> frozenset[str]:
+    """The same set for the same keys: many Secrets have them."""
+    return keys
 
 
 def _is_ours(manager: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secret_sync.resources.conditions import READY, Condition
-from secret_sync.resources.meta import text
+from secret_sync.resources.meta import interned, text
 
 #: What a store can be used for: nothing is ever written to it.
 CAPABILITIES: Final = "ReadOnly"
@@ -33,10 +33,10 @@ class SyncResult:
     def from_dict(cls, value: dict[str, Any]) -> SyncResult:
         """Reads one entry of ``status.dataSyncResults``."""
         return cls(
-            key=text(value.get("ExternalSecretKey")),
-            status=text(value.get("status")),
-            reason=text(value.get("reason")),
-            time=text(value.get("synchronizationTime")),
+            key=interned(value.get("ExternalSecretKey")),
+            status=interned(value.get("status")),
+            reason=interned(value.get("reason")),
+            time=interned(value.get("synchronizationTime")),
             version_id=text(value.get("versionId")),
         )
 
@@ -77,8 +77,8 @@ class ExternalSecretStatus:
             ready=_ready(value),
             observed_generation=int(value.get("observedGeneration") or 0),
             results=tuple(SyncResult.from_dict(r) for r in value.get("dataSyncResults") or ()),
-            last_sync_time=text(value.get("lastSyncTime")),
-            target=text(value.get("target")),
+            last_sync_time=interned(value.get("lastSyncTime")),
+            target=interned(value.get("target")),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -91,6 +91,10 @@ class Fetcher:
         """The open lanes by limiter key."""
         return self._lanes
 
+    def shared(self, credentials: Provider) -> Provider:
+        """The provider that stands for an identity: the first of equal ones."""
+        return self._credentials.shared(credentials)
+
     def attach(self, source: Source, credentials: Provider) -> Lane:
         """The lane of a source that came into use."""
         self._credentials.hold(source, credentials)

@@ -26,9 +26,10 @@ class Record:
 
     Attributes:
         users: Polling interval in seconds of each user; ``None`` where it does not poll.
-        waiters: Users that were answered "pending" and are to be told of any outcome.
+        waiters: Users that were answered "pending" and are to be told of any outcome;
+            ``None`` most of the time, since an empty set takes more memory than all the rest.
         again: Users that forced a sync while a call was under way: what it answers may be
-            older than their wish.
+            older than their wish; ``None`` likewise.
         digest: Of the last good value; outlives the value.
         fetched_at: When that value was fetched.
         error: Why the last round failed, or ``None`` after a success.
@@ -45,8 +46,8 @@ class Record:
     credentials: Provider
     lane: Lane
     users: dict[str, float | None] = field(default_factory=dict)
-    waiters: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
+    waiters: set[str] | None = None
+    again: set[str] | None = None
     digest: bytes | None = None
     version_id: str = ""
     fetched_at: float = float("-inf")
@@ -61,6 +62,25 @@ class Record:
     refreshed: bool = False
     failures: int = 0
     _spread: float = field(default_factory=_draw)
+
+    def wait(self, user: str) -> None:
+        """A user was answered "pending"."""
+        if self.waiters is None:
+            self.waiters = set()
+        self.waiters.add(user)
+
+    def ask_again(self, user: str) -> None:
+        """A user wants another call after the one that is under way."""
+        if self.again is None:
+            self.again = set()
+        self.again.add(user)
+
+    def drop(self, user: str) -> None:
+        """A user wants the source no more."""
+        for waiting in (self.waiters, self.again):
+            if waiting is not None:
+                waiting.discard(user)
+        del self.users[user]
 
     def end_round(self) -> None:
         """A round is over, for better or worse."""

@@ -7,7 +7,7 @@ known (C0); a fetch that brings news, and only such a one, tells the users (S15)
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +45,7 @@ _AFTER_CREDENTIALS: Final = 0.1
 class _Registration:
     """What a user asked for last."""
 
-    sources: frozenset[Source] = frozenset()
+    sources: tuple[Source, ...] = ()
     forced: str | None = None
     revision: Hashable = None
 
@@ -136,25 +136,27 @@ class SourceRegistry:
             pending one is settled. One whose identity is new is pending and holds what this
             user had of the same secret with its former identity.
         """
-        sources = frozenset(w.source for w in wanted)
         before = self._registered.get(user, _NOTHING)
         force = before.forced is not None and before.forced != forced
+        known = frozenset(before.sources)
+        records = {w.source: self._records.get(w.source) or self._add(w) for w in wanted}
+        # Those of the records: equal ones that were made for this call need not be kept.
+        sources = tuple(record.source for record in records.values())
         self._registered[user] = _Registration(sources, forced, revision)
-        for item in {w.source: w for w in wanted}.values():
-            record = self._records.get(item.source) or self._add(item)
+        for source, record in records.items():
             record.users[user] = interval
-            new = item.source not in before.sources or revision != before.revision
+            new = source not in known or revision != before.revision
             if self._asks(record, interval, force=force, new=new):
                 self._wait_for(record, user, urgent=urgent or force)
                 if force and record.calling:
-                    record.again.add(user)
+                    record.ask_again(user)
             elif not record.fetching and record.error is None:
                 self._poll(record)
-        gone = before.sources - sources
+        gone = [source for source in before.sources if source not in records]
         self._keep(user, gone)
-        self._kept.trim(user, {s.what for s in sources if self._records[s].digest is None})
+        self._kept.trim(user, {r.source.what for r in records.values() if r.digest is None})
         self._drop(user, gone)
-        return [self._read(self._records[w.source], user) for w in wanted]
+        return [self._read(records[w.source], user) for w in wanted]
 
     def suspend(self, user: str) -> None:
         """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
@@ -173,9 +175,11 @@ class SourceRegistry:
         self._wait_for(self._records[source], user, urgent=True)
 
     def _add(self, item: Wanted) -> Record:
-        lane = self._fetcher.attach(item.source, item.credentials)
-        record = Record(item.source, item.credentials, lane)
-        self._records[item.source] = record
+        # Who reads with an identity that others read with shares theirs, not an equal one.
+        credentials = self._fetcher.shared(item.credentials)
+        source = replace(item.source, identity=credentials.key)
+        record = Record(source, credentials, self._fetcher.attach(source, credentials))
+        self._records[source] = record
         return record
 
     @staticmethod
@@ -193,7 +197,7 @@ class SourceRegistry:
 
     def _wait_for(self, record: Record, user: str, *, urgent: bool) -> None:
         hurry = urgent and not record.urgent
-        record.waiters.add(user)
+        record.wait(user)
         record.urgent = record.urgent or urgent
         if not record.fetching or (hurry and not record.calling):
             self._fetcher.start(record, Priority.HIGH if urgent else Priority.LOW)
@@ -213,7 +217,7 @@ class SourceRegistry:
             data=data,
             version_id=version_id,
             error=record.error,
-            pending=user in record.waiters,
+            pending=record.waiters is not None and user in record.waiters,
         )
 
     def _keep(self, user: str, sources: Iterable[Source]) -> None:
@@ -222,9 +226,7 @@ class SourceRegistry:
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
         for source in sources:
             record = self._records[source]
-            record.waiters.discard(user)
-            record.again.discard(user)
-            del record.users[user]
+            record.drop(user)
             if not record.users:
                 del self._records[source]
                 self._hand.drop(source)
@@ -240,8 +242,8 @@ class SourceRegistry:
             news = self._fetched(record, outcome)
         told = record.users if news else record.waiters
         priority = Priority.HIGH if record.urgent else Priority.MIDDLE
-        users, record.waiters = list(told), set()
-        again, record.again = record.again, set()
+        users, record.waiters = list(told or ()), None
+        again, record.again = record.again or (), None
         record.end_round()
         for user in again:
             self._wait_for(record, user, urgent=True)
