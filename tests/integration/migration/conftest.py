@@ -1,0 +1,84 @@
+"""A cluster of its own, which ack-secret-manager's definitions came to first."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from secret_sync.local.cloud import CloudAdmin
+from secret_sync.local.controlplane.plane import ControlPlane
+from tests.integration.migration.ack import install_definitions
+from tests.integration.migration.shell import Shell
+from tests.support.controlplane import fresh_namespace
+from tests.support.operator import Api, running_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from pathlib import Path
+
+    from secret_sync.local.cloud import CloudInfo
+
+
+def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
+
+
+@pytest.fixture(scope="session")
+def plane(
+    tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
+) -> Iterator[ControlPlane]:
+    """Not the shared one, though it asks for it: our tests are to be counted among its users."""
+    started = _apart(ControlPlane.start(tmp_path_factory.mktemp("migration-plane")))
+    try:
+        _apart(_begin(started))
+        yield started
+    finally:
+        _apart(started.stop())
+
+
+async def _begin(plane: ControlPlane) -> None:
+    async with Api(plane) as api:
+        await install_definitions(api, "0.6")
+
+
+@pytest.fixture
+def shell(plane: ControlPlane, tmp_path: Path) -> Shell:
+    """What a person has who follows the document: the folder, kubectl and secret-sync."""
+    return Shell.in_folder(plane, tmp_path)
+
+
+@pytest.fixture
+async def api(plane: ControlPlane) -> AsyncIterator[Api]:
+    async with Api(plane) as client:
+        yield client
+
+
+@pytest.fixture
+def home(plane: ControlPlane) -> Iterator[str]:
+    """A new namespace."""
+    yield from fresh_namespace(plane)
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
+
+
+@pytest.fixture
+async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
+    async with CloudAdmin(cloud.admin_url) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """As for the controller's own tests, whose kubeconfig is read in a thread."""
+    left_out = ["secret_sync.local", "secret_sync.kube.access"]
+    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
+        yield
