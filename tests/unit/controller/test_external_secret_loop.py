@@ -11,7 +11,7 @@ import pytest
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_writer import OwnerGoneError
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
-from secret_sync.kube import ApiUnavailableError
+from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
 from tests.unit.controller.cooking import an_es, extract, reading
@@ -218,6 +218,48 @@ async def test_one_that_is_not_its_own_is_not_said_to_be_deleted() -> None:
     loop.knows(a=reading(b"1", error=GONE), b=reading(b"2", error=GONE))
     await loop.reconcile()
     assert loop.events.reasons == ["SyncFailed"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (ApiUnavailableError("away", status=503), Retry()),
+        (ApiError("no such right", status=403), Done()),
+    ],
+)
+async def test_a_secret_that_cannot_be_deleted_is_not_said_to_be(
+    fault: ApiError, outcome: Any
+) -> None:
+    loop = Loop(two(), cleanup=True)
+    loop.removal.fault = fault
+    loop.knows(a=reading(b"1", error=GONE), b=reading(b"2", error=GONE))
+    assert await loop.reconcile() == outcome
+    assert "SecretDeleted" not in loop.events.reasons
+
+
+async def test_the_condition_tells_of_the_fetch_where_neither_goes() -> None:
+    loop = Loop(two())
+    loop.knows(a=b"1", b=b"2")
+    await loop.reconcile()
+    loop.knows(b=reading(b"2", error=FORBIDDEN))
+    loop.writer.answer = Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it")
+    assert await loop.reconcile() == Done()
+    assert loop.told == ("False", "Forbidden")
+
+
+async def test_what_is_right_is_not_repaired_from_documents() -> None:
+    loop = Loop(an_es(dataProcess=[extract("a")]))
+    loop.knows(a=b'{"x": 1}')
+    await loop.reconcile()
+    loop.knows(a=reading(b'{"x": 1}', error=FORBIDDEN))
+    loop.writer.right = True
+    await loop.reconcile()
+    assert len(loop.writer.written) == 1
+    # Nor from what is not in hand.
+    loop.writer.right = False
+    loop.knows(a=reading(b'{"x": 1}', in_hand=False, error=FORBIDDEN))
+    await loop.reconcile()
+    assert len(loop.writer.written) == 1
 
 
 async def test_a_write_that_is_refused_is_tried_again_slowly() -> None:

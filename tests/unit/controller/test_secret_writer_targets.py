@@ -273,6 +273,82 @@ async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
     assert await world.ensure(memory(age=1.0)) is True
 
 
+# -- The rest -----------------------------------------------------------------------------
+
+
+async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) -> None:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    for target, given in (({}, own()), (MERGE, secret(merged))):
+        world = World(make_es(target=target))
+        world.holds(given)
+        assert world.writer.is_right(world.es, DESIRED, memory())
+        assert not world.writer.is_right(world.es, DESIRED, memory(fingerprint=b"older"))
+        assert await world.ensure(memory()) is False
+        assert not world.client.sent
+
+
+async def test_one_that_is_being_deleted_is_waited_for(make_es: MakeES) -> None:
+    world = World(make_es())
+    world.holds(own(deletionTimestamp="now"))
+    refused = await world.ensure(memory())
+    assert isinstance(refused, Problem)
+    assert refused.passing
+    assert "is being deleted; it is created again as soon as it is gone" in refused.message
+    assert not world.client.sent
+
+
+async def test_one_of_ack_secret_manager_is_claimed(make_es: MakeES) -> None:
+    finalizer = "finalizer.ack.secrets-manager.alibabacloud.com"
+    theirs = secret(managed("ack-secret-manager", "password"))
+    handed = secret(managed("secret-sync", "password", operation="Apply"), version="22")
+    world = World(
+        make_es(metadata={"finalizers": [finalizer]}),
+        theirs,
+        own(OURS, managed("ack-secret-manager", "password"), version="21"),
+        handed,
+        own(version="23"),
+    )
+    world.holds(theirs)
+    assert await world.ensure(Memory(uid="es-uid")) is True
+    assert world.client.methods == ["GET", "PATCH", "PATCH", "PATCH"]
+
+
+async def test_what_changes_all_the_time_is_left_for_later(make_es: MakeES) -> None:
+    changed = ApiConflictError("changed", status=409)
+    world = World(make_es(), *[changed, own(version="25")] * 8)
+    world.holds(own())
+    with pytest.raises(ApiUnavailableError, match="changes all the time"):
+        await world.ensure(memory(fingerprint=b"older"))
+    assert world.client.methods.count("PATCH") == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "said"),
+    [
+        (
+            ApiError('User "me" cannot patch resource "secrets"', status=403),
+            Reason.WRITE_FORBIDDEN,
+            "see its RBAC rules",
+        ),
+        (ApiError("a webhook says no", status=403), Reason.WRITE_FORBIDDEN, "a webhook says no"),
+        (ApiError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
+    ],
+)
+async def test_refusals(make_es: MakeES, fault: ApiError, reason: Reason, said: str) -> None:
+    world = World(make_es(), fault)
+    refused = await world.ensure(Memory(uid="es-uid"))
+    assert isinstance(refused, Problem)
+    assert refused.reason is reason
+    assert refused.message.startswith("Secret ns/some was not written")
+    assert said in refused.message
+
+
+async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None:
+    world = World(make_es(), ApiUnavailableError("away", status=503))
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(Memory(uid="es-uid"))
+
+
 # -- To be mended -------------------------------------------------------------------------
 
 
