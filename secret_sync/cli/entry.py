@@ -25,6 +25,7 @@ Keeps Kubernetes Secrets in step with Alibaba Cloud KMS.
 
 Commands:
   run      the controller
+  check    what is wrong with manifests, before they are applied
   status   which ExternalSecrets are in step, which are not, and why
   release  before an uninstall: let every Secret outlive its ExternalSecret
   local    a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
@@ -109,6 +110,12 @@ def _run(argv: Sequence[str]) -> int:
     return app.main(settings)
 
 
+def _check(argv: Sequence[str]) -> int:
+    from secret_sync.cli import check  # noqa: PLC0415 - see above
+
+    return check.main(argv, os.environ)
+
+
 def _status(argv: Sequence[str]) -> int:
     from secret_sync.cli import status  # noqa: PLC0415 - see above
 
@@ -145,6 +152,7 @@ def _version(argv: Sequence[str]) -> int:
 
 _COMMANDS: Final[dict[str, Command]] = {
     "run": _run,
+    "check": _check,
     "status": _status,
     "release": _release,
     "local": _local,

@@ -1,0 +1,170 @@
+"""The command itself: its flags, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from secret_sync import logs
+from secret_sync.cli.arguments import Parser
+from secret_sync.cli.check import report
+from secret_sync.cli.check.examine import Options, examine
+from secret_sync.cli.check.files import STDIN, STDIN_NAME, UnreadableError, expand, read
+from secret_sync.cli.check.surroundings import Rules
+from secret_sync.cli.terminal import Screen, say
+from secret_sync.cloud.endpoints import EndpointRules
+from secret_sync.errors import DefiniteError
+from secret_sync.settings import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+_DESCRIPTION: Final = """\
+Reads manifests of ExternalSecrets and SecretStores and tells what is wrong with them, before
+anything is applied: no cluster and no Alibaba Cloud is asked. What it says are the words that the
+API server or the controller would say later; in parentheses stands the reason that the condition
+Ready would have.
+
+  FILE is YAML or JSON with any number of documents, - for standard input, or a directory, of
+  which all *.yaml, *.yml and *.json are read, those of its folders too. Objects of other kinds
+  are skipped; Secrets, ServiceAccounts and Namespaces among them are taken as what the cluster
+  has. A Secret's values are not looked at.
+
+  problem  it cannot work
+  warning  it works or may work, and is hardly what was meant
+  note     what the files alone do not tell, such as a store that is in none of them
+
+Reasons that are no condition's: Invalid (the API server would refuse the object), UnknownField
+(so would kubectl), UnknownKind, BadYAML, Unreadable, DefinedTwice, Ignored, SampleUnused.
+
+With --sample it shows which keys the Secret would have: --sample db=db.json is what the entries
+with the key db would get. Values are shown only with --show-values."""
+
+_EPILOG: Final = """\
+-o json prints one document:
+  version    1; other numbers would mean that a field has another meaning
+  good       whether there is no problem
+  files, objects, skipped  numbers of files, of objects of secret-sync, of other documents
+  problems, warnings, notes  lists: file, line, column (from 1; 0 is the whole file), kind,
+             namespace, name, path (of the field), reason, message
+  samples    a list, for each ExternalSecret: file, line, namespace, name, secret, keys, without
+             (entries without a usable sample), and with --show-values data (as in a Secret)
+
+Exit codes: 0 no problem, 1 problems, 2 wrong usage."""
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the command; return the exit code.
+
+    Args:
+        argv: The arguments after ``check``.
+        environ: The environment.
+
+    Raises:
+        UsageError: The command line asks for something that cannot be.
+    """
+    arguments = _parser().parse_args(list(argv))
+    if arguments.show_values and not arguments.sample:
+        raise UsageError("--show-values is about samples: add --sample SECRET=FILE")
+    logs.configure("error", "auto")
+    options = Options(
+        rules=Rules(
+            allowed=_endpoints(arguments.allow_kms_endpoint),
+            cross_stores=arguments.enable_cross_namespace_secret_store,
+            cross_auth=arguments.enable_cross_namespace_auth_ref,
+        ),
+        namespace=arguments.namespace or "default",
+        namespace_given=bool(arguments.namespace),
+        samples=_samples(arguments.sample),
+    )
+    found = examine(_contents(arguments.files), options)
+    if arguments.output == "json":
+        say(report.document(found, values=arguments.show_values))
+    else:
+        screen = Screen.of(sys.stdout, environ)
+        say(report.text(found, screen, values=arguments.show_values))
+    return 0 if found.good else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser("check", _DESCRIPTION, _EPILOG)
+    parser.add_argument("files", metavar="FILE", nargs="+", help="what to read")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        metavar="NS",
+        default="",
+        help="of objects that name none (default: 'default'; references into other namespaces "
+        "are then warnings)",
+    )
+    parser.add_argument(
+        "--sample",
+        metavar="SECRET=FILE",
+        action="append",
+        default=[],
+        help="what KMS or OOS may hold under this key; may be repeated",
+    )
+    parser.add_argument(
+        "--show-values", action="store_true", help="show what the samples give, not only its keys"
+    )
+    for name, what in (
+        ("--allow-kms-endpoint", "hosts that the controller allows, by comma; may be repeated"),
+        ("--enable-cross-namespace-secret-store", "the controller has this flag"),
+        ("--enable-cross-namespace-auth-ref", "the controller has this flag"),
+    ):
+        if name == "--allow-kms-endpoint":
+            parser.add_argument(name, metavar="LIST", action="append", default=[], help=what)
+        else:
+            parser.add_argument(name, action="store_true", help=what)
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=["text", "json"],
+        default="text",
+        help="for people, or for programs (default: text)",
+    )
+    return parser
+
+
+def _endpoints(lists: Sequence[str]) -> EndpointRules:
+    try:
+        return EndpointRules(part.strip() for text in lists for part in text.split(",") if part)
+    except DefiniteError as error:
+        raise UsageError(error.message) from None
+
+
+def _samples(arguments: Sequence[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for argument in arguments:
+        key, equals, name = argument.partition("=")
+        if not (key and equals and name):
+            raise UsageError("--sample: write it as SECRET=FILE")
+        if key in found:
+            raise UsageError(f"--sample: there are two for {key!r}")
+        try:
+            found[key] = read(name)
+        except UnreadableError as error:
+            raise UsageError(f"--sample {key}={name}: {error.message}") from None
+    return found
+
+
+def _contents(arguments: Sequence[str]) -> dict[str, bytes | str]:
+    """What each file holds, or why that is not known; one that is named twice counts once."""
+    found: dict[str, bytes | str] = {}
+    for argument in arguments:
+        names = list(expand(argument))
+        if not names:
+            raise UsageError(f"{argument}: there is no *.yaml, *.yml or *.json below it")
+        for name in names:
+            shown = STDIN_NAME if name == STDIN else name
+            if shown not in found:
+                found[shown] = _content(name)
+    return found
+
+
+def _content(name: str) -> bytes | str:
+    try:
+        return read(name)
+    except UnreadableError as error:
+        return error.message

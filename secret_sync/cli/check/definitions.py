@@ -1,0 +1,103 @@
+"""The schemas of our kinds, from the CRDs that travel with the program."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from secret_sync.errors import SecretSyncError
+from secret_sync.resources.names import VERSION
+
+_TEXT: Final = {"type": "string"}
+_TEXTS: Final = {"type": "object", "additionalProperties": _TEXT}
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME: Final = {
+    **_TEXT,
+    "maxLength": 253,
+    "x-kubernetes-validations": [
+        {
+            "rule": f"self == '' || self.matches('^{_LABEL}([.]{_LABEL})*$')",
+            "message": "it must have lower-case letters, digits, '-' and '.' only, with a letter "
+            "or digit at both ends of each part",
+        }
+    ],
+}
+_NAMESPACE: Final = {
+    **_TEXT,
+    "maxLength": 63,
+    "x-kubernetes-validations": [
+        {
+            "rule": f"self == '' || self.matches('^{_LABEL}$')",
+            "message": "it must have lower-case letters, digits and '-' only, with a letter or "
+            "digit at both ends",
+        }
+    ],
+}
+
+#: What the API server knows of the metadata of any object; what it fills in itself is let pass.
+METADATA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": _NAME,
+        "namespace": _NAMESPACE,
+        "labels": _TEXTS,
+        "annotations": _TEXTS,
+        "finalizers": {"type": "array", "items": _TEXT},
+        "ownerReferences": {},
+        "generateName": {},
+        "uid": {},
+        "resourceVersion": {},
+        "generation": {},
+        "creationTimestamp": {},
+        "deletionTimestamp": {},
+        "deletionGracePeriodSeconds": {},
+        "managedFields": {},
+        "selfLink": {},
+    },
+}
+
+
+@lru_cache(maxsize=1)
+def schemas() -> dict[str, dict[str, Any]]:
+    """The schema of each of our kinds.
+
+    The status is left open: the API server pays no heed to it when an object is applied.
+
+    Raises:
+        SecretSyncError: The installation is incomplete.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(find_crds().glob("*.yaml")):
+        definition = YAML(typ="safe").load(path)
+        if definition.get("kind") != "CustomResourceDefinition":
+            continue
+        spec = definition["spec"]
+        (version,) = (v for v in spec["versions"] if v["name"] == VERSION)
+        schema = version["schema"]["openAPIV3Schema"]
+        own = {
+            "apiVersion": _TEXT,
+            "kind": _TEXT,
+            "metadata": METADATA,
+            **schema["properties"],
+            "status": {},
+        }
+        found[spec["names"]["kind"]] = {**schema, "properties": own, "required": ["metadata"]}
+    return found
+
+
+def find_crds() -> Path:
+    """The folder of our CRDs: in the package, or beside it in a checkout.
+
+    Raises:
+        SecretSyncError: It is in neither.
+    """
+    package = Path(__file__).parents[2]
+    for folder in (package / "crds", package.parent / "crds"):
+        if (folder / "externalsecrets.yaml").is_file():
+            return folder
+    raise SecretSyncError("the CRDs are missing: this installation is incomplete")

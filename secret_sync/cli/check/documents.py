@@ -1,0 +1,237 @@
+"""From the text of a file to its documents, in which every place is known.
+
+Nothing of what stands in a file is shown: among the manifests may be a Secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from secret_sync.cli.check.findings import Place
+from secret_sync.cli.check.scalars import scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secret_sync.cli.check.findings import Path
+
+#: Mappings and lists within each other; a manifest of ours has some ten.
+MAX_LEVELS: Final = 100
+#: Values of one document, with each alias counted as what it stands for.
+MAX_NODES: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class YamlProblem:
+    """Why a text, or a part of it, is not what it should be."""
+
+    place: Place
+    message: str
+
+
+class _BrokenError(Exception):
+    """The rest of the file cannot be read."""
+
+    def __init__(self, problem: YamlProblem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A value and where it stands.
+
+    Attributes:
+        value: A scalar, a list of nodes, or a dict of them by key.
+        keys: Of a mapping: where its keys stand.
+        size: Of it with all below it; 0 while it is not complete.
+        levels: Mappings and lists within each other, itself included.
+    """
+
+    place: Place
+    value: Any = None
+    keys: dict[str, Place] = field(default_factory=dict)
+    size: int = 0
+    levels: int = 0
+
+    def plain(self) -> Any:
+        """The bare value."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def find(self, path: Path) -> Place:
+        """Where a field is written, or else what would hold it."""
+        place, node = self.place, self
+        for step in path:
+            if isinstance(step, str) and isinstance(node.value, dict) and step in node.value:
+                place, node = node.keys[step], node.value[step]
+            elif isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+                node = node.value[step]
+                place = node.place
+            else:
+                break
+        return place
+
+
+def read_documents(file: str, data: bytes) -> tuple[list[Node], list[YamlProblem]]:
+    """The documents of a file that are not empty, up to the first that cannot be read.
+
+    Args:
+        file: Its name, for places.
+        data: What it holds.
+    """
+    composer = _Composer(file)
+    documents: list[Node] = []
+    try:
+        for node in composer.documents(data):
+            documents.append(node)  # noqa: PERF402 (those before an error count)
+    except _BrokenError as error:
+        composer.problems.append(error.problem)
+    return documents, composer.problems
+
+
+class _Composer:
+    """Builds nodes from events; a key that is there twice is told, and the first one counts."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.problems: list[YamlProblem] = []
+        self._events: Iterator[Any] = iter(())
+        self._anchors: dict[str, Node] = {}
+        self._count = 0
+
+    def documents(self, data: bytes) -> Iterator[Node]:
+        """One node for each document."""
+        self._events = self._parse(data)
+        for event in self._events:
+            if _kind(event) != "DocumentStart":
+                continue
+            self._anchors, self._count = {}, 0
+            node = self._node(next(self._events), 0)
+            if node.value is not None:
+                yield node
+
+    def _parse(self, data: bytes) -> Iterator[Any]:
+        try:
+            text = data.decode("utf-8-sig")
+            yield from YAML(typ="safe").parse(text)
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise self._broken(Place(self._file, line), "it is not UTF-8") from None
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = self._place(mark) if mark else Place(self._file)
+            what = [part for part in (error.context, error.problem) if part]
+            raise self._broken(place, ": ".join(what) or "this is no YAML") from None
+        except YAMLError:
+            raise self._broken(
+                Place(self._file), "it has characters that YAML does not allow"
+            ) from None
+
+    def _node(self, event: Any, level: int) -> Node:
+        kind = _kind(event)
+        if kind == "Alias":
+            return self._alias(event, level)
+        before = self._count
+        self._take(1, event)
+        node = Node(self._place(event.start_mark))
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        if kind == "Scalar":
+            node.value = scalar(event.value, event.tag, plain=event.implicit[0])
+        elif level == MAX_LEVELS:
+            raise self._broken(node.place, f"it is nested more than {MAX_LEVELS} levels deep")
+        elif kind == "SequenceStart":
+            self._sequence(node, level + 1)
+        else:
+            self._mapping(node, level + 1)
+        node.size = self._count - before
+        return node
+
+    def _sequence(self, node: Node, level: int) -> None:
+        node.value = []
+        for event in self._events:
+            if _kind(event) == "SequenceEnd":
+                break
+            node.value.append(self._node(event, level))
+        node.levels = 1 + max((item.levels for item in node.value), default=0)
+
+    def _mapping(self, node: Node, level: int) -> None:
+        node.value = {}
+        merges: list[Node] = []
+        for event in self._events:
+            if _kind(event) == "MappingEnd":
+                break
+            key = self._key(event, level)
+            value = self._node(next(self._events), level)
+            if key == "<<" and event.implicit[0]:
+                merges += self._merged(value, event)
+            elif key in node.value:
+                line = node.keys[key].line
+                self._tell(event, f"the key {key!r} is there already, in line {line}")
+            else:
+                node.value[key] = value
+                node.keys[key] = self._place(event.start_mark)
+        for other in merges:
+            for key, value in other.value.items():
+                if key not in node.value:
+                    node.value[key], node.keys[key] = value, other.keys[key]
+        node.levels = 1 + max((item.levels for item in node.value.values()), default=0)
+
+    def _key(self, event: Any, level: int) -> str:
+        if _kind(event) != "Scalar":
+            self._node(event, level)
+            raise self._broken(self._place(event.start_mark), "a key has to be a text")
+        self._take(1, event)
+        text: str = event.value
+        return text
+
+    def _merged(self, value: Node, event: Any) -> list[Node]:
+        others = value.value if isinstance(value.value, list) else [value]
+        if all(isinstance(other.value, dict) for other in others):
+            return list(others)
+        self._tell(event, "the merge key << needs a mapping, or a list of mappings")
+        return []
+
+    def _alias(self, event: Any, level: int) -> Node:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            raise self._broken(
+                self._place(event.start_mark), "this alias has no anchor before it in its document"
+            )
+        if not node.size:
+            raise self._broken(self._place(event.start_mark), "this alias contains itself")
+        self._take(node.size, event)
+        if level + node.levels > MAX_LEVELS:
+            raise self._broken(
+                self._place(event.start_mark), f"it is nested more than {MAX_LEVELS} levels deep"
+            )
+        return node
+
+    def _take(self, nodes: int, event: Any) -> None:
+        self._count += nodes
+        if self._count > MAX_NODES:
+            raise self._broken(
+                self._place(event.start_mark),
+                f"the document has over {MAX_NODES} values once its aliases are filled in",
+            )
+
+    def _tell(self, event: Any, message: str) -> None:
+        self.problems.append(YamlProblem(self._place(event.start_mark), message))
+
+    def _place(self, mark: Any) -> Place:
+        return Place(self._file, mark.line + 1, mark.column + 1)
+
+    def _broken(self, place: Place, message: str) -> _BrokenError:
+        return _BrokenError(YamlProblem(place, message))
+
+
+def _kind(event: Any) -> str:
+    return type(event).__name__.removesuffix("Event")

@@ -1,0 +1,94 @@
+"""The entries of an ExternalSecret: where each stands, and which of its fields a mistake is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.controller.plan import recipe_of
+from secret_sync.controller.reasons import problem_of
+from secret_sync.errors import DefiniteError
+from secret_sync.parse import Recipe, Rule, check_recipe
+from secret_sync.resources import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secret_sync.cli.check.findings import Path
+    from secret_sync.cli.check.objects import Subject
+    from secret_sync.controller.problem import Problem
+    from secret_sync.resources import DataEntry
+
+#: A rule that changes no key: with any rule an alias need not be a legal key yet.
+_NO_CHANGE: Final = Rule("a", "a")
+_FIELDS: Final = {
+    Reason.INVALID_JMES_PATH: "path",
+    Reason.INVALID_KEY: "objectAlias",
+    Reason.INVALID_REGEX: "source",
+}
+
+
+def entry_path(subject: Subject, index: int) -> Path:
+    """Where an entry stands: those of ``data`` come first, then those of ``dataProcess``."""
+    plain = len((subject.value.get("spec") or {}).get("data") or ())
+    if index < plain:
+        return ("spec", "data", index)
+    return ("spec", "dataProcess", index - plain, "extract")
+
+
+def field_of(entry: DataEntry, problem: Problem) -> str:
+    """The field of an entry that a problem is about which is not in its recipe."""
+    if problem.reason is Reason.ENDPOINT_NOT_ALLOWED:
+        return "kmsEndpoint"
+    about_key = problem.reason in (Reason.INVALID_SPEC, Reason.REGION_MISSING)
+    if entry.store is None or (about_key and "secretStoreRef" not in problem.message):
+        return "key"
+    return "secretStoreRef"
+
+
+def recipe_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Problem]]:
+    """All mistakes in what is to be made of the value, where the controller names the first.
+
+    Args:
+        entry: Which entry.
+        path: Where it stands.
+    """
+    whole = recipe_of(entry)
+    problem = None if whole.is_plain else _problem(whole)
+    if problem is None:
+        return
+    rules = (*path[:-1], "replaceRule")
+    picks = (*path, "jmesPath")
+    parts: list[tuple[Path, Recipe]] = [
+        ((*picks, n), Recipe(selections=(item,), rules=(_NO_CHANGE,) if whole.rules else ()))
+        for n, item in enumerate(whole.selections)
+    ]
+    parts += [((*rules, n), Recipe(extract=True, rules=(r,))) for n, r in enumerate(whole.rules)]
+    found = False
+    for place, recipe in parts:
+        wrong = _problem(recipe)
+        if wrong is not None:
+            found = True
+            field = _FIELDS.get(wrong.reason)
+            yield (place if field is None else (*place, field)), _about(entry, wrong)
+    if not found:
+        yield (picks if whole.selections else rules), _about(entry, problem)
+
+
+def static_keys(entry: DataEntry) -> tuple[str, ...]:
+    """The keys that an entry writes, as far as they are known without its value."""
+    if entry.plain:
+        return (entry.name,)
+    return () if entry.rules else tuple(alias for _, alias in entry.picks)
+
+
+def _problem(recipe: Recipe) -> Problem | None:
+    try:
+        check_recipe(recipe)
+    except DefiniteError as error:
+        return problem_of(error)
+    return None
+
+
+def _about(entry: DataEntry, problem: Problem) -> Problem:
+    return replace(problem, message=f"entry {entry.key!r}: {problem.message}")
