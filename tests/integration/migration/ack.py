@@ -202,10 +202,12 @@ class Ack:
         await self._put("ExternalSecret", whole, "status")
 
     async def _put(self, kind: str, document: dict[str, Any], part: str = "") -> Any:
-        """A write of the whole object; where it is refused for its version, the next round tries."""
+        """A write of the whole object; one that is refused for its version waits a round."""
         path = path_of(kind, self.home, document["metadata"]["name"])
         path = f"{path}/{part}".rstrip("/")
-        status, body = await self.api.request("PUT", f"{path}?fieldManager={self.manager}", document)
+        status, body = await self.api.request(
+            "PUT", f"{path}?fieldManager={self.manager}", document
+        )
         assert status in {200, 409}, body
         if status == 409:
             return None

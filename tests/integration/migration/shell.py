@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from secret_sync.local.controlplane.plane import ControlPlane
 
 DOCUMENT: Final = "docs/migrating.md"
-_STEP = re.compile(r"^```sh ([a-z-]+)\n(.*?)^```\n(?:\n*^```text\n(.*?)^```)?", re.M | re.S)
+_STEP = re.compile(
+    r"^```sh ([a-z-]+)\n(.*?)^```\n(?:\n*^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
