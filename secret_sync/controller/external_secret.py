@@ -21,6 +21,7 @@ from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
+from secret_sync.resources.meta import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ class ExternalSecretReconciler:
         if es is None or es.deleting:
             return await self._end(key, es)
         memory = self._memories.of(key)
-        if memory.aim(es.uid, es.target.name):
+        if memory.aim(es.uid, es.target.name + ("+" if es.target.merge else "")):
             self._desk.forget(key)
         case = Case(key, es, memory)
 
@@ -151,10 +152,9 @@ class ExternalSecretReconciler:
         self._sources.release(key)
         self._desk.forget(key)
         self._tell.forget(key)
-        memory = self._memories.of(key)
-        if es is None:
-            self._finalizers.forget((memory.uid,))
         self._memories.forget(key)
+        if es is None:
+            self._finalizers.forget(*split_key(key))
         if es is None or not es.legacy:
             return Done()
         if self._planner.outdated(es) is not None:
@@ -191,7 +191,7 @@ class ExternalSecretReconciler:
         return await self._take_over(case)
 
     def _let_rest(self, case: Case) -> None:
-        self._sources.release(case.key)
+        self._sources.rest(case.key, case.es.force_sync)
         self._desk.forget(case.key)
 
     def _register(self, case: Case, plan: Plan) -> Sequence[Reading]:

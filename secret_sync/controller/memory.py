@@ -37,7 +37,7 @@ class Memory:
 
     Attributes:
         uid: Of the ExternalSecret; another one under the same name starts afresh.
-        target: The Secret that all this is about; another one starts afresh.
+        target: The Secret that all this is about, and how; another one starts afresh.
         written: Fingerprint of what we wrote last; outlives the Secret, since it is created
             again from the same values.
         forced: The value of the annotation force-sync that was answered last, or ``None``
@@ -95,6 +95,7 @@ class Memory:
         self.uid = uid
         self.applied = None
         self.written = None
+        self.forced = None
         self.repairs = ()
         self.gone = ""
         self.waiting_since = None

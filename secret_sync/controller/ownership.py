@@ -64,13 +64,17 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
     """
     if secret.owner_is_ours and secret.owner.partition("/")[0] == es.name:
         return True
-    if applied is not None and applied.uid == secret.uid:
+    if applied is not None and applied.uid == secret.uid and not merged_by(es, secret):
         return True
     return bool(secret.our_keys) and es.uid in secret.owner_uids
 
 
-def is_there(es: ExternalSecret, current: SecretMeta | None, applied: Applied | None) -> bool:
-    """Whether the Secret has been made, whatever has become of it since."""
+def is_there(
+    es: ExternalSecret, current: SecretMeta | None, applied: Applied | None, now: float
+) -> bool:
+    """Whether the Secret has been made, whatever has become of it since (S16)."""
+    if applied is not None and behind(current, applied, now):
+        return True
     if not isinstance(current, ManagedSecret) or current.deleting:
         return False
     if es.target.merge:

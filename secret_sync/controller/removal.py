@@ -6,21 +6,28 @@ Only what is this very ExternalSecret's is ever deleted, by uid and version.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from secret_sync.controller.adoption import adoptable
 from secret_sync.controller.merge import MergeWriter
-from secret_sync.kube import METADATA, SECRETS, ApiError, ApiNotFoundError, OutdatedError, Ref
+from secret_sync.kube import (
+    METADATA,
+    SECRETS,
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+    OutdatedError,
+    Ref,
+)
 from secret_sync.resources import ManagedSecret, secret_from_metadata
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import LEGACY_FINALIZER
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, KubeClient, Resource
@@ -141,7 +148,9 @@ class Removal:
             return
         secret = secret_from_metadata(reply)
         ours = owner_of(secret) == (es.name, es.uid)
-        if ours or adoptable(es, reply["metadata"], self._objects):
+        # That it wishes for a Secret does not make it the object's.
+        legacy = replace(es, adopt=False)
+        if ours or adoptable(legacy, reply["metadata"], self._objects):
             await self._delete(secret)
 
     async def _delete(self, secret: SecretMeta) -> None:
@@ -174,11 +183,11 @@ class LegacyFinalizers:
         """
         if not obj.legacy:
             return False
+        key = object_key(obj.namespace, obj.name)
         now = asyncio.get_running_loop().time()
-        lately = tuple(t for t in self._lately.get(obj.uid, ()) if now - t < _WITHIN)
+        lately = tuple(t for t in self._lately.get(key, ()) if now - t < _WITHIN)
         if len(lately) >= _TIMES and not obj.deleting:
             return False
-        self._lately[obj.uid] = (*lately, now)
         try:
             gone = await self._writer.remove_finalizer(
                 self._resource, obj.namespace, obj.name, obj.uid, LEGACY_FINALIZER
@@ -186,15 +195,15 @@ class LegacyFinalizers:
         except OutdatedError:
             return False
         except ApiError as error:
-            if obj.deleting:
+            if obj.deleting or isinstance(error, ApiUnavailableError):
                 raise
             _log.warning("finalizer of ack-secret-manager not removed", error=error.message)
             return False
         if gone:
+            self._lately[key] = (*lately, now)
             _log.info("finalizer of ack-secret-manager removed")
         return gone
 
-    def forget(self, uids: Iterable[str]) -> None:
-        """These objects are gone."""
-        for uid in uids:
-            self._lately.pop(uid, None)
+    def forget(self, namespace: str, name: str) -> None:
+        """The object is gone."""
+        self._lately.pop(object_key(namespace, name), None)

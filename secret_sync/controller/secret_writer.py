@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -35,6 +35,8 @@ from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.ownership import Verdict
@@ -97,7 +99,8 @@ class SecretWriter:
 
     def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
         """Whether the Secret has been made, whatever has become of it since."""
-        return is_there(es, self._cached(es), memory.applied)
+        now = asyncio.get_running_loop().time()
+        return is_there(es, self._cached(es), memory.applied, now)
 
     async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         """Makes the Secret what is desired.
@@ -115,12 +118,22 @@ class SecretWriter:
         verdict = self._judge(es, desired, memory, current)
         if verdict.action is not Action.REPAIR or memory.written != desired.fingerprint:
             return await self._ensure(es, desired, memory)
-        # What we wrote before is to be written again: somebody changes it back.
+        return await self._undo(es, memory, current, self._ensure(es, desired, memory))
+
+    async def _undo(
+        self,
+        es: ExternalSecret,
+        memory: Memory,
+        current: SecretMeta | None,
+        write: Coroutine[Any, Any, bool | Problem],
+    ) -> bool | Problem:
+        """Writes again what we wrote before: somebody changes it back."""
         began = asyncio.get_running_loop().time()
         lately = tuple(t for t in memory.repairs if began - t < FIGHT_SECONDS)
         if len(lately) >= REPAIRS:
+            write.close()
             return _fight(es, current)
-        changed = await self._ensure(es, desired, memory)
+        changed = await write
         memory.repairs = (*lately, began) if changed is True else lately
         return changed
 
@@ -214,7 +227,14 @@ class SecretWriter:
             await self._confirm_owner(es)
             await self._let_go(es, desired, memory, current)
             return True
-        return await self._merging.ensure(es, desired, memory, current)
+        write = self._merging.ensure(es, desired, memory, current)
+        if (
+            current is None
+            or memory.written != desired.fingerprint
+            or self._merging.is_right(es, desired, memory, current)
+        ):
+            return await write
+        return await self._undo(es, memory, current, write)
 
     async def _let_go(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: ManagedSecret

@@ -165,6 +165,16 @@ class SourceRegistry:
         self._keep(user, before.sources)
         self._drop(user, before.sources)
 
+    def rest(self, user: str, forced: str) -> None:
+        """The user wants nothing until further notice, and needs nothing kept.
+
+        Args:
+            user: The key of the user.
+            forced: Its wish that was answered last; another one asks for a fetch.
+        """
+        self.release(user)
+        self._registered[user] = _Registration(forced=forced)
+
     def release(self, user: str) -> None:
         """The user is gone, and with it every source that nobody else wants."""
         self._drop(user, self._registered.pop(user, _NOTHING).sources)

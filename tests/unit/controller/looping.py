@@ -65,6 +65,10 @@ class PlayedSources:
     def suspend(self, user: str) -> None:
         self.log.append("suspend")
 
+    def rest(self, user: str, forced: str) -> None:
+        self._forced[user] = forced
+        self.log.append("rest")
+
     def fetch_value(self, user: str, source: Source) -> None:
         self.log.append(f"fetch {source.name}")
 

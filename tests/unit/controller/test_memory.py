@@ -74,7 +74,6 @@ async def test_nothing_of_another_target_was_written_yet() -> None:
     assert memory.written is None
 
 
-@pytest.mark.xfail(reason="the older one's answered wish is kept")
 async def test_that_goes_for_what_it_asked_for_as_well() -> None:
     memory = full()
     memory.aim("newer", "some")

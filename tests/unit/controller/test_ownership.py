@@ -247,14 +247,15 @@ def test_what_was_made_once(
     *,
     there: bool,
 ) -> None:
-    assert is_there(make_es(target=target), make_secret(**found), None) is there
+    assert is_there(make_es(target=target), make_secret(**found), None, NOW) is there
 
 
 def test_what_was_merged_once(make_es: Callable[..., ExternalSecret]) -> None:
     es = make_es(target=MERGE)
-    assert is_there(es, secret_from_metadata(secret(MERGED)), None)
-    assert not is_there(es, secret_from_metadata(secret(managed("kubectl", "password"))), None)
-    assert not is_there(es, None, None)
+    assert is_there(es, secret_from_metadata(secret(MERGED)), None, NOW)
+    theirs = secret_from_metadata(secret(managed("kubectl", "password")))
+    assert not is_there(es, theirs, None, NOW)
+    assert not is_there(es, None, None, NOW)
 
 
 PICKED = {"data": None, "dataProcess": [extract()]}

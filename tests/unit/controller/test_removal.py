@@ -244,7 +244,6 @@ async def test_it_is_not_buried_with_a_secret_that_changed(make_es: MakeES) -> N
         await removal.bury(make_es(metadata=LEGACY))
 
 
-@pytest.mark.xfail(reason="the wish to take over is taken for having taken over")
 async def test_what_was_to_be_taken_over_and_never_was_stays(make_es: MakeES) -> None:
     # A person's Secret, and an object that asked for it but never synced.
     removal, client = removing(secret(managed("kubectl", "password")), DELETED)

@@ -331,7 +331,6 @@ async def test_a_refusal_keeps_a_store_only_from_going(world: World) -> None:
     assert world.events.reasons == ["StoreReady"]
 
 
-@pytest.mark.xfail(reason="a passing fault is taken for a refusal")
 async def test_a_finalizer_is_tried_again_after_a_passing_fault(world: World) -> None:
     world.api.fault = ApiUnavailableError("away", status=503)
     assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()

@@ -211,7 +211,6 @@ async def test_it_is_not_given_up_blindly(
     assert len(world.client.sent) == len(answers)
 
 
-@pytest.mark.xfail(reason="what was merged into is taken for ours, and emptied of what is not")
 async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
     # Somebody's Secret, into which a key was merged; then the author leaves creationPolicy out.
     theirs = managed("kubectl", "username")
@@ -352,7 +351,6 @@ async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None
 # -- To be mended -------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="without end")
 async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     world = World(make_es(target=MERGE))
@@ -369,7 +367,6 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     assert last.reason is Reason.WRITE_CONFLICT
 
 
-@pytest.mark.xfail(reason="only the cache is asked")
 async def test_S16_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:
     # Else an object that is fetched once would be fetched again until the cache has it.
     world = World(make_es(refreshPolicy="CreatedOnce"))
