@@ -102,6 +102,24 @@ async def test_from_merge_to_owner_a_secret_of_somebody_else_stays_theirs(
         assert await api.get("Secret", home, "some") == merged
 
 
+async def test_from_merge_to_owner_after_a_conflict_a_secret_of_somebody_else_stays_theirs(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+) -> None:
+    await api.put(secret("some", THEIRS), home)
+    pair["spec"] |= MERGE["spec"]
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(pair, home)
+        await api.until_holds(home, "some", {**PAIR, **THEIRS})
+        await api.until_ready(home, "some", "Synced")
+        # All of our keys are somebody else's by now: nothing in it tells of us.
+        mine = {"stringData": dict.fromkeys(PAIR, "mine")}
+        edited = await api.merge("Secret", home, "some", mine)
+        await api.until_ready(home, "some", "KeyConflict")
+        await api.merge("ExternalSecret", home, "some", OWN)
+        await api.until_ready(home, "some", "SecretConflict")
+        assert await api.get("Secret", home, "some") == edited
+
+
 async def test_from_merge_to_owner_after_a_restart_a_secret_of_somebody_else_stays_theirs(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
 ) -> None:
