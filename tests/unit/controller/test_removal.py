@@ -90,8 +90,17 @@ async def test_the_former_secret_goes_after_a_rename(make_es: MakeES) -> None:
     assert deletion(sent) == ("former", "secret-uid/20")
 
 
-async def test_keys_that_were_merged_are_taken_out_of_the_former_one(make_es: MakeES) -> None:
-    given = secret(MERGED, managed("kubectl", "username"), name="former")
+@pytest.mark.parametrize(
+    "given",
+    [
+        secret(MERGED, managed("kubectl", "username"), name="former"),
+        # Retained by an older object of that name: not ours to delete.
+        secret(OURS, MERGED, mark="some/older", name="former"),
+    ],
+)
+async def test_keys_that_were_merged_are_taken_out_of_the_former_one(
+    make_es: MakeES, given: dict[str, Any]
+) -> None:
     removal, client = removing(secret(name="former", version="21"), held=(given,))
     # It was not deleted, so there is nothing to tell.
     assert await removal.remove_former(make_es(target={"name": "target"})) == ()
