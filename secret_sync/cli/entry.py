@@ -151,8 +151,8 @@ def _version(argv: Sequence[str]) -> int:
 
 
 _COMMANDS: Final[dict[str, Command]] = {
-    "run": _run,
     "check": _check,
+    "run": _run,
     "status": _status,
     "release": _release,
     "local": _local,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MAX_LEVELS: Final = 100
 #: Values of one document, with each alias counted as what it stands for.
 MAX_NODES: Final = 200_000
+#: Bytes of a file that the parser in pure Python is tried on; it reads 30 KB a second.
+MAX_SLOW_BYTES: Final = 128 * 1024
+#: What the C parser says of a colon that is none of YAML's.
+_COLON: Final = "found unexpected ':'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +91,39 @@ def read_documents(file: str, data: bytes) -> tuple[list[Node], list[YamlProblem
         file: Its name, for places.
         data: What it holds.
     """
-    composer = _Composer(file)
-    documents: list[Node] = []
+    quick = _composed(file, data, pure=False)
+    if not quick.broken or len(data) > MAX_SLOW_BYTES:
+        return quick.found, quick.problems
+    # The C parser knows less of YAML than kubectl: no colon within `{key: acs:kms:...}`.
+    slow = _composed(file, data, pure=True)
+    better = slow if not slow.broken or quick.problems[-1].message.endswith(_COLON) else quick
+    return better.found, better.problems
+
+
+def _composed(file: str, data: bytes, *, pure: bool) -> _Composer:
+    composer = _Composer(file, pure=pure)
     try:
         for node in composer.documents(data):
-            documents.append(node)  # noqa: PERF402 (those before an error count)
+            composer.found.append(node)
     except _BrokenError as error:
+        composer.broken = True
         composer.problems.append(error.problem)
-    return documents, composer.problems
+    return composer
 
 
 class _Composer:
-    """Builds nodes from events; a key that is there twice is told, and the first one counts."""
+    """Builds nodes from events; a key that is there twice is told, and the first one counts.
 
-    def __init__(self, file: str) -> None:
+    Attributes:
+        found: The documents so far.
+        broken: Whether the rest cannot be read.
+    """
+
+    def __init__(self, file: str, *, pure: bool) -> None:
         self._file = file
+        self._pure = pure
+        self.found: list[Node] = []
+        self.broken = False
         self.problems: list[YamlProblem] = []
         self._events: Iterator[Any] = iter(())
         self._anchors: dict[str, Node] = {}
@@ -121,7 +143,7 @@ class _Composer:
     def _parse(self, data: bytes) -> Iterator[Any]:
         try:
             text = data.decode("utf-8-sig")
-            yield from YAML(typ="safe").parse(text)
+            yield from YAML(typ="safe", pure=self._pure).parse(text)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise self._broken(Place(self._file, line), "it is not UTF-8") from None
@@ -145,7 +167,7 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = node
         if kind == "Scalar":
-            node.value = scalar(event.value, event.tag, plain=event.implicit[0])
+            node.value = scalar(_whole(event.value), event.tag, plain=event.implicit[0])
         elif level == MAX_LEVELS:
             raise self._broken(node.place, f"it is nested more than {MAX_LEVELS} levels deep")
         elif kind == "SequenceStart":
@@ -190,8 +212,7 @@ class _Composer:
             self._node(event, level)
             raise self._broken(self._place(event.start_mark), "a key has to be a text")
         self._take(1, event)
-        text: str = event.value
-        return text
+        return _whole(event.value)
 
     def _merged(self, value: Node, event: Any) -> list[Node]:
         others = value.value if isinstance(value.value, list) else [value]
@@ -231,6 +252,13 @@ class _Composer:
 
     def _broken(self, place: Place, message: str) -> _BrokenError:
         return _BrokenError(YamlProblem(place, message))
+
+
+def _whole(text: str) -> str:
+    """The text with the pairs of surrogates, as JSON escapes them, made characters."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _kind(event: Any) -> str:

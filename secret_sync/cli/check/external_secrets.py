@@ -151,10 +151,13 @@ class Examination:
     def _reference(self, path: Path, entry: DataEntry, problem: Problem) -> None:
         subject = self._subject
         store = entry.store and self._around.store_of(self._written, entry.store)
-        namespace = self._around.namespaces.get(subject.who.namespace)
-        unknown = subject.assumed or bool(store and selects(store) and namespace is None)
-        if problem.reason is Reason.STORE_REFUSED and unknown:
-            self._ledger.tell(Severity.WARNING, subject, path, problem.message, problem.reason)
+        namespace = subject.who.namespace
+        by_label = store is not None and selects(store)
+        unknown = by_label and self._around.namespaces.get(namespace) is None
+        if problem.reason is Reason.STORE_REFUSED and (unknown or subject.assumed):
+            why = f"(labels of Namespace {namespace} are not among the files)"
+            message = f"{problem.message} {why}" if unknown else problem.message
+            self._ledger.tell(Severity.WARNING, subject, path, message, problem.reason)
         else:
             tell_reference(subject, path, problem, self._ledger)
 

@@ -88,11 +88,9 @@ class Sorter:
         if api == API_VERSION and kind in OURS:
             self._subject(node, value, kind)
             return
-        metadata = value.get("metadata")
-        name = _text(metadata.get("name")) if isinstance(metadata, dict) else ""
         path, message, reason = _stranger(api, kind)
         if message:
-            self._tell(node, path, Who(kind, "", name), message, reason)
+            self._tell(node, path, Who(kind, "", _name_of(value)), message, reason)
             return
         self.objects.skipped += 1
         if api == "v1" and kind in NEIGHBOURS:
@@ -104,18 +102,19 @@ class Sorter:
         faults = validator.faults
         metadata = kept.get("metadata") or {}
         name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+        title = _name_of(value)
         if not name and not any(fault.path[:1] == ("metadata",) for fault in faults):
             faults.append(Fault(("metadata", "name"), "it is empty"))
         clustered = kind == secret_store.CLUSTER_KIND
         place = "" if clustered else namespace or self._home
-        who = Who(kind, place, name)
+        who = Who(kind, place, title)
         for fault in faults:
             self._tell(node, fault.path, who, fault.message, fault.word)
         if clustered and namespace:
             message = f"a {kind} is in no namespace, so this has no effect"
             path = ("metadata", "namespace")
             self._tell(node, path, who, message, Word.IGNORED, Severity.WARNING)
-        filled = _filled(metadata, place, name or "?")
+        filled = _filled(metadata, place, name or _UNNAMED)
         self.objects.subjects.append(
             Subject(
                 node=node,
@@ -193,6 +192,8 @@ def _misnamed(api: str, kind: str) -> tuple[Path, str, str]:
 
 
 _UNKNOWN: Final = Word.UNKNOWN_KIND
+#: Stands for a name that is missing or wrong.
+_UNNAMED: Final = "unnamed"
 _NEITHER: Final[tuple[Path, str, str]] = ((), "", "")
 
 
@@ -208,6 +209,11 @@ def _filled(metadata: dict[str, Any], namespace: str, name: str) -> dict[str, An
         "annotations": metadata.get("annotations") or {},
         "finalizers": metadata.get("finalizers") or [],
     }
+
+
+def _name_of(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    return _text(metadata.get("name")) if isinstance(metadata, dict) else ""
 
 
 def _text(value: Any) -> str:

@@ -96,7 +96,7 @@ class Validator:
         self, name: str, siblings: dict[str, Any], known: dict[str, Any], path: Path
     ) -> None:
         free = {field.lower(): field for field in known if field not in siblings}
-        close = difflib.get_close_matches(name.lower(), free, n=1, cutoff=0.7)
+        close = difflib.get_close_matches(name.lower(), free, n=1, cutoff=0.6)
         places = _places(self._root, name)
         if close:
             hint = f"; did you mean {free[close[0]]}?"

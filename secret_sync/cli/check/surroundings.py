@@ -111,7 +111,7 @@ class Surroundings:
             stores=self._stores,
             cluster_stores=self._cluster_stores,
             no_cluster_stores="",
-            admission=Admission(self.namespaces, unknown="they are not among the files"),
+            admission=Admission(self.namespaces),
             identities=self.identities,
             polling_interval=120.0,
             region=_REGION,
