@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
 
 from tests.integration.migration.older import (
     FINALIZER,
@@ -105,6 +109,24 @@ async def install_definitions(api: Api, version: Version) -> None:
             path = f"{CRDS}/{name}?fieldManager=helm"
             status, body = await api.request("PUT", path, changed)
         assert status in {200, 201}, body
+
+
+async def until_definitions(api: Api, home: str, field: str, *, there: bool) -> None:
+    """Waits for the API server to know a field of ``spec``, or not to know it any more.
+
+    A new definition counts a moment after it was written.
+    """
+    document = {**external_secret("probe"), "spec": {field: "OnChange"}}
+    path = f"{path_of('ExternalSecret', home)}?dryRun=All"
+    async with asyncio.timeout(20):
+        while True:
+            # Before there is such a kind the answer is no JSON.
+            with suppress(orjson.JSONDecodeError):
+                status, body = await api.request("POST", path, document)
+                if status == 201 and (field in body["spec"]) is there:
+                    return
+                assert status in {201, 404, 429}, body
+            await asyncio.sleep(0.05)
 
 
 async def install_release(api: Api) -> None:
