@@ -49,10 +49,17 @@ def own(*entries: dict[str, Any], version: str = "20", **more: Any) -> dict[str,
     return secret(*(entries or (OURS,)), version=version, mark="some/es-uid", **more)
 
 
-def memory(version: str = "20", *, fingerprint: bytes = b"wanted", age: float = 10.0) -> Memory:
+def memory(
+    version: str = "20",
+    *,
+    fingerprint: bytes = b"wanted",
+    age: float = 10.0,
+    target: str = "some",
+) -> Memory:
+    """Of a write to this Secret; with a plus after its name if it was merged into."""
     at = asyncio.get_running_loop().time() - age
     applied = Applied(fingerprint, "secret-uid", version, at)
-    return Memory(uid="es-uid", target="some", applied=applied, written=fingerprint)
+    return Memory(uid="es-uid", target=target, applied=applied, written=fingerprint)
 
 
 class World:
@@ -72,7 +79,9 @@ class World:
         self.secrets.put(f"{found.namespace}/{found.name}", found)
 
     async def ensure(self, remembered: Memory, desired: Desired = DESIRED) -> bool | Problem:
-        remembered.aim(self.es.uid, self.es.target.name)
+        # As the control loop does.
+        target = self.es.target
+        remembered.aim(self.es.uid, target.name + ("+" if target.merge else ""))
         return await self.writer.ensure(self.es, desired, remembered)
 
 
@@ -218,7 +227,7 @@ async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
     replies = [own(OURS, theirs, version="21"), own(OURS, version="22")]
     world = World(make_es(), LIVING, *replies)
     world.holds(secret(theirs, merged))
-    refused = await world.ensure(memory(fingerprint=b"older"))
+    refused = await world.ensure(memory(fingerprint=b"older", target="some+"))
     assert isinstance(refused, Problem)
     assert refused.reason is Reason.SECRET_CONFLICT
     assert not world.client.sent
@@ -277,12 +286,12 @@ async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
 
 async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
-    for target, given in (({}, own()), (MERGE, secret(merged))):
+    for target, given, name in (({}, own(), "some"), (MERGE, secret(merged), "some+")):
         world = World(make_es(target=target))
         world.holds(given)
         assert world.writer.is_right(world.es, DESIRED, memory())
         assert not world.writer.is_right(world.es, DESIRED, memory(fingerprint=b"older"))
-        assert await world.ensure(memory()) is False
+        assert await world.ensure(memory(target=name)) is False
         assert not world.client.sent
 
 
@@ -348,14 +357,11 @@ async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None
         await world.ensure(Memory(uid="es-uid"))
 
 
-# -- To be mended -------------------------------------------------------------------------
-
-
 async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     world = World(make_es(target=MERGE))
     made: list[bool | Problem] = []
-    remembered = memory()
+    remembered = memory(target="some+")
     for number in range(REPAIRS + 1):
         # Somebody replaces the whole Secret, our key with it.
         world.holds(secret(managed("argocd", "username"), version=str(30 + 2 * number)))
@@ -365,6 +371,22 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     last = made[-1]
     assert isinstance(last, Problem)
     assert last.reason is Reason.WRITE_CONFLICT
+
+
+@pytest.mark.xfail(reason="of a Secret that lost our marks only three words are kept")
+@pytest.mark.parametrize("target", [{}, MERGE], ids=["own", "merged into"])
+async def test_who_replaces_the_whole_secret_is_named_as_well(
+    make_es: MakeES, target: dict[str, Any]
+) -> None:
+    world = World(make_es(target=target))
+    remembered = memory(target="some+" if target else "some")
+    now = asyncio.get_running_loop().time()
+    remembered.repairs = (now,) * REPAIRS
+    world.holds(secret(managed("argocd", "password"), version="30"))
+    refused = await world.ensure(remembered)
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.WRITE_CONFLICT
+    assert "argocd" in refused.message
 
 
 async def test_S16_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:

@@ -80,3 +80,42 @@ async def test_S15_a_sync_forced_during_a_call_fetches_once_more(make_world: Mak
         assert world.cloud.count("db") == 2
         (reading,) = world.registry.register("ns/a", want, interval=1000, forced="3")
         assert not reading.pending
+
+
+@pytest.mark.parametrize(
+    ("wish", "calls"), [("", 1), ("monday", 2)], ids=["the same wish", "another wish"]
+)
+async def test_who_comes_back_from_a_rest_is_content_with_what_is_fresh_unless_it_asks_anew(
+    make_world: MakeWorld, wish: str, calls: int
+) -> None:
+    async with make_world() as world:
+        world.cloud.values["db"] = b"one"
+        want = [world.want("db")]
+        world.registry.register("ns/polling", want, interval=3600)
+        world.registry.register("ns/once", want, interval=None, forced="")
+        await asyncio.sleep(1)
+        world.registry.rest("ns/once", "")
+        await asyncio.sleep(30)
+        (reading,) = world.registry.register("ns/once", want, interval=None, forced=wish)
+        assert reading.pending == (calls == 2)
+        await asyncio.sleep(1)
+        assert world.cloud.count("db") == calls
+
+
+async def test_who_rests_uses_nothing_and_hears_of_nothing(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        world.cloud.values["db"] = b"one"
+        want = [world.want("db")]
+        for user in ("ns/polling", "ns/once"):
+            world.registry.register(user, want, interval=60)
+        await asyncio.sleep(1)
+        told = world.told_of("ns/once")
+        world.registry.rest("ns/once", "")
+        world.cloud.values["db"] = b"two"
+        await asyncio.sleep(100)
+        assert (world.told_of("ns/polling"), world.told_of("ns/once")) == (2, told)
+        world.registry.release("ns/polling")
+        assert (len(world.registry), world.registry.bytes_in_hand) == (0, 0)
+        # And when it is gone nothing is left of it.
+        world.registry.release("ns/once")
+        assert not world.registry._registered
