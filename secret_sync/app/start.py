@@ -22,7 +22,7 @@ from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context
 from secret_sync.controller import kinds
-from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler, Schemas
+from secret_sync.controller.schemas import OUR_DEFINITIONS, Schemas, read_missing
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.kube import (
@@ -175,9 +175,8 @@ async def _read_schemas(client: KubeClient, limits: Limits) -> Schemas:
     """What the CRDs lack, known before the first object is looked at."""
     schemas = Schemas()
     if not limits.definitions:
-        reader = SchemaReconciler(client, schemas, wake=lambda: None)
         for name in OUR_DEFINITIONS:
-            await reader.read(name)
+            schemas.put(name, await read_missing(client, name) or ())
     return schemas
 
 

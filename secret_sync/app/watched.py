@@ -9,6 +9,7 @@ from secret_sync.controller import kinds
 from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
 from secret_sync.controller.removal import BY_WRITER, writers_of
+from secret_sync.controller.schemas import definition_of
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
@@ -137,6 +138,21 @@ class Watched:
             self._running["namespaces"] = self.namespaces
         if not limits.definitions:
             self._running["definitions"] = self.definitions
+
+    async def relist(self, definition: str) -> None:
+        """Lists the objects of one of our CRDs anew.
+
+        Args:
+            definition: The name of the CRD.
+        """
+        ours: dict[str, Informer[Any]] = {
+            definition_of(kinds.EXTERNAL_SECRETS): self.external_secrets,
+            definition_of(kinds.SECRET_STORES): self.secret_stores,
+            definition_of(kinds.CLUSTER_SECRET_STORES): self.cluster_stores,
+        }
+        informer = ours[definition]
+        if informer in self._running.values():
+            await informer.relist()
 
     @property
     def running(self) -> dict[str, Informer[Any]]:

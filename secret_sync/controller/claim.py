@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -86,18 +85,35 @@ class Claims:
 
         The mark comes with the first write: whatever interrupts the rest, it is ours.
         """
-        intent = owner_intent(es, desired)
-        reply = await self._writer.update(SECRETS, intent, ref, force=True)
+        reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)
         memory.remember(desired.fingerprint, reply)
+        return await self.take_fields(es, desired, memory, reply)
+
+    async def take_fields(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, reply: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Takes what ack-secret-manager owns of a Secret of ours over from it (A11).
+
+        Args:
+            es: Whose Secret it is.
+            desired: What it holds.
+            memory: Of the object.
+            reply: The Secret's metadata after our last write.
+
+        Returns:
+            The Secret's metadata, which are the given ones if there was nothing to take.
+        """
         editors = legacy_editors(reply["metadata"])
-        if editors:
-            metadata = reply["metadata"]
-            ref = replace(ref, resource_version=metadata["resourceVersion"])
-            reply = await self._writer.disown(SECRETS, ref, metadata["managedFields"], editors)
-            # What we did not want of it goes now, in one write.
-            ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
-            reply = await self._writer.update(SECRETS, intent, ref, force=True)
-            memory.remember(desired.fingerprint, reply)
+        if not editors:
+            return reply
+        metadata = reply["metadata"]
+        where = es.namespace, es.target.name, metadata["uid"]
+        ref = Ref(*where, metadata["resourceVersion"])
+        reply = await self._writer.disown(SECRETS, ref, metadata["managedFields"], editors)
+        # What we did not want of it goes now, in one write.
+        ref = Ref(*where, reply["metadata"]["resourceVersion"])
+        reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)
+        memory.remember(desired.fingerprint, reply)
         return reply
 
 

@@ -6,6 +6,7 @@ Never by force: whoever owns a key with another value keeps it, and the user is 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -30,7 +31,7 @@ from secret_sync.resources.names import MERGE_MANAGER
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
@@ -118,8 +119,11 @@ class MergeWriter:
         memory.remember(desired.fingerprint, reply)
         return reply
 
-    async def leave(self, namespace: str, uid: str, secret: ManagedSecret) -> None:
+    async def leave(self, namespace: str, uid: str, secret: ManagedSecret) -> dict[str, Any]:
         """Takes the keys of an ExternalSecret out of a Secret that is its target no more.
+
+        Returns:
+            The Secret's metadata; keys that others own as well are still in it.
 
         Raises:
             OutdatedError: It has changed since.
@@ -132,7 +136,7 @@ class MergeWriter:
         }
         ref = Ref(namespace, secret.name, secret.uid, secret.resource_version)
         writer = ApplyWriter(self._client, f"{MERGE_MANAGER}{uid}")
-        await writer.update(SECRETS, nothing, ref, force=False)
+        return await writer.update(SECRETS, nothing, ref, force=False)
 
     async def _write(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta
@@ -148,14 +152,36 @@ class MergeWriter:
                 return _conflict(es, owners)
             reply = await writer.update(SECRETS, intent, ref, force=True)
         memory.remember(desired.fingerprint, reply)
+        await self._relieve(es, desired, memory, reply)
         changed = bool(reply["metadata"]["resourceVersion"] != ref.resource_version)
         if changed:
             _log.info("secret merged into", secret=es.target.name, keys=len(desired.keys))
         return changed
 
+    async def _relieve(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, reply: dict[str, Any]
+    ) -> None:
+        """Takes our keys off those that merged them before us and are gone.
+
+        They would own them with us, so that leaving one out later would not delete it (A2).
+        """
+        secret = secret_from_metadata(reply)
+        if not isinstance(secret, ManagedSecret):
+            return
+        for uid, keys in secret.merged:
+            gone = not any(o.uid == uid for o in self._living(es))
+            if uid != es.uid and keys & desired.keys and gone:
+                reply = await self.leave(es.namespace, uid, secret)
+                memory.remember(desired.fingerprint, reply)
+                version = reply["metadata"]["resourceVersion"]
+                secret = replace(secret, resource_version=version)
+
+    def _living(self, es: ExternalSecret) -> Iterator[ExternalSecret]:
+        return (o for o in self._objects.values() if o.namespace == es.namespace)
+
     def _left_behind(self, es: ExternalSecret, owners: Mapping[str, tuple[str, ...]]) -> bool:
         """Whether those who own our keys are ExternalSecrets of this namespace that are gone."""
-        living = {o.uid for o in self._objects.values() if o.namespace == es.namespace}
+        living = {o.uid for o in self._living(es)}
         managers = {manager for held in owners.values() for manager in held}
         return bool(managers) and all(
             manager.startswith(MERGE_MANAGER) and manager.removeprefix(MERGE_MANAGER) not in living

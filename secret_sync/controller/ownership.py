@@ -72,14 +72,17 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
 def is_there(
     es: ExternalSecret, current: SecretMeta | None, applied: Applied | None, now: float
 ) -> bool:
-    """Whether the Secret has been made, whatever has become of it since (S16)."""
+    """Whether the Secret has been made, whatever has become of its values since (S16).
+
+    Its marks have to be right: they decide whether it goes with the object.
+    """
     if applied is not None and behind(current, applied, now):
         return True
     if not isinstance(current, ManagedSecret) or current.deleting:
         return False
     if es.target.merge:
         return bool(merged_by(es, current))
-    return bool(current.our_keys) and is_ours(es, current, applied)
+    return bool(current.our_keys) and is_ours(es, current, applied) and _marked(es, current)
 
 
 def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
@@ -157,11 +160,12 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
 
 
 def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
-    return (
-        current.our_keys == keys
-        and current.owner == owner_mark(es)
-        and (es.uid in current.owner_uids) is not es.target.retain
-    )
+    return current.our_keys == keys and _marked(es, current)
+
+
+def _marked(es: ExternalSecret, current: ManagedSecret) -> bool:
+    owned = es.uid in current.owner_uids
+    return current.owner == owner_mark(es) and owned is not es.target.retain
 
 
 def _restored(es: ExternalSecret, current: SecretMeta) -> Verdict:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.adoption import adoptable
+from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.kube import (
     METADATA,
@@ -22,7 +23,7 @@ from secret_sync.kube import (
     OutdatedError,
     Ref,
 )
-from secret_sync.resources import ManagedSecret, secret_from_metadata
+from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import LEGACY_FINALIZER
 from secret_sync.resources.secret import owner_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, KubeClient, Resource
-    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+    from secret_sync.resources import SecretMeta, SecretStore
 
 _log = structlog.get_logger(__name__)
 
@@ -139,6 +140,14 @@ class Removal:
         Raises:
             ApiError: The API server refused, or did not answer.
         """
+        # The informer's copy may have been read through an outdated schema: what cannot be undone
+        # is decided by what the API server says now.
+        try:
+            path = EXTERNAL_SECRETS.path(es.namespace, es.name)
+            found = await self._client.request("GET", path)
+        except ApiNotFoundError:
+            return
+        es = ExternalSecret.from_dict(found)
         if es.target.merge or es.target.retain:
             return
         path = SECRETS.path(es.namespace, es.target.name)

@@ -7,6 +7,7 @@ forgets what was written in fields that it does not know: a ``Retain`` reads as 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -25,7 +26,7 @@ from secret_sync.resources.schema import Crd
 from secret_sync.resources.secret_store import CLUSTER_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.queue import Outcome
@@ -37,6 +38,8 @@ _log = structlog.get_logger(__name__)
 _SHOWN: Final = 5
 #: A definition that may not be read is asked for again this often (seconds).
 _REFUSED_AGAIN_AFTER: Final = 300.0
+#: Seconds after which a new schema is taken to be in effect.
+_TAKES_EFFECT: Final = 2.0
 
 
 def definition_of(resource: Resource) -> str:
@@ -55,6 +58,10 @@ class Schemas:
 
     def __init__(self) -> None:
         self._missing: dict[str, tuple[str, ...]] = {}
+
+    def is_missing(self, name: str) -> bool:
+        """Whether a CRD lacks fields."""
+        return bool(self._missing.get(name))
 
     @property
     def missing(self) -> int:
@@ -110,12 +117,21 @@ class SchemaReconciler:
     Args:
         client: The API server.
         schemas: Where it is kept.
+        relist: Lists the objects of a CRD anew: those held were read through the old schema, and
+            a new one moves no version of theirs.
         wake: Called when another set of fields is missing than before.
     """
 
-    def __init__(self, client: KubeClient, schemas: Schemas, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        schemas: Schemas,
+        relist: Callable[[str], Awaitable[None]],
+        wake: Callable[[], None],
+    ) -> None:
         self._client = client
         self._schemas = schemas
+        self._relist = relist
         self._wake = wake
 
     async def reconcile(self, name: str) -> Outcome:
@@ -123,26 +139,33 @@ class SchemaReconciler:
         if name not in OUR_DEFINITIONS:
             return Done()
         try:
-            news = await self.read(name)
+            missing = await read_missing(self._client, name)
         except ApiUnavailableError:
             return Retry()
         except ApiError as error:
             _log.warning("CRD not read", crd=name, error=error.message)
             return RequeueAfter(_REFUSED_AGAIN_AFTER)
-        if news:
+        if missing is None:
+            # Its objects are gone with it; the watch of them fails and says so.
+            return Done()
+        if self._schemas.is_missing(name) and not missing:
+            # The API server takes a moment to read by the new schema, and says nothing of it.
+            await asyncio.sleep(_TAKES_EFFECT)
+            await self._relist(name)
+        if self._schemas.put(name, missing):
             self._wake()
         return Done()
 
-    async def read(self, name: str) -> bool:
-        """Reads a CRD; tells whether it lacks something else than before.
 
-        Raises:
-            ApiError: The API server refused, or did not answer.
-        """
-        try:
-            found = await self._client.request("GET", CUSTOM_RESOURCE_DEFINITIONS.path("", name))
-        except ApiNotFoundError:
-            # Its objects are gone with it; the watch of them fails and says so.
-            return False
-        crd = Crd.from_dict(found)
-        return self._schemas.put(name, crd.missing if crd is not None else ())
+async def read_missing(client: KubeClient, name: str) -> tuple[str, ...] | None:
+    """What a CRD lacks of our fields; ``None`` where there is no such CRD.
+
+    Raises:
+        ApiError: The API server refused, or did not answer.
+    """
+    try:
+        found = await client.request("GET", CUSTOM_RESOURCE_DEFINITIONS.path("", name))
+    except ApiNotFoundError:
+        return None
+    crd = Crd.from_dict(found)
+    return crd.missing if crd is not None else ()

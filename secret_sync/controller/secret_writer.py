@@ -225,7 +225,12 @@ class SecretWriter:
         if owner_of(current)[0] == es.name and isinstance(current, ManagedSecret):
             # It was this object's own until now.
             await self._confirm_owner(es)
-            await self._let_go(es, desired, memory, current)
+            try:
+                await self._let_go(es, desired, memory, current)
+            except ApiUnavailableError:
+                raise
+            except ApiError as error:
+                return _refusal(es, error)
             return True
         write = self._merging.ensure(es, desired, memory, current)
         if (
@@ -242,14 +247,19 @@ class SecretWriter:
         """Keeps the keys of a Secret of ours, and gives up the Secret.
 
         First the keys get their second owner, then the first one leaves: at no time without.
-        What the type is stays said, or the API server would take it for changed.
+        What the type is stays said, or the API server would take it for changed; likewise of
+        an immutable one that it is.
         """
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
         try:
             reply = await self._merging.take(es, desired, memory, ref)
             ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
             rest = {**bare_intent(es), "type": es.secret_type}
-            reply = await self._writer.update(SECRETS, rest, ref, force=True)
+            try:
+                reply = await self._writer.update(SECRETS, rest, ref, force=True)
+            except ImmutableError:
+                rest["immutable"] = True
+                reply = await self._writer.update(SECRETS, rest, ref, force=True)
         except OutdatedError as error:
             raise ApiUnavailableError(error.message) from None
         memory.remember(desired.fingerprint, reply)
@@ -272,6 +282,9 @@ class SecretWriter:
                 return await self._recreate(es, desired, memory, ref)
             changed = reply["metadata"]["resourceVersion"] != ref.resource_version
             memory.remember(desired.fingerprint, reply)
+            if es.legacy:
+                # A takeover that was interrupted: the finalizer goes last.
+                reply = await self._claims.take_fields(es, desired, memory, reply)
             removed = await drop_others(self._writer, desired, memory, reply)
         elif verdict.remove:
             reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove)

@@ -15,6 +15,7 @@ from secret_sync.controller.plan import stores_of
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
 from secret_sync.resources.meta import object_key
+from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,7 +107,18 @@ class Triggers:
                 self._memories.deleted(key, old.uid)
             if new is None or not self._memories.wrote(key, new.uid, new.resource_version):
                 self._wake((key,), Priority.HIGH)
+        self._wake_former(new)
         self._wake_stores(BY_SECRET, change.key)
+
+    def _wake_former(self, secret: SecretMeta | None) -> None:
+        """A Secret that its writer has left for another target concerns that one, too."""
+        name, _ = owner_of(secret)
+        if secret is None or not name:
+            return
+        key = object_key(secret.namespace, name)
+        es = self._external_secrets.get(key)
+        if es is not None and es.target.name != secret.name:
+            self._wake((key,), Priority.LOW)
 
     def service_account_changed(self, change: Change[ServiceAccount]) -> None:
         """A ServiceAccount concerns the stores that act as it, if its role or grants changed."""

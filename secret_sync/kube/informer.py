@@ -104,6 +104,11 @@ class Informer(Generic[T]):
         """
         self._relist_handlers.append(handler)
 
+    async def relist(self) -> None:
+        """Lists everything anew, and returns when the store has it; see ``Reflector.relist``."""
+        for reflector in self._reflectors:
+            await reflector.relist()
+
     @property
     def synced(self) -> bool:
         """Whether all initial lists have been delivered to the handlers (S5)."""

@@ -102,6 +102,9 @@ class Reflector:
         self._failing = ""
         # The version at which a watch could not be read.
         self._garbled_at = ""
+        # Set while somebody waits for a list that begins from now on.
+        self._stale = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
         """What it reflects."""
@@ -114,16 +117,43 @@ class Reflector:
             if not version:
                 version = await self._list()
             if version:
-                version = await self._watch(version)
+                version = await self._watch_unless_stale(version)
+
+    async def relist(self) -> None:
+        """Lists anew, and returns when the sink has it.
+
+        For changes that move no version, as those of a schema do.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._stale.set()
+        await waiter
+
+    async def _watch_unless_stale(self, version: str) -> str:
+        watching = asyncio.ensure_future(self._watch(version))
+        stale = asyncio.ensure_future(self._stale.wait())
+        try:
+            await asyncio.wait((watching, stale), return_when=asyncio.FIRST_COMPLETED)
+            return watching.result() if watching.done() and not stale.done() else ""
+        finally:
+            for task in (watching, stale):
+                task.cancel()
+            await asyncio.gather(watching, stale, return_exceptions=True)
 
     async def _list(self) -> str:
         """The version to watch from, or ``""`` where the list failed and was waited for."""
+        waiting, self._waiting = self._waiting, []
+        self._stale.clear()
         try:
             listing = await self._pager.list_all()
         except ApiError as error:
+            self._waiting += waiting
             await self._fail("list", error, "refused")
             return ""
         self._sink.replace(listing.objects)
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
         self._observer.listed()
         self._recover("list")
         return listing.resource_version

@@ -146,12 +146,19 @@ class SourceRegistry:
         for source, record in records.items():
             record.users[user] = interval
             new = source not in known or revision != before.revision
-            if self._asks(record, interval, force=force, new=new):
+            # Where nothing is polled, an edit is the time to look.
+            edited = interval is None and source in known and revision != before.revision
+            if self._asks(record, interval, force=force or edited, new=new):
                 self._wait_for(record, user, urgent=urgent or force)
                 if force and record.calling:
                     record.ask_again(user)
             elif not record.fetching and record.error is None:
                 self._poll(record)
+            elif not record.fetching and new:
+                # Its failure is too fresh to ask at once.
+                soon = record.failed_at + _FAILURE_FRESH
+                if soon < record.due:
+                    self._fetcher.plan(record, soon, Priority.MIDDLE)
         gone = [source for source in before.sources if source not in records]
         self._keep(user, gone)
         self._kept.trim(user, {r.source.what for r in records.values() if r.digest is None})

@@ -230,8 +230,10 @@ def test_what_each_object_merged_is_told_apart(make_es: Callable[..., ExternalSe
     ("target", "found", "there"),
     [
         pytest.param({}, {}, True, id="ours"),
-        pytest.param({}, {"ours": ("password", "x"), "owners": ()}, True, id="whatever became"),
-        pytest.param({}, {"mark": "some/older"}, True, id="from before"),
+        pytest.param({}, {"ours": ("password", "x")}, True, id="whatever became of its keys"),
+        # Its marks decide whether it goes with the object.
+        pytest.param({}, {"owners": ()}, False, id="the garbage collector knows nothing of it"),
+        pytest.param({}, {"mark": "some/older"}, False, id="from before"),
         pytest.param({}, {"ours": ()}, False, id="none of our keys is left"),
         pytest.param({}, {"mark": "other/x", "owners": ()}, False, id="another object's"),
         pytest.param({}, {"deletionTimestamp": "now"}, False, id="on its way"),
