@@ -60,6 +60,19 @@ def legacy_editors(metadata: dict[str, Any]) -> frozenset[str]:
     )
 
 
+def data_editors(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """All field managers that set data of the Secret."""
+    return tuple(
+        sorted(
+            {
+                entry.get("manager") or ""
+                for entry in metadata.get("managedFields") or ()
+                if "f:data" in (entry.get("fieldsV1") or {})
+            }
+        )
+    )
+
+
 def controller_of(metadata: dict[str, Any]) -> str:
     """Kind and name of the Secret's controller, or ``""``."""
     for reference in metadata.get("ownerReferences") or ():

@@ -21,7 +21,6 @@ from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
-from secret_sync.resources.meta import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +153,7 @@ class ExternalSecretReconciler:
         self._tell.forget(key)
         self._memories.forget(key)
         if es is None:
-            self._finalizers.forget(*split_key(key))
+            self._finalizers.forget(key)
         if es is None or not es.legacy:
             return Done()
         if self._planner.outdated(es) is not None:

@@ -22,6 +22,7 @@ from secret_sync.kube import (
     ApiUnavailableError,
     OutdatedError,
     Ref,
+    key_of,
 )
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
 from secret_sync.resources.meta import object_key
@@ -192,7 +193,7 @@ class LegacyFinalizers:
         """
         if not obj.legacy:
             return False
-        key = object_key(obj.namespace, obj.name)
+        key = key_of(obj)
         now = asyncio.get_running_loop().time()
         lately = tuple(t for t in self._lately.get(key, ()) if now - t < _WITHIN)
         if len(lately) >= _TIMES and not obj.deleting:
@@ -213,6 +214,6 @@ class LegacyFinalizers:
             _log.info("finalizer of ack-secret-manager removed")
         return gone
 
-    def forget(self, namespace: str, name: str) -> None:
+    def forget(self, key: str) -> None:
         """The object is gone."""
-        self._lately.pop(object_key(namespace, name), None)
+        self._lately.pop(key, None)

@@ -70,7 +70,10 @@ class SecretStoreReconciler:
         if store is None or store.deleting:
             self._hold(key, ())
             self._statuses.forget(key)
-            return Done() if store is None else await self._let_go(store)
+            if store is None:
+                self._finalizers.forget(key)
+                return Done()
+            return await self._let_go(store)
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             self._hold(key, ())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims, drop_others
 from secret_sync.controller.intent import bare_intent, owner_intent
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
@@ -132,10 +133,21 @@ class SecretWriter:
         lately = tuple(t for t in memory.repairs if began - t < FIGHT_SECONDS)
         if len(lately) >= REPAIRS:
             write.close()
-            return _fight(es, current)
+            return _fight(es, await self._editors(es, current))
         changed = await write
         memory.repairs = (*lately, began) if changed is True else lately
         return changed
+
+    async def _editors(self, es: ExternalSecret, current: SecretMeta | None) -> tuple[str, ...]:
+        """Who else has set data of the Secret; of one without our marks the cache cannot tell."""
+        if isinstance(current, ManagedSecret):
+            return current.editors
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError:
+            return ()
+        return data_editors(metadata)
 
     async def _ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         current = self._cached(es)
@@ -310,8 +322,7 @@ class SecretWriter:
         return True
 
 
-def _fight(es: ExternalSecret, current: SecretMeta | None) -> Problem:
-    editors = current.editors if isinstance(current, ManagedSecret) else ()
+def _fight(es: ExternalSecret, editors: tuple[str, ...]) -> Problem:
     return Problem(
         Reason.WRITE_CONFLICT,
         f"Secret {es.namespace}/{es.target.name} was changed back {REPAIRS} times within "

@@ -107,17 +107,18 @@ class Triggers:
                 self._memories.deleted(key, old.uid)
             if new is None or not self._memories.wrote(key, new.uid, new.resource_version):
                 self._wake((key,), Priority.HIGH)
-        self._wake_former(new)
+        if owner_of(new) != owner_of(old):
+            self._wake_former(new)
         self._wake_stores(BY_SECRET, change.key)
 
     def _wake_former(self, secret: SecretMeta | None) -> None:
         """A Secret that its writer has left for another target concerns that one, too."""
-        name, _ = owner_of(secret)
+        name, uid = owner_of(secret)
         if secret is None or not name:
             return
         key = object_key(secret.namespace, name)
         es = self._external_secrets.get(key)
-        if es is not None and es.target.name != secret.name:
+        if es is not None and es.uid == uid and es.target.name != secret.name:
             self._wake((key,), Priority.LOW)
 
     def service_account_changed(self, change: Change[ServiceAccount]) -> None:

@@ -99,15 +99,15 @@ def namespaces(text: str) -> tuple[str, ...]:
 
 
 def region(text: str) -> str:
-    """Read a region id, which becomes a part of host names."""
-    if not _REGION.fullmatch(text):
+    """Read a region id, which becomes a part of host names; charts pass an empty one for none."""
+    if text and not _REGION.fullmatch(text):
         raise ValueError("it must be a region id, like cn-hangzhou")
     return text
 
 
 def endpoint(text: str) -> str:
-    """Read a host with an optional port."""
-    if not _HOST.fullmatch(text):
+    """Read a host with an optional port; charts pass an empty one for none."""
+    if text and not _HOST.fullmatch(text):
         raise ValueError("it must be a host or host:port, without https:// and without a path")
     return text
 

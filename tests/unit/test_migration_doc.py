@@ -102,20 +102,7 @@ def test_what_a_chart_passes_is_accepted_and_means_the_same(version: str) -> Non
     assert settings.not_yet == ()
 
 
-@pytest.mark.parametrize(
-    "version",
-    [
-        pytest.param(
-            version,
-            marks=pytest.mark.xfail(
-                reason="--region= and --kms-endpoint= are refused; Go takes them for not given"
-            )
-            if version.startswith("0.5")
-            else (),
-        )
-        for version in CHARTS
-    ],
-)
+@pytest.mark.parametrize("version", CHARTS)
 def test_what_a_chart_passes_with_nothing_set_is_accepted(version: str) -> None:
     """Most of 0.5.x passes ``--region=`` then, and 0.6.0 ``--uid=``."""
     settings = parse_run_arguments(rendered(CHARTS[version], {}), {})
