@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler, Schemas, definition_of
+from secret_sync.controller.schemas import (
+    OUR_DEFINITIONS,
+    SchemaReconciler,
+    Schemas,
+    definition_of,
+    read_missing,
+)
 from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, Resource
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Reason
@@ -131,35 +138,51 @@ def test_stores_of_either_kind(
 
 
 class World:
+    """A loop whose deeds are logged, each with the number of fields that were missing then."""
+
     def __init__(self, *answers: Any) -> None:
         self.client = PlayedClient(*answers)
         self.schemas = Schemas()
-        self.wakes = 0
+        self.log: list[tuple[str, bool]] = []
         client: Any = self.client
-        self.loop = SchemaReconciler(client, self.schemas, self._wake)
+        self.loop = SchemaReconciler(client, self.schemas, self._relist, self._wake)
+
+    async def _relist(self, name: str) -> None:
+        self.log.append((f"relist {name}", self.schemas.missing > 0))
 
     def _wake(self) -> None:
-        self.wakes += 1
+        self.log.append(("wake", self.schemas.missing > 0))
 
     async def reconcile(self, name: str = NAME) -> Outcome:
         return await self.loop.reconcile(name)
 
 
 async def test_a_definition_that_changes_wakes_everything() -> None:
-    world = World(crd(), crd("data"), crd("data"), crd())
+    world = World(crd(), crd("data"), crd("data"), crd("data", "target"))
     assert await world.reconcile() == Done()
-    assert (world.schemas.missing, world.wakes) == (0, 0)
+    assert world.log == []
     assert await world.reconcile() == Done()
-    assert world.schemas.missing > 0
-    assert world.wakes == 1
+    assert world.log == [("wake", True)]
     # Touched, but it lacks the same.
     assert await world.reconcile() == Done()
-    assert world.wakes == 1
+    assert world.log == [("wake", True)]
+    # Something else.
     assert await world.reconcile() == Done()
-    assert (world.schemas.missing, world.wakes) == (0, 2)
+    assert world.log == [("wake", True)] * 2
     assert world.client.sent[0].path == (
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{NAME}"
     )
+
+
+@pytest.mark.looptime
+async def test_after_it_was_mended_its_objects_are_read_anew_before_they_are_trusted() -> None:
+    # Those held were read through the old schema, and no version of theirs has moved.
+    world = World(crd("data"), crd(), crd())
+    for _ in range(3):
+        assert await world.reconcile() == Done()
+    assert world.log == [("wake", True), (f"relist {NAME}", True), ("wake", False)]
+    # The API server takes a moment to read by the new one.
+    assert asyncio.get_running_loop().time() >= 2.0
 
 
 async def test_definitions_of_others_are_not_read() -> None:
@@ -173,7 +196,8 @@ async def test_one_that_is_gone_changes_nothing() -> None:
     await world.reconcile()
     missing = world.schemas.missing
     assert await world.reconcile() == Done()
-    assert (world.schemas.missing, world.wakes) == (missing, 1)
+    assert world.schemas.missing == missing
+    assert world.log == [("wake", True)]
 
 
 @pytest.mark.parametrize(
@@ -188,13 +212,24 @@ async def test_one_that_cannot_be_read_is_asked_for_again(
 ) -> None:
     world = World(fault)
     assert await world.reconcile() == outcome
-    assert (world.schemas.missing, world.wakes) == (0, 0)
+    assert world.schemas.missing == 0
+    assert world.log == []
 
 
-async def test_at_start_a_definition_is_read_without_waking_anybody() -> None:
-    world = World(crd("data"))
-    assert await world.loop.read(NAME) is True
-    assert world.wakes == 0
-    refused = World(ApiError("no such right", status=403))
+async def test_at_start_definitions_are_read_one_by_one() -> None:
+    client: Any = PlayedClient(
+        crd(),
+        crd("data"),
+        crd(name="things.alibabacloud.com"),
+        ApiNotFoundError("gone", status=404),
+        ApiError("no such right", status=403),
+    )
+    assert await read_missing(client, NAME) == ()
+    missing = await read_missing(client, NAME)
+    assert missing
+    assert "spec.target" in missing
+    assert "spec.data" not in missing
+    assert await read_missing(client, "things.alibabacloud.com") == ()
+    assert await read_missing(client, NAME) is None
     with pytest.raises(ApiError):
-        await refused.loop.read(NAME)
+        await read_missing(client, NAME)
