@@ -186,6 +186,24 @@ async def test_what_changes_meanwhile_is_judged_anew(
     assert (memory.applied is not None) is ours
 
 
+async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) -> None:
+    # After the mark, say: the Secret is ours, and its fields are not.
+    ruling, client = claims(
+        secret(managed("secret-sync", "password", "old", operation="Apply"), version="22"),
+        secret(OURS, version="23"),
+    )
+    memory, es = Memory(), make_es(metadata=LEGACY)
+    reply = await ruling.take_fields(es, DESIRED, memory, secret(OURS, THEIRS, version="21"))
+    assert [sent.method for sent in client.sent] == ["PATCH", "PATCH"]
+    assert client.sent[0].body[1]["value"] == "21"
+    assert reply["metadata"]["resourceVersion"] == "23"
+    assert memory.applied is not None
+    assert memory.applied.resource_version == "23"
+    # Once that is done there is nothing more to take.
+    assert await ruling.take_fields(es, DESIRED, memory, reply) is reply
+    assert len(client.sent) == 2
+
+
 @pytest.mark.parametrize(
     ("reply", "removed"),
     [

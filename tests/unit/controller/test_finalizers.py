@@ -81,8 +81,8 @@ async def test_each_object_has_its_own_three_times(
     for _ in range(3):
         assert await finalizers.remove(es)
     assert await finalizers.remove(other) is True
-    finalizers.forget(es.namespace, es.name)
-    finalizers.forget("never", "seen")
+    finalizers.forget(f"{es.namespace}/{es.name}")
+    finalizers.forget("never/seen")
     assert await finalizers.remove(es) is True
 
 

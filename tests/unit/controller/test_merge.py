@@ -218,6 +218,46 @@ async def test_what_an_object_left_behind_that_is_gone_is_taken(
     assert client.sent[-1].force is taken
 
 
+LEFT = managed("secret-sync-merge-gone", "password", "more", operation="Apply")
+
+
+async def test_A2_who_is_gone_does_not_go_on_owning_our_keys(make_es: MakeES) -> None:
+    # Of the same value there is no conflict, but leaving the key out later would not delete it.
+    merging, client = writing(secret(LEFT, MINE, version="21"), secret(MINE, version="22"))
+    remembered = Memory()
+    assert await merging.ensure(make_es(), DESIRED, remembered, cached(LEFT)) is True
+    _, leave = client.sent
+    assert (leave.manager, leave.force) == ("secret-sync-merge-gone", False)
+    assert leave.version == "secret-uid/21"
+    assert "data" not in leave.body
+    assert remembered.applied is not None
+    assert remembered.applied.resource_version == "22"
+
+
+async def test_of_several_each_leaves_the_version_that_the_former_one_made(
+    make_es: MakeES,
+) -> None:
+    too = managed("secret-sync-merge-gone-too", "password", operation="Apply")
+    replies = [secret(LEFT, too, MINE, version=str(version)) for version in (21, 22, 23)]
+    merging, client = writing(*replies)
+    await merging.ensure(make_es(), DESIRED, Memory(), cached(LEFT, too))
+    assert [sent.version for sent in client.sent] == [f"secret-uid/{n}" for n in (20, 21, 22)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(managed("secret-sync-merge-other", "password", operation="Apply"), id="there"),
+        pytest.param(managed("secret-sync-merge-gone", "x", operation="Apply"), id="other keys"),
+        pytest.param(managed("kubectl", "password"), id="somebody else"),
+    ],
+)
+async def test_others_keep_what_they_own(make_es: MakeES, other: dict[str, Any]) -> None:
+    merging, client = writing(secret(other, MINE, version="21"), living=("other",))
+    assert await merging.ensure(make_es(), DESIRED, Memory(), cached(other)) is True
+    assert len(client.sent) == 1
+
+
 async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
     make_es: MakeES,
 ) -> None:

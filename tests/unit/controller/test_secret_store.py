@@ -336,7 +336,6 @@ async def test_a_finalizer_is_tried_again_after_a_passing_fault(world: World) ->
     assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()
 
 
-@pytest.mark.xfail(reason="nobody says that the store is gone")
 async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) -> None:
     await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     world.cluster.stores.remove(KEY)

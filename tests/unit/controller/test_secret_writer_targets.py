@@ -1,4 +1,4 @@
-"""Writing the Secret: fights, changes of the target, and what only making it anew can change."""
+"""Writing the Secret: fights, renamed targets, and what only making it anew can change."""
 
 from __future__ import annotations
 
@@ -8,82 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.desired import Desired
-from secret_sync.controller.memory import Applied, Memory
+from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_writer import (
-    FIGHT_SECONDS,
-    REPAIRS,
-    OwnerGoneError,
-    SecretWriter,
-)
-from secret_sync.kube import (
-    ApiConflictError,
-    ApiError,
-    ApiNotFoundError,
-    ApiUnavailableError,
-    ApplyWriter,
-    Store,
-)
+from secret_sync.controller.secret_writer import FIGHT_SECONDS, REPAIRS
+from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
-from secret_sync.resources import Reason, secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from secret_sync.resources import Reason
+from tests.unit.controller.played import managed, secret
+from tests.unit.controller.writing import DESIRED, LIVING, MARK, MERGE, OURS, World, memory, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.resources import ExternalSecret, SecretMeta
+    from secret_sync.resources import ExternalSecret
 
     MakeES = Callable[..., ExternalSecret]
 
 pytestmark = pytest.mark.looptime
-
-DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
-OURS = managed("secret-sync", "password", operation="Apply", mark=True)
-MARK = managed("secret-sync", operation="Apply", mark=True)
-MERGE = {"creationPolicy": "Merge"}
-
-
-def own(*entries: dict[str, Any], version: str = "20", **more: Any) -> dict[str, Any]:
-    """A Secret of ours, as it should be unless there are other entries."""
-    more.setdefault("ownerReferences", [{"uid": "es-uid"}])
-    return secret(*(entries or (OURS,)), version=version, mark="some/es-uid", **more)
-
-
-def memory(
-    version: str = "20",
-    *,
-    fingerprint: bytes = b"wanted",
-    age: float = 10.0,
-    target: str = "some",
-) -> Memory:
-    """Of a write to this Secret; with a plus after its name if it was merged into."""
-    at = asyncio.get_running_loop().time() - age
-    applied = Applied(fingerprint, "secret-uid", version, at)
-    return Memory(uid="es-uid", target=target, applied=applied, written=fingerprint)
-
-
-class World:
-    def __init__(self, es: ExternalSecret, *answers: Any) -> None:
-        self.es = es
-        self.client = PlayedClient(*answers)
-        self.secrets: Store[SecretMeta] = Store()
-        objects: Store[ExternalSecret] = Store()
-        objects.put("ns/some", es)
-        client: Any = self.client
-        writer = ApplyWriter(client, "secret-sync")
-        self.writer = SecretWriter(client, writer, objects, self.secrets)
-
-    def holds(self, given: dict[str, Any]) -> None:
-        """What the cache has."""
-        found = secret_from_metadata(given)
-        self.secrets.put(f"{found.namespace}/{found.name}", found)
-
-    async def ensure(self, remembered: Memory, desired: Desired = DESIRED) -> bool | Problem:
-        # As the control loop does.
-        target = self.es.target
-        remembered.aim(self.es.uid, target.name + ("+" if target.merge else ""))
-        return await self.writer.ensure(self.es, desired, remembered)
-
 
 # -- Fights -------------------------------------------------------------------------------
 
@@ -178,59 +119,6 @@ async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> No
     assert isinstance(refused, Problem)
     assert refused.reason is Reason.WRITE_FAILED
     assert world.client.methods == ["PATCH", "PATCH"]
-
-
-# -- From Owner to Merge ------------------------------------------------------------------
-
-LIVING = {"metadata": {"uid": "es-uid"}}
-
-
-async def test_a_secret_of_its_own_is_given_up_and_its_keys_are_kept(make_es: MakeES) -> None:
-    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
-    world = World(make_es(target=MERGE), LIVING, own(OURS, merged, version="21"), secret(merged))
-    world.holds(own())
-    remembered = memory(fingerprint=b"older")
-    assert await world.ensure(remembered) is True
-    _, take, leave = world.client.sent
-    # At no time are the keys without an owner.
-    assert (take.manager, take.force) == ("secret-sync-merge-es-uid", True)
-    assert (leave.manager, leave.force) == ("secret-sync", True)
-    assert (take.version, leave.version) == ("secret-uid/20", "secret-uid/21")
-    assert "data" in take.body
-    assert set(leave.body) == {"apiVersion", "kind", "metadata", "type"}
-    assert "ownerReferences" not in leave.body["metadata"]
-    assert remembered.written == b"wanted"
-
-
-@pytest.mark.parametrize(
-    ("answers", "error"),
-    [
-        ([ApiNotFoundError("gone", status=404)], OwnerGoneError),
-        ([{"metadata": {"uid": "es-uid", "deletionTimestamp": "now"}}], OwnerGoneError),
-        ([LIVING, ApiConflictError("changed", status=409)], ApiUnavailableError),
-    ],
-)
-async def test_it_is_not_given_up_blindly(
-    make_es: MakeES, answers: list[Any], error: type[Exception]
-) -> None:
-    world = World(make_es(target=MERGE), *answers)
-    world.holds(own())
-    with pytest.raises(error):
-        await world.ensure(memory(fingerprint=b"older"))
-    assert len(world.client.sent) == len(answers)
-
-
-async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
-    # Somebody's Secret, into which a key was merged; then the author leaves creationPolicy out.
-    theirs = managed("kubectl", "username")
-    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
-    replies = [own(OURS, theirs, version="21"), own(OURS, version="22")]
-    world = World(make_es(), LIVING, *replies)
-    world.holds(secret(theirs, merged))
-    refused = await world.ensure(memory(fingerprint=b"older", target="some+"))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
-    assert not world.client.sent
 
 
 # -- To be retained -----------------------------------------------------------------------
@@ -373,7 +261,6 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     assert last.reason is Reason.WRITE_CONFLICT
 
 
-@pytest.mark.xfail(reason="of a Secret that lost our marks only three words are kept")
 @pytest.mark.parametrize("target", [{}, MERGE], ids=["own", "merged into"])
 async def test_who_replaces_the_whole_secret_is_named_as_well(
     make_es: MakeES, target: dict[str, Any]
@@ -382,7 +269,9 @@ async def test_who_replaces_the_whole_secret_is_named_as_well(
     remembered = memory(target="some+" if target else "some")
     now = asyncio.get_running_loop().time()
     remembered.repairs = (now,) * REPAIRS
-    world.holds(secret(managed("argocd", "password"), version="30"))
+    theirs = secret(managed("argocd", "password"), version="30")
+    world.holds(theirs)
+    world.client.answers.append(theirs)
     refused = await world.ensure(remembered)
     assert isinstance(refused, Problem)
     assert refused.reason is Reason.WRITE_CONFLICT

@@ -166,7 +166,7 @@ async def test_an_access_key_wakes_the_stores_that_read_it_and_their_users(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
-    world.triggers.secret_changed(Change("ns/key", None, make_secret(name="key")))
+    world.triggers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
     assert world.store_queue.added == [("ns/store", Priority.HIGH)]
     assert world.objects.added == [(KEY, Priority.HIGH)]
 
@@ -208,8 +208,26 @@ async def test_a_foreign_secret_that_nobody_uses_wakes_nobody(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
-    world.triggers.secret_changed(Change("ns/else", None, make_secret(name="else")))
+    world.triggers.secret_changed(Change("ns/else", None, make_secret(name="else", mark="")))
     assert world.objects.added == world.store_queue.added == []
+
+
+@pytest.mark.parametrize(
+    ("uid", "woken"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
+)
+async def test_a_secret_that_its_writer_has_left_wakes_it_to_be_removed(
+    make_world: Callable[..., World],
+    make_secret: Callable[..., SecretMeta],
+    uid: str,
+    woken: list[Any],
+) -> None:
+    # The target was renamed before the informer had heard of the Secret under its old name.
+    world = make_world()
+    left = make_secret(name="left", mark=f"some/{uid}")
+    world.triggers.secret_changed(Change("ns/left", None, left))
+    assert world.objects.added == woken
+    world.triggers.secret_changed(Change("ns/left", left, left))
+    assert world.objects.added == woken
 
 
 async def test_before_the_lists_are_in_only_objects_themselves_wake(
@@ -217,7 +235,7 @@ async def test_before_the_lists_are_in_only_objects_themselves_wake(
 ) -> None:
     world = make_world(live=False)
     world.triggers.secret_changed(Change(KEY, None, make_secret()))
-    world.triggers.secret_changed(Change("ns/key", None, make_secret(name="key")))
+    world.triggers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
     world.triggers.store_changed(Change("ns/store", None, world.store))
     assert world.objects.added == []
     assert world.store_queue.added == [("ns/store", Priority.HIGH)]
@@ -320,7 +338,7 @@ async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_ar
         world.external_secrets.put(f"{namespace}/some", es)
 
     reader = account(namespace="vault")
-    secret = make_secret(namespace="vault", name="key")
+    secret = make_secret(namespace="vault", name="key", mark="")
     triggers = world.triggers
     for wake in (
         partial(triggers.store_changed, Change("shared", None, shared)),
@@ -336,7 +354,9 @@ async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_ar
     # Those of the same names elsewhere are not its own.
     world.objects.added.clear()
     world.triggers.service_account_changed(Change("a/reader", account(namespace="a"), None))
-    world.triggers.secret_changed(Change("a/key", None, make_secret(namespace="a", name="key")))
+    world.triggers.secret_changed(
+        Change("a/key", None, make_secret(namespace="a", name="key", mark=""))
+    )
     assert world.objects.added == world.store_queue.added == []
 
 

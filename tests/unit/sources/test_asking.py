@@ -82,6 +82,38 @@ async def test_S15_a_sync_forced_during_a_call_fetches_once_more(make_world: Mak
         assert not reading.pending
 
 
+@pytest.mark.parametrize(("interval", "calls"), [(None, 2), (120.0, 1)])
+async def test_where_nothing_is_polled_an_edit_is_the_time_to_look(
+    make_world: MakeWorld, interval: float | None, calls: int
+) -> None:
+    async with make_world() as world:
+        want = [world.want("db")]
+        world.cloud.values["db"] = b"one"
+        for revision in (1, 1, 2, 2):
+            world.registry.register("ns/a", want, interval=interval, revision=revision)
+            await asyncio.sleep(1)
+        assert world.cloud.count("db") == calls
+
+
+async def test_a_failure_that_is_too_fresh_to_ask_at_once_is_asked_about_soon(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        want = [world.want("db")]
+        world.registry.register("ns/a", want, interval=120, revision=1)
+        await asyncio.sleep(0.5)
+        assert world.cloud.count("db") == 1
+        # Its author mends it at once.
+        world.cloud.values["db"] = b"one"
+        world.registry.register("ns/a", want, interval=120, revision=2)
+        await asyncio.sleep(0.5)
+        assert world.cloud.count("db") == 1
+        await asyncio.sleep(1.5)
+        (reading,) = world.registry.register("ns/a", want, interval=120, revision=2)
+        assert (reading.data, reading.error) == (b"one", None)
+        assert world.told_of("ns/a") == 2
+
+
 @pytest.mark.parametrize(
     ("wish", "calls"), [("", 1), ("monday", 2)], ids=["the same wish", "another wish"]
 )

@@ -1,0 +1,66 @@
+"""The writer of Secrets on a played API server, and the Secret ``ns/some`` that is ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from secret_sync.controller.desired import Desired
+from secret_sync.controller.memory import Applied, Memory
+from secret_sync.controller.secret_writer import SecretWriter
+from secret_sync.kube import ApplyWriter, Store
+from secret_sync.resources import secret_from_metadata
+from tests.unit.controller.played import PlayedClient, managed, secret
+
+if TYPE_CHECKING:
+    from secret_sync.controller.problem import Problem
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+DESIRED: Final = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
+OURS: Final = managed("secret-sync", "password", operation="Apply", mark=True)
+MARK: Final = managed("secret-sync", operation="Apply", mark=True)
+MERGE: Final = {"creationPolicy": "Merge"}
+#: What the API server says of the ExternalSecret.
+LIVING: Final = {"metadata": {"uid": "es-uid"}}
+
+
+def own(*entries: dict[str, Any], version: str = "20", **more: Any) -> dict[str, Any]:
+    """A Secret of ours, as it should be unless there are other entries."""
+    more.setdefault("ownerReferences", [{"uid": "es-uid"}])
+    return secret(*(entries or (OURS,)), version=version, mark="some/es-uid", **more)
+
+
+def memory(
+    version: str = "20",
+    *,
+    fingerprint: bytes = b"wanted",
+    age: float = 10.0,
+    target: str = "some",
+) -> Memory:
+    """Of a write to this Secret; with a plus after its name if it was merged into."""
+    at = asyncio.get_running_loop().time() - age
+    applied = Applied(fingerprint, "secret-uid", version, at)
+    return Memory(uid="es-uid", target=target, applied=applied, written=fingerprint)
+
+
+class World:
+    def __init__(self, es: ExternalSecret, *answers: Any) -> None:
+        self.es = es
+        self.client = PlayedClient(*answers)
+        self.secrets: Store[SecretMeta] = Store()
+        objects: Store[ExternalSecret] = Store()
+        objects.put("ns/some", es)
+        client: Any = self.client
+        writer = ApplyWriter(client, "secret-sync")
+        self.writer = SecretWriter(client, writer, objects, self.secrets)
+
+    def holds(self, given: dict[str, Any]) -> None:
+        """What the cache has."""
+        found = secret_from_metadata(given)
+        self.secrets.put(f"{found.namespace}/{found.name}", found)
+
+    async def ensure(self, remembered: Memory, desired: Desired = DESIRED) -> bool | Problem:
+        # As the control loop does.
+        target = self.es.target
+        remembered.aim(self.es.uid, target.name + ("+" if target.merge else ""))
+        return await self.writer.ensure(self.es, desired, remembered)
