@@ -20,11 +20,12 @@ from tests.integration.migration.older import (
     definitions,
     kept,
 )
-from tests.support.operator import external_secret, path_of, store, values_of
+from tests.support.operator import external_secret, path_of, secret, store, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secret_sync.local.cloud import CloudInfo
     from tests.support.operator import Api
 
 Version = Literal["0.5", "0.6"]
@@ -246,12 +247,27 @@ class Ack:
         return f"2025-06-24T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}Z"
 
 
-def with_namespaces(home: str) -> tuple[dict[str, Any], ...]:
-    """A store and an ExternalSecret as 0.5.x demands them: each reference says its namespace."""
-    theirs = store(namespace=home)
-    entries = (
-        {"key": "migration/user", "name": "user"},
-        {"key": "migration/password", "name": "password"},
-    )
+async def put_objects(api: Api, info: CloudInfo, home: str) -> None:
+    """A store, its AccessKey and an ExternalSecret, as 0.5.x demands them.
+
+    Each reference says its namespace.
+    """
+    values = {"id": info.access_key_id, "secret": info.access_key_secret}
+    await api.put(secret("access-key", values), home)
+    await api.put(store(namespace=home), home)
     ref = {"secretStoreRef": {"name": "store", "namespace": home}}
-    return theirs, external_secret("database", *({**e, **ref} for e in entries))
+    entries = (
+        {"key": "migration/user", "name": "user", **ref},
+        {"key": "migration/password", "name": "password", **ref},
+    )
+    await api.put(external_secret("database", *entries), home)
+
+
+async def remove_objects(api: Api, home: str) -> None:
+    """Deletes them; the cluster is shared, and no controller is there to take finalizers off."""
+    for kind in ("ExternalSecret", "SecretStore"):
+        _, found = await api.request("GET", path_of(kind, home))
+        for item in found["items"]:
+            name = item["metadata"]["name"]
+            await api.merge(kind, home, name, {"metadata": {"finalizers": None}})
+            await api.request("DELETE", path_of(kind, home, name))

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
 
 from secret_sync.local.cloud import CloudAdmin
 from secret_sync.local.controlplane.plane import ControlPlane
-from tests.integration.migration.ack import install_definitions
-from tests.integration.migration.shell import Shell
+from tests.integration.migration.ack import (
+    Ack,
+    install_definitions,
+    put_objects,
+    remove_objects,
+    until_definitions,
+)
+from tests.integration.migration.shell import Shell, steps
 from tests.support.controlplane import fresh_namespace
 from tests.support.operator import Api, running_cloud
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
+    from tests.integration.migration.ack import Version
 
 
 def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
@@ -82,3 +89,32 @@ def _nothing_blocks_the_loop() -> Iterator[None]:
     left_out = ["secret_sync.local", "secret_sync.kube.access"]
     with blockbuster_ctx("secret_sync", excluded_modules=left_out):
         yield
+
+
+class Populate(Protocol):
+    """Makes a namespace in which ack-secret-manager has synced these values."""
+
+    async def __call__(self, version: Version, values: Mapping[str, str], **more: Any) -> Ack: ...
+
+
+@pytest.fixture
+async def populate(
+    plane: ControlPlane, api: Api, home: str, cloud: CloudInfo, admin: CloudAdmin, shell: Shell
+) -> AsyncIterator[Populate]:
+    """With the older definitions first, and then ours over them, as the document has it."""
+    await admin.put_secrets({"migration/user": "shop", "migration/password": "correct horse"})
+
+    async def make(version: Version, values: Mapping[str, str], **more: Any) -> Ack:
+        await install_definitions(api, version)
+        await until_definitions(api, home, "refreshPolicy", there=False)
+        await put_objects(api, cloud, home)
+        ack = Ack(api, version, home, **more)
+        await ack.visit_store("store")
+        await ack.poll("database", values)
+        for step in steps("install"):
+            await shell.follow(step)
+        await until_definitions(api, home, "refreshPolicy", there=True)
+        return ack
+
+    yield make
+    await remove_objects(api, home)

@@ -14,13 +14,14 @@ from tests.integration.migration.ack import (
     Ack,
     install_definitions,
     install_release,
+    put_objects,
+    remove_objects,
     until_definitions,
-    with_namespaces,
 )
 from tests.integration.migration.older import FINALIZER, HOME, LABEL, RELEASE
 from tests.integration.migration.reading import Reader
 from tests.integration.migration.shell import Shell, steps
-from tests.support.operator import Api, secret
+from tests.support.operator import Api
 from tests.support.program import running
 from tests.support.watching import editors_of
 
@@ -87,11 +88,7 @@ class Cluster:
         await install_definitions(self.api, self.ack.version)
         await until_definitions(self.api, self.home, "refreshPolicy", there=False)
         await install_release(self.api)
-        values = {"id": info.access_key_id, "secret": info.access_key_secret}
-        await self.api.put(secret("access-key", values), self.home)
-        store, external = with_namespaces(self.home)
-        await self.api.put(store, self.home)
-        await self.api.put(external, self.home)
+        await put_objects(self.api, info, self.home)
         await self.ack.visit_store("store")
         await self.ack.poll("database", VALUES)
 
@@ -111,10 +108,7 @@ async def cluster(
         made = Cluster(api, Shell.in_folder(plane, tmp_path), Ack(api, version, home))
         await made.populate(cloud)
         yield made
-        # The cluster is shared, and no controller is there to do it.
-        for kind, name in (("ExternalSecret", "database"), ("SecretStore", "store")):
-            await api.merge(kind, home, name, {"metadata": {"finalizers": None}})
-            await api.delete(kind, home, name)
+        await remove_objects(api, home)
 
 
 @asynccontextmanager
