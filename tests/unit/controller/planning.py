@@ -121,3 +121,12 @@ def account(name: str = "reader", *, namespace: str = "ns", **annotations: str) 
             }
         }
     )
+
+
+def cluster_store(
+    name: str, *conditions: dict[str, Any], auth: dict[str, Any] | None = None
+) -> SecretStore:
+    """A ClusterSecretStore; ``conditions`` and ``auth`` are of its spec."""
+    metadata = {"name": name, "uid": "u", "resourceVersion": "1", "generation": 1}
+    spec = {"conditions": list(conditions), "KMS": {"KMSAuth": auth or {}}}
+    return SecretStore.from_dict({"metadata": metadata, "spec": spec})

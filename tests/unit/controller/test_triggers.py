@@ -22,13 +22,13 @@ from secret_sync.controller.triggers import (
 )
 from secret_sync.kube import Change, Store
 from secret_sync.queue import Priority
-from secret_sync.resources import Namespace, SecretStore
-from tests.unit.controller.planning import account
+from secret_sync.resources import Namespace
+from tests.unit.controller.planning import account, cluster_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.resources import ExternalSecret, SecretMeta
+    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
 
 KEY = "ns/some"
 
@@ -394,11 +394,3 @@ async def test_a_region_that_is_found_wakes_everything(
     assert [key for key, _ in world.objects.added] == [KEY]
     assert [key for key, _ in world.store_queue.added] == ["ns/store"]
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]
-
-
-def cluster_store(
-    name: str, *conditions: dict[str, Any], auth: dict[str, Any] | None = None
-) -> SecretStore:
-    metadata = {"name": name, "uid": "u", "resourceVersion": "1", "generation": 1}
-    spec = {"conditions": list(conditions), "KMS": {"KMSAuth": auth or {}}}
-    return SecretStore.from_dict({"metadata": metadata, "spec": spec})
