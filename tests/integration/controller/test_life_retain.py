@@ -149,15 +149,15 @@ async def test_a_secret_that_was_fetched_once_is_kept_by_the_next_object_of_that
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
 ) -> None:
     retained["spec"]["refreshPolicy"] = "CreatedOnce"
-    retained["spec"]["target"]["deletionPolicy"] = "Delete"
     async with operator(settings_for(cluster, cloud, home)):
         await api.put(retained, home)
         await api.until_ready(home, "some", "Synced")
         async with Watching(api, home, "some") as watching:
             await api.delete("ExternalSecret", home, "some")
+            retained["spec"]["target"]["deletionPolicy"] = "Delete"
             again = await api.put(retained, home)
             uid = again["metadata"]["uid"]
-            # The owner that the Secret refers to is gone: what follows depends on that alone.
+            # Its mark names an object that is gone: what becomes of it depends on that alone.
             await api.until("Secret", home, "some", owned_by(uid, refers=True))
             await watching.check(ONE)
 
