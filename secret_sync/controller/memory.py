@@ -88,6 +88,7 @@ class Memory:
             self.target = target
             self.applied = None
             self.written = None
+            self.repairs = ()
         return False
 
     def renew(self, uid: str) -> None:

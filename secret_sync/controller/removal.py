@@ -148,7 +148,10 @@ class Removal:
             found = await self._client.request("GET", path)
         except ApiNotFoundError:
             return
-        es = ExternalSecret.from_dict(found)
+        es, asked = ExternalSecret.from_dict(found), es
+        if es.uid != asked.uid or not es.deleting:
+            # Another one of that name, which lives.
+            return
         if es.target.merge or es.target.retain:
             return
         path = SECRETS.path(es.namespace, es.target.name)

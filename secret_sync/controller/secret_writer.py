@@ -145,7 +145,10 @@ class SecretWriter:
         path = SECRETS.path(es.namespace, es.target.name)
         try:
             metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-        except ApiNotFoundError:
+        except ApiUnavailableError:
+            raise
+        except ApiError:
+            # Without their names, then: that it is a fight is what counts.
             return ()
         return data_editors(metadata)
 

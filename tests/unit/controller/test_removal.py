@@ -276,7 +276,6 @@ async def test_with_an_object_that_is_gone_nothing_is_buried() -> None:
     assert client.methods == ["GET"]
 
 
-@pytest.mark.xfail(reason="whoever has its name by now is taken for it")
 async def test_nothing_of_another_object_by_that_name_is_buried() -> None:
     # Gone and created again, with what ack-secret-manager, still running, gave the new one.
     living = dying(metadata={"uid": "newer", "deletionTimestamp": None})
