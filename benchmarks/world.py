@@ -40,6 +40,8 @@ _SERVED_WITHIN: Final = 20.0
 _GONE_WITHIN: Final = 90.0
 #: Seconds between two looks at what only the API server knows.
 _GLANCE: Final = 0.1
+#: Objects that are listed in a second of waiting.
+_LISTED: Final = 2000.0
 #: Calls a second at which the limiter never makes anybody wait.
 _LIMIT_LIFTED: Final = 100_000
 
@@ -188,9 +190,11 @@ class World:
 
     async def all_ready(self, count: int, *, within: float, namespace: str = NAMESPACE) -> None:
         """Wait until that many ExternalSecrets are synced; seconds."""
+        # Many are not listed all the time: that would be most of the API server's work.
+        glance = max(_GLANCE, count / _LISTED)
         async with asyncio.timeout(within):
             while await self.ready_count(namespace) < count:  # noqa: ASYNC110 (another process's)
-                await asyncio.sleep(_GLANCE)
+                await asyncio.sleep(glance)
 
     async def _items(self, path: str) -> list[dict[str, Any]]:
         async with self.api.get(path) as answer:
