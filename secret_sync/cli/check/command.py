@@ -29,7 +29,7 @@ Ready would have.
   FILE is YAML or JSON with any number of documents, - for standard input, or a directory, of
   which all *.yaml, *.yml and *.json are read, those of its folders too. Objects of other kinds
   are skipped; Secrets, ServiceAccounts and Namespaces among them are taken as what the cluster
-  has. A Secret's values are not looked at.
+  has. Of a Secret's values only whether they are empty is looked at.
 
   problem  it cannot work
   warning  it works or may work, and is hardly what was meant
@@ -108,15 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--show-values", action="store_true", help="show what the samples give, not only its keys"
     )
-    for name, what in (
-        ("--allow-kms-endpoint", "hosts that the controller allows, by comma; may be repeated"),
-        ("--enable-cross-namespace-secret-store", "the controller has this flag"),
-        ("--enable-cross-namespace-auth-ref", "the controller has this flag"),
-    ):
-        if name == "--allow-kms-endpoint":
-            parser.add_argument(name, metavar="LIST", action="append", default=[], help=what)
-        else:
-            parser.add_argument(name, action="store_true", help=what)
+    parser.add_argument(
+        "--allow-kms-endpoint",
+        metavar="LIST",
+        action="append",
+        default=[],
+        help="hosts that the controller allows, by comma; may be repeated",
+    )
+    for flag in ("--enable-cross-namespace-secret-store", "--enable-cross-namespace-auth-ref"):
+        parser.add_argument(flag, action="store_true", help="the controller has this flag")
     parser.add_argument(
         "-o",
         "--output",

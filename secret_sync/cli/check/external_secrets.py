@@ -150,7 +150,7 @@ class Examination:
 
     def _reference(self, path: Path, entry: DataEntry, problem: Problem) -> None:
         subject = self._subject
-        store = entry.store and self._around.store_of(self._written, entry.store)
+        store = self._around.store_of(self._written, entry.store) if entry.store else None
         namespace = subject.who.namespace
         by_label = store is not None and selects(store)
         unknown = by_label and self._around.namespaces.get(namespace) is None
