@@ -143,7 +143,7 @@ class Controller:
         self._announcer = Announcer(self.events)
         self.schemas = schemas
         self._schema_loop = SchemaReconciler(
-            client, schemas, watched.relist, self.triggers.everything_changed
+            client, schemas, watched.held, watched.relist, self.triggers.everything_changed
         )
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self._reconcilers(client, memories)

@@ -41,6 +41,8 @@ from secret_sync.metrics import Metrics
 from secret_sync.parse import check_yaml_parser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secret_sync.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -141,7 +143,11 @@ _NEEDS: Final = (
 )
 _STORES_NEED: Final = Need(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
 _NAMESPACES_NEED: Final = Need(NAMESPACES, ("list", "watch"))
-_DEFINITIONS_NEED: Final = Need(CUSTOM_RESOURCE_DEFINITIONS, ("get", "list", "watch"))
+#: All of them are watched by their metadata, which takes no more than to be told which changed.
+_DEFINITIONS_NEEDS: Final = (
+    Need(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
+    *(Need(CUSTOM_RESOURCE_DEFINITIONS, ("get",), name=name) for name in OUR_DEFINITIONS),
+)
 
 
 async def _check(client: KubeClient, settings: Settings) -> Limits:
@@ -154,7 +160,7 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
     limits = Limits(
         cluster_stores=_until_restart(await lacking(client, _STORES_NEED)),
         namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
-        definitions=_until_restart(await lacking(client, _DEFINITIONS_NEED)),
+        definitions=_until_restart(await _first_lacking(client, _DEFINITIONS_NEEDS)),
         user=await who_am_i(client),
     )
     if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
@@ -169,6 +175,14 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
     if limits.definitions:
         _log.warning("whether the CRDs are complete is not known", why=limits.definitions)
     return limits
+
+
+async def _first_lacking(client: KubeClient, needs: Iterable[Need]) -> str:
+    for need in needs:
+        why = await lacking(client, need)
+        if why:
+            return why
+    return ""
 
 
 async def _read_schemas(client: KubeClient, limits: Limits) -> Schemas:

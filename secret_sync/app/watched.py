@@ -36,6 +36,8 @@ from secret_sync.resources import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from secret_sync.kube import KubeClient
     from secret_sync.metrics import Metrics
     from secret_sync.resources import SecretMeta
@@ -145,14 +147,21 @@ class Watched:
         Args:
             definition: The name of the CRD.
         """
+        informer = self._defined_by(definition)
+        if informer in self._running.values():
+            await informer.relist()
+
+    def held(self, definition: str) -> Collection[ExternalSecret | SecretStore]:
+        """The objects of one of our CRDs, as they are known."""
+        return self._defined_by(definition).store.values()
+
+    def _defined_by(self, definition: str) -> Informer[Any]:
         ours: dict[str, Informer[Any]] = {
             definition_of(kinds.EXTERNAL_SECRETS): self.external_secrets,
             definition_of(kinds.SECRET_STORES): self.secret_stores,
             definition_of(kinds.CLUSTER_SECRET_STORES): self.cluster_stores,
         }
-        informer = ours[definition]
-        if informer in self._running.values():
-            await informer.relist()
+        return ours[definition]
 
     @property
     def running(self) -> dict[str, Informer[Any]]:

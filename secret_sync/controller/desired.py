@@ -101,6 +101,11 @@ class Batch:
         return all(i.entry.plain for i in self.ingredients)
 
     @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return sum(len(i.data or b"") for i in self.ingredients)
+
+    @property
     def inputs(self) -> bytes:
         """Keyed digest of the values and what is made of them; equal ones fare alike.
 

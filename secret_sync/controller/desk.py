@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -26,7 +26,7 @@ from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
-from secret_sync.parse import check_data, is_quick
+from secret_sync.parse import QUICK_BYTES, check_data, is_quick
 from secret_sync.queue import Priority
 from secret_sync.resources import Reason
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from secret_sync.controller.plan import Plan
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading
+
+#: Bytes of values that wait to be taken apart, all together.
+CAPACITY: Final = 16 * 1024 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +73,8 @@ class ParseDesk:
         self._known: dict[str, _Known] = {}
         # In the order of their arrival; a newer batch of an object takes the older one's place.
         self._waiting: dict[str, Batch] = {}
+        # Those whose values would be too much to hold as well.
+        self._later: dict[str, None] = {}
         self._finished: dict[str, tuple[bytes, Desired]] = {}
         self._work = asyncio.Event()
 
@@ -79,7 +84,7 @@ class ParseDesk:
 
     def __len__(self) -> int:
         """Objects whose documents wait to be taken apart."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._later)
 
     def desire(
         self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[Reading]
@@ -113,6 +118,7 @@ class ParseDesk:
         """The object is gone, or wants nothing for now."""
         self._known.pop(key, None)
         self._waiting.pop(key, None)
+        self._later.pop(key, None)
         self._finished.pop(key, None)
 
     async def run(self) -> None:
@@ -123,6 +129,7 @@ class ParseDesk:
                 key = next(iter(self._waiting))
                 batch = self._waiting[key]
                 result = await asyncio.to_thread(_cook_safely, batch)
+                self._wake_later()
                 if self._waiting.get(key) is not batch:
                     # Gone, or another batch by now.
                     continue
@@ -139,14 +146,28 @@ class ParseDesk:
         return made if inputs == batch.inputs else None
 
     def _cook(self, key: str, batch: Batch) -> Desired | Mishap | None:
-        if all(is_quick(i.recipe, i.data or b"") for i in batch.ingredients):
+        if _is_quick(batch):
             self._waiting.pop(key, None)
             return self._settle(key, batch, _cook_safely(batch))
         waiting = self._waiting.get(key)
         if waiting is None or waiting.inputs != batch.inputs:
-            self._waiting[key] = batch
-            self._work.set()
+            self._wait_for(key, batch)
         return None
+
+    def _wait_for(self, key: str, batch: Batch) -> None:
+        held = sum(waiting.size for waiting in self._waiting.values())
+        if self._waiting and held + batch.size > CAPACITY:
+            # Without its values: it is woken, and brings them again.
+            self._later[key] = None
+            return
+        self._waiting[key] = batch
+        self._work.set()
+
+    def _wake_later(self) -> None:
+        if self._later:
+            key = next(iter(self._later))
+            del self._later[key]
+            self._wake((key,), Priority.MIDDLE)
 
     def _settle(self, key: str, batch: Batch, result: Cooked | Mishap) -> Desired | Mishap:
         if isinstance(result, Mishap):
@@ -157,6 +178,13 @@ class ParseDesk:
             batch.inputs, desired.fingerprint, desired.keys, desired.overwritten
         )
         return desired
+
+
+def _is_quick(batch: Batch) -> bool:
+    """Whether a batch may be taken apart on the loop: all of it together, whatever the number."""
+    documents = [i for i in batch.ingredients if not i.entry.plain]
+    size = sum(len(i.data or b"") for i in documents)
+    return size <= QUICK_BYTES and all(is_quick(i.recipe, i.data or b"") for i in documents)
 
 
 def _cook_safely(batch: Batch) -> Cooked | Mishap:

@@ -112,15 +112,16 @@ class ExternalSecretReconciler:
         case = Case(key, es, memory)
 
         plan = self._planner.plan(es)
+        if plan.problem is None and plan.once and self._is_done(case):
+            return await self._leave(case)
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
         problem = plan.problem or (_first_problem(broken) if broken else None)
         if problem is not None:
             # Nothing will be written, so nothing is fetched.
             self._sources.suspend(key)
+            self._desk.forget(key)
             self._tell.failed(case, problem, broken)
             return Done()
-        if plan.once and self._is_done(case):
-            return await self._leave(case)
         return await self._sync(case, plan)
 
     async def _sync(self, case: Case, plan: Plan) -> Outcome:
@@ -264,45 +265,51 @@ class ExternalSecretReconciler:
         """The Secret stays as it is, or is made so again (all or nothing)."""
         problem = _first_problem([o for o in outcomes if o.problem and not o.pending])
         gone = all(o.problem and o.problem.reason is Reason.SECRET_NOT_FOUND for o in outcomes)
-        if not (self._cleanup and gone) or any(o.pending for o in outcomes):
-            await self._restore(case, batch, desired)
-        elif await self._clean_up(case):
-            self._tell.announcer.deleted(case.es, case.es.target.name, "none of its values exists")
+        if self._cleanup and gone and not any(o.pending for o in outcomes):
+            outcome = await self._clean_up(case)
+        else:
+            outcome = await self._restore(case, batch, desired)
         self._tell.failed(case, problem, outcomes)
-        return Done()
+        return outcome
 
-    async def _clean_up(self, case: Case) -> bool:
+    async def _clean_up(self, case: Case) -> Outcome:
         try:
-            return await self._removal.clean_up(case.es, case.memory)
+            if await self._removal.clean_up(case.es, case.memory):
+                self._tell.announcer.deleted(
+                    case.es, case.es.target.name, "none of its values exists"
+                )
         except ApiUnavailableError:
             raise
         except ApiError as error:
-            _log.warning("secret not cleaned up", error=error.message)
-            return False
+            _log.warning("secret not cleaned up, will retry", error=error.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        return Done()
 
     async def _restore(
         self, case: Case, batch: Batch | None, desired: Desired | Mishap | None
-    ) -> None:
+    ) -> Outcome:
         """Repairs drift although a refresh failed or is under way.
 
         Only to what was applied last: with one entry failing and another one renewed, the
         values in hand would be a mix of two versions.
         """
         if not isinstance(desired, Desired) or case.memory.written != desired.fingerprint:
-            return
+            return Done()
         if desired.data is None and batch is not None and not batch.absent:
             if self._writer.is_right(case.es, desired, case.memory):
-                return
+                return Done()
             made = self._desk.values(case.key, batch)
             desired = made if isinstance(made, Desired) else desired
         if desired.data is None:
-            return
+            return Done()
         restored = await self._writer.ensure(case.es, desired, case.memory)
         if isinstance(restored, Problem):
             # The condition tells of what the values wait for; this one is for the log.
             _log.warning("not restored", reason=restored.reason.value, message=restored.message)
-        elif restored:
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        if restored:
             self._tell.observe(case, "written")
+        return Done()
 
     def _wait(self, case: Case, pending: int) -> Outcome:
         """Sources will wake us; an object that is not in step says after a while why it waits."""

@@ -43,6 +43,7 @@ class Memory:
         forced: The value of the annotation force-sync that was answered last, or ``None``
             before the first look; kept for objects that are fetched once.
         repairs: Loop times of the latest writes that undid somebody's change.
+        fought_at: Loop time of the latest write in a fight with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
@@ -55,6 +56,7 @@ class Memory:
     written: bytes | None = None
     forced: str | None = None
     repairs: tuple[float, ...] = ()
+    fought_at: float | None = None
     gone: str = ""
     caused_at: float | None = None
     waiting_since: float | None = None
@@ -89,6 +91,7 @@ class Memory:
             self.applied = None
             self.written = None
             self.repairs = ()
+            self.fought_at = None
         return False
 
     def renew(self, uid: str) -> None:
@@ -98,6 +101,7 @@ class Memory:
         self.written = None
         self.forced = None
         self.repairs = ()
+        self.fought_at = None
         self.gone = ""
         self.waiting_since = None
 

@@ -238,6 +238,9 @@ class Planner:
         store = self._store(es, entry, entry.store)
         if isinstance(store, Problem):
             return store
+        outdated = self._schemas.store_refusal(store)
+        if outdated is not None:
+            return replace(outdated, message=f"{store.title}: {outdated.message}")
         identity = self._identities.resolve(store, "oos" if es.provider == OOS else "kms")
         if isinstance(identity, Problem) or not identity.borrowed:
             return identity

@@ -43,6 +43,10 @@ _BY_CODE: Final = (
     ("Rejected.Throttling", Reason.THROTTLED),
     ("Rejected", Reason.SECRET_UNAVAILABLE),
     ("Throttling", Reason.THROTTLED),
+    ("EmptyValue", Reason.VALUE_UNUSABLE),
+    ("UnusableValue", Reason.VALUE_UNUSABLE),
+    ("UnknownRegionCA", Reason.PRIVATE_CA_UNKNOWN),
+    ("InvalidVersionId", Reason.INVALID_SPEC),
     # Of parse/.
     ("TooLarge", Reason.TOO_LARGE),
     ("InvalidKey", Reason.INVALID_KEY),

@@ -40,6 +40,9 @@ _log = structlog.get_logger(__name__)
 #: Index of the Secrets by the ExternalSecrets that write them.
 BY_WRITER: Final = "writer"
 
+#: The garbage collector's, on an object whose dependents are to be kept.
+_ORPHAN: Final = "orphan"
+
 #: Somebody who puts the finalizer back is undone so often within so many seconds.
 _TIMES: Final = 3
 _WITHIN: Final = 600.0
@@ -94,6 +97,9 @@ class Removal:
         for key in tuple(self._secrets.by_index(BY_WRITER, es.uid)):
             secret = self._secrets.get(key)
             if key == target or not isinstance(secret, ManagedSecret) or secret.deleting:
+                continue
+            if secret.namespace != es.namespace:
+                # A copy that a backup tool made of it, marks and all.
                 continue
             try:
                 if owner_of(secret) != (es.name, es.uid):
@@ -151,6 +157,9 @@ class Removal:
         es, asked = ExternalSecret.from_dict(found), es
         if es.uid != asked.uid or not es.deleting:
             # Another one of that name, which lives.
+            return
+        if _ORPHAN in (found["metadata"].get("finalizers") or ()):
+            # Deleted with --cascade=orphan: what it owned is to stay.
             return
         if es.target.merge or es.target.retain:
             return

@@ -22,11 +22,12 @@ from secret_sync.kube import (
 )
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Reason
+from secret_sync.resources.names import FORCE_SYNC_ANNOTATION
 from secret_sync.resources.schema import Crd
 from secret_sync.resources.secret_store import CLUSTER_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.queue import Outcome
@@ -54,10 +55,21 @@ OUR_DEFINITIONS: Final = tuple(
 
 
 class Schemas:
-    """What is known of the installed CRDs; one that is not known is trusted."""
+    """What is known of the installed CRDs; one that is not known is trusted.
+
+    Whatever is written to an object through an outdated CRD, a status included, has the API
+    server store it without the fields that it does not know. So an object whose condition says
+    ``CRDOutdated`` of its present generation may have lost some for good. Once the CRD is mended
+    it is believed again if it says what it said before, if it was edited since, or if its author
+    says so by the annotation ``force-sync``.
+    """
 
     def __init__(self) -> None:
         self._missing: dict[str, tuple[str, ...]] = {}
+        # What objects said before their CRD was found outdated, by uid; a hash each.
+        self._before: dict[str, int] = {}
+        # The wish of each doubted object when it was first doubted.
+        self._wishes: dict[str, str] = {}
 
     def is_missing(self, name: str) -> bool:
         """Whether a CRD lacks fields."""
@@ -78,21 +90,50 @@ class Schemas:
             _log.info("CRD is complete", crd=name)
         return news
 
+    def note(self, objects: Iterable[ExternalSecret | SecretStore]) -> None:
+        """Keeps what objects say, before anything is written to them through an outdated CRD."""
+        for obj in objects:
+            if not _is_told(obj):
+                self._before.setdefault(obj.uid, hash(obj.intent))
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._before.pop(uid, None)
+        self._wishes.pop(uid, None)
+
     def refusal(self, es: ExternalSecret) -> Problem | None:
         """Why nothing may be done for an ExternalSecret, or ``None``."""
         if not self.missing:
-            return None
+            return self._doubt(es)
         used = {e.store.kind for e in es.entries if e.store is not None}
         stores = [
             kinds.CLUSTER_SECRET_STORES if kind == CLUSTER_KIND else kinds.SECRET_STORES
             for kind in sorted(used)
         ]
-        return self._outdated(kinds.EXTERNAL_SECRETS, *stores)
+        return self._outdated(kinds.EXTERNAL_SECRETS, *stores) or self._doubt(es)
 
     def store_refusal(self, store: SecretStore) -> Problem | None:
         """Why a store cannot be used, or ``None``."""
-        return self._outdated(
+        outdated = self._outdated(
             kinds.SECRET_STORES if store.namespace else kinds.CLUSTER_SECRET_STORES
+        )
+        return outdated or self._doubt(store)
+
+    def _doubt(self, obj: ExternalSecret | SecretStore) -> Problem | None:
+        """Why an object that was written to through an outdated CRD is not believed."""
+        if not _is_told(obj):
+            self._wishes.pop(obj.uid, None)
+            return None
+        if self._before.get(obj.uid) == hash(obj.intent):
+            return None
+        if self._wishes.setdefault(obj.uid, obj.force_sync) != obj.force_sync:
+            return None
+        return Problem(
+            Reason.CRD_OUTDATED,
+            "the CRD was outdated, and what this object says may be less than what was written; "
+            "apply it anew, or, if nothing of it is lost, say so by another text in its "
+            f"annotation {FORCE_SYNC_ANNOTATION}",
+            passing=True,
         )
 
     def _outdated(self, *resources: Resource) -> Problem | None:
@@ -111,12 +152,23 @@ class Schemas:
         return None
 
 
+def _is_told(obj: ExternalSecret | SecretStore) -> bool:
+    """Whether the object's condition says that its present generation cannot be trusted."""
+    ready = obj.status.ready
+    return (
+        ready is not None
+        and ready.reason == Reason.CRD_OUTDATED
+        and ready.observed_generation == obj.generation
+    )
+
+
 class SchemaReconciler:
     """Reads a CRD of ours when it has changed.
 
     Args:
         client: The API server.
         schemas: Where it is kept.
+        held: The objects of a CRD, as they are known.
         relist: Lists the objects of a CRD anew: those held were read through the old schema, and
             a new one moves no version of theirs.
         wake: Called when another set of fields is missing than before.
@@ -126,11 +178,13 @@ class SchemaReconciler:
         self,
         client: KubeClient,
         schemas: Schemas,
+        held: Callable[[str], Iterable[ExternalSecret | SecretStore]],
         relist: Callable[[str], Awaitable[None]],
         wake: Callable[[], None],
     ) -> None:
         self._client = client
         self._schemas = schemas
+        self._held = held
         self._relist = relist
         self._wake = wake
 
@@ -148,7 +202,9 @@ class SchemaReconciler:
         if missing is None:
             # Its objects are gone with it; the watch of them fails and says so.
             return Done()
-        if self._schemas.is_missing(name) and not missing:
+        if missing and not self._schemas.is_missing(name):
+            self._schemas.note(self._held(name))
+        elif self._schemas.is_missing(name) and not missing:
             # The API server takes a moment to read by the new schema, and says nothing of it.
             await asyncio.sleep(_TAKES_EFFECT)
             await self._relist(name)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.fights import fight, is_over, undo
 from secret_sync.controller.intent import bare_intent, owner_intent
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.merge import MergeWriter
@@ -36,8 +37,6 @@ from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.ownership import Verdict
@@ -51,9 +50,6 @@ _log = structlog.get_logger(__name__)
 #: then the news of the change wakes us.
 _JUDGEMENTS: Final = 4
 _FORBIDDEN: Final = 403
-#: A change is undone so often within so many seconds; then it takes two to stop.
-REPAIRS: Final = 3
-FIGHT_SECONDS: Final = 60.0
 
 
 class OwnerGoneError(SecretSyncError):
@@ -114,29 +110,27 @@ class SecretWriter:
             OwnerGoneError: The ExternalSecret is deleted; its Secret was left as it is.
         """
         current = self._cached(es)
-        if es.target.merge:
-            return await self._merge(es, desired, memory, current)
-        verdict = self._judge(es, desired, memory, current)
-        if verdict.action is not Action.REPAIR or memory.written != desired.fingerprint:
-            return await self._ensure(es, desired, memory)
-        return await self._undo(es, memory, current, self._ensure(es, desired, memory))
+        write = (self._merge if es.target.merge else self._own)(es, desired, memory)
 
-    async def _undo(
-        self,
-        es: ExternalSecret,
-        memory: Memory,
-        current: SecretMeta | None,
-        write: Coroutine[Any, Any, bool | Problem],
-    ) -> bool | Problem:
-        """Writes again what we wrote before: somebody changes it back."""
-        began = asyncio.get_running_loop().time()
-        lately = tuple(t for t in memory.repairs if began - t < FIGHT_SECONDS)
-        if len(lately) >= REPAIRS:
-            write.close()
-            return _fight(es, await self._editors(es, current))
+        async def conflict() -> Problem:
+            return fight(es, await self._editors(es, current))
+
+        if self._undoes(es, desired, memory, current):
+            return await undo(memory, write, conflict)
         changed = await write
-        memory.repairs = (*lately, began) if changed is True else lately
-        return changed
+        return await conflict() if changed is False and not is_over(memory) else changed
+
+    def _undoes(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
+    ) -> bool:
+        """Whether what we wrote before is to be written again: somebody changes it back."""
+        if memory.written != desired.fingerprint:
+            return False
+        if not es.target.merge:
+            action = self._judge(es, desired, memory, current).action
+            return action in (Action.REPAIR, Action.CREATE)
+        merged = current is not None and not self._merging.is_right(es, desired, memory, current)
+        return merged and owner_of(current)[0] != es.name
 
     async def _editors(self, es: ExternalSecret, current: SecretMeta | None) -> tuple[str, ...]:
         """Who else has set data of the Secret; of one without our marks the cache cannot tell."""
@@ -152,7 +146,7 @@ class SecretWriter:
             return ()
         return data_editors(metadata)
 
-    async def _ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
+    async def _own(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         current = self._cached(es)
         try:
             for _ in range(_JUDGEMENTS):
@@ -233,28 +227,20 @@ class SecretWriter:
             case _:
                 return False
 
-    async def _merge(
-        self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
-    ) -> bool | Problem:
+    async def _merge(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
+        current = self._cached(es)
         self._expect_owner(es)
-        if owner_of(current)[0] == es.name and isinstance(current, ManagedSecret):
-            # It was this object's own until now.
+        if owner_of(current)[0] != es.name or not isinstance(current, ManagedSecret):
+            return await self._merging.ensure(es, desired, memory, current)
+        # It was this object's own until now.
+        try:
             await self._confirm_owner(es)
-            try:
-                await self._let_go(es, desired, memory, current)
-            except ApiUnavailableError:
-                raise
-            except ApiError as error:
-                return _refusal(es, error)
-            return True
-        write = self._merging.ensure(es, desired, memory, current)
-        if (
-            current is None
-            or memory.written != desired.fingerprint
-            or self._merging.is_right(es, desired, memory, current)
-        ):
-            return await write
-        return await self._undo(es, memory, current, write)
+            await self._let_go(es, desired, memory, current)
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            return _refusal(es, error)
+        return True
 
     async def _let_go(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: ManagedSecret
@@ -323,15 +309,6 @@ class SecretWriter:
         memory.remember(desired.fingerprint, reply)
         _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
         return True
-
-
-def _fight(es: ExternalSecret, editors: tuple[str, ...]) -> Problem:
-    return Problem(
-        Reason.WRITE_CONFLICT,
-        f"Secret {es.namespace}/{es.target.name} was changed back {REPAIRS} times within "
-        f"{FIGHT_SECONDS:.0f} s by {', '.join(editors) or 'somebody'}; it is left alone for a "
-        "while: stop the other writer",
-    )
 
 
 def _refusal(es: ExternalSecret, error: ApiError) -> Problem:

@@ -71,6 +71,7 @@ class Informer(Generic[T]):
         self._observer = observer
         self._handlers: list[Callable[[Change[T]], None]] = []
         self._relist_handlers: list[Callable[[], None]] = []
+        self._relisting = 0
         scopes = [
             _Scope(self, namespace, convert, frozenset(excluded))
             # Twice the same one would be two keepers of one part of the store.
@@ -106,8 +107,12 @@ class Informer(Generic[T]):
 
     async def relist(self) -> None:
         """Lists everything anew, and returns when the store has it; see ``Reflector.relist``."""
-        for reflector in self._reflectors:
-            await reflector.relist()
+        self._relisting += 1
+        try:
+            for reflector in self._reflectors:
+                await reflector.relist()
+        finally:
+            self._relisting -= 1
 
     @property
     def synced(self) -> bool:
@@ -142,7 +147,9 @@ class Informer(Generic[T]):
         """Stores an object; returns what is to be told of it."""
         known = self.store.get(key)
         if known is None or known.uid == obj.uid:
-            if known is not None and known.resource_version == obj.resource_version:
+            same = known is not None and known.resource_version == obj.resource_version
+            # But for a changed schema the same version is the same object.
+            if same and (not self._relisting or known == obj):
                 return []
             return [Change(key, self.store.put(key, obj), obj)]
         # Deleted and created again between two looks (S1).

@@ -12,7 +12,15 @@ from secret_sync.parse.codes import (
     TOO_LARGE,
 )
 from secret_sync.parse.keys import check_data
-from secret_sync.parse.recipe import Recipe, Rule, Selection, check_recipe, cook, is_quick
+from secret_sync.parse.recipe import (
+    QUICK_BYTES,
+    Recipe,
+    Rule,
+    Selection,
+    check_recipe,
+    cook,
+    is_quick,
+)
 from secret_sync.parse.yaml_document import check_yaml_parser
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "KEY_COLLISION",
     "NOT_A_DOCUMENT",
     "PATH_NOT_FOUND",
+    "QUICK_BYTES",
     "TOO_COSTLY",
     "TOO_LARGE",
     "Recipe",

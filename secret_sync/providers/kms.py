@@ -84,7 +84,9 @@ def _value(body: Any, what: str) -> SecretValue:
     elif kind == "binary":
         data = _decoded(text, what)
     else:
-        raise DefiniteError(f"{what}: SecretDataType is neither text nor binary")
+        raise DefiniteError(
+            f"{what}: SecretDataType is neither text nor binary", code="UnusableValue"
+        )
     if not data:
         raise DefiniteError(f"{what}: its value is empty", code="EmptyValue")
     return SecretValue(data, version if isinstance(version, str) else "")
@@ -94,4 +96,6 @@ def _decoded(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise DefiniteError(f"{what}: it is binary, but its value is not base64") from None
+        raise DefiniteError(
+            f"{what}: it is binary, but its value is not base64", code="UnusableValue"
+        ) from None

@@ -124,6 +124,10 @@ class Reason(StrEnum):
     """Alibaba Cloud limits the rate of calls."""
     PROVIDER_UNAVAILABLE = "ProviderUnavailable"
     """Alibaba Cloud does not answer, or answers with a fault of its own."""
+    VALUE_UNUSABLE = "ValueUnusable"
+    """What was fetched is empty, or is not what it says it is."""
+    PRIVATE_CA_UNKNOWN = "PrivateCAUnknown"
+    """Nothing is known by which to trust the dedicated gateway of that region."""
     REQUEST_REFUSED = "RequestRefused"
     """Alibaba Cloud refused the call for a reason not listed here; the message has its code."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.resources.meta import intent_revision, interned, text
 from secret_sync.resources.names import (
@@ -12,6 +12,9 @@ from secret_sync.resources.names import (
     LEGACY_FINALIZER,
 )
 from secret_sync.resources.status import ExternalSecretStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
@@ -153,6 +156,20 @@ class ExternalSecret:
             unsupported=_unsupported(spec),
             invalid=_invalid(spec),
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
+        )
+
+    @property
+    def intent(self) -> Hashable:
+        """All that its author has written in ``spec``."""
+        return (
+            self.provider,
+            self.entries,
+            self.secret_type,
+            self.target,
+            self.rotation_interval,
+            self.refresh_policy,
+            self.unsupported,
+            self.invalid,
         )
 
     @property

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.resources.meta import allowance, intent_revision, interned, text
-from secret_sync.resources.names import LEGACY_FINALIZER
+from secret_sync.resources.names import FORCE_SYNC_ANNOTATION, LEGACY_FINALIZER
 from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.status import StoreStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 KIND: Final = "SecretStore"
 CLUSTER_KIND: Final = "ClusterSecretStore"
@@ -61,6 +64,7 @@ class SecretStore:
         allows: Its annotation ``allow-namespaces``, or ``""``.
         rules: ``spec.conditions`` of a ClusterSecretStore; none lets every namespace use it.
         legacy: Whether it carries the finalizer of ack-secret-manager.
+        force_sync: Its annotation ``force-sync``, or ``""``.
     """
 
     namespace: str
@@ -76,6 +80,7 @@ class SecretStore:
     allows: str
     rules: tuple[NamespaceRule, ...]
     legacy: bool
+    force_sync: str
     status: StoreStatus
 
     @classmethod
@@ -99,8 +104,14 @@ class SecretStore:
             allows=allowance(metadata),
             rules=tuple(NamespaceRule.from_dict(rule) for rule in spec.get("conditions") or ()),
             legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
+            force_sync=text((metadata.get("annotations") or {}).get(FORCE_SYNC_ANNOTATION)),
             status=StoreStatus.from_dict(value.get("status") or {}),
         )
+
+    @property
+    def intent(self) -> Hashable:
+        """All that its author has written in ``spec``."""
+        return self.kms, self.oos, self.dedicated, self.rules
 
     @property
     def kind(self) -> str:

@@ -42,7 +42,7 @@ class Source:
     version_stage: str
     version_id: str
     lane: Hashable = field(compare=False)
-    region: str = field(default="", compare=False)
+    region: str = ""
 
     @property
     def what(self) -> What:

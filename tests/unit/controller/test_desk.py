@@ -360,3 +360,11 @@ async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     assert world.woken == ["ns/poisoned", KEY]
     assert data_of(world.desire(EXTRACTING, SLOW)) == {"user": b"app"}
     assert isinstance(world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), Mishap)
+
+
+def test_many_small_documents_are_one_large_one() -> None:
+    # Each would be quick; how many there are is for whoever writes the object.
+    document = b'{"a": "' + b"x" * 1000 + b'"}'
+    for number, quick in ((3, True), (5, False)):
+        es = an_es(dataProcess=[extract()] * number)
+        assert module._is_quick(batch_of(es, *[document] * number)) is quick

@@ -224,7 +224,7 @@ async def test_one_that_is_not_its_own_is_not_said_to_be_deleted() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
-        (ApiError("no such right", status=403), Done()),
+        (ApiError("no such right", status=403), RequeueAfter(60.0)),
     ],
 )
 async def test_a_secret_that_cannot_be_deleted_is_not_said_to_be(
@@ -243,7 +243,8 @@ async def test_the_condition_tells_of_the_fetch_where_neither_goes() -> None:
     await loop.reconcile()
     loop.knows(b=reading(b"2", error=FORBIDDEN))
     loop.writer.answer = Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it")
-    assert await loop.reconcile() == Done()
+    # The fetch that fails again is no news, so that nobody else would wake it.
+    assert await loop.reconcile() == RequeueAfter(60.0)
     assert loop.told == ("False", "Forbidden")
 
 

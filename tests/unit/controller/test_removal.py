@@ -142,6 +142,9 @@ async def test_keys_that_were_merged_are_taken_out_of_the_former_one(
             {"name": "target"},
             id="a copied mark",
         ),
+        pytest.param(
+            own(namespace="copies"), {}, id="what a backup tool made of it in another namespace"
+        ),
     ],
 )
 async def test_nothing_else_goes(
@@ -281,6 +284,14 @@ async def test_nothing_of_another_object_by_that_name_is_buried() -> None:
     living = dying(metadata={"uid": "newer", "deletionTimestamp": None})
     removal, client = removing(living, secret(THEIRS), DELETED)
     await removal.bury(ExternalSecret.from_dict(dying()))
+    assert client.methods == ["GET"]
+
+
+async def test_what_an_orphaned_object_owned_stays() -> None:
+    # kubectl delete --cascade=orphan
+    given = dying(metadata={"finalizers": [*LEGACY["finalizers"], "orphan"]})
+    removal, client = removing(given, own(), DELETED)
+    await removal.bury(ExternalSecret.from_dict(given))
     assert client.methods == ["GET"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from secret_sync.controller.schemas import (
 )
 from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, Resource
 from secret_sync.queue import Done, RequeueAfter, Retry
-from secret_sync.resources import Reason
+from secret_sync.resources import Condition, Reason
 from secret_sync.resources.schema import FIELDS
 from tests.unit.controller.played import PlayedClient
 
@@ -143,9 +144,12 @@ class World:
     def __init__(self, *answers: Any) -> None:
         self.client = PlayedClient(*answers)
         self.schemas = Schemas()
+        self.held: list[Any] = []
         self.log: list[tuple[str, bool]] = []
         client: Any = self.client
-        self.loop = SchemaReconciler(client, self.schemas, self._relist, self._wake)
+        self.loop = SchemaReconciler(
+            client, self.schemas, lambda _: self.held, self._relist, self._wake
+        )
 
     async def _relist(self, name: str) -> None:
         self.log.append((f"relist {name}", self.schemas.missing > 0))
@@ -233,3 +237,66 @@ async def test_at_start_definitions_are_read_one_by_one() -> None:
     assert await read_missing(client, NAME) is None
     with pytest.raises(ApiError):
         await read_missing(client, NAME)
+
+
+# -- What was written through an outdated CRD ---------------------------------------------
+
+
+def told(es: Any, *, generation: int = 1) -> Any:
+    """The object with the condition that its CRD is outdated."""
+    ready = Condition("Ready", "Unknown", "CRDOutdated", "", "", generation)
+    return replace(es, status=replace(es.status, ready=ready))
+
+
+def mended(*objects: Any) -> Schemas:
+    """The CRD lacked fields for a while; what these objects said before is known."""
+    schemas = Schemas()
+    schemas.note(objects)
+    schemas.put(NAME, ("spec.target",))
+    schemas.put(NAME, ())
+    return schemas
+
+
+def test_an_object_that_says_less_than_before_is_not_believed(make_es: MakeES) -> None:
+    # Our own status write has made the API server store it without its target.
+    before = make_es(target={"deletionPolicy": "Retain"})
+    schemas = mended(before)
+    problem = schemas.refusal(told(make_es()))
+    assert problem is not None
+    assert problem.reason is Reason.CRD_OUTDATED
+    assert "apply it anew" in problem.message
+
+
+def test_an_object_that_says_what_it_said_is_believed(make_es: MakeES) -> None:
+    schemas = mended(make_es())
+    assert schemas.refusal(told(make_es())) is None
+
+
+def test_an_object_that_was_edited_since_is_believed(make_es: MakeES) -> None:
+    schemas = mended(make_es(target={"deletionPolicy": "Retain"}))
+    edited = make_es(metadata={"generation": 2})
+    assert schemas.refusal(told(edited, generation=1)) is None
+
+
+def test_after_a_restart_nothing_is_known_of_before_and_its_author_has_the_word(
+    make_es: MakeES,
+) -> None:
+    schemas = Schemas()
+    assert schemas.refusal(told(make_es())) is not None
+    word = {"secret-sync.alibabacloud.com/force-sync": "it is whole"}
+    assert schemas.refusal(told(make_es(metadata={"annotations": word}))) is None
+
+
+def test_what_is_noted_is_what_was_said_before_the_first_write(make_es: MakeES) -> None:
+    schemas = Schemas()
+    schemas.note([make_es(target={"deletionPolicy": "Retain"})])
+    schemas.note([told(make_es())])
+    assert schemas.refusal(told(make_es())) is not None
+
+
+def test_the_same_goes_for_a_store(make_store: MakeStore) -> None:
+    schemas = mended(make_store())
+    assert schemas.store_refusal(told(make_store())) is None
+    problem = schemas.store_refusal(told(make_store(auth={})))
+    assert problem is not None
+    assert problem.reason is Reason.CRD_OUTDATED

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.desired import Desired
+from secret_sync.controller.fights import FIGHT_SECONDS, REPAIRS
 from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_writer import FIGHT_SECONDS, REPAIRS
 from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
@@ -47,10 +47,48 @@ async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop
         refused = await undo(world, remembered, by="ack-secret-manager")
         assert isinstance(refused, Problem)
         assert refused.reason is Reason.WRITE_CONFLICT
-        assert "changed back 3 times within 60 s by ack-secret-manager" in refused.message
+        assert "3 times within 60 s by ack-secret-manager" in refused.message
     assert len(world.client.sent) == REPAIRS
-    await asyncio.sleep(FIGHT_SECONDS + 1)
-    assert await undo(world, remembered) is True
+
+
+async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(
+    make_es: MakeES,
+) -> None:
+    world, remembered = World(make_es()), memory()
+    for _ in range(REPAIRS + 1):
+        await undo(world, remembered)
+    for _ in range(5):
+        await asyncio.sleep(FIGHT_SECONDS)
+        told = [await undo(world, remembered) for _ in range(4)]
+        assert all(isinstance(t, Problem) and t.reason is Reason.WRITE_CONFLICT for t in told)
+    assert len(world.client.sent) == REPAIRS + 5
+
+
+async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), memory()
+    for _ in range(REPAIRS + 1):
+        await undo(world, remembered)
+    await asyncio.sleep(FIGHT_SECONDS)
+    assert isinstance(await undo(world, remembered), Problem)
+    assert remembered.applied is not None
+    world.holds(own(version=remembered.applied.resource_version))
+    # It is right, but for how long?
+    assert isinstance(await world.ensure(remembered), Problem)
+    await asyncio.sleep(FIGHT_SECONDS)
+    assert await world.ensure(remembered) is False
+    assert [await undo(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+
+
+async def test_who_keeps_deleting_it_is_fought_no_longer_either(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), Memory(uid="es-uid", target="some", written=b"wanted")
+    made: list[bool | Problem] = []
+    for number in range(REPAIRS + 2):
+        world.client.answers.append(own(version=str(30 + number), uid=f"uid-{number}"))
+        made.append(await world.ensure(remembered))
+        remembered.applied = None
+    assert made[:REPAIRS] == [True] * REPAIRS
+    assert all(isinstance(m, Problem) and "deleted" in m.message for m in made[REPAIRS:])
+    assert world.client.methods.count("PATCH") == REPAIRS
 
 
 async def test_who_changes_it_now_and_then_is_undone_each_time(make_es: MakeES) -> None:

@@ -1,0 +1,344 @@
+"""What is wrong with docs/reference.md: each check returns its complaints, none if all is well."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from secret_sync.app import controller as running
+from secret_sync.cloud import retry, transport
+from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
+from secret_sync.controller import external_secret, fights, plan
+from secret_sync.errors import SecretSyncError
+from secret_sync.health import STUCK_AFTER
+from secret_sync.kube.preflight import PATIENCE
+from secret_sync.parse import codes as limits
+from secret_sync.parse import json_document, keys, paths, recipe, rules, yaml_document
+from secret_sync.resources import Reason, names
+from secret_sync.resources.events import EventReason
+from secret_sync.resources.external_secret import REFRESH_POLICIES
+from secret_sync.settings.flags import GROUPS, variable
+from secret_sync.sources import registry
+from tests.unit import reference_facts as facts
+from tests.unit.reference_tables import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from secret_sync.settings.flags import Flag
+    from tests.unit.reference_tables import Page
+
+STORES = "SecretStore and ClusterSecretStore"
+COMMANDS = "Commands and exit codes"
+#: Flags of other commands than `run`, and of other programs.
+THEIRS = {"--help", "--exit-code", "--name", "--switch"}
+#: Reasons that nobody waits for.
+GOOD = {Reason.SYNCED.value, Reason.READY.value}
+MIB = 1024 * 1024
+
+
+def both_ways(what: str, written: Iterable[str], real: Iterable[str]) -> list[str]:
+    """What is not documented, documented twice, or does not exist."""
+    times, real = Counter(list(written)), set(real)
+    found = [f"{what} {one} is not documented" for one in sorted(real - times.keys())]
+    found += [f"{what} {one} does not exist" for one in sorted(times.keys() - real)]
+    return found + [f"{what} {one} is there twice" for one, n in times.items() if n > 1]
+
+
+def check_kinds(page: Page) -> list[str]:
+    (table,) = page.tables(first="kind")
+    written = {codes(row["kind"])[0]: row for row in table.rows}
+    found = both_ways("kind", written, facts.PLURALS)
+    for kind in written.keys() & facts.PLURALS.keys():
+        spec = facts.definition(kind)["spec"]
+        if codes(written[kind]["short names"]) != spec["names"]["shortNames"]:
+            found.append(f"{kind} has other short names")
+        if (
+            written[kind]["scope"]
+            != {"Namespaced": "namespace", "Cluster": "cluster"}[spec["scope"]]
+        ):
+            found.append(f"{kind} has another scope")
+        for category in spec["names"]["categories"]:
+            if f"`kubectl get {category} -A`" not in page.text:
+                found.append(f"the category {category} is not named")
+    return found
+
+
+def _documented(page: Page, kind: str) -> list[tuple[str, dict[str, str]]]:
+    """The paths of a kind's fields with their rows, in the order of the page."""
+    spec = "ExternalSecret" if kind == "ExternalSecret" else STORES
+    of_one, of_stores, of_all = page.tables("Status", "field")
+    status = [of_one if kind == "ExternalSecret" else of_stores, of_all]
+    return [
+        (path, row)
+        for table in (*page.tables(spec, "field"), *status)
+        for row in table.rows
+        for written in codes(row["field"])
+        for path in page.expanded(written)
+        if kind != "SecretStore" or not path.startswith("spec.conditions")
+    ]
+
+
+def check_fields(page: Page) -> list[str]:
+    found = []
+    for kind in facts.PLURALS:
+        real = facts.fields(kind)
+        written = _documented(page, kind)
+        found += both_ways(f"{kind}'s field", [path for path, _ in written], real)
+        for path, row in written:
+            field = real.get(path)
+            if field is None:
+                continue
+            type_ = row["type"] if isinstance(field.type, str) else frozenset(codes(row["type"]))
+            if type_ != field.type:
+                found.append(f"{kind}: {path} is of type {field.type}")
+            if "default" in row and (row["default"] == "required") is not field.required:
+                found.append(f"{kind}: whether {path} is required")
+            if not row["meaning"]:
+                found.append(f"{kind}: {path} has no meaning")
+    return found
+
+
+def check_values_of_fields(page: Page) -> list[str]:
+    """The default of an enum is one of its values, and each refreshPolicy is explained."""
+    found = [
+        f"{row['field']} cannot be {row['default']}"
+        for table in page.tables(first="field")
+        for row in table.rows
+        if "default" in table.head and len(codes(row["type"])) > 1
+        if row["default"] != "required"
+        and not set(codes(row["default"])) <= set(codes(row["type"]))
+    ]
+    policies = page.column("When values are fetched", "`refreshPolicy`")
+    return found + both_ways("refreshPolicy", policies, REFRESH_POLICIES)
+
+
+def check_reasons(page: Page) -> list[str]:
+    rows = page.rows("Reasons", "reason")
+    reasons = [codes(row["reason"])[0] for row in rows]
+    legend = [row["waiting"] for row in page.rows("Reasons", "waiting")]
+    found = both_ways("reason", reasons, (reason.value for reason in Reason))
+    for reason, row in zip(reasons, rows, strict=True):
+        if (row["waiting"] not in legend) is not (reason in GOOD):
+            found.append(f"{reason}: waiting is {row['waiting']!r}")
+        if not (row["what it means"] and row["what to do"]):
+            found.append(f"{reason} has an empty cell")
+    unused = set(legend) - {row["waiting"] for row in rows}
+    return found + [f"no reason has {word}" for word in unused]
+
+
+def check_events(page: Page) -> list[str]:
+    written = page.column("Events", "event")
+    found = both_ways("event", written, (reason.value for reason in EventReason))
+    for row in page.rows("Events", "event"):
+        if row["type"] not in {"Normal", "Warning"}:
+            found.append(f"{row['event']} is of no type")
+        found += [
+            f"{kind} is no kind" for kind in row["on"].split(", ") if kind not in facts.PLURALS
+        ]
+    return found
+
+
+def check_marks(page: Page) -> list[str]:
+    section = "Annotations, labels, finalizers, field managers"
+    found = both_ways("mark", page.column(section, "mark"), facts.marks())
+    for row in page.rows(section, "mark"):
+        for mark in codes(row["mark"]):
+            if (row["kind of mark"] == "annotation") is not _is_annotation(mark):
+                found.append(f"{mark} is another kind of mark")
+    return found
+
+
+def _is_annotation(mark: str) -> bool:
+    return any(n.endswith("_ANNOTATION") and getattr(names, n) == mark for n in dir(names))
+
+
+def _flags() -> dict[str, Flag]:
+    known = [flag for group in GROUPS.values() for flag in group]
+    return {f"--{name}": flag for flag in known for name in (flag.name, *flag.former)}
+
+
+def check_flags(page: Page) -> list[str]:
+    real = _flags()
+    rows = page.rows("Flags", "flag")
+    found = both_ways("flag", page.column("Flags", "flag"), real)
+    for row in rows:
+        (name,) = codes(row["flag"])
+        flag = real.get(name)
+        if flag is None:
+            continue
+        default = flag.default or ("false" if flag.is_switch and flag.help else "")
+        if row["default"] != default:
+            found.append(f"{name} has the default {default!r}")
+        if row["value"] != flag.value:
+            found.append(f"{name} takes {flag.value!r}")
+        if codes(row["variable"]) != [variable(name.removeprefix("--"))]:
+            found.append(f"{name} has another variable")
+        if (row["meaning"] == "accepted, without effect") is not (flag.status == "compatibility"):
+            found.append(f"{name}: whether it has an effect")
+    return found
+
+
+def check_variables(page: Page) -> list[str]:
+    written = page.column("Environment variables", "variable")
+    return both_ways("variable", written, facts.variables())
+
+
+def check_metrics(page: Page) -> list[str]:
+    real = facts.metrics()
+    found = both_ways("metric", page.column("Metrics", "metric"), real)
+    for row in page.rows("Metrics", "metric"):
+        (name,) = codes(row["metric"])
+        if name in real and row["type"] != real[name].type:
+            found.append(f"{name} is a {real[name].type}")
+        if name in real and set(codes(row["labels"])) != set(real[name].labels):
+            found.append(f"{name} has the labels {real[name].labels}")
+    return found
+
+
+def check_labels(page: Page) -> list[str]:
+    """Those with more than one possible value; one row stands for all metrics with it."""
+    real = facts.label_values()
+    found = []
+    rows = page.rows("Metrics", "label")
+    for row in rows:
+        (label,), (metric,) = codes(row["label"]), codes(row["of"])
+        written = frozenset(codes(row["values"])) - {"controller"}
+        if written != real.get((metric, label)):
+            found.append(f"{label} of {metric} is {sorted(real.get((metric, label), ()))}")
+    explained = {(codes(row["label"])[0], codes(row["of"])[0]) for row in rows}
+    explained_everywhere = {"provider", "controller", "name", "resource"}
+    missing = {
+        (label, name)
+        for name, metric in facts.metrics().items()
+        for label in metric.labels
+        if not name.endswith("_build_info")
+        and (label, name) not in explained
+        and not (label in explained_everywhere and label in {one for one, _ in explained})
+    }
+    return found + [f"{label} of {name} is not explained" for label, name in sorted(missing)]
+
+
+def check_paths(page: Page) -> list[str]:
+    return both_ways("path", [*page.column("Health", "path"), "/metrics"], facts.paths())
+
+
+def check_commands(page: Page) -> list[str]:
+    found = both_ways("command", page.column(COMMANDS, "command"), facts.commands())
+    exits = [row["exit code"] for row in page.rows(COMMANDS, "exit code")]
+    return found + both_ways("exit code", exits, facts.exit_codes())
+
+
+def _seconds(number: float) -> str:
+    return f"{number:g} s"
+
+
+LIMITS = {
+    "keys and values of a Secret together": f"{limits.MAX_BYTES // MIB} MiB",
+    "characters of a key of a Secret": f"{keys.MAX_KEY_LENGTH:,}",
+    "JSON document": f"{limits.MAX_BYTES // MIB} MiB",
+    "YAML document": f"{limits.MAX_YAML_BYTES // 1024} KiB",
+    "levels of a document": f"{limits.MAX_LEVELS:,}",
+    "values in a document": f"{json_document.MAX_VALUES:,}",
+    "values of a YAML document, aliases filled in": f"{yaml_document.MAX_EXPANDED_NODES:,}",
+    "aliases of a YAML document": f"{yaml_document.MAX_ALIASES:,}",
+    "items of `jmesPath` in an entry": f"{recipe.MAX_SELECTIONS:,}",
+    "characters of a path": f"{paths.MAX_PATH_LENGTH:,}",
+    "characters of all paths of an entry": f"{paths.MAX_PATHS_LENGTH:,}",
+    "levels of a path": f"{paths.MAX_PATH_LEVELS:,}",
+    "steps of the paths of an entry (about a microsecond each)": f"{paths.MAX_STEPS:,}",
+    "rules of `replaceRule`": f"{rules.MAX_RULES:,}",
+    "characters of a `source` or `target`": f"{rules.MAX_RULE_LENGTH:,}",
+    "bytes of an answer of KMS or OOS": f"{transport.MAX_BODY // MIB} MiB",
+    "shortest `rotationInterval`": _seconds(plan.MIN_INTERVAL),
+    "one call to KMS or OOS": _seconds(transport.CALL_TIMEOUT.total or 0),
+    "tries of a call, at most": f"{retry.MAX_TRIES}",
+    "`Pending` is told after": _seconds(external_secret.TELL_PENDING_AFTER),
+    "a write that was refused is tried again after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
+    "changes undone before `WriteConflict`": (
+        f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
+    ),
+    "first wait after a passing fault": _seconds(registry._AFTER_FAULT.base),
+    'first wait after a definite "no"': _seconds(registry._AFTER_REFUSAL.base),
+    "longest wait after either": _seconds(
+        max(registry._AFTER_FAULT.cap, registry._AFTER_REFUSAL.cap)
+    ),
+    "the API server is waited for at start": _seconds(PATIENCE),
+    "work in hand is finished after SIGTERM": _seconds(running.FINISH_WITHIN),
+    "`/healthz` fails without a heartbeat for": _seconds(STUCK_AFTER),
+}
+
+
+def check_limits(page: Page) -> list[str]:
+    rows = page.rows("Limits and times", "what")
+    found = both_ways("limit", [row["what"] for row in rows], LIMITS)
+    return found + [
+        f"{row['what']}: {LIMITS[row['what']]}"
+        for row in rows
+        if LIMITS.get(row["what"]) not in {row["value"], None}
+    ]
+
+
+def check_endpoints(page: Page) -> list[str]:
+    """The documented forms pass without a pattern, and each pattern is one."""
+    found = []
+    for form in page.column("Endpoints", "form"):
+        host = form.replace("<region>", "cn-hangzhou").replace("<instance>", "kst-1234")
+        try:
+            resolve_kms("name", region="cn-hangzhou", endpoint="", entry_endpoint=host)
+        except SecretSyncError as error:
+            found.append(f"{form}: {error.message}")
+    for pattern in page.column("Endpoints", "pattern"):
+        try:
+            EndpointRules((pattern,))
+        except SecretSyncError as error:
+            found.append(error.message)
+    (rows, forms) = (page.rows("Endpoints", "pattern"), page.rows("Endpoints", "form"))
+    return found + ["a form or pattern is missing"] * ((len(rows), len(forms)) != (4, 3))
+
+
+def check_words(page: Page) -> list[str]:
+    """Whatever looks like a name of ours anywhere on the page."""
+    text = page.text
+    flags = set(re.findall(r"(?<![\w<-])--[a-z][a-z-]+", text)) - THEIRS - _flags().keys()
+    ours = {variable(name.removeprefix("--")) for name in _flags()}
+    found = {f"flag {name} does not exist" for name in flags}
+    for word in set(re.findall(r"SECRET_SYNC_[A-Z_]+", text)) - ours:
+        found.add(f"variable {word} does not exist")
+    for word in set(re.findall(r"secret-sync\.alibabacloud\.com/[a-z-]+", text)) - facts.marks():
+        found.add(f"annotation {word} does not exist")
+    for word in set(re.findall(r"\bsecret_sync_[a-z_]+", text)) - facts.metrics().keys():
+        found.add(f"metric {word} does not exist")
+    known = {reason.value for reason in Reason} | {reason.value for reason in EventReason}
+    for word in set(re.findall(r"(?:reason|reasons|Event) (?:is )?`([A-Za-z]+)`", text)) - known:
+        found.add(f"reason {word} does not exist")
+    return sorted(found)
+
+
+def check_links(page: Page, elsewhere: Callable[[str], Page]) -> list[str]:
+    found = []
+    for file, mark in page.links:
+        there = elsewhere(file) if file else page
+        if mark and mark not in there.anchors:
+            found.append(f"{file}#{mark} leads nowhere")
+    return found
+
+
+ALL: tuple[Callable[[Page], list[str]], ...] = (
+    check_kinds,
+    check_fields,
+    check_values_of_fields,
+    check_reasons,
+    check_events,
+    check_marks,
+    check_flags,
+    check_variables,
+    check_metrics,
+    check_labels,
+    check_paths,
+    check_commands,
+    check_limits,
+    check_endpoints,
+    check_words,
+)
