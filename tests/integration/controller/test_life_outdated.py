@@ -80,13 +80,14 @@ async def test_nothing_is_written_or_deleted_meanwhile_and_it_heals(
     entry = {"key": "outdated/one", "name": "password"}
     retained = external_secret("retained", entry, target={"deletionPolicy": "Retain"})
     plain = external_secret("plain", entry)
+    untouched = external_secret("untouched", entry)
     async with operator(settings_for(breakable_cluster, cloud, home)) as controller:
-        for document in (retained, plain):
+        for document in (retained, plain, untouched):
             await api.put(document, home)
             await api.until_ready(home, document["metadata"]["name"], "Synced")
         async with Watching(api, home, "retained") as kept, Watching(api, home, "plain") as other:
             await set_schema("older")
-            for name in ("retained", "plain"):
+            for name in ("retained", "plain", "untouched"):
                 condition = await api.until_ready(home, name, "CRDOutdated", within=WITHIN)
                 assert condition["status"] == "Unknown"
                 assert "spec.target.deletionPolicy" in condition["message"]
@@ -106,9 +107,17 @@ async def test_nothing_is_written_or_deleted_meanwhile_and_it_heals(
             assert len(kept.history) == 1
 
             await set_schema("ours")
+            # Who says what it said before is believed at once.
+            await api.until_holds(home, "untouched", TWO, within=WITHIN)
+            await api.until_ready(home, "untouched", "Synced", within=WITHIN)
+            # The API server has stored the others without what it did not know, or may have.
+            for name in ("retained", "plain"):
+                condition = await api.until_ready(home, name, "CRDOutdated", within=WITHIN)
+                assert "apply it anew" in condition["message"]
+            await kept.check(ONE)
+            assert len(kept.history) == 1
+            await force_sync(api, home, "plain", "nothing is lost of it")
             await api.until_holds(home, "renamed", TWO, within=WITHIN)
-            await api.until_holds(home, "retained", TWO, within=WITHIN)
-            # What was lost of it has to be written again.
             stay = {"spec": {"target": {"deletionPolicy": "Retain"}}}
             await api.merge("ExternalSecret", home, "retained", stay)
             await api.until(

@@ -11,8 +11,10 @@ import yaml
 from secret_sync.errors import DefiniteError
 from tests.support.operator import ROOT, external_secret, operator, settings_for
 from tests.support.program import kubeconfig
+from tests.support.watching import until_told
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -110,3 +112,47 @@ async def test_a_right_that_is_taken_away_is_named_and_waited_for(
         await api.merge("ExternalSecret", home, "some", patch)
         await api.until_holds(home, "some", {"x": "two"})
         await api.until_ready(home, "some", "Synced")
+
+
+@pytest.fixture
+async def cluster_account(
+    cluster: ControlPlane, api: Api, home: str, tmp_path: Path
+) -> AsyncIterator[str]:
+    """A kubeconfig of a ServiceAccount that has the ClusterRole of ``deploy/base``."""
+    name = f"rights-{home}"
+    group = "rbac.authorization.k8s.io"
+    rbac = f"/apis/{group}/v1"
+    subject = {"kind": "ServiceAccount", "name": "whole", "namespace": home}
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": name}
+    named = {"metadata": {"name": name}}
+    for path, document in (
+        (f"/api/v1/namespaces/{home}/serviceaccounts", {"metadata": {"name": "whole"}}),
+        (f"{rbac}/clusterroles", {**named, "rules": rules_without()}),
+        (f"{rbac}/clusterrolebindings", {**named, "roleRef": role, "subjects": [subject]}),
+    ):
+        status, body = await api.request("POST", path, document)
+        assert status == 201, body
+    token = await cluster.token_for(home, "whole")
+    yield kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
+    for kind in ("clusterrolebindings", "clusterroles"):
+        status, body = await api.request("DELETE", f"{rbac}/{kind}/{name}")
+        assert status == 200, body
+
+
+async def test_the_rules_of_deploy_leave_nothing_out_in_the_whole_cluster(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    cluster_account: str,
+) -> None:
+    await admin.put_secret("rights/whole", "one")
+    settings = settings_for(cluster, cloud, kubeconfig=cluster_account)
+    await until_it_starts(settings)
+    async with operator(settings) as controller:
+        watched = {"definitions", "namespaces", "cluster secret stores"}
+        assert watched <= controller.watched.running.keys()
+        await api.put(external_secret("whole", {"key": "rights/whole", "name": "x"}), home)
+        await api.until_holds(home, "whole", {"x": "one"})
+        await until_told(api, home, "whole", "Synced")
