@@ -121,14 +121,7 @@ class Controller:
             object_queue=self._objects,
             memories=memories,
         )
-        watched.external_secrets.add_handler(self.triggers.external_secret_changed)
-        watched.secret_stores.add_handler(self.triggers.store_changed)
-        watched.cluster_stores.add_handler(self.triggers.store_changed)
-        watched.secrets.add_handler(self.triggers.secret_changed)
-        watched.secrets.add_relist_handler(self.triggers.secrets_relisted)
-        watched.service_accounts.add_handler(self.triggers.service_account_changed)
-        watched.namespaces.add_handler(self.triggers.namespace_changed)
-        watched.definitions.add_handler(self._definition_changed)
+        self._listen()
         self.credentials = CredentialCache()
         self.sources = make_sources(
             settings, metrics, transport, self.credentials, self.triggers.sources_finished
@@ -148,6 +141,21 @@ class Controller:
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self._reconcilers(client, memories)
         self.health = health
+        self._measure()
+
+    def _listen(self) -> None:
+        watched = self.watched
+        watched.external_secrets.add_handler(self.triggers.external_secret_changed)
+        watched.secret_stores.add_handler(self.triggers.store_changed)
+        watched.cluster_stores.add_handler(self.triggers.store_changed)
+        watched.secrets.add_handler(self.triggers.secret_changed)
+        watched.secrets.add_relist_handler(self.triggers.secrets_relisted)
+        watched.service_accounts.add_handler(self.triggers.service_account_changed)
+        watched.namespaces.add_handler(self.triggers.namespace_changed)
+        watched.definitions.add_handler(self._definition_changed)
+
+    def _measure(self) -> None:
+        metrics = self._metrics
         metrics.watch_queues(self._queues)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
         metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from secret_sync.controller import kinds
 from secret_sync.controller.plan import cluster_scope_of, stores_of
@@ -24,6 +24,7 @@ from secret_sync.kube import (
     SECRETS,
     SERVICE_ACCOUNTS,
     Informer,
+    Stored,
 )
 from secret_sync.metrics import ReflectorMetrics
 from secret_sync.resources import (
@@ -36,14 +37,14 @@ from secret_sync.resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import KubeClient, Resource
     from secret_sync.metrics import Metrics
     from secret_sync.resources import SecretMeta
     from secret_sync.settings import Settings
 
-_STORE_INDEXES = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
+T = TypeVar("T", bound=Stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,65 +70,26 @@ class Watched:
     def __init__(
         self, client: KubeClient, settings: Settings, metrics: Metrics, limits: Limits
     ) -> None:
+        self._client = client
         self._metrics = metrics
-        scope: dict[str, Any] = {
+        self._scope: dict[str, Any] = {
             "namespaces": settings.watch_namespaces,
             "excluded": settings.exclude_namespaces,
         }
-        self.external_secrets: Informer[ExternalSecret] = Informer(
-            client,
-            kinds.EXTERNAL_SECRETS,
-            ExternalSecret.from_dict,
-            self._observer(kinds.EXTERNAL_SECRETS.plural),
-            indexes={BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of},
-            **scope,
+        objects = {BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of}
+        stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
+        writers = {BY_WRITER: writers_of}
+        self.external_secrets = self._whole(
+            kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects
         )
-        self.secret_stores: Informer[SecretStore] = Informer(
-            client,
-            kinds.SECRET_STORES,
-            SecretStore.from_dict,
-            self._observer(kinds.SECRET_STORES.plural),
-            indexes=_STORE_INDEXES,
-            **scope,
+        self.secret_stores = self._whole(kinds.SECRET_STORES, SecretStore.from_dict, stores)
+        self.cluster_stores = self._whole(
+            kinds.CLUSTER_SECRET_STORES, SecretStore.from_dict, stores
         )
-        self.cluster_stores: Informer[SecretStore] = Informer(
-            client,
-            kinds.CLUSTER_SECRET_STORES,
-            SecretStore.from_dict,
-            self._observer(kinds.CLUSTER_SECRET_STORES.plural),
-            indexes=_STORE_INDEXES,
-        )
-        self.secrets: Informer[SecretMeta] = Informer(
-            client,
-            SECRETS,
-            secret_from_metadata,
-            self._observer(SECRETS.plural),
-            indexes={BY_WRITER: writers_of},
-            metadata_only=True,
-            **scope,
-        )
-        self.service_accounts: Informer[ServiceAccount] = Informer(
-            client,
-            SERVICE_ACCOUNTS,
-            ServiceAccount.from_metadata,
-            self._observer(SERVICE_ACCOUNTS.plural),
-            metadata_only=True,
-            **scope,
-        )
-        self.namespaces: Informer[Namespace] = Informer(
-            client,
-            NAMESPACES,
-            Namespace.from_metadata,
-            self._observer(NAMESPACES.plural),
-            metadata_only=True,
-        )
-        self.definitions: Informer[Definition] = Informer(
-            client,
-            CUSTOM_RESOURCE_DEFINITIONS,
-            Definition.from_metadata,
-            self._observer(CUSTOM_RESOURCE_DEFINITIONS.plural),
-            metadata_only=True,
-        )
+        self.secrets: Informer[SecretMeta] = self._metadata(SECRETS, secret_from_metadata, writers)
+        self.service_accounts = self._metadata(SERVICE_ACCOUNTS, ServiceAccount.from_metadata)
+        self.namespaces = self._metadata(NAMESPACES, Namespace.from_metadata)
+        self.definitions = self._metadata(CUSTOM_RESOURCE_DEFINITIONS, Definition.from_metadata)
         self._running: dict[str, Informer[Any]] = {
             "secrets": self.secrets,
             "service accounts": self.service_accounts,
@@ -182,5 +144,32 @@ class Watched:
         for informer in self._running.values():
             await informer.wait_synced()
 
-    def _observer(self, plural: str) -> ReflectorMetrics:
-        return ReflectorMetrics(self._metrics, plural)
+    def _whole(
+        self,
+        resource: Resource,
+        convert: Callable[[dict[str, Any]], T | None],
+        indexes: Mapping[str, Callable[[T], Iterable[str]]],
+    ) -> Informer[T]:
+        """Of one of our kinds."""
+        scope = self._scope if resource.namespaced else {}
+        observer = ReflectorMetrics(self._metrics, resource.plural)
+        return Informer(self._client, resource, convert, observer, indexes=indexes, **scope)
+
+    def _metadata(
+        self,
+        resource: Resource,
+        convert: Callable[[dict[str, Any]], T | None],
+        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+    ) -> Informer[T]:
+        """Of a kind that we look at from outside only (S11)."""
+        scope = self._scope if resource.namespaced else {}
+        observer = ReflectorMetrics(self._metrics, resource.plural)
+        return Informer(
+            self._client,
+            resource,
+            convert,
+            observer,
+            indexes=indexes,
+            metadata_only=True,
+            **scope,
+        )

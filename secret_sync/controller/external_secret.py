@@ -327,6 +327,4 @@ def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
     first = problems[0]
     if len(problems) == 1:
         return first
-    return Problem(
-        first.reason, f"{first.message} (and {len(problems) - 1} more entries)", first.passing
-    )
+    return Problem(first.reason, f"{first.message} (and {len(problems) - 1} more entries)")

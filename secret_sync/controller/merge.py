@@ -205,7 +205,6 @@ def _missing(es: ExternalSecret) -> Problem:
         Reason.TARGET_MISSING,
         f"Secret {es.namespace}/{es.target.name} does not exist, and creationPolicy Merge writes "
         "only into one that does; create it, or leave creationPolicy out",
-        passing=True,
     )
 
 

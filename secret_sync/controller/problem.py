@@ -15,12 +15,10 @@ class Problem:
 
     Attributes:
         message: What, where, and what to do about it.
-        passing: Whether waiting alone can help.
     """
 
     reason: Reason
     message: str
-    passing: bool = False
 
 
 def why_missing(namespace: str, home: str) -> str:

@@ -68,12 +68,12 @@ def problem_of(error: SecretSyncError) -> Problem:
     """
     if isinstance(error, ApiUnavailableError):
         message = f"the API server could not be asked for the credentials: {error.message}"
-        return Problem(Reason.PROVIDER_UNAVAILABLE, message, passing=True)
+        return Problem(Reason.PROVIDER_UNAVAILABLE, message)
     if isinstance(error, ApiError):
         message = f"the API server refuses to have the AccessKey read: {error.message}"
         advice = "; see its RBAC rules" if error.lacks_right else ""
         return Problem(Reason.ACCESS_KEY_NOT_FOUND, message + advice)
-    return Problem(_reason(error), error.message, passing=isinstance(error, TransientError))
+    return Problem(_reason(error), error.message)
 
 
 def _reason(error: SecretSyncError) -> Reason:

@@ -133,7 +133,6 @@ class Schemas:
             "the CRD was outdated, and what this object says may be less than what was written; "
             "apply it anew, or, if nothing of it is lost, say so by another text in its "
             f"annotation {FORCE_SYNC_ANNOTATION}",
-            passing=True,
         )
 
     def _outdated(self, *resources: Resource) -> Problem | None:
@@ -147,7 +146,6 @@ class Schemas:
                 Reason.CRD_OUTDATED,
                 f"the CRD {name} lacks {lacking}: what was written there is lost, so nothing is "
                 f"written or deleted meanwhile; {kinds.INSTALL_CRDS}, then apply the object anew",
-                passing=True,
             )
         return None
 

@@ -222,7 +222,6 @@ class SecretWriter:
                     Reason.WRITE_FAILED,
                     f"Secret {es.namespace}/{es.target.name} is being deleted; "
                     "it is created again as soon as it is gone",
-                    passing=True,
                 )
             case _:
                 return False

@@ -35,7 +35,7 @@ from secret_sync.kube.resource import (
     Resource,
 )
 from secret_sync.kube.secrets import SingleSecretReader
-from secret_sync.kube.store import Store, key_of
+from secret_sync.kube.store import Store, Stored, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "ServiceAccountTokenMinter",
     "SingleSecretReader",
     "Store",
+    "Stored",
     "check",
     "key_of",
     "lacking",

@@ -83,7 +83,6 @@ def test_reasons(error: SecretSyncError, reason: Reason) -> None:
     problem = problem_of(error)
     assert problem.reason is reason
     assert problem.message == "x"
-    assert problem.passing == isinstance(error, TransientError)
 
 
 CODES = [
@@ -97,7 +96,6 @@ CODES = [
 def test_what_parsing_finds_has_a_reason_of_that_name(code: str) -> None:
     problem = problem_of(DefiniteError("x", code=code))
     assert problem.reason == Reason(code)
-    assert not problem.passing
 
 
 def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram() -> None:
@@ -106,7 +104,6 @@ def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram()
     assert problem.reason is Reason.ACCESS_KEY_NOT_FOUND
     assert problem.message.startswith("the API server refuses")
     assert problem.message.endswith(f"{said}; see its RBAC rules")
-    assert not problem.passing
 
     other = problem_of(ApiError("refused by a webhook", status=403, reason="Forbidden"))
     assert other.message.endswith("refused by a webhook")
@@ -115,7 +112,6 @@ def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram()
 def test_an_api_server_that_is_away_is_named_as_such() -> None:
     problem = problem_of(ApiUnavailableError("GET /x: 503", status=503))
     assert problem.message.startswith("the API server could not be asked")
-    assert problem.passing
 
 
 def test_every_reason_is_one_word_in_camel_case() -> None:

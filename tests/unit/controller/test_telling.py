@@ -179,7 +179,7 @@ async def test_the_same_failure_again_is_no_news(world: World) -> None:
 
 
 async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: World) -> None:
-    problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields", passing=True)
+    problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields")
     world.telling.failed(world.case, problem, [])
     assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
 
