@@ -266,8 +266,19 @@ async def put_objects(api: Api, info: CloudInfo, home: str) -> None:
 async def remove_objects(api: Api, home: str) -> None:
     """Deletes them; the cluster is shared, and no controller is there to take finalizers off."""
     for kind in ("ExternalSecret", "SecretStore"):
-        _, found = await api.request("GET", path_of(kind, home))
+        found = await listed(api, path_of(kind, home))
         for item in found["items"]:
             name = item["metadata"]["name"]
             await api.merge(kind, home, name, {"metadata": {"finalizers": None}})
             await api.request("DELETE", path_of(kind, home, name))
+
+
+async def listed(api: Api, path: str) -> dict[str, Any]:
+    """A list, also right after another definition has come, when it is refused for a while."""
+    async with asyncio.timeout(20):
+        while True:
+            status, found = await api.request("GET", path)
+            if status == 200:
+                return dict(found)
+            assert status == 429, found
+            await asyncio.sleep(0.05)

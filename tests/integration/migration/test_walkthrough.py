@@ -14,6 +14,7 @@ from tests.integration.migration.ack import (
     Ack,
     install_definitions,
     install_release,
+    listed,
     put_objects,
     remove_objects,
     until_definitions,
@@ -57,9 +58,7 @@ async def everything(api: Api, home: str) -> dict[str, str]:
     """
     found = {}
     for path in LISTS:
-        status, body = await api.request("GET", path)
-        assert status == 200, body
-        for item in body["items"]:
+        for item in (await listed(api, path))["items"]:
             metadata = item["metadata"]
             place = f"{metadata.get('namespace', '')}/{metadata['name']}"
             if "test-" in place and home not in place:
