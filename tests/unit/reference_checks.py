@@ -24,7 +24,7 @@ from tests.unit import reference_facts as facts
 from tests.unit.reference_tables import codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from secret_sync.settings.flags import Flag
     from tests.unit.reference_tables import Page
@@ -298,10 +298,16 @@ def check_endpoints(page: Page) -> list[str]:
     return found + ["a form or pattern is missing"] * ((len(rows), len(forms)) != (4, 3))
 
 
-def check_words(page: Page) -> list[str]:
-    """Whatever looks like a name of ours anywhere on the page."""
+def check_words(page: Page, others: Collection[str] = ()) -> list[str]:
+    """Whatever looks like a name of ours anywhere on the page.
+
+    Args:
+        page: Which.
+        others: Flags of other programs.
+    """
     text = page.text
     flags = set(re.findall(r"(?<![\w<-])--[a-z][a-z-]+", text)) - THEIRS - _flags().keys()
+    flags -= set(others)
     ours = {variable(name.removeprefix("--")) for name in _flags()}
     found = {f"flag {name} does not exist" for name in flags}
     for word in set(re.findall(r"SECRET_SYNC_[A-Z_]+", text)) - ours:

@@ -1,19 +1,24 @@
-"""docs/reference.md has all there is, and nothing else."""
+"""docs/reference.md has all there is, docs/troubleshooting.md an answer to all that is said."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.parse.rules import rename
+from secret_sync.resources import Reason
+from tests.support.documentation import ROOT, sections
 from tests.unit import reference_checks as checks
-from tests.unit.reference_facts import ROOT
-from tests.unit.reference_tables import Page
+from tests.unit.reference_messages import is_said, literals
+from tests.unit.reference_tables import Page, anchor, codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.support.documentation import Section
 
 REFERENCE = Page((ROOT / "docs" / "reference.md").read_text())
 #: Tables that are prose in columns; every row of all others is held against the code.
@@ -121,3 +126,101 @@ def test_the_patterns_allow_what_the_table_says() -> None:
 )
 def test_what_stands_for_groups(target: str, key: str) -> None:
     assert rename(["ab"], [("(a)(?P<name>b)", target)]) == [key]
+
+
+TROUBLESHOOTING = "docs/troubleshooting.md"
+TROUBLES = page("troubleshooting.md")
+#: Flags of kubectl and other programs, in the commands that the page has.
+OTHERS = {
+    *("--all-namespaces", "--as", "--cascade", "--force-conflicts", "--keep-secrets"),
+    *("--overwrite", "--raw", "--sample", "--server-side", "--show-managed-fields", "--type"),
+    *("--yes", "--regoin"),
+}
+
+
+def quoted() -> list[str]:
+    return [line for part in sections(TROUBLESHOOTING) for line in messages(part)]
+
+
+def messages(part: Section) -> list[str]:
+    return [line for body in part.fenced("text") for line in body.splitlines()]
+
+
+def test_every_message_of_the_page_is_one_that_is_said() -> None:
+    assert len(quoted()) > 120
+    assert [line for line in quoted() if not is_said(line)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no controller has looked at it yesterday",
+        "spec.provider is <'aws'>; it may be kms",
+        "<anything at all>",
+        "a: <b>",
+    ],
+)
+def test_a_message_that_nobody_says_is_noticed(line: str) -> None:
+    assert not is_said(line)
+
+
+def test_every_line_of_the_log_is_one_that_is_written() -> None:
+    lines = [word for row in TROUBLES.rows("The log", "line") for word in codes(row["line"])]
+    assert len(lines) > 20
+    assert [line for line in lines if line not in {"list", "watch"} and not is_logged(line)] == []
+
+
+def is_logged(line: str) -> bool:
+    return any(line in literal for literal in literals())
+
+
+def test_what_the_definitions_say_is_quoted_as_they_say_it() -> None:
+    said = TROUBLES.column("kubectl refuses", "kubectl says")
+    ours = [word for word in said if word.startswith("must be")]
+    assert len(ours) == 2
+    assert [word for word in ours if not is_said(word)] == []
+
+
+def answers() -> dict[str, str]:
+    """The section that the table at the top sends each reason to."""
+    known = {reason.value for reason in Reason}
+    return {
+        word: row["go to"]
+        for row in TROUBLES.rows("", "you see")
+        for word in codes(row["you see"])
+        if word in known
+    }
+
+
+def unanswered(of: Page) -> set[str]:
+    return {reason.value for reason in Reason} - {
+        word for row in of.rows("", "you see") for word in codes(row["you see"])
+    }
+
+
+def test_every_reason_has_an_answer() -> None:
+    assert unanswered(TROUBLES) == set()
+    parts = {anchor(part.title): part.text for part in sections(TROUBLESHOOTING)}
+    for reason, where in answers().items():
+        ((_, mark),) = Page(where).links
+        assert re.search(rf"\b{reason}\b", parts[mark]), reason
+
+
+def test_a_reason_without_an_answer_is_noticed() -> None:
+    for line in TROUBLES.tables("", "you see")[0].lines:
+        if set(codes(line)) & {reason.value for reason in Reason}:
+            assert unanswered(TROUBLES.without(line)) != set()
+
+
+def test_every_reason_among_the_headings_exists() -> None:
+    titles = re.findall(r"^### (.+)$", TROUBLES.text, flags=re.MULTILINE)
+    words = {word for title in titles for word in re.findall(r"\b[A-Z]\w*[a-z][A-Z]\w*", title)}
+    assert words - {"ExternalSecret", "CRDs"} <= {reason.value for reason in Reason}
+
+
+def test_every_name_in_the_page_exists() -> None:
+    assert checks.check_words(TROUBLES, OTHERS) == []
+
+
+def test_every_link_of_the_page_leads_somewhere() -> None:
+    assert checks.check_links(TROUBLES, page) == []
