@@ -53,6 +53,7 @@ class Page:
     def __init__(self, text: str) -> None:
         self.text = text
         self._tables = list(_tables(text))
+        self._placeholders = _STANDS_FOR.findall(text)
 
     def tables(self, section: str = "", first: str = "") -> list[Table]:
         """Those under a heading, or whose first column has a title; all by default."""
@@ -79,7 +80,7 @@ class Page:
 
     def expanded(self, path: str) -> list[str]:
         """The paths that one with a placeholder stands for."""
-        for name, *meant in _STANDS_FOR.findall(self.text):
+        for name, *meant in self._placeholders:
             if path == name or path.startswith(f"{name}."):
                 return [whole + path.removeprefix(name) for whole in meant]
         return [path]
