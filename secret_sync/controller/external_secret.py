@@ -327,4 +327,5 @@ def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
     first = problems[0]
     if len(problems) == 1:
         return first
-    return Problem(first.reason, f"{first.message} (and {len(problems) - 1} more entries)")
+    # Without their number, which may change all the time: that would be news each time.
+    return Problem(first.reason, f"{first.message}; other entries fail, too: see dataSyncResults")

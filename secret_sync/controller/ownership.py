@@ -82,7 +82,7 @@ def is_there(
         return False
     if es.target.merge:
         return bool(merged_by(es, current))
-    return bool(current.our_keys) and is_ours(es, current, applied) and _marked(es, current)
+    return is_ours(es, current, applied) and _marked(es, current)
 
 
 def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:

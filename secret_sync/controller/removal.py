@@ -6,6 +6,7 @@ Only what is this very ExternalSecret's is ever deleted, by uid and version.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,8 @@ _log = structlog.get_logger(__name__)
 #: Index of the Secrets by the ExternalSecrets that write them.
 BY_WRITER: Final = "writer"
 
+#: Deletions that are remembered until the cache has them.
+_REMEMBERED: Final = 256
 #: The garbage collector's, on an object whose dependents are to be kept.
 _ORPHAN: Final = "orphan"
 
@@ -79,6 +82,8 @@ class Removal:
         self._objects = objects
         self._secrets = secrets
         self._merging = MergeWriter(client, objects)
+        # Uids of the latest ones; the cache knows of them within seconds.
+        self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def remove_former(self, es: ExternalSecret) -> tuple[str, ...]:
         """Removes what the ExternalSecret wrote under other names; its target holds it now.
@@ -97,6 +102,9 @@ class Removal:
         for key in tuple(self._secrets.by_index(BY_WRITER, es.uid)):
             secret = self._secrets.get(key)
             if key == target or not isinstance(secret, ManagedSecret) or secret.deleting:
+                continue
+            if secret.uid in self._deleted:
+                # The news of that are on the way.
                 continue
             if secret.namespace != es.namespace:
                 # A copy that a backup tool made of it, marks and all.
@@ -178,6 +186,7 @@ class Removal:
     async def _delete(self, secret: SecretMeta) -> None:
         ref = Ref(secret.namespace, secret.name, secret.uid, secret.resource_version)
         await self._writer.delete(SECRETS, ref)
+        self._deleted.append(secret.uid)
         _log.info("secret deleted", secret=secret.name)
 
 

@@ -144,8 +144,9 @@ class Schemas:
             lacking = ", ".join(missing[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
             return Problem(
                 Reason.CRD_OUTDATED,
-                f"the CRD {name} lacks {lacking}: what was written there is lost, so nothing is "
-                f"written or deleted meanwhile; {kinds.INSTALL_CRDS}, then apply the object anew",
+                f"the CRD {name} lacks {lacking}: what was written there may be lost, so nothing "
+                f"is written or deleted meanwhile; {kinds.INSTALL_CRDS} --force-conflicts, then "
+                "apply the object anew",
             )
         return None
 

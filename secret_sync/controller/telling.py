@@ -10,6 +10,7 @@ import structlog
 
 from secret_sync.controller.status import condition, problem_condition, status_of
 from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import CREATED_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +181,8 @@ def _success(es: ExternalSecret, desired: Desired) -> str:
     message = f"Secret {es.target.name} holds {count}"
     if es.target.merge:
         message += " of this object"
+    if es.refresh_policy == CREATED_ONCE:
+        message += f"; it is not fetched again (refreshPolicy {CREATED_ONCE})"
     if desired.overwritten:
         twice = ", ".join(sorted({o.key for o in desired.overwritten}))
         message += f"; written by more than one entry, the last one counts: {twice}"

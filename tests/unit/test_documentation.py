@@ -22,7 +22,10 @@ ELSEWHERE = {
     *("Synced", "Ready", "Pending", "UnknownProvider", "InvalidSpec", "NoData", "InvalidKey"),
     *("TooLarge", "SecretNotFound", "Forbidden", "SecretUnavailable", "ClockSkew", "Throttled"),
     *("ProviderUnavailable", "RequestRefused", "SecretConflict", "WriteConflict"),
-    *("WriteForbidden", "WriteFailed", "NotWritten"),
+    *("WriteForbidden", "WriteFailed", "NotWritten", "KeyConflict", "TargetMissing"),
+    *("InvalidJMESPath", "InvalidRegex", "NotADocument", "DuplicateKey", "PathNotFound"),
+    *("KeyCollision", "TooCostly", "EndpointNotAllowed", "CRDOutdated", "ValueUnusable"),
+    "PrivateCAUnknown",
 }
 
 

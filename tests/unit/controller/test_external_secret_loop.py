@@ -125,7 +125,7 @@ async def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted() 
     await loop.reconcile()
     assert loop.ready is not None
     assert loop.ready.message.startswith("entry 'a' ")
-    assert loop.ready.message.endswith(" (and 2 more entries)")
+    assert loop.ready.message.endswith("; other entries fail, too: see dataSyncResults")
     assert [result[1] for result in loop.results] == ["Failed"] * 3
 
 
