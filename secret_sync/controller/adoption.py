@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
 
 def may_adopt(es: ExternalSecret) -> bool:
-    """Whether the ExternalSecret has a claim to a Secret that it did not make.
-
-    ack-secret-manager names the Secret as its object, so that another name is nothing it made.
-    """
-    return es.adopt or (es.legacy and es.target.name == es.name)
+    """Whether the ExternalSecret has a claim to a Secret that it did not make."""
+    return es.adopt or es.legacy
 
 
 def adoptable(
@@ -41,7 +38,21 @@ def adoptable(
         name, _, uid = mark.partition("/")
         owner = others.get(object_key(es.namespace, name)) if name else None
         return owner is None or owner.uid != uid
-    return may_adopt(es) and not mark and made_by_legacy(metadata)
+    return es.legacy and not mark and made_by_legacy(metadata) and _made_for(es, others)
+
+
+def _made_for(es: ExternalSecret, others: ReadOnlyStore[ExternalSecret]) -> bool:
+    """Whether what ack-secret-manager made under that name was for this very object.
+
+    It tells by nothing but the name: the object's own, or since 0.6 ``spec.target.name``, which
+    tells only if no other object names it.
+    """
+    return es.target.name == es.name or not any(
+        other.namespace == es.namespace
+        and other.uid != es.uid
+        and other.target.name == es.target.name
+        for other in others.values()
+    )
 
 
 def made_by_legacy(metadata: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from tests.integration.migration.older import FINALIZER, RELEASE
 from tests.integration.migration.reading import Reader
 from tests.integration.migration.shell import steps
 from tests.support.operator import operator, ready_of, settings_for, version_of
-from tests.support.watching import editors_of, force_sync
+from tests.support.watching import editors_of
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -65,31 +65,6 @@ async def test_where_both_fetch_the_same_nobody_writes_the_secret(
         for kind, name in (("ExternalSecret", "database"), ("SecretStore", "store")):
             assert finalizers(await api.get(kind, ack.home, name)) == [FINALIZER]
         await reader.check(VALUES)
-
-
-@pytest.mark.xfail(
-    reason="Triggers take any change of the status alone for our own and wake nobody; "
-    "docs/migrating.md tells of it in two rows of its table, Side by side"
-)
-@pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_a_status_that_it_replaces_is_told_again(
-    plane: ControlPlane, cloud: CloudInfo, api: Api, populate: Populate, version: Any
-) -> None:
-    ack = await populate(version, VALUES)
-    async with operator(settings_for(plane, cloud, ack.home)):
-        await settled(ack)
-        for number in range(4):
-            await ack.poll("database", VALUES)
-            if number < 2:
-                await api.until("ExternalSecret", ack.home, "database", lambda e: not finalizers(e))
-        # From now on its finalizer is left alone, so that nothing but the status changes.
-        await force_sync(api, ack.home, "database", "now")
-        await api.until_ready(ack.home, "database", "Synced")
-        await asyncio.sleep(1)
-        ack.writes.clear()
-        await ack.poll("database", VALUES)
-        assert ack.writes == {"ExternalSecret/status": 1}
-        await api.until_ready(ack.home, "database", "Synced")
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])

@@ -110,10 +110,6 @@ async def renamed(api: Api, populate: Populate) -> Ack:
     return ack
 
 
-@pytest.mark.xfail(
-    reason="may_adopt believes that ack-secret-manager knows no spec.target.name; 0.6.x does. "
-    "docs/migrating.md tells of it in two rows"
-)
 async def test_a_secret_under_a_target_name_is_taken_over(
     plane: ControlPlane, cloud: CloudInfo, api: Api, renamed: Ack
 ) -> None:

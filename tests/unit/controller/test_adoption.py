@@ -40,8 +40,8 @@ def metadata(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
         ({}, None, False),
         (FINALIZER, None, True),
         (FINALIZER, "some", True),
-        # ack-secret-manager knows no other name than the object's own.
-        (FINALIZER, "other", False),
+        # Since 0.6 ack-secret-manager knows other names than the object's own.
+        (FINALIZER, "other", True),
         (ADOPT, None, True),
         (ADOPT, "other", True),
         ({"annotations": {"secret-sync.alibabacloud.com/adopt": "false"}}, None, False),
@@ -146,3 +146,23 @@ def test_a_mark_is_of_an_object_in_the_secrets_own_namespace(make_es: MakeES) ->
     elsewhere = {"name": "living", "namespace": "else", "uid": "living-uid"}
     others.put("else/living", make_es(metadata=elsewhere))
     assert adoptable(make_es(metadata=ADOPT), metadata(mark="living/living-uid"), others)
+
+
+@pytest.mark.parametrize(
+    ("rival", "fits"),
+    [
+        (None, True),
+        ({"name": "rival", "uid": "rival-uid"}, False),
+        ({"name": "rival", "uid": "rival-uid", "namespace": "elsewhere"}, True),
+    ],
+    ids=["alone", "another object names it, too", "one of another namespace"],
+)
+def test_under_another_name_it_is_the_only_objects_that_has_that_name(
+    make_es: MakeES, rival: dict[str, Any] | None, *, fits: bool
+) -> None:
+    es = make_es(metadata=FINALIZER, target={"name": "shared"})
+    others: Store[ExternalSecret] = Store()
+    others.put("ns/some", es)
+    if rival is not None:
+        others.put("rival", make_es(metadata=rival, target={"name": "shared"}))
+    assert adoptable(es, metadata(BY_MANAGER, name="shared"), others) is fits

@@ -256,7 +256,6 @@ async def test_the_secret_of_an_object_that_goes_is_deleted(
             id="a controller's",
         ),
         pytest.param({}, [secret(THEIRS, deletionTimestamp="now")], id="on its way"),
-        pytest.param({"name": "other"}, [secret(THEIRS, name="other")], id="of another name"),
     ],
 )
 async def test_the_rest_stays(target: dict[str, Any], answers: list[Any]) -> None:
