@@ -46,11 +46,52 @@ lint: $(STAMP) ## Style, types, import contracts
 
 .PHONY: pin
 pin: $(STAMP) ## Pin the dependencies anew, with hashes
-	for set in run local test go fuzz; do \
+	for set in run local test image go fuzz; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make pin" $(BIN)/uv pip compile --quiet --universal \
 	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    requirements/$$set.in -o requirements/$$set.txt || exit 1; \
 	done
+
+# What is made bears this date, 2026-01-01, so that it is the same whenever it is made.
+SOURCE_DATE_EPOCH ?= 1767225600
+
+.PHONY: sbom
+sbom: $(STAMP) ## List what the image holds, as CycloneDX: dist/sbom.cdx.json
+	mkdir -p dist
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python requirements/sbom.py > dist/sbom.cdx.json
+
+# Say what else the builder is to be told, BASE for example: make image IMAGE_FLAGS="--build-arg ..."
+IMAGE ?= localhost/secret-sync:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secret_sync/__init__.py)
+IMAGE_FLAGS ?=
+
+.PHONY: image
+image: sbom ## Build the image with docker, podman or buildah, whichever works
+	@set -eu; \
+	arguments="--build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag $(IMAGE) $(IMAGE_FLAGS)"; \
+	if docker info >/dev/null 2>&1; then \
+	  docker build $$arguments .; size=$$(docker image inspect --format '{{.Size}}' $(IMAGE)); \
+	elif podman info >/dev/null 2>&1; then \
+	  podman build --timestamp $(SOURCE_DATE_EPOCH) $$arguments .; \
+	  size=$$(podman image inspect --format '{{.Size}}' $(IMAGE)); \
+	elif buildah info >/dev/null 2>&1; then \
+	  buildah build --timestamp $(SOURCE_DATE_EPOCH) $$arguments .; \
+	  size=$$(buildah images --json $(IMAGE) | sed -n 's/.*"size": "\(.*\)",*/\1/p'); \
+	else \
+	  echo "make image: no docker, podman or buildah works here; 'make tools' installs buildah" >&2; \
+	  exit 1; \
+	fi; \
+	echo "$(IMAGE): $$size, its parts are listed in dist/sbom.cdx.json"
+
+.PHONY: tools
+tools: ## Install Debian's buildah and prometheus, which some tests need, where that is possible
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq -y --no-install-recommends buildah prometheus >/dev/null; \
+	else \
+	  echo "make tools: only as root of a Debian; what needs buildah or prometheus is not tested" >&2; \
+	fi
 
 .PHONY: clean
 clean: ## Remove what the other targets made in this folder

@@ -1,0 +1,76 @@
+# The image of the controller. `make image` builds it with docker, podman or buildah.
+#
+# Every package is named with its hash in requirements/, so it does not matter where pip gets them.
+# What is made here depends on these files and BASE alone: no clock, no order, no names.
+ARG BASE=python:3.13-slim-bookworm
+
+# --- The program: everything is installed into one folder ------------------------------------------
+FROM ${BASE} AS program
+# An index of your own, or the bundle of its authority, can be given with --build-arg.
+ARG PIP_INDEX_URL
+ARG PIP_CERT
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
+# The date that is written into wheels and on files: 2026-01-01.
+ARG SOURCE_DATE_EPOCH=1767225600
+
+# Some of the SDK comes as source only. It is pure Python: no compiler is needed, but a build backend.
+COPY requirements/image.txt requirements/run.txt /src/requirements/
+RUN python3 -m venv /tools \
+ && /tools/bin/pip install --quiet --only-binary :all: --require-hashes \
+    -r /src/requirements/image.txt \
+ && /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --require-hashes \
+    --wheel-dir /wheels -r /src/requirements/run.txt
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY crds /src/crds
+COPY secret_sync /src/secret_sync
+# Compiled, since each start takes seconds more without, on a read-only root; by a hash that nobody
+# checks, since a time would differ from build to build.
+RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /wheels /src \
+ && python3 -m venv --without-pip /opt/secret-sync \
+ && /tools/bin/pip --python /opt/secret-sync/bin/python install --quiet --no-deps --no-index \
+    --no-compile /wheels/*.whl \
+ && cd /opt/secret-sync && rm -rf bin/[Aa]ctivate* include \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash -x 'kubernetes_asyncio/client/(api|models)/' lib \
+ && find . -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+
+# --- The root: the base without what installs or builds --------------------------------------------
+FROM ${BASE} AS root
+ARG SOURCE_DATE_EPOCH=1767225600
+# Twice: Debian's Python is in /usr, that of python:slim in /usr/local. The list of Debian packages
+# stays, for scanners.
+RUN for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
+      [ -d "$lib" ] || continue; \
+      rm -rf "$lib"/ensurepip "$lib"/idlelib "$lib"/lib2to3 "$lib"/pydoc_data "$lib"/test \
+        "$lib"/tkinter "$lib"/turtledemo "$lib"/config-3* "$lib"/*-packages/pip "$lib"/*-packages/pip-* \
+        "$lib"/*-packages/setuptools* "$lib"/*-packages/wheel*; \
+      [ ! -f "$lib"/os.py ] || python3 -m compileall -q --invalidation-mode unchecked-hash "$lib"; \
+    done \
+ && rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/bin/pip* /usr/share/python-wheels \
+    /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/lintian \
+    /var/lib/apt/lists/* /var/cache/* /var/log/* /root/.cache /tmp/* \
+ && find /etc /opt /root /tmp /usr /var -xdev -newermt "@${SOURCE_DATE_EPOCH}" \
+    ! -path /etc/hosts ! -path /etc/resolv.conf ! -path /etc/hostname \
+    -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+
+# --- The image ------------------------------------------------------------------------------------
+FROM scratch
+COPY --from=root / /
+COPY --from=program /opt/secret-sync /opt/secret-sync
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="secret-sync" \
+      org.opencontainers.image.description="Keeps Kubernetes Secrets in step with Alibaba Cloud KMS" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# It writes no file; HOME is nowhere, so that none is read either.
+ENV PATH=/opt/secret-sync/bin:/usr/local/bin:/usr/bin:/bin \
+    HOME=/nonexistent LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A number, so that Kubernetes can tell that it is not root.
+USER 65532:65532
+WORKDIR /
+EXPOSE 8080
+ENTRYPOINT ["secret-sync"]
+CMD ["run"]
