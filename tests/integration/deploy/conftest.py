@@ -1,0 +1,109 @@
+"""A cluster of its own that writes down all requests, and people who install there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from secret_sync.local.cloud import CloudAdmin
+from secret_sync.local.controlplane.plane import ControlPlane
+from tests.support.controlplane import fresh_namespace
+from tests.support.kustomize import DEPLOY, OVERLAYS, Kubectl, write
+from tests.support.operator import Api, install_crds, put_store, running_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from pathlib import Path
+
+    from secret_sync.local.cloud import CloudInfo
+
+
+def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
+
+
+@pytest.fixture(scope="session")
+def plane(
+    tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
+) -> Iterator[ControlPlane]:
+    """Not the shared one, though it asks for it: our tests are to be counted among its users."""
+    started = _apart(ControlPlane.start(tmp_path_factory.mktemp("deploy-plane"), audit_log=True))
+    try:
+        install_crds(started)
+        # So that what goes with its owner goes at once.
+        _apart(started.learn_kinds())
+        yield started
+    finally:
+        _apart(started.stop())
+
+
+@pytest.fixture(scope="session")
+def kubectl(plane: ControlPlane) -> Kubectl:
+    return Kubectl(plane)
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
+
+
+@pytest.fixture
+async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
+    async with CloudAdmin(cloud.admin_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(plane: ControlPlane) -> AsyncIterator[Api]:
+    async with Api(plane) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A new namespace of this cluster."""
+    yield from fresh_namespace(plane)
+
+
+@pytest.fixture
+async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
+    """One with the SecretStore ``store``, which may read everything."""
+    await put_store(api, cloud, namespace)
+    return namespace
+
+
+@pytest.fixture
+def namespaced(tmp_path: Path, namespace: str) -> Path:
+    """What docs/install.md has a user write to get along without a ClusterRole."""
+    rights = write(tmp_path / "rights", resources=[DEPLOY / "watched-namespace"])
+    with (rights / "kustomization.yaml").open("a") as file:
+        file.write(f"namespace: {namespace}\n")
+    variable = {"name": "SECRET_SYNC_WATCH_NAMESPACES", "value": namespace}
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "secret-sync"},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "secret-sync", "env": [variable]}]}}
+        },
+    }
+    return write(
+        tmp_path / "namespaced",
+        resources=[OVERLAYS / "namespaced", rights],
+        patches=[{"patch": json.dumps(patch)}],
+    )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """As for the controller's own tests, whose kubeconfig is read in a thread."""
+    left_out = ["secret_sync.local", "secret_sync.kube.access"]
+    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
+        yield

@@ -1,0 +1,180 @@
+"""The pod of each install: what it tells the controller, and what a strict cluster says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from secret_sync.settings import Settings, UsageError, parse_run_arguments
+from secret_sync.settings.flags import GROUPS, variable
+from secret_sync.settings.model import TOKEN_FILE
+from tests.support.kustomize import (
+    BASE,
+    COMPONENTS,
+    OVERLAYS,
+    container,
+    deployment,
+    environment,
+    of_kind,
+    write,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.kustomize import Kubectl
+    from tests.support.operator import Api
+
+#: What the controller is to understand of each, beyond the defaults.
+TOLD: dict[str, dict[str, Any]] = {
+    "base": {"enable_worker_role": False},
+    "rrsa": {"enable_worker_role": False},
+    "worker-role": {},
+    "ack-compat": {
+        "enable_cross_namespace_secret_store": True,
+        "enable_cross_namespace_auth_ref": True,
+    },
+    "multi-tenant": {
+        "enable_worker_role": False,
+        "controller_identity_namespaces": ("SET-ME",),
+        "allow_role_arn": ("acs:ram::SET-ME:role/SET-ME",),
+    },
+    "namespaced": {"enable_worker_role": False, "watch_namespaces": ("set-me",)},
+}
+INSTALLS = tuple(TOLD)
+
+
+def folder_of(install: str) -> Path:
+    return BASE if install == "base" else OVERLAYS / install
+
+
+def test_every_overlay_is_looked_at() -> None:
+    assert {"base", *(folder.name for folder in OVERLAYS.iterdir())} == set(INSTALLS)
+
+
+@pytest.mark.parametrize("install", INSTALLS)
+def test_what_it_is_told_is_understood(kubectl: Kubectl, install: str) -> None:
+    objects = kubectl.render(folder_of(install))
+    command = container(objects)["command"]
+    assert command[:2] == ["secret-sync", "run"]
+    told = environment(objects)
+    assert told.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
+    assert parse_run_arguments(command[2:], told) == Settings(**TOLD[install])
+
+
+def test_the_replicas_are_told_to_elect(kubectl: Kubectl, tmp_path: Path) -> None:
+    folder = write(tmp_path / "ha", resources=[BASE], components=[COMPONENTS / "ha"])
+    objects = kubectl.render(folder)
+    assert deployment(objects)["spec"]["replicas"] == 2
+    told = environment(objects)
+    flags = {variable(f.name): f for flags in GROUPS.values() for f in flags}
+    if flags["SECRET_SYNC_LEADER_ELECT"].status == "later":
+        # Two that would both write do not start.
+        with pytest.raises(UsageError, match="leader"):
+            parse_run_arguments([], told)
+    else:
+        assert parse_run_arguments([], told).leader_elect
+
+
+@pytest.mark.parametrize("install", ["rrsa", "ack-compat"])
+def test_the_token_is_where_it_is_looked_for(kubectl: Kubectl, install: str) -> None:
+    objects = kubectl.render(folder_of(install))
+    (mount,) = container(objects)["volumeMounts"]
+    (volume,) = deployment(objects)["spec"]["template"]["spec"]["volumes"]
+    (source,) = volume["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert mount["name"] == volume["name"]
+    assert f"{mount['mountPath']}/{token['path']}" == TOKEN_FILE
+    assert token["audience"] == "sts.aliyuncs.com"
+
+
+@pytest.fixture
+async def strict(api: Api, namespace: str) -> str:
+    """A namespace that takes restricted pods only."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await api.merge("Namespace", "", namespace, {"metadata": {"labels": labels}})
+    for name in ("secret-sync", "ack-secret-manager"):
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        await api.put(account, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("install", [*INSTALLS, "ha"])
+async def test_a_strict_namespace_takes_its_pod(
+    kubectl: Kubectl, api: Api, strict: str, tmp_path: Path, install: str
+) -> None:
+    folder = (
+        write(tmp_path / "ha", resources=[BASE], components=[COMPONENTS / "ha"])
+        if install == "ha"
+        else folder_of(install)
+    )
+    template = deployment(await asyncio.to_thread(kubectl.render, folder))["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "some"}
+    path = f"/api/v1/namespaces/{strict}/pods?dryRun=All"
+    status, body = await api.request("POST", path, pod)
+    assert status == 201, body
+
+    # The strictness is real.
+    pod["spec"] = {**pod["spec"], "hostNetwork": True}
+    status, body = await api.request("POST", path, pod)
+    assert status == 403
+    assert "hostNetwork=true" in body["message"]
+
+
+def test_its_file_system_is_read_only_and_no_service_is_in_its_environment(
+    kubectl: Kubectl,
+) -> None:
+    """What the standard does not ask for."""
+    objects = kubectl.render(BASE)
+    assert container(objects)["securityContext"]["readOnlyRootFilesystem"] is True
+    pod = deployment(objects)["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is False
+    assert set(container(objects)["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_service_probes_and_policies_mean_the_port_it_serves(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    policies = [COMPONENTS / "network-policy", COMPONENTS / "network-policy-metadata"]
+    objects = kubectl.render(write(tmp_path / "all", resources=[BASE], components=policies))
+    bind = parse_run_arguments([], environment(objects)).metrics_bind_address
+    assert bind is not None
+    (port,) = container(objects)["ports"]
+    assert port["containerPort"] == bind.port
+    probes = [container(objects)[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")]
+    assert [(p["path"], p["port"]) for p in probes] == [
+        ("/healthz", port["name"]),
+        ("/readyz", port["name"]),
+    ]
+    (service,) = of_kind("Service", objects)
+    assert service["spec"]["ports"][0]["targetPort"] == port["name"]
+    labels = deployment(objects)["spec"]["template"]["metadata"]["labels"]
+    found = {p["metadata"]["name"]: p["spec"] for p in of_kind("NetworkPolicy", objects)}
+    assert service["spec"]["selector"].items() <= labels.items()
+    for policy in found.values():
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    (ingress,) = found["secret-sync"]["ingress"]
+    assert [p["port"] for p in ingress["ports"]] == [bind.port]
+    # The metadata service is reached by way of the policy that is named after it, and by no other.
+    (away,) = found["secret-sync"]["egress"][1]["to"]
+    metadata = parse_run_arguments([], {}).metadata_endpoint
+    assert away["ipBlock"]["except"] == [f"{metadata}/32"]
+    (to,) = found["secret-sync-metadata"]["egress"]
+    assert to["to"] == [{"ipBlock": {"cidr": f"{metadata}/32"}}]
+
+
+def test_a_role_in_one_namespace_is_the_cluster_role_without_what_is_in_none() -> None:
+    whole = yaml.safe_load((BASE / "clusterrole.yaml").read_text())["rules"]
+    role = BASE.parent / "watched-namespace" / "role.yaml"
+    part = yaml.safe_load(role.read_text())["rules"]
+    without = {"clustersecretstores", "clustersecretstores/status", "namespaces"}
+    without |= {"customresourcedefinitions"}
+
+    def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        return {(r, v) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
+
+    assert rights(part) == {(r, v) for r, v in rights(whole) if r not in without}
