@@ -177,6 +177,22 @@ class EventMetrics:
         self._dropped[why].inc(occurrences)
 
 
+class LeaseMetrics:
+    """Hears of the election of a leader."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._failures = metrics.lease_failures
+        self._transitions = metrics.lease_transitions
+
+    def failed(self) -> None:
+        """An attempt to take, renew or look at the lease failed."""
+        self._failures.inc()
+
+    def changed(self) -> None:
+        """Another replica leads than before."""
+        self._transitions.inc()
+
+
 class Metrics:
     """The registry of one process and everything in it."""
 
@@ -188,6 +204,7 @@ class Metrics:
         self._call_metrics()
         self._reflector_metrics()
         self._event_metrics()
+        self._lease_metrics()
         build = self._gauge(
             "build_info", "Always 1; the labels tell what is running.", "version", "python"
         )
@@ -259,6 +276,14 @@ class Metrics:
         )
         self.events_dropped = self._counter(
             "events_dropped_total", "Occurrences that no Event tells of.", "why"
+        )
+
+    def _lease_metrics(self) -> None:
+        self.lease_failures = self._counter(
+            "lease_failures_total", "Failed attempts to take, renew or look at the lease."
+        )
+        self.lease_transitions = self._counter(
+            "lease_transitions_total", "Changes of the leader that this replica has seen."
         )
 
     def watch_queues(self, queues: Callable[[], Iterable[QueueState]]) -> None:

@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.app.fetching import make_sources
+from secret_sync.app.planning import make_identities, make_planner
 from secret_sync.app.region import keep_asking
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Watched
-from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.controller import kinds
-from secret_sync.controller.admission import Admission
 from secret_sync.controller.announcer import Announcer
 from secret_sync.controller.desk import ParseDesk
 from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
-from secret_sync.controller.identity import IdentityResolver, Means, Policy
 from secret_sync.controller.memory import Memories
-from secret_sync.controller.plan import Endpoints, Planner
-from secret_sync.controller.references import AuthReferences
 from secret_sync.controller.removal import LegacyFinalizers, Removal
 from secret_sync.controller.schemas import SchemaReconciler
 from secret_sync.controller.secret_store import SecretStoreReconciler
@@ -33,12 +29,7 @@ from secret_sync.controller.telling import Telling
 from secret_sync.controller.triggers import Stores, Triggers
 from secret_sync.credentials import CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
-from secret_sync.kube import (
-    ApplyWriter,
-    EventRecorder,
-    ServiceAccountTokenMinter,
-    SingleSecretReader,
-)
+from secret_sync.kube import ApplyWriter, EventRecorder
 from secret_sync.metrics import (
     EventMetrics,
     QueueMetrics,
@@ -55,9 +46,10 @@ if TYPE_CHECKING:
     from secret_sync.app.watched import Limits
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
+    from secret_sync.controller.identity import IdentityResolver
     from secret_sync.controller.schemas import Schemas
     from secret_sync.health import HealthServer
-    from secret_sync.kube import Change, Informer, KubeClient, Resource
+    from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
     from secret_sync.queue import Outcome
     from secret_sync.resources import (
@@ -98,11 +90,13 @@ class Controller:
         limits: Limits,
         schemas: Schemas,
         health: HealthServer,
+        election: Election | None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._metadata = metadata
         self._limits = limits
+        self._election = election
         self._stopping = False
         memories = Memories()
         self._objects = self._queue("externalsecret")
@@ -165,12 +159,17 @@ class Controller:
             "Fields of ours that the installed CRDs lack.",
             lambda: self.schemas.missing,
         )
+        metrics.read(
+            "leader",
+            "1 while this replica may write: it leads, or need not.",
+            lambda: self._election is None or self._election.leading,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until told to stop, then lets the workers finish.
 
         Raises:
-            ExceptionGroup: A critical task failed.
+            ExceptionGroup: A critical task failed, or the lease was lost.
         """
         async with asyncio.TaskGroup() as tasks:
             critical = partial(self._critical, tasks)
@@ -186,7 +185,10 @@ class Controller:
                     critical("region", partial(keep_asking, self._metadata, self._region_found))
                 )
             workers = []
-            if await unless(stop, self._synced()):
+            leading = []
+            if await unless(stop, self._synced()) and await unless(stop, self._elected()):
+                if self._election is not None:
+                    leading = [critical("lease", self._election.hold)]
                 workers = [
                     critical(queue.name, partial(self._work, queue, count, handle))
                     for queue, count, handle in self._loops()
@@ -199,8 +201,11 @@ class Controller:
                     async with asyncio.timeout(FINISH_WITHIN):
                         await self._finish()
             await self.events.flush(EVENTS_WITHIN)
-            for task in (*workers, *background):
-                task.cancel()
+            await _end(*workers, *background)
+            # Held for as long as anything could write, and given back at once then (E6).
+            await _end(*leading)
+            if self._election is not None:
+                await self._election.release()
 
     def place(self, region: str) -> None:
         """Tells everything that depends on it which region this is; ``""`` if unknown."""
@@ -237,6 +242,12 @@ class Controller:
         self.triggers.go_live()
         counts = {name.replace(" ", "_"): len(i.store) for name, i in self.watched.running.items()}
         _log.info("in sync", **counts)
+        return True
+
+    async def _elected(self) -> bool:
+        """Waits until no other replica works; everything that is watched stays warm (E4)."""
+        if self._election is not None:
+            await self._election.acquire()
         return True
 
     def _critical(
@@ -294,54 +305,12 @@ class Controller:
     def _queues(self) -> list[WorkQueue[Any]]:
         return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
 
-    def _identities(self, client: KubeClient) -> IdentityResolver:
-        settings, watched = self._settings, self.watched
-        return IdentityResolver(
-            AuthReferences(
-                watched.secrets.store,
-                watched.service_accounts.store,
-                settings.enable_cross_namespace_auth_ref,
-            ),
-            Means(
-                reader=SingleSecretReader(client),
-                minter=ServiceAccountTokenMinter(client),
-                sts=self._sts,
-                metadata=self._metadata,
-                own=settings.own,
-                account=settings.uid,
-                cluster=settings.cluster_id,
-                user=self._limits.user,
-            ),
-            Policy(
-                worker_role=settings.enable_worker_role,
-                namespaces=settings.controller_identity_namespaces,
-                roles=settings.allow_role_arn,
-            ),
-        )
-
-    def _planner(self, identities: IdentityResolver) -> Planner:
-        settings, watched = self._settings, self.watched
-        return Planner(
-            stores=watched.secret_stores.store,
-            cluster_stores=watched.cluster_stores.store,
-            no_cluster_stores=self._limits.cluster_stores,
-            admission=Admission(watched.namespaces.store, unknown=self._limits.namespaces),
-            identities=identities,
-            polling_interval=None if settings.disable_polling else settings.polling_interval,
-            region=settings.region,
-            endpoints=Endpoints(
-                settings.kms_endpoint,
-                settings.oos_endpoint,
-                EndpointRules(settings.allow_kms_endpoint),
-            ),
-            schemas=self.schemas,
-            cross_namespace=settings.enable_cross_namespace_secret_store,
-        )
-
     def _reconcilers(self, client: KubeClient, memories: Memories) -> None:
-        identities = self._identities(client)
         watched = self.watched
-        self.planner = self._planner(identities)
+        identities = make_identities(
+            self._settings, client, watched, self._limits, self._sts, self._metadata
+        )
+        self.planner = make_planner(self._settings, watched, self._limits, self.schemas, identities)
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
             writer, kinds.EXTERNAL_SECRETS, self._object_statuses
@@ -396,3 +365,10 @@ class Controller:
             wake=self.triggers.credentials_settled,
         )
         return statuses, loop
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -14,6 +14,7 @@ import uvloop
 
 from secret_sync import __version__, logs
 from secret_sync.app.controller import Controller
+from secret_sync.app.leading import make_election
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Limits
@@ -114,6 +115,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     client = KubeClient(access)
     stack.push_async_callback(client.close)
     limits = await _check(client, settings)
+    election = await make_election(settings, access, metrics, stack)
+    if election is not None:
+        client.guard_writes(election)
     schemas = await _read_schemas(client, limits)
     region = await find_region(settings.region, metadata, needed=not _placed(settings))
     controller = Controller(
@@ -125,6 +129,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         limits=limits,
         schemas=schemas,
         health=health,
+        election=election,
     )
     stack.push_async_callback(controller.credentials.close)
     controller.place(region)

@@ -5,7 +5,7 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 
 from secret_sync.kube.access import ClusterAccess
 from secret_sync.kube.apply import ApplyWriter, Ref
-from secret_sync.kube.client import KubeClient
+from secret_sync.kube.client import KubeClient, WriteGuard
 from secret_sync.kube.errors import (
     ApiConflictError,
     ApiError,
@@ -15,6 +15,7 @@ from secret_sync.kube.errors import (
 )
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
 from secret_sync.kube.informer import Change, Informer
+from secret_sync.kube.lease import Election, LeaseLostError, LeaseObserver, new_identity
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Need, check, lacking, who_am_i
 from secret_sync.kube.reflector import Reflector
@@ -27,6 +28,7 @@ from secret_sync.kube.refusals import (
 from secret_sync.kube.resource import (
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
+    LEASES,
     METADATA,
     METADATA_LIST,
     NAMESPACES,
@@ -41,6 +43,7 @@ from secret_sync.kube.tokens import ServiceAccountTokenMinter
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
     "EVENTS",
+    "LEASES",
     "METADATA",
     "METADATA_LIST",
     "NAMESPACES",
@@ -56,12 +59,15 @@ __all__ = [
     "ApplyWriter",
     "Change",
     "ClusterAccess",
+    "Election",
     "EventObserver",
     "EventRecorder",
     "EventType",
     "ImmutableError",
     "Informer",
     "KubeClient",
+    "LeaseLostError",
+    "LeaseObserver",
     "Need",
     "OutdatedError",
     "OwnedByOthersError",
@@ -73,8 +79,10 @@ __all__ = [
     "SingleSecretReader",
     "Store",
     "Stored",
+    "WriteGuard",
     "check",
     "key_of",
     "lacking",
+    "new_identity",
     "who_am_i",
 ]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import socket
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import aiohttp
 import orjson
+from aiohttp.payload import BytesIOPayload, BytesPayload
 from yarl import URL
 
 from secret_sync.errors import DefiniteError
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from aiohttp.abc import AbstractStreamWriter
+
     from secret_sync.kube.access import ClusterAccess
 
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
+#: Seconds for a guarded write: well within a lease, so that one may start until it is half over.
+GUARDED_TIMEOUT: Final = 8.0
 _CONNECT: Final = 5.0
 #: An unused connection is kept for so many seconds.
 _KEPT: Final = 30.0
@@ -49,10 +54,19 @@ _STALE: Final = (
 )
 
 _HEADERS: Final = {"User-Agent": "secret-sync"}
+_NOT_OURS: Final = "since another replica may lead"
 _UNAUTHORIZED: Final = 401
 _ERRORS: Final = 400
 #: Bytes of a refusal's body that are read.
 _MAX_REFUSAL: Final = 65536
+
+
+class WriteGuard(Protocol):
+    """Says when writes are allowed (E7)."""
+
+    def may_start(self, seconds: float) -> bool:
+        """Whether a write may begin now that takes effect within so many seconds or never."""
+        ...
 
 
 class KubeClient:
@@ -60,6 +74,7 @@ class KubeClient:
 
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
+        self._guard: WriteGuard | None = None
         # What every request has in common. Redirects are not followed: the token is for one
         # host. No proxy either but one that the kubeconfig names.
         self._always: dict[str, Any] = {
@@ -102,6 +117,14 @@ class KubeClient:
         await self._unary.close()
         await self._streams.close()
 
+    def guard_writes(self, guard: WriteGuard) -> None:
+        """From now on asks before each request that may change something.
+
+        Such a request has less time than others, and the server is told so: what it has not done
+        by then it does not do.
+        """
+        self._guard = guard
+
     async def request(
         self,
         method: str,
@@ -129,18 +152,25 @@ class KubeClient:
             timeout: Seconds for each try.
 
         Raises:
+            ApiUnavailableError: Among others, the guard of writes does not let it start now.
             ApiError: The server refused; see its subclasses.
         """
+        guard = None if method == "GET" else self._guard
+        if guard is not None:
+            timeout = min(timeout, GUARDED_TIMEOUT)
+            params = {**(params or {}), "timeout": f"{GUARDED_TIMEOUT:g}s"}
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         url = self._url(path, params)
         data = orjson.dumps(body) if body is not None else None
         headers = {"Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
-        status, reply, reply_headers = await self._send(method, url, data, headers, limits)
+        status, reply, reply_headers = await self._send(method, url, data, headers, limits, guard)
         if status == _UNAUTHORIZED:
             await self._access.renew()
-            status, reply, reply_headers = await self._send(method, url, data, headers, limits)
+            status, reply, reply_headers = await self._send(
+                method, url, data, headers, limits, guard
+            )
         if status >= _ERRORS:
             raise error_of(f"{method} {path}", status, reply, reply_headers)
         return _object(reply, f"{method} {path}")
@@ -191,12 +221,15 @@ class KubeClient:
         data: bytes | None,
         headers: dict[str, str],
         limits: aiohttp.ClientTimeout,
+        guard: WriteGuard | None,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         full = await self._headers(headers)
         again = True
         while True:
+            if guard is not None and not guard.may_start(GUARDED_TIMEOUT):
+                raise ApiUnavailableError(f"{method} {url.raw_path}: not sent, {_NOT_OURS}")
             try:
-                body = data if data is None or len(data) < _LARGE else BytesIO(data)
+                body = _body(data, guard)
                 async with self._unary.request(
                     method, url, data=body, headers=full, timeout=limits, **self._always
                 ) as response:
@@ -219,6 +252,46 @@ class KubeClient:
     def _url(self, path: str, params: Mapping[str, str] | None) -> URL:
         url = URL(self._access.server + path, encoded=True)
         return url.with_query(params) if params else url
+
+
+class _GuardedBytes(BytesPayload):
+    """Asks once more at the last moment: a process can be frozen anywhere."""
+
+    def __init__(self, data: bytes, guard: WriteGuard) -> None:
+        super().__init__(data)
+        self._guard = guard
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        # What was refused here leaves a request without its end, which nobody acts on.
+        if not self._guard.may_start(GUARDED_TIMEOUT):
+            raise RuntimeError(_NOT_OURS)
+        await super().write_with_length(writer, content_length)
+
+
+class _GuardedPieces(BytesIOPayload):
+    """As :class:`_GuardedBytes`, of what is large."""
+
+    def __init__(self, data: bytes, guard: WriteGuard) -> None:
+        super().__init__(BytesIO(data))
+        self._guard = guard
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        if not self._guard.may_start(GUARDED_TIMEOUT):
+            raise RuntimeError(_NOT_OURS)
+        await super().write_with_length(writer, content_length)
+
+
+def _body(data: bytes | None, guard: WriteGuard | None) -> Any:
+    if data is None:
+        return None
+    large = len(data) >= _LARGE
+    if guard is None:
+        return BytesIO(data) if large else data
+    return _GuardedPieces(data, guard) if large else _GuardedBytes(data, guard)
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -10,8 +10,10 @@ from secret_sync.settings.values import (
     bind_address,
     boolean,
     count,
+    dns_name,
     endpoint,
     items,
+    namespace,
     namespaces,
     one_of,
     positive_duration,
@@ -163,7 +165,9 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
     "Running": (
         Flag("reconcile-count", count, "N", "workers", "16"),
         Flag("reconcile-period", backoff_base, "DURATION", "first wait after a failure", "1s"),
-        Flag("leader-elect", boolean, "", "several replicas, one at work", status="later"),
+        Flag("leader-elect", boolean, "", "several replicas, of which one works"),
+        Flag("leader-elect-name", dns_name, "NAME", "Lease they share", "secret-sync"),
+        Flag("leader-elect-namespace", namespace, "NAME", "its namespace; else the controller's"),
         Flag(
             "metrics-bind-address",
             bind_address,

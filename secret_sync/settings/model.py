@@ -70,6 +70,7 @@ class Settings:
         region: ``""`` if neither the flag nor ALIBABA_CLOUD_REGION_ID nor REGION_ID says one.
         max_concurrent_kms_secret_pulls: KMS calls per second.
         exclude_namespaces: Here an empty tuple is "none", as it is for `allow_kms_endpoint`.
+        leader_elect_namespace: ``""`` for the controller's own.
         metrics_bind_address: ``None`` serves no HTTP.
         kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
         ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
@@ -101,6 +102,8 @@ class Settings:
     controller_identity_namespaces: tuple[str, ...] = ()
     allow_role_arn: tuple[str, ...] = ()
     leader_elect: bool = False
+    leader_elect_name: str = "secret-sync"
+    leader_elect_namespace: str = ""
     metrics_bind_address: BindAddress | None = BindAddress("", 8080)
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"

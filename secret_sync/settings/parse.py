@@ -58,11 +58,6 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         # Turning off what does not exist is granted.
         if flag.status == "later" and value is not False:
             not_yet.append(source)
-    if values.get("leader_elect"):
-        raise UsageError(
-            "--leader-elect: this version has no leader election, and two replicas without it "
-            "would both write; run one replica and leave the flag out"
-        )
     return Settings(
         **values,
         own=_own_identity(environ),

@@ -23,12 +23,14 @@ _UNITS: Final = {
 }
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 _REGION = re.compile(r"[a-z0-9-]+", re.ASCII)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
 _COUNT = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+_MAX_NAME: Final = 253
 _MAX_PORT: Final = 65535
 _MAX_DURATION: Final = 2**63 / 1e9  # Go's, in nanoseconds
 _MAX_BACKOFF_BASE: Final = 300.0
@@ -96,6 +98,20 @@ def namespaces(text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is not a namespace name")
     return names
+
+
+def namespace(text: str) -> str:
+    """Read the name of one namespace; charts pass an empty one for none."""
+    if text and not _NAMESPACE.fullmatch(text):
+        raise ValueError("it must be the name of a namespace")
+    return text
+
+
+def dns_name(text: str) -> str:
+    """Read the name of an object."""
+    if len(text) > _MAX_NAME or not _NAME.fullmatch(text):
+        raise ValueError("it must be the name of an object: small letters, digits, '-' and '.'")
+    return text
 
 
 def region(text: str) -> str:

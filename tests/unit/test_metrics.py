@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from secret_sync.metrics import (
     CallMetrics,
     EventMetrics,
+    LeaseMetrics,
     Metrics,
     QueueMetrics,
     ReflectorMetrics,
@@ -125,6 +126,18 @@ def test_events_count_by_occurrence(metrics: Metrics) -> None:
     lines = shown(metrics)
     assert 'secret_sync_events_total{type="Warning"} 3.0' in lines
     assert 'secret_sync_events_dropped_total{why="rate"} 2.0' in lines
+
+
+def test_the_election_tells(metrics: Metrics) -> None:
+    lines = shown(metrics)
+    assert "secret_sync_lease_failures_total 0.0" in lines
+    assert "secret_sync_lease_transitions_total 0.0" in lines
+    lease = LeaseMetrics(metrics)
+    lease.failed()
+    lease.changed()
+    lines = shown(metrics)
+    assert "secret_sync_lease_failures_total 1.0" in lines
+    assert "secret_sync_lease_transitions_total 1.0" in lines
 
 
 def test_Q15_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics) -> None:

@@ -1,0 +1,79 @@
+"""How references, stores and entries come to a plan: built from what is watched and set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secret_sync.cloud.endpoints import EndpointRules
+from secret_sync.controller.admission import Admission
+from secret_sync.controller.identity import IdentityResolver, Means, Policy
+from secret_sync.controller.plan import Endpoints, Planner
+from secret_sync.controller.references import AuthReferences
+from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
+
+if TYPE_CHECKING:
+    from secret_sync.app.watched import Limits, Watched
+    from secret_sync.cloud.metadata import MetadataService
+    from secret_sync.controller.schemas import Schemas
+    from secret_sync.credentials import Sts
+    from secret_sync.kube import KubeClient
+    from secret_sync.settings import Settings
+
+
+def make_identities(
+    settings: Settings,
+    client: KubeClient,
+    watched: Watched,
+    limits: Limits,
+    sts: Sts,
+    metadata: MetadataService,
+) -> IdentityResolver:
+    """Who is who, by the references of stores."""
+    return IdentityResolver(
+        AuthReferences(
+            watched.secrets.store,
+            watched.service_accounts.store,
+            settings.enable_cross_namespace_auth_ref,
+        ),
+        Means(
+            reader=SingleSecretReader(client),
+            minter=ServiceAccountTokenMinter(client),
+            sts=sts,
+            metadata=metadata,
+            own=settings.own,
+            account=settings.uid,
+            cluster=settings.cluster_id,
+            user=limits.user,
+        ),
+        Policy(
+            worker_role=settings.enable_worker_role,
+            namespaces=settings.controller_identity_namespaces,
+            roles=settings.allow_role_arn,
+        ),
+    )
+
+
+def make_planner(
+    settings: Settings,
+    watched: Watched,
+    limits: Limits,
+    schemas: Schemas,
+    identities: IdentityResolver,
+) -> Planner:
+    """What to fetch for an ExternalSecret, and from where."""
+    return Planner(
+        stores=watched.secret_stores.store,
+        cluster_stores=watched.cluster_stores.store,
+        no_cluster_stores=limits.cluster_stores,
+        admission=Admission(watched.namespaces.store, unknown=limits.namespaces),
+        identities=identities,
+        polling_interval=None if settings.disable_polling else settings.polling_interval,
+        region=settings.region,
+        endpoints=Endpoints(
+            settings.kms_endpoint,
+            settings.oos_endpoint,
+            EndpointRules(settings.allow_kms_endpoint),
+        ),
+        schemas=schemas,
+        cross_namespace=settings.enable_cross_namespace_secret_store,
+    )

@@ -1,0 +1,301 @@
+"""The election of a leader by a Lease (E1-E6), and the fence that it is for writes (E7).
+
+Whether a lease has run out is judged by this process's monotonic clock since the record last
+changed, never by the times in it, so that no clock of another machine matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Never, Protocol
+
+import structlog
+
+from secret_sync.errors import SecretSyncError
+from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
+from secret_sync.kube.resource import LEASES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds that a lease holds since it was renewed.
+DURATION: Final = 15
+#: Seconds after which a leader that could not renew gives up; the rest is for what it has sent.
+RENEW_WITHIN: Final = 10.0
+#: Seconds between the beginnings of two attempts; of who waits up to half as many more.
+RETRY: Final = 2.0
+_JITTER: Final = 0.5
+#: Seconds for one attempt, all its requests together (E3).
+ATTEMPT: Final = 1.8
+#: Of a lease that was given back.
+_RELEASED: Final = 1
+_NEVER: Final = float("-inf")
+
+
+class LeaseLostError(SecretSyncError):
+    """Another replica leads, or may; nothing may be written any more."""
+
+
+class Requests(Protocol):
+    """What is needed of a client: one that no fence holds up."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        timeout: float = ...,  # noqa: ASYNC109 (that of the client)
+    ) -> dict[str, Any]:
+        """One request."""
+        ...
+
+
+class LeaseObserver(Protocol):
+    """Hears what happens to a lease."""
+
+    def failed(self) -> None:
+        """An attempt to take, renew or look at it failed."""
+
+    def changed(self) -> None:
+        """Another replica leads than before, this one included."""
+
+
+def new_identity() -> str:
+    """A name that no other process ever has (E4)."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+class Election:
+    """One candidate for one Lease: :meth:`acquire`, :meth:`hold`, :meth:`release`.
+
+    Args:
+        client: For the Lease alone.
+        namespace: Of the Lease.
+        name: Of the Lease.
+        identity: Who we are; nobody else may have it.
+        observer: Hears of failures and changes.
+    """
+
+    def __init__(
+        self, client: Requests, namespace: str, name: str, identity: str, observer: LeaseObserver
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._observer = observer
+        # As it was seen last, and when that was first seen; no metadata where there is none.
+        self._spec: dict[str, Any] = {}
+        self._metadata: dict[str, Any] | None = None
+        self._seen_at = _NEVER
+        # Before the request that renewed it last, so that nobody else counts from earlier.
+        self._renewed_at = _NEVER
+        # Also while it is not known whether a claim of ours got through.
+        self._may_hold = False
+        self._leader = ""
+        self._told = ""
+
+    def __repr__(self) -> str:
+        """Which lease, who asks, and who has it."""
+        lease = f"{self._namespace}/{self._name}"
+        return f"<{type(self).__name__} {lease} {self._identity} leader={self._leader}>"
+
+    @property
+    def leading(self) -> bool:
+        """Whether nobody else can lead now."""
+        return self.may_start(0)
+
+    def may_start(self, seconds: float) -> bool:
+        """Whether a write that takes effect within so many seconds does so under our lease."""
+        return _now() + seconds < self._renewed_at + DURATION
+
+    async def acquire(self) -> None:
+        """Waits until we lead."""
+        while not await self._attempt(self._take, ATTEMPT):  # noqa: ASYNC110 (no event tells)
+            await asyncio.sleep(self._pause())
+        _log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
+
+    async def hold(self) -> Never:
+        """Renews, until that has failed for too long.
+
+        Raises:
+            LeaseLostError: It did; nothing can be written any more by then.
+        """
+        begun = self._renewed_at
+        while True:
+            deadline = self._renewed_at + RENEW_WITHIN
+            await asyncio.sleep(max(0.0, min(begun + RETRY, deadline) - _now()))
+            begun = _now()
+            if begun >= deadline:
+                self._lose(f"it could not be renewed for {RENEW_WITHIN:g} s")
+            await self._attempt(self._renew, min(ATTEMPT, deadline - begun))
+            if self._holder not in {self._identity, ""}:
+                self._lose(f"{self._holder} leads")
+
+    async def release(self) -> None:
+        """Lets another replica lead at once; only when nothing of ours writes any more (E6)."""
+        self._renewed_at = _NEVER
+        if not self._may_hold:
+            return
+        if await self._attempt(self._give_back, ATTEMPT):
+            _log.info("lease released")
+        else:
+            _log.warning("lease not released, so another replica waits for its end")
+
+    @property
+    def _holder(self) -> str:
+        return str(self._spec.get("holderIdentity") or "")
+
+    @property
+    def _ends_at(self) -> float:
+        """When it runs out for whoever has it."""
+        seconds = self._spec.get("leaseDurationSeconds")
+        return self._seen_at + (seconds if isinstance(seconds, int) else DURATION)
+
+    def _pause(self) -> float:
+        """Until the next look; a lease that runs out sooner is looked at then."""
+        pause = RETRY * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
+        left = self._ends_at - _now()
+        return min(pause, left) if left > 0 else pause
+
+    def _lose(self, why: str) -> Never:
+        self._renewed_at = _NEVER
+        self._may_hold = False
+        raise LeaseLostError(
+            f"the lease {self._namespace}/{self._name} is lost: {why}; this replica stops"
+        )
+
+    async def _attempt(self, work: Callable[[], Awaitable[bool]], within: float) -> bool:
+        try:
+            async with asyncio.timeout(within):
+                done = await work()
+        except TimeoutError:
+            why = "no answer in time"
+        except SecretSyncError as error:
+            why = error.message
+        else:
+            self._told = ""
+            return done
+        self._observer.failed()
+        if why != self._told:
+            _log.warning("lease not reached, will retry", error=why)
+            self._told = why
+        return False
+
+    async def _take(self) -> bool:
+        """Whether it is ours: it was, was free, or has run out."""
+        await self._look()
+        if self._holder not in {self._identity, ""} and _now() < self._ends_at:
+            return False
+        try:
+            await self._claim()
+        except ApiConflictError:
+            # Somebody was quicker.
+            return False
+        return True
+
+    async def _renew(self) -> bool:
+        try:
+            await self._claim()
+        except (ApiConflictError, ApiNotFoundError):
+            # Perhaps by a former try of ours whose answer we have not heard.
+            return await self._take()
+        return True
+
+    async def _give_back(self) -> bool:
+        try:
+            await self._write(self._released())
+        except (ApiConflictError, ApiNotFoundError):
+            await self._look()
+            if self._metadata is not None and self._holder == self._identity:
+                await self._write(self._released())
+        self._may_hold = False
+        return True
+
+    async def _look(self) -> None:
+        try:
+            found = await self._request("GET", LEASES.path(self._namespace, self._name))
+        except ApiNotFoundError:
+            # Whoever had it may not have noticed: what we saw of it counts until it runs out.
+            self._metadata = None
+        else:
+            self._saw(found)
+
+    async def _claim(self) -> None:
+        begun = _now()
+        self._may_hold = True
+        try:
+            await self._write(self._claimed())
+        except ApiConflictError:
+            self._may_hold = self._holder == self._identity
+            raise
+        self._renewed_at = begun
+
+    async def _write(self, spec: dict[str, Any]) -> None:
+        """Creates the Lease, or changes the version of it that we have seen."""
+        new = self._metadata is None
+        body = {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": self._metadata or {"namespace": self._namespace, "name": self._name},
+            "spec": spec,
+        }
+        path = LEASES.path(self._namespace, "" if new else self._name)
+        self._saw(await self._request("POST" if new else "PUT", path, body))
+
+    async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        # What takes effect later than anybody waits for it would only confuse us.
+        params = None if body is None else {"timeout": f"{ATTEMPT:g}s"}
+        return await self._client.request(method, path, params=params, body=body, timeout=ATTEMPT)
+
+    def _saw(self, found: dict[str, Any]) -> None:
+        metadata, spec = found.get("metadata") or {}, found.get("spec") or {}
+        self._metadata = {k: v for k, v in metadata.items() if k != "managedFields"}
+        if spec == self._spec:
+            return
+        self._spec = spec
+        self._seen_at = _now()
+        leader = self._holder
+        if leader and leader != self._leader:
+            if self._leader:
+                self._observer.changed()
+            if leader != self._identity:
+                _log.info("another replica leads", leader=leader)
+            self._leader = leader
+
+    def _claimed(self) -> dict[str, Any]:
+        now = _timestamp()
+        ours = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": DURATION,
+            "renewTime": now,
+        }
+        if self._holder == self._identity:
+            return {**self._spec, **ours}
+        transitions = self._spec.get("leaseTransitions")
+        count = transitions + 1 if isinstance(transitions, int) else 0
+        return {**self._spec, **ours, "acquireTime": now, "leaseTransitions": count}
+
+    def _released(self) -> dict[str, Any]:
+        return {
+            **{k: v for k, v in self._spec.items() if k != "holderIdentity"},
+            "leaseDurationSeconds": _RELEASED,
+            "renewTime": _timestamp(),
+        }
+
+
+def _timestamp() -> str:
+    """For people to read; nobody counts by it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,380 @@
+"""The election under a virtual clock, on an API server whose answers are late or lost at will."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.kube import ApiConflictError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube.client import GUARDED_TIMEOUT
+from secret_sync.kube.lease import ATTEMPT, DURATION, RENEW_WITHIN, Election, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.looptime
+
+PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class Server:
+    """Holds one Lease, whose every version it remembers.
+
+    Attributes:
+        hangs: Who gets no answer, ever; ``None`` is everybody.
+        lost: How many answers to writes do not arrive, though they took effect.
+    """
+
+    lease: dict[str, Any] | None = None
+    history: list[tuple[float, str]] = field(default_factory=list)
+    hangs: set[str] = field(default_factory=set)
+    lost: int = 0
+    down: bool = False
+    version: int = 0
+
+    @property
+    def holder(self) -> str:
+        assert self.lease is not None
+        return str(self.lease["spec"].get("holderIdentity", ""))
+
+    def put(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        metadata = {**body["metadata"], "resourceVersion": str(self.version), "managedFields": []}
+        self.lease = {**copy.deepcopy(body), "metadata": metadata}
+        self.history.append((now(), self.holder))
+        return copy.deepcopy(self.lease)
+
+
+@dataclass
+class Wire:
+    """How one candidate reaches it."""
+
+    server: Server
+    name: str
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        timeout: float = 0,  # noqa: ASYNC109 (of the protocol)
+    ) -> dict[str, Any]:
+        server = self.server
+        assert timeout < 2
+        await asyncio.sleep(0.01)
+        if self.name in server.hangs:
+            await asyncio.Event().wait()
+        if server.down:
+            raise ApiUnavailableError("down")
+        if method == "POST":
+            assert path == PATH
+            if server.lease is not None:
+                raise ApiConflictError("it exists")
+        else:
+            assert path == f"{PATH}/some"
+            if server.lease is None:
+                raise ApiNotFoundError("gone")
+        if method == "GET":
+            assert server.lease is not None
+            return copy.deepcopy(server.lease)
+        assert params == {"timeout": f"{ATTEMPT:g}s"}
+        if server.lease is not None:
+            assert "managedFields" not in body["metadata"]
+            seen = body["metadata"]["resourceVersion"]
+            if seen != server.lease["metadata"]["resourceVersion"]:
+                raise ApiConflictError("another version")
+        reply = server.put(body)
+        if server.lost:
+            server.lost -= 1
+            await asyncio.Event().wait()
+        return reply
+
+
+@dataclass
+class Heard:
+    failures: int = 0
+    changes: int = 0
+
+    def failed(self) -> None:
+        self.failures += 1
+
+    def changed(self) -> None:
+        self.changes += 1
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def candidate(server: Server, name: str, heard: Heard | None = None) -> Election:
+    return Election(Wire(server, name), "home", "some", name, heard or Heard())
+
+
+async def leader(server: Server, name: str, heard: Heard | None = None) -> Election:
+    election = candidate(server, name, heard)
+    await election.acquire()
+    return election
+
+
+async def test_the_first_one_makes_the_lease(server: Server) -> None:
+    one = candidate(server, "one")
+    assert not one.leading
+    await one.acquire()
+    assert one.leading
+    assert server.lease is not None
+    spec = server.lease["spec"]
+    assert spec["holderIdentity"] == "one"
+    assert spec["leaseDurationSeconds"] == 15
+    assert spec["leaseTransitions"] == 0
+    assert spec["acquireTime"] == spec["renewTime"]
+
+
+async def test_E1_who_holds_keeps_it_and_nobody_else_gets_it(server: Server) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    waiting = asyncio.create_task(candidate(server, "two").acquire())
+    for _ in range(100):
+        await asyncio.sleep(1)
+        assert one.may_start(GUARDED_TIMEOUT)
+    assert not waiting.done()
+    assert {holder for _, holder in server.history} == {"one"}
+    holding.cancel()
+    waiting.cancel()
+
+
+@pytest.mark.parametrize("_turn", range(5))
+async def test_E1_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
+    server: Server, heard: Heard, _turn: int
+) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    waiting = asyncio.create_task(candidate(server, "two", heard).acquire())
+    await asyncio.sleep(31)
+    holding.cancel()
+    died, renewed = now(), server.history[-1][0]
+    await waiting
+    assert now() - died <= 20
+    assert now() - renewed >= DURATION
+    assert server.holder == "two"
+    assert server.lease is not None
+    assert server.lease["spec"]["leaseTransitions"] == 1
+    assert heard.changes == 1
+
+
+@pytest.mark.parametrize("_turn", range(5))
+async def test_E6_a_lease_that_is_given_back_is_taken_within_4_s(
+    server: Server, _turn: int
+) -> None:
+    one = await leader(server, "one")
+    waiting = asyncio.create_task(candidate(server, "two").acquire())
+    await asyncio.sleep(5)
+    await one.release()
+    assert server.lease is not None
+    assert "holderIdentity" not in server.lease["spec"]
+    assert server.lease["spec"]["leaseDurationSeconds"] == 1
+    assert not one.leading
+    released = now()
+    await waiting
+    assert now() - released < 4
+    assert server.lease["spec"]["leaseDurationSeconds"] == 15
+
+
+async def test_E2_the_times_in_the_record_mean_nothing(server: Server) -> None:
+    for stamp in ("1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"):
+        spec = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": stamp}
+        server.put({"metadata": {"name": "some"}, "spec": spec})
+        began = now()
+        await leader(server, "one")
+        assert DURATION <= now() - began < 20
+
+
+async def test_E2_each_holder_has_the_time_that_it_says(server: Server) -> None:
+    spec = {"holderIdentity": "dead", "leaseDurationSeconds": 40}
+    server.put({"metadata": {"name": "some", "labels": {"a": "b"}}, "spec": spec})
+    await leader(server, "one")
+    assert now() >= 40
+    assert server.lease is not None
+    assert server.lease["metadata"]["labels"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("how", ["hangs", "down"])
+async def test_E3_renewing_that_fails_ends_it_before_the_lease_does(
+    server: Server, heard: Heard, how: str
+) -> None:
+    one = await leader(server, "one", heard)
+    holding = asyncio.create_task(one.hold())
+    await asyncio.sleep(7)
+    if how == "hangs":
+        server.hangs.add("one")
+    else:
+        server.down = True
+    renewed = server.history[-1][0]
+    with pytest.raises(LeaseLostError, match=r"home/some is lost: .* 10 s"):
+        await holding
+    assert now() <= renewed + RENEW_WITHIN
+    assert not one.leading
+    assert heard.failures >= 3
+
+
+async def test_E7_near_the_end_no_write_starts_that_may_outlive_it(server: Server) -> None:
+    one = await leader(server, "one")
+    renewed = server.history[-1][0]
+    server.hangs.add("one")
+    holding = asyncio.create_task(one.hold())
+    while one.may_start(GUARDED_TIMEOUT):  # noqa: ASYNC110 (asked as a client does)
+        await asyncio.sleep(0.1)
+    assert now() + GUARDED_TIMEOUT <= renewed + DURATION + 0.1
+    assert one.leading
+    # Whoever was only slow goes on where it was.
+    server.hangs.clear()
+    await asyncio.sleep(2.1)
+    assert one.may_start(GUARDED_TIMEOUT)
+    holding.cancel()
+
+
+async def test_E7_a_frozen_leader_may_write_nothing_when_it_comes_back(server: Server) -> None:
+    one = await leader(server, "one")
+    # Nothing of it runs, and the clock goes on.
+    await asyncio.sleep(DURATION)
+    assert not one.leading
+    assert not one.may_start(0)
+    began = now()
+    with pytest.raises(LeaseLostError):
+        await one.hold()
+    assert now() == began
+
+
+async def test_an_answer_that_got_lost_does_not_lose_the_lease(server: Server) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    await asyncio.sleep(3)
+    server.lost = 2
+    await asyncio.sleep(20)
+    assert one.leading
+    assert not holding.done()
+    holding.cancel()
+
+
+async def test_a_claim_whose_answer_got_lost_is_found_again(server: Server) -> None:
+    server.lost = 1
+    began = now()
+    await leader(server, "one")
+    assert now() - began < 5
+    assert server.holder == "one"
+
+
+async def test_one_of_ten_wins(server: Server) -> None:
+    elections = [candidate(server, f"no-{number}") for number in range(10)]
+    tasks = [asyncio.create_task(election.acquire()) for election in elections]
+    await asyncio.sleep(1)
+    assert [e.leading for e in elections].count(True) == 1
+    for task in tasks:
+        task.cancel()
+
+
+async def test_E5_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    await asyncio.sleep(5)
+    assert server.lease is not None
+    server.put({**server.lease, "spec": {**server.lease["spec"], "holderIdentity": "thief"}})
+    with pytest.raises(LeaseLostError, match="thief leads"):
+        await holding
+    assert now() < 7.1
+    assert not one.may_start(0)
+    # It is not ours to give back.
+    await one.release()
+    assert server.holder == "thief"
+
+
+async def test_a_lease_that_somebody_deletes_is_made_again_by_who_had_it(server: Server) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    waiting = asyncio.create_task(candidate(server, "two").acquire())
+    await asyncio.sleep(5)
+    server.lease = None
+    await asyncio.sleep(10)
+    assert server.holder == "one"
+    assert one.leading
+    assert not waiting.done()
+    holding.cancel()
+    waiting.cancel()
+
+
+async def test_somebody_elses_marks_on_it_do_no_harm(server: Server) -> None:
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    for _ in range(5):
+        await asyncio.sleep(3)
+        assert server.lease is not None
+        metadata = {**server.lease["metadata"], "annotations": {"a": str(now())}}
+        server.put({**server.lease, "metadata": metadata})
+    await asyncio.sleep(3)
+    assert one.leading
+    assert server.lease["metadata"]["annotations"]
+    holding.cancel()
+
+
+async def test_E6_while_it_is_renewed_it_can_be_given_back(server: Server) -> None:
+    """A renewal that is cancelled half-way may have got through."""
+    one = await leader(server, "one")
+    holding = asyncio.create_task(one.hold())
+    server.lost = 1
+    await asyncio.sleep(2.5)
+    holding.cancel()
+    await asyncio.wait([holding])
+    await one.release()
+    assert server.holder == ""
+
+
+async def test_who_stops_in_the_middle_of_its_claim_gives_it_back(server: Server) -> None:
+    server.lost = 1
+    one = candidate(server, "one")
+    acquiring = asyncio.create_task(one.acquire())
+    await asyncio.sleep(1)
+    assert server.holder == "one"
+    acquiring.cancel()
+    await asyncio.wait([acquiring])
+    await one.release()
+    assert server.holder == ""
+
+
+async def test_who_never_asked_gives_nothing_back(server: Server) -> None:
+    server.hangs.add("one")
+    await candidate(server, "one").release()
+    assert now() < 0.1
+
+
+async def test_E3_giving_back_takes_no_longer_than_an_attempt(server: Server) -> None:
+    one = await leader(server, "one")
+    server.hangs.add("one")
+    began = now()
+    await one.release()
+    assert now() - began < 2
+
+
+async def test_a_server_that_is_down_is_asked_again(server: Server, heard: Heard) -> None:
+    server.down = True
+    acquiring = asyncio.create_task(candidate(server, "one", heard).acquire())
+    await asyncio.sleep(10)
+    assert heard.failures >= 3
+    server.down = False
+    await acquiring
+    assert now() < 14
