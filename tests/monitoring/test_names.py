@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 #: Labels that Prometheus puts on what it scrapes.
 OF_THE_TARGET = frozenset({"job", "namespace", "pod"})
 OF_PROMETHEUS = frozenset({"up"})
-#: Comes with leader election; an alert that names it is silent as long as it does not exist.
-PROMISED = frozenset({"secret_sync_leader"})
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
 QUERIES = [
@@ -41,7 +39,7 @@ def family(name: str) -> str:
 
 
 def labels_of(name: str) -> frozenset[str]:
-    if name in OF_PROMETHEUS | PROMISED:
+    if name in OF_PROMETHEUS:
         return OF_THE_TARGET
     le = {"le"} if name.endswith("_bucket") else set()
     return OF_THE_TARGET | set(facts.metrics()[family(name)].labels) | le
@@ -56,7 +54,7 @@ def values_of(name: str, label: str) -> frozenset[str]:
 
 def wrong(selector: Selector) -> list[str]:
     name = selector.metric
-    if family(name) not in facts.metrics().keys() | OF_PROMETHEUS | PROMISED:
+    if family(name) not in facts.metrics().keys() | OF_PROMETHEUS:
         return [f"no metric {name}"]
     if name in facts.metrics() and facts.metrics()[name].type == "histogram":
         return [f"{name} is a histogram"]

@@ -1,0 +1,229 @@
+"""A real Prometheus scrapes a running controller, and answers what dashboard and alerts ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+import yaml
+
+from secret_sync.local.cloud import CloudAdmin
+from tests.monitoring.rules import JOB, alerts, dashboard, filled, groups, panel_queries, program
+from tests.support.operator import (
+    Api,
+    external_secret,
+    install_crds,
+    operator,
+    put_store,
+    running_cloud,
+    settings_for,
+)
+from tests.unit import reference_facts as facts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from blockbuster import BlockBuster
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+WITHIN = 30.0
+
+
+class Prometheus:
+    """Its HTTP API."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+
+    async def get(self, path: str, **parameters: str) -> Any:
+        async with self._session.get(f"{self._url}{path}", params=parameters) as reply:
+            body = await reply.json()
+        assert body["status"] == "success", body
+        return body["data"]
+
+    async def values(self, query: str) -> list[float]:
+        """What it answers to a query of now."""
+        data = await self.get("/api/v1/query", query=query)
+        assert data["resultType"] == "vector"
+        return [float(one["value"][1]) for one in data["result"]]
+
+    async def until(self, query: str, settled: Callable[[list[float]], bool]) -> list[float]:
+        found: list[float] = []
+        try:
+            async with asyncio.timeout(WITHIN):
+                while not settled(  # noqa: ASYNC110 (as a person with a browser)
+                    found := await self.values(query)
+                ):
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"{query} after {WITHIN} s: {found}") from None
+        return found
+
+    async def states(self) -> dict[str, str]:
+        """Of all alerts: ``inactive``, ``pending`` or ``firing``."""
+        data = await self.get("/api/v1/rules")
+        rules = [rule for group in data["groups"] for rule in group["rules"]]
+        assert {rule["health"] for rule in rules} <= {"ok", "unknown"}, rules
+        return {rule["name"]: rule["state"] for rule in rules}
+
+    async def until_pending(self, *names: str) -> None:
+        states: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(WITHIN):
+                while not all(states.get(name) in {"pending", "firing"} for name in names):
+                    states = await self.states()
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"{names} after {WITHIN} s: {states}") from None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
+    """One that scrapes the target each second; it has our rules."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(groups()))
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target]}]}],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        program("prometheus"),
+        f"--config.file={folder / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+    ]
+    with (
+        (folder / "prometheus.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,  # noqa: ASYNC220, S603 (starts at once; Debian's)
+    ):
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+                await _answers(session, f"http://{address}/-/ready", process)
+                yield Prometheus(session, f"http://{address}")
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 20)
+
+
+async def _answers(
+    session: aiohttp.ClientSession, url: str, process: subprocess.Popen[bytes]
+) -> None:
+    async with asyncio.timeout(WITHIN):
+        while process.poll() is None:
+            try:
+                async with session.get(url) as reply:
+                    if reply.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+    pytest.fail(f"prometheus ended with {process.returncode}")
+
+
+async def work(api: Api, info: CloudInfo, namespace: str) -> None:
+    """Some objects get their Secrets, one cannot."""
+    async with CloudAdmin(info.admin_url) as admin:
+        await admin.put_secrets({f"prometheus/{n}": f"value {n}" for n in range(5)})
+    for n in range(5):
+        entry = {"key": f"prometheus/{n}", "name": "x"}
+        await api.put(external_secret(f"good-{n}", entry, rotationInterval="1s"), namespace)
+    await api.put(external_secret("bad", {"key": "prometheus/none", "name": "x"}), namespace)
+    for n in range(5):
+        await api.until_holds(namespace, f"good-{n}", {"x": f"value {n}"}, within=15)
+    await api.until_ready(namespace, "bad", "SecretNotFound", within=15)
+
+
+async def unanswered(found: Prometheus) -> list[str]:
+    """Queries of the dashboard without a number."""
+    left = []
+    for title, query in panel_queries():
+        if not any(map(math.isfinite, await found.values(query))):
+            left.append(f"{title}: {query}")
+    return left
+
+
+async def until_answered(found: Prometheus) -> None:
+    left: list[str] = []
+    for _ in range(30):
+        if not (left := await unanswered(found)):
+            return
+        await asyncio.sleep(0.5)
+    pytest.fail("\n".join(["no number for", *left]))
+
+
+@pytest.fixture(autouse=True)
+def _the_kernel_tells_of_the_process(_nothing_blocks_the_loop: BlockBuster) -> None:
+    """Files of /proc are read for a scrape: they wait for no disk."""
+    for function in _nothing_blocks_the_loop.functions.values():
+        function.can_block_in("prometheus_client/process_collector.py", "collect")
+
+
+async def test_prometheus_answers_what_dashboard_and_alerts_ask(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    program("prometheus")
+    install_crds(control_plane)
+    with running_cloud(tmp_path) as info:
+        async with Api(control_plane) as api:
+            await put_store(api, info, namespace)
+            settings = settings_for(control_plane, info, namespace)
+            async with operator(settings) as controller:
+                target = f"127.0.0.1:{controller.health.port}"
+                async with prometheus(tmp_path, target) as found:
+                    await found.until(f'up{{job="{JOB}"}}', lambda v: v == [1.0])
+                    # What is counted before the first scrape has no rate.
+                    await found.until("count(secret_sync_syncs_total)", lambda v: v == [4.0])
+                    await work(api, info, namespace)
+                    await until_answered(found)
+                    await check_variables(found)
+                    await check_numbers(found)
+                    await found.until_pending("SecretSyncSyncsFailing", "SecretSyncCallsFailing")
+                    states = await found.states()
+                    assert states.keys() == {rule["alert"] for rule in alerts()}
+                    assert states["SecretSyncAbsent"] == "inactive"
+                    assert states["SecretSyncDisconnected"] == "inactive"
+                    await controller.health.stop()
+                    await found.until_pending("SecretSyncAbsent")
+
+
+async def check_numbers(found: Prometheus) -> None:
+    """Numbers of the dashboard that are known here."""
+    queries = dict(panel_queries())
+    assert await found.values(queries["Controllers"]) == [1.0]
+    assert await found.values(queries["Values in use"]) == [6.0]
+    assert await found.values(queries["Fields that the CRDs lack"]) == [0.0]
+    (failed,) = await found.values(queries["Failed looks within the hour"])
+    assert failed > 0
+    series = await found.get("/api/v1/label/__name__/values")
+    assert {name for name in series if name.startswith("secret_sync_")} >= {
+        name
+        for name, metric in facts.metrics().items()
+        if name.startswith("secret_sync_") and metric.type != "histogram"
+    }
+
+
+async def check_variables(found: Prometheus) -> None:
+    """What the dashboard fills its menus from."""
+    (job,) = [v for v in dashboard()["templating"]["list"] if v["name"] == "job"]
+    assert job["query"] == "label_values(secret_sync_build_info, job)"
+    values = await found.get("/api/v1/label/job/values", **{"match[]": "secret_sync_build_info"})
+    assert values == [JOB]
+    assert filled("$job") == JOB
