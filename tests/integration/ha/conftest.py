@@ -1,0 +1,251 @@
+"""Two replicas as processes, each with a name of its own in the API server's audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from secret_sync.local.cloud import CloudAdmin
+from secret_sync.local.controlplane.plane import ControlPlane
+from tests.support.controlplane import fresh_namespace
+from tests.support.operator import Api, install_crds, put_store, running_cloud
+from tests.support.program import kubeconfig, running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from secret_sync.local.cloud import CloudInfo
+    from tests.support.program import Running
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+WRITES = {"create", "update", "patch", "delete"}
+
+
+@pytest.fixture(scope="session")
+def audited(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A control plane of its own, which records who does what; the shared one has the programs."""
+    directory = tmp_path_factory.mktemp("audited")
+    with ThreadPoolExecutor(1) as executor:
+        plane = executor.submit(asyncio.run, ControlPlane.start(directory, audit_log=True)).result()
+        install_crds(plane)
+        yield plane
+        executor.submit(asyncio.run, plane.stop()).result()
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
+
+
+@pytest.fixture
+async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
+    async with CloudAdmin(cloud.admin_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(audited: ControlPlane) -> AsyncIterator[Api]:
+    async with Api(audited) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(audited: ControlPlane) -> Iterator[str]:
+    yield from fresh_namespace(audited)
+
+
+@pytest.fixture
+async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
+    await put_store(api, cloud, namespace)
+    return namespace
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the audit log: a request that was answered."""
+
+    at: str
+    user: str
+    verb: str
+    resource: str
+    name: str
+    code: int
+
+    @property
+    def took_effect(self) -> bool:
+        return self.verb in WRITES and self.code < 300
+
+
+@dataclass
+class Replicas:
+    """Starts replicas of one namespace."""
+
+    plane: ControlPlane
+    cloud: CloudInfo
+    api: Api
+    home: str
+    folder: Path
+    stack: AsyncExitStack
+
+    async def start(self, name: str, server: str = "") -> Running:
+        """A replica under this name, in step before this returns.
+
+        Args:
+            name: Of its ServiceAccount.
+            server: Where it finds the API server; ``""`` for the real address.
+        """
+        await self._account(name)
+        token = await self.plane.token_for(self.home, name)
+        config = kubeconfig(
+            self.folder / name, server or self.plane.server, token, str(self.plane.ca_file)
+        )
+        child = await self.stack.enter_async_context(
+            running(
+                "--leader-elect",
+                f"--leader-elect-namespace={self.home}",
+                "--metrics-bind-address=0",
+                "--region=cn-hangzhou",
+                f"--kms-endpoint={self.cloud.endpoint}",
+                f"--sts-endpoint={self.cloud.endpoint}",
+                f"--watch-namespaces={self.home}",
+                "--polling-interval=1s",
+                "--max-concurrent-kms-secret-pulls=1000",
+                "--log-format=json",
+                KUBECONFIG=config,
+                SSL_CERT_FILE=self.cloud.ca_file,
+            )
+        )
+        await child.until_says('"in sync"', 30)
+        return child
+
+    async def lease(self) -> dict[str, Any]:
+        group = "/apis/coordination.k8s.io/v1"
+        path = f"{group}/namespaces/{self.home}/leases/secret-sync"
+        _, found = await self.api.request("GET", path)
+        return dict(found["spec"])
+
+    async def records(self) -> list[Record]:
+        """What is in the log by now, the oldest first."""
+        text = await asyncio.to_thread(self.plane.audit_log.read_bytes)
+        found = []
+        for line in text.splitlines():
+            value = orjson.loads(line)
+            user = value["user"]["username"]
+            prefix = f"system:serviceaccount:{self.home}:"
+            about = value.get("objectRef") or {}
+            if value["stage"] != "ResponseComplete" or not user.startswith(prefix):
+                continue
+            # Questions, though one creates them.
+            if about.get("apiGroup") in {"authentication.k8s.io", "authorization.k8s.io"}:
+                continue
+            found.append(
+                Record(
+                    value["stageTimestamp"],
+                    user.removeprefix(prefix),
+                    value["verb"],
+                    about.get("resource", ""),
+                    about.get("name", ""),
+                    value["responseStatus"]["code"],
+                )
+            )
+        return sorted(found, key=lambda record: record.at)
+
+    async def _account(self, name: str) -> None:
+        account = {"metadata": {"name": name}}
+        path = f"/api/v1/namespaces/{self.home}/serviceaccounts"
+        status, body = await self.api.request("POST", path, account)
+        assert status == 201, body
+        binding = {
+            "metadata": {"name": f"ha-{self.home}-{name}"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "cluster-admin",
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.home}],
+        }
+        status, body = await self.api.request("POST", f"{RBAC}/clusterrolebindings", binding)
+        assert status == 201, body
+
+
+@pytest.fixture
+async def replicas(
+    audited: ControlPlane, cloud: CloudInfo, api: Api, home: str, tmp_path: Path
+) -> AsyncIterator[Replicas]:
+    async with AsyncExitStack() as stack:
+        yield Replicas(audited, cloud, api, home, tmp_path, stack)
+
+
+class SlowWire:
+    """Forwards connections; answers come as late as it is told.
+
+    Attributes:
+        url: Where it listens.
+        delay: Seconds for which every byte of an answer is kept back.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname, parts.port)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = ""
+        self.delay = 0.0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
+        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._pump(reader, far_writer, late=False))
+                    tasks.create_task(self._pump(far_reader, writer, late=True))
+            finally:
+                far_writer.close()
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool
+    ) -> None:
+        while chunk := await reader.read(65536):
+            if late:
+                await asyncio.sleep(self.delay)
+            writer.write(chunk)
+            await writer.drain()
+        raise ConnectionError
+
+
+@pytest.fixture
+async def slow_wire(audited: ControlPlane) -> AsyncIterator[SlowWire]:
+    wire = SlowWire(audited.server)
+    await wire.open()
+    yield wire
+    await wire.close()
