@@ -50,7 +50,7 @@ RUN for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
  && rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/bin/pip* /usr/share/python-wheels \
     /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/lintian \
     /var/lib/apt/lists/* /var/cache/* /var/log/* /root/.cache /tmp/* \
- && find /etc /opt /root /tmp /usr /var -xdev -newermt "@${SOURCE_DATE_EPOCH}" \
+ && find /etc /root /usr /var -xdev -newermt "@${SOURCE_DATE_EPOCH}" \
     ! -path /etc/hosts ! -path /etc/resolv.conf ! -path /etc/hostname \
     -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 

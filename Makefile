@@ -61,13 +61,14 @@ sbom: $(STAMP) ## List what the image holds, as CycloneDX: dist/sbom.cdx.json
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python requirements/sbom.py > dist/sbom.cdx.json
 
 # Say what else the builder is to be told, BASE for example: make image IMAGE_FLAGS="--build-arg ..."
-IMAGE ?= localhost/secret-sync:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secret_sync/__init__.py)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secret_sync/__init__.py)
+IMAGE ?= localhost/secret-sync:$(VERSION)
 IMAGE_FLAGS ?=
 
 .PHONY: image
 image: sbom ## Build the image with docker, podman or buildah, whichever works
 	@set -eu; \
-	arguments="--build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) \
+	arguments="--build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag $(IMAGE) $(IMAGE_FLAGS)"; \
 	if docker info >/dev/null 2>&1; then \

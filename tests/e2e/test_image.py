@@ -185,6 +185,7 @@ def test_who_and_what_runs_is_written_in_it(configuration: dict[str, Any]) -> No
     assert config["User"] == "65532:65532"
     assert config["Labels"]["org.opencontainers.image.title"] == "secret-sync"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["Labels"]["org.opencontainers.image.version"] == __version__
     assert configuration["created"].startswith("2026-01-01T00:00:00")
 
 
@@ -197,12 +198,6 @@ def test_nothing_in_it_installs_builds_or_becomes_root(files: Path) -> None:
         if names.fullmatch(name) and "/share/" not in folder
     ]
     assert found == []
-
-
-def test_two_builds_are_the_same(images: Images, configuration: dict[str, Any]) -> None:
-    images.make_image()
-    again = json.loads(images.run("buildah", "inspect", "--type", "image", IMAGE))["OCIv1"]
-    assert again["rootfs"]["diff_ids"] == configuration["rootfs"]["diff_ids"]
 
 
 def _descendants(pid: int) -> set[int]:
@@ -301,3 +296,9 @@ def _listing(root: Path) -> set[str]:
         for folder, folders, there in os.walk(root)
         for name in (*folders, *there)
     } - {"given", "run/.containerenv"}
+
+
+def test_two_builds_are_the_same(images: Images, configuration: dict[str, Any]) -> None:
+    images.make_image()
+    again = json.loads(images.run("buildah", "inspect", "--type", "image", IMAGE))["OCIv1"]
+    assert again["rootfs"]["diff_ids"] == configuration["rootfs"]["diff_ids"]
