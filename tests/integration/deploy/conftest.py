@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -14,13 +14,15 @@ from secret_sync.local.cloud import CloudAdmin
 from secret_sync.local.controlplane.plane import ControlPlane
 from tests.support.controlplane import fresh_namespace
 from tests.support.kustomize import DEPLOY, OVERLAYS, Kubectl, write
-from tests.support.operator import Api, install_crds, put_store, running_cloud
+from tests.support.operator import Api, install_crds, put_store, running_cloud, settings_for
+from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
+    from secret_sync.settings import Settings
 
 
 def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
@@ -77,6 +79,23 @@ async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
     """One with the SecretStore ``store``, which may read everything."""
     await put_store(api, cloud, namespace)
     return namespace
+
+
+class AsAccount(Protocol):
+    """Settings to work as a ServiceAccount, in some namespaces or in all."""
+
+    async def __call__(self, namespace: str, name: str, *watched: str) -> Settings: ...
+
+
+@pytest.fixture
+def as_account(plane: ControlPlane, cloud: CloudInfo, tmp_path: Path) -> AsAccount:
+    async def make(namespace: str, name: str, *watched: str) -> Settings:
+        token = await plane.token_for(namespace, name)
+        path = tmp_path / f"{namespace}-{name}"
+        config = kubeconfig(path, plane.server, token, str(plane.ca_file))
+        return settings_for(plane, cloud, *watched, kubeconfig=config)
+
+    return make
 
 
 @pytest.fixture

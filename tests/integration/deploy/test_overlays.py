@@ -9,14 +9,13 @@ import pytest
 
 from tests.support.kustomize import BASE, COMPONENTS, OVERLAYS, write
 from tests.support.operator import external_secret, operator, settings_for
-from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from secret_sync.settings import Settings
+    from tests.integration.deploy.conftest import AsAccount
     from tests.support.kustomize import Kubectl
     from tests.support.operator import Api
 
@@ -135,15 +134,13 @@ async def test_what_is_installed_stays_as_it_is_and_goes_without_a_secret(
 
 
 async def test_an_overlay_over_the_base_keeps_every_secret(
-    plane: ControlPlane,
-    api: Api,
-    cloud: CloudInfo,
     synced: Synced,
     kubectl: Kubectl,
     tmp_path: Path,
+    as_account: AsAccount,
 ) -> None:
     await asyncio.to_thread(kubectl.apply, BASE)
-    settings = await as_account(plane, cloud, tmp_path, "secret-sync-system", "secret-sync")
+    settings = await as_account("secret-sync-system", "secret-sync")
     async with operator(settings):
         await asyncio.sleep(0.3)
     await synced.check()
@@ -154,15 +151,14 @@ async def test_an_overlay_over_the_base_keeps_every_secret(
 
 
 async def test_the_account_of_the_guide_has_the_rights_and_no_other_one_has(
-    plane: ControlPlane,
     api: Api,
-    cloud: CloudInfo,
     synced: Synced,
     kubectl: Kubectl,
     tmp_path: Path,
+    as_account: AsAccount,
 ) -> None:
     await asyncio.to_thread(kubectl.apply, folder_of("ack-compat+all", tmp_path, tmp_path))
-    settings = await as_account(plane, cloud, tmp_path, "kube-system", "ack-secret-manager")
+    settings = await as_account("kube-system", "ack-secret-manager")
     async with operator(settings):
         await asyncio.sleep(0.3)
     await synced.check()
@@ -178,14 +174,12 @@ async def test_the_account_of_the_guide_has_the_rights_and_no_other_one_has(
 
 
 async def test_with_roles_alone_it_works_in_their_namespaces(
-    plane: ControlPlane,
     api: Api,
     admin: CloudAdmin,
-    cloud: CloudInfo,
     home: str,
     kubectl: Kubectl,
     namespaced: Path,
-    tmp_path: Path,
+    as_account: AsAccount,
 ) -> None:
     for kind in ("clusterrolebindings", "clusterroles"):
         # Whatever another test has installed.
@@ -193,7 +187,7 @@ async def test_with_roles_alone_it_works_in_their_namespaces(
         assert (await api.request("DELETE", path))[0] in {200, 404}
     await asyncio.to_thread(kubectl.apply, namespaced)
     await admin.put_secret("deploy/named", "one")
-    settings = await as_account(plane, cloud, tmp_path, "secret-sync-system", "secret-sync", home)
+    settings = await as_account("secret-sync-system", "secret-sync", home)
     async with operator(settings) as controller:
         assert {"definitions", "namespaces"}.isdisjoint(controller.watched.running)
         await api.put(external_secret("named", {"key": "deploy/named", "name": "x"}), home)
@@ -204,21 +198,6 @@ async def test_with_roles_alone_it_works_in_their_namespaces(
     assert await may(api, user, {**secrets, "namespace": home})
     for elsewhere in ("", "default", "secret-sync-system"):
         assert not await may(api, user, {**secrets, "namespace": elsewhere})
-
-
-async def as_account(
-    plane: ControlPlane,
-    cloud: CloudInfo,
-    folder: Path,
-    namespace: str,
-    name: str,
-    *watched: str,
-) -> Settings:
-    """Settings to work as one of the installed ServiceAccounts."""
-    token = await plane.token_for(namespace, name)
-    path = folder / f"{namespace}-{name}"
-    config = kubeconfig(path, plane.server, token, str(plane.ca_file))
-    return settings_for(plane, cloud, *watched, kubeconfig=config)
 
 
 async def may(api: Api, user: str, attributes: dict[str, str]) -> bool:
