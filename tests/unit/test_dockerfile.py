@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import yaml
 
 from secret_sync import __version__
 from tests.support.documentation import ROOT
@@ -144,6 +145,9 @@ def test_what_installs_is_taken_off_the_base() -> None:
 def test_who_runs_is_a_number_and_not_root() -> None:
     (user,) = arguments("USER", LAST_STAGE)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    pod = yaml.safe_load((ROOT / "deploy/base/deployment.yaml").read_text())["spec"]["template"]
+    context = pod["spec"]["securityContext"]
+    assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
 
 
 def test_what_runs() -> None:
