@@ -27,6 +27,7 @@ class Kubectl:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._prefix = [str(plane.binaries.kubectl), "--kubeconfig", str(plane.kubeconfig)]
+        self._rendered: dict[Path, str] = {}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 (our own binary, our own arguments)
@@ -45,8 +46,10 @@ class Kubectl:
         return self("delete", "--ignore-not-found", "-k", str(folder))
 
     def render(self, folder: Path) -> list[dict[str, Any]]:
-        """The objects of a kustomization."""
-        return list(yaml.safe_load_all(self("kustomize", str(folder))))
+        """The objects of a kustomization; it is built once, since kubectl takes its time."""
+        if folder not in self._rendered:
+            self._rendered[folder] = self("kustomize", str(folder))
+        return list(yaml.safe_load_all(self._rendered[folder]))
 
 
 def write(

@@ -23,7 +23,7 @@ ALL_COMPONENTS = ("ha", "network-policy", "network-policy-metadata", "service-ac
 #: The overlays, and the combinations that are the farthest from them.
 INSTALLS = ("base", *(f.name for f in sorted(OVERLAYS.iterdir())), "rrsa+all", "ack-compat+all")
 #: A namespace takes seconds to go; what the others are made of is in these.
-TAKEN_AWAY = ("base", "namespaced", "rrsa+all", "ack-compat+all")
+TAKEN_AWAY = ("namespaced", "rrsa+all", "ack-compat+all")
 
 #: Where all kinds are that may be in them. Ours are not among them, nor are their definitions.
 PATHS = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.deploy.scenario import CRDS
 from tests.integration.migration.shell import Shell
 from tests.support.documentation import ROOT
 from tests.support.operator import GROUP, external_secret, install_crds, operator, path_of
@@ -40,7 +41,9 @@ class Person:
 
 def _fenced(info: str) -> str:
     """The first block of the document whose fence says exactly this."""
-    return re.findall(rf"^```{info}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0]
+    found = re.search(rf"^```{info}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None, info
+    return found[1]
 
 
 @pytest.fixture
@@ -86,4 +89,4 @@ async def test_no_secret_is_lost_by_an_upgrade_or_an_uninstall(
     assert (left["data"], left["metadata"]["uid"]) == (before["data"], before["metadata"]["uid"])
     assert "ownerReferences" in before["metadata"]
     assert "ownerReferences" not in left["metadata"]
-    assert (await api.request("GET", f"/apis/{GROUP}/externalsecrets"))[0] == 404
+    assert (await api.request("GET", f"{CRDS}/externalsecrets.alibabacloud.com"))[0] == 404
