@@ -23,6 +23,9 @@ _READS: Final = frozenset({"get", "list"})
 #: Seconds for the last follow-ups of the first sync (a look at the cache after 10 s).
 _SETTLE: Final = 12.0
 _WITHIN: Final = 120.0
+#: Events are over when none was sent for so many seconds, in so many at most.
+_QUIET: Final = 5.0
+_TOLD_WITHIN: Final = 300.0
 _INTERVAL: Final = 20
 
 
@@ -64,6 +67,7 @@ async def measure(world: World, objects: int, seconds: float) -> Asked:
     async with world.controller(f"--polling-interval={_INTERVAL}s"):
         await world.all_ready(objects, within=_WITHIN)
         await asyncio.sleep(_SETTLE)
+        await _all_told(world)
         calls = (await world.admin.counters())["total"]
         began = datetime.now(UTC)
         await asyncio.sleep(seconds)
@@ -71,6 +75,18 @@ async def measure(world: World, objects: int, seconds: float) -> Asked:
         calls = (await world.admin.counters())["total"] - calls
     requests = await asyncio.to_thread(_requests, world.plane.audit_log, began, ended)
     return Asked(seconds, requests, calls)
+
+
+async def _all_told(world: World) -> None:
+    """Wait for the Events of the first sync, which are sent at a bounded rate."""
+    async with asyncio.timeout(_TOLD_WITHIN):
+        while True:
+            began = datetime.now(UTC)
+            await asyncio.sleep(_QUIET)
+            log = world.plane.audit_log
+            found = await asyncio.to_thread(_requests, log, began, datetime.now(UTC))
+            if not any(what.endswith(" events") for what in found):
+                return
 
 
 def _requests(log: Path, began: datetime, ended: datetime) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -381,13 +382,13 @@ async def test_10_000_objects_do_not_hold_up_the_loop(
     ]
     server.lists.extend(pages)
     server.lists.append(listing(*(colored(f"last-{n}", "red") for n in range(500))))
-    loop = asyncio.get_running_loop()
     longest = 0.0
     running()
-    before = loop.time()
+    # Of its own time: that of a busy machine says nothing.
+    before = time.thread_time()
     while not informer.synced:
         await asyncio.sleep(0)
-        now = loop.time()
+        now = time.thread_time()
         longest, before = max(longest, now - before), now
     assert len(informer.store) == 10_000
     assert longest < 0.5
