@@ -359,7 +359,8 @@ def test_two_managers_cannot_mix_one_reference(kubectl: Kubectl, namespace: str)
 def test_the_base_builds_and_holds_no_definition(kubectl: Kubectl) -> None:
     built = list(yaml.safe_load_all(kubectl("kustomize", str(BASE))))
     kinds = {document["kind"] for document in built}
-    assert kinds == {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    rights = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    assert kinds == {"Namespace", "Service", "Deployment", *rights}
 
 
 def test_the_controllers_account_may_do_its_work_and_no_more(
@@ -374,7 +375,9 @@ def test_the_controllers_account_may_do_its_work_and_no_more(
     for plural in PLURALS:
         assert may("watch", plural, group=GROUP)
         assert may("patch", plural, group=GROUP, subresource="status")
-        assert not may("patch", plural, group=GROUP)
+        # For the finalizer of ack-secret-manager.
+        assert may("patch", plural, group=GROUP)
+        assert not may("update", plural, group=GROUP)
         assert not may("delete", plural, group=GROUP)
     for resource in ("namespaces", "serviceaccounts"):
         assert may("list", resource)
@@ -382,7 +385,9 @@ def test_the_controllers_account_may_do_its_work_and_no_more(
         assert not may("get", resource)
         assert not may("create", resource)
     assert not may("create", "serviceaccounts", subresource="token")
-    for resource in ("configmaps", "pods", "events"):
+    assert may("create", "events")
+    assert not may("list", "events")
+    for resource in ("configmaps", "pods"):
         assert not may("list", resource)
         assert not may("create", resource)
 

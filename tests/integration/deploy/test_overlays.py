@@ -164,7 +164,7 @@ async def test_the_account_of_the_guide_has_the_rights_and_no_other_one_has(
     await synced.check()
     for namespace, verb, group, resource, subresource in (
         ("", "create", "", "serviceaccounts", "token"),
-        ("kube-system", "update", "coordination.k8s.io", "leases", ""),
+        ("kube-system", "create", "coordination.k8s.io", "leases", ""),
     ):
         asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
         asked |= {"namespace": namespace}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from secret_sync.settings import Settings, UsageError, parse_run_arguments
+from secret_sync.settings import Settings, parse_run_arguments
 from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.settings.model import TOKEN_FILE
 from tests.support.kustomize import (
@@ -70,13 +70,13 @@ def test_the_replicas_are_told_to_elect(kubectl: Kubectl, tmp_path: Path) -> Non
     objects = kubectl.render(folder)
     assert deployment(objects)["spec"]["replicas"] == 2
     told = environment(objects)
-    flags = {variable(f.name): f for flags in GROUPS.values() for f in flags}
-    if flags["SECRET_SYNC_LEADER_ELECT"].status == "later":
-        # Two that would both write do not start.
-        with pytest.raises(UsageError, match="leader"):
-            parse_run_arguments([], told)
-    else:
-        assert parse_run_arguments([], told).leader_elect
+    settings = parse_run_arguments([], told)
+    assert settings.leader_elect
+    # The Lease that they ask for is the one that they may have.
+    (role,) = of_kind("Role", objects)
+    names = [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule]
+    assert names == [[settings.leader_elect_name]]
+    assert settings.leader_elect_namespace in {"", role["metadata"]["namespace"]}
 
 
 @pytest.mark.parametrize("install", ["rrsa", "ack-compat"])
