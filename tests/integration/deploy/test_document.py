@@ -40,8 +40,7 @@ def test_what_it_names_is_there_and_nothing_is_left_out() -> None:
         assert (ROOT / path).exists(), path
     for kind in (OVERLAYS, COMPONENTS):
         there = {f"deploy/{kind.name}/{folder.name}" for folder in kind.iterdir()}
-        # The component with Prometheus' objects has a page of its own.
-        assert there - named <= {"deploy/components/monitoring"}
+        assert there <= named
 
 
 def test_the_folders_of_its_commands_are_there_or_are_the_users_own() -> None:
