@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.resources import ManagedSecret
+from secret_sync.resources.names import LEGACY_MANAGERS
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
@@ -145,7 +146,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         and applied.uid == current.uid
         and applied.fingerprint == desired.fingerprint
     )
-    intact = _intact(es, desired.keys, current)
+    intact = _intact(es, desired.keys, current) and not _half_taken(es, current)
     remove = tuple(sorted(current.other_keys - desired.keys))
     if written and intact and not remove:
         return Verdict(Action.NOTHING)
@@ -161,6 +162,11 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
 
 def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
     return current.our_keys == keys and _marked(es, current)
+
+
+def _half_taken(es: ExternalSecret, current: ManagedSecret) -> bool:
+    """Whether a takeover from ack-secret-manager was interrupted; its finalizer goes last (A11)."""
+    return es.legacy and not LEGACY_MANAGERS.isdisjoint(current.editors)
 
 
 def _marked(es: ExternalSecret, current: ManagedSecret) -> bool:

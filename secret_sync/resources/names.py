@@ -27,7 +27,7 @@ MERGE_MANAGER: Final = f"{FIELD_MANAGER}-merge-"
 #: field manager of its updates (0.6.x; the second is the default name of such a program).
 LEGACY_FINALIZER: Final = "finalizer.ack.secrets-manager.alibabacloud.com"
 LEGACY_LABEL: Final = "lastUpdatedAt"
-LEGACY_MANAGERS: Final = ("ack-secret-manager", "manager")
+LEGACY_MANAGERS: Final = frozenset({"ack-secret-manager", "manager"})
 
 #: kubectl's copy of the whole object: for a Secret it carries the payload (S10).
 LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"

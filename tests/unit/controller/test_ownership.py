@@ -313,3 +313,27 @@ def test_Q10_so_does_what_is_merged(
     found = secret_from_metadata(secret(*entries))
     assert looks_right(make_es(target=MERGE, **spec), found) is right
     assert not looks_right(make_es(target=MERGE, **spec), None)
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "verdict"),
+    [
+        ([], NOTHING),
+        (["finalizer.ack.secrets-manager.alibabacloud.com"], APPLY),
+    ],
+    ids=["it is ours", "its takeover was interrupted"],
+)
+def test_what_ack_secret_manager_still_owns_is_taken_before_its_finalizer_goes(
+    make_es: Callable[..., ExternalSecret], finalizers: list[str], verdict: Verdict
+) -> None:
+    ours = managed("secret-sync", "password", operation="Apply", mark=True)
+    found = secret_from_metadata(
+        secret(
+            ours,
+            managed("ack-secret-manager", "password"),
+            mark="some/es-uid",
+            ownerReferences=[{"uid": "es-uid"}],
+        )
+    )
+    es = make_es(metadata={"finalizers": finalizers})
+    assert judge(es, desired(), found, applied(), NOW) == verdict
