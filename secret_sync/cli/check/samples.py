@@ -104,7 +104,7 @@ class Samples:
         if not self._values[key]:
             message = f"entry {key!r}: the sample is empty, and neither KMS nor OOS has such values"
             path = entry_path(subject, usable.index)
-            ledger.problem(subject, path, message, Reason.REQUEST_REFUSED)
+            ledger.problem(subject, path, message, Reason.VALUE_UNUSABLE)
         return bool(self._values[key])
 
     def _batch(self, usable: Sequence[Usable]) -> Batch:
