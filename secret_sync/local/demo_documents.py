@@ -6,14 +6,12 @@ import base64
 import json
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.local.demo_step import Step
 from secret_sync.local.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
-    from secret_sync.local.cloud import CloudAdmin
-    from secret_sync.local.demo_screen import Screen
-    from secret_sync.local.kubectl import Kubectl
 
 _FRIENDS: Final = {"name": "tom", "friends": [{"name": "lily"}, {"name": "mark"}]}
 _ODD_KEYS: Final = {"/name-invalid": "lily", "name-invalid/": [{"name": "mark"}]}
@@ -31,33 +29,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "yaml-fields": _FIELDS,
     "yaml-all": {"tom": "lily", "mark": "- name: mark"},
 }
-_WITHIN: Final = "20s"
 
 
-class DocumentsStep:
-    """Shows what becomes of documents.
-
-    Args:
-        kubectl: For the cluster.
-        admin: Of the cloud.
-        namespace: Where it is shown.
-        screen: Where it is told.
-        apply: Applies an example, telling so.
-    """
-
-    def __init__(
-        self,
-        kubectl: Kubectl,
-        admin: CloudAdmin,
-        namespace: str,
-        screen: Screen,
-        apply: Callable[[str], Awaitable[None]],
-    ) -> None:
-        self._kubectl = kubectl
-        self._admin = admin
-        self._namespace = namespace
-        self._screen = screen
-        self._apply = apply
+class DocumentsStep(Step):
+    """Shows what becomes of documents."""
 
     async def show(self) -> None:
         """Show it.
@@ -65,14 +40,14 @@ class DocumentsStep:
         Raises:
             LocalError: It did not come true.
         """
-        screen = self._screen
+        screen = self.screen
         screen.step("Documents in KMS: single values by JMESPath, or all of their keys")
         for name, text in _DOCUMENTS.items():
-            await self._admin.put_secret(name, text)
+            await self.admin.put_secret(name, text)
             screen.output(f"{name}: {json.dumps(text) if 'yaml' in name else text}")
         for name, expected in EXAMPLES.items():
-            await self._apply(f"documents/{name}.yaml")
-            await self._wait(name)
+            await self.apply(f"documents/{name}.yaml")
+            await self.wait_ready(f"aes/{name}")
             # Public text of the guide; a real value is never shown.
             held = await self._held(name)
             for key, value in sorted(held.items()):
@@ -81,14 +56,8 @@ class DocumentsStep:
                 raise LocalError(f"Secret {name} does not hold what its document says")
         screen.good("JSON and YAML became the keys of four Secrets")
 
-    async def _wait(self, name: str) -> None:
-        await self._kubectl.run(
-            *("wait", "--for=condition=Ready", f"aes/{name}"),
-            *("-n", self._namespace, f"--timeout={_WITHIN}"),
-        )
-
     async def _held(self, name: str) -> dict[str, str]:
-        text = await self._kubectl.run(
-            *("get", "secret", name, "-n", self._namespace, "--output=jsonpath={.data}")
+        text = await self.kubectl.run(
+            *("get", "secret", name, "-n", self.namespace, "--output=jsonpath={.data}")
         )
         return {key: base64.b64decode(value).decode() for key, value in json.loads(text).items()}
