@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from secret_sync.errors import DefiniteError
-from secret_sync.kube import LEASES, Election, KubeClient, Need, lacking, new_identity
-from secret_sync.kube._client_config import config
+from secret_sync.kube import (
+    LEASES,
+    Election,
+    KubeClient,
+    Need,
+    current_namespace,
+    lacking,
+    new_identity,
+)
 from secret_sync.metrics import LeaseMetrics
 
 if TYPE_CHECKING:
@@ -18,9 +23,6 @@ if TYPE_CHECKING:
     from secret_sync.kube import ClusterAccess
     from secret_sync.metrics import Metrics
     from secret_sync.settings import Settings
-
-_DEFAULT: Final = "default"
-_OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 async def make_election(
@@ -38,7 +40,7 @@ async def make_election(
     stack.push_async_callback(client.close)
     name = settings.leader_elect_name
     namespace = settings.leader_elect_namespace or await asyncio.to_thread(
-        _own_namespace, settings.kubeconfig
+        current_namespace, settings.kubeconfig
     )
     # Who creates has no name for it yet, as rules see it.
     for need in (Need(LEASES, ("get", "update"), name=name), Need(LEASES, ("create",))):
@@ -46,19 +48,3 @@ async def make_election(
         if why:
             raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
     return Election(client, namespace, name, new_identity(), LeaseMetrics(metrics))
-
-
-def _own_namespace(kubeconfig: str) -> str:
-    # Where ClusterAccess looks for the cluster, in the same order.
-    if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return _read(_OWN_NAMESPACE) or _DEFAULT
-    path = kubeconfig or str(Path.home() / ".kube" / "config")
-    _, current = config.list_kube_config_contexts(config_file=path)
-    return ((current or {}).get("context") or {}).get("namespace") or _DEFAULT
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -211,8 +211,6 @@ def _placed(settings: Settings) -> bool:
 def _tell_of_flags(settings: Settings) -> None:
     if settings.no_effect:
         _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
-    if settings.not_yet:
-        _log.warning("flags of a later version, without effect yet", flags=settings.not_yet)
 
 
 def _check_parser() -> None:

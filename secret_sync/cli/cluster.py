@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from secret_sync.kube import ClusterAccess, KubeClient
-from secret_sync.kube._client_config import config
+from secret_sync.kube import ClusterAccess, KubeClient, current_namespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from secret_sync.cli.arguments import Scope
-
-_DEFAULT: Final = "default"
-_OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @asynccontextmanager
@@ -38,20 +32,4 @@ async def namespace_of(scope: Scope) -> str:
     """
     if scope.everywhere:
         return ""
-    return scope.namespace or await asyncio.to_thread(_current_namespace, scope.kubeconfig)
-
-
-def _current_namespace(kubeconfig: str) -> str:
-    # Where ClusterAccess looks for the cluster, in the same order.
-    if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return _read(_OWN_NAMESPACE) or _DEFAULT
-    path = kubeconfig or str(Path.home() / ".kube" / "config")
-    _, current = config.list_kube_config_contexts(config_file=path)
-    return ((current or {}).get("context") or {}).get("namespace") or _DEFAULT
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+    return scope.namespace or await asyncio.to_thread(current_namespace, scope.kubeconfig)

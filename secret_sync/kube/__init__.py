@@ -16,6 +16,7 @@ from secret_sync.kube.errors import (
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
 from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.lease import Election, LeaseLostError, LeaseObserver, new_identity
+from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Need, check, lacking, who_am_i
 from secret_sync.kube.reflector import Reflector
@@ -81,6 +82,7 @@ __all__ = [
     "Stored",
     "WriteGuard",
     "check",
+    "current_namespace",
     "key_of",
     "lacking",
     "new_identity",

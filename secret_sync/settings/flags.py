@@ -42,7 +42,7 @@ class Flag:
         default: The default, for people; ``""`` where the help says it.
         environment: Variables besides our own that are asked last.
         former: Older names of the flag.
-        status: Whether the flag works, comes with a later version, or is for compatibility only.
+        status: Whether the flag works, or is for compatibility only.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Flag:
     default: str = ""
     environment: tuple[str, ...] = ()
     former: tuple[str, ...] = ()
-    status: Literal["", "later", "compatibility"] = ""
+    status: Literal["", "compatibility"] = ""
 
     @property
     def is_switch(self) -> bool:

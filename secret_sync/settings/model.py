@@ -77,8 +77,6 @@ class Settings:
         no_effect: Flags the user gave that are accepted for compatibility only.
         metadata_endpoint: ``host[:port]`` of the ECS metadata service.
         own: From variables that are no flags of ours.
-        not_yet: Flags the user gave whose feature a later version brings; a switch that turns
-            such a feature off is not among them.
     """
 
     polling_interval: float = 120.0
@@ -114,4 +112,3 @@ class Settings:
     proxy: ProxySettings = ProxySettings()
     ssl_cert_file: str = ""
     no_effect: tuple[str, ...] = ()
-    not_yet: tuple[str, ...] = ()

@@ -43,7 +43,6 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
     given = _read_command_line(argv)
     values: dict[str, Any] = {}
     no_effect: list[str] = []
-    not_yet: list[str] = []
     for flag in _flags():
         source, text = _find(flag, given, environ)
         if text is None:
@@ -52,12 +51,9 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
             no_effect.append(source)
             continue
         try:
-            value = values[flag.name.replace("-", "_")] = flag.read(text)
+            values[flag.name.replace("-", "_")] = flag.read(text)
         except ValueError as error:
             raise UsageError(f"{source}: {text!r} will not do: {error}") from None
-        # Turning off what does not exist is granted.
-        if flag.status == "later" and value is not False:
-            not_yet.append(source)
     return Settings(
         **values,
         own=_own_identity(environ),
@@ -68,7 +64,6 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         ),
         ssl_cert_file=environ.get("SSL_CERT_FILE", ""),
         no_effect=tuple(no_effect),
-        not_yet=tuple(not_yet),
     )
 
 
@@ -156,8 +151,6 @@ def _help(width: int) -> str:
         lines += ["", f"{title}:"]
         for flag in flags:
             notes = [f"[{flag.default}]"] if flag.default else []
-            if flag.status == "later":
-                notes.append("(a later version)")
             left = f"  {_usage(flag)}".ljust(column)
             text = " ".join([flag.help, *notes]).strip()
             # Where the terminal is too narrow for one line, the text goes below its flag.

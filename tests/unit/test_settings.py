@@ -72,15 +72,14 @@ def test_nothing_given_is_the_documented_defaults() -> None:
     assert settings.reconcile_period == 1
     assert settings.enable_worker_role
     assert settings.metrics_bind_address == BindAddress("", 8080)
-    assert settings.no_effect == settings.not_yet == ()
+    assert settings.no_effect == ()
 
 
 def test_every_flag_has_an_example_and_a_field() -> None:
     working = {flag.name for flag in FLAGS if flag.status != "compatibility"}
     assert working == EXAMPLES.keys()
     assert {name.replace("-", "_") for name in working} == (
-        {field.name for field in fields(Settings)}
-        - {"own", "proxy", "ssl_cert_file", "no_effect", "not_yet"}
+        {field.name for field in fields(Settings)} - {"own", "proxy", "ssl_cert_file", "no_effect"}
     )
 
 
@@ -169,12 +168,6 @@ def test_flags_kept_for_compatibility_are_named_and_never_wrong() -> None:
         "SECRET_SYNC_PROCESS_CLUSTER_EXTERNAL_SECRET",
     )
     assert settings == Settings(no_effect=settings.no_effect)
-
-
-def test_flags_of_later_versions_are_read_and_named() -> None:
-    later = {flag.name for flag in FLAGS if flag.status == "later"}
-    settings = parse(*(f"--{name}={EXAMPLES[name][0]}" for name in EXAMPLES))
-    assert set(settings.not_yet) == {f"--{name}" for name in later}
 
 
 @pytest.mark.parametrize(

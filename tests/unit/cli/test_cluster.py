@@ -9,6 +9,7 @@ import yaml
 
 from secret_sync.cli import cluster
 from secret_sync.cli.arguments import Scope
+from secret_sync.kube import namespace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ async def test_else_the_default_one(tmp_path: Path) -> None:
 async def test_in_a_pod_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     own = tmp_path / "namespace"
-    monkeypatch.setattr(cluster, "_OWN_NAMESPACE", own)
+    monkeypatch.setattr(namespace, "OWN_NAMESPACE", own)
     assert await cluster.namespace_of(Scope()) == "default"
     own.write_text("team-c\n")
     assert await cluster.namespace_of(Scope()) == "team-c"

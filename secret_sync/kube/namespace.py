@@ -1,0 +1,32 @@
+"""The namespace that is meant where none is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from secret_sync.kube._client_config import config
+
+_DEFAULT: Final = "default"
+OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def current_namespace(kubeconfig: str) -> str:
+    """The pod's own, or that of the kubeconfig's context; it reads files.
+
+    Args:
+        kubeconfig: A path; ``""`` where ``ClusterAccess`` looks for the cluster, in its order.
+    """
+    if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return _read(OWN_NAMESPACE) or _DEFAULT
+    path = kubeconfig or str(Path.home() / ".kube" / "config")
+    _, current = config.list_kube_config_contexts(config_file=path)
+    return ((current or {}).get("context") or {}).get("namespace") or _DEFAULT
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
