@@ -102,11 +102,18 @@ class SyncMetrics:
         self._results = {r: metrics.syncs.labels(r) for r in _SYNC_RESULTS}
         self._latency = metrics.sync_latency
 
-    def synced(self, result: str, latency: float | None) -> None:
-        """A reconcile came to a result; ``latency`` is in seconds, of a write."""
-        self._results[result].inc()
+    def synced(self, result: str, latency: float | None, line: str) -> None:
+        """A reconcile came to a result.
+
+        Args:
+            result: The label.
+            latency: Seconds, of a write whose cause is known.
+            line: ``reconcile_id`` of its line in the log, which becomes the exemplar; or ``""``.
+        """
+        exemplar = {"reconcile_id": line} if line else None
+        self._results[result].inc(exemplar=exemplar)
         if latency is not None:
-            self._latency.observe(latency)
+            self._latency.observe(latency, exemplar)
 
 
 class CallMetrics:

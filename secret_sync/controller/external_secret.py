@@ -219,7 +219,7 @@ class ExternalSecretReconciler:
         if isinstance(changed, Problem):
             self._tell.failed(case, changed, outcomes)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
-        self._tell.observe(case, "written" if changed else "unchanged")
+        self._tell.observe(case, "written" if changed else "unchanged", logged=changed)
         self._tell.written(case, desired, outcomes, changed=changed)
         if case.es.refresh_policy == CREATED_ONCE:
             case.memory.forced = case.es.force_sync
@@ -308,7 +308,7 @@ class ExternalSecretReconciler:
             _log.warning("not restored", reason=restored.reason.value, message=restored.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         if restored:
-            self._tell.observe(case, "written")
+            self._tell.observe(case, "written", logged=True)
         return Done()
 
     def _wait(self, case: Case, pending: int) -> Outcome:

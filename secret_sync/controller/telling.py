@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from secret_sync.controller.status import condition, problem_condition, status_of
+from secret_sync.queue import turn_id
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
 
@@ -28,12 +29,13 @@ _log = structlog.get_logger(__name__)
 class SyncObserver(Protocol):
     """What the loop tells its metrics."""
 
-    def synced(self, result: str, latency: float | None) -> None:
+    def synced(self, result: str, latency: float | None, line: str) -> None:
         """A reconcile came to a result.
 
         Args:
             result: ``written``, ``unchanged``, ``pending`` or ``failed``.
             latency: Seconds from the event that caused it to the applied write, if any.
+            line: ``reconcile_id`` of the line in the log that tells of it; ``""`` if none does.
         """
         ...
 
@@ -100,13 +102,14 @@ class Telling:
 
     def failed(self, case: Case, problem: Problem, outcomes: Sequence[EntryOutcome]) -> None:
         """Something is wrong; the Secret stays as it is (all or nothing)."""
-        self.observe(case, "failed")
         case.memory.waiting_since = None
         before = self._statuses.known(case.key, case.es)
         ready = problem_condition(before.ready, generation=case.es.generation, problem=problem)
         status = status_of(before, ready, outcomes)
-        if self._statuses.put(case.key, case.es, status):
+        news = self._statuses.put(case.key, case.es, status)
+        if news:
             _log.warning("not synced", reason=problem.reason.value, message=problem.message)
+        self.observe(case, "failed", logged=news)
         self.announcer.failed(case.es, before.ready, ready, problem)
 
     def pending(self, case: Case, entries: int, left: float) -> bool:
@@ -120,7 +123,7 @@ class Telling:
         Returns:
             Whether to come back for that.
         """
-        self._observer.synced("pending", None)
+        self._observer.synced("pending", None, "")
         before = self._statuses.known(case.key, case.es)
         generation = case.es.generation
         told = before.ready
@@ -142,13 +145,19 @@ class Telling:
         self._statuses.put(case.key, case.es, status_of(before, ready, None))
         return False
 
-    def observe(self, case: Case, result: str) -> None:
-        """Counts a result, with the time that passed since its cause; see ``SyncObserver``."""
+    def observe(self, case: Case, result: str, *, logged: bool = False) -> None:
+        """Counts a result, with the time that passed since its cause; see ``SyncObserver``.
+
+        Args:
+            case: Of which object.
+            result: What the reconcile came to.
+            logged: Whether a line in the log tells of it.
+        """
         latency = None
         if result == "written" and case.memory.caused_at is not None:
             latency = asyncio.get_running_loop().time() - case.memory.caused_at
         case.memory.caused_at = None
-        self._observer.synced(result, latency)
+        self._observer.synced(result, latency, turn_id() if logged else "")
 
     def _put(
         self,

@@ -12,6 +12,7 @@ from secret_sync.queue.worker import (
     Retry,
     WorkerObserver,
     run_workers,
+    turn_id,
 )
 from secret_sync.queue.workqueue import QueueObserver, QueueShutDown, WorkQueue
 
@@ -28,4 +29,5 @@ __all__ = [
     "WorkQueue",
     "WorkerObserver",
     "run_workers",
+    "turn_id",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
+
+# Beside structlog's context: to read one of that takes as long as all else that a write is told.
+_turn_id: ContextVar[str] = ContextVar("turn_id", default="")
+
+
+def turn_id() -> str:
+    """The `reconcile_id` on the log lines of this turn of a worker (C3); `""` outside of one."""
+    return _turn_id.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,9 @@ async def _work(
             return
         try:
             # A worker is a task of its own, so this context is its own too, until the next (C3).
-            bind_contextvars(reconcile_id=secrets.token_hex(6), key=describe(key))
+            this = secrets.token_hex(6)
+            _turn_id.set(this)
+            bind_contextvars(reconcile_id=this, key=describe(key))
             outcome, result = await _turn(handle, key, timeout)
             _settle(queue, key, outcome)
             observer.finished(result)

@@ -32,11 +32,27 @@ async def readiness() -> Readiness:
 @pytest.fixture
 async def server(readiness: Readiness) -> AsyncIterator[HealthServer]:
     registry = CollectorRegistry()
-    Counter("some", "Some.", registry=registry).inc(3)
+    Counter("some", "Some.", registry=registry).inc(3, {"reconcile_id": "c0ffee"})
     server = HealthServer(registry, ready=readiness)
     await server.start("127.0.0.1", 0)
     yield server
     await server.stop()
+
+
+#: What Prometheus 2 and 3 send.
+OPENMETRICS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+async def scrape(server: HealthServer, accept: str) -> tuple[str, str]:
+    """The type of the answer and the answer."""
+    url = f"http://127.0.0.1:{server.port}/metrics"
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(url, headers={"Accept": accept} if accept else None)
+        assert answer.status == 200
+        return answer.headers["Content-Type"], await answer.text()
 
 
 async def get(server: HealthServer, path: str) -> tuple[int, str]:
@@ -51,6 +67,23 @@ async def test_metrics_are_shown(server: HealthServer) -> None:
     status, text = await get(server, "/metrics")
     assert status == 200
     assert "some_total 3.0" in text
+
+
+async def test_openmetrics_are_shown_to_those_who_ask_for_them(server: HealthServer) -> None:
+    kind, text = await scrape(server, OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n")
+    assert '# {reconcile_id="c0ffee"}' in text
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", "text/html", "application/openmetrics-text;version=x"]
+)
+async def test_everybody_else_gets_plain_text(server: HealthServer, accept: str) -> None:
+    kind, text = await scrape(server, accept)
+    assert kind.startswith("text/plain; version=0.0.4")
+    assert "# EOF" not in text
+    assert "c0ffee" not in text
 
 
 async def test_G4_ready_as_soon_as_the_caches_are_in_sync(

@@ -17,6 +17,7 @@ from secret_sync.metrics import (
     SyncMetrics,
     WorkerMetrics,
 )
+from tests.support.scraping import openmetrics
 
 
 @dataclass
@@ -74,12 +75,23 @@ def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
 
 def test_syncs_count_and_only_writes_have_a_latency(metrics: Metrics) -> None:
     syncs = SyncMetrics(metrics)
-    syncs.synced("written", 0.02)
-    syncs.synced("unchanged", None)
+    syncs.synced("written", 0.02, "c0ffee")
+    syncs.synced("unchanged", None, "")
     lines = shown(metrics)
     assert 'secret_sync_syncs_total{result="written"} 1.0' in lines
     assert 'secret_sync_syncs_total{result="unchanged"} 1.0' in lines
     assert "secret_sync_sync_latency_seconds_count 1.0" in lines
+
+
+def test_only_what_is_in_the_log_has_an_exemplar(metrics: Metrics) -> None:
+    syncs = SyncMetrics(metrics)
+    syncs.synced("written", 0.02, "c0ffee")
+    syncs.synced("written", 7, "")
+    found = [line for line in openmetrics(metrics.registry).splitlines() if "reconcile_id" in line]
+    assert [line.split(" # ")[0] for line in found] == [
+        'secret_sync_syncs_total{result="written"} 2.0',
+        'secret_sync_sync_latency_seconds_bucket{le="0.025"} 1.0',
+    ]
 
 
 def test_calls_count_by_result(metrics: Metrics) -> None:

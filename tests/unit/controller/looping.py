@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.problem import Problem
+    from secret_sync.controller.secret_writer import SecretWriter
+    from secret_sync.controller.telling import SyncObserver
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Outcome
     from secret_sync.resources import Condition, ExternalSecret
@@ -132,9 +134,22 @@ class Loop:
 
     Attributes:
         cluster: Where it is planned; objects without a store use the role of the node.
+
+    Args:
+        es: The object.
+        cleanup: As of the loop.
+        writer: A real one instead of the played one.
+        observer: Likewise.
     """
 
-    def __init__(self, es: ExternalSecret, *, cleanup: bool = False) -> None:
+    def __init__(
+        self,
+        es: ExternalSecret,
+        *,
+        cleanup: bool = False,
+        writer: SecretWriter | None = None,
+        observer: SyncObserver | None = None,
+    ) -> None:
         self.cluster, self.schemas = Cluster(), Schemas()
         self.sources, self.writer, self.removal = PlayedSources(), PlayedWriter(), PlayedRemoval()
         self.api, self.events = PlayedFinalizerWriter(), Events()
@@ -149,8 +164,8 @@ class Loop:
             objects=self.objects,
             planner=self.cluster.planner(schemas=self.schemas),
             sources=played.sources,
-            hands=Hands(played.writer, played.removal, self.finalizers, self.desk),
-            tell=Telling(played.statuses, Announcer(self.events), self.observer),
+            hands=Hands(writer or played.writer, played.removal, self.finalizers, self.desk),
+            tell=Telling(played.statuses, Announcer(self.events), observer or self.observer),
             memories=self.memories,
             cleanup=cleanup,
         )

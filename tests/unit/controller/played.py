@@ -92,9 +92,11 @@ class Observer:
     """What metrics are told."""
 
     told: list[tuple[str, float | None]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
-    def synced(self, result: str, latency: float | None) -> None:
+    def synced(self, result: str, latency: float | None, line: str) -> None:
         self.told.append((result, latency))
+        self.lines.append(line)
 
 
 OWNER: Final = "secret-sync.alibabacloud.com/owner"

@@ -12,6 +12,7 @@ from secret_sync.controller.desired import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.telling import Case, Telling
+from secret_sync.queue.worker import _turn_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses
 
@@ -243,6 +244,15 @@ async def test_what_writes_nothing_answers_its_cause_without_a_latency(
     world.telling.observe(world.case, result)
     assert world.observer.told == [(result, None)]
     assert world.case.memory.caused_at is None
+
+
+async def test_only_news_of_a_failure_are_in_the_log(world: World) -> None:
+    _turn_id.set("c0ffee")
+    for _ in range(2):
+        world.telling.failed(world.case, FORBIDDEN, [])
+    world.telling.observe(world.case, "written", logged=True)
+    world.telling.observe(world.case, "unchanged")
+    assert world.observer.lines == ["c0ffee", "", "c0ffee", ""]
 
 
 async def test_waiting_answers_no_cause(world: World) -> None:

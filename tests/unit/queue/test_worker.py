@@ -18,6 +18,7 @@ from secret_sync.queue import (
     Result,
     Retry,
     run_workers,
+    turn_id,
 )
 
 if TYPE_CHECKING:
@@ -178,9 +179,11 @@ async def test_C3_reconcile_id_and_key_are_bound_while_the_handler_runs(
     queue: WorkQueue[str], recorder: Recorder
 ) -> None:
     contexts = []
+    ids = []
 
     async def handle(_key: str) -> Outcome:
         contexts.append(structlog.contextvars.get_contextvars())
+        ids.append(turn_id())
         return Done()
 
     with structlog.contextvars.bound_contextvars(component="test"):
@@ -195,9 +198,11 @@ async def test_C3_reconcile_id_and_key_are_bound_while_the_handler_runs(
     queue.shut_down()
     await workers
     assert [context["key"] for context in contexts] == ["ns/a", "ns/b"]
-    assert len({context["reconcile_id"] for context in contexts}) == 2
+    assert ids == [context["reconcile_id"] for context in contexts]
+    assert len(set(ids)) == 2
     assert {context["component"] for context in contexts} == {"test"}
     assert "key" not in structlog.contextvars.get_contextvars()
+    assert turn_id() == ""
 
 
 async def test_Q13_shutdown_lets_the_workers_finish_what_is_in_flight(
