@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
 #: Refreshes spread over this share of their interval, to both sides.
 JITTER: Final = 0.1
 
+_NOBODY: Final = -1.0
+
 
 def _draw() -> float:
     return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +38,7 @@ class Record:
         again: Users that forced a sync while a call was under way: what it answers may be
             older than their wish; ``None`` likewise.
         digest: Of the last good value; outlives the value.
-        fetched_at: When that value was fetched.
+        fetched_at: When that value was fetched; before the first, when the source came into use.
         error: Why the last round failed, or ``None`` after a success.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
         fetching: From the moment a fetch is asked for until its round has ended.
@@ -50,7 +57,7 @@ class Record:
     again: set[str] | None = None
     digest: bytes | None = None
     version_id: str = ""
-    fetched_at: float = float("-inf")
+    fetched_at: float = field(default_factory=_now)
     error: SecretSyncError | None = None
     failed_at: float = float("-inf")
     due: float = float("inf")
@@ -62,6 +69,13 @@ class Record:
     refreshed: bool = False
     failures: int = 0
     _spread: float = field(default_factory=_draw)
+    _shortest: float | None = None
+
+    def use(self, user: str, interval: float | None) -> None:
+        """A user wants the source, and polls it so often (seconds), or not at all."""
+        if self.users.get(user, _NOBODY) != interval:
+            self.users[user] = interval
+            self._shortest = None
 
     def wait(self, user: str) -> None:
         """A user was answered "pending"."""
@@ -81,6 +95,7 @@ class Record:
             if waiting is not None:
                 waiting.discard(user)
         del self.users[user]
+        self._shortest = None
 
     def end_round(self) -> None:
         """A round is over, for better or worse."""
@@ -93,7 +108,12 @@ class Record:
 
     def next_poll(self) -> float:
         """When the next refresh is due: the shortest interval of its users, with jitter."""
-        intervals = [i for i in self.users.values() if i is not None]
-        if not intervals:
-            return float("inf")
-        return self.fetched_at + min(intervals) * self._spread
+        return self.fetched_at + self.interval * self._spread
+
+    @property
+    def interval(self) -> float:
+        """The shortest polling interval of its users in seconds; ``inf`` if none polls."""
+        if self._shortest is None:
+            polling = [i for i in self.users.values() if i is not None]
+            self._shortest = min(polling, default=float("inf"))
+        return self._shortest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError, TransientError
@@ -17,7 +17,7 @@ from secret_sync.queue import Backoff, Priority
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.hand import ValuesInHand
 from secret_sync.sources.kept import Keepsakes
-from secret_sync.sources.record import Record
+from secret_sync.sources.record import JITTER, Record
 from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
@@ -48,6 +48,20 @@ class _Registration:
     sources: tuple[Source, ...] = ()
     forced: str | None = None
     revision: Hashable = None
+
+
+class Freshness(NamedTuple):
+    """How late values are.
+
+    Attributes:
+        stale: Sources whose value is older than two of their shortest intervals. One that never
+            had a value is as old as the wish for it; what nobody polls is never stale.
+        overdue_seconds: How long ago the latest refresh should have been, jitter included; 0 if
+            none is late.
+    """
+
+    stale: int
+    overdue_seconds: float
 
 
 _NOTHING: Final = _Registration()
@@ -100,6 +114,18 @@ class SourceRegistry:
         """Size of the values held, in bytes."""
         return self._hand.size
 
+    def freshness(self) -> Freshness:
+        """How late the values are now; looks at every source."""
+        now = asyncio.get_running_loop().time()
+        stale, overdue, latest = 0, 0.0, 1 + JITTER
+        for record in self._records.values():
+            interval, age = record.interval, now - record.fetched_at
+            late = age - interval * latest
+            if late > 0:
+                overdue = max(overdue, late)
+                stale += age > 2 * interval
+        return Freshness(stale, overdue)
+
     @property
     def queues(self) -> list[WorkQueue[Source]]:
         """The queues of all lanes, for their metrics."""
@@ -144,7 +170,7 @@ class SourceRegistry:
         sources = tuple(record.source for record in records.values())
         self._registered[user] = _Registration(sources, forced, revision)
         for source, record in records.items():
-            record.users[user] = interval
+            record.use(user, interval)
             new = source not in known or revision != before.revision
             # Where nothing is polled, an edit is the time to look.
             edited = interval is None and source in known and revision != before.revision
