@@ -48,3 +48,15 @@ class DefiniteError(SecretSyncError):
 
 class NotFoundError(DefiniteError):
     """What was asked for does not exist."""
+
+
+def word_for(error: SecretSyncError) -> str:
+    """What became of a call, in the word that metrics have for it."""
+    match error:
+        case ThrottledError():
+            return "throttled"
+        case TransientError():
+            return "unavailable"
+        case CredentialsError():
+            return "credentials"
+    return "refused"

@@ -27,10 +27,11 @@ from secret_sync.controller.secret_writer import SecretWriter
 from secret_sync.controller.status_writer import StatusWriter
 from secret_sync.controller.telling import Telling
 from secret_sync.controller.triggers import Stores, Triggers
-from secret_sync.credentials import CredentialCache, Sts
+from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import ApplyWriter, EventRecorder
 from secret_sync.metrics import (
+    CredentialMetrics,
     EventMetrics,
     QueueMetrics,
     SyncMetrics,
@@ -116,7 +117,7 @@ class Controller:
             memories=memories,
         )
         self._listen()
-        self.credentials = CredentialCache()
+        self.credentials = CredentialCache(CredentialMetrics(metrics, METHODS))
         self.sources = make_sources(
             settings, metrics, transport, self.credentials, self.triggers.sources_finished
         )
@@ -135,6 +136,8 @@ class Controller:
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self._reconcilers(client, memories)
         self.health = health
+        # From the start, although a standby works on nothing: alerts look for what increases.
+        self._turns = {q.name: WorkerMetrics(metrics, q.name) for q, _, _ in self._loops()}
         self._measure()
 
     def _listen(self) -> None:
@@ -151,6 +154,8 @@ class Controller:
     def _measure(self) -> None:
         metrics = self._metrics
         metrics.watch_queues(self._queues)
+        metrics.watch_sources(self.sources.freshness)
+        metrics.watch_objects(self.watched.ready)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
         metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
         metrics.read("parse_waiting", "Objects to be taken apart.", lambda: len(self.desk))
@@ -284,7 +289,7 @@ class Controller:
             count,
             handle,
             timeout=RECONCILE_WITHIN,
-            observer=WorkerMetrics(self._metrics, queue.name),
+            observer=self._turns[queue.name],
         )
 
     def _queue(self, name: str) -> WorkQueue[str]:

@@ -10,6 +10,7 @@ from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
 from secret_sync.controller.removal import BY_WRITER, writers_of
 from secret_sync.controller.schemas import definition_of
+from secret_sync.controller.status import count_by_ready
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
@@ -112,6 +113,15 @@ class Watched:
         informer = self._defined_by(definition)
         if informer in self._running.values():
             await informer.relist()
+
+    def ready(self) -> dict[str, dict[str, int]]:
+        """The numbers of our objects by kind and condition; looks at each of them."""
+        ours: dict[str, Informer[Any]] = {
+            kinds.EXTERNAL_SECRETS.kind: self.external_secrets,
+            kinds.SECRET_STORES.kind: self.secret_stores,
+            kinds.CLUSTER_SECRET_STORES.kind: self.cluster_stores,
+        }
+        return {kind: count_by_ready(informer.store.values()) for kind, informer in ours.items()}
 
     def held(self, definition: str) -> Collection[ExternalSecret | SecretStore]:
         """The objects of one of our CRDs, as they are known."""

@@ -5,19 +5,48 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason, SyncResult
 from secret_sync.resources.conditions import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from secret_sync.controller.desired import EntryOutcome
     from secret_sync.controller.problem import Problem
 
 # As cloud/errors.py writes it.
 _REQUEST: Final = re.compile(r", request [A-Za-z0-9._-]+")
+
+
+class HasReady(Protocol):
+    """A status of ours."""
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition ``Ready``."""
+        ...
+
+
+class Told(Protocol):
+    """An object of one of our kinds, as far as its status goes."""
+
+    @property
+    def status(self) -> HasReady:
+        """As the informer has it."""
+        ...
+
+
+def count_by_ready(objects: Iterable[Told]) -> dict[str, int]:
+    """Numbers of objects by the status of their condition; without one it is ``Unknown``."""
+    counts = {"True": 0, "False": 0, "Unknown": 0}
+    for obj in objects:
+        ready = obj.status.ready
+        status = ready.status if ready is not None else ""
+        # What is not one of the three is somebody else's writing.
+        counts[status if status in counts else "Unknown"] += 1
+    return counts
 
 
 def now_text() -> str:

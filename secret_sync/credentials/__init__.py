@@ -2,7 +2,7 @@
 
 from secret_sync.credentials.access_key import AccessKeyProvider, SecretKeyRef, SecretReader
 from secret_sync.credentials.assumed import AssumedRoleProvider, OidcRoleProvider
-from secret_sync.credentials.cache import CredentialCache, Failure
+from secret_sync.credentials.cache import CredentialCache, CredentialObserver, Failure
 from secret_sync.credentials.environment import EnvironmentKeyProvider
 from secret_sync.credentials.roles import (
     SESSION_NAME,
@@ -20,15 +20,17 @@ from secret_sync.credentials.tokens import (
     TokenMinter,
     TokenSource,
 )
-from secret_sync.credentials.types import CredentialKey, Credentials, Provider
+from secret_sync.credentials.types import METHODS, CredentialKey, Credentials, Provider
 from secret_sync.credentials.worker_role import WorkerRoleProvider
 
 __all__ = [
+    "METHODS",
     "SESSION_NAME",
     "AccessKeyProvider",
     "AssumedRoleProvider",
     "CredentialCache",
     "CredentialKey",
+    "CredentialObserver",
     "Credentials",
     "EnvironmentKeyProvider",
     "Failure",

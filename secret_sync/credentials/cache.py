@@ -12,12 +12,18 @@ import math
 import random
 from contextvars import Context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from secret_sync.credentials.types import Credentials
-from secret_sync.errors import CredentialsError, DefiniteError, SecretSyncError, TransientError
+from secret_sync.errors import (
+    CredentialsError,
+    DefiniteError,
+    SecretSyncError,
+    TransientError,
+    word_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -40,6 +46,19 @@ _BETWEEN_FORCED = 60.0
 # Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
 # rate of STS come on top (10,000 identities take 200 s). So this only ends hangs.
 _FETCH_TIMEOUT = 300.0
+
+
+class CredentialObserver(Protocol):
+    """What attempts to obtain credentials tell their metrics."""
+
+    def fetched(self, method: str, result: str) -> None:
+        """An attempt ended; one that failed for want of its base's credentials is none.
+
+        Args:
+            method: How it was tried; one of ``METHODS``.
+            result: ``ok``, ``throttled``, ``unavailable``, ``credentials`` or ``refused``.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +103,13 @@ class CredentialCache:
 
     An identity is known as long as someone holds it. Built inside the running loop; it owns
     its tasks, and is closed after all that calls Alibaba Cloud (G3).
+
+    Args:
+        observer: Hears of every attempt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observer: CredentialObserver) -> None:
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._entries: dict[CredentialKey, _Entry] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -252,9 +275,10 @@ class CredentialCache:
         entry.task = None
         match outcome:
             case Failure():
+                # That of the base, which was counted as its own.
                 self._failed(entry, outcome.error, not_before=outcome.retry_at)
             case SecretSyncError():
-                self._failed(entry, outcome)
+                self._refused(entry, outcome)
             case Credentials():
                 self._succeeded(entry, outcome)
         waiters, entry.waiters = entry.waiters, []
@@ -287,7 +311,7 @@ class CredentialCache:
             lifetime = credentials.expires_at - now
             if lifetime <= _LAST_MOMENTS:
                 error = DefiniteError("the credentials obtained have less than a minute to live")
-                self._failed(entry, error)
+                self._refused(entry, error)
                 return
             ahead = max(_REFRESH_AHEAD, lifetime * _REFRESH_FRACTION)
             ahead *= random.uniform(1.0, 1.0 + _REFRESH_JITTER)  # noqa: S311 - spreads load only
@@ -296,6 +320,11 @@ class CredentialCache:
         entry.credentials = credentials
         entry.failure = None
         entry.failed = 0
+        self._observer.fetched(entry.provider.key.mode, "ok")
+
+    def _refused(self, entry: _Entry, error: SecretSyncError) -> None:
+        self._observer.fetched(entry.provider.key.mode, word_for(error))
+        self._failed(entry, error)
 
     def _failed(self, entry: _Entry, error: SecretSyncError, *, not_before: float = 0.0) -> None:
         backoff = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+
+#: The ``mode`` of every provider there is.
+METHODS: Final = ("AccessKey", "AssumedRole", "Environment", "RRSA", "WorkerRole")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,7 +43,7 @@ class CredentialKey:
     resource version of a Secret that was read; no part is secret.
 
     Attributes:
-        mode: The method, such as ``AccessKey``.
+        mode: The method, one of ``METHODS``; it becomes a label.
         parts: What the method was given.
         lineage: What of the parts stays when the Secrets that were read get other versions;
             ``None`` where all does. Of an identity that is built on another, that one's

@@ -10,7 +10,13 @@ import structlog
 
 from secret_sync.cloud.retry import next_delay
 from secret_sync.credentials import Credentials, Failure
-from secret_sync.errors import CredentialsError, SecretSyncError, ThrottledError, TransientError
+from secret_sync.errors import (
+    CredentialsError,
+    SecretSyncError,
+    ThrottledError,
+    TransientError,
+    word_for,
+)
 from secret_sync.queue import Priority, WorkQueue
 from secret_sync.sources.gates import Gates
 from secret_sync.sources.lane import Lane
@@ -224,13 +230,4 @@ class Fetcher:
 
 
 def _result(outcome: SecretValue | SecretSyncError) -> str:
-    match outcome:
-        case ThrottledError():
-            return "throttled"
-        case TransientError():
-            return "unavailable"
-        case CredentialsError():
-            return "credentials"
-        case SecretSyncError():
-            return "refused"
-    return "ok"
+    return word_for(outcome) if isinstance(outcome, SecretSyncError) else "ok"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import pytest
 from prometheus_client import generate_latest
 
+from secret_sync.credentials import METHODS
 from secret_sync.metrics import (
     CallMetrics,
+    CredentialMetrics,
     EventMetrics,
     LeaseMetrics,
     Metrics,
@@ -17,7 +19,9 @@ from secret_sync.metrics import (
     SyncMetrics,
     WorkerMetrics,
 )
-from tests.support.scraping import openmetrics
+from secret_sync.queue import Result
+from secret_sync.sources.registry import Freshness
+from tests.support.scraping import openmetrics, samples
 
 
 @dataclass
@@ -52,11 +56,19 @@ def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
     ReflectorMetrics(metrics, "secrets")
     QueueMetrics(metrics, "externalsecret")
     EventMetrics(metrics)
+    CredentialMetrics(metrics, ["RRSA"])
+    WorkerMetrics(metrics, "externalsecret")
     lines = shown(metrics)
     for sample in (
         'secret_sync_syncs_total{result="failed"} 0.0',
         'secret_sync_provider_calls_total{provider="kms",result="throttled"} 0.0',
         'secret_sync_provider_throttled_total{provider="kms"} 0.0',
+        'secret_sync_credential_fetches_total{method="RRSA",result="ok"} 0.0',
+        'secret_sync_credential_fetches_total{method="RRSA",result="refused"} 0.0',
+        *(
+            f'secret_sync_reconciles_total{{controller="externalsecret",result="{result}"}} 0.0'
+            for result in Result
+        ),
         'secret_sync_rate_limiter_wait_seconds_count{provider="kms"} 0.0',
         'secret_sync_reflector_lists_total{resource="secrets"} 0.0',
         'secret_sync_reflector_errors_total{kind="expired",resource="secrets"} 0.0',
@@ -173,6 +185,61 @@ def test_Q15_a_queue_tells_what_happens(metrics: Metrics) -> None:
     for name in ("adds_total", "retries_total", "queue_duration_seconds_count"):
         assert f'workqueue_{name}{{name="externalsecret"}} 1.0' in lines
     assert 'workqueue_work_duration_seconds_count{name="externalsecret"} 1.0' in lines
+
+
+def test_attempts_at_credentials_count_by_method(metrics: Metrics) -> None:
+    credentials = CredentialMetrics(metrics, METHODS)
+    credentials.fetched("RRSA", "ok")
+    credentials.fetched("WorkerRole", "unavailable")
+    # One that somebody forgot to list is counted nevertheless.
+    credentials.fetched("Carrier pigeon", "ok")
+    name = "secret_sync_credential_fetches_total"
+    lines = shown(metrics)
+    for method, result in (
+        ("RRSA", "ok"),
+        ("WorkerRole", "unavailable"),
+        ("Carrier pigeon", "ok"),
+    ):
+        assert f'{name}{{method="{method}",result="{result}"}} 1.0' in lines
+    assert sum(line.startswith(name) for line in lines) == len(METHODS) * 5 + 1
+
+
+def test_freshness_is_looked_at_once_for_each_scrape(metrics: Metrics) -> None:
+    looks = []
+
+    def look() -> Freshness:
+        looks.append(1)
+        return Freshness(2, 61.5)
+
+    metrics.watch_sources(look)
+    looks.clear()
+    lines = shown(metrics)
+    assert "secret_sync_sources_stale 2.0" in lines
+    assert "secret_sync_oldest_overdue_seconds 61.5" in lines
+    assert len(looks) == 1
+
+
+def test_objects_are_counted_when_asked_for(metrics: Metrics) -> None:
+    counts = {"ExternalSecret": {"True": 3, "False": 1, "Unknown": 0}}
+    metrics.watch_objects(lambda: counts)
+    counts["ExternalSecret"]["Unknown"] = 4
+    lines = shown(metrics)
+    assert 'secret_sync_objects{kind="ExternalSecret",ready="True"} 3.0' in lines
+    assert 'secret_sync_objects{kind="ExternalSecret",ready="False"} 1.0' in lines
+    assert 'secret_sync_objects{kind="ExternalSecret",ready="Unknown"} 4.0' in lines
+
+
+def test_all_of_it_is_openmetrics(metrics: Metrics) -> None:
+    """The parser of that form takes nothing else, least of all a sample twice."""
+    SyncMetrics(metrics).synced("written", 0.2, "c0ffee")
+    CredentialMetrics(metrics, METHODS)
+    WorkerMetrics(metrics, "externalsecret")
+    ReflectorMetrics(metrics, "secrets")
+    metrics.watch_queues(lambda: [Queue("externalsecret", 0, 0.0, 0.0)])
+    metrics.watch_sources(lambda: Freshness(0, 0.0))
+    metrics.watch_objects(lambda: {"ExternalSecret": {"True": 1}})
+    names = {sample.name for sample in samples(metrics.registry)}
+    assert {"secret_sync_syncs_total", "secret_sync_objects", "workqueue_depth"} <= names
 
 
 def test_a_gauge_is_read_when_asked_for(metrics: Metrics) -> None:

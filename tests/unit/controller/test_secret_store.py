@@ -14,9 +14,10 @@ from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.removal import LegacyFinalizers
 from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.secret_store import SecretStoreReconciler
-from secret_sync.credentials import CredentialCache, Credentials, OidcRoleProvider
+from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.metrics import CredentialMetrics, Metrics
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import SecretStore, StoreStatus, secret_from_metadata
 from tests.unit.controller.planning import Cluster
@@ -104,7 +105,7 @@ class World:
             self.cluster.add(secret_from_metadata({"metadata": metadata}))
         self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
         self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
-        self.credentials = CredentialCache()
+        self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
         self.woken: list[str] = []
         identities = self.cluster.identities()
         monkeypatch.setattr(identities._means.reader, "read", self.reader.read)

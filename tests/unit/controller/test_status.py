@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from secret_sync.controller import status as module
 from secret_sync.controller.desired import EntryOutcome
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.status import condition, problem_condition, results, status_of
+from secret_sync.controller.status import (
+    condition,
+    count_by_ready,
+    problem_condition,
+    results,
+    status_of,
+)
 from secret_sync.resources import (
     Condition,
     DataEntry,
     ExternalSecretStatus,
     Reason,
+    StoreStatus,
     SyncResult,
 )
 
@@ -29,6 +36,19 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ready(status: str = "True", reason: str = "Synced") -> Condition:
     return Condition("Ready", status, reason, "message", BEFORE, 1)
+
+
+@dataclass
+class Told:
+    status: ExternalSecretStatus | StoreStatus
+
+
+def test_objects_are_counted_by_their_condition() -> None:
+    told = [ready("True"), ready("True"), ready("False"), ready("Unknown"), ready("whatever"), None]
+    objects = [Told(ExternalSecretStatus(ready=one)) for one in told]
+    assert count_by_ready(objects) == {"True": 2, "False": 1, "Unknown": 3}
+    assert count_by_ready([Told(StoreStatus(ready("False")))])["False"] == 1
+    assert count_by_ready([]) == {"True": 0, "False": 0, "Unknown": 0}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,18 @@ class Sts:
     wire = Wire
 
 
+class Heard(list[tuple[str, str]]):
+    """The attempts that the cache has told of: their methods and results."""
+
+    def fetched(self, method: str, result: str) -> None:
+        self.append((method, result))
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
 @pytest.fixture
 def played() -> type[Sts]:
     return Sts

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog.testing
 
 from secret_sync.credentials import CredentialCache, CredentialKey, Credentials, Failure
-from secret_sync.errors import DefiniteError, SecretSyncError, ThrottledError, TransientError
+from secret_sync.errors import (
+    CredentialsError,
+    DefiniteError,
+    SecretSyncError,
+    ThrottledError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -67,8 +73,8 @@ def ignore() -> None:
 
 
 @pytest.fixture
-async def cache() -> AsyncIterator[CredentialCache]:
-    cache = CredentialCache()
+async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
+    cache = CredentialCache(heard)
     yield cache
     await cache.close()
 
@@ -238,8 +244,8 @@ async def test_letting_go_cancels_the_fetch_and_frees_who_waits(cache: Credentia
     assert not told
 
 
-async def test_close_cancels_and_awaits_all_fetches() -> None:
-    cache = CredentialCache()
+async def test_close_cancels_and_awaits_all_fetches(heard: Any) -> None:
+    cache = CredentialCache(heard)
     providers = [ScriptedProvider(permanent(), takes=5.0, name=str(n)) for n in range(3)]
     for provider in providers:
         cache.hold("store", provider)
@@ -249,6 +255,40 @@ async def test_close_cancels_and_awaits_all_fetches() -> None:
     assert [provider.cancelled for provider in providers] == [1, 1, 1]
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await cache.close()
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result"),
+    [
+        (permanent(), "ok"),
+        (lasting(900.0), "ok"),
+        (ThrottledError("slow down"), "throttled"),
+        (TransientError("away"), "unavailable"),
+        (CredentialsError("revoked"), "credentials"),
+        (DefiniteError("no such role"), "refused"),
+        (ValueError("hush"), "unavailable"),
+        # Too short to be of use.
+        (lasting(59.0), "refused"),
+    ],
+)
+async def test_every_attempt_is_told_of(
+    cache: CredentialCache, heard: Any, outcome: Any, result: str
+) -> None:
+    provider = ScriptedProvider(outcome)
+    cache.hold("store", provider)
+    for _ in range(10):
+        cache.request(provider.key, ignore)
+    await asyncio.sleep(0.2)
+    assert heard == [("Scripted", result)]
+
+
+async def test_renewals_are_told_of_as_well(cache: CredentialCache, heard: Any) -> None:
+    provider = ScriptedProvider(lasting(900.0), TransientError("away"), lasting(900.0))
+    cache.hold("store", provider)
+    await cache.get(provider.key)
+    await asyncio.sleep(700.0)
+    assert heard == [("Scripted", r) for r in ("ok", "unavailable", "ok")]
 
 
 @pytest.mark.parametrize(

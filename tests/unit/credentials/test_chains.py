@@ -77,8 +77,8 @@ def chain(*, base: Link | None = None) -> tuple[Link, Link, Link]:
 
 
 @pytest.fixture
-async def cache() -> AsyncIterator[CredentialCache]:
-    cache = CredentialCache()
+async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
+    cache = CredentialCache(heard)
     yield cache
     await cache.close()
 
@@ -150,7 +150,9 @@ async def test_letting_go_in_the_middle_of_it_leaves_nothing_behind(
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_base_that_fails_is_the_failure_of_all_above(cache: CredentialCache) -> None:
+async def test_a_base_that_fails_is_the_failure_of_all_above(
+    cache: CredentialCache, heard: Any
+) -> None:
     low, middle, high = chain(base=Link("low", error=DefiniteError("no such Secret", code="X")))
     cache.hold("store", high)
     cache.request(high.key, ignore)
@@ -162,6 +164,7 @@ async def test_a_base_that_fails_is_the_failure_of_all_above(cache: CredentialCa
     assert above.retry_at >= below.retry_at
     assert not middle.given
     assert not high.given
+    assert heard == [("Link", "refused")], "of the others nothing was tried"
 
 
 async def test_nobody_asks_a_failing_base_more_often_for_what_is_built_on_it(
@@ -259,8 +262,8 @@ async def test_the_wait_for_the_base_is_not_counted(cache: CredentialCache) -> N
     assert isinstance(await cache.get(top.key), Credentials)
 
 
-async def test_closing_ends_whole_chains() -> None:
-    cache = CredentialCache()
+async def test_closing_ends_whole_chains(heard: Any) -> None:
+    cache = CredentialCache(heard)
     links = chain()
     cache.hold("store", links[2])
     cache.request(links[2].key, ignore)

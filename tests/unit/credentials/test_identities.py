@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync import credentials
 from secret_sync.cloud.temporary import TemporaryKeys
 from secret_sync.credentials import (
+    METHODS,
     AccessKeyProvider,
     AssumedRoleProvider,
     CredentialKey,
@@ -218,3 +222,10 @@ async def test_no_provider_shows_what_it_has(played: Any) -> None:
         assert "hush" not in f"{thing!r}{thing}"
         assert "STS.id" not in f"{thing!r}{thing}"
         assert "LTAI" not in f"{thing!r}{thing}"
+
+
+def test_every_method_is_listed() -> None:
+    """They are the values of a label, which begin at zero."""
+    modules = Path(credentials.__file__).parent.glob("*.py")
+    text = "".join(path.read_text() for path in modules)
+    assert sorted(re.findall(r'CredentialKey\(\s*"(.+?)"', text)) == sorted(METHODS)

@@ -13,7 +13,7 @@ import pytest
 from secret_sync.cloud.limiter import RateGate
 from secret_sync.credentials import CredentialCache, CredentialKey, Credentials
 from secret_sync.errors import NotFoundError
-from secret_sync.metrics import CallMetrics, Metrics, QueueMetrics
+from secret_sync.metrics import CallMetrics, CredentialMetrics, Metrics, QueueMetrics
 from secret_sync.providers.kms import SecretValue
 from secret_sync.sources import FetchObservers, Source, SourceRegistry, Wanted
 
@@ -112,7 +112,7 @@ def make_world() -> Callable[..., object]:
             told.extend((now, u) for u in users)
             news.set()
 
-        cache = CredentialCache()
+        cache = CredentialCache(CredentialMetrics(metrics, ()))
         registry = SourceRegistry(
             fetchers={"kms": cloud},
             credentials=cache,

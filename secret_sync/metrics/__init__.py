@@ -1,0 +1,30 @@
+"""All metrics of the controller.
+
+Each room defines what it wants to tell as a small protocol; the classes here answer it.
+"""
+
+from secret_sync.metrics.names import Metrics
+from secret_sync.metrics.observers import (
+    CallMetrics,
+    CredentialMetrics,
+    EventMetrics,
+    LeaseMetrics,
+    QueueMetrics,
+    ReflectorMetrics,
+    SyncMetrics,
+    WorkerMetrics,
+)
+from secret_sync.metrics.scraped import QueueState
+
+__all__ = [
+    "CallMetrics",
+    "CredentialMetrics",
+    "EventMetrics",
+    "LeaseMetrics",
+    "Metrics",
+    "QueueMetrics",
+    "QueueState",
+    "ReflectorMetrics",
+    "SyncMetrics",
+    "WorkerMetrics",
+]

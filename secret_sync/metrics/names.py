@@ -1,0 +1,154 @@
+"""The names of all metrics (M): base unit seconds, and no object's name in a label."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+from secret_sync.metrics.scraped import FreshnessCollector, ObjectCollector, QueueCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from secret_sync.metrics.scraped import Freshness, QueueState
+
+_PREFIX: Final = "secret_sync_"
+#: From a value read from memory to a rate-limited backlog.
+_LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_WORK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The registry of one process and everything in it."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        self._queue_metrics()
+        self._sync_metrics()
+        self._call_metrics()
+        self._credential_metrics()
+        self._reflector_metrics()
+        self._event_metrics()
+        self._lease_metrics()
+        build = self._gauge(
+            "build_info", "Always 1; the labels tell what is running.", "version", "python"
+        )
+        build.labels(version, platform.python_version()).set(1)
+
+    def _queue_metrics(self) -> None:
+        self.queue_adds = Counter(
+            "workqueue_adds_total", "Accepted adds.", ["name"], registry=self.registry
+        )
+        self.queue_retries = Counter(
+            "workqueue_retries_total", "Rate-limited adds.", ["name"], registry=self.registry
+        )
+        self.queue_waits = Histogram(
+            "workqueue_queue_duration_seconds",
+            "From the first add of an item to its being taken.",
+            ["name"],
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.queue_works = Histogram(
+            "workqueue_work_duration_seconds",
+            "From an item's being taken to its being done.",
+            ["name"],
+            buckets=_WORK,
+            registry=self.registry,
+        )
+
+    def _sync_metrics(self) -> None:
+        self.syncs = self._counter("syncs_total", "Reconciles of ExternalSecrets.", "result")
+        self.sync_latency = self._histogram(
+            "sync_latency_seconds",
+            "From the event that caused it to the applied write of the Secret.",
+            _LATENCY,
+        )
+        self.reconciles = self._counter(
+            "reconciles_total", "Turns of the workers.", "controller", "result"
+        )
+
+    def _call_metrics(self) -> None:
+        self.calls = self._counter(
+            "provider_calls_total", "Calls to Alibaba Cloud.", "provider", "result"
+        )
+        self.call_seconds = self._histogram(
+            "provider_call_duration_seconds", "Duration of one call.", _WORK, "provider"
+        )
+        self.throttled = self._counter(
+            "provider_throttled_total", "Answers that limit our rate.", "provider"
+        )
+        self.rate_waits = self._histogram(
+            "rate_limiter_wait_seconds", "Waiting for a rate token.", _LATENCY, "provider"
+        )
+
+    def _credential_metrics(self) -> None:
+        self.credential_fetches = self._counter(
+            "credential_fetches_total", "Attempts to obtain credentials.", "method", "result"
+        )
+
+    def _reflector_metrics(self) -> None:
+        self.lists = self._counter("reflector_lists_total", "Complete lists.", "resource")
+        self.watches = self._counter("reflector_watches_total", "Watches begun.", "resource")
+        self.watch_events = self._counter(
+            "reflector_events_total", "Events received.", "resource", "type"
+        )
+        self.reflector_errors = self._counter(
+            "reflector_errors_total", "Failed lists and watches.", "resource", "kind"
+        )
+        self.handler_errors = self._counter(
+            "informer_handler_errors_total", "Handlers that raised.", "resource"
+        )
+
+    def _event_metrics(self) -> None:
+        self.events = self._counter(
+            "events_total", "Occurrences told of in Events of Kubernetes.", "type"
+        )
+        self.events_dropped = self._counter(
+            "events_dropped_total", "Occurrences that no Event tells of.", "why"
+        )
+
+    def _lease_metrics(self) -> None:
+        self.lease_failures = self._counter(
+            "lease_failures_total", "Failed attempts to take, renew or look at the lease."
+        )
+        self.lease_transitions = self._counter(
+            "lease_transitions_total", "Changes of the leader that this replica has seen."
+        )
+
+    def watch_queues(self, queues: Callable[[], Iterable[QueueState]]) -> None:
+        """Reads these queues at every scrape."""
+        self.registry.register(QueueCollector(queues))
+
+    def watch_sources(self, look: Callable[[], Freshness]) -> None:
+        """Looks at the sources at every scrape."""
+        self.registry.register(FreshnessCollector(look))
+
+    def watch_objects(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        """Has objects counted at every scrape.
+
+        Args:
+            count: Gives their numbers by kind and by ``True``, ``False`` and ``Unknown``.
+        """
+        self.registry.register(ObjectCollector(count))
+
+    def read(self, name: str, documentation: str, value: Callable[[], float]) -> None:
+        """A gauge whose value is asked for at every scrape."""
+        self._gauge(name, documentation).set_function(value)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(_PREFIX + name, documentation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(_PREFIX + name, documentation, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            _PREFIX + name, documentation, labels, buckets=buckets, registry=self.registry
+        )

@@ -1,0 +1,185 @@
+"""What the rooms tell of: each class answers the protocol of one room.
+
+Children of labelled metrics are kept, and those that alerts need start at zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secret_sync.metrics.names import Metrics
+
+_SYNC_RESULTS: Final = ("written", "unchanged", "pending", "failed")
+_TURN_RESULTS: Final = ("done", "requeue_after", "retry", "timeout", "error")
+_CALL_RESULTS: Final = ("ok", "throttled", "unavailable", "credentials", "refused")
+_WATCH_EVENTS: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "other")
+_EVENT_TYPES: Final = ("Normal", "Warning")
+_EVENT_DROPS: Final = ("rate", "queue_full", "refused", "unavailable", "shutdown")
+_REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled", "unreadable")
+
+
+class QueueMetrics:
+    """Hears of the work queues of one name."""
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._adds = metrics.queue_adds.labels(name)
+        self._waits = metrics.queue_waits.labels(name)
+        self._works = metrics.queue_works.labels(name)
+        self._retries = metrics.queue_retries.labels(name)
+
+    def depth(self, items: int) -> None:
+        """Depth is read at scrape time instead: several queues share a name."""
+
+    def added(self) -> None:
+        """An add was accepted."""
+        self._adds.inc()
+
+    def waited(self, seconds: float) -> None:
+        """An item was taken, this long after its first add."""
+        self._waits.observe(seconds)
+
+    def worked(self, seconds: float) -> None:
+        """An item is done, this long after it was taken."""
+        self._works.observe(seconds)
+
+    def retried(self) -> None:
+        """A rate-limited add."""
+        self._retries.inc()
+
+
+class WorkerMetrics:
+    """Hears of the workers of one control loop."""
+
+    def __init__(self, metrics: Metrics, controller: str) -> None:
+        self._results = {r: metrics.reconciles.labels(controller, r) for r in _TURN_RESULTS}
+
+    def finished(self, result: str) -> None:
+        """A reconcile ended."""
+        self._results[result].inc()
+
+
+class SyncMetrics:
+    """Hears how ExternalSecrets fare."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._results = {r: metrics.syncs.labels(r) for r in _SYNC_RESULTS}
+        self._latency = metrics.sync_latency
+
+    def synced(self, result: str, latency: float | None, line: str) -> None:
+        """A reconcile came to a result.
+
+        Args:
+            result: The label.
+            latency: Seconds, of a write whose cause is known.
+            line: ``reconcile_id`` of its line in the log, which becomes the exemplar; or ``""``.
+        """
+        exemplar = {"reconcile_id": line} if line else None
+        self._results[result].inc(exemplar=exemplar)
+        if latency is not None:
+            self._latency.observe(latency, exemplar)
+
+
+class CallMetrics:
+    """Hears of the calls to one provider."""
+
+    def __init__(self, metrics: Metrics, provider: str) -> None:
+        self._results = {r: metrics.calls.labels(provider, r) for r in _CALL_RESULTS}
+        self._seconds = metrics.call_seconds.labels(provider)
+        self._waits = metrics.rate_waits.labels(provider)
+        self._throttled = metrics.throttled.labels(provider)
+
+    def called(self, result: str, seconds: float) -> None:
+        """A call ended."""
+        self._results[result].inc()
+        self._seconds.observe(seconds)
+        if result == "throttled":
+            self._throttled.inc()
+
+    def waited(self, seconds: float) -> None:
+        """A rate token was waited for."""
+        self._waits.observe(seconds)
+
+
+class CredentialMetrics:
+    """Hears how credentials are obtained.
+
+    Args:
+        metrics: Where it is counted.
+        methods: All there are.
+    """
+
+    def __init__(self, metrics: Metrics, methods: Iterable[str]) -> None:
+        self._counter = metrics.credential_fetches
+        for method in methods:
+            for result in _CALL_RESULTS:
+                self._counter.labels(method, result)
+
+    def fetched(self, method: str, result: str) -> None:
+        """An attempt ended."""
+        self._counter.labels(method, result).inc()
+
+
+class ReflectorMetrics:
+    """Hears of the reflectors of one kind of object."""
+
+    def __init__(self, metrics: Metrics, resource: str) -> None:
+        self._lists = metrics.lists.labels(resource)
+        self._watches = metrics.watches.labels(resource)
+        self._events = {s: metrics.watch_events.labels(resource, s) for s in _WATCH_EVENTS}
+        self._errors = {k: metrics.reflector_errors.labels(resource, k) for k in _REFLECTOR_ERRORS}
+        self._handler_errors = metrics.handler_errors.labels(resource)
+
+    def listed(self) -> None:
+        """A list was complete."""
+        self._lists.inc()
+
+    def watching(self) -> None:
+        """A watch was opened."""
+        self._watches.inc()
+
+    def event(self, kind: str) -> None:
+        """A watch event came in; a server's word that is not known counts as other."""
+        self._events.get(kind, self._events["other"]).inc()
+
+    def failed(self, kind: str) -> None:
+        """A list or watch failed."""
+        self._errors[kind].inc()
+
+    def handler_raised(self) -> None:
+        """A handler raised."""
+        self._handler_errors.inc()
+
+
+class EventMetrics:
+    """Hears what became of the Events that were recorded."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._sent = {t: metrics.events.labels(t) for t in _EVENT_TYPES}
+        self._dropped = {w: metrics.events_dropped.labels(w) for w in _EVENT_DROPS}
+
+    def sent(self, type_: str, occurrences: int) -> None:
+        """The API server has taken these."""
+        self._sent[type_].inc(occurrences)
+
+    def dropped(self, why: str, occurrences: int) -> None:
+        """Nobody will see these."""
+        self._dropped[why].inc(occurrences)
+
+
+class LeaseMetrics:
+    """Hears of the election of a leader."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._failures = metrics.lease_failures
+        self._transitions = metrics.lease_transitions
+
+    def failed(self) -> None:
+        """An attempt to take, renew or look at the lease failed."""
+        self._failures.inc()
+
+    def changed(self) -> None:
+        """Another replica leads than before."""
+        self._transitions.inc()

@@ -1,0 +1,122 @@
+"""What is read at every scrape, and costs nothing in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+
+class QueueState(Protocol):
+    """What is read of a work queue at scrape time (Q15)."""
+
+    @property
+    def name(self) -> str:
+        """The label."""
+        ...
+
+    def __len__(self) -> int:
+        """Items ready to be taken; delayed ones are not among them."""
+        ...
+
+    @property
+    def unfinished_work_seconds(self) -> float:
+        """Seconds of work in flight, summed."""
+        ...
+
+    @property
+    def longest_running_processor_seconds(self) -> float:
+        """Seconds the longest work in flight has taken so far."""
+        ...
+
+
+class Freshness(Protocol):
+    """How late values are."""
+
+    @property
+    def stale(self) -> int:
+        """Sources whose value is older than two of their intervals."""
+        ...
+
+    @property
+    def overdue_seconds(self) -> float:
+        """How long ago the latest refresh should have been; 0 if none is late."""
+        ...
+
+
+class QueueCollector(Collector):
+    """Depth and work in flight, summed over the queues of one name."""
+
+    def __init__(self, queues: Callable[[], Iterable[QueueState]]) -> None:
+        self._queues = queues
+
+    def collect(self) -> Iterator[Metric]:
+        """Sums up what the queues say now."""
+        depth: dict[str, float] = {}
+        unfinished: dict[str, float] = {}
+        longest: dict[str, float] = {}
+        for queue in self._queues():
+            name = queue.name
+            depth[name] = depth.get(name, 0) + len(queue)
+            unfinished[name] = unfinished.get(name, 0) + queue.unfinished_work_seconds
+            longest[name] = max(longest.get(name, 0), queue.longest_running_processor_seconds)
+        yield _family("workqueue_depth", "Items ready to be taken.", depth)
+        yield _family(
+            "workqueue_unfinished_work_seconds", "Seconds of work in flight, summed.", unfinished
+        )
+        yield _family(
+            "workqueue_longest_running_processor_seconds",
+            "Seconds the longest work in flight has taken.",
+            longest,
+        )
+
+
+class FreshnessCollector(Collector):
+    """Both gauges of one look at all sources."""
+
+    def __init__(self, look: Callable[[], Freshness]) -> None:
+        self._look = look
+
+    def collect(self) -> Iterator[Metric]:
+        """Looks."""
+        found = self._look()
+        yield GaugeMetricFamily(
+            "secret_sync_sources_stale",
+            "Sources whose value is older than two of their intervals.",
+            value=found.stale,
+        )
+        yield GaugeMetricFamily(
+            "secret_sync_oldest_overdue_seconds",
+            "How long ago the latest refresh of a source should have been.",
+            value=found.overdue_seconds,
+        )
+
+
+class ObjectCollector(Collector):
+    """Objects by kind and condition."""
+
+    def __init__(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        """Counts."""
+        family = GaugeMetricFamily(
+            "secret_sync_objects", "Objects by their condition Ready.", labels=["kind", "ready"]
+        )
+        for kind, counts in self._count().items():
+            for ready, number in counts.items():
+                family.add_metric([kind, ready], number)
+        yield family
+
+
+def _family(name: str, documentation: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=["name"])
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
