@@ -155,7 +155,7 @@ class Controller:
         metrics = self._metrics
         metrics.watch_queues(self._queues)
         metrics.watch_sources(self.sources.freshness)
-        metrics.watch_objects(self.watched.ready)
+        metrics.watch_objects(self.watched.ready_counts)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
         metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
         metrics.read("parse_waiting", "Objects to be taken apart.", lambda: len(self.desk))

@@ -114,7 +114,7 @@ class Watched:
         if informer in self._running.values():
             await informer.relist()
 
-    def ready(self) -> dict[str, dict[str, int]]:
+    def ready_counts(self) -> dict[str, dict[str, int]]:
         """The numbers of our objects by kind and condition; looks at each of them."""
         ours: dict[str, Informer[Any]] = {
             kinds.EXTERNAL_SECRETS.kind: self.external_secrets,

@@ -46,7 +46,7 @@ class Freshness(Protocol):
 
     @property
     def overdue_seconds(self) -> float:
-        """How long ago the latest refresh should have been; 0 if none is late."""
+        """By how much the most overdue refresh is late; 0 if none is."""
         ...
 
 
@@ -93,7 +93,7 @@ class FreshnessCollector(Collector):
         )
         yield GaugeMetricFamily(
             "secret_sync_oldest_overdue_seconds",
-            "How long ago the latest refresh of a source should have been.",
+            "By how much the most overdue refresh is late.",
             value=found.overdue_seconds,
         )
 

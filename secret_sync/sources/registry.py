@@ -56,8 +56,8 @@ class Freshness(NamedTuple):
     Attributes:
         stale: Sources whose value is older than two of their shortest intervals. One that never
             had a value is as old as the wish for it; what nobody polls is never stale.
-        overdue_seconds: How long ago the latest refresh should have been, jitter included; 0 if
-            none is late.
+        overdue_seconds: By how much the most overdue refresh is late, jitter granted; 0 if none
+            is.
     """
 
     stale: int

@@ -6,6 +6,7 @@ import asyncio
 import math
 import socket
 import subprocess
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,7 @@ async def prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
     ]
     with (
         (folder / "prometheus.log").open("wb") as log,
@@ -195,6 +197,7 @@ async def test_prometheus_answers_what_dashboard_and_alerts_ask(
                     await until_answered(found)
                     await check_variables(found)
                     await check_numbers(found)
+                    await check_exemplars(found)
                     await found.until_pending("SecretSyncSyncsFailing", "SecretSyncCallsFailing")
                     states = await found.states()
                     assert states.keys() == {rule["alert"] for rule in alerts()}
@@ -212,12 +215,29 @@ async def check_numbers(found: Prometheus) -> None:
     assert await found.values(queries["Fields that the CRDs lack"]) == [0.0]
     (failed,) = await found.values(queries["Failed looks within the hour"])
     assert failed > 0
+    objects = 'secret_sync_objects{kind="ExternalSecret", ready="%s"}'
+    await found.until(objects % "True", lambda v: v == [5.0])
+    await found.until(objects % "False", lambda v: v == [1.0])
     series = await found.get("/api/v1/label/__name__/values")
     assert {name for name in series if name.startswith("secret_sync_")} >= {
         name
         for name, metric in facts.metrics().items()
         if name.startswith("secret_sync_") and metric.type != "histogram"
     }
+
+
+async def check_exemplars(found: Prometheus) -> None:
+    """It asks for OpenMetrics, so that the ids of reconciles come with the numbers."""
+    now = time.time()
+    data = await found.get(
+        "/api/v1/query_exemplars",
+        query="secret_sync_sync_latency_seconds_bucket",
+        start=str(now - 600),
+        end=str(now + 60),
+    )
+    ids = [e["labels"]["reconcile_id"] for series in data for e in series["exemplars"]]
+    assert ids
+    assert all(len(one) == 12 for one in ids)
 
 
 async def check_variables(found: Prometheus) -> None:

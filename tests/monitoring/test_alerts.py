@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE = ROOT / "tests" / "monitoring"
 RUNBOOK = "docs/runbook.md"
+REFERENCE = "docs/reference.md"
 NAMES = [rule["alert"] for rule in alerts()]
 
 
@@ -95,6 +96,12 @@ def test_an_entry_says_what_it_means_how_to_see_and_how_to_fix(name: str) -> Non
     (severity,) = re.findall(r"^Severity: (\w+)", entry.text, flags=re.MULTILINE)
     (rule,) = [rule for rule in alerts() if rule["alert"] == name]
     assert severity == rule["labels"]["severity"]
+
+
+def test_the_reference_leads_to_the_entry_of_every_alert() -> None:
+    (metrics,) = [s for s in sections(REFERENCE) if s.title == "Metrics"]
+    _, worth = metrics.text.split("### What is worth an alert")
+    assert sorted(re.findall(r"\[(\w+)\]\(runbook\.md#\w+\)", worth)) == sorted(NAMES)
 
 
 def test_every_link_of_the_runbook_leads_somewhere() -> None:

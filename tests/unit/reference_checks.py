@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STORES = "SecretStore and ClusterSecretStore"
 COMMANDS = "Commands and exit codes"
 #: Flags of other commands than `run`, and of other programs.
-THEIRS = {"--help", "--exit-code", "--name", "--switch"}
+THEIRS = {"--help", "--exit-code", "--name", "--switch", "--enable-feature"}
 #: Reasons that nobody waits for.
 GOOD = {Reason.SYNCED.value, Reason.READY.value}
 MIB = 1024 * 1024

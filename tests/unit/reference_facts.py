@@ -14,6 +14,8 @@ from secret_sync import metrics as room
 from secret_sync.cli import entry
 from secret_sync.cli.release.marks import RELEASED_MANAGER
 from secret_sync.controller import kinds
+from secret_sync.controller.status import count_by_ready
+from secret_sync.credentials import METHODS
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
@@ -24,6 +26,7 @@ from secret_sync.queue.worker import Result
 from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
 from secret_sync.settings.parse import _OWN
+from secret_sync.sources.registry import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +146,8 @@ def metrics() -> dict[str, Metric]:
     for name in controllers_gauges():
         registry.read(name, "what it says", lambda: 0.0)
     registry.watch_queues(lambda: [Idle("one")])
+    registry.watch_sources(lambda: Freshness(0, 0.0))
+    registry.watch_objects(lambda: {"ExternalSecret": count_by_ready(())})
     for family in registry.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = family.samples[0].labels if family.samples else {}
@@ -176,6 +181,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
     registry = room.Metrics("1")
     room.SyncMetrics(registry)
     room.EventMetrics(registry)
+    room.CredentialMetrics(registry, METHODS)
     room.ReflectorMetrics(registry, "any")
     for provider in PROVIDERS:
         room.CallMetrics(registry, provider)
@@ -188,7 +194,10 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
         *(kinds.EXTERNAL_SECRETS, kinds.SECRET_STORES, kinds.CLUSTER_SECRET_STORES),
         *(SECRETS, SERVICE_ACCOUNTS, NAMESPACES, CUSTOM_RESOURCE_DEFINITIONS),
     )
+    ours = watched[:3]
     found |= {
+        ("secret_sync_objects", "kind"): {kind.kind for kind in ours},
+        ("secret_sync_objects", "ready"): set(count_by_ready(())),
         ("secret_sync_reconciles_total", "result"): {result.value for result in Result},
         ("secret_sync_reconciles_total", "controller"): queues(),
         ("workqueue_depth", "name"): {f"source-{provider}" for provider in PROVIDERS},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MANY: Final = 10_000
-#: Seconds of CPU time, however busy the machine is; a tenth of what a scrape is allowed.
+#: Seconds of CPU time, however busy the machine is; a tenth of what may ever hold the loop.
 LIMIT: Final = 0.02
 
 
@@ -31,22 +31,10 @@ def cost(look: Callable[[], object]) -> float:
 
 
 def test_counting_objects() -> None:
+    metadata = {"namespace": "ns", "name": "some", "uid": "u", "resourceVersion": "1"}
     condition = {"type": "Ready", "status": "True", "reason": "Synced", "message": "m"}
-    objects = [
-        ExternalSecret.from_dict(
-            {
-                "metadata": {
-                    "namespace": "ns",
-                    "name": f"n{i}",
-                    "uid": "u",
-                    "resourceVersion": "1",
-                },
-                "spec": {"data": [{"key": "a"}]},
-                "status": {"conditions": [condition]},
-            }
-        )
-        for i in range(MANY)
-    ]
+    value = {"metadata": metadata, "spec": {}, "status": {"conditions": [condition]}}
+    objects = [ExternalSecret.from_dict(value) for _ in range(MANY)]
     assert count_by_ready(objects)["True"] == MANY
     assert cost(lambda: count_by_ready(objects)) < LIMIT
 
@@ -67,5 +55,7 @@ async def test_looking_at_sources() -> None:
             record.use(f"ns/{user}", 120.0)
         key: Any = number
         registry._records[key] = record
-    assert registry.freshness() == (MANY, pytest.approx(868, abs=1))
+    stale, overdue = registry.freshness()
+    assert stale == MANY
+    assert overdue == pytest.approx(868, abs=1)
     assert cost(registry.freshness) < LIMIT
