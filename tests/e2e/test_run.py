@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -217,6 +218,9 @@ async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
                 assert (answer.status, await answer.text()) == (200, "ok\n")
         async with http.get("/metrics") as answer:
             shown = await answer.text()
+        openmetrics = {"Accept": "application/openmetrics-text"}
+        async with http.get("/metrics", headers=openmetrics) as answer:
+            exemplars = re.findall(r'# \{reconcile_id="(\w+)"\}', await answer.text())
         for sample in (
             'secret_sync_syncs_total{result="written"}',
             "secret_sync_sync_latency_seconds_count",
@@ -227,6 +231,11 @@ async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
             'workqueue_adds_total{name="externalsecret"}',
             'secret_sync_reflector_watches_total{resource="secrets"}',
             'secret_sync_build_info{python="',
+            'secret_sync_objects{kind="ExternalSecret",ready="True"} 1.0',
+            'secret_sync_credential_fetches_total{method="AccessKey",result="ok"} 1.0',
+            "secret_sync_sources_stale 0.0",
+            "secret_sync_oldest_overdue_seconds 0.0",
+            'secret_sync_reconciles_total{controller="definition",result="error"} 0.0',
             "process_resident_memory_bytes",
         ):
             assert sample in shown
@@ -239,6 +248,10 @@ async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
     (created,) = [json.loads(line) for line in child.lines if '"secret created"' in line]
     assert created["key"] == f"{namespace}/some"
     assert created["reconcile_id"]
+    # From the metric to the line: each exemplar is found in the log.
+    assert exemplars
+    log = "\n".join(child.lines)
+    assert all(f'"reconcile_id":"{one}"' in log for one in exemplars)
 
 
 async def test_G2_it_stops_in_the_middle_of_its_work(

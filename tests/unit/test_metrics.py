@@ -99,9 +99,11 @@ def test_only_what_is_in_the_log_has_an_exemplar(metrics: Metrics) -> None:
     syncs = SyncMetrics(metrics)
     syncs.synced("written", 0.02, "c0ffee")
     syncs.synced("written", 7, "")
+    syncs.synced("failed", None, "c0ffee")
+    syncs.synced("failed", None, "")
     found = [line for line in openmetrics(metrics.registry).splitlines() if "reconcile_id" in line]
     assert [line.split(" # ")[0] for line in found] == [
-        'secret_sync_syncs_total{result="written"} 2.0',
+        'secret_sync_syncs_total{result="failed"} 2.0',
         'secret_sync_sync_latency_seconds_bucket{le="0.025"} 1.0',
     ]
 
