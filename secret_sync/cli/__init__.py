@@ -1,5 +1,35 @@
 """The command line: one module or package a command, each imported only when it runs."""
 
-from secret_sync.cli.entry import main
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code: see :func:`secret_sync.cli.entry.main`.
+
+    The controller can be told to stop from here on. Importing what it needs takes most of a
+    second, and as the first process of a container it would not even hear of SIGTERM before it
+    handles it: the kubelet would wait for its whole grace period.
+
+    Args:
+        argv: The arguments after the program's name; default: the process's.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:
+        signal.signal(signal.SIGTERM, _stop)
+    from secret_sync.cli import entry  # noqa: PLC0415 - see above
+
+    return entry.main(arguments)
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    # Nothing is open yet that would have to be closed; the event loop takes over from here.
+    raise SystemExit(0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from types import ModuleType
@@ -12,7 +13,7 @@ from secret_sync import cli, logs
 from secret_sync.errors import DefiniteError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from secret_sync.settings import Settings
 
@@ -37,6 +38,14 @@ def no_logging_setup(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(logs, "configure", lambda level, form: asked.append((level, form)))
     return asked
+
+
+@pytest.fixture(autouse=True)
+def _same_signals() -> Iterator[None]:
+    """What `run` does about SIGTERM would outlive the test as well."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,5 +229,34 @@ def test_the_help_imports_neither_the_controller_nor_the_playground() -> None:
     )
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+#: Ends the process by SIGTERM at the moment a module is about to be imported.
+STOPPED_AT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == sys.argv[-1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder)
+from secret_sync.cli import main
+sys.exit(main(["run"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["secret_sync.cli.entry", "secret_sync.settings", "secret_sync.app", "uvloop"]
+)
+def test_a_controller_that_is_told_to_stop_before_it_started_ends_in_peace(module: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", STOPPED_AT, module],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
