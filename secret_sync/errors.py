@@ -46,6 +46,10 @@ class DefiniteError(SecretSyncError):
     """A definite "no": only a change of the configuration helps, so retry slowly."""
 
 
+class ClockError(DefiniteError):
+    """Our clock is wrong, so that nobody's call is accepted: as an outage, until it is set."""
+
+
 class NotFoundError(DefiniteError):
     """What was asked for does not exist."""
 

@@ -16,6 +16,7 @@ import orjson
 
 from secret_sync.cloud.services import KMS
 from secret_sync.errors import (
+    ClockError,
     CredentialsError,
     DefiniteError,
     NotFoundError,
@@ -54,8 +55,9 @@ _REFRESH = re.compile(r"InvalidSecurityToken.*|AuthenticationFail\.OIDCToken\.Ex
 _REFRESH_TEMPORARY = re.compile(r"InvalidAccessKeyId.*")
 _DEFINITE = re.compile(
     r"Forbidden.*|NoPermission|EntityNotExist.*|InvalidParameter.*|SignatureDoesNotMatch"
-    r"|InvalidTimeStamp\.Expired|IllegalTimestamp|Rejected\..*"
+    r"|Rejected\..*"
 )
+_CLOCK = re.compile(r"InvalidTimeStamp\.Expired|IllegalTimestamp")
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -145,6 +147,8 @@ def _kind(code: str, status: int, service: Service, *, temporary: bool) -> type[
         kind = TransientError
     elif _REFRESH.fullmatch(code) or (temporary and _REFRESH_TEMPORARY.fullmatch(code)):
         kind = CredentialsError
+    elif _CLOCK.fullmatch(code):
+        kind = ClockError
     elif _DEFINITE.fullmatch(code):
         kind = DefiniteError
     elif status == _TOO_MANY_REQUESTS:

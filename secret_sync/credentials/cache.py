@@ -18,6 +18,7 @@ import structlog
 
 from secret_sync.credentials.types import Credentials
 from secret_sync.errors import (
+    ClockError,
     CredentialsError,
     DefiniteError,
     SecretSyncError,
@@ -34,6 +35,8 @@ _log = structlog.get_logger(__name__)
 
 _BACKOFF_BASE = 1.0
 _BACKOFF_CAP = 60.0
+# STS or what is before it is down: its users are to have their values soon after it is back.
+_BACKOFF_CAP_OUTAGE = 15.0
 # Refreshed this long before the end, or a fifth of the lifetime if that is more ...
 _REFRESH_AHEAD = 300.0
 _REFRESH_FRACTION = 0.2
@@ -327,7 +330,9 @@ class CredentialCache:
         self._failed(entry, error)
 
     def _failed(self, entry: _Entry, error: SecretSyncError, *, not_before: float = 0.0) -> None:
-        backoff = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))
+        outage = isinstance(error, TransientError | ClockError)
+        cap = _BACKOFF_CAP_OUTAGE if outage else _BACKOFF_CAP
+        backoff = min(cap, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))
         entry.failed += 1
         asked = error.retry_after if isinstance(error, TransientError) else None
         retry_at = max(self._loop.time() + max(backoff, asked or 0.0), not_before)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.contextvars import bind_contextvars
 
+from secret_sync.sources.outage import Outage
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -47,6 +49,7 @@ class Lane:
     ) -> None:
         self.queue = queue
         self.gate = gate
+        self.outage = Outage()
         self.sources = 0
         self._is_due = is_due
         self._call = call

@@ -12,11 +12,12 @@ from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from secret_sync.credentials import Failure
-from secret_sync.errors import SecretSyncError, TransientError
+from secret_sync.errors import ClockError, SecretSyncError, TransientError
 from secret_sync.queue import Backoff, Priority
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.hand import ValuesInHand
 from secret_sync.sources.kept import Keepsakes
+from secret_sync.sources.outage import PROBE
 from secret_sync.sources.record import JITTER, Record
 from secret_sync.sources.source import Reading
 
@@ -273,6 +274,7 @@ class SourceRegistry:
             if not record.users:
                 del self._records[source]
                 self._hand.drop(source)
+                record.lane.outage.forget(source)
                 self._fetcher.detach(record)
 
     def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
@@ -283,6 +285,8 @@ class SourceRegistry:
             news = self._refused(record, outcome, self._back_off(record, outcome))
         else:
             news = self._fetched(record, outcome)
+        if not isinstance(outcome, Failure | TransientError | ClockError):
+            self._answered(record)
         told = record.users if news else record.waiters
         priority = Priority.HIGH if record.urgent else Priority.MIDDLE
         users, record.waiters = list(told or ()), None
@@ -308,9 +312,23 @@ class SourceRegistry:
         self._fetcher.plan(record, record.next_poll(), Priority.LOW)
         return news
 
+    def _answered(self, record: Record) -> None:
+        """The service is there: who waits for that need not wait for long any more."""
+        outage, now = record.lane.outage, asyncio.get_running_loop().time()
+        outage.forget(record.source)
+        for source in outage.ends():
+            other = self._records[source]
+            soon = max(now, other.failed_at + PROBE)
+            if not other.fetching and soon < other.due:
+                # Behind nobody's polls and before nobody's: the fault may be this source's own.
+                self._fetcher.plan(other, soon, Priority.LOW)
+
     def _back_off(self, record: Record, error: SecretSyncError) -> float:
-        backoff = _AFTER_FAULT if isinstance(error, TransientError) else _AFTER_REFUSAL
-        delay = backoff.delay(record.failures, self._random)
+        if isinstance(error, TransientError | ClockError):
+            delay = _AFTER_FAULT.delay(record.failures, self._random)
+            delay = record.lane.outage.begins(record.source, delay)
+        else:
+            delay = _AFTER_REFUSAL.delay(record.failures, self._random)
         record.failures += 1
         return asyncio.get_running_loop().time() + delay
 

@@ -19,7 +19,7 @@ from secret_sync.resources import Reason, names
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import registry
+from secret_sync.sources import outage, registry
 from tests.unit import reference_facts as facts
 from tests.unit.reference_tables import codes
 
@@ -259,6 +259,7 @@ LIMITS = {
     "changes undone before `WriteConflict`": (
         f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
     ),
+    "that of somebody in an outage, and of everybody after it": _seconds(outage.PROBE),
     "first wait after a passing fault": _seconds(registry._AFTER_FAULT.base),
     'first wait after a definite "no"': _seconds(registry._AFTER_REFUSAL.base),
     "longest wait after either": _seconds(

@@ -14,6 +14,7 @@ from secret_sync.cloud.errors import MAX_RETRY_AFTER, error_of, retry_after
 from secret_sync.cloud.services import KMS, STS
 from secret_sync.cloud.transport import Reply
 from secret_sync.errors import (
+    ClockError,
     CredentialsError,
     DefiniteError,
     NotFoundError,
@@ -41,14 +42,14 @@ TABLE: list[tuple[int, str, type[SecretSyncError], type[SecretSyncError]]] = [
     (400, "InvalidParameter", DefiniteError, DefiniteError),
     (400, "InvalidParameter.RoleArn", DefiniteError, DefiniteError),
     (400, "MissingParameter", DefiniteError, DefiniteError),
-    (400, "IllegalTimestamp", DefiniteError, DefiniteError),
+    (400, "IllegalTimestamp", ClockError, ClockError),
     (400, "UnsupportedOperation", DefiniteError, DefiniteError),
     (400, "Rejected.UnsupportedOperation", DefiniteError, DefiniteError),
     (404, "InvalidAccessKeyId.NotFound", DefiniteError, CredentialsError),
     (400, "InvalidAccessKeyId.Inactive", DefiniteError, CredentialsError),
     (400, "SignatureDoesNotMatch", DefiniteError, DefiniteError),
     (400, "SignatureNonceUsed", TransientError, TransientError),
-    (400, "InvalidTimeStamp.Expired", DefiniteError, DefiniteError),
+    (400, "InvalidTimeStamp.Expired", ClockError, ClockError),
     (400, "InvalidSecurityToken.Expired", CredentialsError, CredentialsError),
     (403, "InvalidSecurityToken.Malformed", CredentialsError, CredentialsError),
     (401, "AuthenticationFail.OIDCToken.Expired", CredentialsError, CredentialsError),

@@ -12,6 +12,7 @@ import pytest
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.credentials import Credentials, Role, Sts
 from secret_sync.errors import (
+    ClockError,
     CredentialsError,
     DefiniteError,
     NotFoundError,
@@ -246,7 +247,7 @@ REFUSALS = [
     (400, "InvalidSecurityToken.Expired", CredentialsError, "identity that assumes it"),
     (400, "InvalidSecurityToken.Revoked", CredentialsError, "identity that assumes it"),
     (400, "SignatureDoesNotMatch", DefiniteError, "AccessKey secret"),
-    (400, "InvalidTimeStamp.Expired", DefiniteError, "clock"),
+    (400, "InvalidTimeStamp.Expired", ClockError, "clock"),
 ]
 
 
