@@ -37,6 +37,14 @@ fuzz: $(STAMP) ## Look for documents and paths that break the parsers, for FUZZ_
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
+CHAOS_SECONDS ?= 900
+# SEED=... draws the same faults again.
+SEED ?=
+
+.PHONY: chaos
+chaos: $(STAMP) ## Look for faults that harm a Secret, for CHAOS_SECONDS
+	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff check .

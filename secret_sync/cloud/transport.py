@@ -17,6 +17,7 @@ from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
+from secret_sync.connections import Connector
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Transport:
         self._routes: dict[URL, _Route] = {}
         self._session = aiohttp.ClientSession(
             # How many calls are in flight is for the gates to say.
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=0,
                 ssl=ssl_context,
                 keepalive_timeout=_KEEP_ALIVE,

@@ -1,0 +1,249 @@
+"""The controller as a process that can be made to suffer from the inside.
+
+``python -m tests.chaos.child run FLAGS`` is ``secret-sync run FLAGS`` in which somebody else has
+a hand in: name resolution, both clocks, the moment of its death. Commands come in on standard
+input and answers go out on standard output, one JSON object a line; standard error is the
+controller's own.
+
+The environment says what has to be known from the beginning: ``CHAOS_LOOP`` (``uvloop``, which
+is what users run, or ``asyncio``, whose clock can be moved) and, for the latter,
+``CHAOS_SIGNAL_AFTER``: so many callbacks after its start the process sends itself SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import aiohttp
+import orjson
+import uvloop
+
+from secret_sync import app, cli
+from secret_sync.app import start
+from secret_sync.cloud import seam, temporary
+from secret_sync.controller import status
+from secret_sync.kube import events, lease
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from secret_sync.settings import Settings
+
+#: Seconds between two beats of the loop, and how late one may be.
+BEAT: Final = 0.02
+BLOCKED: Final = 0.2
+#: Connections that were closed are gone a few turns of the loop later.
+SETTLED: Final = 0.3
+
+
+class Wall(datetime):
+    """The clock on the wall, as the controller sees it."""
+
+    offset = timedelta()
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """What everything of the controller reads, wrong by ``offset``."""
+        right = datetime.now(tz or UTC) + cls.offset
+        return cls.fromisoformat(right.isoformat())
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward, and which ends the process after so many steps.
+
+    Attributes:
+        ahead: Seconds.
+        left: Callbacks until ``signal`` is sent, or -1 for never.
+    """
+
+    ahead = 0.0
+    left = int(os.environ.get("CHAOS_SIGNAL_AFTER", "-1"))
+    signal = signal.SIGTERM
+
+    def time(self) -> float:
+        """Seconds, of a clock that never goes backwards but may leap."""
+        return super().time() + self.ahead
+
+    def call_soon(  # type: ignore[override]  # passed on as they are
+        self, *args: Any, **kwargs: Any
+    ) -> asyncio.Handle:
+        """Every await that comes to its end passes here."""
+        if self.left >= 0:
+            self.left -= 1
+            if self.left < 0:
+                os.kill(os.getpid(), self.signal)
+        return super().call_soon(*args, **kwargs)
+
+
+class Names:
+    """Name resolution, which may fail.
+
+    Attributes:
+        failing: Whether it does.
+    """
+
+    failing = False
+
+    def install(self) -> None:
+        """Puts itself before the resolver and its cache."""
+        resolve = aiohttp.TCPConnector._resolve_host
+
+        async def resolve_host(
+            connector: aiohttp.TCPConnector, host: str, *args: Any, **kwargs: Any
+        ) -> Any:
+            if self.failing and host.replace(".", "").isalpha():
+                raise OSError(-3, "Temporary failure in name resolution")
+            return await resolve(connector, host, *args, **kwargs)
+
+        setattr(aiohttp.TCPConnector, resolve.__name__, resolve_host)
+
+
+class Pulse:
+    """Watches for callbacks that keep the loop to themselves.
+
+    A late beat is held against the controller if it computed meanwhile, or if a second thread
+    was on time: where both were late without computing, the machine had no time for either.
+    """
+
+    def __init__(self) -> None:
+        self._lateness = 0.0
+        self.forgiven = False
+
+    def start(self) -> None:
+        """Begins to compare; ends with the process."""
+        threading.Thread(target=self._elsewhere, daemon=True).start()
+
+    def _elsewhere(self) -> None:
+        while True:
+            before = time.monotonic()
+            time.sleep(BEAT)
+            self._lateness += time.monotonic() - before - BEAT
+
+    async def beat(self) -> None:
+        """Says what blocked the loop for too long, until cancelled."""
+        while True:
+            before, cpu, lateness = time.monotonic(), time.process_time(), self._lateness
+            await asyncio.sleep(BEAT)
+            late = time.monotonic() - before - BEAT
+            if late <= BLOCKED or self.forgiven:
+                continue
+            # The other thread's own beat may still be under way.
+            await asyncio.sleep(0)
+            computed = min(late, time.process_time() - cpu)
+            blocked = max(computed, late - (self._lateness - lateness))
+            say({"late": late, "computed": computed, "blocked": blocked})
+
+
+def say(answer: dict[str, Any]) -> None:
+    """One line to whoever watches."""
+    os.write(1, orjson.dumps(answer) + b"\n")
+
+
+class Strings:
+    """Those that somebody outside pulls."""
+
+    def __init__(self, names: Names, pulse: Pulse) -> None:
+        self._names = names
+        self._pulse = pulse
+
+    async def listen(self) -> None:
+        """Does what comes in, until cancelled."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_read_pipe(lambda: protocol, sys.stdin)
+        try:
+            async for line in reader:
+                command = orjson.loads(line)
+                getattr(self, command.pop("do"))(**command)
+        finally:
+            transport.close()
+
+    def resolve(self, *, failing: bool) -> None:
+        """Name resolution fails, or is mended."""
+        self._names.failing = failing
+
+    def wall(self, *, offset: float) -> None:
+        """The clock on the wall is wrong by so many seconds."""
+        Wall.offset = timedelta(seconds=offset)
+
+    def leap(self, *, seconds: float) -> None:
+        """The loop's clock goes forward, as after a long sleep of the machine."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, JumpingLoop):
+            loop.ahead += seconds
+
+    def die(self, *, after: int) -> None:
+        """Kill -9 at the await that comes then."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, JumpingLoop):
+            loop.signal, loop.left = signal.SIGKILL, after
+
+    def forgive(self, *, lateness: bool) -> None:
+        """Whether late beats are somebody else's doing."""
+        self._pulse.forgiven = lateness
+
+    def report(self) -> None:
+        """How many tasks there are."""
+        say({"tasks": len(asyncio.all_tasks())})
+
+
+def sockets() -> set[str]:
+    """Open ones, by their identity."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            target = str(link.readlink())
+            if target.startswith("socket:"):
+                found.add(target)
+    return found
+
+
+async def run(settings: Settings) -> int:
+    """The controller's ``run`` with somebody at its elbow; tells at the end what it leaves."""
+    names, pulse = Names(), Pulse()
+    names.install()
+    pulse.start()
+    for module in (seam, temporary, status, events, lease):
+        module.datetime = Wall  # type: ignore[attr-defined]
+    ours = [
+        asyncio.create_task(pulse.beat(), name="pulse"),
+        asyncio.create_task(Strings(names, pulse).listen(), name="strings"),
+    ]
+    await asyncio.sleep(0)
+    before = sockets()
+    try:
+        return await RUN(settings)
+    finally:
+        await asyncio.sleep(SETTLED)
+        mine = {*ours, asyncio.current_task()}
+        tasks = [task.get_name() for task in asyncio.all_tasks() if task not in mine]
+        say({"tasks_left": tasks, "sockets_left": len(sockets() - before)})
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+
+
+RUN: Final = start.run
+
+
+def main() -> int:
+    """As ``secret-sync``, with the arguments of this process."""
+    if os.environ["CHAOS_LOOP"] == "asyncio":
+        uvloop.new_event_loop = JumpingLoop  # type: ignore[assignment]
+    start.run = run
+    assert app.main is start.main
+    return cli.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,237 @@
+"""What clusters do to a controller, as a list to draw from.
+
+A fault lasts as long as its function runs, which puts everything right again at its end. Those
+of one group never come together: they would undo each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.chaos.gateway import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from random import Random
+
+    from tests.chaos.world import World
+
+READS: Final = ("GetSecretValue", "GetSecretParameter")
+#: Seconds of what takes long. Beyond every time limit of a call.
+LONG: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One of the list."""
+
+    name: str
+    group: str
+    strike: Callable[[World, Random, float], Coroutine[None, None, None]]
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(group: str) -> Callable[[Any], Any]:
+    """Puts a function on the list; it gets the world, a generator, and how long to last."""
+
+    def listed(strike: Any) -> Any:
+        FAULTS.append(Fault(strike.__name__.replace("_", " "), group, strike))
+        return strike
+
+    return listed
+
+
+# --- The API server -----------------------------------------------------------------------
+
+
+@fault("api server")
+async def the_api_server_is_killed(world: World, random: Random, seconds: float) -> None:
+    await world.plane.kill_api_server()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await world.plane.start_api_server()
+
+
+@fault("api server")
+async def the_past_is_forgotten(world: World, random: Random, seconds: float) -> None:
+    await world.plane.expire_history()
+
+
+@fault("api server")
+async def etcd_is_compacted(world: World, random: Random, seconds: float) -> None:
+    for _ in range(3):
+        await world.plane.compact()
+        world.gateway.cut(watches_only=True)
+        await asyncio.sleep(seconds / 3)
+
+
+@fault("way to the api server")
+async def connections_are_cut(world: World, random: Random, seconds: float) -> None:
+    for _ in range(4):
+        world.gateway.cut(watches_only=random.random() < 0.5)
+        await asyncio.sleep(seconds / 4)
+
+
+@fault("way to the api server")
+async def the_api_server_falls_silent(world: World, random: Random, seconds: float) -> None:
+    world.gateway.silence()
+    await _calm_after(world, seconds)
+
+
+@fault("way to the api server")
+async def the_api_server_refuses(world: World, random: Random, seconds: float) -> None:
+    share = random.choice([0.3, 0.9, 1.0])
+    world.gateway.trouble = Trouble(refused=random.choice([429, 429, 500, 503, 504]), share=share)
+    await _calm_after(world, seconds)
+
+
+@fault("way to the api server")
+async def the_api_server_takes_10_s(world: World, random: Random, seconds: float) -> None:
+    world.gateway.trouble = Trouble(late=LONG)
+    await _calm_after(world, seconds)
+
+
+@fault("way to the api server")
+async def answers_are_lost(world: World, random: Random, seconds: float) -> None:
+    world.gateway.trouble = Trouble(lost=True, share=0.3)
+    await _calm_after(world, seconds)
+
+
+async def _calm_after(world: World, seconds: float) -> None:
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        world.gateway.calm()
+
+
+# --- Alibaba Cloud ------------------------------------------------------------------------
+
+
+@fault("rate")
+async def kms_lets_one_call_in_ten_pass(world: World, random: Random, seconds: float) -> None:
+    async with _set(world, *((action, "throttle", {"probability": 0.9}) for action in READS)):
+        await asyncio.sleep(seconds)
+
+
+@fault("kms")
+async def kms_is_dead(world: World, random: Random, seconds: float) -> None:
+    kind, options = random.choice(
+        [("error", {"status": 503}), ("hang", {}), ("html", {}), ("empty", {}), ("blank", {})]
+    )
+    async with _set(world, *((action, kind, options) for action in READS)):
+        await asyncio.sleep(seconds)
+
+
+@fault("kms")
+async def kms_takes_10_s(world: World, random: Random, seconds: float) -> None:
+    async with _set(world, *((action, "delay", {"seconds": LONG - 1}) for action in READS)):
+        await asyncio.sleep(seconds)
+
+
+@fault("kms")
+async def connections_to_kms_break(world: World, random: Random, seconds: float) -> None:
+    async with _set(world, *((action, "close", {"probability": 0.5}) for action in READS)):
+        await asyncio.sleep(seconds)
+
+
+@fault("sts")
+async def sts_is_dead(world: World, random: Random, seconds: float) -> None:
+    kind = random.choice(["error", "hang", "html"])
+    options = {"status": 503} if kind == "error" else {}
+    async with _set(world, ("AssumeRole", kind, options)):
+        await world.admin.expire_sessions(role=world.role)
+        await asyncio.sleep(seconds)
+
+
+@fault("sts")
+async def sessions_expire(world: World, random: Random, seconds: float) -> None:
+    for _ in range(2):
+        await world.admin.expire_sessions(role=world.role)
+        await asyncio.sleep(seconds / 2)
+
+
+@fault("names")
+async def no_name_is_resolved(world: World, random: Random, seconds: float) -> None:
+    world.child.tell("resolve", failing=True)
+    try:
+        # What is connected needs no name.
+        async with _set(world, *((action, "close", {}) for action in (*READS, "AssumeRole"))):
+            await asyncio.sleep(seconds)
+    finally:
+        world.child.tell("resolve", failing=False)
+
+
+@asynccontextmanager
+async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncIterator[None]:
+    ids = [
+        await world.admin.set_fault(kind, action=action, **options)
+        for action, kind, options in faults
+    ]
+    try:
+        yield
+    finally:
+        for fault_id in ids:
+            await world.admin.clear_faults(fault_id)
+
+
+# --- The process and its clocks -----------------------------------------------------------
+
+
+@fault("process")
+async def the_controller_is_killed(world: World, random: Random, seconds: float) -> None:
+    for _ in range(2):
+        child = world.child
+        child.doomed = True
+        if child.loop == "asyncio":
+            child.tell("die", after=random.randrange(3000))
+            await asyncio.sleep(seconds / 2)
+        else:
+            await asyncio.sleep(random.random() * seconds / 2)
+        await child.end()
+        await world.start_child()
+
+
+@fault("process")
+async def the_controller_is_stopped(world: World, random: Random, seconds: float) -> None:
+    await asyncio.sleep(random.random() * seconds)
+    await world.stop_child()
+    await world.start_child()
+
+
+@fault("process")
+async def the_process_is_frozen(world: World, random: Random, seconds: float) -> None:
+    child = world.child
+    child.tell("forgive", lateness=True)
+    await asyncio.sleep(0.1)
+    child.send(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        child.send(signal.SIGCONT)
+        await asyncio.sleep(0.5)
+        child.tell("forgive", lateness=False)
+
+
+@fault("process")
+async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: float) -> None:
+    child = world.child
+    child.tell("wall", offset=random.choice([-86400, -1200, -60, 60, 1200, 86400]))
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        child.tell("wall", offset=0)
+
+
+@fault("process")
+async def the_clock_of_the_loop_leaps(world: World, random: Random, seconds: float) -> None:
+    for _ in range(3):
+        # Too far, and a token of the API server's or a session has ended meanwhile, or not.
+        world.child.tell("leap", seconds=random.choice([1, 30, 400, 4000]))
+        await asyncio.sleep(seconds / 3)

@@ -1,0 +1,202 @@
+"""Random faults while Secrets are kept in step: ``python -m tests.chaos.run --seconds 900``.
+
+Prints its seed; the same seed draws the same faults. What the machine makes of them in between
+is its own affair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.local.controlplane.plane import ControlPlane
+from tests.chaos.faults import FAULTS
+from tests.chaos.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from tests.chaos.faults import Fault
+    from tests.chaos.process import Child, Footprint
+
+#: Seconds after the last fault in which everything has to be right.
+RIGHT_WITHIN: Final = 30.0
+#: Seconds after which kept-alive connections are closed, and some more.
+BACK_WITHIN: Final = 90.0
+SHORTEST, LONGEST = 3.0, 15.0
+#: Part of all sources that is rotated, every so many seconds.
+ROTATED, EVERY = 0.1, 0.25
+#: What may be more than before: connections come and go with what is polled, and the allocator
+#: gives back pages, not bytes.
+MORE_DESCRIPTORS, MORE_TASKS, MORE_BYTES = 16, 16, 24 * 2**20
+
+
+@dataclass
+class Chaos:
+    """A run.
+
+    Attributes:
+        world: What suffers.
+        random: Draws everything.
+        say: Takes a line for a person.
+        rounds: How many were played.
+    """
+
+    world: World
+    random: Random
+    say: Callable[[str], None]
+    rounds: int = 0
+
+    async def settle(self) -> None:
+        """Waits for the beginning to be over: everything in step for the first time."""
+        took = await self.world.auditor.until_right(60)
+        self.say(f"everything in step after {took:.1f} s")
+
+    async def play(self, seconds: float) -> None:
+        """Rounds of faults and calm until the time is over.
+
+        Raises:
+            AssertionError: An invariant does not hold; says which, and in which round.
+        """
+        until = time.monotonic() + seconds
+        known: tuple[Child, Footprint] | None = None
+        while time.monotonic() < until:
+            self.rounds += 1
+            drawn = self.draw()
+            begun = time.monotonic()
+            title = f"round {self.rounds}: " + ", ".join(
+                f"{one.name} ({length:.0f} s)" for one, length in drawn
+            )
+            try:
+                await self._suffer(drawn)
+                took = await self.world.auditor.until_right(RIGHT_WITHIN)
+                known = await self._compare(known)
+                await self.world.look_at(self.world.child)
+                self._judge()
+            except AssertionError as error:
+                error.add_note(title)
+                raise
+            self.say(f"{time.monotonic() - begun:5.1f} s, right after {took:4.1f} s  {title}")
+
+    def draw(self) -> list[tuple[Fault, float]]:
+        """One to four faults that do not undo each other, and how long each lasts."""
+        drawn: dict[str, Fault] = {}
+        for one in self.random.sample(FAULTS, self.random.randint(1, 4)):
+            drawn.setdefault(one.group, one)
+        return [(one, self.random.uniform(SHORTEST, LONGEST)) for one in drawn.values()]
+
+    async def _suffer(self, drawn: Sequence[tuple[Fault, float]]) -> None:
+        rotating = asyncio.create_task(self._rotate())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for one, length in drawn:
+                    tasks.create_task(one.strike(self.world, self.random, length))
+        finally:
+            rotating.cancel()
+            with suppress(asyncio.CancelledError):
+                await rotating
+
+    async def _rotate(self) -> None:
+        while True:
+            await self.world.cloudful.turn_some(self.random, ROTATED)
+            await asyncio.sleep(EVERY)
+
+    async def _compare(self, known: tuple[Child, Footprint] | None) -> tuple[Child, Footprint]:
+        """Whether this life has as much of the machine as after its first round."""
+        child = self.world.child
+        if known is None or known[0] is not child:
+            return child, await child.footprint()
+        before = known[1]
+        by = time.monotonic() + BACK_WITHIN
+        while True:
+            now = await child.footprint()
+            more = [
+                f"{what}: {b} before, {a} now"
+                for what, b, a, slack in (
+                    ("bytes", before.resident, now.resident, MORE_BYTES),
+                    ("descriptors", before.descriptors, now.descriptors, MORE_DESCRIPTORS),
+                    ("tasks", before.tasks, now.tasks, MORE_TASKS),
+                )
+                if a > b + slack
+            ]
+            if not more:
+                return known
+            assert time.monotonic() < by, "; ".join(more)
+            await asyncio.sleep(1)
+
+    def _judge(self) -> None:
+        wrong = [*self.world.auditor.complaints, *self.world.complaints]
+        assert not wrong, "\n".join(wrong[:10])
+
+
+async def chaos(
+    plane: ControlPlane,
+    directory: Path,
+    *,
+    seed: int,
+    seconds: float,
+    objects: int,
+    say: Callable[[str], None],
+) -> Chaos:
+    """Plays; see :meth:`Chaos.play`.
+
+    Args:
+        plane: Is broken and mended.
+        directory: For files.
+        seed: Of all that is drawn.
+        seconds: How long faults are drawn; the last calm comes on top.
+        objects: ExternalSecrets.
+        say: Takes lines for a person.
+    """
+    say(f"seed {seed}, {objects} objects, {seconds:.0f} s")
+    # One for what is drawn, so that it depends on nothing that happens.
+    draws, rest = random.Random(seed), random.Random(seed + 1)
+    async with World.start(plane, directory, rest, objects) as world:
+        game = Chaos(world, draws, say)
+        await game.settle()
+        await game.play(seconds)
+        await world.stop_child()
+        game._judge()
+        say(f"{game.rounds} rounds, {world.lives + 1} lives, {world.auditor.states} states seen")
+        return game
+
+
+async def _main(seconds: float, seed: int, objects: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        directory = Path(folder)
+        async with await ControlPlane.start(directory / "plane", progress=print) as plane:
+            await chaos(plane, directory, seed=seed, seconds=seconds, objects=objects, say=_say)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Plays for as long as the arguments say; 1 if an invariant did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.run", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=900.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    parser.add_argument("--objects", type=int, default=300)
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(_main(arguments.seconds, arguments.seed, arguments.objects))
+    except AssertionError as error:
+        _say("\n".join([f"seed {arguments.seed}: {error}", *getattr(error, "__notes__", ())]))
+        return 1
+    _say("nothing found")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

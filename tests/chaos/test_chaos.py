@@ -1,0 +1,84 @@
+"""A short run of what ``make chaos`` does for long, and stops at every await."""
+
+from __future__ import annotations
+
+import math
+import random
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.faults import READS
+from tests.chaos.process import STOPS_WITHIN, Child
+from tests.chaos.run import chaos
+from tests.chaos.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+#: Lives that end at an await of their own each, and callbacks of the longest of them.
+LIVES, LONGEST = 14, 6000
+
+
+@pytest.mark.timeout(300)
+async def test_no_fault_harms_a_secret(
+    breakable_control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    seed = random.randrange(2**32)
+    try:
+        game = await chaos(
+            breakable_control_plane, tmp_path, seed=seed, seconds=45, objects=60, say=said.append
+        )
+    except BaseException as error:
+        error.add_note("\n".join(said))
+        raise
+    assert game.rounds >= 1
+    assert game.world.auditor.states > 60
+
+
+@pytest.mark.timeout(300)
+async def test_SIGTERM_at_any_await_ends_it_in_peace(
+    breakable_control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)
+    draws = random.Random(seed)
+    async with World.start(breakable_control_plane, tmp_path, draws, 30) as world:
+        await world.auditor.until_right(60)
+        await world.end_child()
+        for life in range(LIVES):
+            after = round(math.exp(draws.uniform(0, math.log(LONGEST)))) if life else 0
+            await world.cloudful.turn(world.cloudful.turns)
+            async with AsyncExitStack() as stack:
+                trouble = await _trouble(world, life, stack)
+                child = await Child.start(
+                    "asyncio", world.flags, world.variables, signal_after=after
+                )
+                about = f"seed {seed}: {after} callbacks after its start, {trouble}"
+                try:
+                    code = await child.ends(20 + STOPS_WITHIN)
+                finally:
+                    await child.end(signal.SIGKILL)
+            assert code == 0, (about, child.lines[-3:])
+            assert child.leftovers() == [], about
+        assert world.auditor.complaints == []
+
+
+async def _trouble(world: World, life: int, stack: AsyncExitStack) -> str:
+    """What it is in the middle of, apart from its own work."""
+    match life % 4:
+        case 1:
+            world.gateway.silence()
+            stack.callback(world.gateway.calm)
+            return "the API server is silent"
+        case 2:
+            for action in (*READS, "AssumeRole"):
+                await world.admin.set_fault("hang", action=action)
+            stack.push_async_callback(world.admin.clear_faults)
+            return "Alibaba Cloud hangs"
+        case _:
+            return "nothing is wrong"

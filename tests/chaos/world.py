@@ -1,0 +1,163 @@
+"""Everything that chaos is about: a cluster, a cloud, the way between, and the controller."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.local.cloud import CloudAdmin, spawn
+from tests.chaos.auditor import Auditor
+from tests.chaos.gateway import Gateway
+from tests.chaos.holdings import MARK, Cloudful, stores, wishes
+from tests.chaos.process import Child
+from tests.support.operator import Api, install_crds, put_store
+from tests.support.program import kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from random import Random
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+NAMESPACE: Final = "chaos"
+_TOGETHER: Final = 16
+
+
+@dataclass
+class World:
+    """A running world.
+
+    Attributes:
+        child: The controller's present life.
+        complaints: What is wrong with lives that are over.
+        role: ARN of the role that some objects are read by.
+    """
+
+    plane: ControlPlane
+    cloud: CloudInfo
+    admin: CloudAdmin
+    api: Api
+    gateway: Gateway
+    cloudful: Cloudful
+    auditor: Auditor
+    role: str
+    flags: tuple[str, ...]
+    variables: dict[str, str]
+    random: Random
+    child: Child
+    complaints: list[str] = field(default_factory=list)
+    lives: int = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, plane: ControlPlane, directory: Path, random: Random, count: int
+    ) -> AsyncIterator[World]:
+        """Starts one in which everything is in step.
+
+        Args:
+            plane: Is broken and mended; whole again in the end.
+            directory: For files.
+            random: Chooses the event loop of each life.
+            count: Of ExternalSecrets.
+        """
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(install_crds, plane)
+            cloud = await spawn(directory)
+            stack.push_async_callback(cloud.stop)
+            admin = await stack.enter_async_context(CloudAdmin(cloud.info.admin_url))
+            api = await stack.enter_async_context(Api(plane))
+            gateway = await stack.enter_async_context(Gateway(plane, directory, random))
+            cloudful = Cloudful(admin)
+            wanted = wishes(count)
+            await cloudful.turn(sorted({source for wish in wanted for source in wish.sources}))
+            role = await admin.put_role("chaos", trust=[{"account": cloud.info.account}])
+            await _fill(api, cloud.info, role, [wish.document for wish in wanted])
+            stack.push_async_callback(api.request, "DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+            auditor = Auditor(api, NAMESPACE, wanted, cloudful)
+            await stack.enter_async_context(auditor)
+            config = kubeconfig(
+                directory / "kubeconfig", gateway.url, plane.admin_token, str(gateway.ca_file)
+            )
+            # A name, so that there is something to resolve.
+            endpoint = f"localhost:{cloud.info.endpoint.rpartition(':')[2]}"
+            flags = (
+                "--metrics-bind-address=0",
+                "--region=cn-hangzhou",
+                f"--kms-endpoint={endpoint}",
+                f"--oos-endpoint={endpoint}",
+                f"--sts-endpoint={endpoint}",
+                f"--watch-namespaces={NAMESPACE}",
+                "--polling-interval=2s",
+                "--max-concurrent-kms-secret-pulls=500",
+                "--max-concurrent-oos-secret-pulls=500",
+                "--log-format=json",
+            )
+            variables = {"KUBECONFIG": config, "SSL_CERT_FILE": cloud.info.ca_file}
+            child = await Child.start("uvloop", flags, variables)
+            world = cls(
+                plane, cloud.info, admin, api, gateway, cloudful, auditor, role, flags,
+                variables, random, child,
+            )  # fmt: skip
+            stack.push_async_callback(world.end_child)
+            await child.until_in_sync()
+            yield world
+
+    async def start_child(self) -> None:
+        """Another life."""
+        loop = self.random.choice(["uvloop", "asyncio"])
+        self.lives += 1
+        self.child = await Child.start(loop, self.flags, self.variables)
+
+    async def stop_child(self) -> None:
+        """Ends the present life as a kubelet does, and looks at what it leaves."""
+        child = self.child
+        try:
+            code = await child.end(signal.SIGTERM)
+        except TimeoutError:
+            self.complaints.append("SIGTERM: it did not stop")
+            return
+        if code != 0:
+            self.complaints.append(f"SIGTERM: exit code {code}: {child.lines[-1:]}")
+        self.complaints += [f"SIGTERM: {left}" for left in child.leftovers()]
+        await self.look_at(child)
+
+    async def end_child(self) -> None:
+        """Ends the present life at once."""
+        await self.child.end()
+
+    async def look_at(self, child: Child) -> None:
+        """What is wrong with what a life said, or with how it ended."""
+        if not child.alive and not child.doomed:
+            code = child.process.returncode
+            self.complaints.append(f"it ended by itself with {code}: {child.lines[-1:]}")
+        self.complaints += [f"blocked: {text}" for text in child.blocked()]
+        hidden = [MARK, self.cloud.access_key_secret, self.plane.admin_token]
+        hidden += await self.admin.issued()
+        said = "".join(child.lines)
+        if any(text in said for text in hidden):
+            self.complaints.append("something secret is in its log")
+        for line in child.lines:
+            if '"exception"' in line or '"level":"error"' in line.replace(" ", ""):
+                self.complaints.append(f"an error that nobody foresaw: {line.strip()[:2000]}")
+        child.answers[:] = [a for a in child.answers if "tasks_left" in a]
+        del child.lines[:-1]
+
+
+async def _fill(api: Api, cloud: CloudInfo, role: str, documents: list[dict[str, object]]) -> None:
+    await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    await put_store(api, cloud, NAMESPACE)
+    for document in stores(role):
+        await api.put(document, NAMESPACE)
+    gate = asyncio.Semaphore(_TOGETHER)
+
+    async def put(document: dict[str, object]) -> None:
+        async with gate:
+            await api.put(document, NAMESPACE)
+
+    await asyncio.gather(*map(put, documents))
