@@ -110,7 +110,7 @@ class World:
 
     async def start_child(self) -> None:
         """Another life."""
-        loop = self.random.choice(["uvloop", "asyncio"])
+        loop = self.random.choice(["uvloop", "uvloop", "asyncio"])
         self.lives += 1
         self.child = await Child.start(loop, self.flags, self.variables)
 

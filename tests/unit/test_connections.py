@@ -17,7 +17,7 @@ async def test_connections_in_excess_grow_old_while_requests_go_on() -> None:
     everybody_is_here = asyncio.Barrier(BURST)
     used: list[object] = []
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/burst":
             await everybody_is_here.wait()
         used.append(request.transport)
