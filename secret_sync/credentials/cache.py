@@ -44,8 +44,10 @@ _REFRESH_FRACTION = 0.2
 _REFRESH_JITTER = 0.1
 # Not given out any more this long before the end: a call takes up to 30 s with its retries.
 _LAST_MOMENTS = 60.0
-# What is refused again right after a forced refresh will be refused after the next one as well.
-_BETWEEN_FORCED = 60.0
+# What is refused again after a forced refresh, without having been accepted once, will be refused
+# after the next one as well: ever more slowly, up to this.
+_BETWEEN_FORCED = 10.0
+_BETWEEN_FORCED_CAP = 60.0
 # Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
 # rate of STS come on top (10,000 identities take 200 s). So this only ends hangs.
 _FETCH_TIMEOUT = 300.0
@@ -85,8 +87,8 @@ class _Entry:
     """
 
     __slots__ = (
-        "credentials", "failed", "failure", "forced_at", "provider", "task", "timer", "users",
-        "waiters",
+        "credentials", "failed", "failure", "forced", "forced_at", "provider", "task", "timer",
+        "users", "waiters",
     )  # fmt: skip
 
     def __init__(self, provider: Provider) -> None:
@@ -94,6 +96,7 @@ class _Entry:
         self.users: set[Hashable] = set()
         self.credentials: Credentials | None = None
         self.forced_at = -math.inf
+        self.forced = 0  # refreshes for a refusal, since a call was accepted
         self.failure: Failure | None = None
         self.failed = 0  # attempts since the last success
         self.task: asyncio.Task[None] | None = None
@@ -209,20 +212,28 @@ class CredentialCache:
 
         Returns:
             Whether the call is worth repeating, once, with what ``request`` gives next: not if
-            they were replaced for a refusal less than a minute ago, nor if they are permanent,
-            nor if nobody holds the identity.
+            they were replaced for a refusal just now (or within the last minute, if no call
+            was accepted since), nor if they are permanent, nor if nobody holds the identity.
         """
         entry = self._entries.get(key)
         if entry is None or refused.expires_at is None:
             return False
         if entry.credentials is refused:
             now = self._loop.time()
-            if now - entry.forced_at < _BETWEEN_FORCED:
+            wait = _BETWEEN_FORCED * 2.0 ** max(0, min(entry.forced, 10) - 1)
+            if now - entry.forced_at < min(_BETWEEN_FORCED_CAP, wait):
                 return False
             entry.forced_at = now
+            entry.forced += 1
             entry.credentials = None
             self._start(entry)
         return True
+
+    def accepted(self, key: CredentialKey, used: Credentials) -> None:
+        """Note that a call was not refused for its credentials: the next refusal is another."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.credentials is used:
+            entry.forced = 0
 
     async def close(self) -> None:
         """Cancel what is under way and forget everything."""
@@ -302,6 +313,8 @@ class CredentialCache:
         if isinstance(found, Failure):
             return found
         outcome = await _fetch(provider, found)
+        if isinstance(outcome, Credentials):
+            self.accepted(base.provider.key, found)
         refused = isinstance(outcome, CredentialsError)
         if not refused or not self.invalidate(base.provider.key, found):
             return outcome

@@ -186,6 +186,7 @@ class Fetcher:
             record.lane.gate.throttled(outcome.retry_after)
         elif not isinstance(outcome, SecretSyncError):
             record.lane.gate.succeeded()
+            self._credentials.accepted(record.credentials.key, found)
         if self._find(source) is not record:
             return
         elapsed = loop.time() - began

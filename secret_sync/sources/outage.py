@@ -25,27 +25,43 @@ class Outage:
     all the others, which need not wait any longer then.
     """
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_probe", "_probe_at", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: set[Source] = set()
+        self._probe: Source | None = None
+        self._probe_at = float("-inf")
 
-    def begins(self, source: Source, backoff: float) -> float:
+    def begins(self, source: Source, backoff: float, now: float) -> float:
         """A source got no answer.
 
         Args:
             source: Waits from now on.
             backoff: Seconds that it would wait by itself.
+            now: Time of the loop.
 
         Returns:
-            Seconds to wait: fewer, if too few others wait for one of them to ask often enough.
+            Seconds to wait: fewer, if it is this one's turn to find out about the service.
         """
         self._waiting.add(source)
-        return min(backoff, PROBE * len(self._waiting))
+        if self._probe is not source and self._probe_at > now:
+            return backoff
+        delay = min(backoff, PROBE)
+        self._probe, self._probe_at = source, now + delay
+        return delay
 
-    def forget(self, source: Source) -> None:
-        """A source got its answer, or is out of use."""
+    def forget(self, source: Source) -> Source | None:
+        """A source got its answer, or is out of use.
+
+        Returns:
+            Another one, if it was the one to find out: it is to ask soon.
+        """
         self._waiting.discard(source)
+        if self._probe is not source:
+            return None
+        self._probe_at = float("-inf")
+        self._probe = next(iter(self._waiting), None)
+        return self._probe
 
     def ends(self) -> Iterator[Source]:
         """The service answered somebody: some of those that need not wait any more."""

@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from secret_sync.credentials import Failure
-from secret_sync.errors import ClockError, SecretSyncError, TransientError
+from secret_sync.errors import ClockError, CredentialsError, SecretSyncError, TransientError
 from secret_sync.queue import Backoff, Priority
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.hand import ValuesInHand
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 #: Between rounds: a passing fault is asked about again soon, a definite "no" slowly.
 _AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
 _AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
+#: A session that was replaced a moment ago has ended again; it may be replaced anew soon.
+_AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 #: A new user of a failed source asks again, unless the failure is this fresh (seconds).
 _FAILURE_FRESH: Final = 2.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
@@ -274,7 +276,8 @@ class SourceRegistry:
             if not record.users:
                 del self._records[source]
                 self._hand.drop(source)
-                record.lane.outage.forget(source)
+                if (heir := record.lane.outage.forget(source)) is not None:
+                    self._ask_soon(self._records[heir])
                 self._fetcher.detach(record)
 
     def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
@@ -314,23 +317,29 @@ class SourceRegistry:
 
     def _answered(self, record: Record) -> None:
         """The service is there: who waits for that need not wait for long any more."""
-        outage, now = record.lane.outage, asyncio.get_running_loop().time()
+        outage = record.lane.outage
         outage.forget(record.source)
         for source in outage.ends():
-            other = self._records[source]
-            soon = max(now, other.failed_at + PROBE)
-            if not other.fetching and soon < other.due:
-                # Behind nobody's polls and before nobody's: the fault may be this source's own.
-                self._fetcher.plan(other, soon, Priority.LOW)
+            self._ask_soon(self._records[source])
+
+    def _ask_soon(self, record: Record) -> None:
+        """Shortens the wait of a source that got no answer."""
+        soon = max(asyncio.get_running_loop().time(), record.failed_at + PROBE)
+        if not record.fetching and soon < record.due:
+            # Behind nobody's polls and before nobody's: the fault may be this source's own.
+            self._fetcher.plan(record, soon, Priority.LOW)
 
     def _back_off(self, record: Record, error: SecretSyncError) -> float:
+        now = asyncio.get_running_loop().time()
         if isinstance(error, TransientError | ClockError):
             delay = _AFTER_FAULT.delay(record.failures, self._random)
-            delay = record.lane.outage.begins(record.source, delay)
+            delay = record.lane.outage.begins(record.source, delay, now)
         else:
-            delay = _AFTER_REFUSAL.delay(record.failures, self._random)
+            session = isinstance(error, CredentialsError)
+            backoff = _AFTER_SESSION if session else _AFTER_REFUSAL
+            delay = backoff.delay(record.failures, self._random)
         record.failures += 1
-        return asyncio.get_running_loop().time() + delay
+        return now + delay
 
     def _refused(self, record: Record, error: SecretSyncError, again_at: float) -> bool:
         known = record.error

@@ -405,13 +405,35 @@ async def test_fresh_ones_that_are_refused_are_replaced_once(cache: CredentialCa
     assert len(provider.started) == 2
 
 
+async def test_what_was_accepted_meanwhile_is_replaced_soon_again(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(3600.0), takes=0.0)
+    cache.hold("store", provider)
+    for _ in range(600):
+        found = await cache.get(provider.key)
+        cache.accepted(provider.key, found)
+        cache.invalidate(provider.key, found)
+        await asyncio.sleep(1.0)
+    assert 58 <= len(provider.started) <= 62, "every ten seconds"
+
+
+async def test_what_others_were_accepted_with_is_no_good_word(cache: CredentialCache) -> None:
+    provider = ScriptedProvider(lasting(3600.0), takes=0.0)
+    cache.hold("store", provider)
+    former = await cache.get(provider.key)
+    for _ in range(600):
+        cache.accepted(provider.key, former)
+        cache.invalidate(provider.key, await cache.get(provider.key))
+        await asyncio.sleep(1.0)
+    assert len(provider.started) <= 14
+
+
 async def test_what_is_refused_for_good_is_replaced_once_a_minute(cache: CredentialCache) -> None:
     provider = ScriptedProvider(lasting(3600.0), takes=0.0)
     cache.hold("store", provider)
     for _ in range(600):
         cache.invalidate(provider.key, await cache.get(provider.key))
         await asyncio.sleep(1.0)
-    assert 10 <= len(provider.started) <= 12
+    assert 12 <= len(provider.started) <= 14, "after 10, 20, 40 and then every 60 s"
 
 
 async def test_renewals_ahead_do_not_keep_a_refused_one(cache: CredentialCache) -> None:

@@ -89,5 +89,23 @@ async def test_what_is_refused_for_good_makes_no_storm(make_world: MakeWorld) ->
         await asyncio.sleep(3600.0)
         readings = world.registry.register("ns/a", wanted, interval=120)
         assert all(isinstance(reading.error, CredentialsError) for reading in readings)
-        assert sessions.fetches <= 62, "once a minute at most"
+        assert sessions.fetches <= 64, "once a minute at most"
         assert len(kms.used) <= 100 * 2 * 20, "each source as slowly as a definite no"
+
+
+async def test_one_that_ends_again_a_moment_later_is_replaced_within_30_s(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        ended = {"STS.1"}
+        kms, sessions = Kms(lambda session: session in ended), Sessions()
+        world.registry._fetcher._fetchers = {"kms": kms}
+        wanted = [world.want("db", sessions)]
+        world.registry.register("ns/a", wanted, interval=2)
+        await asyncio.sleep(4.0)
+        for session in (2, 3, 4, 5):
+            ended.add(f"STS.{session}")
+            await asyncio.sleep(30.0)
+            (reading,) = world.registry.register("ns/a", wanted, interval=2)
+            assert reading.error is None
+            assert sessions.fetches == session + 1
