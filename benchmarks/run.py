@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import cold, identities, idle, latency, memory, shared
+from benchmarks import cold, identities, idle, latency, memory, scrape, shared
 from benchmarks.table import render, save
 from benchmarks.watching import arrivals
 from benchmarks.world import World
@@ -127,6 +127,11 @@ async def many(sizes: Sizes) -> list[Row]:
         return [await memory.at_work(world, sizes.many, sizes.many, memory.MIB_LARGE)]
 
 
+async def scraping(sizes: Sizes) -> list[Row]:
+    """The row of a scrape."""
+    return [await scrape.measure(sizes.many)]
+
+
 _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "cold": starting,
     "latency": joining,
@@ -135,6 +140,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "identities": authenticating,
     "memory": memories,
     "many": many,
+    "scrape": scraping,
 }
 
 
