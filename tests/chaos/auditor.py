@@ -69,7 +69,8 @@ class Auditor:
         wrong = ["not looked yet"]
         while wrong:
             if loop.time() - begun > within:
-                raise AssertionError(f"after {within:.0f} s: {'; '.join(wrong[:8])}")
+                wrong = [*wrong[:8], *(await self._untold())[:8]]
+                raise AssertionError("\n  ".join([f"after {within:.0f} s:", *wrong]))
             await asyncio.sleep(0.2)
             if self._task.done():
                 self._task.result()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
@@ -47,6 +48,7 @@ class Chaos:
     Attributes:
         world: What suffers.
         random: Draws everything.
+        faults: What is drawn from.
         say: Takes a line for a person.
         rounds: How many were played.
     """
@@ -54,6 +56,7 @@ class Chaos:
     world: World
     random: Random
     say: Callable[[str], None]
+    faults: Sequence[Fault] = tuple(FAULTS)
     rounds: int = 0
 
     async def settle(self) -> None:
@@ -84,13 +87,16 @@ class Chaos:
                 self._judge()
             except AssertionError as error:
                 error.add_note(title)
+                error.add_note("".join(self.world.child.lines[-15:]))
                 raise
             self.say(f"{time.monotonic() - begun:5.1f} s, right after {took:4.1f} s  {title}")
 
     def draw(self) -> list[tuple[Fault, float]]:
         """One to four faults that do not undo each other, and how long each lasts."""
         drawn: dict[str, Fault] = {}
-        for one in self.random.sample(FAULTS, self.random.randint(1, 4)):
+        for one in self.random.sample(
+            self.faults, self.random.randint(1, min(4, len(self.faults)))
+        ):
             drawn.setdefault(one.group, one)
         return [(one, self.random.uniform(SHORTEST, LONGEST)) for one in drawn.values()]
 
@@ -148,6 +154,7 @@ async def chaos(
     seconds: float,
     objects: int,
     say: Callable[[str], None],
+    faults: Sequence[Fault] = tuple(FAULTS),
 ) -> Chaos:
     """Plays; see :meth:`Chaos.play`.
 
@@ -158,12 +165,13 @@ async def chaos(
         seconds: How long faults are drawn; the last calm comes on top.
         objects: ExternalSecrets.
         say: Takes lines for a person.
+        faults: What is drawn from.
     """
     say(f"seed {seed}, {objects} objects, {seconds:.0f} s")
     # One for what is drawn, so that it depends on nothing that happens.
     draws, rest = random.Random(seed), random.Random(seed + 1)
     async with World.start(plane, directory, rest, objects) as world:
-        game = Chaos(world, draws, say)
+        game = Chaos(world, draws, say, faults)
         await game.settle()
         await game.play(seconds)
         await world.stop_child()
@@ -172,11 +180,20 @@ async def chaos(
         return game
 
 
-async def _main(seconds: float, seed: int, objects: int) -> None:
+async def _main(arguments: argparse.Namespace) -> None:
+    faults = [one for one in FAULTS if re.search(arguments.faults, one.name)]
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         directory = Path(folder)
         async with await ControlPlane.start(directory / "plane", progress=print) as plane:
-            await chaos(plane, directory, seed=seed, seconds=seconds, objects=objects, say=_say)
+            await chaos(
+                plane,
+                directory,
+                seed=arguments.seed,
+                seconds=arguments.seconds,
+                objects=arguments.objects,
+                say=_say,
+                faults=faults,
+            )
 
 
 def _say(line: str) -> None:
@@ -190,9 +207,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=900.0)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--objects", type=int, default=300)
+    parser.add_argument("--faults", default="", help="a regular expression; only those")
     arguments = parser.parse_args()
     try:
-        asyncio.run(_main(arguments.seconds, arguments.seed, arguments.objects))
+        asyncio.run(_main(arguments))
     except AssertionError as error:
         _say("\n".join([f"seed {arguments.seed}: {error}", *getattr(error, "__notes__", ())]))
         return 1
