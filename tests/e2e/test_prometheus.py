@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
-import subprocess
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
-import yaml
 
 from secret_sync.local.cloud import CloudAdmin
-from tests.monitoring.rules import JOB, alerts, dashboard, filled, groups, panel_queries, program
+from tests.monitoring.rules import JOB, alerts, dashboard, filled, panel_queries, program
 from tests.support.operator import (
     Api,
     external_secret,
@@ -25,119 +20,17 @@ from tests.support.operator import (
     running_cloud,
     settings_for,
 )
+from tests.support.prometheus import prometheus
 from tests.unit import reference_facts as facts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from blockbuster import BlockBuster
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-
-WITHIN = 30.0
-
-
-class Prometheus:
-    """Its HTTP API."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session = session
-        self._url = url
-
-    async def get(self, path: str, **parameters: str) -> Any:
-        async with self._session.get(f"{self._url}{path}", params=parameters) as reply:
-            body = await reply.json()
-        assert body["status"] == "success", body
-        return body["data"]
-
-    async def values(self, query: str) -> list[float]:
-        """What it answers to a query of now."""
-        data = await self.get("/api/v1/query", query=query)
-        assert data["resultType"] == "vector"
-        return [float(one["value"][1]) for one in data["result"]]
-
-    async def until(self, query: str, settled: Callable[[list[float]], bool]) -> list[float]:
-        found: list[float] = []
-        try:
-            async with asyncio.timeout(WITHIN):
-                while not settled(  # noqa: ASYNC110 (as a person with a browser)
-                    found := await self.values(query)
-                ):
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            raise AssertionError(f"{query} after {WITHIN} s: {found}") from None
-        return found
-
-    async def states(self) -> dict[str, str]:
-        """Of all alerts: ``inactive``, ``pending`` or ``firing``."""
-        data = await self.get("/api/v1/rules")
-        rules = [rule for group in data["groups"] for rule in group["rules"]]
-        assert {rule["health"] for rule in rules} <= {"ok", "unknown"}, rules
-        return {rule["name"]: rule["state"] for rule in rules}
-
-    async def until_pending(self, *names: str) -> None:
-        states: dict[str, str] = {}
-        try:
-            async with asyncio.timeout(WITHIN):
-                while not all(states.get(name) in {"pending", "firing"} for name in names):
-                    states = await self.states()
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            raise AssertionError(f"{names} after {WITHIN} s: {states}") from None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
-    """One that scrapes the target each second; it has our rules."""
-    (folder / "rules.yaml").write_text(yaml.safe_dump(groups()))
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yaml"],
-        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target]}]}],
-    }
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    address = f"127.0.0.1:{free_port()}"
-    command = [
-        program("prometheus"),
-        f"--config.file={folder / 'prometheus.yaml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={address}",
-        "--enable-feature=exemplar-storage",
-    ]
-    with (
-        (folder / "prometheus.log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,  # noqa: ASYNC220, S603 (starts at once; Debian's)
-    ):
-        try:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-                await _answers(session, f"http://{address}/-/ready", process)
-                yield Prometheus(session, f"http://{address}")
-        finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait, 20)
-
-
-async def _answers(
-    session: aiohttp.ClientSession, url: str, process: subprocess.Popen[bytes]
-) -> None:
-    async with asyncio.timeout(WITHIN):
-        while process.poll() is None:
-            try:
-                async with session.get(url) as reply:
-                    if reply.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
-    pytest.fail(f"prometheus ended with {process.returncode}")
+    from tests.support.prometheus import Prometheus
 
 
 async def work(api: Api, info: CloudInfo, namespace: str) -> None:

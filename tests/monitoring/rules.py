@@ -88,12 +88,12 @@ def panel_queries() -> list[tuple[str, str]]:
     ]
 
 
-def filled(query: str) -> str:
-    """With the variables of the dashboard replaced."""
+def filled(query: str, rate: str = "1m") -> str:
+    """With the variables of the dashboard replaced; ``rate`` is what a rate is taken over."""
     for variable, value in (
         ("$job", JOB),
         ("$namespace", ".*"),
-        ("$__rate_interval", "1m"),
+        ("$__rate_interval", rate),
     ):
         query = query.replace(variable, value)
     return query
