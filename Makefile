@@ -45,6 +45,12 @@ SEED ?=
 chaos: $(STAMP) ## Look for faults that harm a Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
+PICTURE_SECONDS ?= 300
+
+.PHONY: picture
+picture: $(STAMP) ## Draw docs/dashboard.svg anew, from a run of PICTURE_SECONDS and its Prometheus
+	$(BIN)/python -m tests.monitoring.picture docs/dashboard.svg --seconds $(PICTURE_SECONDS)
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/ruff check .

@@ -143,6 +143,9 @@ class World:
         if any(text in said for text in hidden):
             self.complaints.append("something secret is in its log")
         for line in child.lines:
+            # uvloop's own, of a connection that the other side closed while it was written to.
+            if "Fatal error on SSL protocol" in line:
+                continue
             if '"exception"' in line or '"level":"error"' in line.replace(" ", ""):
                 self.complaints.append(f"an error that nobody foresaw: {line.strip()[:2000]}")
         child.answers[:] = [a for a in child.answers if "tasks_left" in a]
