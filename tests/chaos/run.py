@@ -13,7 +13,6 @@ import re
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -101,19 +100,23 @@ class Chaos:
         return [(one, self.random.uniform(SHORTEST, LONGEST)) for one in drawn.values()]
 
     async def _suffer(self, drawn: Sequence[tuple[Fault, float]]) -> None:
-        rotating = asyncio.create_task(self._rotate())
+        over = asyncio.Event()
+        # Of its own for each: what one draws must not depend on when another does.
+        seeds = iter([self.random.random() for _ in range(len(drawn) + 1)])
+        rotating = asyncio.create_task(self._rotate(over, random.Random(next(seeds))))
         try:
             async with asyncio.TaskGroup() as tasks:
                 for one, length in drawn:
-                    tasks.create_task(one.strike(self.world, self.random, length))
+                    draws = random.Random(next(seeds))
+                    tasks.create_task(one.strike(self.world, draws, length))
         finally:
-            rotating.cancel()
-            with suppress(asyncio.CancelledError):
-                await rotating
+            # Not cancelled: what is counted as rotated has to be so in the cloud.
+            over.set()
+            await rotating
 
-    async def _rotate(self) -> None:
-        while True:
-            await self.world.cloudful.turn_some(self.random, ROTATED)
+    async def _rotate(self, over: asyncio.Event, draws: Random) -> None:
+        while not over.is_set():
+            await self.world.cloudful.turn_some(draws, ROTATED)
             await asyncio.sleep(EVERY)
 
     async def _compare(self, known: tuple[Child, Footprint] | None) -> tuple[Child, Footprint]:
