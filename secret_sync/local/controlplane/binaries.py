@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from secret_sync.local.controlplane import recipe
 from secret_sync.local.controlplane.build import Builder
+from secret_sync.local.controlplane.errors import ControlPlaneError
 
 if TYPE_CHECKING:
     import threading
@@ -37,23 +38,49 @@ def ensure_binaries(progress: Callable[[str], None], cancelled: threading.Event)
     """Find the programs, or build what is missing: minutes, once per machine and version.
 
     Each is looked for in ``$KUBEBUILDER_ASSETS``, on ``PATH`` (if of a version near ours) and in
-    the user's cache, then built into the cache from Go modules. Blocking.
+    the user's cache, then built into the cache from Go modules. An API server of the version
+    that ``$K8S`` names is always one of ours. Blocking.
 
     Args:
         progress: Gets a line for a person now and then.
         cancelled: Set from another thread, it ends a build under way.
 
     Raises:
-        ControlPlaneError: A program cannot be built; with what to do about it.
+        ControlPlaneError: A program cannot be built, or ``$K8S`` is none of the versions that
+            can be; with what to do about it.
         CancelledStartError: ``cancelled`` was set.
     """
     pinned = recipe.load()
-    builder = Builder(pinned, cache_root(os.environ), progress, cancelled)
-    paths = {
-        program: found if (found := find(program, pinned, os.environ)) else builder.ensure(program)
-        for program in recipe.PACKAGES
-    }
+    asked = asked_for(pinned, os.environ)
+    root = cache_root(os.environ)
+
+    def ensure(program: str) -> Path:
+        if asked is not None and program in asked.versions:
+            return Builder(asked, root, progress, cancelled).ensure(program)
+        found = find(program, pinned, os.environ)
+        return found or Builder(pinned, root, progress, cancelled).ensure(program)
+
+    paths = {program: ensure(program) for program in recipe.PACKAGES}
     return Binaries(**{program.replace("-", "_"): path for program, path in paths.items()})
+
+
+def asked_for(pinned: Recipe, environ: Mapping[str, str]) -> Recipe | None:
+    """The recipe of the API server that ``$K8S`` asks for; ``None`` if it asks for none.
+
+    Raises:
+        ControlPlaneError: There is none for that version.
+    """
+    version = environ.get("K8S", "")
+    if not version:
+        return None
+    own = ".".join(map(str, pinned.versions["kube-apiserver"]))
+    if version == own:
+        return pinned
+    others = recipe.others()
+    if version not in others:
+        known = ", ".join([own, *others])
+        raise ControlPlaneError(f"K8S={version}: no such API server can be built, only {known}")
+    return recipe.load(others[version])
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MODULES = Path(__file__).with_name("tools")
+# Beside it, a folder for each other version of the API server, which is all that it has.
+_OTHERS = "tools-"
 _KUBERNETES = "k8s.io/kubernetes"
 
 # Program -> Go package, in the order of building: what is needed first comes first.
@@ -29,7 +31,8 @@ class Recipe:
         modules: Folder with its ``go.mod`` and ``go.sum``.
         key: Names the results: another pin or another kind of machine, another key.
         go: Least version of Go that builds it, as ``(major, minor)``.
-        versions: Program -> version it is pinned at, as ``(major, minor, patch)``.
+        versions: Program -> version it is pinned at, as ``(major, minor, patch)``; only what
+            the module has.
     """
 
     modules: Path
@@ -63,8 +66,17 @@ def load(modules: Path = _MODULES) -> Recipe:
         versions={
             program: version(_line(rf"\t{_module(package)} v(\S+).*", text))
             for program, package in PACKAGES.items()
+            if re.search(rf"(?m)^(tool )?\s*{re.escape(package)}$", text)
         },
     )
+
+
+def others() -> dict[str, Path]:
+    """The other versions of the API server that can be had, each with its module."""
+    return {
+        folder.name.removeprefix(_OTHERS): folder
+        for folder in sorted(_MODULES.parent.glob(f"{_OTHERS}*"))
+    }
 
 
 def version(text: str) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from secret_sync.local.controlplane import build, golang, recipe
-from secret_sync.local.controlplane.binaries import cache_root, find
+from secret_sync.local.controlplane.binaries import asked_for, cache_root, find
 from secret_sync.local.controlplane.build import Builder
 from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
 
@@ -87,6 +87,24 @@ class TestFinding:
         default = Path.home() / ".cache/secret-sync/controlplane"
         assert cache_root({}) == default
         assert cache_root({"XDG_CACHE_HOME": "relative"}) == default
+
+
+class TestAsking:
+    def test_nothing_is_asked_for(self) -> None:
+        assert asked_for(PINNED, {}) is None
+
+    def test_the_pinned_version_may_be_asked_for(self) -> None:
+        version = ".".join(map(str, PINNED.versions[SERVER]))
+        assert asked_for(PINNED, {"K8S": version}) is PINNED
+
+    def test_an_older_api_server_is_one_of_its_own(self) -> None:
+        found = asked_for(PINNED, {"K8S": "1.30.14"})
+        assert found is not None
+        assert found.versions == {SERVER: (1, 30, 14)}
+
+    def test_a_version_that_nobody_prepared_is_refused_with_those_that_are(self) -> None:
+        with pytest.raises(ControlPlaneError, match=r"K8S=1\.29\.0: .* only .*, 1\.30\.14"):
+            asked_for(PINNED, {"K8S": "1.29.0"})
 
 
 class Workshop:

@@ -32,6 +32,17 @@ def test_the_programs_are_told_the_version_they_cannot_know() -> None:
     assert pinned.ldflags.endswith(f"version.gitMinor={minor}")
 
 
+@pytest.mark.parametrize("version", recipe.others())
+def test_another_api_server_is_all_that_its_module_has(version: str) -> None:
+    other = recipe.load(recipe.others()[version])
+    assert other.versions == {"kube-apiserver": recipe.version(version)}
+    assert other.key != recipe.load().key
+    _, minor, patch = recipe.version(version)
+    text = (other.modules / "go.mod").read_text()
+    staging = [line.split()[-1] for line in text.splitlines() if "=>" in line]
+    assert set(staging) == {f"v0.{minor}.{patch}"}
+
+
 def test_another_pin_is_another_key(tmp_path: Path) -> None:
     pinned = recipe.load()
     shutil.copytree(pinned.modules, tmp_path, dirs_exist_ok=True)
