@@ -68,13 +68,15 @@ def main(settings: Settings) -> int:
     gc.set_threshold(_GC_YOUNG, 20, 20)
     # A thread that reads a large document gives way to the loop after so many seconds.
     sys.setswitchinterval(_SWITCH)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings))
-
-
-async def run(settings: Settings) -> int:
-    """As :func:`main`, inside a running loop."""
     stop = asyncio.Event()
+    # Until the loop hears of it: an exception in the middle of its start leaves things undone.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings, stop))
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> int:
+    """As :func:`main`, inside a running loop; ends when ``stop`` is set, too."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -209,7 +209,7 @@ def sockets() -> set[str]:
     return found
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, stop: asyncio.Event) -> int:
     """The controller's ``run`` with somebody at its elbow; tells at the end what it leaves."""
     names, pulse = Names(), Pulse()
     names.install()
@@ -223,7 +223,7 @@ async def run(settings: Settings) -> int:
     await asyncio.sleep(0)
     before = sockets()
     try:
-        return await RUN(settings)
+        return await RUN(settings, stop)
     finally:
         await asyncio.sleep(SETTLED)
         mine = {*ours, asyncio.current_task()}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secret_sync.local.controlplane.plane import ControlPlane
 
 #: Lives that end at an await of their own each, and callbacks of the longest of them.
-LIVES, LONGEST = 14, 6000
+LIVES, LONGEST = 10, 6000
 
 
 @pytest.mark.timeout(300)
@@ -64,7 +64,7 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
                 finally:
                     await child.end(signal.SIGKILL)
             assert code == 0, (about, child.lines[-3:])
-            assert child.leftovers() == [], about
+            assert child.leftovers() == [], (about, child.lines)
         assert world.auditor.complaints == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
 
-NAMESPACE: Final = "chaos"
 _TOGETHER: Final = 16
 
 
@@ -73,13 +73,13 @@ class World:
             admin = await stack.enter_async_context(CloudAdmin(cloud.info.admin_url))
             api = await stack.enter_async_context(Api(plane))
             gateway = await stack.enter_async_context(Gateway(plane, directory, random))
+            namespace = await stack.enter_async_context(_namespace(api))
             cloudful = Cloudful(admin)
             wanted = wishes(count)
             await cloudful.turn(sorted({source for wish in wanted for source in wish.sources}))
             role = await admin.put_role("chaos", trust=[{"account": cloud.info.account}])
-            await _fill(api, cloud.info, role, [wish.document for wish in wanted])
-            stack.push_async_callback(api.request, "DELETE", f"/api/v1/namespaces/{NAMESPACE}")
-            auditor = Auditor(api, NAMESPACE, wanted, cloudful)
+            await _fill(api, namespace, cloud.info, role, [wish.document for wish in wanted])
+            auditor = Auditor(api, namespace, wanted, cloudful)
             await stack.enter_async_context(auditor)
             config = kubeconfig(
                 directory / "kubeconfig", gateway.url, plane.admin_token, str(gateway.ca_file)
@@ -92,7 +92,7 @@ class World:
                 f"--kms-endpoint={endpoint}",
                 f"--oos-endpoint={endpoint}",
                 f"--sts-endpoint={endpoint}",
-                f"--watch-namespaces={NAMESPACE}",
+                f"--watch-namespaces={namespace}",
                 "--polling-interval=2s",
                 "--max-concurrent-kms-secret-pulls=500",
                 "--max-concurrent-oos-secret-pulls=500",
@@ -152,15 +152,25 @@ class World:
         del child.lines[:-1]
 
 
-async def _fill(api: Api, cloud: CloudInfo, role: str, documents: list[dict[str, object]]) -> None:
-    await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-    await put_store(api, cloud, NAMESPACE)
+@asynccontextmanager
+async def _namespace(api: Api) -> AsyncIterator[str]:
+    name = f"chaos-{uuid.uuid4().hex[:12]}"
+    status, body = await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert status == 201, body
+    yield name
+    await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+async def _fill(
+    api: Api, namespace: str, cloud: CloudInfo, role: str, documents: list[dict[str, object]]
+) -> None:
+    await put_store(api, cloud, namespace)
     for document in stores(role):
-        await api.put(document, NAMESPACE)
+        await api.put(document, namespace)
     gate = asyncio.Semaphore(_TOGETHER)
 
     async def put(document: dict[str, object]) -> None:
         async with gate:
-            await api.put(document, NAMESPACE)
+            await api.put(document, namespace)
 
     await asyncio.gather(*map(put, documents))
