@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -19,10 +20,12 @@ from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
-    from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.settings import Settings
+
+
+OPERATOR_KINDS = Path(__file__).with_name("prometheus_operator.yaml")
 
 
 def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
@@ -38,11 +41,18 @@ def plane(
     started = _apart(ControlPlane.start(tmp_path_factory.mktemp("deploy-plane"), audit_log=True))
     try:
         install_crds(started)
+        _install_prometheus_operator(Kubectl(started))
         # So that what goes with its owner goes at once.
         _apart(started.learn_kinds())
         yield started
     finally:
         _apart(started.stop())
+
+
+def _install_prometheus_operator(kubectl: Kubectl) -> None:
+    """The kinds that the component ``monitoring`` needs."""
+    kubectl("apply", "--server-side", "-f", str(OPERATOR_KINDS))
+    kubectl("wait", "--for=condition=Established", "--timeout=20s", "-f", str(OPERATOR_KINDS))
 
 
 @pytest.fixture(scope="session")

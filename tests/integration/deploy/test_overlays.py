@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from tests.support.kustomize import Kubectl
     from tests.support.operator import Api
 
-ALL_COMPONENTS = ("ha", "network-policy", "network-policy-metadata", "service-account-ref")
+ALL_COMPONENTS = (
+    "ha",
+    "monitoring",
+    "network-policy",
+    "network-policy-metadata",
+    "service-account-ref",
+)
 #: The overlays, and the combinations that are the farthest from them.
 INSTALLS = ("base", *(f.name for f in sorted(OVERLAYS.iterdir())), "rrsa+all", "ack-compat+all")
 #: A namespace takes seconds to go; what the others are made of is in these.
 TAKEN_AWAY = ("namespaced", "rrsa+all", "ack-compat+all")
 
+MONITORING = "/apis/monitoring.coreos.com/v1/namespaces/{namespace}"
 #: Where all kinds are that may be in them. Ours are not among them, nor are their definitions.
 PATHS = {
     "Namespace": "/api/v1/namespaces/{name}",
@@ -36,6 +43,9 @@ PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{name}",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{name}",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps/{name}",
+    "ServiceMonitor": f"{MONITORING}/servicemonitors/{{name}}",
+    "PrometheusRule": f"{MONITORING}/prometheusrules/{{name}}",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/{name}",
 }
 
