@@ -83,6 +83,7 @@ class Chaos:
                 took = await self.world.auditor.until_right(RIGHT_WITHIN)
                 known = await self._compare(known)
                 await self.world.look_at(self.world.child)
+                await self.world.look_around()
                 self._judge()
             except AssertionError as error:
                 error.add_note(title)

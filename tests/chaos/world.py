@@ -9,13 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+import orjson
+
 from secret_sync.local.cloud import CloudAdmin, spawn
 from tests.chaos.auditor import Auditor
 from tests.chaos.gateway import Gateway
 from tests.chaos.holdings import MARK, Cloudful, stores, wishes
 from tests.chaos.process import Child
-from tests.support.operator import Api, install_crds, put_store
-from tests.support.program import kubeconfig
+from tests.support.operator import GROUP, Api, install_crds, put_store
+from tests.support.program import free_port, kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,6 +39,8 @@ class World:
         child: The controller's present life.
         complaints: What is wrong with lives that are over.
         role: ARN of the role that some objects are read by.
+        namespace: Where all objects are.
+        port: Of the controller's metrics, in each of its lives.
     """
 
     plane: ControlPlane
@@ -46,6 +51,8 @@ class World:
     cloudful: Cloudful
     auditor: Auditor
     role: str
+    namespace: str
+    port: int
     flags: tuple[str, ...]
     variables: dict[str, str]
     random: Random
@@ -86,23 +93,13 @@ class World:
             )
             # A name, so that there is something to resolve.
             endpoint = f"localhost:{cloud.info.endpoint.rpartition(':')[2]}"
-            flags = (
-                "--metrics-bind-address=0",
-                "--region=cn-hangzhou",
-                f"--kms-endpoint={endpoint}",
-                f"--oos-endpoint={endpoint}",
-                f"--sts-endpoint={endpoint}",
-                f"--watch-namespaces={namespace}",
-                "--polling-interval=2s",
-                "--max-concurrent-kms-secret-pulls=500",
-                "--max-concurrent-oos-secret-pulls=500",
-                "--log-format=json",
-            )
+            port = free_port()
+            flags = _flags(namespace, port, endpoint)
             variables = {"KUBECONFIG": config, "SSL_CERT_FILE": cloud.info.ca_file}
             child = await Child.start("uvloop", flags, variables)
             world = cls(
-                plane, cloud.info, admin, api, gateway, cloudful, auditor, role, flags,
-                variables, random, child,
+                plane, cloud.info, admin, api, gateway, cloudful, auditor, role,
+                namespace, port, flags, variables, random, child,
             )  # fmt: skip
             stack.push_async_callback(world.end_child)
             await child.until_in_sync()
@@ -137,10 +134,7 @@ class World:
             code = child.process.returncode
             self.complaints.append(f"it ended by itself with {code}: {child.lines[-1:]}")
         self.complaints += [f"blocked: {text}" for text in child.blocked()]
-        hidden = [MARK, self.cloud.access_key_secret, self.plane.admin_token]
-        hidden += await self.admin.issued()
-        said = "".join(child.lines)
-        if any(text in said for text in hidden):
+        if any(secret in line for secret in await self._hidden() for line in child.lines):
             self.complaints.append("something secret is in its log")
         for line in child.lines:
             # uvloop's own, of a connection that the other side closed while it was written to.
@@ -150,6 +144,51 @@ class World:
                 self.complaints.append(f"an error that nobody foresaw: {line.strip()[:2000]}")
         child.answers[:] = [a for a in child.answers if "tasks_left" in a]
         del child.lines[:-1]
+
+    async def look_around(self) -> None:
+        """Whether anything secret is said elsewhere; for times of calm."""
+        said = {**await self._told(), "its metrics": await self._metrics()}
+        hidden = await self._hidden()
+        for place, text in said.items():
+            if any(secret in text for secret in hidden):
+                self.complaints.append(f"something secret is in {place}")
+
+    async def _hidden(self) -> list[str]:
+        """What must not be seen anywhere."""
+        known = [MARK, self.cloud.access_key_secret, self.plane.admin_token]
+        return known + await self.admin.issued()
+
+    async def _told(self) -> dict[str, str]:
+        """All that is said in the cluster."""
+        group = f"/apis/{GROUP}/namespaces/{self.namespace}"
+        paths = [f"/api/v1/namespaces/{self.namespace}/events"]
+        paths += [f"{group}/{plural}" for plural in ("externalsecrets", "secretstores")]
+        found = {}
+        for path in paths:
+            status, body = await self.api.request("GET", path)
+            assert status == 200, body
+            found[path] = orjson.dumps(body).decode()
+        return found
+
+    async def _metrics(self) -> str:
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            return await reply.text()
+
+
+def _flags(namespace: str, port: int, endpoint: str) -> tuple[str, ...]:
+    return (
+        f"--metrics-bind-address=127.0.0.1:{port}",
+        "--region=cn-hangzhou",
+        f"--kms-endpoint={endpoint}",
+        f"--oos-endpoint={endpoint}",
+        f"--sts-endpoint={endpoint}",
+        f"--watch-namespaces={namespace}",
+        "--polling-interval=2s",
+        "--max-concurrent-kms-secret-pulls=500",
+        "--max-concurrent-oos-secret-pulls=500",
+        "--log-format=json",
+    )
 
 
 @asynccontextmanager

@@ -1,0 +1,73 @@
+"""Whoever looks for harm recognises it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.chaos.auditor import Auditor
+from tests.chaos.holdings import FIELDS, Cloudful, Holding, read, value, wishes
+
+EXTRACTED, PICKED, PAIR = wishes(3)
+(SOURCE,) = EXTRACTED.sources
+NOBODY: Any = None
+
+
+def whole(turn: int, **other: int) -> dict[str, str]:
+    return {of: value(SOURCE, other.get(of, turn), of) for of in FIELDS}
+
+
+def test_a_secret_as_it_is_to_be() -> None:
+    assert read(EXTRACTED, whole(3)) == Holding({SOURCE: 3})
+
+
+def test_two_secrets_of_kms_may_be_of_different_turns() -> None:
+    data = {key: value(spot.source, turn) for turn, (key, spot) in enumerate(PAIR.keys.items())}
+    held = read(PAIR, data)
+    assert isinstance(held, Holding)
+    assert sorted(held.turns.values()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "empty"),
+        ({"user": value(SOURCE, 1, "user")}, "instead of"),
+        ({**whole(1), "more": "x"}, "instead of"),
+        (whole(1, host=2), "another key"),
+        ({**whole(1), "host": value(SOURCE, 1, "user")}, "field 'user'"),
+        ({**whole(1), "host": value("chaos/json/77", 1, "host")}, "chaos/json/77"),
+        ({**whole(1), "host": ""}, "no value of anything"),
+    ],
+)
+def test_harm_is_named_without_a_value(data: dict[str, str], said: str) -> None:
+    found = read(EXTRACTED, data)
+    assert isinstance(found, str)
+    assert said in found
+    assert not any(text and text in found for text in data.values())
+
+
+def judged(*turns: int, known: int) -> list[str]:
+    """The complaints about a Secret that held these turns, where the last one is ``known``."""
+    cloudful = Cloudful(NOBODY, {SOURCE: known})
+    auditor = Auditor(NOBODY, "ns", [EXTRACTED], cloudful)
+    for turn in turns:
+        data = {key: base64.b64encode(text.encode()) for key, text in whole(turn).items()}
+        auditor._judge(EXTRACTED.name, {"data": data})
+    return auditor.complaints
+
+
+def test_values_that_follow_are_fine() -> None:
+    assert judged(0, 0, 1, 5, known=5) == []
+
+
+def test_a_value_that_comes_back_is_found() -> None:
+    (complaint,) = judged(0, 2, 1, known=5)
+    assert "from version 2 back to 1" in complaint
+
+
+def test_a_value_that_never_was_is_found() -> None:
+    (complaint,) = judged(6, known=5)
+    assert "never was" in complaint
