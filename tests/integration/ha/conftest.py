@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -17,6 +16,7 @@ from secret_sync.local.controlplane.plane import ControlPlane
 from tests.support.controlplane import fresh_namespace
 from tests.support.operator import Api, install_crds, put_store, running_cloud
 from tests.support.program import kubeconfig, running
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -187,65 +187,9 @@ async def replicas(
         yield Replicas(audited, cloud, api, home, tmp_path, stack)
 
 
-class SlowWire:
-    """Forwards connections; answers come as late as it is told.
-
-    Attributes:
-        url: Where it listens.
-        delay: Seconds for which every byte of an answer is kept back.
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._target = (parts.hostname, parts.port)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.url = ""
-        self.delay = 0.0
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
-        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def close(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._pump(reader, far_writer, late=False))
-                    tasks.create_task(self._pump(far_reader, writer, late=True))
-            finally:
-                far_writer.close()
-        except* (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool
-    ) -> None:
-        while chunk := await reader.read(65536):
-            if late:
-                await asyncio.sleep(self.delay)
-            writer.write(chunk)
-            await writer.drain()
-        raise ConnectionError
-
-
 @pytest.fixture
-async def slow_wire(audited: ControlPlane) -> AsyncIterator[SlowWire]:
-    wire = SlowWire(audited.server)
-    await wire.open()
+async def slow_wire(audited: ControlPlane) -> AsyncIterator[Wire]:
+    wire = Wire(audited.server)
+    await wire.mend()
     yield wire
-    await wire.close()
+    await wire.cut()

@@ -13,8 +13,9 @@ from tests.support.operator import external_secret
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
-    from tests.integration.ha.conftest import Record, Replicas, SlowWire
+    from tests.integration.ha.conftest import Record, Replicas
     from tests.support.operator import Api
+    from tests.support.wire import Wire
 
 #: What E1 promises, in seconds.
 DEAD = 20.0
@@ -135,7 +136,7 @@ async def test_a_standby_that_stops_is_gone_at_once_and_changes_nothing(
 
 
 async def test_behind_answers_that_take_10_s_nothing_stale_is_written(
-    replicas: Replicas, admin: CloudAdmin, api: Api, home: str, slow_wire: SlowWire
+    replicas: Replicas, admin: CloudAdmin, api: Api, home: str, slow_wire: Wire
 ) -> None:
     one = await replicas.start("one", slow_wire.url)
     await one.until_says('"leading"')

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from secret_sync.kube import METADATA, SECRETS, ApplyWriter, ClusterAccess, KubeClient, Ref
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from secret_sync.local.controlplane.plane import ControlPlane
-
-
-class Wire:
-    """Forwards connections to an address, until it is cut.
-
-    Attributes:
-        port: Where it listens, on loopback.
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        self._target = (parts.hostname, parts.port)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def mend(self) -> None:
-        self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """Ends all connections, and refuses new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_pump(reader, far_writer))
-                    tasks.create_task(_pump(far_reader, writer))
-            finally:
-                far_writer.close()
-        except* (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(65536):
-        writer.write(chunk)
-        await writer.drain()
-    raise ConnectionError
 
 
 @pytest.fixture
@@ -102,7 +46,7 @@ async def wired_client(
     text = breakable_control_plane.kubeconfig.read_text()
     assert breakable_control_plane.server in text
     path = tmp_path / "kubeconfig"
-    path.write_text(text.replace(breakable_control_plane.server, f"https://127.0.0.1:{wire.port}"))
+    path.write_text(text.replace(breakable_control_plane.server, wire.url))
     async with KubeClient(await ClusterAccess.find(str(path))) as client:
         yield client
 

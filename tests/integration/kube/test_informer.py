@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from secret_sync.kube import Change
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.kube.conftest import Wire
+    from tests.support.wire import Wire
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
