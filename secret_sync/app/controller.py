@@ -67,9 +67,9 @@ _log = structlog.get_logger(__name__)
 RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM (G2).
 FINISH_WITHIN: Final = 20.0
-#: Seconds between two retries at most: an API server that comes back after an outage is soon
-#: told what it missed.
-RETRY_WITHIN: Final = 30.0
+#: Seconds between two retries at most, and a quarter more: half a minute after an outage the API
+#: server has been told all that it missed.
+RETRY_WITHIN: Final = 15.0
 STORE_WORKERS: Final = 4
 #: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
 STATUS_WORKERS: Final = 8

@@ -266,6 +266,7 @@ LIMITS = {
         max(registry._AFTER_FAULT.cap, registry._AFTER_REFUSAL.cap)
     ),
     "the API server is waited for at start": _seconds(PATIENCE),
+    "longest wait after a fault of the API server": _seconds(running.RETRY_WITHIN),
     "work in hand is finished after SIGTERM": _seconds(running.FINISH_WITHIN),
     "`/healthz` fails without a heartbeat for": _seconds(STUCK_AFTER),
 }
