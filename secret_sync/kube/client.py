@@ -16,7 +16,6 @@ import orjson
 from aiohttp.payload import BytesIOPayload, BytesPayload
 from yarl import URL
 
-from secret_sync.connections import Connector
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
@@ -85,14 +84,16 @@ class KubeClient:
         }
         tls: Any = access.ssl if access.ssl is not None else True
         self._unary = aiohttp.ClientSession(
-            connector=Connector(
+            connector=aiohttp.TCPConnector(
                 ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEPT, socket_factory=_socket
             ),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._streams = aiohttp.ClientSession(
-            connector=Connector(ssl=tls, limit=0, force_close=True, socket_factory=_socket),
+            connector=aiohttp.TCPConnector(
+                ssl=tls, limit=0, force_close=True, socket_factory=_socket
+            ),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
