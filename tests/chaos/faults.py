@@ -231,7 +231,12 @@ async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: 
 
 @fault("process")
 async def the_clock_of_the_loop_leaps(world: World, random: Random, seconds: float) -> None:
+    child = world.child
     for _ in range(3):
+        # All that would have come one after the other is due at once, as after a freeze.
+        child.tell("forgive", lateness=True)
         # Too far, and a token of the API server's or a session has ended meanwhile, or not.
-        world.child.tell("leap", seconds=random.choice([1, 30, 400, 4000]))
+        child.tell("leap", seconds=random.choice([1, 30, 400, 4000]))
+        await asyncio.sleep(1)
+        child.tell("forgive", lateness=False)
         await asyncio.sleep(seconds / 3)
