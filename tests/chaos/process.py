@@ -155,9 +155,9 @@ class Child:
         resident = int((here / "statm").read_text().split()[1]) * _PAGE
         return Footprint(resident, len(list((here / "fd").iterdir())), tasks)
 
-    def blocked(self) -> list[str]:
-        """When its loop could do nothing else for too long."""
-        return [str(a) for a in self.answers if a.get("blocked", 0) > 0.2]
+    def blocked(self, seconds: float) -> list[str]:
+        """When its loop could do nothing else for longer than this."""
+        return [str(a) for a in self.answers if a.get("blocked", 0) > seconds]
 
     def leftovers(self) -> list[str]:
         """What a life that was ended in peace left behind."""

@@ -150,7 +150,7 @@ class Chaos:
         assert not wrong, "\n".join(wrong[:10])
 
 
-async def chaos(
+async def chaos(  # noqa: PLR0913 (by name: what a run is told)
     plane: ControlPlane,
     directory: Path,
     *,
@@ -159,6 +159,7 @@ async def chaos(
     objects: int,
     say: Callable[[str], None],
     faults: Sequence[Fault] = tuple(FAULTS),
+    patience: float = 0.2,
 ) -> Chaos:
     """Plays; see :meth:`Chaos.play`.
 
@@ -170,11 +171,13 @@ async def chaos(
         objects: ExternalSecrets.
         say: Takes lines for a person.
         faults: What is drawn from.
+        patience: Seconds for which the controller may keep its loop to one thing.
     """
     say(f"seed {seed}, {objects} objects, {seconds:.0f} s")
     # One for what is drawn, so that it depends on nothing that happens.
     draws, rest = random.Random(seed), random.Random(seed + 1)
     async with World.start(plane, directory, rest, objects) as world:
+        world.patience = patience
         game = Chaos(world, draws, say, faults)
         await game.settle()
         await game.play(seconds)

@@ -37,6 +37,7 @@ class World:
 
     Attributes:
         child: The controller's present life.
+        patience: Seconds for which the controller may keep its loop to one thing.
         complaints: What is wrong with lives that are over.
         role: ARN of the role that some objects are read by.
         namespace: Where all objects are.
@@ -57,6 +58,7 @@ class World:
     variables: dict[str, str]
     random: Random
     child: Child
+    patience: float = 0.2
     complaints: list[str] = field(default_factory=list)
     lives: int = 0
 
@@ -133,7 +135,7 @@ class World:
         if not child.alive and not child.doomed:
             code = child.process.returncode
             self.complaints.append(f"it ended by itself with {code}: {child.lines[-1:]}")
-        self.complaints += [f"blocked: {text}" for text in child.blocked()]
+        self.complaints += [f"blocked: {text}" for text in child.blocked(self.patience)]
         if any(secret in line for secret in await self._hidden() for line in child.lines):
             self.complaints.append("something secret is in its log")
         for line in child.lines:
