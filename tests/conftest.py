@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from blockbuster import BlockBuster
 
-pytest_plugins = ["tests.support.controlplane"]
+pytest_plugins = ["tests.support.controlplane", "tests.support.fixtures"]
 
 
 def pytest_configure() -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
+from secret_sync.cloud.connections import Connector
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
-from secret_sync.connections import Connector
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -43,12 +44,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Shared by all tests: leave it as it was found."""
-    yield from _running(tmp_path_factory.mktemp("control-plane"))
+    with own_control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")
 def _breakable_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    yield from _running(tmp_path_factory.mktemp("breakable-control-plane"))
+    with own_control_plane(tmp_path_factory.mktemp("breakable-control-plane")) as plane:
+        yield plane
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def breakable_control_plane(_breakable_control_plane: ControlPlane) -> Iterator[
     """For tests that kill the API server or compact etcd; whole again for the next one."""
     yield _breakable_control_plane
     if not _breakable_control_plane.admin.answers("/readyz"):
-        _in_a_loop_of_its_own(_breakable_control_plane.start_api_server())
+        apart(_breakable_control_plane.start_api_server())
 
 
 @pytest.fixture
@@ -76,10 +79,19 @@ def _needs_control_plane(item: pytest.Item) -> bool:
     return "control_plane" in names or "breakable_control_plane" in names
 
 
-def _running(directory: Path) -> Iterator[ControlPlane]:
-    plane = _in_a_loop_of_its_own(ControlPlane.start(directory))
-    yield plane
-    _in_a_loop_of_its_own(plane.stop())
+@contextmanager
+def own_control_plane(directory: Path, *, audit_log: bool = False) -> Iterator[ControlPlane]:
+    """One that nobody else uses.
+
+    Args:
+        directory: For its files.
+        audit_log: Whether the API server records all requests.
+    """
+    plane = apart(ControlPlane.start(directory, audit_log=audit_log))
+    try:
+        yield plane
+    finally:
+        apart(plane.stop())
 
 
 def fresh_namespace(plane: ControlPlane) -> Iterator[str]:
@@ -92,7 +104,8 @@ def fresh_namespace(plane: ControlPlane) -> Iterator[str]:
         plane.admin.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
-def _in_a_loop_of_its_own(coroutine: Coroutine[None, None, T]) -> T:
+def apart(coroutine: Coroutine[None, None, T]) -> T:
+    """What a coroutine returns, run in a loop of its own."""
     # In a thread of its own too: the tests' loop is pytest-asyncio's business.
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(asyncio.run, coroutine).result()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from blockbuster import blockbuster_ctx
 
-from secret_sync.local.cloud import CloudAdmin
 from tests.support.controlplane import fresh_namespace
-from tests.support.operator import Api, install_crds, put_store, running_cloud
+from tests.support.operator import Api, install_crds, running_cloud
 from tests.support.program import PROGRAM, environment
 
 if TYPE_CHECKING:
@@ -50,22 +49,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 
 
 @pytest.fixture
-async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
-    async with CloudAdmin(cloud.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
 async def api(cluster: ControlPlane) -> AsyncIterator[Api]:
     async with Api(cluster) as client:
         yield client
-
-
-@pytest.fixture
-async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
-    """A namespace with the SecretStore ``store``, which may read everything."""
-    await put_store(api, cloud, namespace)
-    return namespace
 
 
 @pytest.fixture

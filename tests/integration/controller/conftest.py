@@ -8,8 +8,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from secret_sync.kube import KubeClient
-from secret_sync.local.cloud import CloudAdmin
-from tests.support.operator import Api, install_crds, put_store, running_cloud
+from tests.support.operator import Api, install_crds, running_cloud
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -48,22 +47,9 @@ def own_cloud(tmp_path: Path) -> Iterator[CloudInfo]:
 
 
 @pytest.fixture
-async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
-    async with CloudAdmin(cloud.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
 async def api(cluster: ControlPlane) -> AsyncIterator[Api]:
     async with Api(cluster) as client:
         yield client
-
-
-@pytest.fixture
-async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
-    """A namespace with the SecretStore ``store``, which may read everything."""
-    await put_store(api, cloud, namespace)
-    return namespace
 
 
 @pytest.fixture

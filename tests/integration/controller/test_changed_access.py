@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secret_sync.sources import registry
 from tests.support.operator import external_secret, operator, put_store, settings_for
+from tests.support.watching import calls_of
 
 if TYPE_CHECKING:
     import pytest
@@ -25,11 +26,13 @@ async def test_drift_is_repaired_while_a_touched_access_key_is_not_confirmed(
         await api.put(external_secret("some", {"key": "touched/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         fault = await admin.set_fault("hang", subject="touched/*")
+        await admin.reset_counters()
         try:
             labels = {"metadata": {"labels": {"team": "a"}}}
             await api.merge("Secret", home, "access-key", labels)
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", ONE)
+            assert "OK" not in await calls_of(admin, "touched/one")
         finally:
             await admin.clear_faults(fault)
 
@@ -45,9 +48,11 @@ async def test_drift_is_repaired_when_a_store_comes_back_although_the_cloud_hang
         await api.until_ready(home, "some", "StoreNotFound")
         await api.delete("Secret", home, "some")
         fault = await admin.set_fault("hang", subject="away/*")
+        await admin.reset_counters()
         try:
             await put_store(api, cloud, home)
             await api.until_holds(home, "some", ONE)
+            assert "OK" not in await calls_of(admin, "away/one")
         finally:
             await admin.clear_faults(fault)
 
@@ -68,5 +73,7 @@ async def test_an_edit_after_a_refusal_asks_again_at_once(
         await api.put(external_secret("some", {"key": "refused/one", "name": "password"}), home)
         await api.until_ready(home, "some", "Forbidden")
         await admin.update("refused/one", forbidden=False)
+        await admin.reset_counters()
         await api.merge("ExternalSecret", home, "some", {"spec": {"rotationInterval": "1h"}})
         await api.until_holds(home, "some", ONE)
+        assert await calls_of(admin, "refused/one") == ["OK"]

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
 
-from secret_sync.local.cloud import CloudAdmin
-from secret_sync.local.controlplane.plane import ControlPlane
-from tests.support.controlplane import fresh_namespace
+from tests.support.controlplane import apart, fresh_namespace, own_control_plane
 from tests.support.kustomize import DEPLOY, OVERLAYS, Kubectl, write
-from tests.support.operator import Api, install_crds, put_store, running_cloud, settings_for
+from tests.support.operator import Api, install_crds, running_cloud, settings_for
 from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.settings import Settings
 
 
 OPERATOR_KINDS = Path(__file__).with_name("prometheus_operator.yaml")
-
-
-def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +30,13 @@ def plane(
     tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
 ) -> Iterator[ControlPlane]:
     """Not the shared one, though it asks for it: our tests are to be counted among its users."""
-    started = _apart(ControlPlane.start(tmp_path_factory.mktemp("deploy-plane"), audit_log=True))
-    try:
+    directory = tmp_path_factory.mktemp("deploy-plane")
+    with own_control_plane(directory, audit_log=True) as started:
         install_crds(started)
         _install_prometheus_operator(Kubectl(started))
         # So that what goes with its owner goes at once.
-        _apart(started.learn_kinds())
+        apart(started.learn_kinds())
         yield started
-    finally:
-        _apart(started.stop())
 
 
 def _install_prometheus_operator(kubectl: Kubectl) -> None:
@@ -67,12 +57,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 
 
 @pytest.fixture
-async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
-    async with CloudAdmin(cloud.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
 async def api(plane: ControlPlane) -> AsyncIterator[Api]:
     async with Api(plane) as client:
         yield client
@@ -82,13 +66,6 @@ async def api(plane: ControlPlane) -> AsyncIterator[Api]:
 def namespace(plane: ControlPlane) -> Iterator[str]:
     """A new namespace of this cluster."""
     yield from fresh_namespace(plane)
-
-
-@pytest.fixture
-async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
-    """One with the SecretStore ``store``, which may read everything."""
-    await put_store(api, cloud, namespace)
-    return namespace
 
 
 class AsAccount(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from secret_sync.local.cloud import CloudAdmin
-from secret_sync.local.controlplane.plane import ControlPlane
-from tests.support.controlplane import fresh_namespace
-from tests.support.operator import Api, install_crds, put_store, running_cloud
+from tests.support.controlplane import fresh_namespace, own_control_plane
+from tests.support.operator import Api, install_crds, running_cloud
 from tests.support.program import kubeconfig, running
 from tests.support.wire import Wire
 
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.program import Running
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -34,24 +32,15 @@ def audited(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """A control plane of its own, which records who does what; the shared one has the programs."""
-    directory = tmp_path_factory.mktemp("audited")
-    with ThreadPoolExecutor(1) as executor:
-        plane = executor.submit(asyncio.run, ControlPlane.start(directory, audit_log=True)).result()
+    with own_control_plane(tmp_path_factory.mktemp("audited"), audit_log=True) as plane:
         install_crds(plane)
         yield plane
-        executor.submit(asyncio.run, plane.stop()).result()
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
     with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
         yield info
-
-
-@pytest.fixture
-async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
-    async with CloudAdmin(cloud.admin_url) as client:
-        yield client
 
 
 @pytest.fixture
@@ -63,12 +52,6 @@ async def api(audited: ControlPlane) -> AsyncIterator[Api]:
 @pytest.fixture
 def namespace(audited: ControlPlane) -> Iterator[str]:
     yield from fresh_namespace(audited)
-
-
-@pytest.fixture
-async def home(api: Api, cloud: CloudInfo, namespace: str) -> str:
-    await put_store(api, cloud, namespace)
-    return namespace
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
 
-from secret_sync.local.cloud import CloudAdmin
-from secret_sync.local.controlplane.plane import ControlPlane
 from tests.integration.migration.ack import (
     Ack,
     install_definitions,
@@ -19,20 +15,16 @@ from tests.integration.migration.ack import (
     until_definitions,
 )
 from tests.integration.migration.shell import Shell, steps
-from tests.support.controlplane import fresh_namespace
+from tests.support.controlplane import apart, fresh_namespace, own_control_plane
 from tests.support.operator import Api, running_cloud
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
-    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.migration.ack import Version
-
-
-def _apart(coroutine: Coroutine[None, None, Any]) -> Any:
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +32,9 @@ def plane(
     tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
 ) -> Iterator[ControlPlane]:
     """Not the shared one, though it asks for it: our tests are to be counted among its users."""
-    started = _apart(ControlPlane.start(tmp_path_factory.mktemp("migration-plane")))
-    try:
-        _apart(_begin(started))
+    with own_control_plane(tmp_path_factory.mktemp("migration-plane")) as started:
+        apart(_begin(started))
         yield started
-    finally:
-        _apart(started.stop())
 
 
 async def _begin(plane: ControlPlane) -> None:
@@ -75,12 +64,6 @@ def home(plane: ControlPlane) -> Iterator[str]:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
     with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
         yield info
-
-
-@pytest.fixture
-async def admin(cloud: CloudInfo) -> AsyncIterator[CloudAdmin]:
-    async with CloudAdmin(cloud.admin_url) as client:
-        yield client
 
 
 @pytest.fixture(autouse=True)

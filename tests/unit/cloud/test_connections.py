@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from secret_sync.connections import Connector
+from secret_sync.cloud.connections import Connector
 
 BURST = 20
 KEPT = 0.3
