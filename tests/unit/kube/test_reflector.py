@@ -382,13 +382,13 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
 
 
-def test_W7_waits_double_up_to_30_seconds(no_jitter: None) -> None:
+def test_W7_waits_double_up_to_15_seconds(no_jitter: None) -> None:
     waits = Waits()
     now, found = 1000.0, []
-    for _ in range(8):
+    for _ in range(7):
         found.append(waits.next(now))
         now += found[-1] + 20
-    assert found == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30])
+    assert found == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 15, 15])
 
 
 def test_W7_waits_are_drawn_from_nothing_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
