@@ -122,6 +122,11 @@ class Child:
         async with asyncio.timeout(within):
             return await self.process.wait()
 
+    async def may_end(self, within: float) -> None:
+        """Gives it some seconds to end by itself."""
+        with suppress(TimeoutError):
+            await self.ends(within)
+
     async def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """Ends it; returns its exit code.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.faults import READS
-from tests.chaos.process import STOPS_WITHIN, Child
+from tests.chaos.process import Child
 from tests.chaos.run import chaos
 from tests.chaos.world import World
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Lives that end at an await of their own each, and callbacks of the longest of them.
 LIVES, LONGEST = 10, 6000
+#: Seconds after which it is told to stop from outside.
+COMES = 10
 
 
 @pytest.mark.timeout(300)
@@ -65,11 +67,15 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
                 child = await Child.start(
                     "asyncio", world.flags, world.variables, signal_after=after
                 )
+                stack.push_async_callback(child.end)
                 about = f"seed {seed}: {after} callbacks after its start, {trouble}"
+                # So many may never come where all it does is to wait.
+                await child.may_end(COMES)
                 try:
-                    code = await child.ends(20 + STOPS_WITHIN)
-                finally:
-                    await child.end(signal.SIGKILL)
+                    code = await child.end(signal.SIGTERM)
+                except TimeoutError as error:
+                    error.add_note(f"{about}, {child.lines[-3:]}")
+                    raise
             assert code == 0, (about, child.lines[-3:])
             assert child.leftovers() == [], (about, child.lines)
         assert world.auditor.complaints == []

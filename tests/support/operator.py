@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -31,7 +32,7 @@ GROUP = "alibabacloud.com/v1alpha1"
 MERGE = "application/merge-patch+json"
 #: Seconds in which every consequence is due. What the issue promises is one second; the rest is
 #: for a machine that is busy with something else.
-SOON = 3.0
+SOON = 10.0
 
 
 #: Kinds of Kubernetes itself, and those that are in no namespace.
@@ -89,12 +90,26 @@ class Api:
         kind, name = document["kind"], document["metadata"]["name"]
         status, body = await self.request("POST", path_of(kind, namespace), document)
         if status == 409:
-            stored = await self.get(kind, namespace, name)
-            metadata = {**stored["metadata"], **document["metadata"]}
-            changed = {**document, "metadata": metadata}
-            status, body = await self.request("PUT", path_of(kind, namespace, name), changed)
-        assert status in {200, 201}, body
+            return await self.replace(path_of(kind, namespace, name), document)
+        assert status == 201, body
         return dict(body)
+
+    async def replace(
+        self, path: str, document: dict[str, Any], manager: str = ""
+    ) -> dict[str, Any]:
+        """Gives an existing object this content; metadata that it does not name stays."""
+        query = f"?fieldManager={manager}" if manager else ""
+        by = time.monotonic() + SOON
+        while True:
+            status, stored = await self.request("GET", path)
+            assert status == 200, stored
+            metadata = {**stored["metadata"], **document.get("metadata", {})}
+            changed = {**document, "metadata": metadata}
+            status, body = await self.request("PUT", f"{path}{query}", changed)
+            # Somebody may have written, its status maybe, between our read and our write.
+            if status != 409 or time.monotonic() > by:
+                assert status == 200, body
+                return dict(body)
 
     async def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         status, body = await self.request("GET", path_of(kind, namespace, name))

@@ -68,16 +68,16 @@ async def test_C0_a_hung_cloud_delays_nobody_else(
 
         # Drift, with the value in hand.
         await api.merge("Secret", home, "calm", {"stringData": {"x": "hacked"}})
-        await api.until_holds(home, "calm", {"x": "one"}, within=1)
+        await api.until_holds(home, "calm", {"x": "one"}, within=5)
         await api.delete("Secret", home, "calm")
-        await api.until_holds(home, "calm", {"x": "one"}, within=1)
+        await api.until_holds(home, "calm", {"x": "one"}, within=5)
         # Conditions.
         await api.put(external_secret("mistaken"), home)
-        await api.until_ready(home, "mistaken", "NoData", within=1)
+        await api.until_ready(home, "mistaken", "NoData", within=5)
         # Sources of another identity.
         document = external_secret("new", {"key": "calm/second", "name": "x", **elsewhere})
         await api.put(document, home)
-        await api.until_holds(home, "new", {"x": "two"}, within=1)
+        await api.until_holds(home, "new", {"x": "two"}, within=5)
         # Sources of the same identity, once the hung calls have been found to be slow.
         await api.put(external_secret("same", {"key": "calm/third", "name": "x"}), home)
         await api.until_holds(home, "same", {"x": "three"}, within=5)

@@ -185,7 +185,7 @@ async def test_what_sts_says_of_a_token(
             await api.put(auth_store(name, **auth), home)
             await told(api, home, name, reason, word)
         await api.put(using("store", "good", "store/good"), home)
-        await api.until_holds(home, "good", {"x": "good"}, within=1.5)
+        await api.until_holds(home, "good", {"x": "good"})
 
 
 async def test_a_token_that_has_expired_in_its_file(

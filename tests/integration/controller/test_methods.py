@@ -92,7 +92,7 @@ async def test_rrsa_as_the_controller_reads_its_token_anew(
             file.write(token)
         await ram.admin.expire_sessions(role=role)
         await ram.admin.put_secret("methods/controller", "two")
-        await api.until_holds(home, "some", {"x": "two"}, within=6)
+        await api.until_holds(home, "some", {"x": "two"})
     assert len(await calls(ram.admin, "AssumeRoleWithOIDC", role)) == 2
 
 

@@ -89,7 +89,7 @@ async def test_a_session_that_ends_early_is_replaced_once_and_the_call_repeated(
         assert await ram.admin.expire_sessions(role=role) == 1
         await ram.admin.put_secrets({f"ended/{n}": "two" for n in range(5)})
         for n in range(5):
-            await api.until_holds(home, f"some-{n}", {"x": "two"}, within=6)
+            await api.until_holds(home, f"some-{n}", {"x": "two"})
             await api.until_ready(home, f"some-{n}", "Synced")
     assert len(await calls(ram.admin, "AssumeRole", role)) == 2
 

@@ -104,12 +104,9 @@ async def install_definitions(api: Api, version: Version) -> None:
         name = document["metadata"]["name"]
         status, body = await api.request("POST", f"{CRDS}?fieldManager=helm", document)
         if status == 409:
-            _, there = await api.request("GET", f"{CRDS}/{name}")
-            metadata = {**there["metadata"], **document["metadata"]}
-            changed = {**document, "metadata": metadata}
-            path = f"{CRDS}/{name}?fieldManager=helm"
-            status, body = await api.request("PUT", path, changed)
-        assert status in {200, 201}, body
+            await api.replace(f"{CRDS}/{name}", document, "helm")
+        else:
+            assert status == 201, body
 
 
 async def until_definitions(api: Api, home: str, field: str, *, there: bool) -> None:
