@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 if TYPE_CHECKING:
+    from aiohttp import ClientRequest
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+#: Connections to one host that are opened at the same time.
+OPENED_AT_ONCE: Final = 16
 
 
 class Connector(aiohttp.TCPConnector):
@@ -18,7 +24,29 @@ class Connector(aiohttp.TCPConnector):
     aiohttp takes the one that was idle for longest. So what a burst opened, or a moment in which
     the other side was slow, stays for ever as long as there are a few requests a second: each
     connection has its turn before it is too old.
+
+    Opens few at a time: a handshake is a millisecond of the event loop's, and where all
+    connections broke at once hundreds of them would be one long moment.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._opening: defaultdict[ConnectionKey, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(OPENED_AT_ONCE)
+        )
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> Connection:
+        """One from the pool, or a new one; whoever waited looks in the pool again."""
+        key = req.connection_key
+        if any(protocol.is_connected() for protocol, _ in reversed(self._conns.get(key, ()))):
+            return await super().connect(req, traces, timeout)
+        async with self._opening[key]:
+            return await super().connect(req, traces, timeout)
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         # aiohttp takes from the left and gives back on the right.
