@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,7 @@ from secret_sync.kube import events, lease
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+    from types import FrameType
 
     from secret_sync.settings import Settings
 
@@ -43,6 +45,8 @@ BEAT: Final = 0.02
 BLOCKED: Final = 0.2
 #: Connections that were closed are gone a few turns of the loop later.
 SETTLED: Final = 0.3
+#: Calls of a stack that are told.
+DEPTH: Final = 8
 
 
 class Wall(datetime):
@@ -116,22 +120,30 @@ class Pulse:
 
     def __init__(self) -> None:
         self._lateness = 0.0
+        self._beaten = time.monotonic()
+        self._seen: Counter[str] = Counter()
         self.forgiven = False
 
     def start(self) -> None:
         """Begins to compare; ends with the process."""
-        threading.Thread(target=self._elsewhere, daemon=True).start()
+        loop = threading.get_ident()
+        threading.Thread(target=self._elsewhere, args=(loop,), daemon=True).start()
 
-    def _elsewhere(self) -> None:
+    def _elsewhere(self, loop: int) -> None:
         while True:
             before = time.monotonic()
             time.sleep(BEAT)
-            self._lateness += time.monotonic() - before - BEAT
+            now = time.monotonic()
+            self._lateness += now - before - BEAT
+            if now - self._beaten > 2 * BEAT:
+                self._seen[where(sys._current_frames()[loop])] += 1
 
     async def beat(self) -> None:
         """Says what blocked the loop for too long, until cancelled."""
         while True:
             before, cpu, lateness = time.monotonic(), time.process_time(), self._lateness
+            self._beaten = before
+            self._seen.clear()
             await asyncio.sleep(BEAT)
             late = time.monotonic() - before - BEAT
             if late <= BLOCKED or self.forgiven:
@@ -141,7 +153,18 @@ class Pulse:
             computed = min(late, time.process_time() - cpu)
             # Two threads in want of time do not want it at exactly the same moments.
             blocked = max(computed, late - 2 * (self._lateness - lateness))
-            say({"late": late, "computed": computed, "blocked": blocked})
+            seen = dict(self._seen.most_common(5))
+            say({"late": late, "computed": computed, "blocked": blocked, "seen": seen})
+
+
+def where(frame: FrameType | None) -> str:
+    """The innermost calls of a stack, the last one first."""
+    calls: list[str] = []
+    while frame is not None and len(calls) < DEPTH:
+        code = frame.f_code
+        calls.append(f"{code.co_qualname} {Path(code.co_filename).name}:{frame.f_lineno}")
+        frame = frame.f_back
+    return " < ".join(calls)
 
 
 def say(answer: dict[str, Any]) -> None:
