@@ -37,6 +37,8 @@ class Auditor:
         self._wishes = {wish.name: wish for wish in wishes}
         self._cloudful = cloudful
         self._seen: dict[str, Holding] = {}
+        self._uids: dict[str, str] = {}
+        self._version = ""
         self.complaints: list[str] = []
         self.states = 0
         self._task: asyncio.Task[None]
@@ -106,9 +108,9 @@ class Auditor:
         while True:
             # The API server is killed now and then; nothing else is in between.
             with suppress(aiohttp.ClientError, TimeoutError):
-                version = await self._list()
-                if version:
-                    await self._watch(version)
+                self._version = self._version or await self._list()
+                if self._version:
+                    await self._watch()
             await asyncio.sleep(0.1)
 
     async def _list(self) -> str:
@@ -123,26 +125,38 @@ class Auditor:
                 self.complaints.append(f"{name}: it is gone")
         return version_of(found)
 
-    async def _watch(self, version: str) -> None:
-        url = f"{self._api._url}{self._path}?watch=true&resourceVersion={version}"
+    async def _watch(self) -> None:
+        """Goes on from where it was, so that no state is passed over; else lists next time."""
+        query = f"watch=true&allowWatchBookmarks=true&resourceVersion={self._version}"
+        url = f"{self._api._url}{self._path}?{query}"
         forever = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=20)
         async with self._api._session.get(url, timeout=forever) as reply:
             if reply.status != 200:
+                # One that starts is not ready, and knows all the same what was.
+                self._version = "" if reply.status == 410 else self._version
                 return
             async for line in reply.content:
                 event = orjson.loads(line)
                 if event["type"] == "ERROR":
+                    self._version = ""
                     return
-                name = event["object"]["metadata"]["name"]
-                if name not in self._wishes:
-                    continue
-                if event["type"] == "DELETED":
-                    self.complaints.append(f"{name}: it was deleted")
-                else:
-                    self._judge(name, event["object"])
+                self._happened(event["type"], event["object"])
+                self._version = version_of(event["object"])
+
+    def _happened(self, sort: str, secret: dict[str, Any]) -> None:
+        name = secret["metadata"].get("name", "")
+        if sort == "BOOKMARK" or name not in self._wishes:
+            return
+        if sort == "DELETED":
+            self.complaints.append(f"{name}: it was deleted")
+        else:
+            self._judge(name, secret)
 
     def _judge(self, name: str, secret: dict[str, Any]) -> None:
         self.states += 1
+        uid = secret["metadata"]["uid"]
+        if uid != self._uids.setdefault(name, uid):
+            self.complaints.append(f"{name}: it is another one")
         held = read(self._wishes[name], values_of(secret))
         if isinstance(held, str):
             self.complaints.append(f"{name}: {held}")

@@ -84,6 +84,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         if self.left >= 0:
             self.left -= 1
             if self.left < 0:
+                say({"signal": self.signal})
                 os.kill(os.getpid(), self.signal)
         return super().call_soon(*args, **kwargs)
 

@@ -131,7 +131,9 @@ async def kms_is_dead(world: World, random: Random, seconds: float) -> None:
 
 @fault("kms")
 async def kms_takes_10_s(world: World, random: Random, seconds: float) -> None:
-    async with _set(world, *((action, "delay", {"seconds": LONG - 1}) for action in READS)):
+    # Just in time, or after the call has been given up.
+    late = random.choice([LONG * 0.4, LONG])
+    async with _set(world, *((action, "delay", {"seconds": late}) for action in READS)):
         await asyncio.sleep(seconds)
 
 
@@ -188,13 +190,14 @@ async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncI
 async def the_controller_is_killed(world: World, random: Random, seconds: float) -> None:
     for _ in range(2):
         child = world.child
-        child.doomed = True
+        after, pause = random.randrange(3000), random.random() * seconds / 2
         if child.loop == "asyncio":
-            child.tell("die", after=random.randrange(3000))
-            await asyncio.sleep(seconds / 2)
-        else:
-            await asyncio.sleep(random.random() * seconds / 2)
+            child.doomed = True
+            child.tell("die", after=after)
+            pause = seconds / 2
+        await asyncio.sleep(pause)
         await child.end()
+        await world.look_at(child)
         await world.start_child()
 
 
@@ -231,6 +234,11 @@ async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: 
 
 @fault("process")
 async def the_clock_of_the_loop_leaps(world: World, random: Random, seconds: float) -> None:
+    if world.child.loop != "asyncio":
+        # The clock of uvloop cannot be put forward.
+        await world.stop_child()
+        await world.start_child("asyncio")
+        await asyncio.sleep(seconds / 3)
     child = world.child
     for _ in range(3):
         # All that would have come one after the other is due at once, as after a freeze.

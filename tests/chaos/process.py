@@ -33,6 +33,9 @@ class Footprint:
     descriptors: int
     tasks: int
 
+    def __str__(self) -> str:
+        return f"{self.resident / 2**20:.0f} MiB, {self.descriptors} fds, {self.tasks} tasks"
+
 
 @dataclass
 class Child:
@@ -122,10 +125,14 @@ class Child:
         async with asyncio.timeout(within):
             return await self.process.wait()
 
-    async def may_end(self, within: float) -> None:
-        """Gives it some seconds to end by itself."""
-        with suppress(TimeoutError):
-            await self.ends(within)
+    async def is_told_to_stop(self, within: float) -> bool:
+        """Whether it sends itself the signal in these seconds."""
+        by = time.monotonic() + within
+        while time.monotonic() < by:
+            if any("signal" in answer for answer in self.answers):
+                return True
+            await asyncio.sleep(0.02)
+        return False
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """Ends it; returns its exit code.
@@ -133,7 +140,8 @@ class Child:
         Raises:
             TimeoutError: It was asked to stop and did not.
         """
-        self.doomed = True
+        # One that ended before, nobody wanted to.
+        self.doomed = self.doomed or self.alive
         self.send(number)
         try:
             code = await self.ends(STOPS_WITHIN)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from tests.chaos.faults import Fault
-    from tests.chaos.process import Child, Footprint
+    from tests.chaos.process import Footprint
 
 #: Seconds after the last fault in which everything has to be right.
 RIGHT_WITHIN: Final = 30.0
@@ -50,6 +50,7 @@ class Chaos:
         faults: What is drawn from.
         say: Takes a line for a person.
         rounds: How many were played.
+        before: What the controller had of the machine before the first fault.
     """
 
     world: World
@@ -57,11 +58,13 @@ class Chaos:
     say: Callable[[str], None]
     faults: Sequence[Fault] = tuple(FAULTS)
     rounds: int = 0
+    before: Footprint | None = None
 
     async def settle(self) -> None:
         """Waits for the beginning to be over: everything in step for the first time."""
         took = await self.world.auditor.until_right(60)
-        self.say(f"everything in step after {took:.1f} s")
+        self.before = await self.world.child.footprint()
+        self.say(f"everything in step after {took:.1f} s, {self.before}")
 
     async def play(self, seconds: float) -> None:
         """Rounds of faults and calm until the time is over.
@@ -70,7 +73,6 @@ class Chaos:
             AssertionError: An invariant does not hold; says which, and in which round.
         """
         until = time.monotonic() + seconds
-        known: tuple[Child, Footprint] | None = None
         while time.monotonic() < until:
             self.rounds += 1
             drawn = self.draw()
@@ -81,7 +83,7 @@ class Chaos:
             try:
                 await self._suffer(drawn)
                 took = await self.world.auditor.until_right(RIGHT_WITHIN)
-                known = await self._compare(known)
+                now = await self._compare()
                 await self.world.look_at(self.world.child)
                 await self.world.look_around()
                 self._judge()
@@ -89,7 +91,8 @@ class Chaos:
                 error.add_note(title)
                 error.add_note("".join(self.world.child.lines[-15:]))
                 raise
-            self.say(f"{time.monotonic() - begun:5.1f} s, right after {took:4.1f} s  {title}")
+            took_all = time.monotonic() - begun
+            self.say(f"{took_all:5.1f} s, right after {took:4.1f} s, {now}  {title}")
 
     def draw(self) -> list[tuple[Fault, float]]:
         """One to four faults that do not undo each other, and how long each lasts."""
@@ -120,12 +123,10 @@ class Chaos:
             await self.world.cloudful.turn_some(draws, ROTATED)
             await asyncio.sleep(EVERY)
 
-    async def _compare(self, known: tuple[Child, Footprint] | None) -> tuple[Child, Footprint]:
-        """Whether this life has as much of the machine as after its first round."""
-        child = self.world.child
-        if known is None or known[0] is not child:
-            return child, await child.footprint()
-        before = known[1]
+    async def _compare(self) -> Footprint:
+        """Waits for this life to have no more of the machine than the first one had before."""
+        child, before = self.world.child, self.before
+        assert before is not None
         # asyncio's own TLS takes a quarter of a megabyte a connection; nobody's controller has it.
         more_bytes = MORE_BYTES if child.loop == "uvloop" else 4 * MORE_BYTES
         by = time.monotonic() + BACK_WITHIN
@@ -141,7 +142,7 @@ class Chaos:
                 if a > b + slack
             ]
             if not more:
-                return known
+                return now
             assert time.monotonic() < by, "; ".join(more)
             await asyncio.sleep(1)
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.auditor import Auditor
-from tests.chaos.holdings import FIELDS, Cloudful, Holding, read, value, wishes
+from tests.chaos.holdings import FIELDS, MARK, Cloudful, Holding, read, value, wishes
+from tests.support.leaks import spellings
 
 EXTRACTED, PICKED, PAIR = wishes(3)
 (SOURCE,) = EXTRACTED.sources
@@ -51,11 +52,16 @@ def test_harm_is_named_without_a_value(data: dict[str, str], said: str) -> None:
 
 def judged(*turns: int, known: int) -> list[str]:
     """The complaints about a Secret that held these turns, where the last one is ``known``."""
-    cloudful = Cloudful(NOBODY, {SOURCE: known})
-    auditor = Auditor(NOBODY, "ns", [EXTRACTED], cloudful)
-    for turn in turns:
+    return told(*(("MODIFIED", turn, "a uid") for turn in turns), known=known)
+
+
+def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
+    """The complaints about a Secret to which this happened."""
+    auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: known}))
+    for sort, turn, uid in events:
         data = {key: base64.b64encode(text.encode()) for key, text in whole(turn).items()}
-        auditor._judge(EXTRACTED.name, {"data": data})
+        metadata = {"name": EXTRACTED.name, "uid": uid}
+        auditor._happened(sort, {"metadata": metadata, "data": data})
     return auditor.complaints
 
 
@@ -71,3 +77,22 @@ def test_a_value_that_comes_back_is_found() -> None:
 def test_a_value_that_never_was_is_found() -> None:
     (complaint,) = judged(6, known=5)
     assert "never was" in complaint
+
+
+def test_a_secret_that_goes_away_is_found() -> None:
+    assert told(("ADDED", 1, "a uid"), ("DELETED", 1, "a uid")) == [
+        f"{EXTRACTED.name}: it was deleted"
+    ]
+
+
+def test_a_secret_that_went_away_while_nobody_looked_is_found() -> None:
+    (complaint,) = told(("ADDED", 1, "a uid"), ("ADDED", 1, "another"))
+    assert complaint.endswith("it is another one")
+
+
+@pytest.mark.parametrize("before", [b"", b"x", b"xy"])
+@pytest.mark.parametrize("after", [b"", b"x", b"xy"])
+def test_a_value_in_base64_is_found_wherever_it_is(before: bytes, after: bytes) -> None:
+    said = base64.b64encode(before + MARK.encode() + after).decode()
+    assert any(spelt in said for spelt in spellings(MARK.encode()))
+    assert all(len(spelt) >= len(MARK) for spelt in spellings(MARK.encode()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.faults import READS
-from tests.chaos.process import Child
+from tests.chaos.process import STOPS_WITHIN, Child
 from tests.chaos.run import chaos
 from tests.chaos.world import World
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LIVES, LONGEST = 10, 6000
 #: Seconds after which it is told to stop from outside.
 COMES = 10
+#: Seconds that something may take here. How long it takes is for `make chaos`, on a machine that
+#: does nothing else.
+PATIENCE = 1.0
 
 
 @pytest.mark.timeout(300)
@@ -40,8 +43,7 @@ async def test_no_fault_harms_a_secret(
             seconds=45,
             objects=60,
             say=said.append,
-            # How long something takes is for `make chaos`, on a machine that does nothing else.
-            patience=1.0,
+            patience=PATIENCE,
         )
     except BaseException as error:
         error.add_note("\n".join(said))
@@ -59,6 +61,7 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
     async with World.start(breakable_control_plane, tmp_path, draws, 30) as world:
         await world.auditor.until_right(60)
         await world.end_child()
+        world.patience = PATIENCE
         for life in range(LIVES):
             after = round(math.exp(draws.uniform(0, math.log(LONGEST)))) if life else 0
             await world.cloudful.turn(world.cloudful.turns)
@@ -70,15 +73,19 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
                 stack.push_async_callback(child.end)
                 about = f"seed {seed}: {after} callbacks after its start, {trouble}"
                 # So many may never come where all it does is to wait.
-                await child.may_end(COMES)
+                if not await child.is_told_to_stop(COMES):
+                    child.send(signal.SIGTERM)
+                child.doomed = True
                 try:
-                    code = await child.end(signal.SIGTERM)
+                    code = await child.ends(STOPS_WITHIN)
                 except TimeoutError as error:
                     error.add_note(f"{about}, {child.lines[-3:]}")
                     raise
+                await child.end()
             assert code == 0, (about, child.lines[-3:])
             assert child.leftovers() == [], (about, child.lines)
-        assert world.auditor.complaints == []
+            await world.look_at(child)
+        assert [*world.auditor.complaints, *world.complaints] == []
 
 
 async def _trouble(world: World, life: int, stack: AsyncExitStack) -> str:

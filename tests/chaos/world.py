@@ -17,6 +17,7 @@ from tests.chaos.auditor import Auditor
 from tests.chaos.gateway import Gateway
 from tests.chaos.holdings import MARK, Cloudful, stores, wishes
 from tests.chaos.process import Child
+from tests.support.leaks import spellings
 from tests.support.operator import GROUP, Api, install_crds, put_store
 from tests.support.program import free_port, kubeconfig
 
@@ -107,9 +108,9 @@ class World:
             await child.until_in_sync()
             yield world
 
-    async def start_child(self) -> None:
-        """Another life."""
-        loop = self.random.choice(["uvloop", "uvloop", "asyncio"])
+    async def start_child(self, loop: str = "") -> None:
+        """Another life, with an event loop of this kind or of any."""
+        loop = loop or self.random.choice(["uvloop", "uvloop", "asyncio"])
         self.lives += 1
         self.child = await Child.start(loop, self.flags, self.variables)
 
@@ -160,7 +161,8 @@ class World:
     async def _hidden(self) -> list[str]:
         """What must not be seen anywhere."""
         known = [MARK, self.cloud.access_key_secret, self.plane.admin_token]
-        return known + await self.admin.issued()
+        known += await self.admin.issued()
+        return [spelt for secret in known for spelt in spellings(secret.encode())]
 
     async def _told(self) -> dict[str, str]:
         """All that is said in the cluster."""
