@@ -22,7 +22,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import aiohttp
 import orjson
@@ -115,47 +115,54 @@ class Names:
 class Pulse:
     """Watches for callbacks that keep the loop to themselves.
 
-    A late beat is held against the controller if it computed meanwhile, or if a second thread
-    was on time: where both were late without computing, the machine had no time for either.
+    What the loop's thread spent waiting for a processor is not held against the controller: the
+    machine had no time for it. What it computed is, and what it waited for with the loop in hand.
     """
 
     def __init__(self) -> None:
-        self._lateness = 0.0
         self._beaten = time.monotonic()
         self._seen: Counter[str] = Counter()
+        self._over = threading.Event()
         self.forgiven = False
 
     def start(self) -> None:
-        """Begins to compare; ends with the process."""
+        """Begins to look where the loop is when a beat is late."""
         loop = threading.get_ident()
-        threading.Thread(target=self._elsewhere, args=(loop,), daemon=True).start()
+        threading.Thread(target=self._look, args=(loop,), daemon=True).start()
 
-    def _elsewhere(self, loop: int) -> None:
-        while True:
-            before = time.monotonic()
-            time.sleep(BEAT)
-            now = time.monotonic()
-            self._lateness += now - before - BEAT
-            if now - self._beaten > 2 * BEAT:
+    def stop(self) -> None:
+        """Ends that."""
+        self._over.set()
+
+    def _look(self, loop: int) -> None:
+        while not self._over.wait(BEAT):
+            if time.monotonic() - self._beaten > 2 * BEAT:
                 self._seen[where(sys._current_frames()[loop])] += 1
 
     async def beat(self) -> None:
         """Says what blocked the loop for too long, until cancelled."""
-        while True:
-            before, cpu, lateness = time.monotonic(), time.process_time(), self._lateness
-            self._beaten = before
-            self._seen.clear()
-            await asyncio.sleep(BEAT)
-            late = time.monotonic() - before - BEAT
-            if late <= BLOCKED or self.forgiven:
-                continue
-            # The other thread's own beat may still be under way.
-            await asyncio.sleep(0)
-            computed = min(late, time.process_time() - cpu)
-            # Two threads in want of time do not want it at exactly the same moments.
-            blocked = max(computed, late - 2 * (self._lateness - lateness))
-            seen = dict(self._seen.most_common(5))
-            say({"late": late, "computed": computed, "blocked": blocked, "seen": seen})
+        with open_waits() as waits:
+            while True:
+                before, waited = time.monotonic(), seconds_waited(waits)
+                self._beaten = before
+                self._seen.clear()
+                await asyncio.sleep(BEAT)
+                late = time.monotonic() - before - BEAT
+                blocked = late - (seconds_waited(waits) - waited)
+                if blocked > BLOCKED and not self.forgiven:
+                    seen = dict(self._seen.most_common(5))
+                    say({"late": late, "blocked": blocked, "seen": seen})
+
+
+def open_waits() -> BinaryIO:
+    """What Linux counts for this thread: nanoseconds that it ran, that it waited to, and turns."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").open("rb", buffering=0)
+
+
+def seconds_waited(waits: BinaryIO) -> float:
+    """How long this thread has waited for a processor since it began."""
+    waits.seek(0)
+    return int(waits.read().split()[1]) / 1e9
 
 
 def where(frame: FrameType | None) -> str:
@@ -253,6 +260,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
         mine = {*ours, asyncio.current_task()}
         tasks = [task.get_name() for task in asyncio.all_tasks() if task not in mine]
         say({"tasks_left": tasks, "sockets_left": len(sockets() - before)})
+        pulse.stop()
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
