@@ -92,6 +92,7 @@ async def test_prometheus_answers_what_dashboard_and_alerts_ask(
                     await check_numbers(found)
                     await check_exemplars(found)
                     await found.until_pending("SecretSyncSyncsFailing", "SecretSyncCallsFailing")
+                    await check_failing(found, api, namespace)
                     states = await found.states()
                     assert states.keys() == {rule["alert"] for rule in alerts()}
                     assert states["SecretSyncAbsent"] == "inactive"
@@ -117,6 +118,22 @@ async def check_numbers(found: Prometheus) -> None:
         for name, metric in facts.metrics().items()
         if name.startswith("secret_sync_") and metric.type != "histogram"
     }
+
+
+async def check_failing(found: Prometheus, api: Api, namespace: str) -> None:
+    """What fails and is not tried again is seen at every scrape, until it is mended."""
+    (rule,) = [rule for rule in alerts() if rule["alert"] == "SecretSyncSyncsFailing"]
+    counted = 'secret_sync_syncs_total{result="failed"}'
+    (before,) = await found.values(counted)
+    picked = {"path": "none", "objectAlias": "x"}
+    await api.put(external_secret("bad", {"key": "prometheus/0", "jmesPath": [picked]}), namespace)
+    await api.until_ready(namespace, "bad", "PathNotFound", within=15)
+    await found.until(counted, lambda v: v[0] > before)
+    await found.until(f"changes({counted}[10s])", lambda v: v == [0.0])
+    (scrapes,) = await found.values(f"count_over_time(({rule['expr']})[10s:1s])")
+    assert scrapes >= 10
+    await api.put(external_secret("bad", {"key": "prometheus/0", "name": "x"}), namespace)
+    await found.until(rule["expr"], lambda v: v == [])
 
 
 async def check_exemplars(found: Prometheus) -> None:
