@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +49,8 @@ MEANT: dict[str, tuple[str, object] | None] = {
     "--watch-namespaces": ("watch_namespaces", ("shop", "billing")),
     "--exclude-namespaces": ("exclude_namespaces", ("kube-system",)),
 }
+#: What the fence of a command says.
+KINDS = ("look", "retire", "install", "check", "adopt", "tidy", "tidy-account", "back")
 #: Values that have no default, as an operator sets them.
 SET = {
     "command.region": "cn-beijing",
@@ -194,24 +195,29 @@ def test_every_file_in_the_document_exists() -> None:
     assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
-def test_the_command_that_runs_it_is_accepted() -> None:
-    (command,) = blocks("run")
-    program, run, *arguments = shlex.split(command)
-    assert (program, run) == ("secret-sync", "run")
-    settings = parse_run_arguments(arguments, {})
-    assert settings.enable_cross_namespace_secret_store
-    assert settings.enable_cross_namespace_auth_ref
+def kustomization(document: str) -> dict[str, Any]:
+    """The first one that a document has people write."""
+    (text, *_) = [y for s in sections(document) for y in s.fenced("yaml kustomization")]
+    return dict(yaml.safe_load(text))
+
+
+def test_its_kustomization_is_that_of_the_installation_with_another_overlay() -> None:
+    here, there = kustomization(DOCUMENT), kustomization("docs/install.md")
+    assert here.pop("resources") == ["../deploy/overlays/ack-compat"]
+    assert there.pop("resources") == ["../deploy/overlays/rrsa"]
+    # In ack-compat a component has to be told the namespace.
+    del there["components"]
+    assert here == there
 
 
 def test_every_command_is_one_that_the_tests_run() -> None:
     """By its fence: an integration test follows all steps of each of these kinds."""
     fences = re.findall(r"^```(\S.*)$", TEXT, flags=re.MULTILINE)
-    followed = {f"sh {kind}" for kind in ("look", "retire", "install", "check", "adopt", "tidy")}
-    assert set(fences) == followed | {"sh back", "sh run", "text", "json"}
+    assert set(fences) == {f"sh {kind}" for kind in KINDS} | {"text", "json", "yaml kustomization"}
 
 
 def test_no_command_uninstalls_or_deletes_what_is_to_stay() -> None:
-    for kind in ("look", "retire", "install", "check", "adopt", "tidy", "back"):
+    for kind in KINDS:
         for line in "".join(blocks(kind)).splitlines():
             words = line.split()
             assert words[0] in {"kubectl", "secret-sync", "grep"}, line

@@ -60,7 +60,9 @@ def release() -> dict[str, dict[str, Any]]:
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     return {
         f"/apis/apps/v1/namespaces/{HOME}/deployments": marked(deployment),
-        f"/api/v1/namespaces/{HOME}/serviceaccounts": marked({"metadata": {"name": RELEASE}}),
+        f"/api/v1/namespaces/{HOME}/serviceaccounts": marked(
+            {"metadata": {"name": RELEASE, "labels": _LABELS}}
+        ),
         f"{rbac}/clusterroles": marked({"metadata": {"name": RELEASE}, "rules": rules}),
         f"{rbac}/clusterrolebindings": marked({"metadata": {"name": RELEASE}, **binding}),
         # The path twice would be one key.
@@ -129,6 +131,9 @@ async def until_definitions(api: Api, home: str, field: str, *, there: bool) -> 
 
 async def install_release(api: Api) -> None:
     """All that its chart installs, with two revisions on record and a Job of a broken uninstall."""
+    # That of secret-sync, where another test has left it.
+    account = f"/api/v1/namespaces/{HOME}/serviceaccounts/{RELEASE}"
+    assert (await api.request("DELETE", account))[0] in {200, 404}
     for path, document in release().items():
         await create(api, path, document)
     for revision in (1, 2):
@@ -268,6 +273,14 @@ async def remove_objects(api: Api, home: str) -> None:
             name = item["metadata"]["name"]
             await api.merge(kind, home, name, {"metadata": {"finalizers": None}})
             await api.request("DELETE", path_of(kind, home, name))
+
+
+async def installed(api: Api, namespace: str = HOME) -> dict[str, Any]:
+    """The Deployment of secret-sync."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/secret-sync"
+    status, found = await api.request("GET", path)
+    assert status == 200, found
+    return dict(found)
 
 
 async def listed(api: Api, path: str) -> dict[str, Any]:

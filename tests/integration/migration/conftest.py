@@ -45,7 +45,7 @@ async def _begin(plane: ControlPlane) -> None:
 @pytest.fixture
 def shell(plane: ControlPlane, tmp_path: Path) -> Shell:
     """What a person has who follows the document: the folder, kubectl and secret-sync."""
-    return Shell.in_folder(plane, tmp_path)
+    return Shell.of_reader(plane, tmp_path)
 
 
 @pytest.fixture

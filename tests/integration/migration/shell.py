@@ -50,6 +50,17 @@ class Shell:
     kubeconfig: str
 
     @classmethod
+    def of_reader(cls, plane: ControlPlane, folder: Path, overlay: str = "") -> Shell:
+        """With the kustomization of the document written down, of another overlay maybe."""
+        shell = cls.in_folder(plane, folder)
+        (text,) = [found for s in sections(DOCUMENT) for found in s.fenced("yaml kustomization")]
+        if overlay:
+            text = text.replace("overlays/ack-compat", f"overlays/{overlay}")
+        (folder / "my-cluster").mkdir()
+        (folder / "my-cluster" / "kustomization.yaml").write_text(text)
+        return shell
+
+    @classmethod
     def in_folder(cls, plane: ControlPlane, folder: Path) -> Shell:
         programs = folder / "bin"
         programs.mkdir()

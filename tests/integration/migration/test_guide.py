@@ -1,15 +1,14 @@
 """Alibaba's walkthrough for ack-secret-manager, step by step, with every YAML of it.
 
 The objects are as the guide has them (`tests/data/guide`). Calls go to the usual endpoints, so
-that those it writes count; the proxy of the local cloud is the way there. The flags are the two
-that docs/migrating.md names.
+that those it writes count; the proxy of the local cloud is the way there. The flags are those with
+which docs/migrating.md has secret-sync installed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,12 @@ import yaml
 
 from secret_sync.local.cloud import CloudAdmin
 from secret_sync.settings import OwnIdentity, ProxySettings, parse_run_arguments
-from tests.integration.migration.ack import remove_objects, until_definitions
+from tests.integration.migration.ack import installed, remove_objects, until_definitions
 from tests.integration.migration.older import HOME, RELEASE
 from tests.integration.migration.shell import steps
 from tests.support.documentation import ROOT
 from tests.support.identities import AUDIENCE, OTHER_ACCOUNT, calls
+from tests.support.kustomize import environment
 from tests.support.operator import operator, running_cloud, settings_for
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ JSON = '{"name":"tom","friends":[{"name":"lily"},{"name":"mark"}]}'
 YAML = "name: tom\nfriends:\n  - name: lily\n  - name: mark\n"
 ODD_JSON = '{"/name-invalid":"lily","name-invalid/":[{"name":"mark"}]}'
 ODD_YAML = "/name-invalid: lily\nname-invalid/:\n  - name: mark\n"
-(_RUN,) = steps("run")
-TOLD = parse_run_arguments(shlex.split(_RUN.commands)[2:], {})
 PICKED = {"myname": "tom", "friendname": "lily"}
 
 
@@ -80,10 +78,11 @@ class Guide:
     api: Api
     home: str
     token: Path
+    told: Settings
 
     @property
     def settings(self) -> Settings:
-        """With the flags of our document."""
+        """With the flags of our document, as far as the guide is about them."""
         here = "localhost,127.0.0.1,::1"
         return settings_for(
             self.plane,
@@ -92,9 +91,10 @@ class Guide:
             kms_endpoint="",
             oos_endpoint="",
             sts_endpoint="",
-            region=TOLD.region,
-            enable_cross_namespace_secret_store=TOLD.enable_cross_namespace_secret_store,
-            enable_cross_namespace_auth_ref=TOLD.enable_cross_namespace_auth_ref,
+            region=self.told.region,
+            enable_worker_role=self.told.enable_worker_role,
+            enable_cross_namespace_secret_store=self.told.enable_cross_namespace_secret_store,
+            enable_cross_namespace_auth_ref=self.told.enable_cross_namespace_auth_ref,
             proxy=ProxySettings(self.info.proxy_url, self.info.proxy_url, here),
             own=OwnIdentity(oidc_token_file=str(self.token)),
         )
@@ -105,8 +105,6 @@ class Guide:
         answer = await asyncio.to_thread(self.plane.admin.request, "GET", "/openid/v1/jwks")
         keys = answer.body if isinstance(answer.body, dict) else json.loads(answer.body)
         await self.admin.put_oidc_provider(provider, issuer=self.plane.server, jwks=keys)
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": RELEASE}}
-        await self.api.put(account, HOME)
         token = await self.plane.token_for(HOME, RELEASE, audiences=[AUDIENCE])
         await asyncio.to_thread(self.token.write_text, token)
 
@@ -153,7 +151,9 @@ async def guide(
     await until_definitions(api, home, "refreshPolicy", there=True)
     async with CloudAdmin(own_cloud.admin_url) as admin:
         await admin.put_secret("db-password", VALUE, version_id="v1")
-        yield Guide(plane, own_cloud, admin, api, home, tmp_path / "token")
+        variables = environment([await installed(api)])
+        told = await asyncio.to_thread(parse_run_arguments, [], variables)
+        yield Guide(plane, own_cloud, admin, api, home, tmp_path / "token", told)
     await remove_objects(api, HOME)
     await remove_objects(api, home)
     await api.request("DELETE", f"/api/v1/namespaces/{HOME}/secrets/ramuser")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from tests.integration.migration.ack import (
     Ack,
     install_definitions,
     install_release,
+    installed,
     listed,
     put_objects,
     remove_objects,
@@ -22,8 +22,9 @@ from tests.integration.migration.ack import (
 from tests.integration.migration.older import FINALIZER, HOME, LABEL, RELEASE
 from tests.integration.migration.reading import Reader
 from tests.integration.migration.shell import Shell, steps
+from tests.support.kustomize import environment
 from tests.support.operator import Api
-from tests.support.program import running
+from tests.support.program import kubeconfig, running
 from tests.support.watching import editors_of
 
 if TYPE_CHECKING:
@@ -104,24 +105,31 @@ async def cluster(
     version: Version = request.param
     async with Api(plane) as api, CloudAdmin(cloud.admin_url) as admin:
         await admin.put_secrets({f"migration/{key}": value for key, value in VALUES.items()})
-        made = Cluster(api, Shell.in_folder(plane, tmp_path), Ack(api, version, home))
+        made = Cluster(api, Shell.of_reader(plane, tmp_path), Ack(api, version, home))
         await made.populate(cloud)
         yield made
         await remove_objects(api, home)
 
 
 @asynccontextmanager
-async def as_documented(cluster: Cluster, info: CloudInfo) -> AsyncIterator[Running]:
-    """``secret-sync run`` with the flags of the document, its endpoints the usual ones."""
-    (step,) = steps("run")
-    flags = shlex.split(step.commands)[2:]
-    variables = {"KUBECONFIG": cluster.shell.kubeconfig, **info.environment}
-    async with running(*flags, "--metrics-bind-address=0", **variables) as child:
+async def as_its_pod(
+    plane: ControlPlane, cluster: Cluster, info: CloudInfo, namespace: str = HOME
+) -> AsyncIterator[Running]:
+    """``secret-sync run`` as who it is installed as and with what it is told there.
+
+    Its endpoints are the usual ones.
+    """
+    deployment = await installed(cluster.api, namespace)
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    token = await plane.token_for(namespace, account)
+    config = kubeconfig(cluster.shell.folder / "pod", plane.server, token, str(plane.ca_file))
+    variables = {**environment([deployment]), "KUBECONFIG": config, **info.environment}
+    async with running("--metrics-bind-address=0", **variables) as child:
         yield child
 
 
 async def test_from_the_first_command_to_the_last_and_back(
-    cluster: Cluster, cloud: CloudInfo
+    plane: ControlPlane, cluster: Cluster, cloud: CloudInfo
 ) -> None:
     left = await cluster.get("Secret", "database")
     assert cluster.looks_like_theirs(left)
@@ -142,7 +150,7 @@ async def test_from_the_first_command_to_the_last_and_back(
         assert await cluster.get("Secret", "database") == left
 
         await cluster.follow("install")
-        async with as_documented(cluster, cloud) as child:
+        async with as_its_pod(plane, cluster, cloud) as child:
             await cluster.api.until_ready(cluster.home, "database", "Synced", within=20)
             await cluster.api.until_ready(cluster.home, "store", "Ready", kind="SecretStore")
             for kind, name in (("ExternalSecret", "database"), ("SecretStore", "store")):
@@ -161,9 +169,11 @@ async def test_from_the_first_command_to_the_last_and_back(
     assert metadata["annotations"] == {OWNER: f"database/{external['metadata']['uid']}"}
     assert LABEL not in metadata.get("labels", {})
     assert editors_of(held) == {("secret-sync", "Apply")}
-    # What is left of it has gone, and nothing else.
+    # What is left of it has gone, but for who it was, which secret-sync is now; and nothing else.
     last = await everything(cluster.api, cluster.home)
-    assert {n for n in after if RELEASE in n and n in last} == set()
+    account = f"serviceaccounts {HOME}/{RELEASE}"
+    assert {n for n in after if RELEASE in n and n in last} == {account}
+    assert last[account] == after[account]
     assert {n for n in after if RELEASE not in n} <= set(last)
     await goes_back(cluster)
 
@@ -173,6 +183,8 @@ async def goes_back(cluster: Cluster) -> None:
         await cluster.follow("back")
         released = await cluster.get("Secret", "database")
         assert "ownerReferences" not in released["metadata"]
+        left = await everything(cluster.api, cluster.home)
+        assert {n for n in left if n.endswith("/secret-sync") or RELEASE in n} == set()
         # Helm installs it again.
         await install_definitions(cluster.api, cluster.ack.version)
         await until_definitions(cluster.api, cluster.home, "refreshPolicy", there=False)
@@ -205,13 +217,43 @@ async def test_fields_that_only_we_know_are_lost_on_the_way_back(cluster: Cluste
     assert {n: spec[n] for n in ours if n in spec} == (kept if cluster.ack.version == "0.6" else {})
 
 
-async def test_the_old_definitions_are_not_replaced_without_force(cluster: Cluster) -> None:
-    (install, *_) = steps("install")
-    (apply, *_) = install.commands.splitlines()
-    code, out = await cluster.shell.run(apply.replace("--force-conflicts ", ""))
+async def test_what_helm_has_written_is_not_replaced_without_force(cluster: Cluster) -> None:
+    definitions, controller = steps("install")
+    (apply, *_) = definitions.commands.splitlines()
+    await force_is_needed_once(cluster.shell, apply)
+    await force_is_needed_once(cluster.shell, controller.commands)
+
+
+async def force_is_needed_once(shell: Shell, forced: str) -> None:
+    unforced = forced.replace("--force-conflicts ", "")
+    code, out = await shell.run(unforced)
     assert code == 1
     assert 'conflict with "helm"' in out
-    assert (await cluster.shell.run(apply))[0] == 0
+    for command in (forced, unforced):
+        code, out = await shell.run(command)
+        assert code == 0, out
+
+
+@pytest.mark.parametrize("cluster", ["0.6"], indirect=True)
+async def test_under_a_name_of_its_own_the_old_one_goes_too(
+    plane: ControlPlane, cluster: Cluster, cloud: CloudInfo, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    cluster.shell = shell = Shell.of_reader(plane, own, overlay="rrsa")
+    await cluster.follow("retire")
+    for step in steps("install"):
+        code, out = await shell.run(step.commands)
+        assert code == 0, out
+    async with as_its_pod(plane, cluster, cloud, "secret-sync-system"):
+        await cluster.api.until_ready(cluster.home, "database", "Synced", within=20)
+    await cluster.follow("tidy")
+    await cluster.follow("tidy-account")
+    left = await everything(cluster.api, cluster.home)
+    assert {name for name in left if RELEASE in name} == set()
+    assert "serviceaccounts secret-sync-system/secret-sync" in left
+    code, out = await shell.run("kubectl delete -k my-cluster")
+    assert code == 0, out
 
 
 def _finalizers(found: dict[str, Any] | None) -> list[str]:
