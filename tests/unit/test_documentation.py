@@ -105,3 +105,15 @@ def test_every_link_within_the_document_leads_somewhere() -> None:
     titles = re.findall(r"^##+ (.+)$", TEXT, flags=re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 -]", "", t.lower()).replace(" ", "-") for t in titles}
     assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+
+
+def test_what_is_applied_is_of_the_users_own() -> None:
+    """`deploy/` has a placeholder for the image, and each overlay another ServiceAccount."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    applied = {
+        (page.name, folder)
+        for page in pages
+        for folder in re.findall(r"\bapply\b[^`\n]* -k (\S+?)[`\s]", page.read_text())
+    }
+    assert ("runbook.md", "my-cluster") in applied
+    assert {one for one in applied if one[1] not in {"crds", "my-cluster"}} == set()
