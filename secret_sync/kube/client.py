@@ -121,7 +121,8 @@ class KubeClient:
         """From now on asks before each request that may change something.
 
         Such a request has less time than others, and the server is told so: what it has not done
-        by then it does not do.
+        by then it does not do. It counts from when the request reaches it, which can be long after
+        it was sent, so the body follows only when the server has begun (``100 Continue``).
         """
         self._guard = guard
 
@@ -231,7 +232,13 @@ class KubeClient:
             try:
                 body = _body(data, guard)
                 async with self._unary.request(
-                    method, url, data=body, headers=full, timeout=limits, **self._always
+                    method,
+                    url,
+                    data=body,
+                    headers=full,
+                    timeout=limits,
+                    expect100=guard is not None and body is not None,
+                    **self._always,
                 ) as response:
                     return response.status, await response.read(), response.headers
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

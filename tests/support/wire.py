@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Wire:
@@ -11,7 +15,8 @@ class Wire:
 
     Attributes:
         port: Where it listens, on loopback.
-        delay: Seconds for which every byte of an answer is kept back.
+        late_requests: Seconds that every byte towards the address takes.
+        late_answers: Seconds that every byte from there takes.
     """
 
     def __init__(self, url: str) -> None:
@@ -22,7 +27,8 @@ class Wire:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
-        self.delay = 0.0
+        self.late_requests = 0.0
+        self.late_answers = 0.0
 
     @property
     def url(self) -> str:
@@ -50,8 +56,8 @@ class Wire:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._pump(reader, far_writer, late=False))
-                    tasks.create_task(self._pump(far_reader, writer, late=True))
+                    tasks.create_task(_carry(reader, far_writer, lambda: self.late_requests))
+                    tasks.create_task(_carry(far_reader, writer, lambda: self.late_answers))
             finally:
                 far_writer.close()
         except* (OSError, asyncio.CancelledError):
@@ -60,12 +66,38 @@ class Wire:
             self._tasks.discard(task)
             writer.close()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool
-    ) -> None:
-        while chunk := await reader.read(65536):
-            if late:
-                await asyncio.sleep(self.delay)
+
+async def _carry(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late: Callable[[], float]
+) -> None:
+    """One direction: what was sent arrives, also if its sender has hung up meanwhile."""
+    now = asyncio.get_running_loop().time
+    on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_deliver(on_the_way, writer))
+        chunk = None
+        while chunk != b"":
+            try:
+                chunk = await reader.read(65536)
+            except OSError:
+                chunk = b""
+            on_the_way.put_nowait((now() + late(), chunk))
+
+
+async def _deliver(
+    on_the_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+) -> None:
+    now = asyncio.get_running_loop().time
+    try:
+        while True:
+            due, chunk = await on_the_way.get()
+            await asyncio.sleep(due - now())
+            if not chunk:
+                break
             writer.write(chunk)
             await writer.drain()
-        raise ConnectionError
+    except OSError:
+        # Nobody is there any more to hear it.
+        pass
+    finally:
+        writer.close()

@@ -143,7 +143,7 @@ async def test_behind_answers_that_take_10_s_nothing_stale_is_written(
     two = await replicas.start("two")
     await put_objects(admin, api, home, "first")
     await until_all_hold(api, home, "first")
-    slow_wire.delay = 10.0
+    slow_wire.late_answers = 10.0
     began = time.monotonic()
     await put_values(admin, home, "second")
     assert await one.ends(DEAD) == 1
@@ -156,3 +156,36 @@ async def test_behind_answers_that_take_10_s_nothing_stale_is_written(
     records = await replicas.records()
     first = effects(records, "two")[0].at
     assert effects(records, "one", since=first) == []
+
+
+@pytest.mark.parametrize("late", [10.0, 25.0])
+async def test_requests_that_arrive_late_change_nothing_after_the_new_leaders_first_write(
+    replicas: Replicas, admin: CloudAdmin, api: Api, home: str, slow_wire: Wire, late: float
+) -> None:
+    one = await replicas.start("one", slow_wire.url)
+    await one.until_says('"leading"')
+    two = await replicas.start("two")
+    await put_objects(admin, api, home, "first")
+    await until_all_hold(api, home, "first")
+    slow_wire.late_requests = late
+    sent = time.monotonic()
+    await put_values(admin, home, "second")
+    assert await one.ends(DEAD) == 1
+    assert "is lost" in one.lines[-1]
+    # It is gone, and what it sent is still on its way. Half of that is about Secrets that the other
+    # one has no reason to write, so that no version of theirs keeps it out.
+    await put_values(admin, home, "first")
+    await admin.put_secrets({f"{home}/{number}": "third" for number in range(0, COUNT, 2)})
+    # A renewal that arrives before counts.
+    await two.until_says('"leading"', DEAD + late)
+    # All has arrived by then, the ends of its connections, too.
+    await asyncio.sleep(sent + DEAD + late - time.monotonic())
+    records = await replicas.records()
+    first = effects(records, "two")[0].at
+    assert effects(records, "one", since=first) == []
+    for number in range(COUNT):
+        value = "first" if number % 2 else "third"
+        await api.until_holds(home, f"some-{number}", {"x": value}, within=15)
+    # What took long enough came after it, and was refused.
+    came = [r for r in records if r.user == "one" and r.resource == "secrets" and r.at > first]
+    assert bool(came) == (late > DEAD)

@@ -68,6 +68,7 @@ class ScriptedServer:
         lists: For GET without ``watch``.
         watches: For GET with it.
         others: For everything else.
+        continues: Whether a body that waits to be asked for is asked for.
     """
 
     lists: deque[Script] = field(default_factory=deque)
@@ -75,6 +76,7 @@ class ScriptedServer:
     others: deque[Script] = field(default_factory=deque)
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    continues: bool = True
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -112,7 +114,7 @@ class ScriptedServer:
         self.connections += 1
         try:
             while True:
-                request = await _read(reader)
+                request = await _read(reader, writer, continues=self.continues)
                 self.requests.append(request)
                 await self._script(request)(Exchange(request, writer))
                 await writer.drain()
@@ -129,12 +131,20 @@ class ScriptedServer:
         return self.others.popleft() if self.others else answering({})
 
 
-async def _read(reader: asyncio.StreamReader) -> Request:
+async def _read(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, continues: bool
+) -> Request:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     first, *lines = head.rstrip().split("\r\n")
     method, target, _ = first.split(" ")
     headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    length = int(headers.get("content-length", 0))
+    if "expect" in headers:
+        if continues:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            length = 0
+    body = await reader.readexactly(length)
     parts = urlsplit(target)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return Request(method, parts.path, query, headers, body)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.kube import ApiUnavailableError
+from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.kube.client import GUARDED_TIMEOUT
 from tests.unit.kube.scripted import answering, closing, refusing
 
@@ -45,6 +45,24 @@ async def test_a_write_asks_and_says_how_long_it_has(
     assert guard.asked == [GUARDED_TIMEOUT] * 2
 
 
+async def test_the_body_is_sent_when_the_server_has_begun_to_count(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    guard = Guard()
+    client.guard_writes(guard)
+    server.continues = False
+    server.others.append(refusing(429, "TooManyRequests"))
+    with pytest.raises(ApiError):
+        await client.request("PATCH", PATH, body={"a": 1})
+    assert server.requests[0].body == b""
+    assert len(guard.asked) == 1
+    # What has not got its body is no connection for the next one.
+    server.continues = True
+    await client.request("PATCH", PATH, body={"a": 2})
+    assert server.requests[1].body == b'{"a":2}'
+    assert server.connections == 2
+
+
 async def test_reading_asks_nobody(server: ScriptedServer, client: KubeClient) -> None:
     guard = Guard(passes=0)
     client.guard_writes(guard)
@@ -56,6 +74,7 @@ async def test_reading_asks_nobody(server: ScriptedServer, client: KubeClient) -
 async def test_without_a_guard_nothing_is_said(server: ScriptedServer, client: KubeClient) -> None:
     await client.request("PATCH", PATH, body={})
     assert server.requests[0].query == {}
+    assert "expect" not in server.requests[0].headers
 
 
 async def test_what_may_not_start_is_not_sent(server: ScriptedServer, client: KubeClient) -> None:
