@@ -64,10 +64,41 @@ class Record:
     resource: str
     name: str
     code: int
+    #: Whether no rule allows it; other refusals have the same code.
+    denied: bool
 
     @property
     def took_effect(self) -> bool:
         return self.verb in WRITES and self.code < 300
+
+
+async def records(plane: ControlPlane, home: str) -> list[Record]:
+    """What the log has by now of the ServiceAccounts of a namespace, the oldest first."""
+    text = await asyncio.to_thread(plane.audit_log.read_bytes)
+    found = []
+    for line in text.splitlines():
+        value = orjson.loads(line)
+        user = value["user"]["username"]
+        prefix = f"system:serviceaccount:{home}:"
+        about = value.get("objectRef") or {}
+        annotations = value.get("annotations") or {}
+        if value["stage"] != "ResponseComplete" or not user.startswith(prefix):
+            continue
+        # Questions, though one creates them.
+        if about.get("apiGroup") in {"authentication.k8s.io", "authorization.k8s.io"}:
+            continue
+        found.append(
+            Record(
+                value["stageTimestamp"],
+                user.removeprefix(prefix),
+                value["verb"],
+                about.get("resource", ""),
+                about.get("name", ""),
+                value["responseStatus"]["code"],
+                annotations.get("authorization.k8s.io/decision") == "forbid",
+            )
+        )
+    return sorted(found, key=lambda record: record.at)
 
 
 @dataclass
@@ -119,30 +150,7 @@ class Replicas:
         return dict(found["spec"])
 
     async def records(self) -> list[Record]:
-        """What is in the log by now, the oldest first."""
-        text = await asyncio.to_thread(self.plane.audit_log.read_bytes)
-        found = []
-        for line in text.splitlines():
-            value = orjson.loads(line)
-            user = value["user"]["username"]
-            prefix = f"system:serviceaccount:{self.home}:"
-            about = value.get("objectRef") or {}
-            if value["stage"] != "ResponseComplete" or not user.startswith(prefix):
-                continue
-            # Questions, though one creates them.
-            if about.get("apiGroup") in {"authentication.k8s.io", "authorization.k8s.io"}:
-                continue
-            found.append(
-                Record(
-                    value["stageTimestamp"],
-                    user.removeprefix(prefix),
-                    value["verb"],
-                    about.get("resource", ""),
-                    about.get("name", ""),
-                    value["responseStatus"]["code"],
-                )
-            )
-        return sorted(found, key=lambda record: record.at)
+        return await records(self.plane, self.home)
 
     async def _account(self, name: str) -> None:
         account = {"metadata": {"name": name}}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.integration.ha.conftest import records
 from tests.support.program import kubeconfig, run_to_the_end, running
 
 if TYPE_CHECKING:
@@ -64,26 +65,50 @@ async def grant(api: Api, home: str, granted: list[dict[str, Any]]) -> None:
         assert status == 201, body
 
 
+def without(verb: str) -> list[dict[str, Any]]:
+    """The rules for the Lease as shipped, but for one verb."""
+    return [
+        {**rule, "verbs": left}
+        for rule in rules("components/ha/role.yaml")
+        if (left := [allowed for allowed in rule["verbs"] if allowed != verb])
+    ]
+
+
 async def test_without_the_rules_for_the_lease_one_line_says_so(base_only: str, home: str) -> None:
+    assert "get leases.coordination.k8s.io secret-sync" in await refusal(base_only, home)
+
+
+@pytest.mark.parametrize(
+    ("verb", "right"),
+    [
+        ("get", "get leases.coordination.k8s.io secret-sync"),
+        ("update", "update leases.coordination.k8s.io secret-sync"),
+        ("create", "create leases.coordination.k8s.io"),
+    ],
+)
+async def test_without_one_of_them_one_line_says_which(
+    api: Api, base_only: str, home: str, verb: str, right: str
+) -> None:
+    await grant(api, home, without(verb))
+    await asyncio.sleep(0.5)
+    assert right in await refusal(base_only, home)
+
+
+async def refusal(config: str, home: str) -> str:
+    """The one line of a replica that does not start."""
     flags = (*FLAGS, f"--leader-elect-namespace={home}")
-    done = await asyncio.to_thread(run_to_the_end, *flags, KUBECONFIG=base_only)
+    done = await asyncio.to_thread(run_to_the_end, *flags, KUBECONFIG=config)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "--leader-elect: " in line
-    assert "get leases.coordination.k8s.io secret-sync" in line
     assert "deploy/components/ha" in line
+    return line
 
 
-@pytest.mark.parametrize("limited", [False, True])
 async def test_with_them_it_leads_and_gives_the_lease_back(
-    api: Api, base_only: str, home: str, *, limited: bool
+    audited: ControlPlane, api: Api, base_only: str, home: str
 ) -> None:
-    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
-    one_name = [
-        {**leases, "resourceNames": ["secret-sync"], "verbs": ["get", "update"]},
-        {**leases, "verbs": ["create"]},
-    ]
-    await grant(api, home, one_name if limited else rules("components/ha/role.yaml"))
+    await grant(api, home, rules("components/ha/role.yaml"))
     await asyncio.sleep(0.5)
     flags = (*FLAGS, f"--leader-elect-namespace={home}")
     async with running(*flags, KUBECONFIG=base_only) as child:
@@ -93,3 +118,8 @@ async def test_with_them_it_leads_and_gives_the_lease_back(
         assert await child.ends() == 0
     assert any("lease released" in line for line in child.lines)
     assert not [line for line in child.lines if "lease not reached" in line]
+    done = await records(audited, home)
+    assert [record for record in done if record.denied] == []
+    # Each of them is used.
+    granted = {verb for rule in rules("components/ha/role.yaml") for verb in rule["verbs"]}
+    assert {record.verb for record in done if record.resource == "leases"} == granted
