@@ -35,10 +35,10 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --whe
  && python3 -m compileall -q --invalidation-mode unchecked-hash -x 'kubernetes_asyncio/client/(api|models)/' lib \
  && find . -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 
-# --- The root: the base without what installs or builds --------------------------------------------
+# --- The root: the base without what installs, builds or becomes root ------------------------------
 FROM ${BASE} AS root
 ARG SOURCE_DATE_EPOCH=1767225600
-# Twice: Debian's Python is in /usr, that of python:slim in /usr/local. The list of Debian packages
+# Twice: Debian's Python is in /usr, that of python:slim in /usr/local. Of dpkg the list of packages
 # stays, for scanners.
 RUN for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
       [ -d "$lib" ] || continue; \
@@ -48,8 +48,11 @@ RUN for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
       [ ! -f "$lib"/os.py ] || python3 -m compileall -q --invalidation-mode unchecked-hash "$lib"; \
     done \
  && rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/bin/pip* /usr/share/python-wheels \
-    /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /usr/share/lintian \
-    /var/lib/apt/lists/* /var/cache/* /var/log/* /root/.cache /tmp/* \
+    /usr/share/doc /usr/share/gcc /usr/share/man /usr/share/info /usr/share/locale /usr/share/lintian \
+    /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt /usr/lib/dpkg /usr/share/dpkg \
+    /var/cache/* /var/log/* /root/.cache /tmp/* \
+ && find / -xdev -type f -perm /111 \( -name apt -o -name 'apt-*' -o -name 'dpkg*' \) -delete \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && find /etc /root /usr /var -xdev -newermt "@${SOURCE_DATE_EPOCH}" \
     ! -path /etc/hosts ! -path /etc/resolv.conf ! -path /etc/hostname \
     -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,12 @@ pytestmark = [
 
 BASE = "localhost/base:local"
 IMAGE = "localhost/secret-sync:test"
-#: What an essential Debian with Python is, for our purpose.
-PACKAGES = ("python3-venv", "ca-certificates", "bash", "coreutils", "findutils", "passwd")
+#: What an essential Debian with Python is, for our purpose, and what is to be taken off it.
+PACKAGES = (
+    *("python3-venv", "ca-certificates", "bash", "coreutils", "findutils", "passwd"),
+    *("apt", "dpkg", "util-linux"),
+)
+STATUS = "Package: passwd\nStatus: install ok installed\n"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 MIB = 1024 * 1024
 
@@ -104,6 +109,7 @@ class Images:
         (root / "bin/sh").symlink_to("bash")
         (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (root / "etc/group").write_text("root:x:0:\n")
+        (root / "var/lib/dpkg/status").write_text(STATUS)
         (root / "tmp").mkdir(exist_ok=True)
         bundle = root / "etc/ssl/certs/ca-certificates.crt"
         bundle.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +128,8 @@ class Images:
         flags = f"--build-arg BASE={BASE} --build-arg PIP_CERT={AUTHORITIES}"
         return self.run("make", "image", f"IMAGE={IMAGE}", f"IMAGE_FLAGS={flags}")
 
-    def container(self) -> str:
-        return self.run("buildah", "from", "--pull-never", IMAGE).strip()
+    def container(self, image: str = IMAGE) -> str:
+        return self.run("buildah", "from", "--pull-never", image).strip()
 
     def files(self, container: str) -> Path:
         return Path(self.run("buildah", "mount", container).strip())
@@ -189,6 +195,27 @@ def test_who_and_what_runs_is_written_in_it(configuration: dict[str, Any]) -> No
     assert configuration["created"].startswith("2026-01-01T00:00:00")
 
 
+def _modes(root: Path) -> list[tuple[str, int]]:
+    """Names and modes of all files that are no links."""
+    found = [
+        (name, Path(folder, name).lstat().st_mode)
+        for folder, _, there in os.walk(root)
+        for name in there
+    ]
+    return [(name, mode) for name, mode in found if stat.S_ISREG(mode)]
+
+
+def _installers(root: Path) -> set[str]:
+    return {
+        name for name, mode in _modes(root) if mode & 0o111 and re.match(r"(apt|dpkg)(-|$)", name)
+    }
+
+
+def _privileged(root: Path) -> set[str]:
+    """What runs as its owner or group, whoever calls it."""
+    return {name for name, mode in _modes(root) if mode & (stat.S_ISUID | stat.S_ISGID)}
+
+
 def test_nothing_in_it_installs_builds_or_becomes_root(files: Path) -> None:
     names = re.compile(r"(pip\d?(\..*)?|ensurepip|setuptools|gcc|cc|c\+\+|ld|as|make|uv)")
     found = [
@@ -198,16 +225,28 @@ def test_nothing_in_it_installs_builds_or_becomes_root(files: Path) -> None:
         if names.fullmatch(name) and "/share/" not in folder
     ]
     assert found == []
+    assert _installers(files) == set()
+    assert _privileged(files) == set()
+
+
+def test_what_its_base_installs_and_becomes_root_with_is_what_it_lacks(images: Images) -> None:
+    base = images.files(images.container(BASE))
+    assert {"apt", "apt-get", "dpkg", "dpkg-deb"} <= _installers(base)
+    assert {"su", "passwd", "chage"} <= _privileged(base)
+
+
+def test_a_scanner_finds_which_packages_it_has(files: Path) -> None:
+    assert (files / "var/lib/dpkg/status").read_text() == STATUS
 
 
 def _descendants(pid: int) -> set[int]:
     parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = entry.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        parents[int(stat.parent.name)] = int(fields[1])
+        parents[int(entry.parent.name)] = int(fields[1])
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more

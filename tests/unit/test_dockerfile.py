@@ -140,6 +140,12 @@ def test_what_installs_is_taken_off_the_base() -> None:
     (root,) = [rest for rest in arguments("RUN") if rest.startswith("for lib in")]
     for gone in ("/ensurepip", "-packages/pip", "/usr/local/bin/pip*", "/usr/share/python-wheels"):
         assert gone in root
+    assert r"-perm /111 \( -name apt -o -name 'apt-*' -o -name 'dpkg*' \) -delete" in root
+
+
+def test_no_program_of_the_base_becomes_another_user() -> None:
+    (root,) = [rest for rest in arguments("RUN") if rest.startswith("for lib in")]
+    assert "find / -xdev -type f -perm /6000 -exec chmod a-s {} + " in root
 
 
 def test_who_runs_is_a_number_and_not_root() -> None:
