@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
 
+from tests.integration.deploy.person import Person
+from tests.integration.deploy.synced import Synced
+from tests.integration.migration.shell import Shell
 from tests.support.controlplane import apart, fresh_namespace, own_control_plane
-from tests.support.kustomize import DEPLOY, OVERLAYS, Kubectl, write
-from tests.support.operator import Api, install_crds, running_cloud, settings_for
+from tests.support.identities import Ram
+from tests.support.kustomize import Kubectl
+from tests.support.operator import (
+    Api,
+    external_secret,
+    install_crds,
+    operator,
+    running_cloud,
+    settings_for,
+)
 from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.settings import Settings
 
@@ -57,6 +68,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 
 
 @pytest.fixture
+async def ram(plane: ControlPlane, admin: CloudAdmin, cloud: CloudInfo) -> Ram:
+    """The RAM of the cloud, where this cluster's tokens count."""
+    return await Ram.of(plane, admin, cloud)
+
+
+@pytest.fixture
 async def api(plane: ControlPlane) -> AsyncIterator[Api]:
     async with Api(plane) as client:
         yield client
@@ -86,25 +103,26 @@ def as_account(plane: ControlPlane, cloud: CloudInfo, tmp_path: Path) -> AsAccou
 
 
 @pytest.fixture
-def namespaced(tmp_path: Path, namespace: str) -> Path:
-    """What docs/install.md has a user write to get along without a ClusterRole."""
-    rights = write(tmp_path / "rights", resources=[DEPLOY / "watched-namespace"])
-    with (rights / "kustomization.yaml").open("a") as file:
-        file.write(f"namespace: {namespace}\n")
-    variable = {"name": "SECRET_SYNC_WATCH_NAMESPACES", "value": namespace}
-    patch = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "secret-sync"},
-        "spec": {
-            "template": {"spec": {"containers": [{"name": "secret-sync", "env": [variable]}]}}
-        },
-    }
-    return write(
-        tmp_path / "namespaced",
-        resources=[OVERLAYS / "namespaced", rights],
-        patches=[{"patch": json.dumps(patch)}],
-    )
+async def synced(
+    plane: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> Synced:
+    """The Secret ``some``; nobody works any more."""
+    await admin.put_secret("deploy/one", "one")
+    async with operator(settings_for(plane, cloud, home)):
+        await api.put(external_secret("some", {"key": "deploy/one", "name": "x"}), home)
+        await api.until_holds(home, "some", {"x": "one"})
+        await api.until_ready(home, "some", "Synced")
+    made = Synced(api, home)
+    await made.remember()
+    return made
+
+
+@pytest.fixture
+async def person(plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Person]:
+    """Whatever they do to our definitions, the next test has them whole again."""
+    yield Person(Shell.in_folder(plane, tmp_path))
+    await asyncio.to_thread(install_crds, plane)
+    await plane.learn_kinds()
 
 
 @pytest.fixture(autouse=True)

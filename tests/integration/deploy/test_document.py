@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.support.documentation import ROOT
 from tests.support.kustomize import (
@@ -34,6 +35,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "my-cluster"
 
 
+def written(folder: Path, text: str, **places: str) -> str:
+    """A user's kustomization with the folders that it names; all that is written there.
+
+    Args:
+        folder: Where to write it.
+        text: What it says.
+        places: What its folders say, where that is not what the document has for them.
+    """
+    named = {place: text for place, text in FILES if place} | places
+    used = {place: named[place] for place in yaml.safe_load(text)["resources"] if place in named}
+    for place, content in {"": text, **used}.items():
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / "kustomization.yaml").write_text(content)
+    return "\n".join((text, *used.values()))
+
+
 def test_what_it_names_is_there_and_nothing_is_left_out() -> None:
     named = set(re.findall(r"\bdeploy/[\w/.-]*\w", TEXT))
     for path in named:
@@ -53,12 +70,10 @@ def test_the_folders_of_its_commands_are_there_or_are_the_users_own() -> None:
 
 @pytest.mark.parametrize("index", [i for i, (place, _) in enumerate(FILES) if not place])
 def test_what_it_has_people_write_can_be_built(kubectl: Kubectl, folder: Path, index: int) -> None:
-    for place, text in (*(f for f in FILES if f[0]), FILES[index]):
-        (folder / place).mkdir(parents=True, exist_ok=True)
-        (folder / place / "kustomization.yaml").write_text(text)
+    text = written(folder, FILES[index][1])
     objects = kubectl.render(folder)
     told, image = environment(objects), container(objects)["image"]
-    match re.findall(r"overlays/([\w-]+)", FILES[index][1]):
+    match re.findall(r"overlays/([\w-]+)", text):
         case ["rrsa"]:
             assert image == "registry.example.com/platform/secret-sync:0.1.0"
             assert told["SECRET_SYNC_REGION"] == "cn-hangzhou"
@@ -84,10 +99,43 @@ def test_what_it_has_people_write_can_be_built(kubectl: Kubectl, folder: Path, i
 def test_in_another_namespace_everything_and_everybody_is_there(
     kubectl: Kubectl, folder: Path
 ) -> None:
-    folder.mkdir()
-    (folder / "kustomization.yaml").write_text(f"namespace: secrets\n{FILES[0][1]}")
+    written(folder, f"namespace: secrets\n{FILES[0][1]}")
     objects = kubectl.render(folder)
     assert {o["metadata"].get("namespace", "secrets") for o in objects} == {"secrets"}
     assert [o["metadata"]["name"] for o in of_kind("Namespace", objects)] == ["secrets"]
     (binding,) = of_kind("ClusterRoleBinding", objects)
     assert [s["namespace"] for s in binding["subjects"]] == ["secrets"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "components", "where", "account"),
+    [
+        ("namespaced", ["ha"], "secrets", "secret-sync"),
+        ("ack-compat", ["namespaced", "ha"], "kube-system", "ack-secret-manager"),
+    ],
+)
+def test_wherever_the_controller_is_its_roles_are_in_the_named_namespaces(
+    kubectl: Kubectl, folder: Path, overlay: str, components: list[str], where: str, account: str
+) -> None:
+    (outermost,) = (t for place, t in FILES if not place and "- shop" in t)
+    (controller,) = (t for place, t in FILES if place == "controller")
+    (shop,) = (t for place, t in FILES if place == "shop")
+    controller = controller.replace("overlays/namespaced", f"overlays/{overlay}")
+    controller = controller.replace("value: shop", "value: shop,billing")
+    controller += f"namespace: {where}\ncomponents:\n"
+    controller += "".join(f"  - ../../deploy/components/{name}\n" for name in components)
+    outermost = outermost.replace("  - shop\n", "  - shop\n  - billing\n")
+    written(folder, outermost, controller=controller, billing=shop.replace("shop", "billing"))
+
+    objects = kubectl.render(folder)
+    assert deployment(objects)["metadata"]["namespace"] == where
+    assert environment(objects)["SECRET_SYNC_WATCH_NAMESPACES"] == "shop,billing"
+    places = {("shop", "secret-sync"), ("billing", "secret-sync"), (where, "secret-sync-leader")}
+    roles, bindings = list(of_kind("Role", objects)), list(of_kind("RoleBinding", objects))
+    for found in (roles, bindings):
+        assert {(f["metadata"]["namespace"], f["metadata"]["name"]) for f in found} == places
+    for binding in bindings:
+        assert binding["roleRef"]["name"] == binding["metadata"]["name"]
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": where}
+        assert binding["subjects"] == [subject]
+    assert not [found for found in objects if found["kind"].startswith("ClusterRole")]

@@ -11,10 +11,10 @@ import yaml
 from secret_sync.settings import Settings, parse_run_arguments
 from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.settings.model import TOKEN_FILE
+from tests.integration.deploy.installs import INSTALLS, folder_of
 from tests.support.kustomize import (
     BASE,
     COMPONENTS,
-    OVERLAYS,
     container,
     deployment,
     environment,
@@ -28,36 +28,43 @@ if TYPE_CHECKING:
     from tests.support.kustomize import Kubectl
     from tests.support.operator import Api
 
+NOBODY: dict[str, Any] = {
+    "controller_identity_namespaces": ("SET-ME",),
+    "allow_role_arn": ("acs:ram::SET-ME:role/SET-ME",),
+}
+ACROSS: dict[str, Any] = {
+    "enable_cross_namespace_secret_store": True,
+    "enable_cross_namespace_auth_ref": True,
+}
 #: What the controller is to understand of each, beyond the defaults.
 TOLD: dict[str, dict[str, Any]] = {
     "base": {"enable_worker_role": False},
     "rrsa": {"enable_worker_role": False},
     "worker-role": {},
-    "ack-compat": {
-        "enable_cross_namespace_secret_store": True,
-        "enable_cross_namespace_auth_ref": True,
-    },
-    "multi-tenant": {
+    "ack-compat": ACROSS,
+    "multi-tenant": {"enable_worker_role": False, **NOBODY},
+    "namespaced": {"enable_worker_role": False, "watch_namespaces": ("shop",)},
+    "rrsa+all": {"enable_worker_role": False, "leader_elect": True},
+    "ack-compat+all": {**ACROSS, "leader_elect": True},
+    # The role of the node, but for those alone that are named.
+    "multi-tenant+all": {**NOBODY, "leader_elect": True},
+    "namespaced+all": {
         "enable_worker_role": False,
-        "controller_identity_namespaces": ("SET-ME",),
-        "allow_role_arn": ("acs:ram::SET-ME:role/SET-ME",),
+        "watch_namespaces": ("shop",),
+        "leader_elect": True,
+        **NOBODY,
     },
-    "namespaced": {"enable_worker_role": False, "watch_namespaces": ("set-me",)},
+    "ack-compat+namespaced": {**ACROSS, "watch_namespaces": ("shop",), "leader_elect": True},
 }
-INSTALLS = tuple(TOLD)
 
 
-def folder_of(install: str) -> Path:
-    return BASE if install == "base" else OVERLAYS / install
-
-
-def test_every_overlay_is_looked_at() -> None:
-    assert {"base", *(folder.name for folder in OVERLAYS.iterdir())} == set(INSTALLS)
+def test_every_install_is_looked_at() -> None:
+    assert set(INSTALLS) == set(TOLD)
 
 
 @pytest.mark.parametrize("install", INSTALLS)
-def test_what_it_is_told_is_understood(kubectl: Kubectl, install: str) -> None:
-    objects = kubectl.render(folder_of(install))
+def test_what_it_is_told_is_understood(kubectl: Kubectl, tmp_path: Path, install: str) -> None:
+    objects = kubectl.render(folder_of(install, tmp_path, "shop"))
     command = container(objects)["command"]
     assert command[:2] == ["secret-sync", "run"]
     told = environment(objects)
@@ -79,9 +86,11 @@ def test_the_replicas_are_told_to_elect(kubectl: Kubectl, tmp_path: Path) -> Non
     assert settings.leader_elect_namespace in {"", role["metadata"]["namespace"]}
 
 
-@pytest.mark.parametrize("install", ["rrsa", "ack-compat"])
-def test_the_token_is_where_it_is_looked_for(kubectl: Kubectl, install: str) -> None:
-    objects = kubectl.render(folder_of(install))
+@pytest.mark.parametrize("install", ["rrsa", "ack-compat", "multi-tenant+all", "namespaced+all"])
+def test_the_token_is_where_it_is_looked_for(
+    kubectl: Kubectl, tmp_path: Path, install: str
+) -> None:
+    objects = kubectl.render(folder_of(install, tmp_path, "shop"))
     (mount,) = container(objects)["volumeMounts"]
     (volume,) = deployment(objects)["spec"]["template"]["spec"]["volumes"]
     (source,) = volume["projected"]["sources"]
@@ -102,15 +111,11 @@ async def strict(api: Api, namespace: str) -> str:
     return namespace
 
 
-@pytest.mark.parametrize("install", [*INSTALLS, "ha"])
+@pytest.mark.parametrize("install", INSTALLS)
 async def test_a_strict_namespace_takes_its_pod(
     kubectl: Kubectl, api: Api, strict: str, tmp_path: Path, install: str
 ) -> None:
-    folder = (
-        write(tmp_path / "ha", resources=[BASE], components=[COMPONENTS / "ha"])
-        if install == "ha"
-        else folder_of(install)
-    )
+    folder = folder_of(install, tmp_path, "shop")
     template = deployment(await asyncio.to_thread(kubectl.render, folder))["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
     pod["metadata"] = {**template["metadata"], "name": "some"}
