@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.identities import cluster_store
+from tests.support.identities import auth_store, cluster_store, put_account, using
 from tests.support.operator import SOON, external_secret, secret, store
 from tests.support.watching import force_sync, post_as, told
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
+    from tests.support.identities import Ram
     from tests.support.operator import Api
 
 FINALIZER: Final = "finalizer.ack.secrets-manager.alibabacloud.com"
@@ -20,13 +21,16 @@ CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENTRY: Final = {"key": "rights/one", "name": "x"}
 
 
-async def live(api: Api, admin: CloudAdmin, home: str) -> None:
+async def live(api: Api, ram: Ram, home: str) -> None:
     """A whole life, with everything that the documents promise of it."""
+    admin = ram.admin
     await admin.put_secret("rights/one", "one")
     await api.put(external_secret("some", ENTRY), home)
     await api.until_holds(home, "some", {"x": "one"})
     await api.until_ready(home, "some", "Synced")
     await _stores(api, home)
+    await _account(api, ram, home)
+    await api.until_holds(home, "as-reader", {"x": "one"})
     await _drift(api, home)
     await _updates(api, admin, home, "two", "three")
     await _change(api, home)
@@ -48,6 +52,14 @@ async def _stores(api: Api, home: str) -> None:
     for kind, name in (("SecretStore", "old"), ("ClusterSecretStore", home)):
         await api.until_ready(home, name, "Ready", kind=kind)
         await _until_let_go(api, kind, home, name)
+
+
+async def _account(api: Api, ram: Ram, home: str) -> None:
+    """A store that acts as a ServiceAccount, for which it takes a token, and who uses it."""
+    await put_account(api, home, "reader", await ram.role_for(f"reader-{home}", home, "reader"))
+    reader = {"serviceAccountRef": {"name": "reader"}, "oidcProviderARN": ram.provider}
+    await api.put(auth_store("reader", **reader), home)
+    await api.put(using("reader", "as-reader", ENTRY["key"]), home)
 
 
 _OWNERS: Final = "ownerReferences"
@@ -149,7 +161,7 @@ class Provoked:
     """What makes a controller use a right that it does not look for when it starts.
 
     Attributes:
-        kind: Of the object that is to be let go of, or told of.
+        kind: Of the object that is to be let go of, told of, or acted as.
         at_the_end: Whether the right is used when the controller stops.
     """
 
@@ -166,6 +178,7 @@ _UNCHECKED: Final = {
     ("patch", "clustersecretstores/status"): Provoked("ClusterSecretStore"),
     ("create", "events"): Provoked("SecretStore"),
     ("patch", "events"): Provoked("Event", at_the_end=True),
+    ("create", "serviceaccounts/token"): Provoked("ServiceAccount"),
 }
 
 
@@ -174,8 +187,9 @@ def unchecked(verb: str, resource: str) -> Provoked | None:
     return _UNCHECKED.get((verb, resource))
 
 
-async def provoke(case: Provoked, api: Api, admin: CloudAdmin, home: str) -> None:
+async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
     """Does what takes the right."""
+    admin = ram.admin
     match case.kind:
         case "ExternalSecret":
             await admin.put_secret("rights/one", "one")
@@ -185,6 +199,10 @@ async def provoke(case: Provoked, api: Api, admin: CloudAdmin, home: str) -> Non
         case "ClusterSecretStore":
             # A new one: of those that were there before it may all have been told.
             await api.put(_shared(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), home)
+        case "ServiceAccount":
+            await admin.put_secret("rights/one", "one")
+            await _account(api, ram, home)
+            await api.until_ready(home, "as-reader", "TokenForbidden")
         case _:
             await admin.put_secret("rights/one", "one")
             await api.put(external_secret("some", ENTRY), home)
