@@ -47,6 +47,7 @@ class Child:
         lines: What it said on standard error.
         answers: What the harness in it said.
         doomed: Whether somebody wants it to end.
+        in_sync: Whether it has been in step with the API server.
     """
 
     process: asyncio.subprocess.Process
@@ -54,6 +55,7 @@ class Child:
     lines: list[str] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
     doomed: bool = False
+    in_sync: bool = False
     _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
@@ -102,17 +104,13 @@ class Child:
             with suppress(ConnectionError, RuntimeError):
                 self.process.stdin.write(orjson.dumps({"do": do, **arguments}) + b"\n")
 
-    async def until_says(self, text: str, within: float = 30) -> None:
-        """Waits for a line of its log."""
-        by = time.monotonic() + within
-        while not any(text in line for line in self.lines):
-            if not self.alive or time.monotonic() > by:
-                raise AssertionError(f"never said {text!r}: {self.lines[-3:]}")
-            await asyncio.sleep(0.02)
-
-    async def until_in_sync(self) -> None:
+    async def until_in_sync(self, within: float = 60) -> None:
         """Waits for its informers, or its end."""
-        await self.until_says('"in sync"', 60)
+        by = time.monotonic() + within
+        while not self.in_sync:
+            if not self.alive or time.monotonic() > by:
+                raise AssertionError(f"never in sync: {self.lines[-3:]}")
+            await asyncio.sleep(0.02)
 
     def send(self, number: signal.Signals) -> None:
         """A signal, if it still lives."""
@@ -184,6 +182,7 @@ class Child:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.lines.append(line.decode(errors="replace"))
+            self.in_sync = self.in_sync or b'"in sync"' in line
 
     async def _read_answers(self) -> None:
         assert self.process.stdout is not None

@@ -126,7 +126,9 @@ class Images:
 
     def make_image(self) -> str:
         flags = f"--build-arg BASE={BASE} --build-arg PIP_CERT={AUTHORITIES}"
-        return self.run("make", "image", f"IMAGE={IMAGE}", f"IMAGE_FLAGS={flags}")
+        return self.run(
+            "make", "--no-print-directory", "image", f"IMAGE={IMAGE}", f"IMAGE_FLAGS={flags}"
+        )
 
     def container(self, image: str = IMAGE) -> str:
         return self.run("buildah", "from", "--pull-never", image).strip()
