@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -36,6 +37,7 @@ from secret_sync.kube import (
     Need,
     check,
     lacking,
+    patiently,
     who_am_i,
 )
 from secret_sync.metrics import Metrics
@@ -197,7 +199,8 @@ async def _read_schemas(client: KubeClient, limits: Limits) -> Schemas:
     schemas = Schemas()
     if not limits.definitions:
         for name in OUR_DEFINITIONS:
-            schemas.put(name, await read_missing(client, name) or ())
+            missing = await patiently(partial(read_missing, client, name))
+            schemas.put(name, missing or ())
     return schemas
 
 

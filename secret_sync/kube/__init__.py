@@ -18,7 +18,7 @@ from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.lease import Election, LeaseLostError, LeaseObserver, new_identity
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
-from secret_sync.kube.preflight import Need, check, lacking, who_am_i
+from secret_sync.kube.preflight import Need, check, lacking, patiently, who_am_i
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refusals import (
     AlreadyExistsError,
@@ -86,5 +86,6 @@ __all__ = [
     "key_of",
     "lacking",
     "new_identity",
+    "patiently",
     "who_am_i",
 ]

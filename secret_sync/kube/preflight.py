@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -12,10 +12,12 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube.errors import ApiError, ApiNotFoundError, ApiUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from secret_sync.kube.client import KubeClient
     from secret_sync.kube.resource import Resource
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +93,30 @@ async def lacking(client: KubeClient, need: Need, namespaces: Sequence[str] = ()
     return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
 
 
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Asks again while the server does not answer, for half a minute.
+
+    Args:
+        ask: One request.
+
+    Raises:
+        ApiUnavailableError: The server did not answer in time.
+        ApiError: It refused.
+    """
+    loop = asyncio.get_running_loop()
+    began, told = loop.time(), False
+    while True:
+        try:
+            return await ask()
+        except ApiUnavailableError as error:
+            if loop.time() - began > PATIENCE:
+                raise
+            if not told:
+                _log.warning("API server does not answer, will retry", error=error.message)
+            told = True
+            await asyncio.sleep(_BETWEEN)
+
+
 async def who_am_i(client: KubeClient) -> str:
     """The user name we have at the API server; ``""`` where it does not say (before 1.28).
 
@@ -99,7 +125,7 @@ async def who_am_i(client: KubeClient) -> str:
     """
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
-        reply = await client.request("POST", _WHO_AM_I, body=body)
+        reply = await patiently(lambda: client.request("POST", _WHO_AM_I, body=body))
     except ApiUnavailableError:
         raise
     except ApiError:
@@ -125,24 +151,12 @@ async def _missing(
 async def _known(client: KubeClient, resource: Resource, hint: str) -> None:
     group = f"/apis/{resource.group}" if resource.group else "/api"
     path = f"{group}/{resource.version}"
-    kinds = [r.get("name") for r in (await _patiently(client, path, hint)).get("resources") or ()]
-    if resource.plural not in kinds:
+    try:
+        reply = await patiently(lambda: client.request("GET", path))
+    except ApiNotFoundError:
+        raise DefiniteError(f"the API server does not know {path}; {hint}") from None
+    if resource.plural not in [r.get("name") for r in reply.get("resources") or ()]:
         raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
-
-
-async def _patiently(client: KubeClient, path: str, hint: str) -> dict[str, list[dict[str, str]]]:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while True:
-        try:
-            return await client.request("GET", path)
-        except ApiNotFoundError:
-            raise DefiniteError(f"the API server does not know {path}; {hint}") from None
-        except ApiUnavailableError as error:
-            if loop.time() - began > PATIENCE:
-                raise
-            _log.warning("API server does not answer, will retry", error=error.message)
-            await asyncio.sleep(_BETWEEN)
 
 
 async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> str:
@@ -160,7 +174,7 @@ async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> 
         "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
     }
     try:
-        reply = await client.request("POST", _REVIEWS, body=body)
+        reply = await patiently(lambda: client.request("POST", _REVIEWS, body=body))
     except ApiUnavailableError:
         raise
     except ApiError:

@@ -22,7 +22,7 @@ from secret_sync.kube import (
     who_am_i,
 )
 from secret_sync.kube import preflight as module
-from tests.unit.kube.scripted import answering, refusing
+from tests.unit.kube.scripted import answering, closing, refusing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 KIND = Resource("example.com", "v1", "things", "Thing")
 NEEDS = (Need(KIND, ("list", "watch")), Need(KIND, ("patch",), "status"))
 KNOWN = answering({"resources": [{"name": "things"}, {"name": "things/status"}]})
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute is over at once."""
+    monkeypatch.setattr(module, "_BETWEEN", 0.01)
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
 
 
 def reviewing(*denied: str) -> Script:
@@ -117,11 +124,26 @@ async def test_a_server_that_comes_up_late_is_waited_for(
         await check(client, NEEDS, namespaces=(), hint="")
 
 
-async def test_a_server_that_does_not_come_up_is_an_error(
+async def test_an_answer_that_is_lost_is_asked_for_again(
     server: ScriptedServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_BETWEEN", 0.01)
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    server.lists.append(KNOWN)
+    # Twice for each of the three, since a connection that breaks is tried once more at once.
+    server.others.extend([closing()] * 6)
+    server.others.extend([reviewing("watch things")] * 3)
+    async with asyncio.timeout(5):
+        with pytest.raises(DefiniteError, match="watch things"):
+            await check(client, NEEDS, namespaces=(), hint="")
+    server.others.extend([closing()] * 2)
+    server.others.append(answering({"status": {"userInfo": {"username": "somebody"}}}))
+    async with asyncio.timeout(5):
+        assert await who_am_i(client) == "somebody"
+
+
+async def test_a_server_that_does_not_come_up_is_an_error(
+    server: ScriptedServer, client: KubeClient, impatient: None
+) -> None:
     server.lists.extend([refusing(503, "ServiceUnavailable")] * 1000)
     async with asyncio.timeout(5):
         with pytest.raises(ApiUnavailableError):
@@ -179,10 +201,10 @@ async def test_namespaces_themselves_are_in_none(
 
 
 async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
-    server: ScriptedServer, client: KubeClient
+    server: ScriptedServer, client: KubeClient, impatient: None
 ) -> None:
     server.lists.append(KNOWN)
-    server.others.extend([refusing(503, "ServiceUnavailable")] * 2)
+    server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
         await lacking(client, WATCHING)
 
@@ -240,8 +262,8 @@ async def test_who_we_are_is_asked(
 
 
 async def test_who_we_are_is_not_guessed_while_the_server_is_away(
-    server: ScriptedServer, client: KubeClient
+    server: ScriptedServer, client: KubeClient, impatient: None
 ) -> None:
-    server.others.append(refusing(503, "ServiceUnavailable"))
+    server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
         await who_am_i(client)
