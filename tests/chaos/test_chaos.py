@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import signal
 from contextlib import AsyncExitStack
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Lives that end at an await of their own each, and callbacks of the longest of them.
 LIVES, LONGEST = 10, 6000
+#: The same faults each time, of nine kinds in three rounds: what is drawn anew is for `make chaos`.
+SEED = int(os.environ.get("SEED") or 189)
 #: Seconds after which it is told to stop from outside.
 COMES = 10
 #: Seconds that something may take here. How long it takes is for `make chaos`, on a machine that
@@ -34,7 +37,7 @@ async def test_no_fault_harms_a_secret(
     breakable_control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    seed = random.randrange(2**32)
+    seed = SEED
     try:
         game = await chaos(
             breakable_control_plane,
@@ -56,7 +59,7 @@ async def test_no_fault_harms_a_secret(
 async def test_SIGTERM_at_any_await_ends_it_in_peace(
     breakable_control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    seed = random.randrange(2**32)
+    seed = SEED
     draws = random.Random(seed)
     async with World.start(breakable_control_plane, tmp_path, draws, 30) as world:
         await world.auditor.until_right(60)
