@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
-import sys
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,6 +12,7 @@ import structlog
 import uvloop
 
 from secret_sync import __version__, logs
+from secret_sync.app import process
 from secret_sync.app.controller import Controller
 from secret_sync.app.leading import make_election
 from secret_sync.app.region import find_region
@@ -50,11 +49,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: New containers between two collections of the youngest generation.
-_GC_YOUNG: Final = 20_000
-#: Halves the time that such a thread keeps the loop waiting (benchmarks/parse.py).
-_SWITCH: Final = 0.002
-
 
 def main(settings: Settings) -> int:
     """Runs the controller until SIGTERM or SIGINT; returns the exit code.
@@ -63,13 +57,7 @@ def main(settings: Settings) -> int:
         SecretSyncError: It cannot start; the message is one line for a person.
     """
     logs.adopt_sdk_loggers()
-    # What was imported stays; the collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
-    # What a sync makes has hardly any cycles; by default they are looked for after 700 objects.
-    gc.set_threshold(_GC_YOUNG, 20, 20)
-    # A thread that reads a large document gives way to the loop after so many seconds.
-    sys.setswitchinterval(_SWITCH)
+    process.tune()
     stop = asyncio.Event()
     # Until the loop hears of it: an exception in the middle of its start leaves things undone.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
