@@ -23,9 +23,10 @@ if sys.argv[1] == "tuned":
 bytearray(256 * 1024)
 before = resident()
 buffers, kept = [], []
-for _ in range(300):
-    buffers.append(bytearray(b"x" * (256 * 1024)))
-    kept.append(bytearray(1024))
+for _ in range(20):
+    buffers += [bytearray(256 * 1024) for _ in range(15)]
+    # So large that it finds no place in what importing left free.
+    kept.append(bytearray(100 * 1024))
 buffers.clear()
 print(resident() - before)
 """
@@ -46,7 +47,5 @@ def bytes_left(how: str) -> int:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc: NOT RUN")
 def test_buffers_of_connections_that_were_closed_are_not_resident() -> None:
-    left = bytes_left("tuned")
-
-    assert left < 8 * 2**20
-    assert bytes_left("as it comes") > 5 * left, "glibc has changed: the setting can go"
+    assert bytes_left("tuned") < 8 * 2**20
+    assert bytes_left("as it comes") > 40 * 2**20, "glibc has changed: the setting can go"
