@@ -26,10 +26,10 @@ def tune() -> None:
     gc.set_threshold(_GC_YOUNG, 20, 20)
     # A thread that reads a large document gives way to the loop after so many seconds.
     sys.setswitchinterval(_SWITCH)
-    map_large_blocks()
+    _map_large_blocks()
 
 
-def map_large_blocks() -> None:
+def _map_large_blocks() -> None:
     """Large blocks of memory go back to the machine as soon as they are freed.
 
     A connection with TLS has a buffer of 256 KiB. The first of them that is freed makes glibc keep

@@ -12,14 +12,14 @@ import pytest
 #: 300 connections come and go. What lives on was made between them, as in a process that works.
 BURST = """
 import os, sys
-from secret_sync.app.process import map_large_blocks
+from secret_sync.app.process import tune
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 if sys.argv[1] == "tuned":
-    map_large_blocks()
+    tune()
 bytearray(256 * 1024)
 before = resident()
 buffers, kept = [], []
@@ -45,7 +45,10 @@ def bytes_left(how: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc: NOT RUN")
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallopt"),
+    reason="NOT RUN: this C library is not glibc, and has neither the flaw nor the setting",
+)
 def test_buffers_of_connections_that_were_closed_are_not_resident() -> None:
     assert bytes_left("tuned") < 8 * 2**20
     assert bytes_left("as it comes") > 40 * 2**20, "glibc has changed: the setting can go"
