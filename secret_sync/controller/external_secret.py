@@ -15,6 +15,7 @@ import structlog
 from secret_sync.controller.desired import Desired, EntryOutcome, Mishap, blame, outcomes_of
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_writer import OwnerGoneError
+from secret_sync.controller.status import written_versions
 from secret_sync.controller.telling import Case
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiError, ApiUnavailableError
@@ -203,6 +204,7 @@ class ExternalSecretReconciler:
             forced=es.force_sync,
             revision=plan.revision,
             urgent=not es.in_step or self._writer.has_drifted(es, case.memory),
+            written=written_versions(es),
         )
 
     async def _write(

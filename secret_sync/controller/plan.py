@@ -42,6 +42,9 @@ _MAX_NAME: Final = 253
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
+#: What KMS takes where neither a stage nor a version is asked for.
+DEFAULT_STAGE: Final = "ACSCurrent"
+
 #: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
 MIN_INTERVAL: Final = 1.0
 
@@ -206,7 +209,7 @@ class Planner:
         return PlannedEntry(entry, recipe, Wanted(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
-        endpoints, account = self._endpoints, ""
+        endpoints, account, name = self._endpoints, "", entry.key
         target: KmsTarget | OosTarget
         if service == OOS:
             target = resolve_oos(entry.key, region=self.region, endpoint=endpoints.oos)
@@ -219,12 +222,13 @@ class Planner:
                 allowed=endpoints.allowed,
             )
             account = target.account
+            name = _shortest_name(entry.key, target, provider.key.account)
         return Source(
             identity=provider.key,
             provider=service,
             endpoint=target.host,
-            name=entry.key,
-            version_stage=entry.version_stage if service == DEFAULT_PROVIDER else "",
+            name=name,
+            version_stage=_stage(entry) if service == DEFAULT_PROVIDER else "",
             version_id=entry.version_id,
             # Quotas are per account and region; where neither an ARN nor the role tells the
             # account, the credentials stand for it, whichever version their Secrets have.
@@ -287,6 +291,21 @@ class Planner:
                 f"{where} refers to ClusterSecretStore {ref.name}, {why}",
             )
         return self._admission.refusal(store, es.namespace) or store
+
+
+def _shortest_name(key: str, target: KmsTarget, account: str) -> str:
+    """Return the bare name of a secret whose ARN names the caller's own account and region.
+
+    Name and ARN are then one source, fetched once.
+    """
+    own = f"acs:kms:{target.region}:{account}:secret/"
+    return key.removeprefix(own) if account and target.account == account else key
+
+
+def _stage(entry: DataEntry) -> str:
+    """Return the stage to ask for; what KMS takes by default is the same source as none."""
+    default = entry.version_stage == DEFAULT_STAGE and not entry.version_id
+    return "" if default else entry.version_stage
 
 
 def recipe_of(entry: DataEntry) -> Recipe:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason, SyncResult
 from secret_sync.resources.conditions import READY
+from secret_sync.resources.external_secret import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from secret_sync.controller.desired import EntryOutcome
     from secret_sync.controller.problem import Problem
+    from secret_sync.resources import ExternalSecret
 
 # As cloud/errors.py writes it.
 _REQUEST: Final = re.compile(r", request [A-Za-z0-9._-]+")
@@ -131,6 +133,27 @@ def results(
             )
         )
     return tuple(made)
+
+
+def written_versions(es: ExternalSecret) -> Sequence[str] | None:
+    """Return the version of each entry that the Secret was written from, as the status says.
+
+    Returns:
+        ``""`` for an entry whose version is not known; ``None`` for an object that was never
+        synced, and for OOS: a parameter that is deleted and created again counts its versions
+        from one again.
+    """
+    status = es.status
+    if es.provider != DEFAULT_PROVIDER or not status.last_sync_time:
+        return None
+    unknown = [""] * len(es.entries)
+    if not es.in_step or len(status.results) != len(es.entries):
+        return unknown
+    # An entry that failed, or that was not written, says what was fetched.
+    return [
+        result.version_id if result.key == entry.key and not result.reason else ""
+        for entry, result in zip(es.entries, status.results, strict=True)
+    ]
 
 
 def status_of(

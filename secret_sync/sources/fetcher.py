@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -63,6 +64,7 @@ class Fetcher:
         new_gate: Builds the gate of a limiter key, by provider.
         observers: Who hears of the queues and calls of each provider.
         find: The record of a source that is still in use.
+        called: Told of each call that begins.
         finished: Told how a round ended; with a ``Failure`` where there are no credentials.
     """
 
@@ -74,6 +76,7 @@ class Fetcher:
         new_gate: Callable[[str], RateGate],
         observers: Mapping[str, FetchObservers],
         find: Callable[[Source], Record | None],
+        called: Callable[[Record], None],
         finished: Callable[[Record, SecretValue | SecretSyncError | Failure], None],
     ) -> None:
         self._fetchers = fetchers
@@ -81,9 +84,15 @@ class Fetcher:
         self._gates = Gates(new_gate)
         self._observers = observers
         self._find = find
+        self._called = called
         self._finished = finished
         self._lanes: dict[Hashable, Lane] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._numbers = count(1)
+
+    def next_number(self) -> int:
+        """Return the next number in the sequence of calls and answers."""
+        return next(self._numbers)
 
     async def run(self) -> None:
         """Owns all dispatchers and calls; ends only when cancelled."""
@@ -177,7 +186,9 @@ class Fetcher:
             return
         record.fetching = record.calling = True
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = record.called_at = loop.time()
+        record.call_began = self.next_number()
+        self._called(record)
         outcome = await self._try(source, found)
         record.calling = False
         self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)

@@ -7,11 +7,20 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.queue import Priority
+
 if TYPE_CHECKING:
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
     from secret_sync.sources.lane import Lane
     from secret_sync.sources.source import Source
+
+#: After a change the sources that are used with the changed one are asked again after so many
+#: seconds: people rotate a user name and its password seconds apart.
+RECHECK_SOON: Final = 5.0
+RECHECK_LATE: Final = 30.0
+#: Timers may fire this many seconds early.
+_EARLY: Final = 0.02
 
 #: Refreshes spread over this share of their interval, to both sides.
 JITTER: Final = 0.1
@@ -38,11 +47,18 @@ class Record:
         again: Users that forced a sync while a call was under way: what it answers may be
             older than their wish; ``None`` likewise.
         digest: Of the last good value; outlives the value.
-        fetched_at: When that value was fetched; before the first, when the source came into use.
+        fetched_at: When that value was confirmed last; before the first, when the source came
+            into use.
+        called_at: When the latest call began.
+        call_began: Number of that call in the sequence of calls and answers; ``asked`` of the
+            call that brought or confirmed the value; ``changed`` of the answer that brought it.
+        changed_at: When that answer arrived.
         error: Why the last round failed, or ``None`` after a success.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
         fetching: From the moment a fetch is asked for until its round has ended.
         calling: While a call is under way.
+        pulled: The next call was arranged because another source of its group is refreshed.
+        group: All sources of this one's group, itself among them; ``None`` if it is alone.
         urgent: One of those who wait never had a value.
         tries: Failed tries of this round; ``spent`` the seconds they and their backoff took.
         refreshed: Whether this round had its one forced refresh of credentials.
@@ -58,17 +74,26 @@ class Record:
     digest: bytes | None = None
     version_id: str = ""
     fetched_at: float = field(default_factory=_now)
+    called_at: float = float("-inf")
+    call_began: int = 0
+    asked: int = 0
+    changed: int = 0
+    changed_at: float = float("-inf")
     error: SecretSyncError | None = None
     failed_at: float = float("-inf")
     due: float = float("inf")
     fetching: bool = False
     calling: bool = False
+    pulled: bool = False
+    group: list[Record] | None = None
     urgent: bool = False
     tries: int = 0
     spent: float = 0.0
     refreshed: bool = False
     failures: int = 0
     _spread: float = field(default_factory=_draw)
+    _recheck_soon: float = float("inf")
+    _recheck_late: float = float("inf")
     _shortest: float | None = None
 
     def use(self, user: str, interval: float | None) -> None:
@@ -106,9 +131,26 @@ class Record:
         self.refreshed = False
         self._spread = _draw()
 
-    def next_poll(self) -> float:
-        """When the next refresh is due: the shortest interval of its users, with jitter."""
-        return self.fetched_at + self.interval * self._spread
+    def recheck(self, now: float) -> None:
+        """Ask again soon and once more later: a source that is used with this one has changed."""
+        self._recheck_soon = now + RECHECK_SOON
+        self._recheck_late = now + RECHECK_LATE
+
+    def rechecked(self, began: float) -> None:
+        """Drop the rechecks that a call that began at this time has answered."""
+        if self._recheck_soon <= began + _EARLY:
+            self._recheck_soon = float("inf")
+        if self._recheck_late <= began + _EARLY:
+            self._recheck_late = float("inf")
+
+    def next_refresh(self) -> tuple[float, Priority]:
+        """Return when the next refresh is due, and how urgent it is.
+
+        Polls follow the shortest interval of its users, with jitter.
+        """
+        poll = self.fetched_at + self.interval * self._spread
+        recheck = min(self._recheck_soon, self._recheck_late)
+        return (recheck, Priority.MIDDLE) if recheck < poll else (poll, Priority.LOW)
 
     @property
     def interval(self) -> float:

@@ -1,73 +1,45 @@
 """The registry of sources: who uses what, what is known of it, and when to ask again.
 
 Users are opaque keys. A user registers what it wants and is answered at once with what is
-known (C0); a fetch that brings news, and only such a one, tells the users (S15).
+known; a fetch that brings news, and only such a one, tells the users, once their values are a
+consistent snapshot.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from random import Random
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.credentials import Failure
-from secret_sync.errors import ClockError, CredentialsError, SecretSyncError, TransientError
-from secret_sync.queue import Backoff, Priority
+from secret_sync.errors import SecretSyncError
+from secret_sync.queue import Priority
 from secret_sync.sources.fetcher import Fetcher
+from secret_sync.sources.freshness import freshness_of
+from secret_sync.sources.groups import Groups
 from secret_sync.sources.hand import ValuesInHand
-from secret_sync.sources.kept import Keepsakes
-from secret_sync.sources.outage import PROBE
-from secret_sync.sources.record import JITTER, Record
+from secret_sync.sources.previous import Held, PreviousValues
+from secret_sync.sources.record import Record
+from secret_sync.sources.retries import Retries
+from secret_sync.sources.snapshots import Registration, Snapshots, is_change
 from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 
     from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
+    from secret_sync.sources.freshness import Freshness
+    from secret_sync.sources.snapshots import Given
     from secret_sync.sources.source import Fetch, Source, Wanted
 
-#: Between rounds: a passing fault is asked about again soon, a definite "no" slowly.
-_AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
-_AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
-#: A session that was replaced a moment ago has ended again; it may be replaced anew soon.
-_AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 #: A new user of a failed source asks again, unless the failure is this fresh (seconds).
 _FAILURE_FRESH: Final = 2.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
-#: Sources follow this soon after the next attempt at their credentials (seconds).
-_AFTER_CREDENTIALS: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class _Registration:
-    """What a user asked for last."""
-
-    sources: tuple[Source, ...] = ()
-    forced: str | None = None
-    revision: Hashable = None
-
-
-class Freshness(NamedTuple):
-    """How late values are.
-
-    Attributes:
-        stale: Sources whose value is older than two of their shortest intervals. One that never
-            had a value is as old as the wish for it; what nobody polls is never stale.
-        overdue_seconds: By how much the most overdue refresh is late, jitter granted; 0 if none
-            is.
-    """
-
-    stale: int
-    overdue_seconds: float
-
-
-_NOTHING: Final = _Registration()
 
 
 class SourceRegistry:
@@ -91,18 +63,21 @@ class SourceRegistry:
     ) -> None:
         self._notify = notify
         self._records: dict[Source, Record] = {}
-        self._registered: dict[str, _Registration] = {}
+        self._registered: dict[str, Registration] = {}
         self._hand = ValuesInHand()
-        self._kept = Keepsakes(self._hand)
-        self._random = Random()  # noqa: S311 (spreads load, hides nothing)
+        self._previous = PreviousValues(self._hand)
+        self._snapshots = Snapshots(self._records, self._previous)
+        self._groups = Groups()
         self._fetcher = Fetcher(
             fetchers=fetchers,
             credentials=credentials,
             new_gate=new_gate,
             observers=observers,
             find=self._records.get,
+            called=self._called,
             finished=self._finished,
         )
+        self._retries = Retries(self._records, self._fetcher)
 
     def __repr__(self) -> str:
         """Counts, never contents."""
@@ -118,16 +93,8 @@ class SourceRegistry:
         return self._hand.size
 
     def freshness(self) -> Freshness:
-        """How late the values are now; looks at every source."""
-        now = asyncio.get_running_loop().time()
-        stale, overdue, latest = 0, 0.0, 1 + JITTER
-        for record in self._records.values():
-            interval, age = record.interval, now - record.fetched_at
-            late = age - interval * latest
-            if late > 0:
-                overdue = max(overdue, late)
-                stale += age > 2 * interval
-        return Freshness(stale, overdue)
+        """Return how late the values are now; looks at every source."""
+        return freshness_of(self._records.values(), asyncio.get_running_loop().time())
 
     @property
     def queues(self) -> list[WorkQueue[Source]]:
@@ -147,59 +114,56 @@ class SourceRegistry:
         forced: str = "",
         revision: Hashable = None,
         urgent: bool = True,
+        written: Sequence[str] | None = None,
     ) -> list[Reading]:
-        """Says what a user wants from now on, and answers with what is known of it.
+        """Note what a user wants from now on, and return what is known of it.
 
         Args:
             user: An opaque key; what it wanted before and does not now is released.
             wanted: One item for each reading in the answer; sources may repeat.
             interval: Seconds between refreshes, or ``None`` for no polling.
-            forced: Another text than last time asks for a fetch of everything wanted.
+            forced: Another string than last time asks for a fetch of everything wanted.
             revision: Of all that was written down for this user. With another one than last
-                time it counts as a new user: somebody may have mended what failed.
-            urgent: Whether to go ahead of refreshes; an object that a restart finds in step
-                need not (Q10).
+                time it counts as a new user: what failed may have been fixed.
+            urgent: Whether to go ahead of refreshes; an object that a restart finds in sync
+                need not.
+            written: For each item the version that the user wrote last, ``""`` where that is not
+                known; ``None`` for a user that never wrote. Counts until the first snapshot.
 
         Returns:
-            A reading for each item of ``wanted``, in its order. The user is notified when a
-            pending one is settled. One whose identity is new is pending and holds what this
-            user had of the same secret with its former identity.
+            A reading for each item of ``wanted``, in its order: the present values where they
+            are a consistent snapshot, else those of the last one that was. The user is notified
+            when what it waits for is settled.
         """
-        before = self._registered.get(user, _NOTHING)
-        force = before.forced is not None and before.forced != forced
-        known = frozenset(before.sources)
+        registration = self._registered.setdefault(user, Registration())
+        force = registration.forced is not None and registration.forced != forced
+        before, known = registration.sources, frozenset(registration.sources)
+        edited = revision != registration.revision
         records = {w.source: self._records.get(w.source) or self._add(w) for w in wanted}
-        # Those of the records: equal ones that were made for this call need not be kept.
-        sources = tuple(record.source for record in records.values())
-        self._registered[user] = _Registration(sources, forced, revision)
+        self._update(registration, records.values(), forced, revision)
+        if written is not None and registration.snapshot is None:
+            registration.written = {
+                records[w.source].source: version
+                for w, version in zip(wanted, written, strict=True)
+            }
         for source, record in records.items():
             record.use(user, interval)
-            new = source not in known or revision != before.revision
+            new = source not in known or edited
             # Where nothing is polled, an edit is the time to look.
-            edited = interval is None and source in known and revision != before.revision
-            if self._asks(record, interval, force=force or edited, new=new):
-                self._wait_for(record, user, urgent=urgent or force)
-                if force and record.calling:
-                    record.ask_again(user)
-            elif not record.fetching and record.error is None:
-                self._poll(record)
-            elif not record.fetching and new:
-                # Its failure is too fresh to ask at once.
-                soon = record.failed_at + _FAILURE_FRESH
-                if soon < record.due:
-                    self._fetcher.plan(record, soon, Priority.MIDDLE)
-        gone = [source for source in before.sources if source not in records]
-        self._keep(user, gone)
-        self._kept.trim(user, {r.source.what for r in records.values() if r.digest is None})
-        self._drop(user, gone)
-        return [self._read(records[w.source], user) for w in wanted]
+            look = interval is None and source in known and edited
+            self._ask_if_due(user, record, interval, force=force or look, new=new, urgent=urgent)
+        self._release(user, [source for source in before if source not in records])
+        complete = self._complete(user, registration)
+        if complete or registration.snapshot is None:
+            return [self._present(user, records[w.source]) for w in wanted]
+        given = self._snapshots.given(user, registration)
+        return [self._given(user, records[w.source], given) for w in wanted]
 
     def suspend(self, user: str) -> None:
         """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
-        before = self._registered.get(user, _NOTHING)
-        self._registered[user] = _Registration(forced=before.forced)
-        self._keep(user, before.sources)
-        self._drop(user, before.sources)
+        registration = self._registered.setdefault(user, Registration())
+        before, registration.sources, registration.revision = registration.sources, (), None
+        self._release(user, before)
 
     def rest(self, user: str, forced: str) -> None:
         """The user wants nothing until further notice, and needs nothing kept.
@@ -209,16 +173,18 @@ class SourceRegistry:
             forced: Its wish that was answered last; another one asks for a fetch.
         """
         self.release(user)
-        self._registered[user] = _Registration(forced=forced)
+        self._registered[user] = Registration(forced=forced)
 
     def release(self, user: str) -> None:
         """The user is gone, and with it every source that nobody else wants."""
-        self._drop(user, self._registered.pop(user, _NOTHING).sources)
-        self._kept.trim(user, ())
+        registration = self._registered.pop(user, None)
+        if registration is not None:
+            self._drop(user, registration.sources)
+        self._previous.forget(user)
 
     def fetch_value(self, user: str, source: Source) -> None:
-        """Fetches a value that is known but no longer in hand; the user is told (S15)."""
-        self._wait_for(self._records[source], user, urgent=True)
+        """Fetch a value that is known but no longer in hand; the user is told."""
+        self._wait_for(self._records[source], user, Priority.HIGH)
 
     def _add(self, item: Wanted) -> Record:
         # Who reads with an identity that others read with shares theirs, not an equal one.
@@ -226,125 +192,238 @@ class SourceRegistry:
         source = replace(item.source, identity=credentials.key)
         record = Record(source, credentials, self._fetcher.attach(source, credentials))
         self._records[source] = record
+        self._groups.join(record)
         return record
 
     @staticmethod
-    def _asks(record: Record, interval: float | None, *, force: bool, new: bool) -> bool:
-        """Whether a registration asks for a fetch."""
-        now = asyncio.get_running_loop().time()
-        if force:
-            return True
-        if record.error is not None:
-            return new and now - record.failed_at > _FAILURE_FRESH
-        if record.digest is None:
-            return True
-        fresh = _VALUE_FRESH if interval is None else interval
-        return new and now - record.fetched_at > fresh
+    def _update(
+        registration: Registration, records: Iterable[Record], forced: str, revision: Hashable
+    ) -> None:
+        # Those of the records: equal ones that were made for this call need not be kept.
+        sources = tuple(record.source for record in records)
+        if sources != registration.sources:
+            registration.sources = sources
+        registration.forced, registration.revision = forced, revision
 
-    def _wait_for(self, record: Record, user: str, *, urgent: bool) -> None:
+    def _ask_if_due(
+        self,
+        user: str,
+        record: Record,
+        interval: float | None,
+        *,
+        force: bool,
+        new: bool,
+        urgent: bool,
+    ) -> None:
+        """Ask for a fetch where a registration is reason for one, else plan the next refresh."""
+        now = asyncio.get_running_loop().time()
+        if record.error is not None:
+            asks = new and now - record.failed_at > _FAILURE_FRESH
+        elif record.digest is None:
+            asks = True
+        else:
+            fresh = _VALUE_FRESH if interval is None else interval
+            asks = new and now - record.fetched_at > fresh
+        if force or asks:
+            self._wait_for(record, user, Priority.HIGH if urgent or force else Priority.LOW)
+            if force and record.calling:
+                record.ask_again(user)
+        elif not record.fetching and record.error is None:
+            self._plan_refresh(record)
+        elif not record.fetching and new:
+            # Its failure is too fresh to ask at once.
+            soon = record.failed_at + _FAILURE_FRESH
+            if soon < record.due:
+                self._fetcher.plan(record, soon, Priority.MIDDLE)
+
+    def _wait_for(self, record: Record, user: str, priority: Priority) -> None:
+        urgent = priority is Priority.HIGH
         hurry = urgent and not record.urgent
         record.wait(user)
+        self._registered[user].wait(record.source)
         record.urgent = record.urgent or urgent
         if not record.fetching or (hurry and not record.calling):
-            self._fetcher.start(record, Priority.HIGH if urgent else Priority.LOW)
+            self._fetcher.start(record, priority)
 
-    def _poll(self, record: Record) -> None:
-        due = record.next_poll()
+    def _plan_refresh(self, record: Record) -> None:
+        due, priority = record.next_refresh()
         if due < record.due:
-            self._fetcher.plan(record, due, Priority.LOW)
+            self._fetcher.plan(record, due, priority)
 
-    def _read(self, record: Record, user: str) -> Reading:
-        digest, version_id = record.digest, record.version_id
-        data = self._hand.get(record.source)
-        if digest is None and (held := self._kept.get(user, record.source)) is not None:
-            (digest, version_id), data = held
+    def _complete(self, user: str, registration: Registration) -> bool:
+        """Tell whether the present values are a consistent snapshot; what is missing is asked."""
+        lacking = self._snapshots.lacking(user, registration)
+        if lacking:
+            self._confirm(user, lacking)
+            self._trim(user, registration)
+            return False
+        registration.snapshot, registration.written = registration.sources, None
+        self._previous.forget(user)
+        return True
+
+    def _confirm(self, user: str, records: Iterable[Record], *, failed: bool = False) -> bool:
+        """Ask sources that are not confirmed against a change; tell whether the user waits.
+
+        Args:
+            user: Whose snapshot lacks them.
+            records: What it lacks.
+            failed: Whether those whose latest fetch failed are asked at once, too.
+        """
+        now = asyncio.get_running_loop().time()
+        newest = max(self._records[s].changed for s in self._registered[user].sources)
+        waits = False
+        for record in records:
+            if record.error is not None and not record.fetching:
+                fresh = now - record.failed_at <= _FAILURE_FRESH
+                if fresh or not failed:
+                    continue
+            waits = True
+            self._wait_for(record, user, Priority.MIDDLE)
+            if record.calling and record.call_began < newest:
+                record.ask_again(user)
+        return waits
+
+    def _trim(self, user: str, registration: Registration) -> None:
+        """Forget what is kept of secrets that the user does not read any more."""
+        whats = {source.what for source in registration.sources}
+        for source in self._previous.sources(user):
+            if source.what not in whats:
+                self._previous.drop(user, source)
+
+    def _present(self, user: str, record: Record) -> Reading:
+        """Return what is known of a source at this moment."""
         return Reading(
-            digest=digest,
-            data=data,
-            version_id=version_id,
+            digest=record.digest,
+            data=self._hand.get(record.source),
+            version_id=record.version_id,
             error=record.error,
             pending=record.waiters is not None and user in record.waiters,
         )
 
-    def _keep(self, user: str, sources: Iterable[Source]) -> None:
-        self._kept.keep(user, {s: self._read(self._records[s], user) for s in sources})
+    def _given(self, user: str, record: Record, given: Mapping[Source, Given]) -> Reading:
+        """Return what the user's last snapshot had of a source, beside how its fetch fares."""
+        present = self._present(user, record)
+        if (known := given.get(record.source)) is None:
+            return replace(present, digest=None, data=None, version_id="")
+        held, source = known
+        data = present.data
+        if held.digest != record.digest:
+            data = self._previous.payload(source, held)
+        return replace(present, digest=held.digest, data=data, version_id=held.version_id)
+
+    def _release(self, user: str, sources: Collection[Source]) -> None:
+        """Drop sources that the user exchanged or does not want for now; keep what it was given."""
+        snapshot = self._registered[user].snapshot or ()
+        for source in sources:
+            record = self._records[source]
+            if source in snapshot and record.digest is not None:
+                held = Held(record.digest, record.version_id)
+                self._previous.keep(user, source, held, self._hand.get(source))
+        self._drop(user, sources)
 
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
+        registration = self._registered.get(user)
         for source in sources:
             record = self._records[source]
             record.drop(user)
+            if registration is not None:
+                registration.settle(source)
             if not record.users:
                 del self._records[source]
+                self._groups.leave(record)
                 self._hand.drop(source)
-                if (heir := record.lane.outage.forget(source)) is not None:
-                    self._ask_soon(self._records[heir])
+                self._retries.forget(record)
                 self._fetcher.detach(record)
 
-    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
-        if isinstance(outcome, Failure):
-            # Nobody can come by the credentials earlier, and asking for them costs no call.
-            news = self._refused(record, outcome.error, outcome.retry_at + _AFTER_CREDENTIALS)
-        elif isinstance(outcome, SecretSyncError):
-            news = self._refused(record, outcome, self._back_off(record, outcome))
-        else:
-            news = self._fetched(record, outcome)
-        if not isinstance(outcome, Failure | TransientError | ClockError):
-            self._answered(record)
-        told = record.users if news else record.waiters
-        priority = Priority.HIGH if record.urgent else Priority.MIDDLE
-        users, record.waiters = list(told or ()), None
-        again, record.again = record.again or (), None
-        record.end_round()
-        for user in again:
-            self._wait_for(record, user, urgent=True)
-        if users:
-            self._notify(users, priority)
+    def _called(self, record: Record) -> None:
+        """A call begins: where it is a periodic refresh, the others of its group follow."""
+        alone = record.pulled or record.waiters is not None or record.digest is None
+        record.pulled = False
+        if alone or record.error is not None or record.tries:
+            return
+        now = asyncio.get_running_loop().time()
+        for peer in record.group or ():
+            idle = not peer.fetching and peer.digest is not None and peer.error is None
+            if peer is not record and idle:
+                peer.pulled = True
+                self._fetcher.plan(peer, now, Priority.LOW)
 
-    def _fetched(self, record: Record, value: SecretValue) -> bool:
+    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
+        changed = False
+        if isinstance(outcome, SecretSyncError | Failure):
+            news = self._retries.failed(record, outcome)
+        else:
+            news, changed = self._fetched(record, outcome)
+        self._retries.answered(record, outcome)
+        users = list((record.users if news else record.waiters) or ())
+        priority = Priority.HIGH if record.urgent else Priority.MIDDLE
+        again, record.again, record.waiters = record.again or (), None, None
+        record.end_round()
+        for user in users:
+            self._registered[user].settle(record.source)
+        for user in again:
+            self._wait_for(record, user, Priority.HIGH)
+        failed = record.error is not None
+        settled = [
+            u for u in users if failed or u in again or self._settled(u, record, changed=changed)
+        ]
+        if settled:
+            self._notify(settled, priority)
+
+    def _settled(self, user: str, record: Record, *, changed: bool) -> bool:
+        """Tell whether there is something to do for a user after an answer.
+
+        Not as long as it waits for others: its answers are worth one look, not one each.
+        """
+        registration = self._registered[user]
+        if changed and len(registration.sources) > 1:
+            self._recheck_others(user, registration, record)
+        if registration.waits:
+            return False
+        lacking = self._snapshots.lacking(user, registration)
+        return not lacking or not self._confirm(user, lacking, failed=changed)
+
+    def _recheck_others(self, user: str, registration: Registration, record: Record) -> None:
+        """After a change the user's other sources are asked again, soon and once more later."""
+        given = self._snapshots.given(user, registration).get(record.source)
+        known = given is not None or (registration.written or {}).get(record.source)
+        if not known or not is_change(registration, record, given):
+            return
+        now = asyncio.get_running_loop().time()
+        for source in registration.sources:
+            other = self._records[source]
+            if other is not record:
+                other.recheck(now)
+                if not other.fetching and other.error is None:
+                    self._plan_refresh(other)
+
+    def _fetched(self, record: Record, value: SecretValue) -> tuple[bool, bool]:
+        """Take a value in; tell whether there is any news, and whether the value is another."""
+        now = asyncio.get_running_loop().time()
         digest = self._hand.digest(value.data)
         news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
-        if record.digest is None:
-            for user in record.users:
-                self._kept.drop(user, record.source.what)
+        changed = digest != record.digest
+        if changed:
+            self._keep_previous(record)
+            record.changed, record.changed_at = self._fetcher.next_number(), now
         self._hand.put(record.source, value.data)
         record.digest = digest
         record.version_id = value.version_id
         record.error = None
         record.failures = 0
-        record.fetched_at = asyncio.get_running_loop().time()
-        self._fetcher.plan(record, record.next_poll(), Priority.LOW)
-        return news
+        record.fetched_at = now
+        record.asked = record.call_began
+        record.rechecked(record.called_at)
+        due, priority = record.next_refresh()
+        self._fetcher.plan(record, due, priority)
+        return news, changed
 
-    def _answered(self, record: Record) -> None:
-        """The service is there: who waits for that need not wait for long any more."""
-        outage = record.lane.outage
-        outage.forget(record.source)
-        for source in outage.ends():
-            self._ask_soon(self._records[source])
-
-    def _ask_soon(self, record: Record) -> None:
-        """Shortens the wait of a source that got no answer."""
-        soon = max(asyncio.get_running_loop().time(), record.failed_at + PROBE)
-        if not record.fetching and soon < record.due:
-            # Behind nobody's polls and before nobody's: the fault may be this source's own.
-            self._fetcher.plan(record, soon, Priority.LOW)
-
-    def _back_off(self, record: Record, error: SecretSyncError) -> float:
-        now = asyncio.get_running_loop().time()
-        if isinstance(error, TransientError | ClockError):
-            delay = _AFTER_FAULT.delay(record.failures, self._random)
-            delay = record.lane.outage.begins(record.source, delay, now)
-        else:
-            session = isinstance(error, CredentialsError)
-            backoff = _AFTER_SESSION if session else _AFTER_REFUSAL
-            delay = backoff.delay(record.failures, self._random)
-        record.failures += 1
-        return now + delay
-
-    def _refused(self, record: Record, error: SecretSyncError, again_at: float) -> bool:
-        known = record.error
-        news = known is None or (type(known), known.code) != (type(error), error.code)
-        record.error = error
-        record.failed_at = asyncio.get_running_loop().time()
-        self._fetcher.plan(record, again_at, Priority.MIDDLE)
-        return news
+    def _keep_previous(self, record: Record) -> None:
+        """The value changes: users of several sources keep what they were given meanwhile."""
+        if record.digest is None:
+            return
+        held, data = Held(record.digest, record.version_id), self._hand.get(record.source)
+        for user in record.users:
+            registration = self._registered[user]
+            if len(registration.sources) > 1 and record.source in (registration.snapshot or ()):
+                self._previous.keep(user, record.source, held, data)

@@ -19,7 +19,7 @@ from secret_sync.resources import Reason, names
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import outage, registry
+from secret_sync.sources import outage, retries
 from tests.unit import reference_facts as facts
 from tests.unit.reference_tables import codes
 
@@ -260,10 +260,10 @@ LIMITS = {
         f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
     ),
     "that of somebody in an outage, and of everybody after it": _seconds(outage.PROBE),
-    "first wait after a passing fault": _seconds(registry._AFTER_FAULT.base),
-    'first wait after a definite "no"': _seconds(registry._AFTER_REFUSAL.base),
+    "first wait after a passing fault": _seconds(retries._AFTER_FAULT.base),
+    'first wait after a definite "no"': _seconds(retries._AFTER_REFUSAL.base),
     "longest wait after either": _seconds(
-        max(registry._AFTER_FAULT.cap, registry._AFTER_REFUSAL.cap)
+        max(retries._AFTER_FAULT.cap, retries._AFTER_REFUSAL.cap)
     ),
     "the API server is waited for at start": _seconds(PATIENCE),
     "longest wait after a fault of the API server": _seconds(running.RETRY_WITHIN),

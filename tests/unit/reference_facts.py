@@ -26,7 +26,7 @@ from secret_sync.queue.worker import Result
 from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
 from secret_sync.settings.parse import _OWN
-from secret_sync.sources.registry import Freshness
+from secret_sync.sources.freshness import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from secret_sync.metrics import (
     WorkerMetrics,
 )
 from secret_sync.queue import Result
-from secret_sync.sources.registry import Freshness
+from secret_sync.sources.freshness import Freshness
 from tests.support.scraping import openmetrics, samples
 
 

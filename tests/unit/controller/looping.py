@@ -41,6 +41,7 @@ class PlayedSources:
     readings: dict[str, Reading] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     urgent: bool | None = None
+    versions: Sequence[str] | None = None
     _forced: dict[str, str] = field(default_factory=dict)
 
     def register(
@@ -52,8 +53,9 @@ class PlayedSources:
         forced: str,
         revision: Hashable,
         urgent: bool,
+        written: Sequence[str] | None,
     ) -> list[Reading]:
-        self.urgent = urgent
+        self.urgent, self.versions = urgent, written
         self.log.append("register")
         if user in self._forced and self._forced[user] != forced:
             self.log.append("forced")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,7 @@ from secret_sync.controller.status import (
     problem_condition,
     results,
     status_of,
+    written_versions,
 )
 from secret_sync.resources import (
     Condition,
@@ -24,6 +26,11 @@ from secret_sync.resources import (
     StoreStatus,
     SyncResult,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret
 
 BEFORE = "2026-01-01T00:00:00Z"
 NOW = "2026-01-01T00:00:10Z"
@@ -156,3 +163,50 @@ def test_the_last_sync_time_is_that_of_the_last_change_written() -> None:
     assert (failed.last_sync_time, failed.target, failed.results) == (BEFORE, "some", ())
     waiting = status_of(before, ready("Unknown"), None)
     assert waiting.results == before.results
+
+
+NOT_WRITTEN = {"ExternalSecretKey": "db", "reason": "NotWritten", "versionId": "v8"}
+
+
+def synced_status(**more: object) -> dict[str, object]:
+    return {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Synced"}],
+        "lastSyncTime": BEFORE,
+        "dataSyncResults": [
+            {"ExternalSecretKey": "db", "status": "Succeeded", "versionId": "v7"},
+        ],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "spec", "versions"),
+    [
+        ({}, {}, ["v7"]),
+        # Never synced, or a service whose versions tell nothing.
+        ({"lastSyncTime": ""}, {}, None),
+        ({}, {"provider": "oos"}, None),
+        # What is in the Secret is not known.
+        ({"observedGeneration": 0}, {}, [""]),
+        ({"conditions": [{"type": "Ready", "status": "False", "reason": "Throttled"}]}, {}, [""]),
+        ({"dataSyncResults": []}, {}, [""]),
+        ({"dataSyncResults": [{"ExternalSecretKey": "other", "versionId": "v7"}]}, {}, [""]),
+        (
+            {
+                "dataSyncResults": [
+                    {"ExternalSecretKey": "db", "reason": "NotWritten", "versionId": "v8"}
+                ]
+            },
+            {},
+            [""],
+        ),
+    ],
+)
+def test_the_status_says_which_versions_were_written(
+    make_es: Callable[..., ExternalSecret],
+    changes: dict[str, object],
+    spec: dict[str, object],
+    versions: list[str] | None,
+) -> None:
+    assert written_versions(make_es(status=synced_status(**changes), **spec)) == versions

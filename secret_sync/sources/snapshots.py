@@ -1,0 +1,144 @@
+"""Consistent snapshots: which values of a user's sources may be written together.
+
+A Secret is written only from values each of which was confirmed no earlier than the newest
+change among them. A value is *confirmed* by the call that brought it and by each later one that
+found it unchanged; it is confirmed against a change if that call *began* after the answer that
+brought the change had arrived. Calls and answers are numbered in one sequence, so there is no
+tolerance and no clock in the comparison.
+
+What was in the user's last snapshot is no change. After a restart the versions that the status
+names stand for that snapshot. Only the first values of a user that never had any are allowed to
+lie ``FIRST_ANSWERS_WITHIN`` seconds apart: they were asked for next to each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from secret_sync.sources.previous import Held
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from secret_sync.sources.previous import PreviousValues
+    from secret_sync.sources.record import Record
+    from secret_sync.sources.source import Source, What
+
+#: Seconds that the first answers of a new user may lie apart.
+FIRST_ANSWERS_WITHIN: Final = 2.0
+
+
+@dataclass(slots=True)
+class Registration:
+    """What a user asked for last, and the last consistent snapshot that it was given.
+
+    Attributes:
+        sources: Each once, in the order of the first mention.
+        forced: The wish for a forced sync that was answered last; ``None`` before the first.
+        revision: Of all that was written down for the user.
+        written: Before the first snapshot of this process: the version of each source that was
+            written last, ``""`` where that is not known; ``None`` for a user that never wrote.
+        snapshot: The sources of the last consistent snapshot; ``None`` before the first.
+        waits: The sources whose answers the user waits for; ``None`` most of the time, since an
+            empty set takes more memory than all the rest.
+    """
+
+    sources: tuple[Source, ...] = ()
+    forced: str | None = None
+    revision: Hashable = None
+    written: Mapping[Source, str] | None = None
+    snapshot: tuple[Source, ...] | None = None
+    waits: set[Source] | None = None
+
+    def wait(self, source: Source) -> None:
+        """Note that the user waits for an answer."""
+        if self.waits is None:
+            self.waits = set()
+        self.waits.add(source)
+
+    def settle(self, source: Source) -> None:
+        """Note that the answer of a source has come, or is not needed any more."""
+        if self.waits is not None:
+            self.waits.discard(source)
+            self.waits = self.waits or None
+
+
+class Given(NamedTuple):
+    """A value of a user's last snapshot, and the source that it came from."""
+
+    held: Held
+    source: Source
+
+
+class Snapshots:
+    """Judges the values of users against what they were given last.
+
+    Args:
+        records: All sources in use.
+        previous: What users were given and sources have left behind.
+    """
+
+    __slots__ = ("_previous", "_records")
+
+    def __init__(self, records: Mapping[Source, Record], previous: PreviousValues) -> None:
+        self._records = records
+        self._previous = previous
+
+    def lacking(self, user: str, registration: Registration) -> list[Record]:
+        """Return the sources whose answers are missing for a consistent snapshot.
+
+        Empty: the present values are one. Those with a value are to be asked again, since they
+        are not confirmed against the newest change.
+        """
+        records = [self._records[source] for source in registration.sources]
+        unknown = [record for record in records if record.digest is None]
+        if unknown or len(records) == 1:
+            return unknown
+        given = self.given(user, registration)
+        changed = [r for r in records if is_change(registration, r, given.get(r.source))]
+        if not changed:
+            return []
+        newest = max(changed, key=lambda record: record.changed)
+        first = registration.snapshot is None and registration.written is None
+        near = newest.changed_at - FIRST_ANSWERS_WITHIN if first else float("inf")
+        return [
+            record
+            for record in records
+            if record is not newest and record.asked < newest.changed and record.fetched_at < near
+        ]
+
+    def given(self, user: str, registration: Registration) -> dict[Source, Given]:
+        """Return what the user was given in its last snapshot, by the sources that it has now.
+
+        A source is exchanged for another one of the same secret when its identity changes. Where
+        two identities of the user read one secret, neither stands for the new one.
+        """
+        if registration.snapshot is None:
+            return {}
+        before, present = frozenset(registration.snapshot), frozenset(registration.sources)
+        exchanged: dict[What, Source | None] = {}
+        for source in before - present:
+            exchanged[source.what] = None if source.what in exchanged else source
+        given = {}
+        for source in registration.sources:
+            former = source if source in before else exchanged.get(source.what)
+            if former is not None and (held := self._held(user, former)) is not None:
+                given[source] = Given(held, former)
+        return given
+
+    def _held(self, user: str, source: Source) -> Held | None:
+        if (kept := self._previous.get(user, source)) is not None:
+            return kept
+        record = self._records.get(source)
+        if record is None or record.digest is None or user not in record.users:
+            return None
+        return Held(record.digest, record.version_id)
+
+
+def is_change(registration: Registration, record: Record, given: Given | None) -> bool:
+    """Tell whether a source's value is another than what the user wrote last."""
+    if registration.snapshot is None:
+        written = (registration.written or {}).get(record.source, "")
+        return not written or written != record.version_id
+    return given is None or given.held.digest != record.digest
