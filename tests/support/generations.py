@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tests.support.operator import ready_of, values_of
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Seconds between generations: before, within and after a polling interval of a second.
 GAPS = (0.3, 0.7, 1.1, 0.2, 0.9, 1.6, 0.4, 1.3, 0.6, 0.8)
+
+#: Keys of which each is printed; of more it is how many have which generation.
+_READABLE = 6
 
 
 def leaf(name: str) -> str:
@@ -133,11 +136,11 @@ class Seen(NamedTuple):
     def __str__(self) -> str:
         if not self.generations:
             return "no Secret"
-        keys = sorted(self.generations, key=lambda key: (len(key), key))
-        held = " ".join(
-            f"{key}={'edited' if self.generations[key] is None else self.generations[key]}"
-            for key in keys
-        )
+        named = {k: "edited" if g is None else str(g) for k, g in self.generations.items()}
+        held = " ".join(f"{key}={generation}" for key, generation in named.items())
+        if len(named) > _READABLE:
+            counted = sorted(Counter(named.values()).items())
+            held = ", ".join(f"{number} keys of {generation}" for generation, number in counted)
         return f"Secret: {held}{'   <- mixed' if self.mixed else ''}"
 
 
