@@ -63,4 +63,4 @@ def test_what_it_prints_is_generations_with_their_times() -> None:
 
 def test_of_many_keys_it_prints_how_many() -> None:
     many = {f"part-{number}": f"part-{number}-{number % 2}" for number in range(20)}
-    assert str(watched(many)).endswith("Secret: 10 keys of 0, 10 keys of 1   <- mixed")
+    assert "  Secret: 10 keys of 0, 10 keys of 1   <- mixed" in str(watched(many))
