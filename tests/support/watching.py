@@ -27,6 +27,7 @@ class Watching:
     Attributes:
         history: The whole objects in their order, ``None`` where there was none; the first is
             what there was at the beginning.
+        times: When each of them was seen, by the clock of the loop.
         deleted_at: The version of the last deletion.
     """
 
@@ -35,6 +36,7 @@ class Watching:
         self._path = f"/api/v1/namespaces/{namespace}/secrets?fieldSelector=metadata.name%3D{name}"
         self._one = (namespace, name)
         self.history: list[dict[str, Any] | None] = []
+        self.times: list[float] = []
         self.deleted_at = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None]
@@ -42,7 +44,7 @@ class Watching:
     async def __aenter__(self) -> Self:
         status, found = await self._api.request("GET", self._path)
         assert status == 200, found
-        self.history.append(next(iter(found["items"]), None))
+        self._saw(next(iter(found["items"]), None))
         begun = asyncio.Event()
         self._task = asyncio.create_task(self._watch(version_of(found), begun))
         async with asyncio.timeout(SOON):
@@ -103,10 +105,14 @@ class Watching:
                 assert event["type"] in {"ADDED", "MODIFIED", "DELETED"}, event
                 if event["type"] == "DELETED":
                     self.deleted_at = int(version_of(event["object"]))
-                    self.history.append(None)
+                    self._saw(None)
                 else:
-                    self.history.append(event["object"])
-                self._news.set()
+                    self._saw(event["object"])
+
+    def _saw(self, found: dict[str, Any] | None) -> None:
+        self.history.append(found)
+        self.times.append(asyncio.get_running_loop().time())
+        self._news.set()
 
 
 async def force_sync(api: Api, namespace: str, name: str, text: str) -> None:
