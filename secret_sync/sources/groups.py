@@ -48,6 +48,30 @@ class Groups:
                 del self._first[key]
 
 
+def followers(record: Record) -> list[Record]:
+    """Return the others of the group that are to be refreshed with a source that is being called.
+
+    Only a periodic refresh takes others along: not a call that somebody waits for, a retry, or one
+    that follows itself.
+    """
+    follows, record.pulled = record.pulled, False
+    if follows or record.waiters is not None or record.digest is None or record.error is not None:
+        return []
+    if record.tries or record.group is None:
+        return []
+    peers = [
+        peer
+        for peer in record.group
+        if peer is not record
+        and not peer.fetching
+        and peer.digest is not None
+        and peer.error is None
+    ]
+    for peer in peers:
+        peer.pulled = True
+    return peers
+
+
 def _key(source: Source) -> int:
     # Of an ARN acs:kms:{region}:{account}:secret/{name} the name; a name has no slash before it.
     name = source.name.partition(":secret/")[2] if source.name.startswith("acs:") else source.name

@@ -16,7 +16,7 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.freshness import freshness_of
-from secret_sync.sources.groups import Groups
+from secret_sync.sources.groups import Groups, followers
 from secret_sync.sources.hand import ValuesInHand
 from secret_sync.sources.previous import Held, PreviousValues
 from secret_sync.sources.record import Record
@@ -25,7 +25,15 @@ from secret_sync.sources.snapshots import Registration, Snapshots, is_change
 from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache
@@ -270,7 +278,6 @@ class SourceRegistry:
             failed: Whether those whose latest fetch failed are asked at once, too.
         """
         now = asyncio.get_running_loop().time()
-        newest = max(self._records[s].changed for s in self._registered[user].sources)
         waits = False
         for record in records:
             if record.error is not None and not record.fetching:
@@ -278,9 +285,9 @@ class SourceRegistry:
                 if fresh or not failed:
                     continue
             waits = True
+            # The answer of a call that is under way comes too late to confirm anything: it is
+            # judged when it has arrived, and asked for again then.
             self._wait_for(record, user, Priority.MIDDLE)
-            if record.calling and record.call_began < newest:
-                record.ask_again(user)
         return waits
 
     def _trim(self, user: str, registration: Registration) -> None:
@@ -313,12 +320,10 @@ class SourceRegistry:
 
     def _release(self, user: str, sources: Collection[Source]) -> None:
         """Drop sources that the user exchanged or does not want for now; keep what it was given."""
-        snapshot = self._registered[user].snapshot or ()
+        snapshot = frozenset(self._registered[user].snapshot or ())
         for source in sources:
-            record = self._records[source]
-            if source in snapshot and record.digest is not None:
-                held = Held(record.digest, record.version_id)
-                self._previous.keep(user, source, held, self._hand.get(source))
+            if source in snapshot:
+                self._keep_previous(self._records[source], (user,))
         self._drop(user, sources)
 
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
@@ -337,16 +342,9 @@ class SourceRegistry:
 
     def _called(self, record: Record) -> None:
         """A call begins: where it is a periodic refresh, the others of its group follow."""
-        alone = record.pulled or record.waiters is not None or record.digest is None
-        record.pulled = False
-        if alone or record.error is not None or record.tries:
-            return
         now = asyncio.get_running_loop().time()
-        for peer in record.group or ():
-            idle = not peer.fetching and peer.digest is not None and peer.error is None
-            if peer is not record and idle:
-                peer.pulled = True
-                self._fetcher.plan(peer, now, Priority.LOW)
+        for peer in followers(record):
+            self._fetcher.plan(peer, now, Priority.LOW)
 
     def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
         changed = False
@@ -404,7 +402,7 @@ class SourceRegistry:
         news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
         changed = digest != record.digest
         if changed:
-            self._keep_previous(record)
+            self._keep_previous(record, self._given_with_others(record))
             record.changed, record.changed_at = self._fetcher.next_number(), now
         self._hand.put(record.source, value.data)
         record.digest = digest
@@ -418,12 +416,17 @@ class SourceRegistry:
         self._fetcher.plan(record, due, priority)
         return news, changed
 
-    def _keep_previous(self, record: Record) -> None:
-        """The value changes: users of several sources keep what they were given meanwhile."""
+    def _keep_previous(self, record: Record, users: Iterable[str]) -> None:
+        """Keep the value of a source for those who were given it, since it leaves."""
         if record.digest is None:
             return
         held, data = Held(record.digest, record.version_id), self._hand.get(record.source)
+        for user in users:
+            self._previous.keep(user, record.source, held, data)
+
+    def _given_with_others(self, record: Record) -> Iterator[str]:
+        """The users whose last snapshot has the source among others: they need it meanwhile."""
         for user in record.users:
             registration = self._registered[user]
             if len(registration.sources) > 1 and record.source in (registration.snapshot or ()):
-                self._previous.keep(user, record.source, held, data)
+                yield user

@@ -2,9 +2,10 @@
 
 A Secret is written only from values each of which was confirmed no earlier than the newest
 change among them. A value is *confirmed* by the call that brought it and by each later one that
-found it unchanged; it is confirmed against a change if that call *began* after the answer that
-brought the change had arrived. Calls and answers are numbered in one sequence, so there is no
-tolerance and no clock in the comparison.
+found it unchanged; it is confirmed against the change of another source if that call *began* after
+the answer that brought the change had arrived. So a change that was read early and answered late
+confirms nothing, either. Calls and answers are numbered in one sequence: there is no tolerance and
+no clock in the comparison.
 
 What was in the user's last snapshot is no change. After a restart the versions that the status
 names stand for that snapshot. Only the first values of a user that never had any are allowed to
@@ -97,16 +98,10 @@ class Snapshots:
             return unknown
         given = self.given(user, registration)
         changed = [r for r in records if is_change(registration, r, given.get(r.source))]
-        if not changed:
-            return []
-        newest = max(changed, key=lambda record: record.changed)
+        changed.sort(key=lambda record: record.changed)
         first = registration.snapshot is None and registration.written is None
-        near = newest.changed_at - FIRST_ANSWERS_WITHIN if first else float("inf")
-        return [
-            record
-            for record in records
-            if record is not newest and record.asked < newest.changed and record.fetched_at < near
-        ]
+        tolerance = FIRST_ANSWERS_WITHIN if first else float("-inf")
+        return [r for r in records if not _is_confirmed(r, changed, tolerance)]
 
     def given(self, user: str, registration: Registration) -> dict[Source, Given]:
         """Return what the user was given in its last snapshot, by the sources that it has now.
@@ -142,3 +137,12 @@ def is_change(registration: Registration, record: Record, given: Given | None) -
         written = (registration.written or {}).get(record.source, "")
         return not written or written != record.version_id
     return given is None or given.held.digest != record.digest
+
+
+def _is_confirmed(record: Record, changed: list[Record], tolerance: float) -> bool:
+    """Tell whether a source is confirmed against all changes of the others, the newest last."""
+    others = changed[-2:-1] if changed and changed[-1] is record else changed[-1:]
+    return all(
+        record.asked > other.changed or record.fetched_at >= other.changed_at - tolerance
+        for other in others
+    )

@@ -19,7 +19,7 @@ from secret_sync.resources import Reason, names
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import outage, retries
+from secret_sync.sources import outage, record, retries, snapshots
 from tests.unit import reference_facts as facts
 from tests.unit.reference_tables import codes
 
@@ -255,6 +255,10 @@ LIMITS = {
     "one call to KMS or OOS": _seconds(transport.CALL_TIMEOUT.total or 0),
     "tries of a call, at most": f"{retry.MAX_TRIES}",
     "`Pending` is told after": _seconds(external_secret.TELL_PENDING_AFTER),
+    "first answers of a new object lie apart, at most": _seconds(snapshots.FIRST_ANSWERS_WITHIN),
+    "the other sources are asked again after a change, besides at once": (
+        f"{_seconds(record.RECHECK_SOON)} and {_seconds(record.RECHECK_LATE)}"
+    ),
     "a write that was refused is tried again after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
     "changes undone before `WriteConflict`": (
         f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
