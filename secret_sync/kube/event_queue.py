@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from secret_sync.kube.turns import Bucket, Turns
+from secret_sync.kube.turns import TICK, Bucket, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +154,7 @@ class EventQueue:
             while True:
                 self._wake.clear()
                 now = _now()
-                while self._later and self._later[0][0] <= now:
+                while self._later and self._later[0][0] <= now + TICK:
                     self._ready(heapq.heappop(self._later)[-1])
                 series = self._take(now)
                 if series is not None:

@@ -169,7 +169,7 @@ class EventRecorder:
     def _no_room(self, series: Series, now: float, *, new: bool) -> DropReason | None:
         if self._closed:
             return "shutdown"
-        if self._refused.get(series.namespace, now) > now:
+        if self._is_refused(series.namespace, now):
             return "refused"
         if series.queued:
             return None
@@ -202,6 +202,9 @@ class EventRecorder:
     async def _send(self, series: Series) -> None:
         """Sends one, and sees to it that its occurrences are counted."""
         occurrences = series.pending
+        if self._is_refused(series.namespace, _now()):
+            self._give_up(series, "refused")
+            return
         try:
             await self._writer.write(series)
         except asyncio.CancelledError:
@@ -238,6 +241,9 @@ class EventRecorder:
             self._observer.sent(series.type_, occurrences)
         if series.pending:
             self._put(series, series.sent_at + series.grow_after)
+
+    def _is_refused(self, namespace: str, now: float) -> bool:
+        return self._refused.get(namespace, now) > now
 
     def _refuse(self, namespace: str) -> None:
         """Drops all that is meant for a namespace, now and for a while."""

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Of a token: sums of floats that should be one may be a little less.
-_ROUNDING: Final = 1e-6
+#: Seconds that do not count: timers are no more exact, and a shorter wait would turn in circles.
+TICK: Final = 0.001
 
 
 class Turns(Generic[T]):
@@ -84,8 +84,8 @@ class Bucket:
         """Return the seconds until there is one."""
         self._tokens = min(self._size, self._tokens + (now - self._at) / self._refill)
         self._at = now
-        missing = 1 - self._tokens
-        return missing * self._refill if missing > _ROUNDING else 0.0
+        seconds = (1 - self._tokens) * self._refill
+        return seconds if seconds > TICK else 0.0
 
     def take(self, now: float) -> bool:
         """Take one, if there is one."""

@@ -194,6 +194,26 @@ async def test_a_namespace_that_takes_none_is_dropped_at_once(
     assert len(world.api.taken["going"]) == 1
 
 
+async def test_counts_that_become_due_in_a_namespace_that_is_gone_are_dropped_too(
+    world: World,
+) -> None:
+    abouts = [
+        About("alibabacloud.com/v1alpha1", "ExternalSecret", "going", f"es-{n}", f"uid-{n}")
+        for n in range(50)
+    ]
+    async with running(world):
+        for _ in range(2):
+            for about in abouts:
+                world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+                await asyncio.sleep(0.1)
+        world.api.refuses["going"] = NO_NAMESPACE
+        asked = len(world.api.asked["going"])
+        await asyncio.sleep(20)
+    # One each ten seconds, while they become due one after the other.
+    assert len(world.api.asked["going"]) - asked <= 4
+    assert world.counts.sent_.total() + world.counts.dropped_.total() == 100
+
+
 async def test_one_that_is_refused_for_itself_ends_nothing_else(world: World) -> None:
     world.api.refuses["ns"] = ApiError("invalid", status=422)
     async with running(world):

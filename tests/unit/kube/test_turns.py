@@ -51,9 +51,9 @@ def test_each_tenant_is_served_in_order_and_what_is_removed_is_its_own(
 @given(st.dictionaries(TENANTS, st.integers(1, 20), min_size=1))
 def test_turns_are_taken_evenly(sizes: dict[str, int]) -> None:
     turns: Turns[str] = Turns()
-    for name, size in sizes.items():
+    for tenant, size in sizes.items():
         for _ in range(size):
-            turns.put(name, name)
+            turns.put(tenant, tenant)
     left, served = Counter(sizes), Counter[str]()
     while (name := turns.take()) is not None:
         served[name] += 1
