@@ -36,7 +36,9 @@ __all__ = ["About", "EventObserver", "EventRecorder", "EventType"]
 
 _log = structlog.get_logger(__name__)
 
-DropReason: TypeAlias = Literal["rate", "queue_full", "refused", "unavailable", "shutdown"]
+DropReason: TypeAlias = Literal[
+    "rate", "queue_full", "refused", "namespace_gone", "unavailable", "shutdown"
+]
 
 #: Seconds since its last occurrence within which the same news is the same Event.
 SAME_WITHIN: Final = 600.0
@@ -93,8 +95,8 @@ class EventRecorder:
         self._known: OrderedDict[_Key, Series] = OrderedDict()
         self._buckets: OrderedDict[About, Bucket] = OrderedDict()
         self._queue = EventQueue()
-        # Namespaces that take none, and until when they are not asked.
-        self._refused: dict[str, float] = {}
+        # Namespaces that take none: why, and until when they are not asked.
+        self._refused: dict[str, tuple[DropReason, float]] = {}
         self._closed = False
         self._untold: Counter[str] = Counter()
         self._refusal = ""
@@ -169,8 +171,8 @@ class EventRecorder:
     def _no_room(self, series: Series, now: float, *, new: bool) -> DropReason | None:
         if self._closed:
             return "shutdown"
-        if self._is_refused(series.namespace, now):
-            return "refused"
+        if (refused := self._refused_for(series.namespace, now)) is not None:
+            return refused
         if series.queued:
             return None
         if series.sent:
@@ -202,8 +204,8 @@ class EventRecorder:
     async def _send(self, series: Series) -> None:
         """Sends one, and sees to it that its occurrences are counted."""
         occurrences = series.pending
-        if self._is_refused(series.namespace, _now()):
-            self._give_up(series, "refused")
+        if (refused := self._refused_for(series.namespace, _now())) is not None:
+            self._give_up(series, refused)
             return
         try:
             await self._writer.write(series)
@@ -221,9 +223,10 @@ class EventRecorder:
             self._settle(series, occurrences, "unavailable")
         except SecretSyncError as error:
             self._refusal = error.message
-            self._settle(series, occurrences, "refused")
-            if _takes_none(error):
-                self._refuse(series.namespace)
+            of_all = _refusal_of_all(error)
+            self._settle(series, occurrences, of_all or "refused")
+            if of_all is not None:
+                self._refuse(series.namespace, of_all)
         else:
             self._settle(series, occurrences, None)
 
@@ -242,16 +245,17 @@ class EventRecorder:
         if series.pending:
             self._put(series, series.sent_at + series.grow_after)
 
-    def _is_refused(self, namespace: str, now: float) -> bool:
-        return self._refused.get(namespace, now) > now
+    def _refused_for(self, namespace: str, now: float) -> DropReason | None:
+        why, until = self._refused.get(namespace, (None, now))
+        return why if until > now else None
 
-    def _refuse(self, namespace: str) -> None:
+    def _refuse(self, namespace: str, why: DropReason) -> None:
         """Drops all that is meant for a namespace, now and for a while."""
         now = _now()
-        self._refused = {name: until for name, until in self._refused.items() if until > now}
-        self._refused[namespace] = now + REFUSED_FOR
+        self._refused = {name: told for name, told in self._refused.items() if told[1] > now}
+        self._refused[namespace] = why, now + REFUSED_FOR
         for series in self._queue.drop(namespace):
-            self._give_up(series, "refused")
+            self._give_up(series, why)
 
     def _give_up(self, series: Series, why: DropReason) -> None:
         self._drop(why, series.pending)
@@ -265,6 +269,8 @@ class EventRecorder:
 
     def _drop(self, why: DropReason, occurrences: int) -> None:
         self._observer.dropped(why, occurrences)
+        if why == "namespace_gone":
+            return  # nobody is left to be told, and nothing is wrong
         self._untold[why] += occurrences
         if _now() - self._told_at >= TELL_EVERY:
             self._tell()
@@ -277,14 +283,15 @@ class EventRecorder:
         self._told_at = _now()
 
 
-def _takes_none(error: SecretSyncError) -> bool:
-    """Return whether a refusal is about the whole namespace."""
-    if isinstance(error, ApiNotFoundError):
-        return True
+def _refusal_of_all(error: SecretSyncError) -> DropReason | None:
+    """Return why a namespace takes no Events at all, if that is what a refusal is about."""
     if not isinstance(error, ApiError):
-        return False
-    ending = any(cause.reason == "NamespaceTerminating" for cause in error.causes)
-    return ending or error.lacks_right
+        return None
+    if isinstance(error, ApiNotFoundError) or any(
+        cause.reason == "NamespaceTerminating" for cause in error.causes
+    ):
+        return "namespace_gone"
+    return "refused" if error.lacks_right else None
 
 
 def _shortened(message: str) -> str:

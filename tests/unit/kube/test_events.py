@@ -287,7 +287,6 @@ async def test_a_failure_that_does_not_pass_is_given_up(
     "error",
     [
         ApiError("forbidden", status=403),
-        ApiNotFoundError("no such namespace", status=404),
         ApiError("invalid", status=422),
     ],
 )

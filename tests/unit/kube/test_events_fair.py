@@ -168,23 +168,25 @@ async def test_requests_under_way_are_bounded(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [TERMINATING, NO_NAMESPACE, NO_RIGHT], ids=["end", "404", "right"]
+    ("error", "why"),
+    [(TERMINATING, "namespace_gone"), (NO_NAMESPACE, "namespace_gone"), (NO_RIGHT, "refused")],
+    ids=["end", "404", "right"],
 )
 async def test_a_namespace_that_takes_none_is_dropped_at_once(
-    world: World, error: ApiError
+    world: World, error: ApiError, why: str
 ) -> None:
     world.api.refuses["going"] = error
     async with running(world):
         world.fail("going", 200)
         world.fail("staying", 20)
         await asyncio.sleep(1)
-        assert world.counts == Counts(Counter(Warning=20), Counter(refused=200))
+        assert world.counts == Counts(Counter(Warning=20), Counter({why: 200}))
         # Those that were under way when the first refusal came, and no more.
         assert len(world.api.asked["going"]) <= 4
         asked = len(world.api.asked["going"])
         world.fail("going", 5)
         await asyncio.sleep(1)
-        assert world.counts.dropped_ == Counter(refused=205)
+        assert world.counts.dropped_ == Counter({why: 205})
         assert len(world.api.asked["going"]) == asked
         # It may have been created again.
         del world.api.refuses["going"]
