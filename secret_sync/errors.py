@@ -34,6 +34,13 @@ class TransientError(SecretSyncError):
         self.retry_after = retry_after
 
 
+class ReferenceChangedError(TransientError):
+    """What a store refers to is not in the version whose grant was checked any more.
+
+    It was not used. The change is about to arrive by a watch, and is checked then.
+    """
+
+
 class ThrottledError(TransientError):
     """The other side limits our rate; the caller's gate slows down."""
 

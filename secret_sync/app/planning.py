@@ -44,6 +44,7 @@ def make_identities(
             account=settings.uid,
             cluster=settings.cluster_id,
             user=limits.user,
+            token_user=limits.token_user,
         ),
         Policy(
             worker_role=settings.enable_worker_role,

@@ -37,6 +37,7 @@ from secret_sync.kube import (
     check,
     lacking,
     patiently,
+    read_token_user,
     who_am_i,
 )
 from secret_sync.metrics import Metrics
@@ -159,6 +160,7 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
         namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
         definitions=_until_restart(await _first_lacking(client, _DEFINITIONS_NEEDS)),
         user=await who_am_i(client),
+        token_user=await read_token_user(settings.own.oidc_token_file),
     )
     if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
         _log.warning(

@@ -57,12 +57,14 @@ class Limits:
         namespaces: The same of namespaces.
         definitions: The same of CRDs.
         user: Who we are to it; ``""`` where it does not say.
+        token_user: Whose token roles are assumed with; ``""`` where there is none.
     """
 
     cluster_stores: str = ""
     namespaces: str = ""
     definitions: str = ""
     user: str = ""
+    token_user: str = ""
 
 
 class Watched:

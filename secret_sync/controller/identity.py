@@ -16,8 +16,10 @@ from secret_sync.credentials import (
     ServiceAccountToken,
     TokenFile,
     WorkerRoleProvider,
+    base_of,
     is_provider_arn,
     is_role_arn,
+    roles_of,
 )
 from secret_sync.resources import AccessKeyRef, Auth, Reason
 from secret_sync.resources.names import ROLE_ARN_ANNOTATION
@@ -62,6 +64,7 @@ class Means:
         account: ``--uid``; with ``cluster`` (``--cluster-id``) the name of the cluster's
             identity provider.
         user: Who the controller is for the API server, ``""`` if that is not known.
+        token_user: Whose token the controller assumes roles with, ``""`` if it has none.
     """
 
     reader: SecretReader
@@ -72,6 +75,7 @@ class Means:
     account: str = ""
     cluster: str = ""
     user: str = ""
+    token_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,11 @@ class IdentityResolver:
                 Reason.STORE_INVALID,
                 f"{store.title} has no {spec}, so it says nothing of how to authenticate there",
             )
-        return self._identity(Writing(where, STORE_WORDS, auth, store, Reason.STORE_INVALID))
+        writing = Writing(where, STORE_WORDS, auth, store, Reason.STORE_INVALID)
+        found = self._identity(writing)
+        if isinstance(found, Problem) or not found.borrowed:
+            return found
+        return self._not_lent(store, writing, found.provider) or found
 
     def lent_to(self, namespace: str, store: SecretStore) -> Problem | None:
         """Why a namespace may not use what a store of another one borrows; ``None`` if it may."""
@@ -138,13 +146,29 @@ class IdentityResolver:
         chosen = self._first(writing)
         if isinstance(chosen, Problem):
             return chosen
+        # Here, for every method and every way to it: what it stands on decides, and nothing else.
+        borrowed = self._is_own(chosen.provider)
         if not writing.auth.remote_role_arn:
             unused = writing.written("remote_session_name")
-            return replace(chosen, ignored=chosen.ignored + unused) if unused else chosen
+            return replace(chosen, ignored=chosen.ignored + unused, borrowed=borrowed)
         role = writing.remote_role()
         if isinstance(role, Problem):
             return role
-        return replace(chosen, provider=AssumedRoleProvider(self._means.sts, chosen.provider, role))
+        provider = AssumedRoleProvider(self._means.sts, chosen.provider, role)
+        return replace(chosen, provider=provider, borrowed=borrowed)
+
+    def _is_own(self, provider: Provider) -> bool:
+        """Return whether an identity stands on something of the controller's own."""
+        match base_of(provider):
+            case AccessKeyProvider():
+                return False
+            case OidcRoleProvider(tokens=ServiceAccountToken(user=user)):
+                # Where nobody says who the controller is, every account might be.
+                return self._means.user in ("", user) or self._means.token_user == user
+            case _:
+                # Its token, its environment, the role of its node; and what is added later, until
+                # somebody says here that it is a tenant's.
+                return True
 
     def _first(self, writing: Writing) -> Identity | Problem:
         auth = writing.auth
@@ -197,13 +221,6 @@ class IdentityResolver:
                 f"the annotation {ROLE_ARN_ANNOTATION} of {name} is {arn[:128]!r}, "
                 "not acs:ram::<account>:role/<name>"
             )
-        user = f"system:serviceaccount:{account.namespace}:{account.name}"
-        if self._means.user in ("", user):
-            # Its tokens are the controller's own, whichever way one comes by them. Where nobody
-            # says who the controller is, every account might be.
-            refused = self._borrowed(writing, arn, writing.auth.remote_role_arn)
-            if refused is not None:
-                return refused
         return writing.role_of(arn)
 
     def _provider_arn(self, writing: Writing) -> str | Problem:
@@ -226,16 +243,13 @@ class IdentityResolver:
         return named
 
     def _controller_role(self, writing: Writing) -> Identity | Problem:
-        refused = self._borrowed(writing, writing.auth.role_arn, writing.auth.remote_role_arn)
-        if refused is not None:
-            return refused
         role = writing.role()
         if isinstance(role, Problem):
             return role
         tokens = TokenFile(self._means.own.oidc_token_file)
         provider = OidcRoleProvider(self._means.sts, tokens, writing.auth.oidc_provider_arn, role)
         ignored = writing.written("access_key", "access_key_secret")
-        return Identity(provider, ignored, borrowed=True)
+        return Identity(provider, ignored)
 
     def _access_key(self, writing: Writing) -> Identity | Problem:
         pair = self._pair(writing)
@@ -272,20 +286,15 @@ class IdentityResolver:
                 "node, and --enable-worker-role=false turns that off",
                 Reason.WORKER_ROLE_DISABLED,
             )
-        refused = self._borrowed(writing, writing.auth.remote_role_arn)
         unused = writing.written("session_name", "session_expiration")
-        provider = WorkerRoleProvider(self._means.metadata)
-        return refused or Identity(provider, unused, borrowed=True)
+        return Identity(WorkerRoleProvider(self._means.metadata), unused)
 
-    def _borrowed(self, writing: Writing, *roles: str) -> Problem | None:
-        """Whether a store may use what is the controller's own (else any tenant could)."""
-        store = writing.store
-        if store is None:
-            return None
+    def _not_lent(self, store: SecretStore, writing: Writing, provider: Provider) -> Problem | None:
+        """Return why a store may not use what is the controller's own; any tenant can write one."""
         refused = self._not_for(store.namespace, store.title) if store.namespace else None
         if refused is not None:
             return refused
-        for role in filter(None, roles):
+        for role in roles_of(provider):
             if not self._may_assume(role):
                 return writing.wrong(
                     f"the controller may not assume {role} for a store: its flag "

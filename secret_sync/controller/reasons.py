@@ -45,6 +45,7 @@ _BY_CODE: Final = (
     ("Throttling", Reason.THROTTLED),
     ("EmptyValue", Reason.VALUE_UNUSABLE),
     ("UnusableValue", Reason.VALUE_UNUSABLE),
+    ("VersionMismatch", Reason.VERSION_MISMATCH),
     ("UnknownRegionCA", Reason.PRIVATE_CA_UNKNOWN),
     ("InvalidVersionId", Reason.INVALID_SPEC),
     # Of parse/.

@@ -3,6 +3,7 @@
 from secret_sync.credentials.access_key import AccessKeyProvider, SecretKeyRef, SecretReader
 from secret_sync.credentials.assumed import AssumedRoleProvider, OidcRoleProvider
 from secret_sync.credentials.cache import CredentialCache, CredentialObserver, Failure
+from secret_sync.credentials.chain import base_of, roles_of
 from secret_sync.credentials.environment import EnvironmentKeyProvider
 from secret_sync.credentials.roles import (
     SESSION_NAME,
@@ -46,8 +47,10 @@ __all__ = [
     "TokenSource",
     "WorkerRoleProvider",
     "account_of",
+    "base_of",
     "check_session_name",
     "is_provider_arn",
     "is_role_arn",
     "read_duration",
+    "roles_of",
 ]

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 class SecretReader(Protocol):
     """Reads one Kubernetes Secret from the API server."""
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
-        """Return the decoded data of a Secret.
+    async def read(
+        self, namespace: str, name: str, *, uid: str, resource_version: str
+    ) -> Mapping[str, bytes]:
+        """Return the decoded data of a Secret in exactly this version.
 
         Raises:
             NotFoundError: It does not exist.
+            ReferenceChangedError: It is in another version.
             SecretSyncError: It could not be read.
         """
 
@@ -33,7 +36,8 @@ class SecretKeyRef:
         name: Its name.
         key: The key within its data.
         uid: Its uid.
-        resource_version: Its version: with each change of it the identity becomes another.
+        resource_version: Its version, whose grant was checked; no other one is read. With each
+            change of it the identity becomes another.
     """
 
     namespace: str
@@ -91,7 +95,9 @@ class AccessKeyProvider:
 
     async def _read(self, ref: SecretKeyRef) -> Mapping[str, bytes]:
         try:
-            return await self._reader.read(ref.namespace, ref.name)
+            return await self._reader.read(
+                ref.namespace, ref.name, uid=ref.uid, resource_version=ref.resource_version
+            )
         except NotFoundError:
             # Not "not found" to our caller: there it would mean the secret that is synced.
             raise DefiniteError(

@@ -47,6 +47,16 @@ class OidcRoleProvider:
         return self._key
 
     @property
+    def tokens(self) -> TokenSource:
+        """What gives the token."""
+        return self._tokens
+
+    @property
+    def role(self) -> Role:
+        """The role that is assumed."""
+        return self._role
+
+    @property
     def base(self) -> None:
         """None: a token is no credentials."""
         return
@@ -102,6 +112,11 @@ class AssumedRoleProvider:
     def key(self) -> CredentialKey:
         """The identity."""
         return self._key
+
+    @property
+    def role(self) -> Role:
+        """The role that is assumed."""
+        return self._role
 
     @property
     def base(self) -> Provider:

@@ -21,6 +21,7 @@ from secret_sync.errors import (
     ClockError,
     CredentialsError,
     DefiniteError,
+    ReferenceChangedError,
     SecretSyncError,
     TransientError,
     word_for,
@@ -51,6 +52,9 @@ _BETWEEN_FORCED_CAP = 60.0
 # Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
 # rate of STS come on top (10,000 identities take 200 s). So this only ends hangs.
 _FETCH_TIMEOUT = 300.0
+# What is referred to has changed since its grant was checked. Usually a watch says so in an
+# instant, and another identity takes the place of this one before anybody hears of a failure.
+_CHANGE_ARRIVES = 1.0
 
 
 class CredentialObserver(Protocol):
@@ -364,6 +368,8 @@ async def _fetch(provider: Provider, base: Credentials | None) -> Credentials | 
         async with asyncio.timeout(_FETCH_TIMEOUT):
             return await provider.fetch(base)
     except SecretSyncError as error:
+        if isinstance(error, ReferenceChangedError):
+            await asyncio.sleep(_CHANGE_ARRIVES)
         # Kept for long, so without the frames, whose locals hold what was read, and without
         # other errors with theirs.
         error.__cause__ = error.__context__ = None

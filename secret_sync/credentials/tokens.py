@@ -33,10 +33,11 @@ class TokenSource(Protocol):
 class TokenMinter(Protocol):
     """Asks the API server for tokens."""
 
-    async def mint(self, namespace: str, name: str, audiences: Sequence[str]) -> str:
+    async def mint(self, namespace: str, name: str, uid: str, audiences: Sequence[str]) -> str:
         """Ask for a token of a ServiceAccount.
 
         Raises:
+            ReferenceChangedError: The ServiceAccount of that name has another uid.
             SecretSyncError: It was not given.
         """
 
@@ -91,6 +92,11 @@ class ServiceAccountToken:
         self._audiences = audiences
 
     @property
+    def user(self) -> str:
+        """Who the token stands for, as the API server calls it."""
+        return f"system:serviceaccount:{self._namespace}:{self._name}"
+
+    @property
     def key(self) -> Hashable:
         """The ServiceAccount: one that is created anew under its name is another."""
         return "serviceaccount", self._namespace, self._name, self._uid, self._audiences
@@ -101,7 +107,7 @@ class ServiceAccountToken:
         Raises:
             SecretSyncError: It was not given.
         """
-        return await self._minter.mint(self._namespace, self._name, self._audiences)
+        return await self._minter.mint(self._namespace, self._name, self._uid, self._audiences)
 
 
 def _read(path: str) -> tuple[str, str]:

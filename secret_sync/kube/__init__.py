@@ -39,7 +39,7 @@ from secret_sync.kube.resource import (
 )
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, Stored, key_of
-from secret_sync.kube.tokens import ServiceAccountTokenMinter
+from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
 
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -87,5 +87,6 @@ __all__ = [
     "lacking",
     "new_identity",
     "patiently",
+    "read_token_user",
     "who_am_i",
 ]

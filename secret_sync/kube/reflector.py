@@ -99,7 +99,11 @@ class Reflector:
             read=sink.read,
         )
         self._watch_accept = METADATA if metadata_only else JSON
-        self._waits = Waits()
+        # A server that is back after an outage is not waited for as long as one that is away.
+        self._no_answer = Waits()
+        self._refused = Waits()
+        # Whether the next 410 is listed for at once.
+        self._may_relist = True
         # What fails at present, "list" or "watch": told once, not at every try.
         self._failing = ""
         # The version at which a watch could not be read.
@@ -163,6 +167,7 @@ class Reflector:
     async def _watch(self, version: str) -> str:
         """The version to go on from, or ``""`` where only a list helps."""
         state = WatchState(version)
+        began = asyncio.get_running_loop().time()
         ending = await watch(
             self._client,
             self._path,
@@ -172,6 +177,9 @@ class Reflector:
             on_open=self._observer.watching,
             on_event=self._event,
         )
+        # One that lasted is no part of a loop; lists are as far apart as after failures then.
+        if asyncio.get_running_loop().time() - began >= LONGEST_WAIT:
+            self._may_relist = True
         match ending:
             case Ending.CLOSED | Ending.SILENT:
                 self._recover("watch")
@@ -186,10 +194,13 @@ class Reflector:
                 await self._fail("watch", state.error, "unavailable")
                 return state.resource_version
             case Ending.EXPIRED:
-                self._observer.failed("expired")
-                _log.info("watch expired, listing again", path=self._path)
-                # A server to which every version is too old is not to be listed in a loop (W8).
-                await asyncio.sleep(self._waits.next(asyncio.get_running_loop().time()))
+                if self._may_relist:
+                    self._may_relist = False
+                    self._observer.failed("expired")
+                    _log.info("watch expired, listing again", path=self._path)
+                else:
+                    # A server to which every version is too old is not listed in a loop.
+                    await self._fail("watch", None, "expired")
                 return ""
             case Ending.REFUSED:
                 await self._fail("watch", state.error, "refused")
@@ -211,7 +222,11 @@ class Reflector:
             kind = "unavailable"
         self._observer.failed(kind)
         after = error.retry_after if error is not None and error.retry_after else 0.0
-        wait = self._waits.next(asyncio.get_running_loop().time(), after)
+        answered = error is None or error.status != 0
+        # What comes after an outage is no part of what was before it.
+        self._may_relist = self._may_relist or not answered
+        waits = self._refused if answered else self._no_answer
+        wait = waits.next(asyncio.get_running_loop().time(), after)
         if not self._failing:
             self._failing = action
             message = error.message if error is not None else kind

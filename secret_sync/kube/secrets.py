@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from secret_sync.errors import DefiniteError
+from secret_sync.errors import DefiniteError, ReferenceChangedError
 from secret_sync.kube.resource import SECRETS
 
 if TYPE_CHECKING:
@@ -19,15 +19,24 @@ class SingleSecretReader:
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
-    async def read(self, namespace: str, name: str) -> dict[str, bytes]:
-        """The decoded data of a Secret.
+    async def read(
+        self, namespace: str, name: str, *, uid: str, resource_version: str
+    ) -> dict[str, bytes]:
+        """Return the decoded data of a Secret in exactly this version.
 
         Raises:
             NotFoundError: It does not exist.
+            ReferenceChangedError: It is in another version, or another Secret has its name.
             ApiError: The server refused.
             DefiniteError: Its data is not base64.
         """
         reply = await self._client.request("GET", SECRETS.path(namespace, name))
+        found = reply.get("metadata") or {}
+        if (found.get("uid"), found.get("resourceVersion")) != (uid, resource_version):
+            raise ReferenceChangedError(
+                f"Secret {namespace}/{name} was changed meanwhile; whether its AccessKey may be "
+                "used is checked again"
+            )
         try:
             return {
                 key: base64.b64decode(value, validate=True)

@@ -17,7 +17,9 @@ _TURN_RESULTS: Final = ("done", "requeue_after", "retry", "timeout", "error")
 _CALL_RESULTS: Final = ("ok", "throttled", "unavailable", "credentials", "refused")
 _WATCH_EVENTS: Final = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "other")
 _EVENT_TYPES: Final = ("Normal", "Warning")
-_EVENT_DROPS: Final = ("rate", "queue_full", "refused", "unavailable", "shutdown")
+_EVENT_DROPS: Final = (
+    *("rate", "queue_full", "refused", "namespace_gone", "unavailable", "shutdown"),
+)
 _REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled", "unreadable")
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from alibabacloud_tea_openapi.utils_models import Config
 
 from secret_sync.cloud.sdk import import_client
 from secret_sync.cloud.seam import Call, Seam
 from secret_sync.errors import DefiniteError, TransientError
-from secret_sync.providers.value import SecretRequest, SecretValue, shown
+from secret_sync.providers.value import SecretRequest, SecretValue, check_version, shown
 
 if TYPE_CHECKING:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
@@ -24,6 +24,13 @@ __all__ = ["KmsClient", "SecretRequest", "SecretValue", "fetch_secret"]
 _sdk = import_client(
     "alibabacloud_kms20160120",
     ("get_secret_value_request", "get_secret_value_response", "get_secret_value_response_body"),
+)
+
+
+_CURRENT: Final = "ACSCurrent"
+_IGNORED_ID: Final = (
+    "; KMS ignores versionId for secrets of a managed type (RDS, RAM and ECS credentials, say): "
+    "leave it out, or write versionStage"
 )
 
 
@@ -57,7 +64,8 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
             them.
         CredentialsError: Worth another try with refreshed credentials.
         NotFoundError: There is no such secret or version.
-        DefiniteError: Refused, or not a value that can be used.
+        DefiniteError: Refused, not a value that can be used, or another version than the one
+            asked for.
     """
     what = f'KMS secret "{shown(request.name)}"'
     response = await client.get_secret_value_with_options_async(
@@ -68,7 +76,11 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
         ),
         Call(request.endpoint, credentials, what, region=request.region),
     )
-    return _value(response.body, what)
+    value = _value(response.body, what)
+    check_version(value, request, what, _IGNORED_ID)
+    if not request.version_id:
+        _check_stage(response.body, request.version_stage, what)
+    return value
 
 
 def _value(body: Any, what: str) -> SecretValue:
@@ -90,6 +102,22 @@ def _value(body: Any, what: str) -> SecretValue:
     if not data:
         raise DefiniteError(f"{what}: its value is empty", code="EmptyValue")
     return SecretValue(data, version if isinstance(version, str) else "")
+
+
+def _check_stage(body: Any, stage: str, what: str) -> None:
+    """Check that a version has the stage that was asked for, if the answer says which it has.
+
+    ACSCurrent needs no check: it is what KMS gives to whoever names no stage, and it may have
+    moved on while the call was answered, which the next poll finds.
+    """
+    found = getattr(body.version_stages, "version_stage", None)
+    if stage in ("", _CURRENT) or not isinstance(found, list) or not found or stage in found:
+        return
+    raise DefiniteError(
+        f'{what}: stage "{shown(stage)}" was asked for, and the answer holds a version with '
+        f"{', '.join(shown(str(name)) for name in found[:5])}",
+        code="VersionMismatch",
+    )
 
 
 def _decoded(text: str, what: str) -> bytes:

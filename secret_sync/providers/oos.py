@@ -14,7 +14,7 @@ from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from secret_sync.cloud.seam import Call, Seam
 from secret_sync.cloud.services import OOS
 from secret_sync.errors import DefiniteError, TransientError
-from secret_sync.providers.value import SecretValue, shown
+from secret_sync.providers.value import SecretValue, check_version, shown
 
 if TYPE_CHECKING:
     from secret_sync.cloud.seam import Keys
@@ -53,8 +53,8 @@ async def fetch_parameter(
             them.
         CredentialsError: Worth another try with refreshed credentials.
         NotFoundError: There is no such parameter.
-        DefiniteError: Refused, not a value that can be used, or not a version (code
-            ``InvalidVersionId``).
+        DefiniteError: Refused, not a value that can be used, not a version (code
+            ``InvalidVersionId``), or another version than the one asked for.
     """
     what = f'OOS parameter "{shown(request.name)}"'
     # Without decryption the answer comes without the value.
@@ -68,7 +68,9 @@ async def fetch_parameter(
         OpenApiRequest(query=query),
         Call(request.endpoint, credentials, what, OOS),
     )
-    return _value(answer["body"].get("Parameter"), what)
+    value = _value(answer["body"].get("Parameter"), what)
+    check_version(value, request, what)
+    return value
 
 
 def _version(text: str, what: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from secret_sync.errors import DefiniteError, TransientError
+
 _MAX_SHOWN = 256
 
 
@@ -39,6 +41,25 @@ class SecretValue:
 
     data: bytes = field(repr=False)
     version_id: str
+
+
+def check_version(value: SecretValue, request: SecretRequest, what: str, hint: str = "") -> None:
+    """Check that a value is of the version that was asked for, if one was.
+
+    Raises:
+        TransientError: The answer does not say of which version it is.
+        DefiniteError: ``VersionMismatch``: it is of another one.
+    """
+    wanted, found = request.version_id, value.version_id
+    if wanted in ("", found):
+        return
+    if not found:
+        raise TransientError(f"{what}: the answer does not say which version it holds")
+    raise DefiniteError(
+        f'{what}: version "{shown(wanted)}" was asked for, and the answer holds version '
+        f'"{shown(found)}"{hint}',
+        code="VersionMismatch",
+    )
 
 
 def shown(name: str) -> str:

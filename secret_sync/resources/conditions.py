@@ -126,6 +126,8 @@ class Reason(StrEnum):
     """Alibaba Cloud does not answer, or answers with a fault of its own."""
     VALUE_UNUSABLE = "ValueUnusable"
     """What was fetched is empty, or is not what it says it is."""
+    VERSION_MISMATCH = "VersionMismatch"
+    """Another version came than the one that the entry pins; it was not written."""
     PRIVATE_CA_UNKNOWN = "PrivateCAUnknown"
     """Nothing is known by which to trust the dedicated gateway of that region."""
     REQUEST_REFUSED = "RequestRefused"

@@ -25,7 +25,7 @@ ELSEWHERE = {
     *("WriteForbidden", "WriteFailed", "NotWritten", "KeyConflict", "TargetMissing"),
     *("InvalidJMESPath", "InvalidRegex", "NotADocument", "DuplicateKey", "PathNotFound"),
     *("KeyCollision", "TooCostly", "EndpointNotAllowed", "CRDOutdated", "ValueUnusable"),
-    "PrivateCAUnknown",
+    *("PrivateCAUnknown", "VersionMismatch"),
 }
 
 

@@ -77,6 +77,7 @@ def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
         'secret_sync_events_dropped_total{why="rate"} 0.0',
         'secret_sync_events_dropped_total{why="queue_full"} 0.0',
         'secret_sync_events_dropped_total{why="refused"} 0.0',
+        'secret_sync_events_dropped_total{why="namespace_gone"} 0.0',
         'secret_sync_events_dropped_total{why="unavailable"} 0.0',
         'secret_sync_events_dropped_total{why="shutdown"} 0.0',
         'workqueue_adds_total{name="externalsecret"} 0.0',

@@ -56,7 +56,7 @@ class _KeysOfFiles:
     def __init__(self) -> None:
         self.secrets: dict[str, dict[str, bytes]] = {}
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+    async def read(self, namespace: str, name: str, **_: str) -> Mapping[str, bytes]:
         found = self.secrets.get(object_key(namespace, name))
         return _EveryKey() if found is None else found
 

@@ -319,10 +319,14 @@ async def test_a_changed_service_account_wakes_its_users_at_once(
 
 
 async def test_the_controllers_own_service_account_is_lent_by_the_same_rules(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tmp_path: Path
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str, tmp_path: Path
 ) -> None:
     """Whoever may refer to it could otherwise get around the flags."""
     arn = f"acs:ram::{cloud.account}:role/not-lent"
+    own = {
+        "serviceAccountRef": {"name": "controller"},
+        "oidcProviderARN": f"acs:ram::{cloud.account}:oidc-provider/any",
+    }
     await put_account(api, home, "controller", arn)
     binding = {
         "metadata": {"name": f"{home}-controller"},
@@ -338,11 +342,23 @@ async def test_the_controllers_own_service_account_is_lent_by_the_same_rules(
     assert status == 201, body
     token = await cluster.token_for(home, "controller")
     access = kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
-    limits = {"kubeconfig": access, "allow_role_arn": ("acs:ram::*:role/lent",)}
+    roles = {"kubeconfig": access, "allow_role_arn": ("acs:ram::*:role/lent",)}
+    namespaces = {
+        "kubeconfig": access,
+        "controller_identity_namespaces": (home,),
+        "enable_cross_namespace_secret_store": True,
+    }
+    ref = {"name": "own", "namespace": home}
+    lent_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
     try:
-        async with operator(settings_for(cluster, cloud, home, **limits)):
-            await api.put(auth_store("own", serviceAccountRef={"name": "controller"}), home)
+        await api.put(auth_store("own", **own), home)
+        async with operator(settings_for(cluster, cloud, home, **roles)):
             told = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
+            assert "--allow-role-arn" in told["message"]
+        async with operator(settings_for(cluster, cloud, home, tenant, **namespaces)):
+            # By way of a store that may borrow it, in another namespace that a flag lets in.
+            await api.put(lent_on, tenant)
+            told = await api.until_ready(tenant, "on", "IdentityRefused")
+            assert "--controller-identity-namespaces" in told["message"]
     finally:
         await api.request("DELETE", f"{path}/{home}-controller")
-    assert "--allow-role-arn" in told["message"]

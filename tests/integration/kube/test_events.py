@@ -119,4 +119,4 @@ async def test_an_event_for_no_namespace_is_dropped_and_counted(
     events.record(external_secret("no-such-namespace"), "Normal", "Synced", "3 keys")
     await events.flush(10)
     value = metrics.registry.get_sample_value
-    assert value("secret_sync_events_dropped_total", {"why": "refused"}) == 1
+    assert value("secret_sync_events_dropped_total", {"why": "namespace_gone"}) == 1

@@ -41,6 +41,7 @@ BEYOND = {
     "no-such-version": "KMS knows the versions",
     "not-in-kms": "KMS knows its secrets",
     "one-of-two-fails": "KMS knows its secrets",
+    "pinned-managed": "KMS knows the types of its secrets",
     "store-ram-role": "RAM knows the roles",
     "store-remote-role": "RAM knows the roles",
     "store-rrsa-without-token": "what is mounted into the controller's pod",

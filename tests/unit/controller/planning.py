@@ -26,10 +26,10 @@ class Untouched:
     hosts = ("sts.example",)
     endpoint = "node.example"
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+    async def read(self, namespace: str, name: str, **_: str) -> Mapping[str, bytes]:
         raise AssertionError("planning reads no payload")
 
-    async def mint(self, namespace: str, name: str, audiences: Sequence[str]) -> str:
+    async def mint(self, namespace: str, name: str, uid: str, audiences: Sequence[str]) -> str:
         raise AssertionError("planning makes no token")
 
 

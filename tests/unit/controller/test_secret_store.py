@@ -66,7 +66,7 @@ class Reader:
     broken: dict[str, float] = field(default_factory=dict)
     read_names: list[str] = field(default_factory=list)
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+    async def read(self, namespace: str, name: str, **_: str) -> Mapping[str, bytes]:
         self.read_names.append(name)
         await asyncio.sleep(1)
         if name in self.broken:

@@ -20,8 +20,10 @@ class Reader:
         self.secrets = secrets
         self.reads: list[str] = []
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
-        self.reads.append(f"{namespace}/{name}")
+    async def read(
+        self, namespace: str, name: str, *, uid: str, resource_version: str
+    ) -> Mapping[str, bytes]:
+        self.reads.append(f"{namespace}/{name} {uid} {resource_version}")
         secret = self.secrets.get(name, NotFoundError("no such Secret"))
         if isinstance(secret, Exception):
             raise secret
@@ -40,14 +42,14 @@ async def test_both_halves_in_one_secret_are_one_read() -> None:
     reader = Reader(ak={"id": b"LTAI1", "secret": b"s3cret"})
     credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
-    assert reader.reads == ["team/ak"]
+    assert reader.reads == ["team/ak uid-of-ak 1"]
 
 
 async def test_the_halves_may_lie_in_two_secrets() -> None:
     reader = Reader(a={"k": b"LTAI1"}, b={"k": b"s3cret"})
     credentials = await provider(reader, ref("a", "k"), ref("b", "k")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
-    assert reader.reads == ["team/a", "team/b"]
+    assert reader.reads == ["team/a uid-of-a 1", "team/b uid-of-b 1"]
 
 
 async def test_pasted_white_space_is_dropped() -> None:

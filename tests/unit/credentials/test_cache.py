@@ -13,6 +13,7 @@ from secret_sync.credentials import CredentialCache, CredentialKey, Credentials,
 from secret_sync.errors import (
     CredentialsError,
     DefiniteError,
+    ReferenceChangedError,
     SecretSyncError,
     ThrottledError,
     TransientError,
@@ -505,3 +506,37 @@ async def test_an_error_is_kept_without_frames_and_without_other_errors(
     assert isinstance(failure, Failure)
     error = failure.error
     assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+
+
+async def test_a_reference_that_changed_is_no_failure_before_the_change_has_arrived(
+    cache: CredentialCache,
+) -> None:
+    changed = ReferenceChangedError("Secret team/ak was changed meanwhile")
+    before, after = ScriptedProvider(changed), ScriptedProvider(permanent(), name="b")
+    told: list[str] = []
+    cache.hold("store", before)
+    cache.request(before.key, lambda: told.append("before"))
+    await asyncio.sleep(0.5)
+    assert cache.peek(before.key) is None
+    # The watch has told of it: another identity takes its place.
+    cache.hold("store", after)
+    cache.release("store", before.key)
+    cache.request(after.key, lambda: told.append("after"))
+    await asyncio.sleep(5)
+    assert told == ["after"]
+    assert cache.peek(after.key) == permanent()
+
+
+async def test_a_reference_that_keeps_being_another_is_tried_again_and_never_used(
+    cache: CredentialCache,
+) -> None:
+    changed = ReferenceChangedError("Secret team/ak was changed meanwhile")
+    provider = ScriptedProvider(changed)
+    cache.hold("store", provider)
+    for _ in range(60):
+        cache.request(provider.key, ignore)
+        await asyncio.sleep(1)
+    failure = cache.peek(provider.key)
+    assert isinstance(failure, Failure)
+    assert failure.error is changed
+    assert 4 <= len(provider.started) <= 10

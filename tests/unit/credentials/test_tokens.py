@@ -60,11 +60,11 @@ async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 class Minter:
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, tuple[str, ...]]] = []
+        self.asked: list[tuple[str, str, str, tuple[str, ...]]] = []
         self.error: Exception | None = None
 
-    async def mint(self, namespace: str, name: str, audiences: Sequence[str]) -> str:
-        self.asked.append((namespace, name, tuple(audiences)))
+    async def mint(self, namespace: str, name: str, uid: str, audiences: Sequence[str]) -> str:
+        self.asked.append((namespace, name, uid, tuple(audiences)))
         if self.error is not None:
             raise self.error
         return f"token-{len(self.asked)}"
@@ -74,7 +74,7 @@ async def test_a_serviceaccounts_token_is_minted_anew_each_time() -> None:
     minter = Minter()
     source = ServiceAccountToken(minter, "team", "app", "uid-1", ("sts.aliyuncs.com",))
     assert [await source.token(), await source.token()] == ["token-1", "token-2"]
-    assert minter.asked == [("team", "app", ("sts.aliyuncs.com",))] * 2
+    assert minter.asked == [("team", "app", "uid-1", ("sts.aliyuncs.com",))] * 2
     minter.error = TransientError("the API server is away")
     with pytest.raises(TransientError, match="away"):
         await source.token()

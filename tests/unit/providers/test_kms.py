@@ -73,7 +73,8 @@ async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200
 async def test_version_and_stage_are_sent_only_if_written(
     request_: SecretRequest, query: dict[str, str]
 ) -> None:
-    transport = FakeTransport(document())
+    stages = [request_.version_stage or "ACSCurrent"]
+    transport = FakeTransport(document(VersionId=request_.version_id or "v7", VersionStages=stages))
     await fetch_secret(KmsClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
     assert dict(transport.urls[0].query) == query
     assert transport.urls[0].host == "kms.example"
@@ -106,6 +107,57 @@ async def test_binary_is_decoded_once() -> None:
 @pytest.mark.parametrize("stages", [["ACSCurrent"], [], {"VersionStage": ["ACSCurrent"]}, None])
 async def test_both_shapes_of_version_stages_are_read(stages: Any) -> None:
     assert (await fetch(document(VersionStages=stages))).data == b"hunter2"
+
+
+def pinned(version: str = "", stage: str = "") -> SecretRequest:
+    return SecretRequest("kms.example", "db", version_id=version, version_stage=stage)
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields", "said"),
+    [
+        (pinned("v1"), {}, 'version "v1" was asked for, and the answer holds version "v7"'),
+        (pinned("v1", "ACSCurrent"), {}, "leave it out, or write versionStage"),
+        (pinned(stage="ACSPrevious"), {}, "holds a version with ACSCurrent"),
+        (pinned(stage="Blue"), {"VersionStages": ["ACSCurrent", "Green"]}, "ACSCurrent, Green"),
+    ],
+)
+async def test_another_version_than_the_pinned_one_is_refused(
+    request_: SecretRequest, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DefiniteError) as caught:
+        await fetch(document(**fields), request_)
+    assert caught.value.code == "VersionMismatch"
+    assert said in caught.value.message
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_version_that_is_not_told_is_not_taken_for_the_pinned_one() -> None:
+    with pytest.raises(TransientError, match="does not say which version"):
+        await fetch(document(VersionId=None), pinned("v1"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "stages"),
+    [
+        (pinned("v7"), ["ACSCurrent"]),
+        # The id decides where both are written.
+        (pinned("v7", "ACSPrevious"), ["ACSCurrent"]),
+        (pinned(stage="ACSPrevious"), {"VersionStage": ["ACSPrevious", "Blue"]}),
+        (pinned(stage="ACSPrevious"), ["ACSPrevious"]),
+        # Nothing is said of stages, or in a form that says nothing.
+        (pinned(stage="ACSPrevious"), None),
+        (pinned(stage="ACSPrevious"), []),
+        (pinned(stage="ACSPrevious"), {}),
+        (pinned(stage="ACSPrevious"), {"VersionStage": "ACSPrevious"}),
+        # A rotation that overtakes the answer is found by the next poll.
+        (pinned(stage="ACSCurrent"), ["ACSPrevious"]),
+    ],
+)
+async def test_what_does_not_contradict_the_pin_is_taken(
+    request_: SecretRequest, stages: Any
+) -> None:
+    assert (await fetch(document(VersionStages=stages), request_)).data == b"hunter2"
 
 
 async def test_a_managed_type_is_its_document() -> None:

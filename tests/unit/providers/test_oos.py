@@ -77,7 +77,7 @@ async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200
     ],
 )
 async def test_what_is_sent(request_: SecretRequest, query: dict[str, str]) -> None:
-    transport = FakeTransport(document())
+    transport = FakeTransport(document(ParameterVersion=request_.version_id or 7))
     await fetch_parameter(OosClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
     assert dict(transport.urls[0].query) == {**query, "WithDecryption": "true"}
     assert transport.urls[0].host == "oos.example"
@@ -104,6 +104,28 @@ async def test_text_is_kept_byte_for_byte(text: str) -> None:
 @pytest.mark.parametrize(("version", "id_"), [(3, "3"), ("3", "3"), (None, ""), (True, "")])
 async def test_the_number_of_the_version_is_its_id(version: Any, id_: str) -> None:
     assert (await fetch(document(ParameterVersion=version))).version_id == id_
+
+
+@pytest.mark.parametrize(("found", "good"), [(12, True), ("12", True), (7, False)])
+async def test_another_version_than_the_pinned_one_is_refused(
+    found: int | str, *, good: bool
+) -> None:
+    body = document(ParameterVersion=found)
+    request = SecretRequest("oos.example", "db", version_id="12")
+    if good:
+        assert (await fetch(body, request)).version_id == "12"
+        return
+    with pytest.raises(DefiniteError, match='the answer holds version "7"') as caught:
+        await fetch(body, request)
+    assert caught.value.code == "VersionMismatch"
+    assert "managed" not in caught.value.message
+
+
+async def test_a_version_that_is_not_told_is_not_taken_for_the_pinned_one() -> None:
+    with pytest.raises(TransientError, match="does not say which version"):
+        await fetch(
+            document(ParameterVersion=None), SecretRequest("oos.example", "db", version_id="12")
+        )
 
 
 @pytest.mark.parametrize("version", ["v1", "0", "-1", "1.0", "1 ", "\u0661", "9" * 5000, "ACS"])

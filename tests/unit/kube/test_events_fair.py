@@ -1,0 +1,245 @@
+"""Events of many namespaces under a virtual clock: none waits for what happens in another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from secret_sync.kube import About, ApiError, ApiNotFoundError, EventRecorder
+from secret_sync.kube.errors import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from secret_sync.kube import KubeClient
+
+pytestmark = pytest.mark.looptime
+
+TERMINATING = ApiError("forbidden", status=403, causes=(Cause("", "NamespaceTerminating"),))
+NO_RIGHT = ApiError(
+    'User "system:serviceaccount:ns:secret-sync" cannot create resource "events" in API group ""',
+    status=403,
+)
+NO_NAMESPACE = ApiNotFoundError("no such namespace", status=404)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class Api:
+    """Takes Events; ``slow`` and ``refuses`` are by namespace."""
+
+    slow: dict[str, float] = field(default_factory=dict)
+    refuses: dict[str, ApiError] = field(default_factory=dict)
+    asked: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+    async def request(self, _method: str, path: str, **_: Any) -> dict[str, Any]:
+        namespace = path.split("/")[4]
+        self.asked[namespace].append(now())
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.slow.get(namespace, 0.02))
+        finally:
+            self.in_flight -= 1
+        if namespace in self.refuses:
+            raise self.refuses[namespace]
+        self.taken[namespace].append(now())
+        return {}
+
+
+@dataclass
+class Counts:
+    sent_: Counter[str] = field(default_factory=Counter)
+    dropped_: Counter[str] = field(default_factory=Counter)
+
+    def sent(self, type_: str, occurrences: int) -> None:
+        self.sent_[type_] += occurrences
+
+    def dropped(self, why: str, occurrences: int) -> None:
+        self.dropped_[why] += occurrences
+
+
+@dataclass
+class World:
+    api: Api
+    counts: Counts
+    recorder: EventRecorder
+    objects: int = 0
+
+    def fail(self, namespace: str, count: int = 1) -> None:
+        """So many objects of a namespace are found to be bad."""
+        for _ in range(count):
+            self.objects += 1
+            name = f"es-{self.objects}"
+            about = About("alibabacloud.com/v1alpha1", "ExternalSecret", namespace, name, name)
+            self.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+
+
+@pytest.fixture
+def world() -> World:
+    api, counts = Api(), Counts()
+    client = cast("KubeClient", api)
+    recorder = EventRecorder(client, component="c", instance="i", observer=counts)
+    return World(api, counts, recorder)
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[None]:
+    task = asyncio.create_task(world.recorder.run())
+    await asyncio.sleep(0)
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("namespaces", [1, 5])
+async def test_the_first_warnings_of_46_objects_are_out_within_a_second(
+    world: World, namespaces: int
+) -> None:
+    async with running(world):
+        for number in range(46):
+            world.fail(f"ns-{number % namespaces}")
+        await asyncio.sleep(1)
+    assert world.counts == Counts(Counter(Warning=46))
+
+
+async def test_a_thousand_of_one_namespace_delay_another_by_one_turn(world: World) -> None:
+    async with running(world):
+        world.fail("busy", 1000)
+        await asyncio.sleep(5)
+        began = now()
+        world.fail("quiet")
+        await asyncio.sleep(5)
+        (taken,) = world.api.taken["quiet"]
+        assert taken - began <= 0.25
+        # And the first of two namespaces that begin together does not hold up the second.
+        world.fail("busy", 500)
+        world.fail("late", 10)
+        began = now()
+        await asyncio.sleep(5)
+    assert world.api.taken["late"][-1] - began <= 2.5
+
+
+async def test_what_finds_no_place_is_the_last_of_whoever_has_most(world: World) -> None:
+    world.fail("busy", 1500)
+    assert world.counts.dropped_ == Counter(queue_full=500)
+    world.fail("quiet", 30)
+    assert world.counts.dropped_ == Counter(queue_full=530)
+    async with running(world):
+        await asyncio.sleep(200)
+    assert len(world.api.taken["quiet"]) == 30
+    assert len(world.api.taken["busy"]) == 970
+    assert world.counts.sent_ == Counter(Warning=1000)
+
+
+async def test_a_slow_namespace_holds_up_no_other(world: World) -> None:
+    world.api.slow = {"slow-1": 4.9, "slow-2": 4.9}
+    async with running(world):
+        world.fail("slow-1", 20)
+        world.fail("slow-2", 20)
+        world.fail("quick", 20)
+        await asyncio.sleep(1)
+        assert len(world.api.taken["quick"]) == 20
+        assert world.api.in_flight == 8, "four of each"
+        await asyncio.sleep(60)
+    assert world.counts == Counts(Counter(Warning=60))
+
+
+async def test_requests_under_way_are_bounded(world: World) -> None:
+    async with running(world):
+        for number in range(90):
+            world.api.slow[f"ns-{number}"] = 3.0
+            world.fail(f"ns-{number}")
+        await asyncio.sleep(60)
+    assert world.api.most_in_flight == 32
+    assert world.counts == Counts(Counter(Warning=90))
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(TERMINATING, "namespace_gone"), (NO_NAMESPACE, "namespace_gone"), (NO_RIGHT, "refused")],
+    ids=["end", "404", "right"],
+)
+async def test_a_namespace_that_takes_none_is_dropped_at_once(
+    world: World, error: ApiError, why: str
+) -> None:
+    world.api.refuses["going"] = error
+    async with running(world):
+        world.fail("going", 200)
+        world.fail("staying", 20)
+        await asyncio.sleep(1)
+        assert world.counts == Counts(Counter(Warning=20), Counter({why: 200}))
+        # Those that were under way when the first refusal came, and no more.
+        assert len(world.api.asked["going"]) <= 4
+        asked = len(world.api.asked["going"])
+        world.fail("going", 5)
+        await asyncio.sleep(1)
+        assert world.counts.dropped_ == Counter({why: 205})
+        assert len(world.api.asked["going"]) == asked
+        # It may have been created again.
+        del world.api.refuses["going"]
+        await asyncio.sleep(10)
+        world.fail("going")
+        await asyncio.sleep(1)
+    assert len(world.api.taken["going"]) == 1
+
+
+async def test_counts_that_become_due_in_a_namespace_that_is_gone_are_dropped_too(
+    world: World,
+) -> None:
+    abouts = [
+        About("alibabacloud.com/v1alpha1", "ExternalSecret", "going", f"es-{n}", f"uid-{n}")
+        for n in range(50)
+    ]
+    async with running(world):
+        for _ in range(2):
+            for about in abouts:
+                world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+                await asyncio.sleep(0.1)
+        world.api.refuses["going"] = NO_NAMESPACE
+        asked = len(world.api.asked["going"])
+        await asyncio.sleep(20)
+    # One each ten seconds, while they become due one after the other.
+    assert len(world.api.asked["going"]) - asked <= 4
+    assert world.counts.sent_.total() + world.counts.dropped_.total() == 100
+
+
+async def test_one_that_is_refused_for_itself_ends_nothing_else(world: World) -> None:
+    world.api.refuses["ns"] = ApiError("invalid", status=422)
+    async with running(world):
+        world.fail("ns", 10)
+        await asyncio.sleep(1)
+    assert len(world.api.asked["ns"]) == 10
+    assert world.counts.dropped_ == Counter(refused=10)
+
+
+async def test_counts_that_grow_do_not_wait_in_front_of_what_is_new(world: World) -> None:
+    abouts = [
+        About("alibabacloud.com/v1alpha1", "ExternalSecret", "ns", f"es-{n}", f"uid-{n}")
+        for n in range(800)
+    ]
+    async with running(world):
+        for _ in range(2):
+            for about in abouts:
+                world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+            await asyncio.sleep(90)
+        world.recorder.record(abouts[0], "Warning", "SyncFailed", "again")
+        for about in abouts:
+            world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+        await asyncio.sleep(30)
+        began = now()
+        world.fail("ns", 46)
+        await asyncio.sleep(1)
+        assert len([at for at in world.api.taken["ns"] if at > began]) >= 46
