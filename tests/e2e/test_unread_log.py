@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Seconds for what takes a few milliseconds.
 SOON = 5.0
+SECRETS = [f"some-{number}" for number in range(30)]
 #: The least that a pipe can hold, in bytes.
 PIPE = 4096
 
@@ -85,13 +86,14 @@ async def test_a_log_that_nobody_reads_stops_nothing(
         ):
             await admin.put_secret("log/one", "one")
             await put_store(api, cloud, namespace)
-            await api.put(external_secret("some", {"key": "log/one", "name": "x"}), namespace)
-            await api.until_holds(namespace, "some", {"x": "one"}, 20)
-            # Each repair is a line.
-            for _ in range(30):
+            # Each Secret that is written is a line, and so is each repair.
+            for name in SECRETS:
+                await api.put(external_secret(name, {"key": "log/one", "name": "x"}), namespace)
+                await api.until_holds(namespace, name, {"x": "one"}, 20)
+            for name in SECRETS:
                 edited: dict[str, Any] = {"stringData": {"x": "edited"}}
-                await api.merge("Secret", namespace, "some", edited)
-                await api.until_holds(namespace, "some", {"x": "one"}, SOON)
+                await api.merge("Secret", namespace, name, edited)
+                await api.until_holds(namespace, name, {"x": "one"}, SOON)
             assert full(unread)
             async with http.get("/healthz") as answer:
                 assert (answer.status, await answer.text()) == (200, "ok\n")
