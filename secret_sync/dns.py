@@ -35,7 +35,7 @@ HUNG_AFTER: Final = 1.0
 WAIT: Final = 2.5
 #: Seconds that addresses are used, that they may stand in where there is no answer to be had, and
 #: that a failure is remembered.
-FRESH: Final = 30.0
+FRESH: Final = 10.0
 USABLE: Final = 3600.0
 FAILED: Final = 5.0
 #: Names that are remembered.

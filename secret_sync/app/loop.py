@@ -13,6 +13,8 @@ from secret_sync.background import DaemonExecutor
 
 #: Calls of ``asyncio.to_thread`` at the same time.
 _THREADS: Final = 32
+#: Seconds that the end waits for them: what does not hang is done by then.
+_FINISH_WITHIN: Final = 2.0
 
 
 class EventLoop(uvloop.Loop):
@@ -25,7 +27,7 @@ class EventLoop(uvloop.Loop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_default_executor(DaemonExecutor(_THREADS, "worker"))
+        self.set_default_executor(DaemonExecutor(_THREADS, "worker", patience=_FINISH_WITHIN))
 
     async def getaddrinfo(
         self,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_POLL: Final = 0.005
 
 
 class DaemonExecutor(Executor):
@@ -25,11 +28,13 @@ class DaemonExecutor(Executor):
     Args:
         limit: The most threads at a time.
         name: The name of each thread.
+        patience: Seconds that :meth:`shutdown` waits for calls that run.
     """
 
-    def __init__(self, limit: int, name: str) -> None:
+    def __init__(self, limit: int, name: str, *, patience: float = 0) -> None:
         self._limit = limit
         self._name = name
+        self._patience = patience
         self._lock = threading.Lock()
         self._threads = 0
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
@@ -55,8 +60,18 @@ class DaemonExecutor(Executor):
             raise
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's signature
-        """Return at once: abandoning what hangs is the purpose of this class."""
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base class's
+        """Cancel what has not begun, and give what has a moment to finish.
+
+        A thread in the middle of its work is a danger to an interpreter that ends: C++ code that
+        wants the interpreter's lock then aborts the process.
+        """
+        with self._lock:
+            while self._waiting:
+                self._waiting.popleft()[0].cancel()
+        deadline = time.monotonic() + self._patience
+        while wait and self._threads and time.monotonic() < deadline:
+            time.sleep(_POLL)
 
     def _run(self, future: Future[Any], call: Callable[[], Any]) -> None:
         while True:

@@ -136,5 +136,6 @@ async def test_names_that_are_never_answered_stop_nothing_else(
             begun = time.monotonic()
             child.process.send_signal(signal.SIGTERM)
             assert await child.ends(60) == 0
-            assert time.monotonic() - begun < SOON
+            # Before, 8 to 38 s.
+            assert time.monotonic() - begun < 2 * SOON
     assert '"stopped"' in child.lines[-1]

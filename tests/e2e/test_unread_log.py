@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import termios
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ SOON = 5.0
 SECRETS = [f"some-{number}" for number in range(30)]
 #: The least that a pipe can hold, in bytes.
 PIPE = 4096
+#: The most that one of our lines has, in bytes.
+LINE = 1000
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +60,9 @@ def unread() -> Iterator[int]:
     os.close(writing)
 
 
-def full(pipe: int) -> bool:
-    """Whether not a single line of ours fits in any more."""
-    held = fcntl.ioctl(pipe, 0x541B, b"\0\0\0\0")  # FIONREAD
-    return int.from_bytes(held, "little") > PIPE - 100
+def held_by(pipe: int) -> int:
+    """How many bytes wait to be read."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"), "little")
 
 
 async def test_a_log_that_nobody_reads_stops_nothing(
@@ -94,7 +96,8 @@ async def test_a_log_that_nobody_reads_stops_nothing(
                 edited: dict[str, Any] = {"stringData": {"x": "edited"}}
                 await api.merge("Secret", namespace, name, edited)
                 await api.until_holds(namespace, name, {"x": "one"}, SOON)
-            assert full(unread)
+            # What is left has no room for another line.
+            assert held_by(unread) > PIPE - LINE
             async with http.get("/healthz") as answer:
                 assert (answer.status, await answer.text()) == (200, "ok\n")
         begun = time.monotonic()

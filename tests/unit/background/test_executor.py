@@ -54,6 +54,24 @@ def test_threads_end_with_the_last_call() -> None:
         time.sleep(0.001)
 
 
+def test_shutting_down_waits_a_moment_for_what_runs_and_cancels_the_rest() -> None:
+    executor = DaemonExecutor(1, "test", patience=SECONDS)
+    running = executor.submit(time.sleep, 0.1)
+    waiting = executor.submit(time.sleep, 60)
+    executor.shutdown()
+    assert running.done()
+    assert waiting.cancelled()
+
+
+def test_shutting_down_does_not_wait_longer() -> None:
+    executor = DaemonExecutor(1, "test", patience=0.05)
+    go_on = threading.Event()
+    hanging = executor.submit(go_on.wait, 30)
+    executor.shutdown()
+    assert hanging.running()
+    go_on.set()
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_neither_the_loop_nor_the_interpreter_waits_for_a_call_that_hangs(loop: str) -> None:
     program = (
