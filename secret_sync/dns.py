@@ -143,13 +143,14 @@ class Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Give up all lookups."""
-        for name in self._queue:
-            name.settle()
+        names, tasks = [*self._queue, *self._running], list(self._running.values())
         self._queue.clear()
-        tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Also of those whose lookup was cancelled before it began.
+        for name in names:
+            name.settle()
 
     def _name(self, host: str, family: int) -> _Name:
         key = host, family

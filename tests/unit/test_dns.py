@@ -271,11 +271,12 @@ async def test_callers_that_give_up_take_nothing_away_from_others() -> None:
         assert server.asked["live"] == 1
 
 
-async def test_closing_ends_what_waits_and_what_runs() -> None:
+@pytest.mark.parametrize("after", [0, 0.1])
+async def test_closing_ends_what_waits_and_what_runs(after: float) -> None:
     server = NameServer()
     async with resolving(server) as resolver:
         tasks = ask_for(resolver, *(f"dead-{number}" for number in range(100)))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(after)
     begun = asyncio.get_running_loop().time()
     await asyncio.gather(*tasks)
     assert asyncio.get_running_loop().time() == begun
