@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Seconds between two beats, and how late one may be before the loop counts as stuck.
 BEAT: Final = 1.0
 STUCK_AFTER: Final = 15.0
+#: Seconds that the end waits for answers that somebody is still reading, or does not read.
+FINISH_WITHIN: Final = 1.0
 
 
 class HealthServer:
@@ -53,7 +55,7 @@ class HealthServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_WITHIN)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host or None, port).start()

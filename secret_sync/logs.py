@@ -6,6 +6,7 @@ bytes that are no UTF-8, a token in a URL), so of those only the type and the pl
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import logging
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import orjson
 import structlog
 
+from secret_sync.background import BackgroundWriter
 from secret_sync.errors import SecretSyncError
 
 if TYPE_CHECKING:
@@ -32,6 +34,37 @@ _MAX_EXCEPTIONS: Final = 12
 
 # Importing the Alibaba Cloud SDK gives these a handler and the level DEBUG.
 _SDK_LOGGERS: Final = ("darabonba-core", "alibabacloud-tea")
+
+#: Seconds that the end of the process waits for the last lines to be written.
+_DRAIN_WITHIN: Final = 1.0
+
+_writers: Final[list[BackgroundWriter]] = []
+
+
+def write_in_background() -> None:
+    """Let nothing wait for whoever reads standard error; for a process that is to run for long.
+
+    Call it before :func:`configure`. From then on all that is written to ``sys.stderr`` goes
+    through a bounded queue, also what the interpreter prints when the process crashes.
+    """
+    writer = BackgroundWriter(sys.stderr.fileno(), on_dropped=_report_dropped)
+    _writers[:] = [writer]
+    sys.stderr = writer.as_text()
+    atexit.register(writer.drain, _DRAIN_WITHIN)
+
+
+def dropped_lines() -> dict[str, int]:
+    """Return how many lines were lost so far, by reason."""
+    return {
+        "queue_full": sum(writer.overflowed for writer in _writers),
+        "write_failed": sum(writer.refused for writer in _writers),
+    }
+
+
+def _report_dropped(count: int) -> None:
+    structlog.get_logger(__name__).warning(
+        "log lines dropped, since they were not read in time", lines=count
+    )
 
 
 def configure(

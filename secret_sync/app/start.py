@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
-import uvloop
 
 from secret_sync import __version__, logs
 from secret_sync.app import process
 from secret_sync.app.controller import Controller
 from secret_sync.app.leading import make_election
+from secret_sync.app.loop import EventLoop
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Limits
@@ -62,7 +62,7 @@ def main(settings: Settings) -> int:
     stop = asyncio.Event()
     # Until the loop hears of it: an exception in the middle of its start leaves things undone.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(run(settings, stop))
 
 
@@ -85,6 +85,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     """Opens what has to be closed; the stack closes it in reverse, the health server last."""
     metrics = Metrics(__version__)
+    metrics.watch_log(logs.dropped_lines)
     built: list[Controller] = []
     health = HealthServer(metrics.registry, ready=lambda: any(c.ready for c in built))
     stack.push_async_callback(health.stop)

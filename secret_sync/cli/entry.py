@@ -104,6 +104,7 @@ def _exit_code(stop: SystemExit) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     settings = parse_run_arguments(argv, os.environ)
+    logs.write_in_background()
     logs.configure(settings.log_level, settings.log_format)
     from secret_sync import app  # noqa: PLC0415 - see above
 

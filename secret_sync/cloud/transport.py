@@ -18,6 +18,7 @@ from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
+from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ CALL_TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=3.0, sock_read=5.0, cei
 MAX_BODY = 1024 * 1024
 
 _KEEP_ALIVE = 30.0
-_DNS_TTL = 30
 # Hosts whose proxy is remembered: regions of one cloud and an operator's few endpoints.
 _MAX_ROUTES = 256
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -134,13 +134,15 @@ class Transport:
         self._no_proxy = no_proxy
         self._dedicated = dedicated or DedicatedTrust()
         self._routes: dict[URL, _Route] = {}
+        self._resolver = Resolver()
         self._session = aiohttp.ClientSession(
             # How many calls are in flight is for the gates to say.
             connector=Connector(
                 limit=0,
                 ssl=ssl_context,
                 keepalive_timeout=_KEEP_ALIVE,
-                ttl_dns_cache=_DNS_TTL,
+                resolver=self._resolver,
+                use_dns_cache=False,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_UNWANTED,
@@ -150,6 +152,7 @@ class Transport:
     async def close(self) -> None:
         """Close the session and its connections."""
         await self._session.close()
+        await self._resolver.close()
 
     async def send(
         self,

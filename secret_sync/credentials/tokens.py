@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from secret_sync.background import DaemonExecutor
 from secret_sync.errors import DefiniteError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # The kubelet's are about 1 KiB; what is larger is some other file.
 _MAX_BYTES = 1024 * 1024
+# Of their own: reads of a volume that hangs must not take the threads of other work.
+_READERS = DaemonExecutor(2, "token reader")
 
 
 class TokenSource(Protocol):
@@ -62,7 +65,8 @@ class TokenFile:
             DefiniteError: ``TokenFileUnreadable``.
         """
         # A projected volume is in memory, but the path is a setting and may be anywhere.
-        content, fault = await asyncio.to_thread(_read, self._path)
+        loop = asyncio.get_running_loop()
+        content, fault = await loop.run_in_executor(_READERS, _read, self._path)
         if fault:
             raise DefiniteError(
                 f"the ServiceAccount token {self._path} {fault}; it is mounted as a projected"

@@ -22,6 +22,8 @@ _log = structlog.get_logger(__name__)
 REREAD_AFTER: Final = 60.0
 #: Seconds within which a credential plugin has to answer.
 _PLUGIN_TIMEOUT: Final = 30.0
+#: Seconds that anybody waits for all of it; above those of a plugin.
+_READ_WITHIN: Final = 35.0
 _TOKEN: Final = "BearerToken"  # noqa: S105 (the library's name of the field)
 
 
@@ -37,7 +39,7 @@ class ClusterAccess:
         self._configuration = Configuration()
         self._certificates: tuple[bytes, ...] = ()
         self._loaded_at = float("-inf")
-        self._loading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self.server = ""
         self.server_name: str | None = None
         self.proxy: str | None = None
@@ -69,7 +71,8 @@ class ClusterAccess:
     async def authorization(self) -> str | None:
         """The value of the ``Authorization`` header, or ``None`` with a client certificate."""
         if asyncio.get_running_loop().time() - self._loaded_at > REREAD_AFTER:
-            await self.renew()
+            # Nobody waits for it: a volume may hang, and what was read last is still good.
+            self._begin_reading()
         token: str | None = self._configuration.api_key.get(_TOKEN)
         # A file may end in a newline, which no header can hold.
         return token.strip() if token else None
@@ -83,22 +86,38 @@ class ClusterAccess:
         Raises:
             DefiniteError: The first reading failed.
         """
-        if self._loading.locked():
-            async with self._loading:
-                return
-        async with self._loading:
-            try:
-                await asyncio.to_thread(self._read)
-            except Exception as error:  # noqa: BLE001 (see below)
-                # Whatever a configuration can do wrong ends here: the library raises
-                # anything from KeyError to yaml's own.
-                if self.ssl is None and not self.server:
-                    raise DefiniteError(
-                        f"cannot read the cluster's address from {self._origin} "
-                        f"({_in_words(error)}); set KUBECONFIG or --kubeconfig"
-                    ) from None
-                _log.warning("credentials not re-read", error=type(error).__name__)
-            self._loaded_at = asyncio.get_running_loop().time()
+        reading = self._begin_reading()
+        done, _ = await asyncio.wait((reading,), timeout=_READ_WITHIN)
+        if done:
+            reading.result()
+        else:
+            self._failed("TimeoutError")
+
+    def _begin_reading(self) -> asyncio.Task[None]:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_in_thread())
+        return self._reading
+
+    async def _read_in_thread(self) -> None:
+        try:
+            await asyncio.to_thread(self._read)
+        except Exception as error:  # noqa: BLE001 (see below)
+            # Whatever a configuration can do wrong ends here: the library raises
+            # anything from KeyError to yaml's own.
+            failure = type(error).__name__ if self.server else _in_words(error)
+        else:
+            failure = ""
+        self._loaded_at = asyncio.get_running_loop().time()
+        if failure:
+            self._failed(failure)
+
+    def _failed(self, why: str) -> None:
+        if not self.server:
+            raise DefiniteError(
+                f"cannot read the cluster's address from {self._origin} "
+                f"({why}); set KUBECONFIG or --kubeconfig"
+            )
+        _log.warning("credentials not re-read", error=why)
 
     def _read(self) -> None:
         configuration = Configuration()

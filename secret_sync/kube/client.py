@@ -16,6 +16,7 @@ import orjson
 from aiohttp.payload import BytesIOPayload, BytesPayload
 from yarl import URL
 
+from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
@@ -82,18 +83,20 @@ class KubeClient:
             "proxy": access.proxy,
             "server_hostname": access.server_name,
         }
-        tls: Any = access.ssl if access.ssl is not None else True
+        self._resolver = Resolver()
+        common: dict[str, Any] = {
+            "ssl": access.ssl if access.ssl is not None else True,
+            "resolver": self._resolver,
+            "use_dns_cache": False,
+            "socket_factory": _socket,
+        }
         self._unary = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEPT, socket_factory=_socket
-            ),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT, **common),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._streams = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=tls, limit=0, force_close=True, socket_factory=_socket
-            ),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, **common),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
@@ -116,6 +119,7 @@ class KubeClient:
         """Closes all connections."""
         await self._unary.close()
         await self._streams.close()
+        await self._resolver.close()
 
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
-from secret_sync.metrics.scraped import FreshnessCollector, ObjectCollector, QueueCollector
+from secret_sync.metrics.scraped import (
+    FreshnessCollector,
+    LogCollector,
+    ObjectCollector,
+    QueueCollector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -135,6 +140,10 @@ class Metrics:
             count: Gives their numbers by kind and by ``True``, ``False`` and ``Unknown``.
         """
         self.registry.register(ObjectCollector(count))
+
+    def watch_log(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        """Read at every scrape how many log lines were lost, by reason."""
+        self.registry.register(LogCollector(dropped))
 
     def read(self, name: str, documentation: str, value: Callable[[], float]) -> None:
         """A gauge whose value is asked for at every scrape."""

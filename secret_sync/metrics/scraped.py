@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
@@ -112,6 +112,22 @@ class ObjectCollector(Collector):
         for kind, counts in self._count().items():
             for ready, number in counts.items():
                 family.add_metric([kind, ready], number)
+        yield family
+
+
+class LogCollector(Collector):
+    """Log lines that were lost, by reason."""
+
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the counts."""
+        family = CounterMetricFamily(
+            "secret_sync_log_lines_dropped", "Log lines that were lost.", labels=["reason"]
+        )
+        for reason, count in self._count().items():
+            family.add_metric([reason], count)
         yield family
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 PROGRAM = Path(sys.executable).with_name("secret-sync")
 
@@ -61,9 +61,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str, **more: str) -> AsyncIterator[Running]:
+async def running(
+    *arguments: str, through: Sequence[str] = (), **more: str
+) -> AsyncIterator[Running]:
+    """Runs the controller, by way of another program that becomes it if one is given."""
+    command = (*through, str(PROGRAM), "run", *arguments)
     process = await asyncio.create_subprocess_exec(
-        str(PROGRAM), "run", *arguments, env=environment(more), stderr=asyncio.subprocess.PIPE
+        *command, env=environment(more), stderr=asyncio.subprocess.PIPE
     )
     child = Running(process)
     reading = asyncio.create_task(child.read())

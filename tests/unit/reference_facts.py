@@ -22,6 +22,7 @@ from secret_sync.kube import (
     SECRETS,
     SERVICE_ACCOUNTS,
 )
+from secret_sync.logs import dropped_lines
 from secret_sync.queue.worker import Result
 from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
@@ -148,6 +149,7 @@ def metrics() -> dict[str, Metric]:
     registry.watch_queues(lambda: [Idle("one")])
     registry.watch_sources(lambda: Freshness(0, 0.0))
     registry.watch_objects(lambda: {"ExternalSecret": count_by_ready(())})
+    registry.watch_log(dropped_lines)
     for family in registry.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = family.samples[0].labels if family.samples else {}
@@ -183,6 +185,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
     room.EventMetrics(registry)
     room.CredentialMetrics(registry, METHODS)
     room.ReflectorMetrics(registry, "any")
+    registry.watch_log(dropped_lines)
     for provider in PROVIDERS:
         room.CallMetrics(registry, provider)
     found: dict[tuple[str, str], set[str]] = {}

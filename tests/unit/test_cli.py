@@ -37,6 +37,7 @@ def no_logging_setup(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What `run` asks of the logs; carried out it would outlive the test."""
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(logs, "configure", lambda level, form: asked.append((level, form)))
+    monkeypatch.setattr(logs, "write_in_background", lambda: None)
     return asked
 
 

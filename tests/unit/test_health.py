@@ -135,3 +135,16 @@ async def test_stopping_twice_is_no_error(server: HealthServer) -> None:
     await server.stop()
     await server.stop()
     assert server.port is None
+
+
+async def test_stopping_does_not_wait_for_whoever_does_not_read_the_answer() -> None:
+    registry = CollectorRegistry()
+    Counter("large", "x" * 20_000_000, registry=registry)
+    server = HealthServer(registry, ready=lambda: True)
+    await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert await reader.read(1) == b"H"
+    async with asyncio.timeout(10):
+        await server.stop()
+    writer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from secret_sync import dns
 from secret_sync.cloud import transport as module
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.transport import CALL_TIMEOUT, MAX_BODY, Transport, build_ssl_context
@@ -210,6 +212,25 @@ async def test_a_proxy_gets_the_absolute_form_and_its_credentials(serve: Any) ->
     assert head.startswith("POST http://kms.example/?SecretName=a%2Fb HTTP/1.1\r\n")
     assert base64.b64encode(b"someone:pa@ss").decode() in head
     assert proxy.connections == 1
+
+
+async def test_the_name_of_a_proxy_is_looked_up_like_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up: list[str] = []
+
+    def look_up(host: str, _family: int) -> None:
+        looked_up.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(dns, "_look_up", look_up)
+    transport = Transport(
+        ssl_context=build_ssl_context(""), https_proxy="http://proxy.example:3128"
+    )
+    with pytest.raises(UnreachableError, match="cannot be resolved"):
+        await transport.send("GET", URL("https://kms.example/"), {}, what="it")
+    await transport.close()
+    assert looked_up == ["proxy.example"]
 
 
 async def test_a_proxy_that_refuses_is_named_without_its_password(serve: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +48,20 @@ async def test_what_is_no_token_is_named_but_not_shown(
     assert str(path) in caught.value.message
     assert "hush" not in f"{caught.value!r}"
     assert caught.value.__context__ is None
+
+
+async def test_a_volume_that_hangs_takes_no_threads_of_other_work(tmp_path: Path) -> None:
+    # Opening a pipe waits until somebody writes to it.
+    path = tmp_path / "token"
+    os.mkfifo(path)
+    reads = [asyncio.create_task(TokenFile(str(path)).token()) for _ in range(100)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(int)
+    for read in reads:
+        read.cancel()
+    await asyncio.wait(reads)
+    os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
 
 async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

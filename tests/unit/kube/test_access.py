@@ -7,6 +7,7 @@ import datetime as dt
 import ssl
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -113,7 +114,30 @@ async def test_W18_the_token_is_read_again_within_a_minute(service_account: Path
     await asyncio.sleep(access.REREAD_AFTER - 1)
     assert await found.authorization() == "Bearer token-1"
     await asyncio.sleep(2)
+    # Nobody waits for it, since a volume may hang.
+    assert await found.authorization() == "Bearer token-1"
+    await found.renew()
     assert await found.authorization() == "Bearer token-2"
+
+
+async def test_a_volume_that_hangs_delays_no_request(
+    service_account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "REREAD_AFTER", 0.0)
+    monkeypatch.setattr(access, "_READ_WITHIN", 0.05)
+    found = await ClusterAccess.find()
+    go_on = threading.Event()
+    reads: list[bool] = []
+    monkeypatch.setattr(found, "_read", lambda: reads.append(go_on.wait(30)))
+    async with asyncio.timeout(10):
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+            assert await found.authorization() == "Bearer token-1"
+        # After a 401 it is waited for, but not for ever.
+        await found.renew()
+    go_on.set()
+    await found.renew()
+    assert len(reads) <= 2
 
 
 async def test_W18_a_new_ca_is_trusted_by_the_same_context(

@@ -1,0 +1,10 @@
+"""What can hang for reasons outside this process, done where neither the loop nor the exit waits.
+
+Name servers, volumes and whoever reads our log may stop answering. Calls that wait for them run in
+daemon threads, which the interpreter does not join when it ends.
+"""
+
+from secret_sync.background.executor import DaemonExecutor
+from secret_sync.background.writer import BackgroundWriter
+
+__all__ = ["BackgroundWriter", "DaemonExecutor"]

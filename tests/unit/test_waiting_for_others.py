@@ -1,0 +1,78 @@
+"""What may wait for something outside the process is in one place each, so that it is bounded."""
+
+from __future__ import annotations
+
+import ast
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+import secret_sync
+from secret_sync.cloud.transport import Transport
+from secret_sync.dns import Resolver
+from secret_sync.kube import ClusterAccess, KubeClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(secret_sync.__file__).parent
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    """Every call in the controller and its commands: the file, and the last part of its name."""
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE)
+        if place.parts[0] == "local":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield str(place), ast.unparse(node.func).rpartition(".")[2]
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        # Its threads are waited for at the end.
+        ({"ThreadPoolExecutor", "ProcessPoolExecutor"}, set()),
+        # Each of these takes as long as a name server likes.
+        ({"gethostbyname", "gethostbyaddr", "getfqdn", "create_connection"}, set()),
+        ({"getaddrinfo"}, {"dns.py", "app/loop.py"}),
+        ({"getnameinfo"}, {"dns.py"}),
+        # See below.
+        ({"ClientSession"}, {"cloud/transport.py", "kube/client.py"}),
+    ],
+)
+def test_a_call_that_may_hang_is_made_where_that_is_thought_of(
+    names: set[str], places: set[str]
+) -> None:
+    assert {place for place, name in calls() if name in names} == places
+
+
+async def test_every_session_looks_names_up_by_itself() -> None:
+    async def none(_: object) -> None: ...
+
+    access = ClusterAccess(none, "a test")
+    clients = [KubeClient(access), KubeClient(access)]
+    transports = [Transport(ssl_context=ssl.create_default_context()) for _ in range(2)]
+    resolvers = [
+        *(resolver_of(client._unary) for client in clients),
+        *(resolver_of(transport._session) for transport in transports),
+    ]
+    assert len(set(resolvers)) == len(resolvers)
+    # Watches and requests of one client go to the same host.
+    assert [resolver_of(client._streams) for client in clients] == resolvers[:2]
+    for client in clients:
+        await client.close()
+    for transport in transports:
+        await transport.close()
+
+
+def resolver_of(session: aiohttp.ClientSession) -> Resolver:
+    connector = session.connector
+    assert isinstance(connector, aiohttp.TCPConnector)
+    assert not connector.use_dns_cache
+    assert isinstance(connector._resolver, Resolver)
+    return connector._resolver
