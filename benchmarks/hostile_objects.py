@@ -75,23 +75,17 @@ def known(only: str = "") -> Iterator[HostileObject]:
 # --- Regular expressions ------------------------------------------------------------------------
 
 
-def _rules(number: int, length: int) -> list[dict[str, str]]:
-    """Distinct rules that take long to compile, each of about so many characters."""
-    rules = []
-    for n in range(number):
-        head = f"{n:05d}"
-        repeated = r"(?:[\pL\pN]{9}[\p{Lu}\p{Greek}]{7}){3}"
-        source = head + repeated * max(1, (length - len(head)) // len(repeated))
-        rules.append({"source": source, "target": "x"})
-    return rules
+def _rule(number: int) -> dict[str, str]:
+    """A rule unlike any other that takes as long to compile as RE2's memory lets it."""
+    return {"source": rf"[\pL\pN]{{12}}7{number:05d}", "target": "x"}
 
 
 def _regular_expressions(name: str, characters: int) -> HostileObject:
     """So many characters of rules, spread over entries that each obey every limit of an entry."""
-    number = characters // 115
-    rules = _rules(number, 115)
+    rules = [_rule(n) for n in range(characters // len(_rule(0)["source"]))]
     entries = [
-        {"extract": _from("config"), "replaceRule": rules[n : n + 64]} for n in range(0, number, 64)
+        {"extract": _from("config"), "replaceRule": rules[n : n + 64]}
+        for n in range(0, len(rules), 64)
     ]
     return HostileObject(name, {"dataProcess": entries}, {"config": json.dumps({"a": "b"})})
 
@@ -109,9 +103,9 @@ def regular_expressions_115_kb() -> HostileObject:
 
 
 @_listed
-def regular_expressions_1_mb() -> HostileObject:
+def regular_expressions_460_kb() -> HostileObject:
     """The same, as large as an object can be."""
-    return _regular_expressions("regular-expressions-1-mb", OBJECT_BYTES * 3 // 4)
+    return _regular_expressions("regular-expressions-460-kb", OBJECT_BYTES // 3)
 
 
 @_listed
