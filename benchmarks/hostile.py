@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import hostile_objects
+from benchmarks import hostile_objects, hostile_shapes
 from benchmarks.newcomers import Newcomers
 from benchmarks.probe import Probe, free_port
 from benchmarks.table import Row, render, save
 from benchmarks.world import EXTERNAL_SECRETS, NAMESPACE, ApiRefusedError, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from benchmarks.hostile_objects import HostileObject
+    from benchmarks.hostile_parts import HostileObject
     from benchmarks.process import ControllerProcess
 
 HOSTILE: Final = "hostile"
@@ -88,19 +88,13 @@ class Harm:
         )
 
 
-async def prepare(world: World) -> None:
-    """Create both namespaces."""
-    for namespace in (NAMESPACE, HOSTILE):
-        await world.add_namespace(namespace)
-
-
 async def measure(
     world: World, hostile: HostileObject, limits: Limits, seconds: float = OBSERVED
 ) -> Row:
     """Have a fresh controller meet a hostile object, and look at what becomes of the others.
 
     Args:
-        world: Prepared.
+        world: With both namespaces, and nothing in them.
         hostile: The object.
         limits: What it may do.
         seconds: How long it is observed.
@@ -166,16 +160,13 @@ def _refused(hostile: HostileObject, limits: Limits, why: str) -> Row:
 
 async def measure_all(
     objects: Iterable[HostileObject], limits: Limits, seconds: float = OBSERVED
-) -> list[Row]:
-    """Return a line for each object, printed as it comes."""
-    rows = []
+) -> AsyncIterator[Row]:
+    """Yield a line for each object, in a world for all of them."""
     async with World.start() as world:
-        await prepare(world)
+        for namespace in (NAMESPACE, HOSTILE):
+            await world.add_namespace(namespace)
         for hostile in objects:
-            row = await measure(world, hostile, limits, seconds)
-            print(f"  {row.what}: {row.figure} {row.verdict}", flush=True)
-            rows.append(row)
-    return rows
+            yield await measure(world, hostile, limits, seconds)
 
 
 def chosen(only: Sequence[str], generated: int, seed: int) -> Iterable[HostileObject]:
@@ -184,7 +175,16 @@ def chosen(only: Sequence[str], generated: int, seed: int) -> Iterable[HostileOb
         if not only or name in only:
             yield make()
     for number in range(generated):
-        yield hostile_objects.generated(seed + number)
+        yield hostile_shapes.generated(seed + number)
+
+
+async def _told(found: AsyncIterator[Row]) -> list[Row]:
+    """Collect the lines, each printed as it comes."""
+    rows = []
+    async for row in found:
+        print(f"  {row.what}: {row.figure} {row.verdict}", flush=True)
+        rows.append(row)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     objects = chosen(only, arguments.generated, arguments.seed)
     limits = Limits().times(arguments.factor)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(measure_all(objects, limits, arguments.seconds))
+        rows = runner.run(_told(measure_all(objects, limits, arguments.seconds)))
     print(f"\n{render(rows)}\n\n{save(rows, vars(arguments) | {'only': len(only)})}")
     return 0 if all(row.reached is not False for row in rows) else 1
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import hostile_objects
+from benchmarks import hostile_objects, hostile_shapes
 from tests.chaos.gateway import Trouble
 from tests.support.operator import path_of
 
@@ -191,7 +191,7 @@ async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncI
 @fault("tenant")
 async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> None:
     makers = random.sample(list(hostile_objects.MAKERS.values()), random.randint(1, 3))
-    objects = [make() for make in makers] + [hostile_objects.generated(random.randrange(2**32))]
+    objects = [make() for make in makers] + [hostile_shapes.generated(random.randrange(2**32))]
     path = path_of("ExternalSecret", world.tenant)
     for hostile in objects:
         await world.admin.put_secrets(hostile.secrets)

@@ -9,10 +9,12 @@ import orjson
 import pytest
 
 from benchmarks.hostile import Harm, Limits
-from benchmarks.hostile_objects import KMS_BYTES, MAKERS, generated
+from benchmarks.hostile_objects import MAKERS
+from benchmarks.hostile_parts import KMS_BYTES
+from benchmarks.hostile_shapes import generated
 
 if TYPE_CHECKING:
-    from benchmarks.hostile_objects import HostileObject
+    from benchmarks.hostile_parts import HostileObject
 
 #: What the API server and etcd take, in bytes.
 LARGEST = 1_500_000
