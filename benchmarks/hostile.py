@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from dataclasses import asdict, dataclass
@@ -138,7 +139,12 @@ async def _meet(
         reason = await _reason(world, f"{path}/{hostile.name}")
         await _clear(world, HOSTILE)
         await asyncio.sleep(_DELETION)
-    return Harm(probe.longest, controller.peak - resident, plain, document), reason
+    try:
+        growth = controller.peak - resident
+    except (OSError, KeyError):
+        # It ended, and nothing is resident any more.
+        growth = math.inf
+    return Harm(probe.longest, growth, plain, document), reason
 
 
 async def _reason(world: World, path: str) -> str:

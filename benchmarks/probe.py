@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import socket
 import threading
 import time
@@ -70,7 +71,7 @@ class Probe:
                     # It ended, or gave no answer for very long: that took as long as it took.
                     connection.close()
                     if not Path(f"/proc/{self._pid}").exists():
-                        self.longest = float("inf")
+                        self.longest = math.inf
                         return
                 took = time.monotonic() - began - (_seconds(waits) - waited)
                 self.longest = max(self.longest, took)
