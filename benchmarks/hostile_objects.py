@@ -167,12 +167,18 @@ def widest_projections() -> HostileObject:
     """Projections of projections over lists of lists."""
     rows = [[list(range(10)) for _ in range(30)] for _ in range(30)]
     document = json.dumps({"a": rows}, separators=(",", ":"))
-    paths = ["a" + "[*][][*]" * 4, "a[*][*][*] | [] | [] | [*]", "[*].[*].[*]", "*.*[].*[].*[]"]
+    paths = [
+        "a[*][*][*] | [0][0][0]",
+        "a[][] | [*] | [*] | [*] | [0]",
+        "*[*][*][*] | [0][0][0][0]",
+        "a[*][*][?@ >= `0`] | [] | [] | [0]",
+        "[a,a,a,a][*][*][*][*] | [0][0][0][0]",
+        "a[*].[[*],[*]][][][][] | [0]",
+    ]
     entries = [
-        entry("config", jmesPath=[pick(f"{path} | [{n}]", f"p-{n}-{m}")
-               for m, path in enumerate(paths * 8)])
+        entry("config", jmesPath=[pick(path, f"p-{n}-{m}") for m, path in enumerate(paths)])
         for n in range(60)
-    ]  # fmt: skip
+    ]
     return HostileObject("widest-projections", {"data": entries}, {"config": document})
 
 
