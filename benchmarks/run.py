@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import cold, identities, idle, latency, memory, scrape, shared
+from benchmarks import cold, hostile, identities, idle, latency, memory, scrape, shared
 from benchmarks.table import render, save
 from benchmarks.watching import arrivals
 from benchmarks.world import World
@@ -40,6 +40,7 @@ class Sizes:
         many: Objects and Secrets of others where there are many of both.
         stores: Stores that are cold.
         identities: What they stand for.
+        observed: Seconds for which each hostile object is.
     """
 
     objects: int = 2000
@@ -54,6 +55,7 @@ class Sizes:
     many: int = 10_000
     stores: int = 500
     identities: int = 50
+    observed: float = hostile.OBSERVED
 
 
 QUICK: Final = Sizes(
@@ -67,6 +69,7 @@ QUICK: Final = Sizes(
     many=400,
     stores=50,
     identities=5,
+    observed=2.0,
 )
 
 
@@ -127,6 +130,13 @@ async def many(sizes: Sizes) -> list[Row]:
         return [await memory.at_work(world, sizes.many, sizes.many, memory.MIB_LARGE)]
 
 
+async def harming(sizes: Sizes) -> list[Row]:
+    """The rows of objects that are made to harm."""
+    objects = hostile.chosen((), 0, 0)
+    found = hostile.measure_all(objects, hostile.Limits(), sizes.observed)
+    return [row async for row in found]
+
+
 async def scraping(sizes: Sizes) -> list[Row]:
     """The row of a scrape."""
     return [await scrape.measure(sizes.many)]
@@ -141,6 +151,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "memory": memories,
     "many": many,
     "scrape": scraping,
+    "hostile": harming,
 }
 
 

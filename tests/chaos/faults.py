@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks import hostile_objects, hostile_shapes
 from tests.chaos.gateway import Trouble
+from tests.support.operator import path_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -181,6 +183,24 @@ async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncI
     finally:
         for fault_id in ids:
             await world.admin.clear_faults(fault_id)
+
+
+# --- Another tenant -----------------------------------------------------------------------
+
+
+@fault("tenant")
+async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> None:
+    makers = random.sample(list(hostile_objects.MAKERS.values()), random.randint(1, 3))
+    objects = [make() for make in makers] + [hostile_shapes.generated(random.randrange(2**32))]
+    path = path_of("ExternalSecret", world.tenant)
+    for hostile in objects:
+        await world.admin.put_secrets(hostile.secrets)
+    try:
+        for hostile in objects:
+            await world.insist("POST", path, hostile.document)
+        await asyncio.sleep(seconds)
+    finally:
+        await world.insist("DELETE", path)
 
 
 # --- The process and its clocks -----------------------------------------------------------

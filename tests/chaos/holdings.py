@@ -2,7 +2,8 @@
 
 Every value says where it is from and how often it was rotated before, so that whoever finds it
 in a Secret can tell whether it belongs there, whether it ever was current, and whether its
-neighbours are of the same version.
+neighbours are of the same version. Some sources are rotated together, as a user name and its
+password are: of them no Secret may hold different versions at any time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from secret_sync.local.cloud.server import ACCOUNT
 from tests.support.operator import external_secret, store
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ FIELDS: Final = ("user", "password", "host")
 #: Stands in every value, and nowhere else.
 MARK: Final = "hidden-from-all-eyes"
 _VALUE: Final = re.compile(rf"(?P<source>[a-z0-9/-]+)#(?P<turn>\d+)#(?P<field>[a-z]*)#{MARK}")
+#: In the name of a source that is rotated together with others: what they have in common.
+_GROUP: Final = re.compile(r"/(\d+-together)/")
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,17 @@ class Spot:
 
 @dataclass(frozen=True)
 class Wish:
-    """An ExternalSecret and the Secret that it asks for: each key and where it is from."""
+    """An ExternalSecret and the Secret that it asks for.
+
+    Attributes:
+        document: The ExternalSecret.
+        keys: Each key of the Secret, and where it is from.
+        together: Whether all its sources are always rotated in one step.
+    """
 
     document: dict[str, Any]
     keys: Mapping[str, Spot]
+    together: bool = False
 
     @property
     def name(self) -> str:
@@ -83,7 +94,7 @@ class Cloudful:
     turns: dict[str, int] = field(default_factory=dict)
 
     async def turn(self, sources: Iterable[str]) -> None:
-        """Gives each of these a new value."""
+        """Gives each of these a new value, all KMS secrets in one step."""
         names = list(sources)
         for name in names:
             self.turns[name] = self.turns.get(name, -1) + 1
@@ -96,14 +107,18 @@ class Cloudful:
             await self.admin.put_parameters(parameters)
 
     async def turn_some(self, random: Random, share: float) -> None:
-        """Rotates a random part of all."""
-        names = sorted(self.turns)
-        await self.turn(random.sample(names, max(1, round(len(names) * share))))
+        """Rotates a random part of all; sources that belong together in one step."""
+        groups: dict[str, list[str]] = {}
+        for name in sorted(self.turns):
+            common = _GROUP.search(name)
+            groups.setdefault(common[1] if common else name, []).append(name)
+        drawn = random.sample(sorted(groups), max(1, round(len(groups) * share)))
+        await self.turn(name for group in drawn for name in groups[group])
 
 
 def wishes(count: int) -> list[Wish]:
     """So many ExternalSecrets, of all kinds; some share their sources."""
-    makers = (_extracted, _picked, _pair, _parameter, _by_role, _extracted)
+    makers = (_extracted, _picked, _pair, _parameter, _by_role, _extracted, _together)
     return [makers[number % len(makers)](number) for number in range(count)]
 
 
@@ -150,6 +165,50 @@ def _by_role(number: int) -> Wish:
     )
 
 
+def _together(number: int) -> Wish:
+    makers = (_credentials, _five, _spellings, _documents)
+    return makers[number // 7 % len(makers)](f"{number}-together")
+
+
+def _credentials(name: str) -> Wish:
+    return _plain(name, {of: f"chaos/plain/{name}/{of}" for of in ("user", "password")})
+
+
+def _five(name: str) -> Wish:
+    return _plain(name, {f"key-{n}": f"chaos/plain/{name}/{n}" for n in range(5)})
+
+
+def _plain(name: str, sources: Mapping[str, str]) -> Wish:
+    entries = [{"key": source, "name": key} for key, source in sources.items()]
+    keys = {key: Spot(source) for key, source in sources.items()}
+    return Wish(external_secret(name, *entries), keys, together=True)
+
+
+def _spellings(name: str) -> Wish:
+    """One KMS secret in all the ways in which it can be written, beside another one."""
+    one, other = f"chaos/plain/{name}/one", f"chaos/plain/{name}/other"
+    entries = [
+        {"key": one, "name": "by-name"},
+        {"key": f"acs:kms:cn-hangzhou:{ACCOUNT}:secret/{one}", "name": "by-arn"},
+        {"key": one, "name": "by-stage", "versionStage": "ACSCurrent"},
+        {"key": other, "name": "other"},
+    ]
+    keys = dict.fromkeys(("by-name", "by-arn", "by-stage"), Spot(one))
+    return Wish(external_secret(name, *entries), {**keys, "other": Spot(other)}, together=True)
+
+
+def _documents(name: str) -> Wish:
+    """A path into one document, and all of another."""
+    one, other = f"chaos/json/{name}/one", f"chaos/yaml/{name}/other"
+    pick = {"key": one, "jmesPath": [{"path": "user", "objectAlias": "picked"}]}
+    extract = {"extract": {"key": other, "secretStoreRef": {"name": "store"}}}
+    return Wish(
+        external_secret(name, pick, dataProcess=[extract]),
+        {"picked": Spot(one, "user"), **{of: Spot(other, of) for of in FIELDS}},
+        together=True,
+    )
+
+
 def stores(role: str) -> list[dict[str, Any]]:
     """The SecretStores that the wishes name."""
     plain = store()
@@ -171,10 +230,8 @@ class Holding:
 
 def read(wish: Wish, data: Mapping[str, str]) -> Holding | str:
     """What these keys and values are; in words without values if they are not as wished."""
-    if not data:
-        return "it is empty"
     if data.keys() != wish.keys.keys():
-        return f"it holds {sorted(data)} instead of {sorted(wish.keys)}"
+        return f"it holds {sorted(data)} instead of {sorted(wish.keys)}" if data else "it is empty"
     turns: dict[str, int] = {}
     for key, text in data.items():
         spot, found = wish.keys[key], _VALUE.fullmatch(text)
@@ -185,4 +242,6 @@ def read(wish: Wish, data: Mapping[str, str]) -> Holding | str:
         turn = int(found["turn"])
         if turns.setdefault(spot.source, turn) != turn:
             return f"{key} is version {turn}, another key {turns[spot.source]} of {spot.source}"
+    if wish.together and len(set(turns.values())) > 1:
+        return f"it mixes versions of what is rotated together: {turns}"
     return Holding(turns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+import random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +12,11 @@ from tests.chaos.auditor import Auditor
 from tests.chaos.holdings import FIELDS, MARK, Cloudful, Holding, read, value, wishes
 from tests.support.leaks import spellings
 
+if TYPE_CHECKING:
+    from tests.chaos.holdings import Wish
+
 EXTRACTED, PICKED, PAIR = wishes(3)
+TOGETHER = [wish for wish in wishes(28) if wish.together]
 (SOURCE,) = EXTRACTED.sources
 NOBODY: Any = None
 
@@ -29,6 +34,52 @@ def test_two_secrets_of_kms_may_be_of_different_turns() -> None:
     held = read(PAIR, data)
     assert isinstance(held, Holding)
     assert sorted(held.turns.values()) == [0, 1]
+
+
+@pytest.mark.parametrize("wish", TOGETHER, ids=lambda wish: wish.name)
+def test_what_is_rotated_together_is_of_one_version(wish: Wish) -> None:
+    assert isinstance(read(wish, holding(wish, dict.fromkeys(wish.sources, 3))), Holding)
+    for late in wish.sources:
+        found = read(wish, holding(wish, {**dict.fromkeys(wish.sources, 3), late: 2}))
+        assert isinstance(found, str)
+        assert "mixes versions" in found
+
+
+def holding(wish: Wish, turns: dict[str, int]) -> dict[str, str]:
+    """What its Secret holds when its sources are of these turns."""
+    return {
+        key: value(spot.source, turns[spot.source], spot.field) for key, spot in wish.keys.items()
+    }
+
+
+def test_two_spellings_of_one_secret_are_of_one_version() -> None:
+    wish = next(wish for wish in TOGETHER if "by-arn" in wish.keys)
+    data = holding(wish, dict.fromkeys(wish.sources, 3))
+    found = read(wish, {**data, "by-arn": data["by-arn"].replace("#3#", "#2#")})
+    assert isinstance(found, str)
+    assert "another key 3" in found
+
+
+async def test_what_belongs_together_is_rotated_in_one_step() -> None:
+    steps: list[set[str]] = []
+
+    class Cloud:
+        async def put_secrets(self, secrets: dict[str, str]) -> None:
+            steps.append(set(secrets))
+
+        async def put_parameters(self, parameters: dict[str, str]) -> None:
+            """As many as there are."""
+
+    cloud: Any = Cloud()
+    wanted = wishes(60)
+    cloudful = Cloudful(cloud, {source: 0 for wish in wanted for source in wish.sources})
+    for seed in range(20):
+        await cloudful.turn_some(random.Random(seed), 0.1)
+    together = [wish.sources for wish in wanted if wish.together]
+    assert any(sources <= step for step in steps for sources in together)
+    assert all(
+        sources <= step or sources.isdisjoint(step) for step in steps for sources in together
+    )
 
 
 @pytest.mark.parametrize(

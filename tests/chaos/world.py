@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
@@ -42,6 +42,7 @@ class World:
         complaints: What is wrong with lives that are over.
         role: ARN of the role that some objects are read by.
         namespace: Where all objects are.
+        tenant: A namespace of somebody else, who may mean harm; has a store.
         port: Of the controller's metrics, in each of its lives.
     """
 
@@ -54,6 +55,7 @@ class World:
     auditor: Auditor
     role: str
     namespace: str
+    tenant: str
     port: int
     flags: tuple[str, ...]
     variables: dict[str, str]
@@ -84,6 +86,8 @@ class World:
             api = await stack.enter_async_context(Api(plane))
             gateway = await stack.enter_async_context(Gateway(plane, directory, random))
             namespace = await stack.enter_async_context(_namespace(api))
+            tenant = await stack.enter_async_context(_namespace(api))
+            await put_store(api, cloud.info, tenant)
             cloudful = Cloudful(admin)
             wanted = wishes(count)
             await cloudful.turn(sorted({source for wish in wanted for source in wish.sources}))
@@ -97,12 +101,12 @@ class World:
             # A name, so that there is something to resolve.
             endpoint = f"localhost:{cloud.info.endpoint.rpartition(':')[2]}"
             port = free_port()
-            flags = _flags(namespace, port, endpoint)
+            flags = _flags(f"{namespace},{tenant}", port, endpoint)
             variables = {"KUBECONFIG": config, "SSL_CERT_FILE": cloud.info.ca_file}
             child = await Child.start("uvloop", flags, variables)
             world = cls(
                 plane, cloud.info, admin, api, gateway, cloudful, auditor, role,
-                namespace, port, flags, variables, random, child,
+                namespace, tenant, port, flags, variables, random, child,
             )  # fmt: skip
             stack.push_async_callback(world.end_child)
             await child.until_in_sync()
@@ -150,6 +154,18 @@ class World:
         child.answers[:] = [a for a in child.answers if "tasks_left" in a]
         del child.lines[:-1]
 
+    async def insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        """Has the API server do something, however often it has to be asked while it is in trouble.
+
+        What it refuses for good is not done.
+        """
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                status, _ = await self.api.request(method, path, body)
+                if status in {200, 201, 202, 404, 409, 413, 422}:
+                    return
+            await asyncio.sleep(0.2)
+
     async def look_around(self) -> None:
         """Whether anything secret is said elsewhere; for times of calm."""
         said = {**await self._told(), "its metrics": await self._metrics()}
@@ -182,14 +198,14 @@ class World:
             return await reply.text()
 
 
-def _flags(namespace: str, port: int, endpoint: str) -> tuple[str, ...]:
+def _flags(namespaces: str, port: int, endpoint: str) -> tuple[str, ...]:
     return (
         f"--metrics-bind-address=127.0.0.1:{port}",
         "--region=cn-hangzhou",
         f"--kms-endpoint={endpoint}",
         f"--oos-endpoint={endpoint}",
         f"--sts-endpoint={endpoint}",
-        f"--watch-namespaces={namespace}",
+        f"--watch-namespaces={namespaces}",
         "--polling-interval=2s",
         "--max-concurrent-kms-secret-pulls=500",
         "--max-concurrent-oos-secret-pulls=500",

@@ -14,14 +14,42 @@ _ROOT = Path(__file__).parents[2]
 @pytest.mark.usefixtures("control_plane")  # its programs are built before any test
 @pytest.mark.parametrize("row", ["shared", "identities"])
 def test_a_quick_benchmark_reaches_the_goal_that_no_load_can_spoil(row: str) -> None:
-    done = subprocess.run(  # noqa: S603 (our own program)
-        [sys.executable, "-m", "benchmarks.run", "--quick", "--rows", row],
+    done = run("benchmarks.run", "--quick", "--rows", row)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table(done.stdout)[-1].endswith("yes")
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_hostile_object_harms_nobody() -> None:
+    """The quickest of the list, with limits for a machine that does other things beside."""
+    names = "keys-1000-with-64-rules,key-collisions-10000,unknown-fields"
+    few = ["--only", names, "--generated", "1", "--seconds", "3"]
+    done = run("benchmarks.hostile", *few, "--factor", "10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = table(done.stdout)[-4:]
+    assert {row.split()[0] for row in rows} == {*names.split(","), "generated-0"}
+    assert all(row.endswith("yes") for row in rows)
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_hostile_object_that_exceeds_a_limit_fails_the_benchmark() -> None:
+    few = ["--only", "unknown-fields", "--seconds", "1"]
+    done = run("benchmarks.hostile", *few, "--factor", "0.0001")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert table(done.stdout)[-1].endswith("NO")
+
+
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", module, *arguments],
         cwd=_ROOT,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=110,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    last_line_of_the_table = done.stdout.strip().splitlines()[-3]
-    assert last_line_of_the_table.endswith("yes")
+
+
+def table(output: str) -> list[str]:
+    """Its lines; a blank one and the file of the results come after it."""
+    return output.strip().splitlines()[:-2]

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
+    from secret_sync.local.controlplane.endpoint import Answer
     from secret_sync.local.controlplane.plane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -280,6 +281,88 @@ def test_what_can_never_work_is_refused_in_words(
     refused = kubectl.run("apply", "-n", namespace, "--server-side", "-f", "-", given=given)
     assert refused.returncode != 0
     assert complaint in refused.stderr
+
+
+def _entries(count: int) -> list[dict[str, Any]]:
+    return [{"key": "a"}] * count
+
+
+def _picks(count: int) -> dict[str, Any]:
+    return {"key": "a", "jmesPath": [{"path": "a", "objectAlias": "b"}] * count}
+
+
+def _rules(count: int) -> dict[str, Any]:
+    return {"extract": {"key": "a"}, "replaceRule": [{"source": "a", "target": "b"}] * count}
+
+
+@pytest.mark.parametrize(
+    ("largest", "larger", "complaint"),
+    [
+        (
+            {"data": _entries(16_384)},
+            {"data": _entries(16_385)},
+            "spec.data: Too many: 16385: must have at most 16384 items",
+        ),
+        (
+            {"dataProcess": [{"extract": {"key": "a"}}] * 16_384},
+            {"dataProcess": [{"extract": {"key": "a"}}] * 16_385},
+            "spec.dataProcess: Too many: 16385: must have at most 16384 items",
+        ),
+        (
+            {"data": [_picks(8_192)]},
+            {"data": [_picks(8_193)]},
+            "spec.data[0].jmesPath: Too many: 8193: must have at most 8192 items",
+        ),
+        (
+            {"dataProcess": [_rules(8_192)]},
+            {"dataProcess": [_rules(8_193)]},
+            "spec.dataProcess[0].replaceRule: Too many: 8193: must have at most 8192 items",
+        ),
+        (
+            {"data": [{"key": "é" * 8_192}]},
+            {"data": [{"key": "é" * 8_193}]},
+            "spec.data[0].key: Too long",
+        ),
+        (
+            {"data": [{"key": "a", "jmesPath": [{"path": "a" * 131_072, "objectAlias": "b"}]}]},
+            {"data": [{"key": "a", "jmesPath": [{"path": "a" * 131_073, "objectAlias": "b"}]}]},
+            "spec.data[0].jmesPath[0].path: Too long",
+        ),
+    ],
+    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
+)
+@pytest.mark.usefixtures("kubectl")
+def test_the_largest_is_taken_and_what_is_larger_refused_in_words(
+    control_plane: ControlPlane,
+    namespace: str,
+    largest: dict[str, Any],
+    larger: dict[str, Any],
+    complaint: str,
+) -> None:
+    def create(spec: dict[str, Any]) -> Answer:
+        document = an_object("ExternalSecret", spec)
+        path = path_of(document, namespace).rpartition("/")[0]
+        return control_plane.admin.request("POST", path, document)
+
+    refused = create(larger)
+    assert refused.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert complaint in refused.body["message"]
+    assert create(largest).status == HTTPStatus.CREATED
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_everything_within_the_budgets_is_taken(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    """As much as an object may ask for, and more: that it is too much is for a condition to say."""
+    picks = [{"path": "a" * 1000, "objectAlias": "b" * 253}] * 65
+    spec = {
+        "data": [*_entries(8000), {"key": "a", "jmesPath": picks}],
+        "dataProcess": [_rules(2000)],
+    }
+    document = an_object("ExternalSecret", spec)
+    path = path_of(document, namespace).rpartition("/")[0]
+    assert control_plane.admin.request("POST", path, document).status == HTTPStatus.CREATED
 
 
 def test_durations_as_go_writes_them_are_taken(kubectl: Kubectl, namespace: str) -> None:

@@ -21,6 +21,7 @@ from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.sources import outage, record, retries, snapshots
 from tests.unit import reference_facts as facts
+from tests.unit.reference_limits import check_schema_limits
 from tests.unit.reference_tables import codes
 
 if TYPE_CHECKING:
@@ -351,6 +352,7 @@ ALL: tuple[Callable[[Page], list[str]], ...] = (
     check_paths,
     check_commands,
     check_limits,
+    check_schema_limits,
     check_endpoints,
     check_words,
 )

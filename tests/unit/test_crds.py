@@ -173,6 +173,33 @@ def test_rules_run_on_texts_of_bounded_length_and_have_a_message(plural: str) ->
             assert schema["maxLength"] <= 253, path
 
 
+def test_every_list_and_text_of_a_spec_is_bounded_and_none_of_a_status(plural: str) -> None:
+    # A status is validated with each write of the whole object, by whoever wrote it: a limit there
+    # would keep the controller from saying what is the matter.
+    for path, schema in walk(root(plural)):
+        keyword = {"array": "maxItems", "string": "maxLength"}.get(schema["type"], "")
+        bounded = path.startswith(".spec") and "enum" not in schema and keyword != ""
+        assert (keyword in schema) is bounded, path
+
+
+@pytest.mark.parametrize(
+    ("path", "keyword", "budget"),
+    [
+        (".spec.data", "maxItems", 500),
+        (".spec.dataProcess", "maxItems", 500),
+        (".spec.data[].jmesPath", "maxItems", 2_000),
+        (".spec.dataProcess[].replaceRule", "maxItems", 2_000),
+        (".spec.data[].jmesPath[].path", "maxLength", 64 * 1024),
+        (".spec.dataProcess[].replaceRule[].source", "maxLength", 64 * 1024),
+        (".spec.dataProcess[].replaceRule[].target", "maxLength", 64 * 1024),
+    ],
+)
+def test_what_exceeds_a_budget_is_explained_by_a_condition_first(
+    path: str, keyword: str, budget: int
+) -> None:
+    assert find("externalsecrets", path)[keyword] >= 2 * budget
+
+
 def test_an_entry_of_data_and_an_extract_are_alike() -> None:
     entry = shape(find("externalsecrets", ".spec.data[]"))
     extract = shape(find("externalsecrets", ".spec.dataProcess[].extract"))
@@ -204,7 +231,7 @@ def test_both_kinds_of_store_are_alike_but_for_the_conditions() -> None:
 )
 def test_left_to_the_controller_to_judge(path: str) -> None:
     schema = find("externalsecrets", path)
-    judging = {"enum", "pattern", "minLength", "maxLength", "x-kubernetes-validations"}
+    judging = {"enum", "pattern", "minLength", "x-kubernetes-validations"}
     assert not judging & schema.keys()
 
 

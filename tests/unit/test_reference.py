@@ -72,6 +72,7 @@ def test_a_row_that_is_taken_out_is_missed() -> None:
         ("| `secret-sync run` |", "| `secret-sync walk` | slowly |"),
         ("| 130 |", "| 131 | what |"),
         ("| JSON document |", "| XML document | 1 MiB |"),
+        ("| 64 characters |", "| 9 characters | `spec.rotation` | what |"),
     ],
 )
 def test_a_row_that_is_made_up_is_noticed(before: str, made_up: str) -> None:
@@ -90,6 +91,8 @@ def test_a_row_that_is_made_up_is_noticed(before: str, made_up: str) -> None:
         ("| counter | `provider`, `result` |", "| counter | `provider` |"),
         ("| `ok`, `throttled`,", "| `good`, `throttled`,"),
         ("| YAML document | 128 KiB |", "| YAML document | 1 MiB |"),
+        ("| 64 characters |", "| 32 characters |"),
+        ("| 8,192 characters |", "| 4,096 characters |"),
         ("`acss`, `css`", "`acss`"),
         ("| no: 5 min | check key", "| no: 9 min | check key"),
         ("the annotation `force-sync`", "the annotation `secret-sync.alibabacloud.com/force`"),
