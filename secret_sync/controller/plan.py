@@ -206,7 +206,7 @@ class Planner:
         return PlannedEntry(entry, recipe, Wanted(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
-        endpoints, account = self._endpoints, ""
+        endpoints = self._endpoints
         target: KmsTarget | OosTarget
         if service == OOS:
             target = resolve_oos(entry.key, region=self.region, endpoint=endpoints.oos)
@@ -218,7 +218,6 @@ class Planner:
                 entry_endpoint=entry.endpoint,
                 allowed=endpoints.allowed,
             )
-            account = target.account
         return Source(
             identity=provider.key,
             provider=service,
@@ -226,9 +225,6 @@ class Planner:
             name=entry.key,
             version_stage=entry.version_stage if service == DEFAULT_PROVIDER else "",
             version_id=entry.version_id,
-            # Quotas are per account and region; where neither an ARN nor the role tells the
-            # account, the credentials stand for it, whichever version their Secrets have.
-            lane=(service, target.region, account or provider.key.account or provider.key.stable),
             region=target.region,
         )
 

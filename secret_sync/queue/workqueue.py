@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable
 from contextlib import suppress
 from random import Random
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from secret_sync.queue.backoff import Backoff
 from secret_sync.queue.delays import Delays
 from secret_sync.queue.level import Item, Level
 from secret_sync.queue.priority import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 K = TypeVar("K", bound=Hashable)
 

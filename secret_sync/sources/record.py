@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
     from secret_sync.sources.lane import Lane
+    from secret_sync.sources.outage import Outage
     from secret_sync.sources.source import Source
 
 #: Refreshes spread over this share of their interval, to both sides.
@@ -109,6 +110,11 @@ class Record:
     def next_poll(self) -> float:
         """When the next refresh is due: the shortest interval of its users, with jitter."""
         return self.fetched_at + self.interval * self._spread
+
+    @property
+    def outage(self) -> Outage:
+        """What it waits out where it gets no answer, together with others."""
+        return self.lane.outage_of(self.source)
 
     @property
     def interval(self) -> float:

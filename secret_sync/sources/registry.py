@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -40,6 +41,8 @@ _AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 _FAILURE_FRESH: Final = 2.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
+#: A refresh that nobody waits for goes with the turns of so many of its users.
+_POLLING_TENANTS: Final = 8
 #: Sources follow this soon after the next attempt at their credentials (seconds).
 _AFTER_CREDENTIALS: Final = 0.1
 
@@ -75,9 +78,10 @@ class SourceRegistry:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: Builds the rate gate of a limiter key, by provider.
+        new_gate: Builds the rate gate of a lane, by provider.
         observers: Who hears of the queues and calls of each provider.
         notify: Told which users a finished fetch concerns, and how urgently.
+        tenant_of: For whom a user wants what it wants; tenants take turns.
     """
 
     def __init__(
@@ -88,8 +92,10 @@ class SourceRegistry:
         new_gate: Callable[[str], RateGate],
         observers: Mapping[str, FetchObservers],
         notify: Callable[[Iterable[str], Priority], None],
+        tenant_of: Callable[[str], Hashable],
     ) -> None:
         self._notify = notify
+        self._tenant_of = tenant_of
         self._records: dict[Source, Record] = {}
         self._registered: dict[str, _Registration] = {}
         self._hand = ValuesInHand()
@@ -101,6 +107,7 @@ class SourceRegistry:
             new_gate=new_gate,
             observers=observers,
             find=self._records.get,
+            tenants=self._tenants,
             finished=self._finished,
         )
 
@@ -247,6 +254,16 @@ class SourceRegistry:
         record.urgent = record.urgent or urgent
         if not record.fetching or (hurry and not record.calling):
             self._fetcher.start(record, Priority.HIGH if urgent else Priority.LOW)
+        else:
+            record.lane.queue.share(record.source, self._tenant_of(user))
+
+    def _tenants(self, source: Source) -> Iterable[Hashable]:
+        """For whom a source is fetched: those who wait for it, else some who poll it."""
+        record = self._records.get(source)
+        if record is None:
+            return ()
+        users = record.waiters or islice(record.users, _POLLING_TENANTS)
+        return map(self._tenant_of, users)
 
     def _poll(self, record: Record) -> None:
         due = record.next_poll()
@@ -276,7 +293,7 @@ class SourceRegistry:
             if not record.users:
                 del self._records[source]
                 self._hand.drop(source)
-                if (heir := record.lane.outage.forget(source)) is not None:
+                if (heir := record.outage.forget(source)) is not None:
                     self._ask_soon(self._records[heir])
                 self._fetcher.detach(record)
 
@@ -317,7 +334,7 @@ class SourceRegistry:
 
     def _answered(self, record: Record) -> None:
         """The service is there: who waits for that need not wait for long any more."""
-        outage = record.lane.outage
+        outage = record.outage
         outage.forget(record.source)
         for source in outage.ends():
             self._ask_soon(self._records[source])
@@ -333,7 +350,7 @@ class SourceRegistry:
         now = asyncio.get_running_loop().time()
         if isinstance(error, TransientError | ClockError):
             delay = _AFTER_FAULT.delay(record.failures, self._random)
-            delay = record.lane.outage.begins(record.source, delay, now)
+            delay = record.outage.begins(record.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
             backoff = _AFTER_SESSION if session else _AFTER_REFUSAL

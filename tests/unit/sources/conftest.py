@@ -88,7 +88,6 @@ class World:
                 name=name,
                 version_stage="",
                 version_id="",
-                lane=("kms", "cn-test", provider.key.stable),
             ),
             provider,
         )
@@ -119,6 +118,7 @@ def make_world() -> Callable[..., object]:
             new_gate=lambda _: RateGate(rate, on_wait=calls.waited),
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
             notify=notify,
+            tenant_of=lambda user: user.partition("/")[0],
         )
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
