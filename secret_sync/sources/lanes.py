@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.cloud.endpoints import endpoint_class
 from secret_sync.credentials import account_of
 from secret_sync.sources.gates import Gates
-from secret_sync.sources.lane import Lane, LaneKey
+from secret_sync.sources.lane import LaneKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from secret_sync.cloud.limiter import RateGate
+    from secret_sync.sources.lane import Lane
     from secret_sync.sources.source import Source
 
 #: Endpoints of one identity and provider that have a queue of their own.
