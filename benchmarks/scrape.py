@@ -61,7 +61,12 @@ def _sources(count: int) -> SourceRegistry:
     # Nothing of it runs: it only looks at its records.
     nothing: Any = None
     registry = SourceRegistry(
-        fetchers={}, credentials=nothing, new_gate=nothing, observers={}, notify=nothing
+        fetchers={},
+        credentials=nothing,
+        new_gate=nothing,
+        observers={},
+        notify=nothing,
+        tenant_of=nothing,
     )
     for number in range(count):
         record = Record(nothing, nothing, nothing, fetched_at=-1000.0)

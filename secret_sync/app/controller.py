@@ -21,7 +21,7 @@ from secret_sync.controller.desk import ParseDesk
 from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
 from secret_sync.controller.memory import Memories
 from secret_sync.controller.removal import LegacyFinalizers, Removal
-from secret_sync.controller.schemas import SchemaReconciler
+from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.secret_store import SecretStoreReconciler
 from secret_sync.controller.secret_writer import SecretWriter
 from secret_sync.controller.status_writer import StatusWriter
@@ -38,6 +38,7 @@ from secret_sync.metrics import (
     WorkerMetrics,
 )
 from secret_sync.queue import Backoff, Priority, WorkQueue, run_workers
+from secret_sync.resources.meta import namespace_of
 from secret_sync.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Controller:
             object_queue=self._objects,
             memories=memories,
         )
+        self.schemas = schemas
         self._listen()
         self.credentials = CredentialCache(CredentialMetrics(metrics, METHODS))
         self.sources = make_sources(
@@ -129,7 +131,6 @@ class Controller:
             observer=EventMetrics(metrics),
         )
         self._announcer = Announcer(self.events)
-        self.schemas = schemas
         self._schema_loop = SchemaReconciler(
             client, schemas, watched.held, watched.relist, self.triggers.everything_changed
         )
@@ -150,6 +151,9 @@ class Controller:
         watched.service_accounts.add_handler(self.triggers.service_account_changed)
         watched.namespaces.add_handler(self.triggers.namespace_changed)
         watched.definitions.add_handler(self._definition_changed)
+        watched.external_secrets.add_handler(self.schemas.seen)
+        for stores in (watched.secret_stores, watched.cluster_stores):
+            stores.add_handler(self.schemas.seen)
 
     def _measure(self) -> None:
         metrics = self._metrics
@@ -194,6 +198,8 @@ class Controller:
             if await unless(stop, self._synced()) and await unless(stop, self._elected()):
                 if self._election is not None:
                     leading = [critical("lease", self._election.hold)]
+                self.triggers.go_live()
+                await self.triggers.enqueue_all()
                 workers = [
                     critical(queue.name, partial(self._work, queue, count, handle))
                     for queue, count, handle in self._loops()
@@ -218,7 +224,7 @@ class Controller:
         self._sts.region = region
 
     def _definition_changed(self, change: Change[Definition]) -> None:
-        if change.new is not None:
+        if change.new is not None and change.key in OUR_DEFINITIONS:
             self._definitions.add(change.key, Priority.HIGH)
 
     def _region_found(self, region: str) -> None:
@@ -242,9 +248,8 @@ class Controller:
             queue.shut_down()
 
     async def _synced(self) -> bool:
-        """Waits for the initial lists, and lets changes wake objects from then on (S5)."""
+        """Waits for the initial lists (S5)."""
         await self.watched.wait_synced()
-        self.triggers.go_live()
         counts = {name.replace(" ", "_"): len(i.store) for name, i in self.watched.running.items()}
         _log.info("in sync", **counts)
         return True
@@ -300,6 +305,7 @@ class Controller:
                 cap=max(RETRY_WITHIN, self._settings.reconcile_period),
             ),
             observer=QueueMetrics(self._metrics, name),
+            tenants=lambda key: (namespace_of(key),),
         )
 
     @property

@@ -10,6 +10,7 @@ from secret_sync.providers.kms import KmsClient, fetch_secret
 from secret_sync.providers.oos import OosClient, fetch_parameter
 from secret_sync.providers.value import SecretRequest
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS
+from secret_sync.resources.meta import namespace_of
 from secret_sync.sources import FetchObservers, SourceRegistry
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def make_sources(
             for provider in rates
         },
         notify=notify,
+        tenant_of=namespace_of,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -31,9 +31,8 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._opening: defaultdict[ConnectionKey, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(OPENED_AT_ONCE)
-        )
+        # Of a host that nobody connects to just now there is nothing to count.
+        self._opening: WeakValueDictionary[ConnectionKey, asyncio.Semaphore] = WeakValueDictionary()
 
     async def connect(
         self,
@@ -45,7 +44,10 @@ class Connector(aiohttp.TCPConnector):
         key = req.connection_key
         if any(protocol.is_connected() for protocol, _ in reversed(self._conns.get(key, ()))):
             return await super().connect(req, traces, timeout)
-        async with self._opening[key]:
+        opening = self._opening.get(key)
+        if opening is None:
+            opening = self._opening[key] = asyncio.Semaphore(OPENED_AT_ONCE)
+        async with opening:
             return await super().connect(req, traces, timeout)
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:

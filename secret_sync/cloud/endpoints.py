@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
@@ -220,6 +221,17 @@ def is_region(text: str) -> bool:
 def is_dedicated(endpoint: str) -> bool:
     """Tell whether a host[:port] is that of a dedicated KMS gateway, which has a private CA."""
     return _INSTANCE.fullmatch(_name_of(endpoint)) is not None
+
+
+@lru_cache(maxsize=1024)
+def endpoint_class(endpoint: str) -> str:
+    """Return what hosts that share a quota have in common.
+
+    That is the region of a shared KMS gateway, whose public and VPC host are two ways to one;
+    else the host: a dedicated instance, a gateway of OOS, or another that the operator allows.
+    """
+    regional = _REGIONAL.fullmatch(_name_of(endpoint))
+    return regional[1] if regional else endpoint.lower()
 
 
 def _name_of(endpoint: str) -> str:

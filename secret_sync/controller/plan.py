@@ -209,7 +209,7 @@ class Planner:
         return PlannedEntry(entry, recipe, Wanted(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
-        endpoints, account, name = self._endpoints, "", entry.key
+        endpoints, name = self._endpoints, entry.key
         target: KmsTarget | OosTarget
         if service == OOS:
             target = resolve_oos(entry.key, region=self.region, endpoint=endpoints.oos)
@@ -221,7 +221,6 @@ class Planner:
                 entry_endpoint=entry.endpoint,
                 allowed=endpoints.allowed,
             )
-            account = target.account
             name = _shortest_name(entry.key, target, provider.key.account)
         return Source(
             identity=provider.key,
@@ -230,9 +229,6 @@ class Planner:
             name=name,
             version_stage=_stage(entry) if service == DEFAULT_PROVIDER else "",
             version_id=entry.version_id,
-            # Quotas are per account and region; where neither an ARN nor the role tells the
-            # account, the credentials stand for it, whichever version their Secrets have.
-            lane=(service, target.region, account or provider.key.account or provider.key.stable),
             region=target.region,
         )
 

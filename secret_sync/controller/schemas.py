@@ -29,7 +29,7 @@ from secret_sync.resources.secret_store import CLUSTER_KIND
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from secret_sync.kube import KubeClient, Resource
+    from secret_sync.kube import Change, KubeClient, Resource
     from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret, SecretStore
 
@@ -96,10 +96,12 @@ class Schemas:
             if not _is_told(obj):
                 self._before.setdefault(obj.uid, hash(obj.intent))
 
-    def forget(self, uid: str) -> None:
-        """The object is gone."""
-        self._before.pop(uid, None)
-        self._wishes.pop(uid, None)
+    def seen(self, change: Change[ExternalSecret] | Change[SecretStore]) -> None:
+        """Informer handler: forget what was kept of an object that is gone."""
+        old, new = change.old, change.new
+        if old is not None and (new is None or new.uid != old.uid):
+            self._before.pop(old.uid, None)
+            self._wishes.pop(old.uid, None)
 
     def refusal(self, es: ExternalSecret) -> Problem | None:
         """Why nothing may be done for an ExternalSecret, or ``None``."""

@@ -45,6 +45,10 @@ def target_of(es: ExternalSecret) -> tuple[str, ...]:
     return (object_key(es.namespace, es.target.name),)
 
 
+#: So many objects are enqueued at once when this replica begins to lead.
+_TOGETHER: Final = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """One kind of store: what is known of it, and the queue of its control loop."""
@@ -75,27 +79,37 @@ class Triggers:
         self._live = False
 
     def go_live(self) -> None:
-        """The initial lists are in: from now on other kinds wake ExternalSecrets, too.
+        """Enqueue what changes from now on: this replica leads.
 
-        Until then each ExternalSecret is woken once, by its own arrival.
+        Until then nothing is enqueued: a standby that did would keep the key of every object
+        that it ever saw.
         """
         self._live = True
+
+    async def enqueue_all(self) -> None:
+        """Enqueue all that there is, once this replica leads."""
+        for number, es in enumerate(list(self._external_secrets.values())):
+            self._wake((key_of(es),), _priority(None, es))
+            if number % _TOGETHER == 0:
+                await asyncio.sleep(0)
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.values():
+                kind.queue.add(key_of(store), Priority.HIGH)
 
     def external_secret_changed(self, change: Change[ExternalSecret]) -> None:
         """Whatever changed but the status is a reason to look (C5)."""
         old, new = change.old, change.new
-        if old is not None and new is not None and old.revision == new.revision:
+        if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._wake((change.key,), _priority(old, new))
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """A store concerns itself and everything that uses it."""
         old, new = change.old, change.new
-        if old is not None and new is not None and old.revision == new.revision:
+        if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._kind_of(change.key).queue.add(change.key, Priority.HIGH)
-        if self._live:
-            self._wake(self._external_secrets.by_index(BY_STORE, change.key), Priority.HIGH)
+        self._wake(self._external_secrets.by_index(BY_STORE, change.key), Priority.HIGH)
 
     def secret_changed(self, change: Change[SecretMeta]) -> None:
         """A Secret concerns who writes it and who reads an AccessKey from it."""
@@ -141,6 +155,8 @@ class Triggers:
 
     def everything_changed(self) -> None:
         """The region is known now, or the CRDs are others: everything may depend on it."""
+        if not self._live:
+            return
         for kind in (self._stores, self._cluster_stores):
             for store in kind.known.values():
                 kind.queue.add(key_of(store), Priority.HIGH)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from secret_sync.queue.backoff import Backoff
 from secret_sync.queue.delays import Delays
+from secret_sync.queue.level import Item, Level
 from secret_sync.queue.priority import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 K = TypeVar("K", bound=Hashable)
 
@@ -48,13 +51,8 @@ class QueueObserver(Protocol):
         """A rate-limited add."""
 
 
-@dataclass(slots=True, eq=False)
-class _Item:
-    """A wanted key. `joined` counts for the order, `added` for the metrics."""
-
-    added: float
-    joined: float
-    priority: Priority
+def _one_tenant(_: object) -> Iterable[Hashable]:
+    return ()
 
 
 class WorkQueue(Generic[K]):
@@ -64,16 +62,18 @@ class WorkQueue(Generic[K]):
     handed out once more after `done` (Q1, Q2). All methods belong to the thread of the event
     loop that is running when the queue is first used.
 
-    Order: by priority, first come first served within one. An item rises one level for every
-    `ageing` seconds it waits; risen items get one in four of the takes for which fresher ones
-    of a higher level compete, so nothing starves and nothing urgent queues up behind a
-    backlog (Q11).
+    Order: by priority; within one, tenants take turns, and the keys of one tenant are first
+    come, first served: whoever adds thousands delays everybody else by one key at a time. An
+    item rises one level for every `ageing` seconds it waits; risen items get one in four of the
+    takes for which fresher ones of a higher level compete, so nothing starves and nothing
+    urgent queues up behind a backlog (Q11).
 
     Args:
         name: What the queue is called in metrics and logs.
         backoff: Delays of `retry`.
         ageing: Seconds after which a waiting item rises one priority level.
         observer: Hears of everything that metrics count.
+        tenants: For whom a key is wanted; asked whenever it becomes ready. Opaque.
 
     Raises:
         ValueError: `ageing` is not a positive number of seconds.
@@ -86,6 +86,7 @@ class WorkQueue(Generic[K]):
         backoff: Backoff = _DEFAULT_BACKOFF,
         ageing: float = 30.0,
         observer: QueueObserver,
+        tenants: Callable[[K], Iterable[Hashable]] = _one_tenant,
     ) -> None:
         if not 0 < ageing < math.inf:
             raise ValueError(f"ageing must be a positive number of seconds, got {ageing}")
@@ -93,17 +94,17 @@ class WorkQueue(Generic[K]):
         self._backoff = backoff
         self._ageing = ageing
         self._observer = observer
+        self._tenants = tenants
         self._rng = Random()  # noqa: S311 - spreads retries, protects nothing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shut_down = False
 
         # Wanted keys: each waits in exactly one level of `_levels`, or is in `_processing` too
         # and joins a level when it is done.
-        self._dirty: dict[K, _Item] = {}
+        self._dirty: dict[K, Item] = {}
         # Keys in the hands of a worker -> when they were taken. No key of a level is in here.
         self._processing: dict[K, float] = {}
-        # One order per priority, `joined` ascending: items join only at the end, at "now".
-        self._levels: tuple[OrderedDict[K, _Item], ...] = tuple(OrderedDict() for _ in Priority)
+        self._levels: tuple[Level[K], ...] = tuple(Level() for _ in Priority)
         # The sum of the lengths of `_levels`.
         self._depth = 0
         # Takes that went past a risen item since one was last taken.
@@ -148,10 +149,16 @@ class WorkQueue(Generic[K]):
                 self._raise(key, item, priority)
             return
         now = self._time()
-        item = self._dirty[key] = _Item(now, now, priority)
+        item = self._dirty[key] = Item(now, now, priority)
         self._observer.added()
         if key not in self._processing:
             self._join(key, item)
+
+    def share(self, key: K, tenant: Hashable) -> None:
+        """Let `key` go with the turn of a further tenant, too; does nothing if it is not ready."""
+        item = self._dirty.get(key)
+        if item is not None and key not in self._processing:
+            self._levels[item.priority].share(key, tenant)
 
     def add_after(self, key: K, delay: float, priority: Priority = Priority.LOW) -> None:
         """Add `key` in `delay` seconds; of several delays of one key the earliest stands (Q4).
@@ -201,7 +208,7 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
         item = self._dirty.pop(key, None)
         if item is not None and key not in self._processing:
-            del self._levels[item.priority][key]
+            self._levels[item.priority].leave(key)
             self._set_depth(self._depth - 1)
 
     # -- Taking ---------------------------------------------------------------------------
@@ -308,29 +315,29 @@ class WorkQueue(Generic[K]):
         self._depth = depth
         self._observer.depth(depth)
 
-    def _join(self, key: K, item: _Item) -> None:
-        self._levels[item.priority][key] = item
+    def _join(self, key: K, item: Item) -> None:
+        self._levels[item.priority].join(key, item, self._tenants(key))
         self._set_depth(self._depth + 1)
         self._wake(self._getters)
 
-    def _raise(self, key: K, item: _Item, priority: Priority) -> None:
+    def _raise(self, key: K, item: Item, priority: Priority) -> None:
         if key not in self._processing:
-            del self._levels[item.priority][key]
+            self._levels[item.priority].leave(key)
             item.joined = self._time()
-            self._levels[priority][key] = item
+            self._levels[priority].join(key, item, self._tenants(key))
         item.priority = priority
 
     def _pop(self) -> K:
         now = self._time()
-        key, item = self._choose().popitem(last=False)
+        key, item = self._choose().take()
         del self._dirty[key]
         self._processing[key] = now
         self._set_depth(self._depth - 1)
         self._observer.waited(now - item.added)
         return key
 
-    def _choose(self) -> OrderedDict[K, _Item]:
-        """Return the level to take from; only the heads of the levels can be next."""
+    def _choose(self) -> Level[K]:
+        """Return the level to take from, which the oldest items of the levels decide."""
         urgent = risen = None
         risen_at = math.inf
         for level in self._levels:
@@ -338,9 +345,9 @@ class WorkQueue(Generic[K]):
                 continue
             if urgent is None:
                 urgent = level
-            head = level[next(iter(level))]
-            # When the head reaches the highest level. The order of these times is the order in
-            # which two heads come to any level both have risen to, so "now" plays no part.
+            head = level.oldest
+            # When it reaches the highest level. The order of these times is the order in
+            # which two of them come to any level both have risen to, so "now" plays no part.
             rises_at = head.joined + head.priority * self._ageing
             if rises_at < risen_at:
                 risen, risen_at = level, rises_at

@@ -19,6 +19,11 @@ def split_key(key: str) -> tuple[str, str]:
     return namespace, name
 
 
+def namespace_of(key: str) -> str:
+    """The namespace of a store key; of an object that is in none, its name."""
+    return key.partition("/")[0]
+
+
 def interned(value: Any) -> str:
     """The text of a value that repeats in many objects, kept once in memory (S8)."""
     return sys.intern(str(value)) if value else ""

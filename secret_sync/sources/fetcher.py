@@ -19,16 +19,17 @@ from secret_sync.errors import (
     word_for,
 )
 from secret_sync.queue import Priority, WorkQueue
-from secret_sync.sources.gates import Gates
 from secret_sync.sources.lane import Lane
+from secret_sync.sources.lanes import Lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from secret_sync.cloud.limiter import RateGate
     from secret_sync.credentials import CredentialCache, Provider
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
+    from secret_sync.sources.lane import LaneKey
     from secret_sync.sources.record import Record
     from secret_sync.sources.source import Fetch, Source
 
@@ -61,14 +62,15 @@ class Fetcher:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: Builds the gate of a limiter key, by provider.
+        new_gate: Builds the gate of a lane, by provider.
         observers: Who hears of the queues and calls of each provider.
         find: The record of a source that is still in use.
         called: Told of each call that begins.
+        tenants: For whom a source is fetched; they take turns.
         finished: Told how a round ended; with a ``Failure`` where there are no credentials.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
         self,
         *,
         fetchers: Mapping[str, Fetch],
@@ -77,17 +79,17 @@ class Fetcher:
         observers: Mapping[str, FetchObservers],
         find: Callable[[Source], Record | None],
         called: Callable[[Record], None],
+        tenants: Callable[[Source], Iterable[Hashable]],
         finished: Callable[[Record, SecretValue | SecretSyncError | Failure], None],
     ) -> None:
         self._fetchers = fetchers
         self._credentials = credentials
-        self._gates = Gates(new_gate)
         self._observers = observers
         self._find = find
         self._called = called
+        self._tenants = tenants
         self._finished = finished
-        self._lanes: dict[Hashable, Lane] = {}
-        self._tasks: asyncio.TaskGroup | None = None
+        self._lanes = Lanes(tuple(fetchers), new_gate, self._new_lane, self._moved)
         self._numbers = count(1)
 
     def next_number(self) -> int:
@@ -96,15 +98,14 @@ class Fetcher:
 
     async def run(self) -> None:
         """Owns all dispatchers and calls; ends only when cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            for lane in self._lanes.values():
-                lane.open(self._tasks)
+        async with asyncio.TaskGroup() as tasks:
+            self._lanes.open(tasks)
             await asyncio.Event().wait()
 
     @property
-    def lanes(self) -> Mapping[Hashable, Lane]:
-        """The open lanes by limiter key."""
-        return self._lanes
+    def lanes(self) -> Mapping[LaneKey, Lane]:
+        """The open lanes."""
+        return self._lanes.lanes
 
     def shared(self, credentials: Provider) -> Provider:
         """The provider that stands for an identity: the first of equal ones."""
@@ -113,32 +114,35 @@ class Fetcher:
     def attach(self, source: Source, credentials: Provider) -> Lane:
         """The lane of a source that came into use."""
         self._credentials.hold(source, credentials)
-        lane = self._lanes.get(source.lane)
-        if lane is None:
-            lane = self._lanes[source.lane] = Lane(
-                WorkQueue(
-                    f"source-{source.provider}",
-                    observer=self._observers[source.provider].queue,
-                ),
-                self._gates.take(source.provider, source.lane),
-                is_due=self._is_due,
-                call=self._call,
-            )
-            if self._tasks is not None:
-                lane.open(self._tasks)
-        lane.sources += 1
-        return lane
+        return self._lanes.attach(source)
 
     def detach(self, record: Record) -> None:
         """A source went out of use; the last one closes its lane."""
-        lane = record.lane
-        lane.queue.discard(record.source)
+        record.lane.queue.discard(record.source)
         self._credentials.release(record.source, record.credentials.key)
-        lane.sources -= 1
-        if not lane.sources:
-            lane.close()
-            self._lanes.pop(record.source.lane, None)
-            self._gates.leave(record.source.lane)
+        self._lanes.detach(record.source, record.lane)
+
+    def _new_lane(self, key: LaneKey, gate: RateGate) -> Lane:
+        queue: WorkQueue[Source] = WorkQueue(
+            f"source-{key.provider}",
+            observer=self._observers[key.provider].queue,
+            tenants=self._tenants,
+        )
+        return Lane(key, queue, gate, is_due=self._is_due, call=self._call)
+
+    def _moved(self, source: Source, lane: Lane) -> None:
+        """Plan a source in the lane that it belongs to now as it was in its former one."""
+        record = self._find(source)
+        if record is None:
+            return
+        former, record.lane = record.lane, lane
+        former.queue.discard(source)
+        if record.calling:
+            return  # the end of the call plans what follows
+        if record.fetching and record.due <= asyncio.get_running_loop().time():
+            self.start(record, Priority.HIGH if record.urgent else Priority.LOW)
+        else:
+            self.plan(record, record.due, Priority.MIDDLE if record.fetching else Priority.LOW)
 
     def start(self, record: Record, priority: Priority) -> None:
         """Asks for a fetch now; a cold identity is warmed before the lane is entered (C0)."""
@@ -148,6 +152,8 @@ class Fetcher:
             record.credentials.key, lambda: self._warmed(record, priority)
         )
         if isinstance(found, Credentials):
+            if record.lane.key.owner is None:
+                self._lanes.authenticated(record.source)
             record.lane.queue.add(record.source, priority)
         elif isinstance(found, Failure):
             self._finished(record, found)
@@ -174,6 +180,7 @@ class Fetcher:
             # The token in hand is for one that can be called.
             self.start(record, Priority.HIGH if record.urgent else Priority.MIDDLE)
             return False
+        record.calling = True
         return True
 
     async def _call(self, source: Source) -> None:
@@ -182,6 +189,7 @@ class Fetcher:
             return
         found = self._credentials.peek(record.credentials.key)
         if not isinstance(found, Credentials):
+            record.calling = False
             self.start(record, Priority.MIDDLE)
             return
         record.fetching = record.calling = True
@@ -194,16 +202,27 @@ class Fetcher:
         self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
         # What the service says of the rate counts for those who stay, too.
         if isinstance(outcome, ThrottledError):
-            record.lane.gate.throttled(outcome.retry_after)
+            record.lane.throttled(outcome.retry_after)
         elif not isinstance(outcome, SecretSyncError):
             record.lane.gate.succeeded()
             self._credentials.accepted(record.credentials.key, found)
         if self._find(source) is not record:
             return
         elapsed = loop.time() - began
-        if isinstance(outcome, SecretSyncError) and self._repeats(record, outcome, found, elapsed):
-            return
-        self._finished(record, outcome)
+        if not (
+            isinstance(outcome, SecretSyncError) and self._repeats(record, outcome, found, elapsed)
+        ):
+            self._finished(record, outcome)
+        if self._find(source) is record:
+            self._learn(record, outcome)
+
+    def _learn(self, record: Record, outcome: SecretValue | SecretSyncError) -> None:
+        """Note what an answer proves of who asked and of the endpoint; its lane may change."""
+        if not isinstance(outcome, SecretSyncError):
+            self._lanes.answered(record.source, record.lane)
+        elif isinstance(outcome, ThrottledError) and record.lane.mixed:
+            self._lanes.refused(record.source, record.lane)
+            record.lane.throttled(outcome.retry_after)
 
     async def _try(self, source: Source, found: Credentials) -> SecretValue | SecretSyncError:
         try:

@@ -1,17 +1,17 @@
-"""A lane: the queue, the rate and the calls in flight of one limiter key."""
+"""A lane: the queue, the rate and the calls in flight of one identity at one endpoint."""
 
 from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
 
 from secret_sync.sources.outage import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from secret_sync.cloud.limiter import RateGate
     from secret_sync.queue import WorkQueue
@@ -27,8 +27,32 @@ SLOW_AFTER: Final = 0.25
 IN_FLIGHT_WITH_SLOW: Final = 256
 
 
+class LaneKey(NamedTuple):
+    """Whose calls have a queue and a rate of their own.
+
+    Attributes:
+        owner: An account, or an identity whose account is not known; ``None`` for all
+            identities that have had no success yet.
+        endpoint: A class of endpoints, or ``""`` for all that have no queue of their own.
+    """
+
+    provider: str
+    owner: Hashable
+    endpoint: str
+
+
+class _Group:
+    """The sources of one identity in a lane, and the outage they wait out together."""
+
+    __slots__ = ("outage", "sources")
+
+    def __init__(self, outage: Outage) -> None:
+        self.sources: dict[Source, None] = {}
+        self.outage = outage
+
+
 class Lane:
-    """Dispatches the sources of one limiter key.
+    """Dispatches the sources of one key.
 
     The rate token comes first and the source of highest priority is popped after it (C0), so
     the limiter has one waiter, and a new object overtakes every periodic refresh.
@@ -41,16 +65,19 @@ class Lane:
 
     def __init__(
         self,
+        key: LaneKey,
         queue: WorkQueue[Source],
         gate: RateGate,
         *,
         is_due: Callable[[Source], bool],
         call: Callable[[Source], Awaitable[None]],
     ) -> None:
+        self.key = key
         self.queue = queue
         self.gate = gate
-        self.outage = Outage()
         self.sources = 0
+        self._outage = Outage()
+        self._groups: dict[Hashable, _Group] = {}
         self._is_due = is_due
         self._call = call
         self._fast = asyncio.Semaphore(IN_FLIGHT)
@@ -60,6 +87,53 @@ class Lane:
     def __repr__(self) -> str:
         """The state an operator would ask for."""
         return f"<Lane {self.queue!r} sources={self.sources} rate={self.gate.rate}>"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether several endpoints or identities share it, which have nothing else in common."""
+        return not self.key.endpoint
+
+    def join(self, source: Source) -> None:
+        """Count a source in."""
+        stable = source.identity.stable
+        group = self._groups.get(stable)
+        if group is None:
+            # What goes for one of those that are mixed in here says nothing of the others.
+            group = self._groups[stable] = _Group(Outage() if self.mixed else self._outage)
+        group.sources[source] = None
+        self.sources += 1
+
+    def leave(self, source: Source) -> None:
+        """Count a source out."""
+        stable = source.identity.stable
+        group = self._groups[stable]
+        del group.sources[source]
+        if not group.sources:
+            del self._groups[stable]
+        self.sources -= 1
+
+    def has(self, source: Source) -> bool:
+        """Tell whether a source is in here."""
+        group = self._groups.get(source.identity.stable)
+        return group is not None and source in group.sources
+
+    def sources_of(self, stable: Hashable) -> list[Source]:
+        """Return the sources of one identity, the oldest first."""
+        group = self._groups.get(stable)
+        return [] if group is None else list(group.sources)
+
+    def outage_of(self, source: Source) -> Outage:
+        """Return what a source that is in here waits out when it gets no answer."""
+        return self._groups[source.identity.stable].outage
+
+    def throttled(self, retry_after: float | None) -> None:
+        """Slow down: the service refused a call for its rate.
+
+        Where several are mixed only the refused source itself does, by its backoff: one that
+        is refused on purpose would slow down the others.
+        """
+        if not self.mixed:
+            self.gate.throttled(retry_after)
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
         """Starts the dispatcher; it and its calls live in the given group.

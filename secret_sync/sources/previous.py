@@ -35,6 +35,10 @@ class PreviousValues:
         # How many users need a payload.
         self._uses: Counter[tuple[Source, bytes]] = Counter()
 
+    def __len__(self) -> int:
+        """Return the number of users for whom something is kept."""
+        return len(self._held)
+
     def keep(self, user: str, source: Source, held: Held, data: bytes | None) -> None:
         """Keep what the user was given of a source, unless something older is kept already."""
         mine = self._held.setdefault(user, {})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
     from secret_sync.sources.lane import Lane
+    from secret_sync.sources.outage import Outage
     from secret_sync.sources.source import Source
 
 #: After a change the sources that are used with the changed one are asked again after so many
@@ -151,6 +152,11 @@ class Record:
         poll = self.fetched_at + self.interval * self._spread
         recheck = min(self._recheck_soon, self._recheck_late)
         return (recheck, Priority.MIDDLE) if recheck < poll else (poll, Priority.LOW)
+
+    @property
+    def outage(self) -> Outage:
+        """What it waits out where it gets no answer, together with others."""
+        return self.lane.outage_of(self.source)
 
     @property
     def interval(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.credentials import Failure
@@ -18,11 +19,9 @@ from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.freshness import freshness_of
 from secret_sync.sources.groups import Groups, followers
 from secret_sync.sources.hand import ValuesInHand
-from secret_sync.sources.previous import Held, PreviousValues
 from secret_sync.sources.record import Record
 from secret_sync.sources.retries import Retries
 from secret_sync.sources.snapshots import Registration, Snapshots, is_change
-from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
         Collection,
         Hashable,
         Iterable,
-        Iterator,
         Mapping,
         Sequence,
     )
@@ -41,13 +39,14 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
     from secret_sync.sources.freshness import Freshness
-    from secret_sync.sources.snapshots import Given
-    from secret_sync.sources.source import Fetch, Source, Wanted
+    from secret_sync.sources.source import Fetch, Reading, Source, Wanted
 
 #: A new user of a failed source asks again, unless the failure is this fresh (seconds).
 _FAILURE_FRESH: Final = 2.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
+#: A refresh that nobody waits for goes with the turns of so many of its users.
+_POLLING_TENANTS: Final = 8
 
 
 class SourceRegistry:
@@ -55,9 +54,10 @@ class SourceRegistry:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: Builds the rate gate of a limiter key, by provider.
+        new_gate: Builds the rate gate of a lane, by provider.
         observers: Who hears of the queues and calls of each provider.
         notify: Told which users a finished fetch concerns, and how urgently.
+        tenant_of: For whom a user wants what it wants; tenants take turns.
     """
 
     def __init__(
@@ -68,13 +68,14 @@ class SourceRegistry:
         new_gate: Callable[[str], RateGate],
         observers: Mapping[str, FetchObservers],
         notify: Callable[[Iterable[str], Priority], None],
+        tenant_of: Callable[[str], Hashable],
     ) -> None:
         self._notify = notify
+        self._tenant_of = tenant_of
         self._records: dict[Source, Record] = {}
         self._registered: dict[str, Registration] = {}
         self._hand = ValuesInHand()
-        self._previous = PreviousValues(self._hand)
-        self._snapshots = Snapshots(self._records, self._previous)
+        self._snapshots = Snapshots(self._records, self._hand)
         self._groups = Groups()
         self._fetcher = Fetcher(
             fetchers=fetchers,
@@ -83,6 +84,7 @@ class SourceRegistry:
             observers=observers,
             find=self._records.get,
             called=self._called,
+            tenants=self._tenants,
             finished=self._finished,
         )
         self._retries = Retries(self._records, self._fetcher)
@@ -161,11 +163,11 @@ class SourceRegistry:
             look = interval is None and source in known and edited
             self._ask_if_due(user, record, interval, force=force or look, new=new, urgent=urgent)
         self._release(user, [source for source in before if source not in records])
-        complete = self._complete(user, registration)
-        if complete or registration.snapshot is None:
-            return [self._present(user, records[w.source]) for w in wanted]
-        given = self._snapshots.given(user, registration)
-        return [self._given(user, records[w.source], given) for w in wanted]
+        lacking = self._snapshots.advance(user, registration)
+        self._confirm(user, lacking)
+        return self._snapshots.read(
+            user, registration, [records[w.source] for w in wanted], complete=not lacking
+        )
 
     def suspend(self, user: str) -> None:
         """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
@@ -188,7 +190,7 @@ class SourceRegistry:
         registration = self._registered.pop(user, None)
         if registration is not None:
             self._drop(user, registration.sources)
-        self._previous.forget(user)
+        self._snapshots.forget(user)
 
     def fetch_value(self, user: str, source: Source) -> None:
         """Fetch a value that is known but no longer in hand; the user is told."""
@@ -252,22 +254,21 @@ class SourceRegistry:
         record.urgent = record.urgent or urgent
         if not record.fetching or (hurry and not record.calling):
             self._fetcher.start(record, priority)
+        else:
+            record.lane.queue.share(record.source, self._tenant_of(user))
+
+    def _tenants(self, source: Source) -> Iterable[Hashable]:
+        """For whom a source is fetched: those who wait for it, else some who poll it."""
+        record = self._records.get(source)
+        if record is None:
+            return ()
+        users = record.waiters or islice(record.users, _POLLING_TENANTS)
+        return map(self._tenant_of, users)
 
     def _plan_refresh(self, record: Record) -> None:
         due, priority = record.next_refresh()
         if due < record.due:
             self._fetcher.plan(record, due, priority)
-
-    def _complete(self, user: str, registration: Registration) -> bool:
-        """Tell whether the present values are a consistent snapshot; what is missing is asked."""
-        lacking = self._snapshots.lacking(user, registration)
-        if lacking:
-            self._confirm(user, lacking)
-            self._trim(user, registration)
-            return False
-        registration.snapshot, registration.written = registration.sources, None
-        self._previous.forget(user)
-        return True
 
     def _confirm(self, user: str, records: Iterable[Record], *, failed: bool = False) -> bool:
         """Ask sources that are not confirmed against a change; tell whether the user waits.
@@ -290,40 +291,11 @@ class SourceRegistry:
             self._wait_for(record, user, Priority.MIDDLE)
         return waits
 
-    def _trim(self, user: str, registration: Registration) -> None:
-        """Forget what is kept of secrets that the user does not read any more."""
-        whats = {source.what for source in registration.sources}
-        for source in self._previous.sources(user):
-            if source.what not in whats:
-                self._previous.drop(user, source)
-
-    def _present(self, user: str, record: Record) -> Reading:
-        """Return what is known of a source at this moment."""
-        return Reading(
-            digest=record.digest,
-            data=self._hand.get(record.source),
-            version_id=record.version_id,
-            error=record.error,
-            pending=record.waiters is not None and user in record.waiters,
-        )
-
-    def _given(self, user: str, record: Record, given: Mapping[Source, Given]) -> Reading:
-        """Return what the user's last snapshot had of a source, beside how its fetch fares."""
-        present = self._present(user, record)
-        if (known := given.get(record.source)) is None:
-            return replace(present, digest=None, data=None, version_id="")
-        held, source = known
-        data = present.data
-        if held.digest != record.digest:
-            data = self._previous.payload(source, held)
-        return replace(present, digest=held.digest, data=data, version_id=held.version_id)
-
     def _release(self, user: str, sources: Collection[Source]) -> None:
         """Drop sources that the user exchanged or does not want for now; keep what it was given."""
-        snapshot = frozenset(self._registered[user].snapshot or ())
+        registration = self._registered[user]
         for source in sources:
-            if source in snapshot:
-                self._keep_previous(self._records[source], (user,))
+            self._snapshots.leave(user, registration, self._records[source])
         self._drop(user, sources)
 
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
@@ -402,7 +374,10 @@ class SourceRegistry:
         news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
         changed = digest != record.digest
         if changed:
-            self._keep_previous(record, self._given_with_others(record))
+            for user in record.users:
+                registration = self._registered[user]
+                if len(registration.sources) > 1:
+                    self._snapshots.leave(user, registration, record)
             record.changed, record.changed_at = self._fetcher.next_number(), now
         self._hand.put(record.source, value.data)
         record.digest = digest
@@ -415,18 +390,3 @@ class SourceRegistry:
         due, priority = record.next_refresh()
         self._fetcher.plan(record, due, priority)
         return news, changed
-
-    def _keep_previous(self, record: Record, users: Iterable[str]) -> None:
-        """Keep the value of a source for those who were given it, since it leaves."""
-        if record.digest is None:
-            return
-        held, data = Held(record.digest, record.version_id), self._hand.get(record.source)
-        for user in users:
-            self._previous.keep(user, record.source, held, data)
-
-    def _given_with_others(self, record: Record) -> Iterator[str]:
-        """The users whose last snapshot has the source among others: they need it meanwhile."""
-        for user in record.users:
-            registration = self._registered[user]
-            if len(registration.sources) > 1 and record.source in (registration.snapshot or ()):
-                yield user

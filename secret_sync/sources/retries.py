@@ -62,14 +62,14 @@ class Retries:
         """Bring back the sources that wait for the service, if this outcome shows it is there."""
         if isinstance(outcome, Failure | TransientError | ClockError):
             return
-        outage = record.lane.outage
+        outage = record.outage
         outage.forget(record.source)
         for source in outage.ends():
             self._ask_soon(self._records[source])
 
     def forget(self, record: Record) -> None:
         """A source went out of use; if it was the one to probe the service, another one does."""
-        if (probe := record.lane.outage.forget(record.source)) is not None:
+        if (probe := record.outage.forget(record.source)) is not None:
             self._ask_soon(self._records[probe])
 
     def _ask_soon(self, record: Record) -> None:
@@ -83,7 +83,7 @@ class Retries:
         now = asyncio.get_running_loop().time()
         if isinstance(error, TransientError | ClockError):
             delay = _AFTER_FAULT.delay(record.failures, self._random)
-            delay = record.lane.outage.begins(record.source, delay, now)
+            delay = record.outage.begins(record.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
             backoff = _AFTER_SESSION if session else _AFTER_REFUSAL

@@ -14,15 +14,16 @@ lie ``FIRST_ANSWERS_WITHIN`` seconds apart: they were asked for next to each oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from secret_sync.sources.previous import Held
+from secret_sync.sources.previous import Held, PreviousValues
+from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
-    from secret_sync.sources.previous import PreviousValues
+    from secret_sync.sources.hand import ValuesInHand
     from secret_sync.sources.record import Record
     from secret_sync.sources.source import Source, What
 
@@ -77,14 +78,82 @@ class Snapshots:
 
     Args:
         records: All sources in use.
-        previous: What users were given and sources have left behind.
+        values: The payloads in hand.
     """
 
-    __slots__ = ("_previous", "_records")
+    __slots__ = ("_previous", "_records", "_values")
 
-    def __init__(self, records: Mapping[Source, Record], previous: PreviousValues) -> None:
+    def __init__(self, records: Mapping[Source, Record], values: ValuesInHand) -> None:
         self._records = records
-        self._previous = previous
+        self._values = values
+        self._previous = PreviousValues(values)
+
+    def __len__(self) -> int:
+        """Return the number of users for whom something is kept."""
+        return len(self._previous)
+
+    def advance(self, user: str, registration: Registration) -> list[Record]:
+        """Take the present values for the user's snapshot, if they are a consistent one.
+
+        Returns:
+            What is missing, as of :meth:`lacking`; the last snapshot stays then.
+        """
+        lacking = self.lacking(user, registration)
+        if not lacking:
+            registration.snapshot, registration.written = registration.sources, None
+            self._previous.forget(user)
+            return []
+        # Of secrets that the user does not read any more nothing is needed.
+        whats = {source.what for source in registration.sources}
+        for source in self._previous.sources(user):
+            if source.what not in whats:
+                self._previous.drop(user, source)
+        return lacking
+
+    def leave(self, user: str, registration: Registration, record: Record) -> None:
+        """Keep what the user was given of a source whose value changes, or that it leaves."""
+        if record.digest is not None and record.source in (registration.snapshot or ()):
+            held = Held(record.digest, record.version_id)
+            self._previous.keep(user, record.source, held, self._values.get(record.source))
+
+    def forget(self, user: str) -> None:
+        """The user is gone."""
+        self._previous.forget(user)
+
+    def read(
+        self, user: str, registration: Registration, records: Iterable[Record], *, complete: bool
+    ) -> list[Reading]:
+        """Return a reading of each source for the user.
+
+        Args:
+            user: The key of the user.
+            registration: Its own.
+            records: The sources to read.
+            complete: Whether the present values are its snapshot; where they are not, the values
+                of the last one are returned, beside how the fetches fare.
+        """
+        if complete or registration.snapshot is None:
+            return [self._present(user, record) for record in records]
+        given = self.given(user, registration)
+        return [self._former(user, record, given.get(record.source)) for record in records]
+
+    def _present(self, user: str, record: Record) -> Reading:
+        return Reading(
+            digest=record.digest,
+            data=self._values.get(record.source),
+            version_id=record.version_id,
+            error=record.error,
+            pending=record.waiters is not None and user in record.waiters,
+        )
+
+    def _former(self, user: str, record: Record, given: Given | None) -> Reading:
+        present = self._present(user, record)
+        if given is None:
+            return replace(present, digest=None, data=None, version_id="")
+        held, source = given
+        same = held.digest == record.digest
+        data = present.data if same else self._previous.payload(source, held)
+        return replace(present, digest=held.digest, data=data, version_id=held.version_id)
 
     def lacking(self, user: str, registration: Registration) -> list[Record]:
         """Return the sources whose answers are missing for a consistent snapshot.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from secret_sync.credentials import CredentialKey, Credentials, Provider
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
@@ -31,7 +29,6 @@ class Source:
         provider: Which fetch function reads it (``kms``, ``oos``).
         version_stage: As written, or ``""`` for what the service defaults to.
         version_id: As written, or ``""``.
-        lane: The limiter key: sources of one lane share a rate (account and region).
         region: Where it is, ``""`` if that is not known.
     """
 
@@ -41,7 +38,6 @@ class Source:
     name: str
     version_stage: str
     version_id: str
-    lane: Hashable = field(compare=False)
     region: str = ""
 
     @property

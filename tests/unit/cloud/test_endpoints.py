@@ -7,6 +7,7 @@ import pytest
 from secret_sync.cloud.endpoints import (
     KmsTarget,
     OosTarget,
+    endpoint_class,
     is_dedicated,
     is_region,
     resolve_kms,
@@ -189,3 +190,24 @@ def test_no_parameter_is_asked_for_elsewhere(
 )
 def test_a_dedicated_gateway_is_told_by_the_whole_name(host: str, *, dedicated: bool) -> None:
     assert is_dedicated(host) is dedicated
+
+
+# -- Classes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shares"),
+    [
+        ("kms.cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
+        ("kms-vpc.cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
+        ("KMS.cn-hangzhou.aliyuncs.com:443", "cn-hangzhou"),
+        ("kms.cn-beijing.aliyuncs.com", "cn-beijing"),
+        ("kst-1.cryptoservice.kms.aliyuncs.com", "kst-1.cryptoservice.kms.aliyuncs.com"),
+        ("kst-2.cryptoservice.kms.aliyuncs.com", "kst-2.cryptoservice.kms.aliyuncs.com"),
+        ("oos-vpc.cn-hangzhou.aliyuncs.com", "oos-vpc.cn-hangzhou.aliyuncs.com"),
+        ("Proxy.corp.example:8443", "proxy.corp.example:8443"),
+        ("kms.cn-hangzhou.aliyuncs.com.evil.example", "kms.cn-hangzhou.aliyuncs.com.evil.example"),
+    ],
+)
+def test_hosts_of_one_class_share_a_quota(endpoint: str, shares: str) -> None:
+    assert endpoint_class(endpoint) == shares

@@ -28,7 +28,7 @@ def plan_of(es: ExternalSecret) -> Plan:
     entries = []
     for entry in es.entries:
         identity = CredentialKey("AccessKey", ())
-        source = Source(identity, "kms", "host", entry.key, "", entry.version_id, None)
+        source = Source(identity, "kms", "host", entry.key, "", entry.version_id)
         wanted = Wanted(source, cast("Provider", None))
         entries.append(PlannedEntry(entry, recipe_of(entry), wanted, None))
     return Plan(tuple(entries), 120.0)

@@ -96,8 +96,6 @@ def test_the_endpoint_and_the_region_whose_quota_counts(
     planner = make_planner(endpoints=Endpoints(**endpoints))
     source = source_of(planner, make_es(data=[entry(**written)]))
     assert (source.endpoint, source.region) == (host, region)
-    assert isinstance(source.lane, tuple)
-    assert source.lane[:2] == ("kms", region)
 
 
 def test_one_secret_by_two_endpoints_is_two_sources(
@@ -133,25 +131,12 @@ def test_a_request_with_a_token_in_it_is_not_sent_to_anyone(
     assert "--allow-kms-endpoint" in planned.problem.message
 
 
-@pytest.mark.parametrize(
-    ("auth", "key", "lane"),
-    [
-        (None, ARN, ("kms", "cn-beijing", "123")),
-        (ROLE, ARN, ("kms", "cn-beijing", "123")),
-        (ROLE, "db", ("kms", "cn-hangzhou", "77")),
-    ],
-    ids=["the ARN's account", "the ARN's before the role's", "the role's account"],
-)
-def test_the_lane_is_an_account_and_a_region(
-    make_planner: MakePlanner,
-    make_es: MakeES,
-    make_store: Callable[..., SecretStore],
-    auth: dict[str, Any] | None,
-    key: str,
-    lane: tuple[str, ...],
+def test_the_account_of_a_role_is_known_and_that_of_an_arn_is_not(
+    make_planner: MakePlanner, make_es: MakeES, make_store: Callable[..., SecretStore]
 ) -> None:
-    planner = make_planner(make_store(auth))
-    assert source_of(planner, make_es(data=[entry(key=key)])).lane == lane
+    for auth, account in ((ROLE, "77"), (None, "")):
+        source = source_of(make_planner(make_store(auth)), make_es(data=[entry(key=ARN)]))
+        assert source.identity.account == account
 
 
 # -- OOS ----------------------------------------------------------------------------------
@@ -176,7 +161,6 @@ def test_a_parameter_of_oos_has_a_source(make_oos_planner: MakePlanner, make_es:
     assert (source.endpoint, source.region) == ("oos-vpc.cn-hangzhou.aliyuncs.com", "cn-hangzhou")
     # Parameters have versions, but no stages.
     assert (source.version_id, source.version_stage) == ("3", "")
-    assert source.lane == ("oos", "cn-hangzhou", "77")
 
 
 def test_the_operators_endpoints_are_each_for_its_service(

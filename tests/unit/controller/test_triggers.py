@@ -105,10 +105,11 @@ async def test_Q12_a_restart_classifies_by_what_the_status_says(
     metadata: dict[str, Any],
     priority: Priority,
 ) -> None:
-    world = make_world(live=False)
-    found = make_es(status=status, metadata=metadata)
-    world.triggers.external_secret_changed(Change(KEY, None, found))
+    world = make_world()
+    world.external_secrets.put(KEY, make_es(status=status, metadata=metadata))
+    await world.triggers.enqueue_all()
     assert world.objects.added == [(KEY, priority)]
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
 
 
 @pytest.mark.parametrize(
@@ -230,15 +231,17 @@ async def test_a_secret_that_its_writer_has_left_wakes_it_to_be_removed(
     assert world.objects.added == woken
 
 
-async def test_before_the_lists_are_in_only_objects_themselves_wake(
+async def test_a_standby_enqueues_nothing(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world(live=False)
     world.triggers.secret_changed(Change(KEY, None, make_secret()))
     world.triggers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
     world.triggers.store_changed(Change("ns/store", None, world.store))
-    assert world.objects.added == []
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    world.triggers.external_secret_changed(Change(KEY, None, world.es))
+    world.triggers.external_secret_changed(Change(KEY, world.es, None))
+    world.triggers.everything_changed()
+    assert world.objects.added == world.store_queue.added == []
 
 
 async def test_the_latency_counts_from_the_oldest_event_that_is_not_answered(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import settings
@@ -19,7 +21,9 @@ T = TypeVar("T")
 
 AGEING = 10.0
 SHARE = 4
-KEYS = st.sampled_from("abcdef")
+#: For whom each key is wanted: a tenant with three, and a key that two tenants want.
+TENANTS = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "yz", "f": "z"}
+KEYS = st.sampled_from(sorted(TENANTS))
 PRIORITIES = st.sampled_from(Priority)
 
 
@@ -54,6 +58,7 @@ class Waiting:
     key: str
     priority: Priority
     joined: float
+    tenants: str
 
 
 class Model(RuleBasedStateMachine):
@@ -66,6 +71,7 @@ class Model(RuleBasedStateMachine):
             backoff=Backoff(base=3, cap=20, jitter=0),
             ageing=AGEING,
             observer=self.observer,
+            tenants=TENANTS.__getitem__,
         )
         self.ready: list[Waiting] = []
         self.again: dict[str, Priority] = {}
@@ -73,6 +79,11 @@ class Model(RuleBasedStateMachine):
         self.delayed: dict[str, tuple[float, Priority]] = {}
         self.failures: dict[str, int] = {}
         self.passed_over = 0
+        # When a tenant with something ready at a priority joined the others, or had its turn.
+        self.turns: dict[tuple[Priority, str], int] = {}
+        self.moments = 0
+        # How often each tenant has had a turn since another one began to wait for its own.
+        self.overtaken: dict[tuple[Priority, str], Counter[str]] = {}
 
     def teardown(self) -> None:
         self.loop.close()
@@ -91,23 +102,52 @@ class Model(RuleBasedStateMachine):
             if priority >= item.priority:
                 return
             self.ready.remove(item)
-        self.ready.append(Waiting(key, priority, self.loop.now))
+        self.join(key, priority)
+
+    def join(self, key: str, priority: Priority) -> None:
+        self.ready.append(Waiting(key, priority, self.loop.now, TENANTS[key]))
+        self.keep_turns()
+
+    def keep_turns(self) -> None:
+        """Those who wait for a turn: a new one comes last, who has nothing left goes."""
+        waiting = {(i.priority, tenant): None for i in self.ready for tenant in i.tenants}
+        for gone in self.turns.keys() - waiting.keys():
+            del self.turns[gone], self.overtaken[gone]
+        for new in waiting:
+            if new not in self.turns:
+                self.turns[new] = self.moments = self.moments + 1
+                self.overtaken[new] = Counter()
 
     def delay(self, key: str, seconds: float, priority: Priority) -> None:
         when, known = self.delayed.get(key, (float("inf"), priority))
         self.delayed[key] = (min(when, self.loop.now + seconds), min(known, priority))
 
     def next(self) -> Waiting:
+        priority = self.next_priority()
+        (_, tenant), _ = min(
+            (turn for turn in self.turns.items() if turn[0][0] is priority), key=itemgetter(1)
+        )
+        # What waits is in the order of joining.
+        item = next(i for i in self.ready if i.priority is priority and tenant in i.tenants)
+        self.turns[priority, tenant] = self.moments = self.moments + 1
+        for (level, other), counts in self.overtaken.items():
+            if level is priority and other not in item.tenants:
+                counts[tenant] += 1
+        for served in item.tenants:
+            self.overtaken[priority, served].clear()
+        return item
+
+    def next_priority(self) -> Priority:
         # Both sorts are stable, and `ready` is in the order of joining.
         urgent = min(self.ready, key=lambda item: item.priority)
         risen = min(self.ready, key=lambda item: (self.rises(item), item.priority))
         if risen.priority == urgent.priority:
-            return urgent
+            return urgent.priority
         self.passed_over += 1
         if self.passed_over < SHARE:
-            return urgent
+            return urgent.priority
         self.passed_over = 0
-        return risen
+        return risen.priority
 
     @staticmethod
     def rises(item: Waiting) -> float:
@@ -158,6 +198,15 @@ class Model(RuleBasedStateMachine):
         self.failures.pop(key, None)
         self.again.pop(key, None)
         self.ready = [item for item in self.ready if item.key != key]
+        self.keep_turns()
+
+    @rule(key=KEYS, tenant=st.sampled_from("xyz"))
+    def share(self, key: str, tenant: str) -> None:
+        self.queue.share(key, tenant)
+        for item in self.ready:
+            if item.key == key and tenant not in item.tenants:
+                item.tenants += tenant
+        self.keep_turns()
 
     @precondition(lambda self: self.ready)
     @rule()
@@ -165,6 +214,7 @@ class Model(RuleBasedStateMachine):
         expected = self.next()
         assert self.run(self.queue.get()) == expected.key
         self.ready.remove(expected)
+        self.keep_turns()
         self.in_flight.add(expected.key)
 
     @precondition(lambda self: not self.ready)
@@ -190,7 +240,7 @@ class Model(RuleBasedStateMachine):
         self.run(done())
         self.in_flight.remove(key)
         if key in self.again:
-            self.ready.append(Waiting(key, self.again.pop(key), self.loop.now))
+            self.join(key, self.again.pop(key))
 
     @rule(seconds=st.integers(1, 40))
     def wait(self, seconds: int) -> None:
@@ -231,11 +281,16 @@ class Model(RuleBasedStateMachine):
         assert queue._processing.keys() == self.in_flight
         assert not queue._processing.keys() & {key for level in queue._levels for key in level}
         assert queue._delays._waiting.keys() == self.delayed.keys()
-        assert all(queue.failures(key) == self.failures.get(key, 0) for key in "abcdef")
+        assert all(queue.failures(key) == self.failures.get(key, 0) for key in TENANTS)
         for priority, level in zip(Priority, queue._levels, strict=True):
             expected = [(i.key, i.joined) for i in self.ready if i.priority == priority]
-            assert [(key, item.joined) for key, item in level.items()] == expected
-            assert all(item.priority == priority for item in level.values())
+            assert [(key, queue._dirty[key].joined) for key in level] == expected
+            assert all(queue._dirty[key].priority == priority for key in level)
+
+    @invariant()
+    def no_tenant_waits_more_than_one_round(self) -> None:
+        for (_, tenant), counts in self.overtaken.items():
+            assert all(count <= 1 for other, count in counts.items() if other != tenant)
 
 
 TestQueue = Model.TestCase

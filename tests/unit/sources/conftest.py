@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class PlayedProvider:
-    """Credentials of one made-up account; takes a second to come by them."""
+    """Credentials of one made-up identity; its account is known where it is a role."""
 
     account: str = "acct"
+    role_in: str = ""
     error: SecretSyncError | None = None
     fetches: int = 0
     seconds: float = 0.0
@@ -37,7 +38,8 @@ class PlayedProvider:
 
     @property
     def key(self) -> CredentialKey:
-        return CredentialKey("played", (self.account, self.version), (self.account,))
+        parts = (self.account, self.version)
+        return CredentialKey("played", parts, (self.account,), account=self.role_in)
 
     async def fetch(self, base: Credentials | None) -> Credentials:
         self.fetches += 1
@@ -49,22 +51,33 @@ class PlayedProvider:
 
 @dataclass
 class PlayedCloud:
-    """Answers fetches; ``values`` by secret name, ``faults`` instead of them."""
+    """Answers fetches; ``values`` by secret name, ``faults`` instead of them.
+
+    What the ``judge`` says goes before either.
+    """
 
     values: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, SecretSyncError] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     seconds: float = 0.05
     calls: list[tuple[float, str]] = field(default_factory=list)
+    judge: Callable[[Source, Credentials], SecretSyncError | None] = lambda *_: None
 
     async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
         self.calls.append((asyncio.get_running_loop().time(), source.name))
         await asyncio.sleep(10 if source.name in self.hanging else self.seconds)
+        if (judgement := self.judge(source, credentials)) is not None:
+            raise judgement
         if source.name in self.faults:
             raise self.faults[source.name]
         if source.name not in self.values:
             raise NotFoundError(f"{source.name} does not exist", code="Forbidden.ResourceNotFound")
         return SecretValue(self.values[source.name], "v1")
+
+    def within(self, seconds: float, prefix: str = "") -> int:
+        """Calls of the last seconds, for secrets whose names begin so."""
+        since = asyncio.get_running_loop().time() - seconds
+        return sum(1 for at, name in self.calls if at >= since and name.startswith(prefix))
 
     def count(self, name: str) -> int:
         return Counter(n for _, n in self.calls)[name]
@@ -78,17 +91,18 @@ class World:
     told: list[tuple[float, str]]
     news: asyncio.Event
 
-    def want(self, name: str, provider: PlayedProvider | None = None) -> Wanted:
+    def want(
+        self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
+    ) -> Wanted:
         provider = provider or self.provider
         return Wanted(
             Source(
                 identity=provider.key,
                 provider="kms",
-                endpoint="kms.example",
+                endpoint=endpoint,
                 name=name,
                 version_stage="",
                 version_id="",
-                lane=("kms", "cn-test", provider.key.stable),
             ),
             provider,
         )
@@ -119,6 +133,7 @@ def make_world() -> Callable[..., object]:
             new_gate=lambda _: RateGate(rate, on_wait=calls.waited),
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
             notify=notify,
+            tenant_of=lambda user: user.partition("/")[0],
         )
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.errors import SecretSyncError
-    from secret_sync.sources import Wanted
 
     MakeWorld = Callable[..., Any]
 
@@ -47,18 +45,14 @@ async def test_a_retry_without_credentials_takes_no_rate(make_world: MakeWorld) 
         broken = type(world.provider)(account="broken", error=TransientError("API server away"))
         world.cloud.values = {"fine": b"x"}
         for i in range(30):
-            want = in_one_lane(world.want(f"s{i}", broken))
+            want = world.want(f"s{i}", broken)
             world.registry.register(f"ns/{i}", [want], interval=120)
         await asyncio.sleep(600)
         attempts = broken.fetches
         while broken.fetches == attempts:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
             await asyncio.sleep(0.1)
         # All thirty come back now; at a call a second this one would wait for half a minute.
-        want = in_one_lane(world.want("fine"))
+        want = world.want("fine")
         world.registry.register("ns/fine", [want], interval=120, urgent=False)
         await asyncio.sleep(3)
         assert world.told_of("ns/fine") == 1
-
-
-def in_one_lane(want: Wanted) -> Wanted:
-    return replace(want, source=replace(want.source, lane="the account of an ARN"))

@@ -33,13 +33,17 @@ async def test_a_throttled_rate_is_remembered_when_its_last_source_goes(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=100) as world:
-        world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
-        world.registry.register("ns/a", [world.want("db")], interval=None)
+        world.cloud.values["db"] = b"x"
+        world.registry.register("ns/a", [world.want("db")], interval=60)
         await asyncio.sleep(10)
+        world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
+        await asyncio.sleep(60)
         world.registry.release("ns/a")
         assert not world.registry._fetcher.lanes
         await asyncio.sleep(60)
+        world.cloud.faults.clear()
         world.registry.register("ns/a", [world.want("db")], interval=None)
+        await asyncio.sleep(1)
         (lane,) = world.registry._fetcher.lanes.values()
         assert lane.gate.rate < 100
 
@@ -51,4 +55,8 @@ async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: Mak
             world.registry.register("ns/a", [world.want("db", provider)], interval=None)
             await asyncio.sleep(1000)
             world.registry.release("ns/a")
-        assert len(world.registry._fetcher._gates) == 1
+        gates = world.registry._fetcher._lanes._gates
+        assert len(gates) == 1
+        await asyncio.sleep(1000)
+        world.registry.register("ns/a", [world.want("db")], interval=None)
+        assert len(gates) == 1

@@ -201,9 +201,11 @@ async def test_C0_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeW
 
 async def test_a_throttling_answer_slows_the_whole_lane(make_world: MakeWorld) -> None:
     async with make_world(rate=100) as world:
-        world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
         world.cloud.values["other"] = b"x"
-        world.registry.register("ns/a", [world.want("db")], interval=None)
+        world.registry.register("ns/a", [world.want("other")], interval=None)
+        await asyncio.sleep(1)
+        world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
+        world.registry.register("ns/b", [world.want("db")], interval=None)
         await asyncio.sleep(30)
         (lane,) = world.registry._fetcher.lanes.values()
         assert lane.gate.rate is not None

@@ -460,8 +460,7 @@ async def live(make_world: MakeWorld, steps: Any, seed: int, count: int) -> None
             assert each.written[-1][0] == cloud.generations[names[0]], "all arrives in the end"
             world.registry.release(each.user)
         assert world.registry.bytes_in_hand == 0
-        assert not world.registry._previous._held
-        assert not world.registry._previous._uses
+        assert not len(world.registry._snapshots)
         assert not len(world.registry._groups)
 
 

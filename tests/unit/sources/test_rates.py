@@ -1,0 +1,267 @@
+"""Rates belong to who authenticates and to the endpoint, never to what an object names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.errors import DefiniteError, NotFoundError, ThrottledError
+from secret_sync.sources.lanes import OWN_QUEUES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.credentials import Credentials
+    from secret_sync.errors import SecretSyncError
+    from secret_sync.sources import Source
+
+    MakeWorld = Callable[..., Any]
+
+pytestmark = pytest.mark.looptime
+
+#: Calls a second, and what is let through in the first one with its burst.
+RATE = 10
+FIRST_SECOND = 11
+MANY = 3000
+SHARED = "kms-vpc.cn-hangzhou.aliyuncs.com"
+PUBLIC = "kms.cn-hangzhou.aliyuncs.com"
+
+
+def arn(account: object, name: str = "db") -> str:
+    return f"acs:kms:cn-hangzhou:{account}:secret/{name}"
+
+
+def instance(name: str) -> str:
+    return f"{name}.cryptoservice.kms.aliyuncs.com"
+
+
+def role(world: Any, name: str, account: str) -> Any:
+    return type(world.provider)(account=name, role_in=account)
+
+
+def key(world: Any, name: str) -> Any:
+    """An AccessKey, whose account nobody knows."""
+    return type(world.provider)(account=name)
+
+
+def refusing(*names: str, error: SecretSyncError) -> Callable[..., SecretSyncError | None]:
+    """A service that refuses the identities whose names begin so."""
+
+    def judge(_: Source, credentials: Credentials) -> SecretSyncError | None:
+        return error if credentials.access_key_id.removeprefix("id-").startswith(names) else None
+
+    return judge
+
+
+NO_KEY = DefiniteError("no such AccessKey", code="InvalidAccessKeyId.NotFound")
+TOO_FAST = ThrottledError("slow down", code="Rejected.Throttling")
+
+
+async def serve(world: Any, user: str, names: list[str], **more: Any) -> None:
+    """Have an identity prove itself, and poll all of these a bit more often than it may."""
+    world.cloud.values |= dict.fromkeys(names, b"x")
+    wanted = [world.want(name, **more) for name in names]
+    world.registry.register(user, wanted, interval=len(names) / (2 * RATE))
+    await asyncio.sleep(2 * len(names) / RATE)
+
+
+@pytest.mark.parametrize("identity", ["key", "role"])
+async def test_invented_accounts_in_arns_are_one_rate(make_world: MakeWorld, identity: str) -> None:
+    async with make_world(rate=RATE) as world:
+        who = role(world, "one", "77") if identity == "role" else key(world, "one")
+        for n in range(MANY):
+            want = world.want(arn(10_000 + n), who, SHARED)
+            world.registry.register(f"ns/{n}", [want], interval=120)
+        await asyncio.sleep(1)
+        assert world.cloud.within(1) <= FIRST_SECOND
+        await asyncio.sleep(9)
+        assert world.cloud.within(10) <= 10 * RATE + 1
+
+
+@pytest.mark.parametrize("invented", ["regions", "instances"])
+async def test_invented_endpoints_are_one_rate(make_world: MakeWorld, invented: str) -> None:
+    async with make_world(rate=RATE) as world:
+        who = role(world, "one", "77")
+        for n in range(MANY):
+            host = f"kms.xx-made-{n}.aliyuncs.com" if invented == "regions" else instance(f"i{n}")
+            world.registry.register(f"ns/{n}", [world.want("db", who, host)], interval=120)
+        await asyncio.sleep(1)
+        assert world.cloud.within(1) <= FIRST_SECOND
+
+
+async def test_invented_access_keys_are_one_rate_and_delay_nobody_else(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        world.cloud.judge = refusing("made", error=NO_KEY)
+        served = [f"served/{n}" for n in range(50)]
+        await serve(world, "known/a", served, provider=key(world, "known"))
+        before = world.cloud.within(5, "served/")
+        for n in range(MANY):
+            want = world.want("invented", key(world, f"made-{n}"))
+            world.registry.register(f"greedy/{n}", [want], interval=120)
+        await asyncio.sleep(1)
+        assert world.cloud.within(1, "invented") <= FIRST_SECOND
+        await asyncio.sleep(4)
+        assert world.cloud.within(5, "served/") >= before - 1
+        # A new identity of another namespace has the next turn.
+        world.cloud.values["new"] = b"x"
+        world.registry.register("honest/a", [world.want("new", key(world, "new"))], interval=120)
+        await asyncio.sleep(0.5)
+        assert world.told_of("honest/a") == 1
+
+
+async def test_who_names_the_account_of_another_and_is_throttled_slows_only_himself(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        world.cloud.judge = refusing("attacker", error=TOO_FAST)
+        served = [arn(1, f"served-{n}") for n in range(50)]
+        await serve(world, "victim/a", served, provider=role(world, "victim", "1"), endpoint=SHARED)
+        before = world.cloud.within(10, arn(1, "served"))
+        assert before >= 10 * RATE - 1
+        attackers = [key(world, "attacker"), role(world, "attacker-role", "666")]
+        for who in attackers:
+            for n in range(100):
+                want = world.want(arn(1, f"bait-{n}"), who, instance("small"))
+                world.registry.register(f"attack/{who.account}{n}", [want], interval=1)
+        await asyncio.sleep(30)
+        assert world.cloud.within(30, arn(1, "bait")) > 0
+        assert world.cloud.within(10, arn(1, "served")) >= before - 1
+
+
+async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        who = role(world, "one", "77")
+        hosts = [SHARED, instance("big"), instance("small")]
+        for host in hosts:
+            wanted = [world.want(f"{host}/{n}", who, host) for n in range(20)]
+            world.cloud.values |= {w.source.name: b"x" for w in wanted}
+            world.registry.register(f"ns/{host}", wanted, interval=1)
+        await asyncio.sleep(10)
+        world.cloud.judge = lambda source, _: (
+            TOO_FAST if source.endpoint == instance("small") else None
+        )
+        await asyncio.sleep(20)
+        rates = [world.cloud.within(10, host) / 10 for host in hosts]
+        assert rates[0] > 0.95 * RATE
+        assert rates[1] > 0.95 * RATE
+        assert rates[2] < 0.2 * RATE
+
+
+async def test_one_that_is_throttled_from_its_first_call_on_is_slowed_down(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        world.cloud.judge = lambda *_: TOO_FAST
+        who = role(world, "one", "77")
+        for n in range(200):
+            world.registry.register(f"ns/{n}", [world.want(f"s{n}", who, SHARED)], interval=120)
+        await asyncio.sleep(20)
+        assert world.cloud.within(10) < 0.2 * 10 * RATE
+
+
+async def test_the_public_and_the_vpc_host_of_a_region_are_one_rate(make_world: MakeWorld) -> None:
+    async with make_world(rate=RATE) as world:
+        who = role(world, "one", "77")
+        for host in (SHARED, PUBLIC):
+            wanted = [world.want(f"{host}/{n}", who, host) for n in range(50)]
+            world.cloud.values |= {w.source.name: b"x" for w in wanted}
+            world.registry.register(f"ns/{host}", wanted, interval=1)
+        await asyncio.sleep(20)
+        assert world.cloud.within(10) <= 10 * RATE + 1
+
+
+async def test_identities_of_one_account_are_one_rate_once_that_is_known(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        # The AccessKey's account shows by its first success with an ARN.
+        for who in (role(world, "a", "77"), role(world, "b", "77"), key(world, "c")):
+            wanted = [world.want(arn(77, f"{who.account}{n}"), who, SHARED) for n in range(40)]
+            world.cloud.values |= {w.source.name: b"x" for w in wanted}
+            world.registry.register(f"{who.account}/all", wanted, interval=1)
+        await asyncio.sleep(20)
+        assert world.cloud.within(10) <= 10 * RATE + 1
+        assert all(world.cloud.within(10, arn(77, name)) > 20 for name in "abc")
+
+
+async def test_an_arn_that_is_refused_proves_no_account(make_world: MakeWorld) -> None:
+    async with make_world(rate=RATE) as world:
+        world.cloud.faults = dict.fromkeys([arn(1, f"bait-{n}") for n in range(50)], NO_KEY)
+        world.cloud.values = {"own": b"x"}
+        who = key(world, "attacker")
+        world.registry.register("attack/own", [world.want("own", who, SHARED)], interval=1)
+        for name in world.cloud.faults:
+            world.registry.register(f"attack/{name}", [world.want(name, who, SHARED)], interval=1)
+        await asyncio.sleep(10)
+        owners = {lane.owner for lane in world.registry._fetcher.lanes}
+        assert owners == {who.key.stable}
+
+
+async def test_no_identity_has_more_than_a_few_queues(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        who = role(world, "one", "77")
+        world.cloud.values = {"db": b"x"}
+        for n in range(100):
+            want = world.want("db", who, instance(f"i{n}"))
+            world.registry.register(f"ns/{n}", [want], interval=120)
+        await asyncio.sleep(10)
+        assert all(world.told_of(f"ns/{n}") == 1 for n in range(100))
+        assert len(world.registry._fetcher.lanes) == OWN_QUEUES + 1
+
+
+async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        who = role(world, "one", "77")
+        for n in range(5000):
+            world.cloud.values[f"s{n}"] = b"x"
+            world.registry.register(f"greedy/{n}", [world.want(f"s{n}", who)], interval=3600)
+        await asyncio.sleep(20)
+        world.cloud.values |= {"new": b"x", "s4999": b"x"}
+        began = asyncio.get_running_loop().time()
+        world.registry.register("honest/new", [world.want("new", who)], interval=3600)
+        # What waits for another already goes with the first turn of either.
+        world.registry.register("third/new", [world.want("s4999", who)], interval=3600)
+        while not (world.told_of("honest/new") and world.told_of("third/new")):
+            world.news.clear()
+            await world.news.wait()
+        took = asyncio.get_running_loop().time() - began
+        assert took <= 3 / RATE + world.cloud.seconds + 0.01
+
+
+async def test_each_is_asked_for_once_while_an_identity_gets_its_queue(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=1000) as world:
+        who = key(world, "one")
+        names = [arn(7, f"s{n}") for n in range(2000)]
+        world.cloud.values = dict.fromkeys(names, b"x")
+        for n, name in enumerate(names):
+            world.registry.register(f"ns/{n}", [world.want(name, who, SHARED)], interval=None)
+        await asyncio.sleep(10)
+        assert [world.cloud.count(name) for name in names[:: len(names) // 50]] == [1] * 50
+        assert len(world.cloud.calls) == 2000
+        (lane,) = world.registry._fetcher.lanes
+        assert (lane.owner, lane.endpoint) == ("7", "cn-hangzhou")
+
+
+async def test_nothing_is_kept_of_identities_out_of_use(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        world.cloud.faults = dict.fromkeys(("gone", "slow"), NotFoundError("no", code="No"))
+        world.cloud.values = {"db": b"x", arn(7): b"x"}
+        for n in range(300):
+            who = role(world, f"role-{n}", str(n)) if n % 2 else key(world, f"key-{n}")
+            wanted = [world.want(name, who, SHARED) for name in ("db", "gone", "slow", arn(7))]
+            world.registry.register(f"ns/{n}", wanted, interval=None)
+        await asyncio.sleep(10)
+        for n in range(300):
+            world.registry.release(f"ns/{n}")
+        lanes = world.registry._fetcher._lanes
+        assert (lanes._lanes, lanes._identities, lanes._owners) == ({}, {}, {})

@@ -1,0 +1,283 @@
+"""Whatever is kept by host, key or identity is bounded, or goes when that does.
+
+Every map that an object holds is in a table: either a cycle below makes and forgets thousands of
+its keys, or its line says why it cannot grow. A new one fails the test until it is in there.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import gc
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from yarl import URL
+
+from secret_sync.cloud.transport import Transport
+from secret_sync.controller.memory import Memories
+from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.status_writer import StatusWriter
+from secret_sync.errors import SecretSyncError
+from secret_sync.kube import Change, Resource, Store
+from secret_sync.metrics import Metrics, QueueMetrics
+from secret_sync.queue import WorkQueue
+from secret_sync.resources import (
+    Condition,
+    ExternalSecret,
+    ExternalSecretStatus,
+    ForeignSecret,
+    Reason,
+)
+from secret_sync.sources.gates import KEPT_AT_MOST
+from tests.unit.sources.conftest import make_world  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2] / "secret_sync"
+#: Packages whose processes end soon, or are no part of the controller.
+ELSEWHERE = {"local", "cli"}
+MAPS = {"dict", "OrderedDict", "defaultdict", "set", "Counter", "WeakValueDictionary"}
+MANY = 10_000
+#: Identities with a queue each, which take longer; more than the rates that are kept.
+MANY_IDENTITIES = 2 * KEPT_AT_MOST
+
+#: What each map holds at most after a cycle: 0, but for what is bounded.
+SWEPT = {
+    "queue/workqueue.py WorkQueue._dirty": 0,
+    "queue/workqueue.py WorkQueue._processing": 0,
+    "queue/workqueue.py WorkQueue._failures": 0,
+    "queue/level.py Level._items": 0,
+    "queue/level.py Level._turns": 0,
+    "queue/delays.py Delays._waiting": 0,
+    "sources/registry.py SourceRegistry._records": 0,
+    "sources/registry.py SourceRegistry._registered": 0,
+    "sources/kept.py Keepsakes._kept": 0,
+    "sources/hand.py ValuesInHand._values": 0,
+    "sources/lanes.py Lanes._lanes": 0,
+    "sources/lanes.py Lanes._identities": 0,
+    "sources/lanes.py Lanes._owners": 0,
+    "sources/gates.py Gates._gates": KEPT_AT_MOST,
+    "sources/gates.py Gates._idle": KEPT_AT_MOST,
+    "credentials/cache.py CredentialCache._entries": 0,
+    "credentials/cache.py CredentialCache._ending": 0,
+    "cloud/transport.py Transport._routes": 256,
+    "cloud/connections.py Connector._opening": 0,
+    "controller/schemas.py Schemas._before": 0,
+    "controller/schemas.py Schemas._wishes": 0,
+    "controller/memory.py Memories._memories": 0,
+    "controller/status_writer.py StatusWriter._intended": 0,
+    "controller/status_writer.py StatusWriter._written": 0,
+    "kube/store.py Store._objects": 0,
+}
+#: Why the others cannot grow.
+OTHERS = {
+    "sources/lane.py Lane._groups": "goes with the lane",
+    "sources/lane.py _Group.sources": "goes with the lane",
+    "sources/lanes.py _Owner.endpoints": "eight for each provider; test_rates.py",
+    "sources/outage.py Outage._waiting": "goes with the lane; test_outage.py",
+    "sources/record.py Record.users": "goes with the source",
+    "sources/record.py Record.waiters": "goes with the source",
+    "sources/record.py Record.again": "goes with the source",
+    "credentials/cache.py _Entry.users": "goes with the identity",
+    "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
+    "cloud/dedicated.py DedicatedTrust._building": "what is being built",
+    "cloud/metadata.py _Visit._headers": "one token",
+    "controller/desk.py ParseDesk._known": "forgotten with the object; test_desk.py",
+    "controller/desk.py ParseDesk._waiting": "forgotten with the object; test_desk.py",
+    "controller/desk.py ParseDesk._later": "forgotten with the object; test_desk.py",
+    "controller/desk.py ParseDesk._finished": "forgotten with the object; test_desk.py",
+    "controller/removal.py LegacyFinalizers._lately": "goes with the object; test_finalizers.py",
+    "controller/schemas.py Schemas._missing": "our CRDs",
+    "controller/secret_store.py SecretStoreReconciler._held": "goes with the store",
+    "kube/client.py KubeClient._always": "arguments of every request",
+    "kube/events.py EventRecorder._known": "bounded; test_events.py",
+    "kube/events.py EventRecorder._buckets": "bounded; test_events.py",
+    "kube/events.py EventRecorder._untold": "by type of Event and reason of its loss",
+    "kube/informer.py _Scope._keys": "the keys of the last list",
+    "kube/lease.py Election._spec": "one Lease",
+    "kube/lease.py Election._metadata": "one Lease",
+    "kube/store.py Store._buckets": "by the indexes, whose empty buckets go",
+    "kube/store.py Store._functions": "the indexes",
+    "app/watched.py Watched._scope": "arguments of every informer",
+    "app/watched.py Watched._running": "the informers",
+    "parse/yaml_document.py _Composer._anchors": "goes with the document",
+    "parse/yaml_document.py _Mapping.pairs": "goes with the document",
+}
+
+
+def _maps() -> Iterator[str]:
+    """Attributes that are a map or a set, by what they are annotated as or made of."""
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT)
+        if place.parts[0] in ELSEWHERE:
+            continue
+        for found in ast.walk(ast.parse(path.read_text())):
+            if isinstance(found, ast.ClassDef):
+                yield from (f"{place} {found.name}.{name}" for name in _attributes(found))
+
+
+def _attributes(owner: ast.ClassDef) -> Iterator[str]:
+    for node in ast.walk(owner):
+        match node:
+            case ast.AnnAssign(
+                target=ast.Attribute(value=ast.Name("self"), attr=name), annotation=kind
+            ) if _names_map(kind):
+                yield name
+            case ast.Assign(
+                targets=[ast.Attribute(value=ast.Name("self"), attr=name)], value=value
+            ) if _makes_map(value):
+                yield name
+            case ast.AnnAssign(
+                target=ast.Name(name), value=ast.Call(keywords=[ast.keyword("default_factory")])
+            ) if _names_map(node.annotation):
+                yield name
+
+
+def _names_map(kind: ast.expr) -> bool:
+    match kind:
+        case ast.Subscript(value=ast.Name(name)):
+            return name in MAPS
+        case ast.BinOp(left=left):
+            return _names_map(left)
+    return False
+
+
+def _makes_map(value: ast.expr) -> bool:
+    match value:
+        case ast.Dict(keys=[]) | ast.Call(func=ast.Name("dict" | "set" | "OrderedDict")):
+            return True
+    return False
+
+
+def test_every_map_is_in_a_table() -> None:
+    assert set(_maps()) == SWEPT.keys() | OTHERS.keys()
+
+
+# -- What makes and forgets keys ----------------------------------------------------------
+
+
+async def queues() -> list[Any]:
+    metrics = QueueMetrics(Metrics("test"), "test")
+    queue: WorkQueue[str] = WorkQueue("test", observer=metrics, tenants=lambda key: (key, "all"))
+    for n in range(MANY):
+        queue.add(f"ready/{n}")
+        queue.share(f"ready/{n}", "other")
+        queue.add_after(f"late/{n}", 60)
+        queue.retry(f"failed/{n}")
+        queue.discard(f"late/{n}")
+        queue.discard(f"failed/{n}")
+        if n % 2:
+            queue.discard(f"ready/{n}")
+    for _ in range(MANY // 2):
+        queue.done(await queue.get())
+    return [queue, queue._delays, *queue._levels]
+
+
+async def sources(make_world: Callable[..., Any]) -> list[Any]:
+    async with make_world() as world:
+        world.cloud.values["db"] = b"x"
+        for n in range(MANY_IDENTITIES):
+            role_in = str(n) if n % 2 else ""
+            provider = type(world.provider)(account=str(n), role_in=role_in)
+            host = f"i{n % 100}.cryptoservice.kms.aliyuncs.com"
+            names = ("db", "gone") if n % 3 else ("db",)
+            wanted = [world.want(name, provider, host) for name in names]
+            world.registry.register(f"{n}/a", wanted, interval=60)
+            if n % 500 == 0:
+                await asyncio.sleep(1)
+        await asyncio.sleep(30)
+        for n in range(MANY_IDENTITIES):
+            if n % 3:
+                world.registry.suspend(f"{n}/a")
+            world.registry.release(f"{n}/a")
+        fetcher = world.registry._fetcher
+        lanes = fetcher._lanes
+        kept = world.registry._kept
+        objects = [world.registry, kept, world.registry._hand, lanes, lanes._gates]
+        await asyncio.sleep(1)
+        return [*objects, fetcher._credentials]
+
+
+async def hosts() -> list[Any]:
+    transport = Transport(ssl_context=ssl.create_default_context())
+    for n in range(1000):
+        # No connection is made: nothing listens there.
+        url = URL(f"https://127.{n // 250}.{n % 250}.1:1/")
+        with suppress(SecretSyncError):
+            await transport.send("GET", url, {}, what="test")
+    connector = transport._session.connector
+    await transport.close()
+    return [transport, connector]
+
+
+async def objects() -> list[Any]:
+    schemas, memories = Schemas(), Memories()
+    queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
+    nothing: Any = None
+    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
+        nothing, Resource("g", "v", "k", "ks"), queue
+    )
+    store: Store[Any] = Store({"name": lambda o: (o.name,)})
+    for n in range(MANY):
+        key = f"ns/{n}"
+        es = _object(n, "Synced")
+        schemas.note([es])
+        doubted = _object(n, Reason.CRD_OUTDATED, generation=2)
+        assert schemas.refusal(doubted) is not None
+        memories.of(key).written = b"x"
+        statuses.put(key, es, ExternalSecretStatus())
+        store.put(key, ForeignSecret("ns", str(n), "u", "1", ""))
+        schemas.seen(Change(key, doubted, None))
+        memories.forget(key)
+        statuses.forget(key)
+        store.remove(key)
+    assert not any(store._buckets.values())
+    return [schemas, memories, statuses, store, queue]
+
+
+def _object(n: int, reason: str, generation: int = 1) -> ExternalSecret:
+    ready = Condition("Ready", "False", reason, "message", "2026-01-01T00:00:00Z", generation)
+    return ExternalSecret.from_dict(
+        {
+            "metadata": {
+                "namespace": "ns",
+                "name": str(n),
+                "uid": f"u{n}",
+                "resourceVersion": "1",
+                "generation": generation,
+            },
+            "spec": {"data": [{"key": f"k{generation}"}]},
+            "status": {"conditions": [ready.to_dict()]},
+        }
+    )
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("cycle", [queues, sources, objects], ids=lambda cycle: cycle.__name__)
+async def test_maps_are_empty_again(
+    cycle: Callable[..., Any],
+    make_world: Callable[..., Any],  # noqa: F811 - the fixture
+) -> None:
+    _check(await (cycle(make_world) if cycle is sources else cycle()))
+
+
+async def test_maps_of_hosts_are_bounded() -> None:
+    found = await hosts()
+    gc.collect()  # of the errors, whose frames refer to each other
+    _check(found)
+
+
+def _check(found: list[Any]) -> None:
+    checked = 0
+    for one in found:
+        for name, most in SWEPT.items():
+            owner, attribute = name.split()[1].split(".")
+            if owner in {kind.__name__ for kind in type(one).__mro__}:
+                assert len(getattr(one, attribute)) <= most, name
+                checked += 1
+    assert checked >= len(found)
