@@ -185,8 +185,11 @@ class Lanes:
         some = list(islice(sources, _TOGETHER))
         for source in some:
             if lane.has(source) and self._key_of(source) != lane.key:
+                outage = lane.outage_of(source)
                 self._leave(source, lane)
-                self._moved(source, self._enter(source))
+                target = self._enter(source)
+                outage.hand_over(source, target.outage_of(source))
+                self._moved(source, target)
         if some:
             asyncio.get_running_loop().call_soon(self._move_some, lane, sources)
 

@@ -18,7 +18,7 @@ _TOGETHER: Final = 200
 
 
 class Outage:
-    """The sources of one lane that wait out a fault of the service.
+    """The sources of one lane, or of one identity in it, that wait out a fault of the service.
 
     Each backs off for itself, up to minutes: thousands that asked all the time would be a
     burden, and one is enough to learn that the service is back. Its answer is good news for
@@ -62,6 +62,12 @@ class Outage:
         self._probe_at = float("-inf")
         self._probe = next(iter(self._waiting), None)
         return self._probe
+
+    def hand_over(self, source: Source, other: Outage) -> None:
+        """Let a source wait with others from now on, if it waits."""
+        if source in self._waiting:
+            self.forget(source)
+            other._waiting.add(source)
 
     def ends(self) -> Iterator[Source]:
         """The service answered somebody: some of those that need not wait any more."""

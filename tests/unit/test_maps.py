@@ -178,8 +178,8 @@ async def queues() -> list[Any]:
     return [queue, queue._delays, *queue._levels]
 
 
-async def sources(make_world: Callable[..., Any]) -> list[Any]:
-    async with make_world() as world:
+async def sources(make: Callable[..., Any]) -> list[Any]:
+    async with make() as world:
         world.cloud.values["db"] = b"x"
         for n in range(MANY_IDENTITIES):
             role_in = str(n) if n % 2 else ""

@@ -104,3 +104,34 @@ async def test_a_source_that_is_released_in_an_outage_is_not_asked_for_after_it(
         await asyncio.sleep(BACK_WITHIN)
         assert without_value(world, "kept") == []
         assert world.cloud.count("gone") == before
+
+
+async def test_an_endpoint_that_answers_for_the_first_time_leaves_the_others_in_their_outage(
+    make_world: MakeWorld,
+) -> None:
+    """Its sources get a queue of their own, and wait in there as they did before."""
+    async with make_world() as world:
+        wanted = {
+            name: world.want(name, endpoint=f"{host}.example")
+            for host in ("one", "two")
+            for name in (f"{host}-{number}" for number in range(210))
+        }
+        world.cloud.values = dict.fromkeys([*wanted, "db"], b"one")
+        world.cloud.faults = dict.fromkeys(wanted, DOWN)
+        world.registry.register("ns/db", [world.want("db")], interval=None)
+        for name, want in wanted.items():
+            world.registry.register(f"ns/{name}", [want], interval=None)
+        await asyncio.sleep(100)
+        for name in [name for name in wanted if name.startswith("one")]:
+            del world.cloud.faults[name]
+        while len(world.registry._fetcher.lanes) < 3:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
+            await asyncio.sleep(0.1)
+        # What has moved and waits still is given up, and then the last endpoint answers.
+        for name in [name for name in wanted if name.startswith("one")]:
+            world.registry.release(f"ns/{name}")
+            del wanted[name]
+        world.cloud.faults.clear()
+        await asyncio.sleep(3 * BACK_WITHIN)
+        for name, want in wanted.items():
+            (reading,) = world.registry.register(f"ns/{name}", [want], interval=None)
+            assert reading.data == b"one", name

@@ -130,6 +130,11 @@ async def test_who_names_the_account_of_another_and_is_throttled_slows_only_hims
         await asyncio.sleep(30)
         assert world.cloud.within(30, arn(1, "bait")) > 0
         assert world.cloud.within(10, arn(1, "served")) >= before - 1
+        # Nor does a new identity wait, although the attacker's has had no success either.
+        world.cloud.values["new"] = b"x"
+        world.registry.register("honest/a", [world.want("new", key(world, "new"))], interval=120)
+        await asyncio.sleep(0.5)
+        assert world.told_of("honest/a") == 1
 
 
 async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
