@@ -56,7 +56,9 @@ SWEPT = {
     "queue/delays.py Delays._waiting": 0,
     "sources/registry.py SourceRegistry._records": 0,
     "sources/registry.py SourceRegistry._registered": 0,
-    "sources/kept.py Keepsakes._kept": 0,
+    "sources/previous.py PreviousValues._held": 0,
+    "sources/previous.py PreviousValues._uses": 0,
+    "sources/groups.py Groups._first": 0,
     "sources/hand.py ValuesInHand._values": 0,
     "sources/lanes.py Lanes._lanes": 0,
     "sources/lanes.py Lanes._identities": 0,
@@ -80,6 +82,7 @@ OTHERS = {
     "sources/lane.py _Group.sources": "goes with the lane",
     "sources/lanes.py _Owner.endpoints": "eight for each provider; test_rates.py",
     "sources/outage.py Outage._waiting": "goes with the lane; test_outage.py",
+    "sources/snapshots.py Registration.waits": "goes with the user",
     "sources/record.py Record.users": "goes with the source",
     "sources/record.py Record.waiters": "goes with the source",
     "sources/record.py Record.again": "goes with the source",
@@ -197,8 +200,9 @@ async def sources(make: Callable[..., Any]) -> list[Any]:
             world.registry.release(f"{n}/a")
         fetcher = world.registry._fetcher
         lanes = fetcher._lanes
-        kept = world.registry._kept
-        objects = [world.registry, kept, world.registry._hand, lanes, lanes._gates]
+        previous = world.registry._snapshots._previous
+        objects = [world.registry, previous, world.registry._groups, world.registry._hand]
+        objects += [lanes, lanes._gates]
         await asyncio.sleep(1)
         return [*objects, fetcher._credentials]
 
