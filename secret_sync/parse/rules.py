@@ -32,13 +32,14 @@ _CHARACTERS_PER_WORK: Final = 64
 #: Bytes of RE2 for one expression and its automata: takes 40 ms at most to be compiled, and still
 #: reads `[a-z]{1000}`.
 REGEX_MEMORY: Final = 256 * 1024
-#: Instructions of a program times characters of a key that take a microsecond at worst. Where its
-#: automaton does not fit into the memory, RE2 runs the program itself.
-_INSTRUCTIONS_PER_STEP: Final = 20
+#: Instructions of a program times characters of a key that are a step. Where its automaton does
+#: not fit into the memory, RE2 runs the program itself, and that takes 2.5 us; most often it is a
+#: hundredth.
+_INSTRUCTIONS_PER_STEP: Final = 50
 #: Characters that an automaton passes in a microsecond.
 _CHARACTERS_PER_STEP: Final = 256
-#: Steps of one search: a tenth of a second or two, during which nothing can interrupt it.
-MAX_SEARCH_STEPS: Final = 250_000
+#: Steps of one search: a quarter of a second at worst, during which nothing can interrupt it.
+MAX_SEARCH_STEPS: Final = 100_000
 
 #: What may follow a `$`: the longest name, bare or in braces.
 _REFERENCE: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})?")
@@ -98,6 +99,7 @@ def rename_steps(
         for regex, target in rules:
             name = yield from _replace_all(regex, target, name, step)
             _check_length(name, key)
+            yield
         if name in origins:
             raise DefiniteError(
                 f"`replaceRule` makes {shown(name)} of both {shown(origins[name])} and "
@@ -105,7 +107,6 @@ def rename_steps(
                 code=KEY_COLLISION,
             )
         origins[name] = key
-        yield
     return list(origins)
 
 

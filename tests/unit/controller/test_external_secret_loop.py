@@ -125,7 +125,7 @@ async def test_nothing_is_fetched_before_the_expressions_are_compiled() -> None:
     assert isinstance(await loop.reconcile(), RequeueAfter)
     assert not loop.sources.log
     assert await loop.settle() == Done()
-    assert loop.sources.log == ["register"]
+    assert loop.told == ("True", "Synced")
 
 
 async def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted() -> None:
