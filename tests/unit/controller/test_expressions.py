@@ -10,14 +10,15 @@ import pytest
 
 from secret_sync.controller import expressions as module
 from secret_sync.controller.expressions import ExpressionCompiler
-from secret_sync.parse import expressions as parse_expressions
-from secret_sync.queue import Priority, TimeSlicedWorker
+from secret_sync.parse.rules import compile_regex
+from secret_sync.queue import TimeSlicedWorker
 from secret_sync.resources import Reason
 from tests.unit.controller.cooking import an_es, extract, pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from secret_sync.queue import Priority
     from secret_sync.resources import ExternalSecret
 
 KEY = "ns/some"
@@ -51,13 +52,12 @@ class World:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The regular expressions that were compiled."""
     log: list[str] = []
-    compile_regex = parse_expressions.compile_regex
 
     def compiling(source: str) -> object:
         log.append(source)
         return compile_regex(source)
 
-    monkeypatch.setattr(parse_expressions, "compile_regex", compiling)
+    monkeypatch.setattr("secret_sync.parse.expressions.compile_regex", compiling)
     return log
 
 

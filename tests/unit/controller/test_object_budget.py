@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from secret_sync.controller import extraction
 from secret_sync.controller.desired import Cooked, Mishap, gather
 from secret_sync.controller.expressions import ImmediateChecker
-from secret_sync.parse import Expressions, ObjectBudget, run_to_end
+from secret_sync.parse import Expressions, ObjectBudget, read_document, run_to_end
 from secret_sync.parse.budget import MAX_KEYS, MAX_OBJECT_STEPS, MAX_PARSED_BYTES
 from secret_sync.parse.codes import MAX_BYTES
 from secret_sync.resources import Reason
@@ -167,11 +167,10 @@ def test_a_value_is_parsed_once_however_many_entries_use_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsed = []
-    read = extraction.read_document
 
     def counting(data: bytes) -> Any:
         parsed.append(data)
-        return read(data)
+        return read_document(data)
 
     monkeypatch.setattr(extraction, "read_document", counting)
     es = an_es(

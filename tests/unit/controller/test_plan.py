@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.plan import Planner
     from secret_sync.resources import ExternalSecret, SecretMeta
 
+PROVIDER_ARN = "acs:ram::1:oidc-provider/p"
 ARN = "acs:kms:cn-beijing:123:secret/db"
 
 
@@ -363,7 +364,7 @@ def test_a_plan_of_many_entries_is_made_once_as_long_as_nothing_changes(
     make_store: Callable[..., SecretStore], make_es: Callable[..., ExternalSecret]
 ) -> None:
     cluster = Cluster()
-    cluster.add(make_store({"ramRoleARN": "acs:ram::1:role/r", "oidcProviderARN": "acs:ram::1:x"}))
+    cluster.add(make_store({"ramRoleARN": "acs:ram::1:role/r", "oidcProviderARN": PROVIDER_ARN}))
     planner = cluster.planner()
     es = make_es(data=[entry(key=f"k{i}", name=f"n{i}") for i in range(20)])
     plan = planner.plan(es)
@@ -374,7 +375,7 @@ def test_a_plan_of_many_entries_is_made_once_as_long_as_nothing_changes(
     planner.region = "cn-beijing"
     moved = planner.plan(es)
     assert moved is not plan
-    cluster.add(make_store({"ramRoleARN": "acs:ram::2:role/r", "oidcProviderARN": "acs:ram::1:x"}))
+    cluster.add(make_store({"ramRoleARN": "acs:ram::2:role/r", "oidcProviderARN": PROVIDER_ARN}))
     assert planner.plan(es) is not moved
     planner.forget("ns/some")
     assert not planner._plans
