@@ -17,7 +17,8 @@ from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.announcer import Announcer
-from secret_sync.controller.desk import ParseDesk
+from secret_sync.controller.document_processor import DocumentProcessor
+from secret_sync.controller.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
 from secret_sync.controller.memory import Memories
 from secret_sync.controller.removal import LegacyFinalizers, Removal
@@ -37,7 +38,7 @@ from secret_sync.metrics import (
     SyncMetrics,
     WorkerMetrics,
 )
-from secret_sync.queue import Backoff, Priority, WorkQueue, run_workers
+from secret_sync.queue import Backoff, Priority, TimeSlicedWorker, WorkQueue, run_workers
 from secret_sync.resources.meta import namespace_of
 from secret_sync.resources.names import FIELD_MANAGER
 
@@ -123,7 +124,9 @@ class Controller:
         self.sources = make_sources(
             settings, metrics, transport, self.credentials, self.triggers.sources_finished
         )
-        self.desk = ParseDesk(self.triggers.sources_finished)
+        self._parsing = TimeSlicedWorker()
+        self.expressions = ExpressionCompiler(self._parsing, self.triggers.parsed)
+        self.desk = DocumentProcessor(self._parsing, self.expressions, self.triggers.parsed)
         self.events = EventRecorder(
             client,
             component=FIELD_MANAGER,
@@ -162,7 +165,7 @@ class Controller:
         metrics.watch_objects(self.watched.ready_counts)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
         metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
-        metrics.read("parse_waiting", "Objects to be taken apart.", lambda: len(self.desk))
+        metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.desk))
         metrics.read(
             "crd_fields_missing",
             "Fields of ours that the installed CRDs lack.",
@@ -185,7 +188,7 @@ class Controller:
             background = [
                 critical("heartbeat", self.health.beat),
                 critical("sources", self.sources.run),
-                critical("parse", self.desk.run),
+                critical("parse", self._parsing.run),
                 critical("events", self.events.run),
                 *(critical(name, i.run) for name, i in self.watched.running.items()),
             ]
@@ -321,7 +324,9 @@ class Controller:
         identities = make_identities(
             self._settings, client, watched, self._limits, self._sts, self._metadata
         )
-        self.planner = make_planner(self._settings, watched, self._limits, self.schemas, identities)
+        self.planner = make_planner(
+            self._settings, watched, self._limits, self.schemas, identities, self.expressions
+        )
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
             writer, kinds.EXTERNAL_SECRETS, self._object_statuses

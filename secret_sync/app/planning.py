@@ -14,6 +14,7 @@ from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
 if TYPE_CHECKING:
     from secret_sync.app.watched import Limits, Watched
     from secret_sync.cloud.metadata import MetadataService
+    from secret_sync.controller.expressions import ExpressionChecker
     from secret_sync.controller.schemas import Schemas
     from secret_sync.credentials import Sts
     from secret_sync.kube import KubeClient
@@ -60,6 +61,7 @@ def make_planner(
     limits: Limits,
     schemas: Schemas,
     identities: IdentityResolver,
+    expressions: ExpressionChecker,
 ) -> Planner:
     """What to fetch for an ExternalSecret, and from where."""
     return Planner(
@@ -77,4 +79,5 @@ def make_planner(
         ),
         schemas=schemas,
         cross_namespace=settings.enable_cross_namespace_secret_store,
+        expressions=expressions,
     )

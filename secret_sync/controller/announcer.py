@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from secret_sync.kube import About
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from secret_sync.controller.desired import Overwritten
     from secret_sync.controller.problem import Problem
     from secret_sync.resources import Condition, SecretStore
+
+#: Events of one transition that name an overwritten key; the condition tells how many there are.
+_OVERWRITTEN_TOLD: Final = 10
 
 _CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
 
@@ -61,7 +65,7 @@ class Announcer:
         new = before is None or before.status != "True" or now.message != before.message
         if new:
             self._record(es, EventReason.SYNCED, now.message)
-            for key, loser, winner in overwritten:
+            for key, loser, winner in islice(overwritten, _OVERWRITTEN_TOLD):
                 self._record(
                     es,
                     EventReason.KEY_OVERWRITTEN,

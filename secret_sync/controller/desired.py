@@ -8,8 +8,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from secret_sync.controller.reasons import problem_of
-from secret_sync.errors import DefiniteError
-from secret_sync.parse import check_data, cook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,11 +87,13 @@ class Batch:
     Attributes:
         shape: What of the Secret its values do not decide.
         absent: The sources whose values are not in hand.
+        spec: Digest of the entries; see ``Plan.digest``.
     """
 
     shape: bytes
     ingredients: tuple[Ingredient, ...]
     absent: tuple[Source, ...]
+    spec: bytes = b""
 
     @property
     def plain(self) -> bool:
@@ -102,8 +102,8 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Bytes of its values."""
-        return sum(len(i.data or b"") for i in self.ingredients)
+        """Bytes of its values; one that several entries use is there once."""
+        return sum({i.digest: len(i.data or b"") for i in self.ingredients}.values())
 
     @property
     def inputs(self) -> bytes:
@@ -111,12 +111,7 @@ class Batch:
 
         The keys of the entries are part of it, since messages name them.
         """
-        parts = (
-            part
-            for i in self.ingredients
-            for part in (i.entry.key.encode(), repr(i.recipe).encode(), i.digest)
-        )
-        return _digest((self.shape, *parts))
+        return _digest((self.shape, self.spec, *(i.digest for i in self.ingredients)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +173,7 @@ def gather(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> Batch
         if reading.data is None:
             absent.append(planned.wanted.source)
         ingredients.append(Ingredient(planned.entry, planned.recipe, reading.digest, reading.data))
-    return Batch(_shape(es), tuple(ingredients), tuple(absent))
+    return Batch(_shape(es), tuple(ingredients), tuple(absent), plan.digest)
 
 
 def desire_plain(batch: Batch) -> Desired:
@@ -227,27 +222,6 @@ def desire_cooked(batch: Batch, cooked: Cooked, secret: bytes) -> Desired:
     )
 
 
-def cook_all(batch: Batch) -> Cooked | Mishap:
-    """Takes a batch apart, all of whose values are in hand; uses no loop, so a thread may do it."""
-    data: dict[str, bytes] = {}
-    writers: dict[str, str] = {}
-    overwritten = []
-    for index, (entry, recipe, _, value) in enumerate(batch.ingredients):
-        try:
-            made = cook(recipe, value or b"")
-        except DefiniteError as error:
-            problem = problem_of(error)
-            return Mishap(index, replace(problem, message=f"entry {entry.key!r}: {error.message}"))
-        overwritten += [Overwritten(key, writers[key], entry.key) for key in made if key in data]
-        writers |= dict.fromkeys(made, entry.key)
-        data |= made
-    try:
-        check_data(data)
-    except DefiniteError as error:
-        return Mishap(None, problem_of(error))
-    return Cooked(data, tuple(overwritten))
-
-
 def _shape(es: ExternalSecret) -> bytes:
     target = es.target
     return f"{es.secret_type}/{target.merge}/{target.retain}/{target.immutable}".encode()
@@ -258,6 +232,13 @@ def _flat(shape: bytes, digests: dict[str, bytes]) -> Iterable[bytes]:
     for key in sorted(digests):
         yield key.encode()
         yield digests[key]
+
+
+def digest_of(entries: Iterable[tuple[DataEntry, Recipe]]) -> bytes:
+    """Return a digest of what entries are called and what is made of their values."""
+    return _digest(
+        part for entry, recipe in entries for part in (entry.key.encode(), repr(recipe).encode())
+    )
 
 
 def _digest(parts: Iterable[bytes]) -> bytes:

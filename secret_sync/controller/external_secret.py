@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secret_sync.controller.desired import Batch
-    from secret_sync.controller.desk import ParseDesk
+    from secret_sync.controller.document_processor import DocumentProcessor
     from secret_sync.controller.memory import Memories
     from secret_sync.controller.plan import Plan, Planner
     from secret_sync.controller.removal import LegacyFinalizers, Removal
@@ -54,13 +54,13 @@ class Hands:
         writer: Writes Secrets.
         removal: Deletes them.
         finalizers: Takes those of ack-secret-manager off.
-        desk: Takes documents apart.
+        desk: Extracts from documents.
     """
 
     writer: SecretWriter
     removal: Removal
     finalizers: LegacyFinalizers
-    desk: ParseDesk
+    desk: DocumentProcessor
 
 
 class ExternalSecretReconciler:
@@ -113,6 +113,9 @@ class ExternalSecretReconciler:
         case = Case(key, es, memory)
 
         plan = self._planner.plan(es)
+        if plan.compiling:
+            # Nothing is fetched meanwhile, and what was fetched before is kept.
+            return self._wait(case, 0)
         if plan.problem is None and plan.once and self._is_done(case):
             return await self._leave(case)
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
@@ -154,6 +157,7 @@ class ExternalSecretReconciler:
         self._desk.forget(key)
         self._tell.forget(key)
         self._memories.forget(key)
+        self._planner.forget(key)
         if es is None:
             self._finalizers.forget(key)
         if es is None or not es.legacy:

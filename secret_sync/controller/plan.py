@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
+from secret_sync.controller.desired import digest_of
+from secret_sync.controller.expressions import recipe_of
 from secret_sync.controller.problem import Problem, why_missing
-from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.references import agrees, refusal
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import Recipe, Rule, Selection, check_data, check_recipe
+from secret_sync.parse import check_data
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import (
     CREATED_ONCE,
@@ -25,14 +27,16 @@ from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.admission import Admission
+    from secret_sync.controller.expressions import ExpressionChecker
     from secret_sync.controller.identity import Identity, IdentityResolver
     from secret_sync.controller.schemas import Schemas
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import Provider
+    from secret_sync.parse import Recipe
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
 
 #: What can be fetched from.
@@ -44,6 +48,10 @@ _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
+
+#: Plans that are kept, and from how many entries on it is worth it.
+_CACHED: Final = 64
+_CACHED_FROM: Final = 8
 
 #: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
 MIN_INTERVAL: Final = 1.0
@@ -68,6 +76,9 @@ class Plan:
         interval: Seconds between refreshes, or ``None`` for none.
         once: Whether nothing is fetched any more once the Secret is there.
         revision: Another one whenever the object or one of its stores was edited.
+        digest: Of the keys of its entries and what is made of their values.
+        compiling: Whether its expressions are still being compiled; it has no entries then, and
+            the object is woken.
     """
 
     entries: tuple[PlannedEntry, ...] = ()
@@ -75,6 +86,8 @@ class Plan:
     once: bool = False
     problem: Problem | None = None
     revision: Hashable = None
+    digest: bytes = b""
+    compiling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,7 @@ class Planner:
         endpoints: Which hosts are called.
         schemas: Whether the CRDs have all of our fields.
         cross_namespace: Whether an ExternalSecret may use stores of other namespaces.
+        expressions: Checks those of ``jmesPath`` and ``replaceRule``.
     """
 
     def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
@@ -120,6 +134,7 @@ class Planner:
         endpoints: Endpoints,
         schemas: Schemas,
         cross_namespace: bool,
+        expressions: ExpressionChecker,
     ) -> None:
         self._stores = stores
         self._cluster_stores = cluster_stores
@@ -132,6 +147,9 @@ class Planner:
         self._endpoints = endpoints
         self._schemas = schemas
         self._cross_namespace = cross_namespace
+        self._expressions = expressions
+        # Plans of objects with many entries, with all that they were made of.
+        self._plans: OrderedDict[str, tuple[Hashable, Plan]] = OrderedDict()
 
     def plan(self, es: ExternalSecret) -> Plan:
         """What the object needs, or why nothing can be done for it."""
@@ -144,12 +162,54 @@ class Planner:
         except DefiniteError as error:
             reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
             return _broken(reason, error.message)
+        problems = self._expressions.check(es)
+        if problems is None:
+            return Plan(compiling=True)
+        identities = self._identities_of(es)
+        # Whatever a plan depends on that is not in the object is in the identities.
+        keys = tuple(resolved.key for resolved in identities.values())
+        basis = (es.uid, es.intent, interval, self.region, self._revision(es), keys)
+        key = object_key(es.namespace, es.name)
+        known, plan = self._plans.pop(key, (None, Plan()))
+        if known != basis:
+            plan = self._made(es, interval, identities, problems)
+        if len(es.entries) >= _CACHED_FROM:
+            self._plans[key] = basis, plan
+            if len(self._plans) > _CACHED:
+                self._plans.popitem(last=False)
+        return plan
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._plans.pop(key, None)
+        self._expressions.forget(key)
+
+    def _made(
+        self,
+        es: ExternalSecret,
+        interval: float | None,
+        identities: Mapping[StoreRef | None, _Resolved],
+        problems: Mapping[int, Problem],
+    ) -> Plan:
+        entries = tuple(
+            self._entry(es, entry, identities[entry.store], problems.get(index))
+            for index, entry in enumerate(es.entries)
+        )
         return Plan(
-            tuple(self._entry(es, entry) for entry in es.entries),
+            entries,
             interval if es.refresh_policy == PERIODIC else None,
             once=es.refresh_policy == CREATED_ONCE,
             revision=self._revision(es),
+            digest=digest_of((planned.entry, planned.recipe) for planned in entries),
         )
+
+    def _identities_of(self, es: ExternalSecret) -> dict[StoreRef | None, _Resolved]:
+        """The identity of each store that the entries name, each looked up once."""
+        identities: dict[StoreRef | None, _Resolved] = {}
+        for entry in es.entries:
+            if entry.store not in identities:
+                identities[entry.store] = _Resolved(_where(entry), self._identity(es, entry))
+        return identities
 
     def outdated(self, es: ExternalSecret) -> Problem | None:
         """Why nothing that is read of the object can be trusted, or ``None``."""
@@ -176,30 +236,28 @@ class Planner:
             seconds = parse_duration(es.rotation_interval)
         except ValueError:
             raise DefiniteError(
-                f"spec.rotationInterval is {es.rotation_interval!r}; "
+                f"spec.rotationInterval is {es.rotation_interval[:80]!r}; "
                 "write a duration such as 120s, 2m30s or 1h"
             ) from None
         if seconds < MIN_INTERVAL:
             raise DefiniteError(
-                f"spec.rotationInterval is {es.rotation_interval!r}, which is too short; "
+                f"spec.rotationInterval is {es.rotation_interval[:80]!r}, which is too short; "
                 "the shortest is 1s"
             )
         return seconds
 
-    def _entry(self, es: ExternalSecret, entry: DataEntry) -> PlannedEntry:
-        recipe = recipe_of(entry)
-        where = f"entry {entry.key!r}"
-        if not entry.plain:
-            try:
-                check_recipe(recipe)
-            except DefiniteError as error:
-                known = problem_of(error)
-                return PlannedEntry(
-                    entry, recipe, None, replace(known, message=f"{where}: {known.message}")
-                )
-        identity = self._identity(es, entry)
-        if isinstance(identity, Problem):
-            return PlannedEntry(entry, recipe, None, identity)
+    def _entry(
+        self,
+        es: ExternalSecret,
+        entry: DataEntry,
+        resolved: _Resolved,
+        problem: Problem | None,
+    ) -> PlannedEntry:
+        recipe, where = recipe_of(entry), _where(entry)
+        identity = resolved.of_entry(where)
+        problem = problem or (identity if isinstance(identity, Problem) else None)
+        if problem is not None or isinstance(identity, Problem):
+            return PlannedEntry(entry, recipe, None, problem)
         try:
             source = self._source(es.provider, entry, identity.provider)
         except DefiniteError as error:
@@ -250,7 +308,7 @@ class Planner:
         return self._identities.lent_to(es.namespace, store) or identity
 
     def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
-        where = f"entry {entry.key!r}"
+        where = _where(entry)
         if not ref.name:
             return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
         if ref.kind == CLUSTER_KIND:
@@ -304,23 +362,44 @@ def _stage(entry: DataEntry) -> str:
     return "" if default else entry.version_stage
 
 
-def recipe_of(entry: DataEntry) -> Recipe:
-    """What is made of the entry's value."""
-    if entry.plain:
-        return Recipe(name=entry.name)
-    return Recipe(
-        selections=tuple(Selection(path, alias) for path, alias in entry.picks),
-        extract=entry.extract,
-        rules=tuple(Rule(source, target) for source, target in entry.rules),
-    )
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What the store of an entry stands for; another entry that names it shares that.
+
+    Attributes:
+        where: The entry for which it was looked up, as messages begin.
+    """
+
+    where: str
+    identity: Identity | Problem
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for what makes equal plans."""
+        identity = self.identity
+        return identity if isinstance(identity, Problem) else identity.provider.key
+
+    def of_entry(self, where: str) -> Identity | Problem:
+        """The same, where a message is about this entry."""
+        identity = self.identity
+        if isinstance(identity, Problem) and identity.message.startswith(self.where):
+            message = where + identity.message.removeprefix(self.where)
+            return replace(identity, message=message)
+        return identity
+
+
+def _where(entry: DataEntry) -> str:
+    return f"entry {entry.key!r}"
 
 
 def _mistake(es: ExternalSecret) -> Problem | None:
-    """A mistake that concerns the object as a whole."""
+    """A mistake that concerns the object as a whole; what costs too much comes first."""
+    if es.excess:
+        return Problem(Reason.TOO_COSTLY, f"{es.excess}; nothing was fetched or written")
     if es.provider not in PROVIDERS:
         return Problem(
             Reason.UNKNOWN_PROVIDER,
-            f"spec.provider is {es.provider!r}; it can be kms (the default) or oos",
+            f"spec.provider is {es.provider[:80]!r}; it can be kms (the default) or oos",
         )
     if es.unsupported:
         return Problem(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from secret_sync.resources import Reason
+
+
+#: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
+_LONGEST: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,11 @@ class Problem:
 
     reason: Reason
     message: str
+
+    def __post_init__(self) -> None:
+        """Shorten the message to what a condition, an Event and a log line can bear."""
+        if len(self.message) > _LONGEST:
+            object.__setattr__(self, "message", f"{self.message[: _LONGEST - 3]}...")
 
 
 def why_missing(namespace: str, home: str) -> str:

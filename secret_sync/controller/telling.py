@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import Condition, ExternalSecret, ExternalSecretStatus
 
 _log = structlog.get_logger(__name__)
+
+#: Keys that a message names, of those that several entries write.
+_NAMED: Final = 10
 
 
 class SyncObserver(Protocol):
@@ -193,8 +196,10 @@ def _success(es: ExternalSecret, desired: Desired) -> str:
     if es.refresh_policy == CREATED_ONCE:
         message += f"; it is not fetched again (refreshPolicy {CREATED_ONCE})"
     if desired.overwritten:
-        twice = ", ".join(sorted({o.key for o in desired.overwritten}))
-        message += f"; written by more than one entry, the last one counts: {twice}"
+        twice = sorted({o.key for o in desired.overwritten})
+        more = f" and {len(twice) - _NAMED} more" if len(twice) > _NAMED else ""
+        keys = ", ".join(twice[:_NAMED]) + more
+        message += f"; written by more than one entry, the last one counts: {keys}"
     return message
 
 

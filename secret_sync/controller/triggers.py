@@ -32,6 +32,11 @@ if TYPE_CHECKING:
         ServiceAccount,
     )
 
+#: Entries from which on the news of an object's sources are collected, and for how many seconds
+#: for each entry.
+_BATCHED_FROM: Final = 16
+_BATCHED_FOR: Final = 0.0005
+
 #: Names of the indexes.
 BY_STORE: Final = "store"
 BY_SECRET: Final = "secret"  # noqa: S105 (an index, not a password)
@@ -172,7 +177,22 @@ class Triggers:
                 self._wake((key,), Priority.HIGH)
 
     def sources_finished(self, users: Iterable[str], priority: Priority) -> None:
-        """Sources brought news to these objects."""
+        """Sources brought news to these objects.
+
+        A reconcile takes its time for each entry. Where there are many of them, what the sources
+        of one object bring within ten times that is one reason to look.
+        """
+        for key in users:
+            es = self._external_secrets.get(key)
+            entries = len(es.entries) if es is not None else 0
+            if entries <= _BATCHED_FROM:
+                self._wake((key,), priority)
+                continue
+            self._memories.cause(key, asyncio.get_running_loop().time())
+            self._objects.add_after(key, entries * _BATCHED_FOR, priority)
+
+    def parsed(self, users: Iterable[str], priority: Priority) -> None:
+        """The documents or expressions of these objects have been worked on."""
         self._wake(users, priority)
 
     def credentials_settled(self, store: str) -> None:

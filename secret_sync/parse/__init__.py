@@ -1,5 +1,6 @@
 """From bytes to keys and values; pure functions that know neither Kubernetes nor Alibaba."""
 
+from secret_sync.parse.budget import BudgetExceededError, ObjectBudget
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
@@ -11,6 +12,8 @@ from secret_sync.parse.codes import (
     TOO_COSTLY,
     TOO_LARGE,
 )
+from secret_sync.parse.document import read_document
+from secret_sync.parse.expressions import Expressions
 from secret_sync.parse.keys import check_data
 from secret_sync.parse.recipe import (
     QUICK_BYTES,
@@ -18,9 +21,13 @@ from secret_sync.parse.recipe import (
     Rule,
     Selection,
     check_recipe,
+    check_steps,
     cook,
+    cook_steps,
     is_quick,
+    is_quickly_checked,
 )
+from secret_sync.parse.stepwise import Steps, run_to_end
 from secret_sync.parse.yaml_document import check_yaml_parser
 
 __all__ = [
@@ -34,12 +41,21 @@ __all__ = [
     "QUICK_BYTES",
     "TOO_COSTLY",
     "TOO_LARGE",
+    "BudgetExceededError",
+    "Expressions",
+    "ObjectBudget",
     "Recipe",
     "Rule",
     "Selection",
+    "Steps",
     "check_data",
     "check_recipe",
+    "check_steps",
     "check_yaml_parser",
     "cook",
+    "cook_steps",
     "is_quick",
+    "is_quickly_checked",
+    "read_document",
+    "run_to_end",
 ]

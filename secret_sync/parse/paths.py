@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from json import loads
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +17,12 @@ from secret_sync.parse.functions import CalculationError, CountedFunctions, pric
 from secret_sync.parse.values import Number, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from secret_sync.parse.expressions import Expressions
     from secret_sync.parse.values import Value
 
-#: Characters of an expression, and of all those for one value; to read one takes 2.5 us each,
-#: and that is done on the event loop.
+#: Characters of an expression, and of all those for one value; to read one takes 2.5 us each.
 MAX_PATH_LENGTH: Final = 2048
 MAX_PATHS_LENGTH: Final = 8192
 #: Expressions within each other; up to four frames of the interpreter each.
@@ -31,42 +30,36 @@ MAX_PATH_LEVELS: Final = 120
 #: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
 MAX_STEPS: Final = 250_000
 
-#: Expressions that are remembered, and the characters of the longest such: 120 bytes each.
-_CACHED: Final = 512
-_CACHED_LENGTH: Final = 512
-
 #: Nodes whose cost is one step, whatever the document.
 _SIMPLE: Final = frozenset(
     ("field", "subexpression", "index", "index_expression", "identity", "current", "literal")
 )
 
 
-def compiled(path: str) -> Any:
-    """The expression, read and checked: syntax, names of functions, how many arguments.
-
-    Raises:
-        DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
-    """
-    return _remembered(path) if len(path) <= _CACHED_LENGTH else _compiled(path)
-
-
-def is_simple(path: str) -> bool:
+def is_simple(tree: Any) -> bool:
     """Whether its cost depends on neither the document nor the number of its values."""
-    if len(path) > _CACHED_LENGTH:
-        return False
-    return all(node["type"] in _SIMPLE for node, _ in _nodes(compiled(path)))
+    return all(node["type"] in _SIMPLE for node, _ in _nodes(tree))
 
 
 class Search:
-    """Evaluates expressions on one document, out of one budget."""
+    """Evaluates expressions on one document, out of one budget.
 
-    def __init__(self, root: Value) -> None:
+    Args:
+        root: The document.
+        expressions: Has the expressions compiled.
+        step: Told the steps that are taken.
+    """
+
+    def __init__(self, root: Value, expressions: Expressions, step: Callable[[int], None]) -> None:
         self._root = root
+        self._expressions = expressions
+        self._step = step
         budget = Budget(
             MAX_STEPS,
             f"the paths of `jmesPath` need over {MAX_STEPS} steps on this document; "
             "select less at a time",
             TOO_COSTLY,
+            also=step,
         )
         self._interpreter = _Interpreter(budget)
 
@@ -77,7 +70,7 @@ class Search:
             DefiniteError: With code ``TooCostly``, or ``InvalidJMESPath`` if a function does not
                 take what it is given.
         """
-        tree = compiled(path)
+        tree = self._expressions.path(path, self._step)
         try:
             found: Value = self._interpreter.visit(tree, self._root)
         except JMESPathTypeError as error:
@@ -171,7 +164,12 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         return super().visit_slice(node, value)
 
 
-def _compiled(path: str) -> Any:
+def compile_path(path: str) -> Any:
+    """Read an expression and check it: syntax, names of functions, how many arguments.
+
+    Raises:
+        DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
+    """
     if len(path) > MAX_PATH_LENGTH:
         raise DefiniteError(
             f"the path {shown(path)} has {len(path)} characters, {MAX_PATH_LENGTH} are allowed",
@@ -191,9 +189,6 @@ def _compiled(path: str) -> Any:
             raise _too_deep(path)
         _check_node(node, path)
     return tree
-
-
-_remembered = lru_cache(maxsize=_CACHED)(_compiled)
 
 
 def _literal(text: str) -> Value:

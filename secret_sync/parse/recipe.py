@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse.budget import Budget
+from secret_sync.parse.budget import Budget, ObjectBudget
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
@@ -21,18 +22,31 @@ from secret_sync.parse.codes import (
     shown,
 )
 from secret_sync.parse.document import read_document
+from secret_sync.parse.expressions import Expressions
 from secret_sync.parse.keys import key_problem, legal_key
-from secret_sync.parse.paths import MAX_PATHS_LENGTH, Search, compiled, is_simple
-from secret_sync.parse.rules import MAX_RULES, check_rule, escaped, rename
+from secret_sync.parse.paths import MAX_PATHS_LENGTH, Search, is_simple
+from secret_sync.parse.rules import MAX_RULES, check_rule, check_work, escaped, rename_steps
+from secret_sync.parse.stepwise import run_to_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secret_sync.parse.document import Document
+    from secret_sync.parse.stepwise import Steps
 
 #: JSON of this size is read in a fraction of a millisecond.
 QUICK_BYTES: Final = 4096
-#: Paths, or rules times keys, that are not worth a thread; a microsecond or two each.
+#: Paths that are not worth a thread; a microsecond or two each.
 QUICK_WORK: Final = 256
+#: Instructions of all rules times bytes of the value, likewise; twenty take a microsecond at worst.
+QUICK_SEARCH: Final = 20_000
+#: Sources of this form, in this number, are compiled in microseconds: no classes, no repetition.
+_PLAIN_SOURCE: Final = re.compile(r"[-\w^$./ ]{0,64}", re.ASCII)
+_QUICK_RULES: Final = 16
+_QUICK_CHARACTERS: Final = 1024
 MAX_SELECTIONS: Final = 256
+#: Characters of a value that cost as much as a step.
+_CHARACTERS_PER_STEP: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,11 @@ def check_recipe(recipe: Recipe) -> None:
         DefiniteError: With code ``InvalidJMESPath``, ``InvalidRegex``, ``InvalidKey``,
             ``DuplicateKey`` or ``TooCostly``.
     """
+    run_to_end(check_steps(recipe, Expressions()))
+
+
+def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
+    """Do what `check_recipe` does, one expression at a time, and keep what was compiled."""
     if recipe.is_plain:
         _check_name(recipe.name, "the entry's `name`")
         return
@@ -106,15 +125,18 @@ def check_recipe(recipe: Recipe) -> None:
         )
     aliases: set[str] = set()
     for selection in recipe.selections:
-        _check_selection(selection, renamed=bool(recipe.rules))
+        _check_selection(selection, expressions, renamed=bool(recipe.rules))
         if selection.alias in aliases:
             raise DefiniteError(
                 f"two items of `jmesPath` have the objectAlias {shown(selection.alias)}",
                 code=DUPLICATE_KEY,
             )
         aliases.add(selection.alias)
+        yield
     for rule in recipe.rules:
         check_rule(rule.source, rule.target)
+        expressions.regex(rule.source)
+        yield
 
 
 def cook(recipe: Recipe, data: bytes) -> dict[str, bytes]:
@@ -125,28 +147,62 @@ def cook(recipe: Recipe, data: bytes) -> dict[str, bytes]:
     """
     if recipe.is_plain:
         return {recipe.name: data}
-    check_recipe(recipe)
-    document = read_document(data)
-    found = _selected(recipe, document) if recipe.selections else _extracted(document)
-    rules = [(rule.source, rule.target) for rule in recipe.rules]
-    keys = rename(list(found), rules) if rules else list(found)
+    expressions = Expressions()
+    run_to_end(check_steps(recipe, expressions))
+    return run_to_end(cook_steps(recipe, read_document(data), expressions, ObjectBudget()))
+
+
+def cook_steps(
+    recipe: Recipe, document: Document, expressions: Expressions, budget: ObjectBudget
+) -> Steps[dict[str, bytes]]:
+    """Return the keys and values that a checked recipe makes of a document.
+
+    Raises:
+        DefiniteError: As `cook` does.
+    """
+    step = budget.step
+    room = Budget(
+        MAX_BYTES,
+        f"the values have over {MAX_BYTES} bytes together, which is what a Secret holds",
+        TOO_LARGE,
+        also=lambda size: step(1 + size // _CHARACTERS_PER_STEP),
+    )
+    if recipe.selections:
+        found = yield from _selected(recipe, document, expressions, step, room.take)
+    else:
+        found = yield from _extracted(document, room.take)
+    keys = list(found)
+    if recipe.rules:
+        check_work(keys, len(recipe.rules))
+        rules = [(expressions.regex(rule.source, step), rule.target) for rule in recipe.rules]
+        keys = yield from rename_steps(keys, rules, step)
     cooked = dict(zip(keys, found.values(), strict=True))
     _check_keys(cooked)
     return cooked
 
 
-def is_quick(recipe: Recipe, data: bytes) -> bool:
-    """Whether `cook` takes about a millisecond at most and may run on the event loop."""
+def is_quick(recipe: Recipe, data: bytes, expressions: Expressions | None = None) -> bool:
+    """Whether `cook` takes about a millisecond at most and may run on the event loop.
+
+    Args:
+        recipe: What to make of the value.
+        data: The value.
+        expressions: Those of the recipe, as far as they are compiled already.
+    """
     if recipe.is_plain:
         return True
     if len(data) > QUICK_BYTES or len(recipe.selections) > QUICK_WORK:
         return False
-    if len(recipe.rules) * data.count(b":") > QUICK_WORK:
+    known = expressions or Expressions()
+    if not is_quickly_checked(recipe):
         return False
     try:
         # YAML is a hundred times slower, so it must be known that this is none.
         json.loads(data)
-        return all(is_simple(selection.path) for selection in recipe.selections)
+        instructions = sum(known.regex(rule.source).programsize for rule in recipe.rules)
+        return instructions * len(data) <= QUICK_SEARCH and all(
+            is_simple(known.path(selection.path)) for selection in recipe.selections
+        )
     except (ValueError, RecursionError):
         return False
     except DefiniteError:
@@ -154,13 +210,21 @@ def is_quick(recipe: Recipe, data: bytes) -> bool:
         return True
 
 
-def _check_selection(selection: Selection, *, renamed: bool) -> None:
+def is_quickly_checked(*recipes: Recipe) -> bool:
+    """Whether `check_recipe` takes a few milliseconds at most for all of these."""
+    rules = [rule for recipe in recipes for rule in recipe.rules]
+    if len(rules) > _QUICK_RULES or any(not _PLAIN_SOURCE.fullmatch(r.source) for r in rules):
+        return False
+    return sum(len(s.path) for r in recipes for s in r.selections) <= _QUICK_CHARACTERS
+
+
+def _check_selection(selection: Selection, expressions: Expressions, *, renamed: bool) -> None:
     if not selection.path:
         raise DefiniteError(
             f"the `path` of the objectAlias {shown(selection.alias)} is empty",
             code=INVALID_JMESPATH,
         )
-    compiled(selection.path)
+    expressions.path(selection.path)
     if not renamed or not selection.alias:
         _check_name(selection.alias, f"the `objectAlias` of the path {shown(selection.path)}")
 
@@ -174,9 +238,14 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _selected(recipe: Recipe, document: Document) -> dict[str, bytes]:
-    search = Search(document.root)
-    room = _room()
+def _selected(
+    recipe: Recipe,
+    document: Document,
+    expressions: Expressions,
+    step: Callable[[int], None],
+    take: Callable[[int], None],
+) -> Steps[dict[str, bytes]]:
+    search = Search(document.root, expressions, step)
     found: dict[str, bytes] = {}
     for selection in recipe.selections:
         value = search.find(selection.path)
@@ -186,11 +255,12 @@ def _selected(recipe: Recipe, document: Document) -> dict[str, bytes]:
                 "finds nothing in the document, or null; correct it or take it out",
                 code=PATH_NOT_FOUND,
             )
-        found[selection.alias] = document.text_of(value, room.take)
+        found[selection.alias] = document.text_of(value, take)
+        yield
     return found
 
 
-def _extracted(document: Document) -> dict[str, bytes]:
+def _extracted(document: Document, take: Callable[[int], None]) -> Steps[dict[str, bytes]]:
     root = document.root
     if not isinstance(root, dict):
         kind = "a list" if isinstance(root, list) else "a single value"
@@ -198,18 +268,12 @@ def _extracted(document: Document) -> dict[str, bytes]:
             f"the document is {kind}; `extract` needs a mapping, whose keys it can write",
             code=NOT_A_DOCUMENT,
         )
-    room = _room()
-    # Plain strings as keys: what YAML knows of a key beyond its text ends here.
-    return {str(key): document.text_of(value, room.take) for key, value in root.items()}
-
-
-def _room() -> Budget:
-    """What the values of one recipe may have together, in characters."""
-    return Budget(
-        MAX_BYTES,
-        f"the values have over {MAX_BYTES} bytes together, which is what a Secret holds",
-        TOO_LARGE,
-    )
+    found: dict[str, bytes] = {}
+    for key, value in root.items():
+        # Plain strings as keys: what YAML knows of a key beyond its text ends here.
+        found[str(key)] = document.text_of(value, take)
+        yield
+    return found
 
 
 def _check_keys(cooked: dict[str, bytes]) -> None:

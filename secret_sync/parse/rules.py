@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.errors import DefiniteError
@@ -17,7 +16,9 @@ from secret_sync.parse.codes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from secret_sync.parse.stepwise import Steps
 
 #: Characters of a `source` or `target`.
 MAX_RULE_LENGTH: Final = 1024
@@ -28,10 +29,17 @@ MAX_WORKING_LENGTH: Final = 4096
 MAX_WORK: Final = 100_000
 #: Characters of a key that cost as much as a call.
 _CHARACTERS_PER_WORK: Final = 64
-#: Bytes of RE2 for one expression and its automata: takes 2 ms at most to be compiled, and still
-#: reads `[a-z]{1000}`. And how many are remembered; the package keeps the last 128 itself.
-_REGEX_MEMORY: Final = 256 * 1024
-_CACHED: Final = 128
+#: Bytes of RE2 for one expression and its automata: takes 40 ms at most to be compiled, and still
+#: reads `[a-z]{1000}`.
+REGEX_MEMORY: Final = 256 * 1024
+#: Instructions of a program times characters of a key that are a step. Where its automaton does
+#: not fit into the memory, RE2 runs the program itself, and that takes 2.5 us; most often it is a
+#: hundredth.
+_INSTRUCTIONS_PER_STEP: Final = 50
+#: Characters that an automaton passes in a microsecond.
+_CHARACTERS_PER_STEP: Final = 256
+#: Steps of one search: a quarter of a second at worst, during which nothing can interrupt it.
+MAX_SEARCH_STEPS: Final = 100_000
 
 #: What may follow a `$`: the longest name, bare or in braces.
 _REFERENCE: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})?")
@@ -41,10 +49,10 @@ _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def check_rule(source: str, target: str) -> None:
-    """Checks one rule without a key.
+    """Checks the lengths of one rule.
 
     Raises:
-        DefiniteError: With code ``InvalidRegex`` or ``TooCostly``.
+        DefiniteError: With code ``TooCostly``.
     """
     for what, text in (("source", source), ("target", target)):
         if len(text) > MAX_RULE_LENGTH:
@@ -53,35 +61,45 @@ def check_rule(source: str, target: str) -> None:
                 f"{MAX_RULE_LENGTH} are allowed",
                 code=TOO_COSTLY,
             )
-    _compiled(source)
 
 
-def rename(keys: Sequence[str], rules: Sequence[tuple[str, str]]) -> list[str]:
-    """What the rules make of each key, in the order of the keys.
-
-    Args:
-        keys: Distinct keys.
-        rules: Pairs of source and target, each applied to what the former made.
+def check_work(keys: Sequence[str], rules: int) -> None:
+    """Refuses more keys than as many rules may work on.
 
     Raises:
-        DefiniteError: With code ``KeyCollision`` if two keys become one, ``InvalidKey`` for a key
-            that no rule can work on, ``TooCostly``, ``InvalidRegex``.
+        DefiniteError: With code ``TooCostly``.
     """
-    work = len(rules) * sum(1 + len(key) // _CHARACTERS_PER_WORK for key in keys)
+    work = rules * sum(1 + len(key) // _CHARACTERS_PER_WORK for key in keys)
     if work > MAX_WORK:
         raise DefiniteError(
-            f"{len(rules)} rules of `replaceRule` on {len(keys)} keys are too many; "
+            f"{rules} rules of `replaceRule` on {len(keys)} keys are too many; "
             "select what is needed with `jmesPath`",
             code=TOO_COSTLY,
         )
-    compiled = [(_compiled(source), target) for source, target in rules]
+
+
+def rename_steps(
+    keys: Sequence[str], rules: Sequence[tuple[Any, str]], step: Callable[[int], None]
+) -> Steps[list[str]]:
+    """Return what the rules make of each key, in the order of the keys.
+
+    Args:
+        keys: Distinct keys.
+        rules: Pairs of a compiled source and a target, each applied to what the former made.
+        step: Told the steps that are taken.
+
+    Raises:
+        DefiniteError: With code ``KeyCollision`` if two keys become one, ``InvalidKey`` for a key
+            that no rule can work on, ``TooCostly``.
+    """
     origins: dict[str, str] = {}
     for key in keys:
         encoded_key_check(key)
         name = key
-        for regex, target in compiled:
-            name = _replace_all(regex, target, name)
+        for regex, target in rules:
+            name = yield from _replace_all(regex, target, name, step)
             _check_length(name, key)
+            yield
         if name in origins:
             raise DefiniteError(
                 f"`replaceRule` makes {shown(name)} of both {shown(origins[name])} and "
@@ -97,14 +115,18 @@ def escaped(text: str) -> str:
     return _META.sub(r"\\\g<0>", text)
 
 
-@lru_cache(maxsize=_CACHED)
-def _compiled(source: str) -> Any:
+def compile_regex(source: str) -> Any:
+    """Compile the source of a rule.
+
+    Raises:
+        DefiniteError: With code ``InvalidRegex``.
+    """
     # Two MiB that only those pay who have a rule.
     import re2  # noqa: PLC0415
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _REGEX_MEMORY
+    options.max_mem = REGEX_MEMORY
     try:
         return re2.compile(source, options)
     except (re2.error, UnicodeEncodeError) as error:
@@ -113,6 +135,9 @@ def _compiled(source: str) -> Any:
             f"reads{_reason(error)}",
             code=INVALID_REGEX,
         ) from None
+    finally:
+        # The package keeps the last 128, whosesoever they are; who needs this one keeps it.
+        re2.purge()
 
 
 def _reason(error: Exception) -> str:
@@ -144,17 +169,36 @@ def encoded_key_check(key: str) -> None:
     encoded(key)
 
 
-def _replace_all(regex: Any, target: str, text: str) -> str:
+def _replace_all(regex: Any, target: str, text: str, step: Callable[[int], None]) -> Steps[str]:
     pieces: list[str] = []
     end = 0
+    size = regex.programsize
+    _pay_search(size, len(text), step)
     for match in regex.finditer(text):
         pieces.append(text[end : match.start()])
         # Go leaves an empty match right after another match alone.
         if match.end() > end or match.start() == 0:
             pieces.append(_expanded(target, match))
         end = match.end()
+        # Beyond a match it looks as far as its program is long, and farther where it repeats.
+        left = len(text) - end
+        step(1 + size * min(size, left) // _INSTRUCTIONS_PER_STEP + left // _CHARACTERS_PER_STEP)
+        yield
     pieces.append(text[end:])
     return "".join(pieces)
+
+
+def _pay_search(size: int, length: int, step: Callable[[int], None]) -> None:
+    """Takes the steps of running a program of this size over a key of this length."""
+    needed = 1 + size * length // _INSTRUCTIONS_PER_STEP
+    if needed > MAX_SEARCH_STEPS:
+        raise DefiniteError(
+            f"a `source` of `replaceRule` needs {needed} steps on a key of {length} characters, "
+            f"{MAX_SEARCH_STEPS} are allowed; write a shorter repetition, or select what is "
+            "needed with `jmesPath`",
+            code=TOO_COSTLY,
+        )
+    step(needed)
 
 
 def _expanded(target: str, match: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secret_sync.queue.backoff import Backoff
 from secret_sync.queue.priority import Priority
+from secret_sync.queue.time_slices import TimeSlicedWorker
 from secret_sync.queue.worker import (
     Done,
     Outcome,
@@ -26,6 +27,7 @@ __all__ = [
     "RequeueAfter",
     "Result",
     "Retry",
+    "TimeSlicedWorker",
     "WorkQueue",
     "WorkerObserver",
     "run_workers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.resources.limits import excess_of
 from secret_sync.resources.meta import intent_revision, interned, text
 from secret_sync.resources.names import (
     ADOPT_ANNOTATION,
@@ -104,6 +105,8 @@ class ExternalSecret:
         legacy: Whether it carries the finalizer of ack-secret-manager.
         unsupported: Paths of fields that are set and that this version does not act on.
         invalid: What is wrong with a field that the schema would not have let through, or ``""``.
+        excess: Which limit it exceeds, or ``""``; it is kept without its entries then, so that
+            nothing that follows costs more than for an empty object.
     """
 
     namespace: str
@@ -124,6 +127,7 @@ class ExternalSecret:
     legacy: bool
     unsupported: tuple[str, ...]
     invalid: str
+    excess: str
     status: ExternalSecretStatus
 
     @classmethod
@@ -133,6 +137,7 @@ class ExternalSecret:
         spec = value.get("spec") or {}
         annotations = metadata.get("annotations") or {}
         name = interned(metadata["name"])
+        excess = excess_of(spec)
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=name,
@@ -143,10 +148,7 @@ class ExternalSecret:
             deleting=bool(metadata.get("deletionTimestamp")),
             force_sync=text(annotations.get(FORCE_SYNC_ANNOTATION)),
             provider=interned(spec.get("provider")) or DEFAULT_PROVIDER,
-            entries=(
-                *(_entry(entry) for entry in spec.get("data") or ()),
-                *(_extract(process) for process in spec.get("dataProcess") or ()),
-            ),
+            entries=() if excess else _entries(spec),
             secret_type=interned(spec.get("type")) or DEFAULT_SECRET_TYPE,
             target=_target(name, spec.get("target") or {}),
             rotation_interval=interned(spec.get("rotationInterval")),
@@ -155,6 +157,7 @@ class ExternalSecret:
             legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
             unsupported=_unsupported(spec),
             invalid=_invalid(spec),
+            excess=excess,
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
         )
 
@@ -170,6 +173,7 @@ class ExternalSecret:
             self.refresh_policy,
             self.unsupported,
             self.invalid,
+            self.excess,
         )
 
     @property
@@ -181,6 +185,13 @@ class ExternalSecret:
             and ready.status == "True"
             and self.status.observed_generation == self.generation
         )
+
+
+def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
+    return (
+        *(_entry(entry) for entry in spec.get("data") or ()),
+        *(_extract(process) for process in spec.get("dataProcess") or ()),
+    )
 
 
 def _entry(value: dict[str, Any]) -> DataEntry:
@@ -240,5 +251,7 @@ def _invalid(spec: dict[str, Any]) -> str:
         ("spec.target.deletionPolicy", target.get("deletionPolicy"), ("Delete", "Retain")),
     ):
         if value and value not in known:
-            return f"{path} is {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
+            return (
+                f"{path} is {str(value)[:80]!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
+            )
     return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secret_sync.resources.conditions import READY, Condition
+from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
 
 #: What a store can be used for: nothing is ever written to it.
@@ -76,7 +77,11 @@ class ExternalSecretStatus:
         return cls(
             ready=_ready(value),
             observed_generation=int(value.get("observedGeneration") or 0),
-            results=tuple(SyncResult.from_dict(r) for r in value.get("dataSyncResults") or ()),
+            # No object has more of ours; whatever else stands there is replaced as a whole.
+            results=tuple(
+                SyncResult.from_dict(r)
+                for r in (value.get("dataSyncResults") or ())[: MAX_ENTRIES + 1]
+            ),
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),
         )

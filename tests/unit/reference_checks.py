@@ -13,9 +13,10 @@ from secret_sync.controller import external_secret, fights, plan
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
 from secret_sync.kube.preflight import PATIENCE
+from secret_sync.parse import budget, json_document, keys, paths, recipe, rules, yaml_document
 from secret_sync.parse import codes as limits
-from secret_sync.parse import json_document, keys, paths, recipe, rules, yaml_document
 from secret_sync.resources import Reason, names
+from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
@@ -236,6 +237,24 @@ def _seconds(number: float) -> str:
 
 
 LIMITS = {
+    "entries of an object (`data` and `dataProcess` together)": f"{per_object.MAX_ENTRIES:,}",
+    "items of all `jmesPath` and `replaceRule` of an object together": (
+        f"{per_object.MAX_EXPRESSIONS:,}"
+    ),
+    "characters of their `path`, `source` and `target` together": (
+        f"{per_object.MAX_EXPRESSION_CHARACTERS:,}"
+    ),
+    "characters of a `key`, `versionStage`, `versionId` or `kmsEndpoint`": (
+        f"{per_object.MAX_NAME_CHARACTERS:,}"
+    ),
+    "documents of an object together, each distinct value counted once": (
+        f"{budget.MAX_PARSED_BYTES // MIB} MiB"
+    ),
+    "steps for all that is made of them (about a microsecond each)": (
+        f"{budget.MAX_OBJECT_STEPS:,}"
+    ),
+    "keys that the entries of an object write, overwritten ones included": f"{budget.MAX_KEYS:,}",
+    "steps of one `source` on one key": f"{rules.MAX_SEARCH_STEPS:,}",
     "keys and values of a Secret together": f"{limits.MAX_BYTES // MIB} MiB",
     "characters of a key of a Secret": f"{keys.MAX_KEY_LENGTH:,}",
     "JSON document": f"{limits.MAX_BYTES // MIB} MiB",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.plan import recipe_of
+from secret_sync.controller.expressions import recipe_of
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import Recipe, Rule, check_recipe

@@ -14,7 +14,7 @@ from secret_sync.cli.check.entries import entry_path, field_of, recipe_problems,
 from secret_sync.cli.check.findings import Severity, Word
 from secret_sync.cli.check.stores import tell_reference
 from secret_sync.controller.admission import selects
-from secret_sync.controller.plan import recipe_of
+from secret_sync.controller.expressions import recipe_of
 from secret_sync.controller.references import refusal
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import tell_overwritten
 from secret_sync.cli.check.findings import NOBODY, Finding, Place, Severity, Word
-from secret_sync.controller.desired import Batch, Ingredient, Mishap, cook_all
+from secret_sync.controller.desired import Batch, Ingredient, Mishap
+from secret_sync.controller.extraction import cook_all
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ class Samples:
         return bool(self._values[key])
 
     def _batch(self, usable: Sequence[Usable]) -> Batch:
-        made = [Ingredient(u.entry, u.recipe, b"", self._values[u.entry.key]) for u in usable]
+        values = [(u, self._values[u.entry.key]) for u in usable]
+        # The value stands for its digest, which nobody sees.
+        made = [Ingredient(u.entry, u.recipe, value, value) for u, value in values]
         return Batch(b"", tuple(made), ())
 
     def _judge(

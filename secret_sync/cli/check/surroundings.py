@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY
 from secret_sync.controller.admission import Admission
+from secret_sync.controller.expressions import ImmediateChecker
 from secret_sync.controller.identity import IdentityResolver, Means, Policy
 from secret_sync.controller.plan import Endpoints, Planner
 from secret_sync.controller.references import EVERYBODY, AuthReferences
@@ -118,6 +119,7 @@ class Surroundings:
             endpoints=Endpoints(allowed=rules.allowed),
             schemas=Schemas(),
             cross_namespace=rules.cross_stores,
+            expressions=ImmediateChecker(),
         )
 
     def add_neighbour(self, value: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
-from secret_sync.controller.desired import gather
-from secret_sync.controller.plan import Plan, PlannedEntry, recipe_of
+from secret_sync.controller.desired import digest_of, gather
+from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.plan import Plan, PlannedEntry
 from secret_sync.credentials import CredentialKey
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources import Reading, Source, Wanted
@@ -31,7 +32,7 @@ def plan_of(es: ExternalSecret) -> Plan:
         source = Source(identity, "kms", "host", entry.key, "", entry.version_id)
         wanted = Wanted(source, cast("Provider", None))
         entries.append(PlannedEntry(entry, recipe_of(entry), wanted, None))
-    return Plan(tuple(entries), 120.0)
+    return Plan(tuple(entries), 120.0, digest=digest_of((e.entry, e.recipe) for e in entries))
 
 
 def reading(value: bytes, *, in_hand: bool = True, error: SecretSyncError | None = None) -> Reading:

@@ -1,4 +1,4 @@
-"""A desk that runs, and an oven that cooks when it is let."""
+"""A document processor that runs, and an oven that extracts when it is let."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.desired import Desired, cook_all
-from secret_sync.controller.desk import ParseDesk
-from secret_sync.queue import Priority
+from secret_sync.controller.desired import Desired
+from secret_sync.controller.document_processor import DocumentProcessor
+from secret_sync.controller.expressions import ExpressionCompiler
+from secret_sync.controller.extraction import extract
+from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.unit.controller.cooking import plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from secret_sync.controller.desired import Batch, Cooked, Mishap
+    from secret_sync.parse import Expressions, Steps
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading
 
@@ -29,17 +32,19 @@ class Oven:
         self.let = threading.Semaphore(0)
         self.batches: list[Batch] = []
 
-    def __call__(self, batch: Batch) -> Cooked | Mishap:
+    def __call__(self, batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
         self.batches.append(batch)
         assert self.let.acquire(timeout=10)
-        return cook_all(batch)
+        return (yield from extract(batch, expressions))
 
 
 class World:
     """A desk that runs, and who was woken by it."""
 
     def __init__(self) -> None:
-        self.desk = ParseDesk(self._wake)
+        self.worker = TimeSlicedWorker()
+        self.expressions = ExpressionCompiler(self.worker, self._wake)
+        self.desk = DocumentProcessor(self.worker, self.expressions, self._wake)
         self.woken: list[str] = []
         self._heard = 0
         self._news = asyncio.Event()
@@ -65,7 +70,7 @@ class World:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[World]:
-        task = asyncio.create_task(self.desk.run())
+        task = asyncio.create_task(self.worker.run())
         await asyncio.sleep(0)
         try:
             yield self

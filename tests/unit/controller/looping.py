@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.announcer import Announcer
-from secret_sync.controller.desk import ParseDesk
+from secret_sync.controller.document_processor import DocumentProcessor
+from secret_sync.controller.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.memory import Memories
@@ -14,6 +16,7 @@ from secret_sync.controller.removal import LegacyFinalizers
 from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.telling import Telling
 from secret_sync.kube import Store
+from secret_sync.queue import TimeSlicedWorker
 from tests.unit.controller.cooking import UNREAD, reading
 from tests.unit.controller.planning import Cluster
 from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter, Statuses
@@ -160,11 +163,13 @@ class Loop:
         self.objects: Store[ExternalSecret] = Store()
         self.objects.put(KEY, es)
         played: Any = self
-        self.desk = ParseDesk(lambda *_: None)
+        self.worker, self._woken = TimeSlicedWorker(), asyncio.Event()
+        expressions = ExpressionCompiler(self.worker, self._wake)
+        self.desk = DocumentProcessor(self.worker, expressions, self._wake)
         self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
         self.loop = ExternalSecretReconciler(
             objects=self.objects,
-            planner=self.cluster.planner(schemas=self.schemas),
+            planner=self.cluster.planner(schemas=self.schemas, expressions=expressions),
             sources=played.sources,
             hands=Hands(writer or played.writer, played.removal, self.finalizers, self.desk),
             tell=Telling(played.statuses, Announcer(self.events), observer or self.observer),
@@ -183,6 +188,20 @@ class Loop:
         if es is not None:
             self.objects.put(KEY, es)
         return await self.loop.reconcile(KEY)
+
+    async def settle(self) -> Outcome:
+        """Reconciles, and again each time that something was worked on in the thread."""
+        outcome = await self.reconcile()
+        while len(self.worker):
+            self._woken.clear()
+            working = asyncio.create_task(self.worker.run())
+            await self._woken.wait()
+            working.cancel()
+            outcome = await self.reconcile()
+        return outcome
+
+    def _wake(self, _keys: object, _priority: object) -> None:
+        self._woken.set()
 
     @property
     def memory(self) -> Memory:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.admission import Admission
+from secret_sync.controller.expressions import ImmediateChecker
 from secret_sync.controller.identity import IdentityResolver, Means, Policy
 from secret_sync.controller.plan import Endpoints, Planner
 from secret_sync.controller.references import AuthReferences
@@ -17,6 +18,7 @@ from secret_sync.settings import OwnIdentity
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from secret_sync.controller.expressions import ExpressionChecker
     from secret_sync.resources import SecretMeta
 
 
@@ -83,6 +85,7 @@ class Cluster:
         region: str = "cn-hangzhou",
         endpoints: Endpoints | None = None,
         schemas: Schemas | None = None,
+        expressions: ExpressionChecker | None = None,
         **more: Any,
     ) -> Planner:
         return Planner(
@@ -96,6 +99,7 @@ class Cluster:
             endpoints=endpoints or Endpoints(),
             schemas=schemas or Schemas(),
             cross_namespace=cross,
+            expressions=expressions or ImmediateChecker(),
         )
 
 

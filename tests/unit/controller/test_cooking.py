@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.desired import Cooked, Mishap, Overwritten, cook_all, desire_cooked
+from secret_sync.controller.desired import Cooked, Mishap, Overwritten, desire_cooked
+from secret_sync.controller.extraction import cook_all
 from secret_sync.resources import Reason
 from tests.unit.controller.cooking import an_es, batch_of, extract, pick
 
@@ -182,7 +183,7 @@ BIG = b'"' + b"x" * 600_000 + b'"'
         pytest.param(
             {"dataProcess": [extract("a"), extract("b")]},
             [b'{"x": ' + BIG + b"}", b'{"y": ' + BIG + b"}"],
-            (None, Reason.TOO_LARGE, "the values have 1200000 bytes together", "'x' with 600000"),
+            (None, Reason.TOO_LARGE, "the values have 1200000 bytes", "a Secret holds 1048576"),
             id="too large together: nobody's fault",
         ),
     ],

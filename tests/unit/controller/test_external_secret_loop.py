@@ -112,11 +112,20 @@ async def test_S15_values_are_fetched_again_only_if_they_are_needed(data: dict[s
 async def test_what_cannot_work_costs_no_call_and_is_told(es: ExternalSecret, reason: str) -> None:
     loop = Loop(es)
     loop.knows(a=b"1", b=b"2", c=b"3")
-    assert await loop.reconcile() == Done()
+    assert await loop.settle() == Done()
     assert loop.sources.log == ["suspend"]
     assert not loop.writer.written
     assert loop.told == ("False", reason)
     assert loop.events.reasons == ["SyncFailed"]
+
+
+async def test_nothing_is_fetched_before_the_expressions_are_compiled() -> None:
+    loop = Loop(an_es(data=TWO, dataProcess=[extract("c", ("[a-z]+", "x"))]))
+    loop.knows(a=b"1", b=b"2", c=b'{"y": 3}')
+    assert isinstance(await loop.reconcile(), RequeueAfter)
+    assert not loop.sources.log
+    assert await loop.settle() == Done()
+    assert loop.told == ("True", "Synced")
 
 
 async def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.plan import Planner
     from secret_sync.resources import ExternalSecret, SecretMeta
 
+PROVIDER_ARN = "acs:ram::1:oidc-provider/p"
 ARN = "acs:kms:cn-beijing:123:secret/db"
 
 
@@ -357,3 +358,35 @@ def test_what_a_store_borrows_is_not_lent_on_by_a_flag(
     if planned.problem is not None:
         assert planned.problem.reason is Reason.IDENTITY_REFUSED
         assert "namespace ns, by way of SecretStore else/store," in planned.problem.message
+
+
+def test_a_plan_of_many_entries_is_made_once_as_long_as_nothing_changes(
+    make_store: Callable[..., SecretStore], make_es: Callable[..., ExternalSecret]
+) -> None:
+    cluster = Cluster()
+    cluster.add(make_store({"ramRoleARN": "acs:ram::1:role/r", "oidcProviderARN": PROVIDER_ARN}))
+    planner = cluster.planner()
+    es = make_es(data=[entry(key=f"k{i}", name=f"n{i}") for i in range(20)])
+    plan = planner.plan(es)
+    assert plan.entries[0].problem is None
+    assert planner.plan(es) is plan
+    assert planner.plan(make_es(data=[entry(key=f"k{i}") for i in range(20)])) is not plan
+    planner.plan(es)
+    planner.region = "cn-beijing"
+    moved = planner.plan(es)
+    assert moved is not plan
+    cluster.add(make_store({"ramRoleARN": "acs:ram::2:role/r", "oidcProviderARN": PROVIDER_ARN}))
+    assert planner.plan(es) is not moved
+    planner.forget("ns/some")
+    assert not planner._plans
+
+
+def test_the_problem_of_a_store_names_each_entry_that_uses_it(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    es = make_es(data=[entry(key="one"), entry(key="two")])
+    first, second = (planned.problem for planned in Cluster().planner().plan(es).entries)
+    assert first is not None
+    assert second is not None
+    assert first.message.startswith("entry 'one' refers to")
+    assert second.message.startswith("entry 'two' refers to")

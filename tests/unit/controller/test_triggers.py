@@ -38,9 +38,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.added: list[tuple[str, Priority]] = []
+        self.later: list[tuple[str, float, Priority]] = []
 
     def add(self, key: str, priority: Priority) -> None:
         self.added.append((key, priority))
+
+    def add_after(self, key: str, delay: float, priority: Priority) -> None:
+        self.later.append((key, delay, priority))
 
 
 class World:
@@ -253,6 +257,20 @@ async def test_the_latency_counts_from_the_oldest_event_that_is_not_answered(
     world.triggers.sources_finished([KEY], Priority.HIGH)
     assert world.memories.of(KEY).caused_at == first
     assert world.objects.added == [(KEY, Priority.MIDDLE), (KEY, Priority.HIGH)]
+
+
+async def test_what_the_sources_of_a_large_object_bring_is_collected(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret]
+) -> None:
+    world = make_world()
+    data = [{"key": f"k{number}"} for number in range(100)]
+    world.external_secrets.put(KEY, make_es(data=data))
+    for _ in range(3):
+        world.triggers.sources_finished([KEY], Priority.HIGH)
+    # Of several delays of one key the queue keeps the earliest.
+    assert world.objects.later == [(KEY, 0.05, Priority.HIGH)] * 3
+    assert world.objects.added == []
+    assert world.memories.of(KEY).caused_at is not None
 
 
 async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:

@@ -1,11 +1,12 @@
-"""What tests of refusals share."""
+"""What tests of parsing share."""
 
 from __future__ import annotations
 
 import pytest
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import Recipe, Rule, Selection, check_recipe, cook
+from secret_sync.parse import ObjectBudget, Recipe, Rule, Selection, check_recipe, cook, run_to_end
+from secret_sync.parse.rules import compile_regex, rename_steps
 
 EXTRACT = Recipe(extract=True)
 
@@ -19,6 +20,12 @@ def paths(*expressions: str) -> Recipe:
 def rules(*pairs: tuple[str, str]) -> Recipe:
     """A recipe that extracts, then renames."""
     return Recipe(extract=True, rules=tuple(Rule(*pair) for pair in pairs))
+
+
+def rename(keys: list[str], pairs: list[tuple[str, str]]) -> list[str]:
+    """What rules make of keys."""
+    compiled = [(compile_regex(source), target) for source, target in pairs]
+    return run_to_end(rename_steps(keys, compiled, ObjectBudget().step))
 
 
 def refused(recipe: Recipe, data: bytes | str) -> DefiniteError:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import cook
+from secret_sync.parse import Expressions, ObjectBudget, cook
 from secret_sync.parse.json_document import read_json
 from secret_sync.parse.paths import Search
 from secret_sync.parse.values import Number
@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize(("given", "case"), compliance())
 def test_compliance(given: Any, case: dict[str, Any]) -> None:
-    search = Search(read_json(json.dumps(given)))
+    search = Search(read_json(json.dumps(given)), Expressions(), ObjectBudget().step)
     if "error" in case:
         with pytest.raises(DefiniteError):
             search.find(case["expression"])

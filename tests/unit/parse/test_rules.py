@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import INVALID_KEY, KEY_COLLISION, Recipe, Rule, cook
-from secret_sync.parse.rules import rename
-from tests.unit.parse.refusals import EXTRACT, refused
+from tests.unit.parse.refusals import EXTRACT, refused, rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""``ParseDesk``: what is quick is done at once, the rest beside the control loop."""
+"""``DocumentProcessor``: what is quick is done at once, the rest beside the control loop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secret_sync.controller import desk as module
-from secret_sync.controller.desired import Desired, Mishap, cook_all
-from secret_sync.controller.desk import ParseDesk
+from secret_sync.controller import document_processor as module
+from secret_sync.controller.desired import Desired, Mishap
+from secret_sync.controller.extraction import cook_all
+from secret_sync.controller.extraction import extract as extract_steps
+from secret_sync.parse import Expressions
 from secret_sync.resources import Reason
 from tests.unit.controller.cooking import UNREAD, an_es, batch_of, extract, pick, plan_of, reading
 from tests.unit.controller.desks import KEY, Oven, World, data_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from secret_sync.controller.desired import Batch, Cooked
+    from secret_sync.parse import Steps
     from secret_sync.resources import ExternalSecret
 
 EXTRACTING = an_es(dataProcess=[extract()])
@@ -39,7 +42,7 @@ async def world() -> AsyncIterator[World]:
 @pytest.fixture
 def oven(monkeypatch: pytest.MonkeyPatch) -> Oven:
     made = Oven()
-    monkeypatch.setattr(module, "cook_all", made)
+    monkeypatch.setattr(module, "extract", made)
     return made
 
 
@@ -47,7 +50,7 @@ def oven(monkeypatch: pytest.MonkeyPatch) -> Oven:
 
 
 def test_nothing_is_known_before_all_was_read_once() -> None:
-    desk = ParseDesk(lambda *_: None)
+    desk = World().desk
     readings = [UNREAD]
     assert desk.desire(KEY, EXTRACTING, plan_of(EXTRACTING), readings) == (None, None)
 
@@ -96,7 +99,7 @@ async def test_a_known_batch_is_not_taken_apart_again(
 ) -> None:
     first = world.desire(EXTRACTING, QUICK)
     assert isinstance(first, Desired)
-    monkeypatch.setattr(module, "cook_all", None)
+    monkeypatch.setattr(module, "extract", None)
     again = world.desire(EXTRACTING, QUICK)
     assert isinstance(again, Desired)
     # Most often the values are not needed, and so they are not kept.
@@ -284,7 +287,7 @@ async def test_the_loop_goes_on_meanwhile(world: World, oven: Oven) -> None:
 
 async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
     world.desire(EXTRACTING, b"user: hunter2\n")
-    assert repr(world.desk) == "<ParseDesk 1 waiting>"
+    assert repr(world.desk) == "<DocumentProcessor 1 waiting>"
     await world.wait()
     assert "hunter2" not in repr(world.desk._finished)
     assert "hunter2" not in repr(world.desk._known)
@@ -348,15 +351,17 @@ async def test_a_mishap_names_the_entry_as_it_is_called_now(world: World) -> Non
 async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cook(batch: Batch) -> Cooked | Mishap:
+    def poisoned(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
+        yield
         if any(b"poison" in (i.data or b"") for i in batch.ingredients):
             raise RecursionError
-        return cook_all(batch)
+        return (yield from extract_steps(batch, expressions))
 
-    monkeypatch.setattr(module, "cook_all", cook)
+    monkeypatch.setattr(module, "extract", poisoned)
     world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned")
     world.desire(EXTRACTING, SLOW)
-    await asyncio.sleep(0.2)
+    await world.wait()
+    await world.wait()
     assert world.woken == ["ns/poisoned", KEY]
     assert data_of(world.desire(EXTRACTING, SLOW)) == {"user": b"app"}
     assert isinstance(world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), Mishap)
@@ -367,4 +372,5 @@ def test_many_small_documents_are_one_large_one() -> None:
     document = b'{"a": "' + b"x" * 1000 + b'"}'
     for number, quick in ((3, True), (5, False)):
         es = an_es(dataProcess=[extract()] * number)
-        assert module._is_quick(batch_of(es, *[document] * number)) is quick
+        values = [document.replace(b"x", str(n).encode()) for n in range(number)]
+        assert module._is_quick(batch_of(es, *values), Expressions()) is quick

@@ -1,8 +1,8 @@
-"""Takes documents apart, beside the control loop.
+"""Extracts keys and values from documents, beside the control loop.
 
-What takes no time is done at once. The rest is one thread's work, one object after another,
-and the object is woken when it is done: a reconcile never waits for it, so that no document
-keeps other objects waiting (C0).
+What takes no time is done at once. The rest is the work of a thread in which namespaces take
+turns, and the object is woken when it is done: a reconcile never waits for it, so that no
+document keeps other objects waiting (C0).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import structlog
 from secret_sync.controller.desired import (
     Desired,
     Mishap,
-    cook_all,
     desire_cooked,
     desire_plain,
     gather,
 )
+from secret_sync.controller.extraction import extract
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
-from secret_sync.parse import QUICK_BYTES, check_data, is_quick
+from secret_sync.parse import QUICK_BYTES, check_data, is_quick, run_to_end
 from secret_sync.queue import Priority
 from secret_sync.resources import Reason
 
@@ -38,12 +38,20 @@ if TYPE_CHECKING:
         Cooked,
         Overwritten,
     )
+    from secret_sync.controller.expressions import ExpressionCompiler
     from secret_sync.controller.plan import Plan
+    from secret_sync.parse import Expressions, Steps
+    from secret_sync.queue import TimeSlicedWorker
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading
 
-#: Bytes of values that wait to be taken apart, all together.
+#: Bytes of values that wait to be parsed, all together; one object of each namespace gets in
+#: whatever the others have there.
 CAPACITY: Final = 16 * 1024 * 1024
+#: Seconds after which an object that found no room is woken, whatever becomes of those before it.
+PARKED_FOR: Final = 1.0
+#: Entries of a batch that may be extracted at once.
+_QUICK_ENTRIES: Final = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -59,32 +67,44 @@ class _Known:
     mishap: Mishap | None = None
 
 
-class ParseDesk:
-    """What documents are taken apart at.
+class DocumentProcessor:
+    """Makes Secrets of documents.
+
+    Invariant: as long as an object is parked for want of room, its wake-up is scheduled.
 
     Args:
-        wake: Told which object's documents have been taken apart.
+        worker: Does what takes time.
+        expressions: The compiled ones of each object.
+        wake: Told which object's documents have been parsed, or for which there is room.
     """
 
-    def __init__(self, wake: Callable[[Iterable[str], Priority], None]) -> None:
+    def __init__(
+        self,
+        worker: TimeSlicedWorker,
+        expressions: ExpressionCompiler,
+        wake: Callable[[Iterable[str], Priority], None],
+    ) -> None:
+        self._worker = worker
+        self._expressions = expressions
         self._wake = wake
         # Digests of values that leave memory are keyed (A9).
         self._secret = secrets.token_bytes(32)
         self._known: dict[str, _Known] = {}
-        # In the order of their arrival; a newer batch of an object takes the older one's place.
+        # A newer batch of an object takes the older one's place.
         self._waiting: dict[str, Batch] = {}
-        # Those whose values would be too much to hold as well.
-        self._later: dict[str, None] = {}
+        self._held = 0
+        # Those whose values would be too much to hold as well, with their sizes.
+        self._parked: dict[str, int] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self._finished: dict[str, tuple[bytes, Desired]] = {}
-        self._work = asyncio.Event()
 
     def __repr__(self) -> str:
         """Counts, never contents."""
         return f"<{type(self).__name__} {len(self._waiting)} waiting>"
 
     def __len__(self) -> int:
-        """Objects whose documents wait to be taken apart."""
-        return len(self._waiting) + len(self._later)
+        """Objects whose documents wait to be parsed."""
+        return len(self._waiting) + len(self._parked)
 
     def desire(
         self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[Reading]
@@ -117,28 +137,8 @@ class ParseDesk:
     def forget(self, key: str) -> None:
         """The object is gone, or wants nothing for now."""
         self._known.pop(key, None)
-        self._waiting.pop(key, None)
-        self._later.pop(key, None)
         self._finished.pop(key, None)
-
-    async def run(self) -> None:
-        """Takes apart what does not go at once, until cancelled."""
-        while True:
-            await self._work.wait()
-            while self._waiting:
-                key = next(iter(self._waiting))
-                batch = self._waiting[key]
-                result = await asyncio.to_thread(_cook_safely, batch)
-                self._wake_later()
-                if self._waiting.get(key) is not batch:
-                    # Gone, or another batch by now.
-                    continue
-                del self._waiting[key]
-                made = self._settle(key, batch, result)
-                if isinstance(made, Desired):
-                    self._finished[key] = (batch.inputs, made)
-                self._wake((key,), Priority.HIGH)
-            self._work.clear()
+        self._leave(key)
 
     def _take(self, key: str, batch: Batch) -> Desired | None:
         """What the thread made; handed out once, since it holds the values."""
@@ -146,28 +146,67 @@ class ParseDesk:
         return made if inputs == batch.inputs else None
 
     def _cook(self, key: str, batch: Batch) -> Desired | Mishap | None:
-        if _is_quick(batch):
-            self._waiting.pop(key, None)
-            return self._settle(key, batch, _cook_safely(batch))
+        expressions = self._expressions.of(key)
+        if _is_quick(batch, expressions):
+            self._leave(key)
+            return self._settle(key, batch, run_to_end(_extract_safely(batch, expressions)))
         waiting = self._waiting.get(key)
         if waiting is None or waiting.inputs != batch.inputs:
-            self._wait_for(key, batch)
+            self._enter(key, batch, expressions)
         return None
 
-    def _wait_for(self, key: str, batch: Batch) -> None:
-        held = sum(waiting.size for waiting in self._waiting.values())
-        if self._waiting and held + batch.size > CAPACITY:
-            # Without its values: it is woken, and brings them again.
-            self._later[key] = None
+    def _enter(self, key: str, batch: Batch, expressions: Expressions) -> None:
+        """Has a batch extracted, or parks its object: it is woken, and brings it again."""
+        self._leave(key)
+        namespace, size = key.partition("/")[0], batch.size
+        if self._held + size > CAPACITY and self._worker.is_busy(namespace):
+            self._parked[key] = size
+            self._schedule()
             return
-        self._waiting[key] = batch
-        self._work.set()
 
-    def _wake_later(self) -> None:
-        if self._later:
-            key = next(iter(self._later))
-            del self._later[key]
+        def finished(result: Cooked | Mishap) -> None:
+            self._leave(key)
+            made = self._settle(key, batch, result)
+            if isinstance(made, Desired):
+                self._finished[key] = (batch.inputs, made)
+            self._wake((key,), Priority.HIGH)
+
+        self._waiting[key] = batch
+        self._held += size
+        steps = _extract_safely(batch, expressions)
+        self._worker.add(namespace, ("documents", key), steps, finished)
+
+    def _leave(self, key: str) -> None:
+        """Gives up the place of an object, to those for whom there was none."""
+        self._parked.pop(key, None)
+        batch = self._waiting.pop(key, None)
+        if batch is not None:
+            self._held -= batch.size
+            self._worker.drop(key.partition("/")[0], ("documents", key))
+            self._wake_parked()
+
+    def _schedule(self) -> None:
+        """Sees to it that parked objects are woken even if nothing else happens.
+
+        One that was woken may start nothing: it is gone, or its values are.
+        """
+        if self._parked and self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(PARKED_FOR, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._wake_parked()
+
+    def _wake_parked(self) -> None:
+        """Wakes as many as there is room for; at least one, if nothing is under way."""
+        room = CAPACITY - self._held
+        for key, size in list(self._parked.items()):
+            if size > room and self._waiting:
+                break
+            del self._parked[key]
+            room -= size
             self._wake((key,), Priority.MIDDLE)
+        self._schedule()
 
     def _settle(self, key: str, batch: Batch, result: Cooked | Mishap) -> Desired | Mishap:
         if isinstance(result, Mishap):
@@ -180,17 +219,21 @@ class ParseDesk:
         return desired
 
 
-def _is_quick(batch: Batch) -> bool:
-    """Whether a batch may be taken apart on the loop: all of it together, whatever the number."""
+def _is_quick(batch: Batch, expressions: Expressions) -> bool:
+    """Whether a batch may be extracted on the loop: all of it together, whatever the number."""
     documents = [i for i in batch.ingredients if not i.entry.plain]
+    if len(batch.ingredients) > _QUICK_ENTRIES:
+        return False
     size = sum(len(i.data or b"") for i in documents)
-    return size <= QUICK_BYTES and all(is_quick(i.recipe, i.data or b"") for i in documents)
+    return size <= QUICK_BYTES and all(
+        is_quick(i.recipe, i.data or b"", expressions) for i in documents
+    )
 
 
-def _cook_safely(batch: Batch) -> Cooked | Mishap:
-    """Takes a batch apart; a fault of ours is a mishap of one object, not the end of all."""
+def _extract_safely(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
+    """Extracts a batch; a fault of ours is a mishap of one object, not the end of all."""
     try:
-        return cook_all(batch)
+        return (yield from extract(batch, expressions))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
         _log.error("documents not taken apart", error=describe_exception(error))
         return Mishap(

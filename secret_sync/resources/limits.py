@@ -1,0 +1,61 @@
+"""How much one ExternalSecret may ask for, counted before anything of it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Entries of ``spec.data`` and ``spec.dataProcess`` together.
+MAX_ENTRIES: Final = 500
+#: Items of all ``jmesPath`` and ``replaceRule`` together.
+MAX_EXPRESSIONS: Final = 2_000
+#: Characters of their ``path``, ``source`` and ``target`` together.
+MAX_EXPRESSION_CHARACTERS: Final = 64 * 1024
+#: Characters of a field that names something of Alibaba Cloud: four times its longest ARN.
+MAX_NAME_CHARACTERS: Final = 1024
+
+
+def excess_of(spec: dict[str, Any]) -> str:
+    """Return which limit a spec exceeds, with the number found; ``""`` if it exceeds none.
+
+    Only numbers and lengths are looked at, and nothing of what is too much.
+    """
+    data, processed = spec.get("data") or (), spec.get("dataProcess") or ()
+    entries = len(data) + len(processed)
+    if entries > MAX_ENTRIES:
+        return (
+            f"spec.data and spec.dataProcess have {entries} entries together, {MAX_ENTRIES} are "
+            "allowed; split the ExternalSecret"
+        )
+    items = [*data, *(process.get("extract") or {} for process in processed)]
+    for name in _NAMES:
+        longest = max((len(str(item.get(name) or "")) for item in items), default=0)
+        if longest > MAX_NAME_CHARACTERS:
+            return (
+                f"the `{name}` of an entry has {longest} characters, "
+                f"{MAX_NAME_CHARACTERS} are allowed"
+            )
+    paths = [item.get("jmesPath") or () for item in items]
+    rules = [process.get("replaceRule") or () for process in processed]
+    number = sum(map(len, paths)) + sum(map(len, rules))
+    if number > MAX_EXPRESSIONS:
+        return (
+            f"`jmesPath` and `replaceRule` have {number} items together, {MAX_EXPRESSIONS} are "
+            "allowed; split the ExternalSecret"
+        )
+    characters = sum(_lengths(paths, "path")) + sum(_lengths(rules, "source", "target"))
+    if characters > MAX_EXPRESSION_CHARACTERS:
+        return (
+            f"the expressions of `jmesPath` and `replaceRule` have {characters} characters "
+            f"together, {MAX_EXPRESSION_CHARACTERS} are allowed; split the ExternalSecret"
+        )
+    return ""
+
+
+_NAMES: Final = ("key", "versionStage", "versionId", "kmsEndpoint")
+
+
+def _lengths(lists: list[Any], *fields: str) -> Iterator[int]:
+    return (len(str(i.get(field) or "")) for items in lists for i in items for field in fields)
