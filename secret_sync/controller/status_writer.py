@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 import structlog
 
 from secret_sync.controller.ownership import CATCH_UP
-from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, OutdatedError
+from secret_sync.kube import (
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+    OutdatedError,
+    reached,
+)
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
@@ -195,9 +201,5 @@ def _priority(status: Status) -> Priority:
 
 def _ahead(written: _Written[Any], cached: str) -> bool:
     """Whether the informer's copy is older than what was written (W15)."""
-    version = written.resource_version
-    if cached.isdecimal() and version.isdecimal():
-        reached = int(cached) >= int(version)
-    else:
-        reached = cached == version
-    return not reached and asyncio.get_running_loop().time() - written.at < CATCH_UP
+    behind = not reached(cached, written.resource_version)
+    return behind and asyncio.get_running_loop().time() - written.at < CATCH_UP

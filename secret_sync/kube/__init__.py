@@ -4,6 +4,7 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 """
 
 from secret_sync.kube.access import ClusterAccess
+from secret_sync.kube.answers import Answer, converted
 from secret_sync.kube.apply import ApplyWriter, Ref
 from secret_sync.kube.client import KubeClient, WriteGuard
 from secret_sync.kube.errors import (
@@ -40,6 +41,7 @@ from secret_sync.kube.resource import (
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, Stored, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter
+from secret_sync.kube.versions import reached
 
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -52,6 +54,7 @@ __all__ = [
     "SERVICE_ACCOUNTS",
     "About",
     "AlreadyExistsError",
+    "Answer",
     "ApiConflictError",
     "ApiError",
     "ApiExpiredError",
@@ -82,10 +85,12 @@ __all__ = [
     "Stored",
     "WriteGuard",
     "check",
+    "converted",
     "current_namespace",
     "key_of",
     "lacking",
     "new_identity",
     "patiently",
+    "reached",
     "who_am_i",
 ]

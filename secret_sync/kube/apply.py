@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.kube.answers import Answer
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
 from secret_sync.kube.managed_fields import data_keys, handed_over
 from secret_sync.kube.refusals import AlreadyExistsError, OutdatedError, again, meaning
@@ -264,7 +265,7 @@ class ApplyWriter:
             raise OutdatedError(f"{resource.kind} {ref.namespace}/{ref.name} is another one by now")
         entries = metadata.get("managedFields") or ()
         return {
-            key: tuple(sorted({e["manager"] for e in entries if key in data_keys(e)}))
+            key: tuple(sorted({e.get("manager") or "" for e in entries if key in data_keys(e)}))
             for key in error.keys
         }
 
@@ -309,7 +310,11 @@ class ApplyWriter:
         }
         try:
             await self._client.request(
-                "DELETE", resource.path(ref.namespace, ref.name), body=body, accept=JSON
+                "DELETE",
+                resource.path(ref.namespace, ref.name),
+                body=body,
+                accept=JSON,
+                expected=Answer.ANY,
             )
         except ApiNotFoundError:
             return
@@ -336,6 +341,8 @@ class ApplyWriter:
             body=intent,
             content_type=APPLY,
             accept=METADATA,
+            # What was not stored has no version.
+            expected=Answer.ANY if dry_run else Answer.OBJECT,
         )
 
     async def _patch(

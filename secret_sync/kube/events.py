@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Never, Protocol, TypeAlia
 import structlog
 
 from secret_sync.errors import SecretSyncError, TransientError
+from secret_sync.kube.answers import Answer
 from secret_sync.kube.apply import MERGE_PATCH
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
 from secret_sync.kube.resource import EVENTS, METADATA
@@ -329,7 +330,12 @@ class EventRecorder:
         if about.namespace:
             body["involvedObject"]["namespace"] = about.namespace
         await self._client.request(
-            "POST", EVENTS.path(namespace), body=body, accept=METADATA, timeout=TIMEOUT
+            "POST",
+            EVENTS.path(namespace),
+            body=body,
+            accept=METADATA,
+            expected=Answer.ANY,
+            timeout=TIMEOUT,
         )
 
     async def _grow(self, series: _Series) -> None:
@@ -339,6 +345,7 @@ class EventRecorder:
             body=self._extent(series),
             content_type=MERGE_PATCH,
             accept=METADATA,
+            expected=Answer.ANY,
             timeout=TIMEOUT,
         )
 

@@ -22,7 +22,7 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
-from tests.unit.kube.scripted import answering, refusing
+from tests.unit.kube.scripted import refusing, storing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
@@ -253,7 +253,6 @@ def labelling(manager: str) -> dict[str, Any]:
 async def test_A11_the_fields_of_an_older_manager_become_ours(
     server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
 ) -> None:
-    server.others.append(answering({"metadata": {}}))
     await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}))
     sent = server.requests[0]
     assert sent.headers["content-type"] == JSON_PATCH
@@ -265,7 +264,7 @@ async def test_A11_the_fields_of_an_older_manager_become_ours(
 
 
 def metadata(**more: Any) -> Any:
-    return answering({"metadata": {"uid": "uid-1", "resourceVersion": "7", **more}})
+    return storing(**{"uid": "uid-1", **more})
 
 
 async def test_A2_a_conflict_names_the_keys_and_who_owns_them(
