@@ -5,7 +5,7 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 
 from secret_sync.kube.access import ClusterAccess
 from secret_sync.kube.answers import Answer, converted
-from secret_sync.kube.apply import ApplyWriter, Ref
+from secret_sync.kube.apply import ApplyWriter, ConfirmedOwner, Ref
 from secret_sync.kube.client import KubeClient, WriteGuard
 from secret_sync.kube.errors import (
     ApiConflictError,
@@ -63,6 +63,7 @@ __all__ = [
     "ApplyWriter",
     "Change",
     "ClusterAccess",
+    "ConfirmedOwner",
     "Election",
     "EventObserver",
     "EventRecorder",

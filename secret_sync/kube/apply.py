@@ -41,6 +41,18 @@ class Ref:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmedOwner:
+    """The object on whose behalf something irrevocable is done, confirmed with the API server.
+
+    Only who has just asked the API server may make one.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+
+
 class ApplyWriter:
     """Writes as one field manager.
 
@@ -140,6 +152,7 @@ class ApplyWriter:
         ref: Ref,
         managed_fields: list[dict[str, Any]],
         managers: frozenset[str],
+        owner: ConfirmedOwner,
     ) -> dict[str, Any]:
         """Hands what older ``Update`` managers of the data own to us (A11).
 
@@ -154,6 +167,7 @@ class ApplyWriter:
             ref: The object as it was judged.
             managed_fields: Its ``metadata.managedFields``, whole.
             managers: Whom to take over from.
+            owner: On whose behalf; of the same namespace.
 
         Returns:
             The object's metadata.
@@ -162,6 +176,7 @@ class ApplyWriter:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
+        _expect_namespace(ref, owner)
         entries = handed_over(managed_fields, managers, self._manager)
         # Replaced, not tested: a test that fails is answered with a 422 that names no field.
         body = [
@@ -295,13 +310,19 @@ class ApplyWriter:
         except ApiError as error:
             raise meaning(error) from None
 
-    async def delete(self, resource: Resource, ref: Ref) -> None:
+    async def delete(self, resource: Resource, ref: Ref, owner: ConfirmedOwner) -> None:
         """Deletes this very object in this very version; that it is gone is success.
+
+        Args:
+            resource: The kind.
+            ref: The object as it was judged.
+            owner: On whose behalf; of the same namespace.
 
         Raises:
             OutdatedError: It is another one by now, or has changed since.
             ApiError: The server refused.
         """
+        _expect_namespace(ref, owner)
         body = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
@@ -359,3 +380,8 @@ class ApplyWriter:
             )
         except ApiError as error:
             raise meaning(error) from None
+
+
+def _expect_namespace(ref: Ref, owner: ConfirmedOwner) -> None:
+    if ref.namespace != owner.namespace:
+        raise AssertionError  # a bug: no object acts on another namespace

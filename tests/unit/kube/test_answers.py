@@ -22,6 +22,7 @@ from secret_sync.kube import (
     SECRETS,
     ApiUnavailableError,
     ApplyWriter,
+    ConfirmedOwner,
     Election,
     KubeClient,
     Need,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     Call = Callable[[KubeClient], Awaitable[object]]
 
+OWNER: Final = ConfirmedOwner("ns", "some", "es-uid")
 REF: Final = Ref("ns", "some", "uid-1", "7")
 ENTRY: Final = {
     "manager": "manager",
@@ -131,7 +133,7 @@ async def disown(client: KubeClient) -> object:
     found = await client.request("GET", SECRETS.path("ns", "some"), accept=METADATA)
     entries = found["metadata"].get("managedFields") or []
     return await ApplyWriter(client, "secret-sync").disown(
-        SECRETS, REF, entries, frozenset({"manager"})
+        SECRETS, REF, entries, frozenset({"manager"}), OWNER
     )
 
 
@@ -172,7 +174,7 @@ CALLS: Final[dict[str, tuple[Any, Call]]] = {
     "lease": (LEASE, take_the_lease),
     "secret": (SECRET, lambda c: SingleSecretReader(c).read("ns", "some")),
     "create": (SECRET, lambda c: writer(c).create(SECRETS, INTENT)),
-    "delete": (SECRET, lambda c: writer(c).delete(SECRETS, REF)),
+    "delete": (SECRET, lambda c: writer(c).delete(SECRETS, REF, OWNER)),
     "finalizer": (
         SECRET,
         lambda c: writer(c).remove_finalizer(SECRETS, "ns", "some", "uid-1", "x"),
