@@ -82,6 +82,15 @@ class Pager(Generic[T]):
         reply = await self._request({})
         return Listing(self._objects(reply), reply["metadata"]["resourceVersion"])
 
+    async def version(self) -> str:
+        """Return the version of the collection at its most recent state, whatever is in it.
+
+        Raises:
+            ApiError: The server refused, or answered with something else.
+        """
+        reply = await self._request({"limit": "1"})
+        return str(reply["metadata"]["resourceVersion"])
+
     async def _pages(self) -> Listing[T]:
         objects: list[T] = []
         token = ""
