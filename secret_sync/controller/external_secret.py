@@ -101,7 +101,7 @@ class ExternalSecretReconciler:
             return Done()
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
-            return Retry()
+            return Retry(after=error.retry_after)
 
     async def _reconcile(self, key: str) -> Outcome:
         es = self._objects.get(key)
@@ -168,7 +168,7 @@ class ExternalSecretReconciler:
             raise
         except ApiError as error:
             _log.warning("not let go of, will retry", error=error.message)
-            return Retry()
+            return Retry(after=error.retry_after)
         return Done()
 
     def _is_done(self, case: Case) -> bool:

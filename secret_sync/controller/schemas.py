@@ -194,8 +194,8 @@ class SchemaReconciler:
             return Done()
         try:
             missing = await read_missing(self._client, name)
-        except ApiUnavailableError:
-            return Retry()
+        except ApiUnavailableError as error:
+            return Retry(after=error.retry_after)
         except ApiError as error:
             _log.warning("CRD not read", crd=name, error=error.message)
             return RequeueAfter(_REFUSED_AGAIN_AFTER)

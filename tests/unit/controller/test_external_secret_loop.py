@@ -278,6 +278,7 @@ async def test_a_write_that_is_refused_is_tried_again_slowly() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
+        (ApiUnavailableError("busy", status=429, retry_after=20.0), Retry(after=20.0)),
         (OwnerGoneError("deleted meanwhile"), Done()),
     ],
 )
