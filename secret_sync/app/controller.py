@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.app.fetching import make_sources
+from secret_sync.app.leading import make_fresh
 from secret_sync.app.planning import make_identities, make_planner
 from secret_sync.app.region import keep_asking
 from secret_sync.app.stopping import unless
@@ -201,13 +202,14 @@ class Controller:
             if await unless(stop, self._synced()) and await unless(stop, self._elected()):
                 if self._election is not None:
                     leading = [critical("lease", self._election.hold)]
-                self.triggers.go_live()
-                await self.triggers.enqueue_all()
-                workers = [
-                    critical(queue.name, partial(self._work, queue, count, handle))
-                    for queue, count, handle in self._loops()
-                ]
-                await stop.wait()
+                if await unless(stop, self._fresh()):
+                    self.triggers.go_live()
+                    await self.triggers.enqueue_all()
+                    workers = [
+                        critical(queue.name, partial(self._work, queue, count, handle))
+                        for queue, count, handle in self._loops()
+                    ]
+                    await stop.wait()
             _log.info("stopping")
             self._stopping = True
             if workers:
@@ -262,6 +264,10 @@ class Controller:
         if self._election is not None:
             await self._election.acquire()
         return True
+
+    async def _fresh(self) -> bool:
+        """Waits until the caches are no older than our lease; alone, they are just listed."""
+        return self._election is None or await make_fresh(self.watched)
 
     def _critical(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -155,6 +156,18 @@ class Watched:
         """
         for informer in self._running.values():
             await informer.wait_synced()
+
+    async def catch_up(self) -> None:
+        """Return when all that is known is no older than the API server was when this was called.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        work = [c for informer in self._running.values() for c in informer.catching_up()]
+        # All of them end before one's failure is told: nothing goes on behind the next try.
+        for outcome in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _whole(
         self,

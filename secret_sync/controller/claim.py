@@ -12,6 +12,7 @@ from secret_sync.controller.adoption import (
     legacy_editors,
     may_adopt,
 )
+from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import owner_intent
 from secret_sync.controller.problem import Problem
 from secret_sync.kube import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ApplyWriter, KubeClient
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 _log = structlog.get_logger(__name__)
@@ -66,8 +67,9 @@ class Claims:
         if not metadata or not adoptable(es, metadata, self._objects):
             return _not_ours(es, current, controller_of(metadata))
         ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
+        owner = await confirm_owner(self._client, es)
         try:
-            reply = await self._adopt(es, desired, memory, ref)
+            reply = await self._adopt(es, desired, memory, ref, owner)
         except ImmutableError as error:
             return Problem(
                 Reason.SECRET_CONFLICT,
@@ -79,7 +81,12 @@ class Claims:
         return True
 
     async def _adopt(
-        self, es: ExternalSecret, desired: Desired, memory: Memory, ref: Ref
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        memory: Memory,
+        ref: Ref,
+        owner: ConfirmedOwner,
     ) -> dict[str, Any]:
         """Marks the Secret as ours, then takes its fields over from ack-secret-manager (A11).
 
@@ -87,10 +94,15 @@ class Claims:
         """
         reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)
         memory.remember(desired.fingerprint, reply)
-        return await self.take_fields(es, desired, memory, reply)
+        return await self.take_fields(es, desired, memory, reply, owner)
 
     async def take_fields(
-        self, es: ExternalSecret, desired: Desired, memory: Memory, reply: dict[str, Any]
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        memory: Memory,
+        reply: dict[str, Any],
+        owner: ConfirmedOwner | None = None,
     ) -> dict[str, Any]:
         """Takes what ack-secret-manager owns of a Secret of ours over from it (A11).
 
@@ -99,6 +111,7 @@ class Claims:
             desired: What it holds.
             memory: Of the object.
             reply: The Secret's metadata after our last write.
+            owner: That the object has been confirmed for this, if it has.
 
         Returns:
             The Secret's metadata, which are the given ones if there was nothing to take.
@@ -109,7 +122,9 @@ class Claims:
         metadata = reply["metadata"]
         where = es.namespace, es.target.name, metadata["uid"]
         ref = Ref(*where, metadata["resourceVersion"])
-        reply = await self._writer.disown(SECRETS, ref, metadata["managedFields"], editors)
+        owner = owner or await confirm_owner(self._client, es)
+        fields = metadata["managedFields"]
+        reply = await self._writer.disown(SECRETS, ref, fields, editors, owner)
         # What we did not want of it goes now, in one write.
         ref = Ref(*where, reply["metadata"]["resourceVersion"])
         reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.controller.confirmation import OwnerChangedError
 from secret_sync.controller.desired import Desired, EntryOutcome, Mishap, blame, outcomes_of
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_writer import OwnerGoneError
 from secret_sync.controller.status import written_versions
 from secret_sync.controller.telling import Case
 from secret_sync.errors import TransientError
@@ -96,12 +96,13 @@ class ExternalSecretReconciler:
         """One pass over one object (C4: gone is success)."""
         try:
             return await self._reconcile(key)
-        except OwnerGoneError as error:
-            _log.info("not written", error=error.message)
+        except OwnerChangedError as error:
+            # The watch brings what has changed, and that enqueues the object.
+            _log.info("nothing done", error=error.message)
             return Done()
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
-            return Retry()
+            return Retry(after=error.retry_after)
 
     async def _reconcile(self, key: str) -> Outcome:
         es = self._objects.get(key)
@@ -172,7 +173,7 @@ class ExternalSecretReconciler:
             raise
         except ApiError as error:
             _log.warning("not let go of, will retry", error=error.message)
-            return Retry()
+            return Retry(after=error.retry_after)
         return Done()
 
     def _is_done(self, case: Case) -> bool:

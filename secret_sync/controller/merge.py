@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import merge_intent
 from secret_sync.controller.ownership import behind, merged_by
 from secret_sync.controller.problem import Problem
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 _log = structlog.get_logger(__name__)
@@ -119,8 +120,13 @@ class MergeWriter:
         memory.remember(desired.fingerprint, reply)
         return reply
 
-    async def leave(self, namespace: str, uid: str, secret: ManagedSecret) -> dict[str, Any]:
+    async def leave(self, uid: str, secret: ManagedSecret, owner: ConfirmedOwner) -> dict[str, Any]:
         """Takes the keys of an ExternalSecret out of a Secret that is its target no more.
+
+        Args:
+            uid: Of that ExternalSecret, which may be gone.
+            secret: The Secret as it was judged.
+            owner: On whose behalf.
 
         Returns:
             The Secret's metadata; keys that others own as well are still in it.
@@ -132,9 +138,9 @@ class MergeWriter:
         nothing = {
             "apiVersion": "v1",
             "kind": SECRETS.kind,
-            "metadata": {"namespace": namespace, "name": secret.name},
+            "metadata": {"namespace": owner.namespace, "name": secret.name},
         }
-        ref = Ref(namespace, secret.name, secret.uid, secret.resource_version)
+        ref = Ref(owner.namespace, secret.name, secret.uid, secret.resource_version)
         writer = ApplyWriter(self._client, f"{MERGE_MANAGER}{uid}")
         return await writer.update(SECRETS, nothing, ref, force=False)
 
@@ -150,6 +156,7 @@ class MergeWriter:
             owners = await writer.owners(SECRETS, ref, error)
             if not self._left_behind(es, owners):
                 return _conflict(es, owners)
+            await confirm_owner(self._client, es)
             reply = await writer.update(SECRETS, intent, ref, force=True)
         memory.remember(desired.fingerprint, reply)
         await self._relieve(es, desired, memory, reply)
@@ -171,7 +178,8 @@ class MergeWriter:
         for uid, keys in secret.merged:
             gone = not any(o.uid == uid for o in self._living(es))
             if uid != es.uid and keys & desired.keys and gone:
-                reply = await self.leave(es.namespace, uid, secret)
+                owner = await confirm_owner(self._client, es)
+                reply = await self.leave(uid, secret, owner)
                 memory.remember(desired.fingerprint, reply)
                 version = reply["metadata"]["resourceVersion"]
                 secret = replace(secret, resource_version=version)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.kube import reached
 from secret_sync.resources import ManagedSecret
 from secret_sync.resources.names import LEGACY_MANAGERS
 
@@ -186,9 +187,6 @@ def _restored(es: ExternalSecret, current: SecretMeta) -> Verdict:
 
 def behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
     """Whether the cache is older than our last write (W15)."""
-    if current is not None:
-        held, written = current.resource_version, applied.resource_version
-        reached = held.isdecimal() and written.isdecimal() and int(held) >= int(written)
-        if reached or held == written:
-            return False
+    if current is not None and reached(current.resource_version, applied.resource_version):
+        return False
     return now - applied.at < CATCH_UP

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.adoption import adoptable
+from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.kube import (
@@ -23,6 +24,7 @@ from secret_sync.kube import (
     ApiUnavailableError,
     OutdatedError,
     Ref,
+    converted,
     key_of,
 )
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
@@ -95,6 +97,7 @@ class Removal:
             The names of the Secrets that were deleted.
 
         Raises:
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The API server refused, or did not answer.
         """
         target = object_key(es.namespace, es.target.name)
@@ -111,9 +114,10 @@ class Removal:
                 continue
             try:
                 if owner_of(secret) != (es.name, es.uid):
-                    await self._merging.leave(es.namespace, es.uid, secret)
+                    owner = await confirm_owner(self._client, es)
+                    await self._merging.leave(es.uid, secret, owner)
                 elif not es.target.retain:
-                    await self._delete(secret)
+                    await self._delete(es, secret)
                     deleted.append(secret.name)
             except OutdatedError:
                 # The news of the change wake us.
@@ -127,6 +131,7 @@ class Removal:
             Whether there was one that is its own.
 
         Raises:
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The API server refused, or did not answer.
         """
         secret = self._secrets.get(object_key(es.namespace, es.target.name))
@@ -139,7 +144,7 @@ class Removal:
         ):
             return False
         try:
-            await self._delete(secret)
+            await self._delete(es, secret)
         except OutdatedError:
             return False
         memory.applied = None
@@ -153,6 +158,7 @@ class Removal:
         no owner.
 
         Raises:
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The API server refused, or did not answer.
         """
         # The informer's copy may have been read through an outdated schema: what cannot be undone
@@ -162,7 +168,7 @@ class Removal:
             found = await self._client.request("GET", path)
         except ApiNotFoundError:
             return
-        es, asked = ExternalSecret.from_dict(found), es
+        es, asked = converted(ExternalSecret.from_dict, found, path), es
         if es.uid != asked.uid or not es.deleting:
             # Another one of that name, which lives.
             return
@@ -181,11 +187,12 @@ class Removal:
         # That it wishes for a Secret does not make it the object's.
         legacy = replace(es, adopt=False)
         if ours or adoptable(legacy, reply["metadata"], self._objects):
-            await self._delete(secret)
+            await self._delete(es, secret)
 
-    async def _delete(self, secret: SecretMeta) -> None:
+    async def _delete(self, es: ExternalSecret, secret: SecretMeta) -> None:
+        owner = await confirm_owner(self._client, es)
         ref = Ref(secret.namespace, secret.name, secret.uid, secret.resource_version)
-        await self._writer.delete(SECRETS, ref)
+        await self._writer.delete(SECRETS, ref, owner)
         self._deleted.append(secret.uid)
         _log.info("secret deleted", secret=secret.name)
 

@@ -19,6 +19,7 @@ from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
     ApiUnavailableError,
+    converted,
 )
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Reason
@@ -195,8 +196,8 @@ class SchemaReconciler:
             return Done()
         try:
             missing = await read_missing(self._client, name)
-        except ApiUnavailableError:
-            return Retry()
+        except ApiUnavailableError as error:
+            return Retry(after=error.retry_after)
         except ApiError as error:
             _log.warning("CRD not read", crd=name, error=error.message)
             return RequeueAfter(_REFUSED_AGAIN_AFTER)
@@ -224,5 +225,5 @@ async def read_missing(client: KubeClient, name: str) -> tuple[str, ...] | None:
         found = await client.request("GET", CUSTOM_RESOURCE_DEFINITIONS.path("", name))
     except ApiNotFoundError:
         return None
-    crd = Crd.from_dict(found)
+    crd = converted(Crd.from_dict, found, f"CRD {name}")
     return crd.missing if crd is not None else ()

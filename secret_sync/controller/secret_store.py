@@ -96,11 +96,11 @@ class SecretStoreReconciler:
         try:
             if await self._finalizers.remove(store):
                 self._announcer.finalizer_removed(store)
-        except ApiUnavailableError:
-            return Retry()
+        except ApiUnavailableError as error:
+            return Retry(after=error.retry_after)
         except ApiError as error:
             _log.warning("not let go of, will retry", error=error.message)
-            return Retry()
+            return Retry(after=error.retry_after)
         return Done()
 
     def _request(self, key: str, store: SecretStore, chosen: Sequence[Identity]) -> Outcome:

@@ -14,13 +14,12 @@ import structlog
 
 from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
 from secret_sync.controller.fights import fight, is_over, undo
 from secret_sync.controller.intent import bare_intent, owner_intent
-from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.controller.ownership import Action, is_there, judge, looks_right
 from secret_sync.controller.problem import Problem
-from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -50,10 +49,6 @@ _log = structlog.get_logger(__name__)
 #: then the news of the change wakes us.
 _JUDGEMENTS: Final = 4
 _FORBIDDEN: Final = 403
-
-
-class OwnerGoneError(SecretSyncError):
-    """The ExternalSecret is deleted, or about to be; the news of it wakes us."""
 
 
 class SecretWriter:
@@ -107,7 +102,8 @@ class SecretWriter:
 
         Raises:
             ApiUnavailableError: Later, perhaps.
-            OwnerGoneError: The ExternalSecret is deleted; its Secret was left as it is.
+            OwnerChangedError: The ExternalSecret is deleted, or not what our copy of it says;
+                its Secret was left as it is.
         """
         current = self._cached(es)
         write = (self._merge if es.target.merge else self._own)(es, desired, memory)
@@ -174,21 +170,6 @@ class SecretWriter:
         if held is None or held.uid != es.uid or held.deleting:
             raise OwnerGoneError(f"ExternalSecret {es.namespace}/{es.name} is deleted")
 
-    async def _confirm_owner(self, es: ExternalSecret) -> None:
-        """Asks the API server for the ExternalSecret, of which the informer's copy may be old.
-
-        Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
-        takes the ownerReference away. To put it back would be the Secret's end.
-        """
-        gone = OwnerGoneError(f"ExternalSecret {es.namespace}/{es.name} is deleted")
-        path = EXTERNAL_SECRETS.path(es.namespace, es.name)
-        try:
-            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-        except ApiNotFoundError:
-            raise gone from None
-        if metadata["uid"] != es.uid or metadata.get("deletionTimestamp"):
-            raise gone
-
     def _cached(self, es: ExternalSecret) -> SecretMeta | None:
         return self._secrets.get(object_key(es.namespace, es.target.name))
 
@@ -233,7 +214,7 @@ class SecretWriter:
             return await self._merging.ensure(es, desired, memory, current)
         # It was this object's own until now.
         try:
-            await self._confirm_owner(es)
+            await confirm_owner(self._client, es)
             await self._let_go(es, desired, memory, current)
         except ApiUnavailableError:
             raise
@@ -272,7 +253,9 @@ class SecretWriter:
         changed = False
         removed = len(verdict.remove)
         if verdict.orphan:
-            await self._confirm_owner(es)
+            # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
+            # takes the ownerReference away. To put it back would be the Secret's end.
+            await confirm_owner(self._client, es)
         if verdict.apply:
             try:
                 reply = await self._writer.update(
@@ -302,7 +285,8 @@ class SecretWriter:
         A type demands keys of its own: the new Secret is tried out before the old one goes.
         """
         await self._writer.rehearse(SECRETS, owner_intent(es, desired), f"secret-sync-{es.uid}")
-        await self._writer.delete(SECRETS, ref)
+        owner = await confirm_owner(self._client, es)
+        await self._writer.delete(SECRETS, ref, owner)
         memory.applied = None
         reply = await self._writer.create(SECRETS, owner_intent(es, desired))
         memory.remember(desired.fingerprint, reply)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 import structlog
 
 from secret_sync.controller.ownership import CATCH_UP
-from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, OutdatedError
+from secret_sync.kube import (
+    ApiError,
+    ApiNotFoundError,
+    ApiUnavailableError,
+    OutdatedError,
+    reached,
+)
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
@@ -109,6 +115,8 @@ class StatusWriter(Generic[S]):
         self._intended: dict[str, _Intent[S]] = {}
         # What the informer has not brought back yet (S16).
         self._written: dict[str, _Written[S]] = {}
+        # Until when (loop time) the API server asked us not to try again.
+        self._not_before: dict[str, float] = {}
 
     def known(self, key: str, obj: HasStatus[S]) -> S:
         """The status a user reads now, or will in a moment."""
@@ -132,15 +140,16 @@ class StatusWriter(Generic[S]):
             if key in self._intended:
                 # It waits for its next try; that there is work for the object is a reason to
                 # have it now.
-                self._queue.add(key, _priority(status))
+                self._enqueue(key, status)
             return False
         self._intended[key] = _Intent(obj.namespace, obj.name, obj.uid, status)
-        self._queue.add(key, _priority(status))
+        self._enqueue(key, status)
         return True
 
     async def write(self, key: str) -> Outcome:
         """Writes what is to be said of an object; the handler of the queue."""
         intent = self._intended.get(key)
+        self._not_before.pop(key, None)
         if intent is None:
             return Done()
         try:
@@ -153,7 +162,10 @@ class StatusWriter(Generic[S]):
             )
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)
-            return Retry()
+            if error.retry_after:
+                now = asyncio.get_running_loop().time()
+                self._not_before[key] = now + error.retry_after
+            return Retry(after=error.retry_after)
         except (ApiNotFoundError, OutdatedError) as error:
             if error.status == _CONFLICT:
                 # Others write to the object all the time; or it is a new one of that name, and
@@ -180,7 +192,14 @@ class StatusWriter(Generic[S]):
         """The object is gone."""
         self._intended.pop(key, None)
         self._written.pop(key, None)
+        self._not_before.pop(key, None)
         self._queue.discard(key)
+
+    def _enqueue(self, key: str, status: S) -> None:
+        """Has it written; not before the time that the API server gave, for which it is queued."""
+        due = self._not_before.get(key)
+        if due is None or due <= asyncio.get_running_loop().time():
+            self._queue.add(key, _priority(status))
 
     def _settle(self, key: str, intent: _Intent[S]) -> None:
         # Another one may have been put meanwhile; its key is queued again.
@@ -195,9 +214,5 @@ def _priority(status: Status) -> Priority:
 
 def _ahead(written: _Written[Any], cached: str) -> bool:
     """Whether the informer's copy is older than what was written (W15)."""
-    version = written.resource_version
-    if cached.isdecimal() and version.isdecimal():
-        reached = int(cached) >= int(version)
-    else:
-        reached = cached == version
-    return not reached and asyncio.get_running_loop().time() - written.at < CATCH_UP
+    behind = not reached(cached, written.resource_version)
+    return behind and asyncio.get_running_loop().time() - written.at < CATCH_UP

@@ -4,7 +4,8 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 """
 
 from secret_sync.kube.access import ClusterAccess
-from secret_sync.kube.apply import ApplyWriter, Ref
+from secret_sync.kube.answers import Answer, converted
+from secret_sync.kube.apply import ApplyWriter, ConfirmedOwner, Ref
 from secret_sync.kube.client import KubeClient, WriteGuard
 from secret_sync.kube.errors import (
     ApiConflictError,
@@ -40,6 +41,7 @@ from secret_sync.kube.resource import (
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, Stored, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
+from secret_sync.kube.versions import reached
 
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -52,6 +54,7 @@ __all__ = [
     "SERVICE_ACCOUNTS",
     "About",
     "AlreadyExistsError",
+    "Answer",
     "ApiConflictError",
     "ApiError",
     "ApiExpiredError",
@@ -60,6 +63,7 @@ __all__ = [
     "ApplyWriter",
     "Change",
     "ClusterAccess",
+    "ConfirmedOwner",
     "Election",
     "EventObserver",
     "EventRecorder",
@@ -82,11 +86,13 @@ __all__ = [
     "Stored",
     "WriteGuard",
     "check",
+    "converted",
     "current_namespace",
     "key_of",
     "lacking",
     "new_identity",
     "patiently",
+    "reached",
     "read_token_user",
     "who_am_i",
 ]

@@ -18,6 +18,7 @@ from yarl import URL
 
 from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
+from secret_sync.kube.answers import Answer, read_answer
 from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
 
@@ -130,7 +131,7 @@ class KubeClient:
         """
         self._guard = guard
 
-    async def request(
+    async def request(  # noqa: PLR0913 (each is one fact of a request)
         self,
         method: str,
         path: str,
@@ -139,6 +140,7 @@ class KubeClient:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
+        expected: Answer = Answer.OBJECT,
         timeout: float = TIMEOUT,  # noqa: ASYNC109 (aiohttp's own, which knows its phases)
     ) -> dict[str, Any]:
         """One request, answered with an object.
@@ -154,6 +156,7 @@ class KubeClient:
             body: Encoded as JSON.
             content_type: Of the body.
             accept: What to answer with.
+            expected: The form of the answer; another one counts as none.
             timeout: Seconds for each try.
 
         Raises:
@@ -178,7 +181,7 @@ class KubeClient:
             )
         if status >= _ERRORS:
             raise error_of(f"{method} {path}", status, reply, reply_headers)
-        return _object(reply, f"{method} {path}")
+        return read_answer(reply, expected, f"{method} {path}")
 
     async def stream(
         self, path: str, *, params: Mapping[str, str], accept: str, idle: float
@@ -323,16 +326,6 @@ async def _refusal(response: aiohttp.ClientResponse) -> bytes:
                 if len(body) > _MAX_REFUSAL:
                     break
     return body
-
-
-def _object(reply: bytes, action: str) -> dict[str, Any]:
-    try:
-        value = orjson.loads(reply)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise ApiUnavailableError(f"{action}: the answer is not a JSON object")
-    return value
 
 
 def _unreachable(action: str, error: Exception) -> ApiUnavailableError:

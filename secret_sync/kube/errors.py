@@ -134,7 +134,7 @@ def error_of_status(
     details = _dict(value.get("details"))
     causes = tuple(
         Cause(str(c.get("field") or ""), str(c.get("reason") or ""))
-        for c in map(_dict, details.get("causes") or ())
+        for c in map(_dict, _list(details.get("causes")))
     )
     seconds = details.get("retryAfterSeconds")
     if retry_after is None and isinstance(seconds, int) and seconds > 0:
@@ -192,6 +192,10 @@ def _status_object(body: bytes) -> dict[str, Any]:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _seconds(value: str | None) -> float | None:

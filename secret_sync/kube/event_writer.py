@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.kube.answers import Answer
 from secret_sync.kube.apply import MERGE_PATCH
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
 from secret_sync.kube.resource import EVENTS, METADATA
@@ -70,7 +71,12 @@ class EventWriter:
         if about.namespace:
             body["involvedObject"]["namespace"] = about.namespace
         await self._client.request(
-            "POST", EVENTS.path(series.namespace), body=body, accept=METADATA, timeout=TIMEOUT
+            "POST",
+            EVENTS.path(series.namespace),
+            body=body,
+            accept=METADATA,
+            expected=Answer.ANY,
+            timeout=TIMEOUT,
         )
 
     async def _grow(self, series: Series) -> None:
@@ -80,6 +86,7 @@ class EventWriter:
             body=_extent(series),
             content_type=MERGE_PATCH,
             accept=METADATA,
+            expected=Answer.ANY,
             timeout=TIMEOUT,
         )
 

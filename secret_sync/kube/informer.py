@@ -14,7 +14,7 @@ from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.store import Store, Stored, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from secret_sync.kube.client import KubeClient
     from secret_sync.kube.observe import ReflectorObserver
@@ -113,6 +113,13 @@ class Informer(Generic[T]):
                 await reflector.relist()
         finally:
             self._relisting -= 1
+
+    def catching_up(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what to await at once, so that the store is no older than the API server is now.
+
+        One for each reflector; see ``Reflector.catch_up``.
+        """
+        return [reflector.catch_up() for reflector in self._reflectors]
 
     @property
     def synced(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 import structlog
 
 from secret_sync.errors import SecretSyncError
+from secret_sync.kube.answers import check_fields, section
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
 from secret_sync.kube.resource import LEASES
 
@@ -36,6 +37,12 @@ ATTEMPT: Final = 1.8
 #: Of a lease that was given back.
 _RELEASED: Final = 1
 _NEVER: Final = float("-inf")
+#: What is read of its spec.
+_SPEC: Final = {
+    "holderIdentity": (str,),
+    "leaseDurationSeconds": (int,),
+    "leaseTransitions": (int,),
+}
 
 
 class LeaseLostError(SecretSyncError):
@@ -254,7 +261,9 @@ class Election:
     async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         # What takes effect later than anybody waits for it would only confuse us.
         params = None if body is None else {"timeout": f"{ATTEMPT:g}s"}
-        return await self._client.request(method, path, params=params, body=body, timeout=ATTEMPT)
+        found = await self._client.request(method, path, params=params, body=body, timeout=ATTEMPT)
+        check_fields(section(found, "spec", path), _SPEC, f"{method} {path}")
+        return found
 
     def _saw(self, found: dict[str, Any]) -> None:
         metadata, spec = found.get("metadata") or {}, found.get("spec") or {}

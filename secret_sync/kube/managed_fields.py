@@ -35,4 +35,9 @@ def data_keys(entry: dict[str, Any]) -> frozenset[str]:
 
 
 def _union(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    return {key: _union(left.get(key, {}), right.get(key, {})) for key in {**left, **right}}
+    return {key: _union(_below(left, key), _below(right, key)) for key in {**left, **right}}
+
+
+def _below(fields: dict[str, Any], key: str) -> dict[str, Any]:
+    found = fields.get(key)
+    return found if isinstance(found, dict) else {}

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from secret_sync.kube.errors import (
-    ApiExpiredError,
-    ApiUnavailableError,
-    error_of_status,
-)
+from secret_sync.kube.answers import Answer
+from secret_sync.kube.errors import ApiExpiredError, ApiUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +82,15 @@ class Pager(Generic[T]):
         reply = await self._request({})
         return Listing(self._objects(reply), reply["metadata"]["resourceVersion"])
 
+    async def version(self) -> str:
+        """Return the version of the collection at its most recent state, whatever is in it.
+
+        Raises:
+            ApiError: The server refused, or answered with something else.
+        """
+        reply = await self._request({"limit": "1"})
+        return str(reply["metadata"]["resourceVersion"])
+
     async def _pages(self) -> Listing[T]:
         objects: list[T] = []
         token = ""
@@ -106,16 +112,14 @@ class Pager(Generic[T]):
     async def _request(self, params: dict[str, str]) -> dict[str, Any]:
         """One page, known to be one: an empty object taken for a list would empty the store."""
         reply = await self._client.request(
-            "GET", self._path, params=params, accept=self._accept, timeout=LIST_TIMEOUT
+            "GET",
+            self._path,
+            params=params,
+            accept=self._accept,
+            expected=Answer.LIST,
+            timeout=LIST_TIMEOUT,
         )
-        if reply.get("kind") == "Status":
-            raise error_of_status(f"list of {self._path}", reply)
-        metadata = reply.get("metadata")
-        if (
-            reply.get("kind") != f"{self._kind}List"
-            or not isinstance(metadata, dict)
-            or not metadata.get("resourceVersion")
-        ):
+        if reply["kind"] != f"{self._kind}List":
             raise ApiUnavailableError(f"list of {self._path}: the answer is no {self._kind}List")
         return reply
 

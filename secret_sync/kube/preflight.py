@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
 from secret_sync.errors import DefiniteError
+from secret_sync.kube.answers import Answer, objects_at, section
 from secret_sync.kube.errors import ApiError, ApiNotFoundError, ApiUnavailableError
 
 if TYPE_CHECKING:
@@ -124,14 +125,19 @@ async def who_am_i(client: KubeClient) -> str:
         ApiUnavailableError: The server did not answer.
     """
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+    async def ask() -> str:
+        reply = await client.request("POST", _WHO_AM_I, body=body, expected=Answer.ANY)
+        status = section(reply, "status", _WHO_AM_I)
+        user = section(status, "userInfo", _WHO_AM_I).get("username")
+        return user if isinstance(user, str) else ""
+
     try:
-        reply = await patiently(lambda: client.request("POST", _WHO_AM_I, body=body))
+        return await patiently(ask)
     except ApiUnavailableError:
         raise
     except ApiError:
         return ""
-    user = ((reply.get("status") or {}).get("userInfo") or {}).get("username")
-    return user if isinstance(user, str) else ""
 
 
 async def _missing(
@@ -151,11 +157,16 @@ async def _missing(
 async def _known(client: KubeClient, resource: Resource, hint: str) -> None:
     group = f"/apis/{resource.group}" if resource.group else "/api"
     path = f"{group}/{resource.version}"
+
+    async def ask() -> list[dict[str, Any]]:
+        reply = await client.request("GET", path, expected=Answer.ANY)
+        return objects_at(reply, "resources", path)
+
     try:
-        reply = await patiently(lambda: client.request("GET", path))
+        known = await patiently(ask)
     except ApiNotFoundError:
         raise DefiniteError(f"the API server does not know {path}; {hint}") from None
-    if resource.plural not in [r.get("name") for r in reply.get("resources") or ()]:
+    if resource.plural not in [r.get("name") for r in known]:
         raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
 
 
@@ -173,13 +184,18 @@ async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> 
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
     }
+
+    async def ask() -> dict[str, Any]:
+        reply = await client.request("POST", _REVIEWS, body=body, expected=Answer.ANY)
+        return section(reply, "status", _REVIEWS)
+
     try:
-        reply = await patiently(lambda: client.request("POST", _REVIEWS, body=body))
+        answered = await patiently(ask)
     except ApiUnavailableError:
         raise
     except ApiError:
         # Who may not even ask finds out when it acts.
         return ""
-    if (reply.get("status") or {}).get("allowed"):
+    if answered.get("allowed"):
         return ""
     return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")

@@ -11,6 +11,7 @@ import structlog
 from secret_sync.kube.errors import ApiError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
+from secret_sync.kube.versions import order_of, reached
 from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, watch
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ _log = structlog.get_logger(__name__)
 FIRST_WAIT: Final = 0.8
 LONGEST_WAIT: Final = 15.0
 HEALTHY_AFTER: Final = 120.0
+#: Seconds within which a watch that is alive has brought what the API server had when it was
+#: asked; and where versions cannot be ordered, so that a newer one does not count as well.
+CATCH_UP: Final = 1.0
+CATCH_UP_UNORDERED: Final = 5.0
+_POLL: Final = 0.02
 
 
 class Sink(Protocol):
@@ -104,6 +110,8 @@ class Reflector:
         self._refused = Waits()
         # Whether the next 410 is listed for at once.
         self._may_relist = True
+        # How far the sink is.
+        self._state = WatchState("")
         # What fails at present, "list" or "watch": told once, not at every try.
         self._failing = ""
         # The version at which a watch could not be read.
@@ -135,6 +143,25 @@ class Reflector:
         self._stale.set()
         await waiter
 
+    async def catch_up(self) -> None:
+        """Return when the sink is no older than the API server was when this was called.
+
+        A watch may have been dead for as long as its silence is not noticed. One that does not
+        get there soon, be it because nothing happens to its kind, is replaced by a list.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        wanted = await self._pager.version()
+        ordered = order_of(wanted) is not None
+        try:
+            async with asyncio.timeout(CATCH_UP if ordered else CATCH_UP_UNORDERED):
+                while not reached(self._state.resource_version, wanted):  # noqa: ASYNC110 (rare)
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            _log.debug("watch is behind, listing again", path=self._path)
+            await self.relist()
+
     async def _watch_unless_stale(self, version: str) -> str:
         watching = asyncio.ensure_future(self._watch(version))
         stale = asyncio.ensure_future(self._stale.wait())
@@ -157,6 +184,7 @@ class Reflector:
             await self._fail("list", error, "refused")
             return ""
         self._sink.replace(listing.objects)
+        self._state = WatchState(listing.resource_version)
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -166,7 +194,7 @@ class Reflector:
 
     async def _watch(self, version: str) -> str:
         """The version to go on from, or ``""`` where only a list helps."""
-        state = WatchState(version)
+        state = self._state = WatchState(version)
         began = asyncio.get_running_loop().time()
         ending = await watch(
             self._client,

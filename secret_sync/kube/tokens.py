@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.errors import DefiniteError, ReferenceChangedError, SecretSyncError
+from secret_sync.kube.answers import Answer, section
 from secret_sync.kube.errors import (
     ApiConflictError,
     ApiError,
@@ -58,7 +59,8 @@ class ServiceAccountTokenMinter:
         path = SERVICE_ACCOUNTS.path(namespace, name, "token")
         where = f"ServiceAccount {namespace}/{name}"
         try:
-            reply = await self._client.request("POST", path, body=body)
+            reply = await self._client.request("POST", path, body=body, expected=Answer.ANY)
+            token = section(reply, "status", where).get("token")
         except ApiUnavailableError as error:
             return error
         except ApiConflictError:
@@ -71,7 +73,6 @@ class ServiceAccountTokenMinter:
                 f"the API server gives the controller no token of {where}: {error.message}{advice}",
                 code="TokenForbidden",
             )
-        token = (reply.get("status") or {}).get("token")
         if not isinstance(token, str) or not token:
             return ApiUnavailableError(f"the API server's answer holds no token of {where}")
         return token if _uid_of(token) == uid else _recreated(where)

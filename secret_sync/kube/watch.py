@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
-from secret_sync.kube.errors import ApiError, ApiExpiredError, error_of_status
+from secret_sync.kube.answers import check_object, check_version
+from secret_sync.kube.errors import ApiError, ApiExpiredError, ApiUnavailableError, error_of_status
 from secret_sync.kube.lines import LineSplitter, LineTooLongError
 
 if TYPE_CHECKING:
@@ -168,20 +169,30 @@ def _event(
 ) -> None:
     try:
         event = orjson.loads(line)
-        if event.get("kind") == "Status":
-            raise error_of_status(f"watch of {path}", event)
-        sort, value = event["type"], event["object"]
-        if sort == "ERROR":
-            raise error_of_status(f"watch of {path}", value)
-        if sort not in _KNOWN_EVENTS:
-            # A newer server's word; what it is about comes by in the next list (W11).
-            on_event(str(sort), value)
-            return
-        version = value["metadata"]["resourceVersion"]
-        if value.get("kind") != kind or (sort in OBJECT_EVENTS and not value["metadata"]["name"]):
-            raise _Garbled
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+    except orjson.JSONDecodeError:
         raise _Garbled from None
+    action = f"watch of {path}"
+    if not isinstance(event, dict):
+        raise _Garbled
+    if event.get("kind") == "Status":
+        raise error_of_status(action, event)
+    sort, value = event.get("type"), event.get("object")
+    if not isinstance(sort, str) or not isinstance(value, dict):
+        raise _Garbled
+    if sort == "ERROR":
+        raise error_of_status(action, value)
+    if sort not in _KNOWN_EVENTS:
+        # A newer server's word; what it is about comes by in the next list (W11).
+        on_event(sort, value)
+        return
+    try:
+        version = check_version(value, action)
+        if sort in OBJECT_EVENTS:
+            check_object(value, action)
+    except ApiUnavailableError:
+        raise _Garbled from None
+    if value.get("kind") != kind:
+        raise _Garbled
     on_event(sort, value)
     state.events += 1
     state.resource_version = version

@@ -47,9 +47,14 @@ class RequeueAfter:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It failed and may succeed later: again after the queue's backoff."""
+    """It failed and may succeed later: again after the queue's backoff.
+
+    Attributes:
+        after: Seconds that the other side asked to wait, which count instead, or `None`.
+    """
 
     priority: Priority = Priority.MIDDLE
+    after: float | None = None
 
 
 Outcome: TypeAlias = Done | RequeueAfter | Retry
@@ -164,5 +169,5 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
         case RequeueAfter(seconds, priority):
             queue.forget(key)
             queue.add_after(key, seconds, priority)
-        case Retry(priority):
-            queue.retry(key, priority)
+        case Retry(priority, after):
+            queue.retry(key, priority, after)

@@ -177,14 +177,26 @@ class WorkQueue(Generic[K]):
         """Drop the delayed add of `key`, if there is one; what is ready or in flight stays."""
         self._delays.drop(key)
 
-    def retry(self, key: K, priority: Priority = Priority.MIDDLE) -> float:
+    def retry(
+        self, key: K, priority: Priority = Priority.MIDDLE, after: float | None = None
+    ) -> float:
         """Count a failure of `key` and add it after the backoff that follows from the count.
 
+        Args:
+            key: What failed.
+            priority: Of the retry.
+            after: Seconds that the other side asked to wait. They count instead of the backoff,
+                and instead of an earlier time that was given for `key`; a little more is added,
+                since others were told the same.
+
         Returns:
-            The backoff, in seconds.
+            The delay, in seconds.
         """
         failures = self._failures.get(key, 0)
         delay = self._backoff.delay(failures, self._rng)
+        if after:
+            delay = after * self._rng.uniform(1, 1 + self._backoff.jitter)
+            self._delays.drop(key)
         if not self._shut_down:
             self._failures[key] = failures + 1
             self._observer.retried()

@@ -51,6 +51,7 @@ class Gateway:
         url: Where it listens.
         ca_file: Whom to trust as it.
         trouble: What befalls requests from now on.
+        mute: Part of a path; watches of such paths stay open, and no byte of theirs comes.
     """
 
     def __init__(self, plane: ControlPlane, directory: Path, random: Random) -> None:
@@ -66,6 +67,7 @@ class Gateway:
         self.ca_file.write_bytes(self._authority.pem)
         self.url = ""
         self.trouble = Trouble()
+        self.mute = ""
 
     async def __aenter__(self) -> Self:
         context = ssl.create_default_context(cafile=self._plane.ca_file)
@@ -99,6 +101,7 @@ class Gateway:
     def calm(self) -> None:
         """Nothing is in the way any more."""
         self.trouble = Trouble()
+        self.mute = ""
         self._audible.set()
 
     def silence(self) -> None:
@@ -150,6 +153,9 @@ class Gateway:
         await response.prepare(request)
         async for chunk in answer.content.iter_any():
             await self._audible.wait()
+            if self.mute and self.mute in request.path:
+                # For good: what comes later would tell that something is missing.
+                await asyncio.Event().wait()
             await response.write(chunk)
         return response
 

@@ -16,6 +16,7 @@ from secret_sync.kube import (
     ApiNotFoundError,
     ApiUnavailableError,
 )
+from secret_sync.kube.answers import Answer
 from secret_sync.kube.apply import MERGE_PATCH
 from secret_sync.kube.pager import Pager
 
@@ -147,6 +148,7 @@ async def _patch(client: KubeClient, path: str, held: Held, *, rehearse: bool) -
         body=held.patch,
         content_type=MERGE_PATCH,
         accept=METADATA,
+        expected=Answer.ANY,
     )
 
 

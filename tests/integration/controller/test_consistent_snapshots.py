@@ -237,7 +237,7 @@ async def test_objects_that_share_sources_are_each_written_together(
     chain = {f"some-{n}": rotation.entries[n : n + 3] for n in range(4)}
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(operator(settings_for(cluster, cloud, home)))
-        watches = []
+        watches: list[GenerationWatch] = []
         for name, entries in chain.items():
             interval = "10m" if watches else "1s"
             await api.put(external_secret(name, *entries, rotationInterval=interval), home)

@@ -112,17 +112,21 @@ class Replicas:
     folder: Path
     stack: AsyncExitStack
 
-    async def start(self, name: str, server: str = "") -> Running:
+    async def start(self, name: str, server: str = "", ca_file: str = "") -> Running:
         """A replica under this name, in step before this returns.
 
         Args:
             name: Of its ServiceAccount.
             server: Where it finds the API server; ``""`` for the real address.
+            ca_file: Whom it trusts as it; ``""`` for the real one.
         """
         await self._account(name)
         token = await self.plane.token_for(self.home, name)
         config = kubeconfig(
-            self.folder / name, server or self.plane.server, token, str(self.plane.ca_file)
+            self.folder / name,
+            server or self.plane.server,
+            token,
+            ca_file or str(self.plane.ca_file),
         )
         child = await self.stack.enter_async_context(
             running(

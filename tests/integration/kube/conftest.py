@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.kube import METADATA, SECRETS, ApplyWriter, ClusterAccess, KubeClient, Ref
+from secret_sync.kube import (
+    METADATA,
+    SECRETS,
+    ApplyWriter,
+    ClusterAccess,
+    ConfirmedOwner,
+    KubeClient,
+    Ref,
+)
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
@@ -62,6 +70,11 @@ class Secrets:
     def __init__(self, client: KubeClient, namespace: str) -> None:
         self.client = client
         self.namespace = namespace
+
+    @property
+    def confirmed(self) -> ConfirmedOwner:
+        """On whose behalf, where that has no part in a test."""
+        return ConfirmedOwner(self.namespace, "some", "es-uid")
 
     def intent(self, name: str = "target", of_type: str = "Opaque", **data: str) -> Any:
         return {

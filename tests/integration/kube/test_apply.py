@@ -129,9 +129,11 @@ async def test_A7_nor_is_another_one_of_that_name_written_to(
         with pytest.raises(OutdatedError):
             await writer.remove_keys(SECRETS, stale, "data", ["theirs"])
         with pytest.raises(OutdatedError):
-            await writer.disown(SECRETS, stale, await secrets.fields(), frozenset({"somebody"}))
+            await writer.disown(
+                SECRETS, stale, await secrets.fields(), frozenset({"somebody"}), secrets.confirmed
+            )
         with pytest.raises(OutdatedError):
-            await writer.delete(SECRETS, stale)
+            await writer.delete(SECRETS, stale, secrets.confirmed)
     assert await secrets.data() == {"theirs": encoded("1")}
 
 
@@ -252,9 +254,9 @@ async def test_a_deletion_of_just_this_version(writer: ApplyWriter, secrets: Sec
     old = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
     new = secrets.ref(await secrets.edit(a="2"))
     with pytest.raises(OutdatedError):
-        await writer.delete(SECRETS, old)
-    await writer.delete(SECRETS, new)
-    await writer.delete(SECRETS, new)
+        await writer.delete(SECRETS, old, secrets.confirmed)
+    await writer.delete(SECRETS, new, secrets.confirmed)
+    await writer.delete(SECRETS, new, secrets.confirmed)
     with pytest.raises(ApiNotFoundError):
         await secrets.data()
 

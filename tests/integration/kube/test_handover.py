@@ -41,14 +41,16 @@ async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
     reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert set(await secrets.data()) == {"a", "b", "foreign"}
 
-    reply = await writer.disown(SECRETS, secrets.ref(reply), await secrets.fields(), THEM)
+    reply = await writer.disown(
+        SECRETS, secrets.ref(reply), await secrets.fields(), THEM, secrets.confirmed
+    )
     managers = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
     assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
     await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
     assert set(await secrets.data()) == {"a", "foreign"}
 
     with pytest.raises(OutdatedError):
-        await writer.disown(SECRETS, ref, fields, THEM)
+        await writer.disown(SECRETS, ref, fields, THEM, secrets.confirmed)
 
 
 @pytest.mark.parametrize("manager", sorted(THEM))
@@ -58,7 +60,9 @@ async def test_A11_the_values_stay_and_the_marks_go_with_the_next_apply(
     theirs = secrets.intent(a="1")
     theirs["metadata"]["labels"] = {"lastUpdatedAt": "today"}
     reply = await secrets.create(theirs, manager=manager)
-    reply = await writer.disown(SECRETS, secrets.ref(reply), await secrets.fields(), THEM)
+    reply = await writer.disown(
+        SECRETS, secrets.ref(reply), await secrets.fields(), THEM, secrets.confirmed
+    )
     assert await secrets.data() == {"a": encoded("1")}
     assert reply["metadata"]["labels"] == {"lastUpdatedAt": "today"}
     reply = await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.resources import ExternalSecret, SecretStore, secret_from_metadata
 from tests.unit.controller.planning import Cluster
+from tests.unit.controller.played import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,16 +28,18 @@ def make_es() -> Callable[..., ExternalSecret]:
         *, metadata: dict[str, Any] | None = None, status: Any = None, **spec: Any
     ) -> ExternalSecret:
         entry = {"key": "db", "name": "password", "secretStoreRef": {"name": "store"}}
+        stored = {
+            "namespace": "ns",
+            "name": "some",
+            "uid": "es-uid",
+            "resourceVersion": "10",
+            "generation": 1,
+            **(metadata or {}),
+        }
+        STORED[EXTERNAL_SECRETS.path(stored["namespace"], stored["name"])] = stored
         return ExternalSecret.from_dict(
             {
-                "metadata": {
-                    "namespace": "ns",
-                    "name": "some",
-                    "uid": "es-uid",
-                    "resourceVersion": "10",
-                    "generation": 1,
-                    **(metadata or {}),
-                },
+                "metadata": stored,
                 "spec": {"data": [entry], **spec},
                 "status": status,
             }

@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from secret_sync.kube import METADATA
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -145,16 +147,31 @@ class Sent(NamedTuple):
         return f"{found['uid']}/{found['resourceVersion']}"
 
 
+#: The metadata of ExternalSecrets as the played API server has them, by path; the fixture
+#: ``make_es`` puts them here.
+STORED: Final[dict[str, dict[str, Any]]] = {}
+
+
 class PlayedClient:
     """An API server that gives the answers which were put in, one to each request.
 
+    Who asks for the metadata of an ExternalSecret, before something irrevocable, gets them beside
+    these: as the object was made, or was answered with last.
+
     Args:
         answers: Objects, and refusals to raise.
+
+    Attributes:
+        changed: What has become of it since, as metadata; or a refusal.
+        confirmed: How often that was asked.
     """
 
     def __init__(self, *answers: dict[str, Any] | SecretSyncError) -> None:
         self.answers = deque(answers)
         self.sent: list[Sent] = []
+        self.changed: dict[str, Any] | SecretSyncError = {}
+        self.confirmed = 0
+        self._answered: dict[str, dict[str, Any]] = {}
 
     async def request(
         self,
@@ -163,15 +180,25 @@ class PlayedClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        accept: str = "",
         **_: Any,
     ) -> dict[str, Any]:
         await asyncio.sleep(0)
+        about_owner = method == "GET" and "/externalsecrets/" in path
+        if about_owner and accept == METADATA:
+            self.confirmed += 1
+            if isinstance(self.changed, Exception):
+                raise self.changed
+            stored = self._answered.get(path) or STORED[path]
+            return {"metadata": {**stored, **self.changed}}
         given = params or {}
         force = given.get("force") == "true"
         self.sent.append(Sent(method, path, given.get("fieldManager", ""), force, body))
         answer = self.answers.popleft()
         if isinstance(answer, Exception):
             raise answer
+        if about_owner:
+            self._answered[path] = answer["metadata"]
         return answer
 
     @property

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.confirmation import OwnerGoneError
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_writer import OwnerGoneError
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -287,6 +287,7 @@ async def test_a_write_that_is_refused_is_tried_again_slowly() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
+        (ApiUnavailableError("busy", status=429, retry_after=20.0), Retry(after=20.0)),
         (OwnerGoneError("deleted meanwhile"), Done()),
     ],
 )

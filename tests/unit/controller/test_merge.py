@@ -18,6 +18,7 @@ from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
     ApiUnavailableError,
+    ConfirmedOwner,
     OutdatedError,
     Ref,
     Store,
@@ -319,7 +320,7 @@ async def test_keys_are_taken_out_of_a_secret_that_is_no_target_any_more(make_es
     merging, client = writing(secret(THEIRS, version="21"), CHANGED)
     former = secret_from_metadata(secret(THEIRS, MINE, name="former"))
     assert isinstance(former, ManagedSecret)
-    await merging.leave("ns", "es-uid", former)
+    await merging.leave("es-uid", former, ConfirmedOwner("ns", "some", "es-uid"))
     (sent,) = client.sent
     assert sent.path == "/api/v1/namespaces/ns/secrets/former"
     # A3: nothing is wanted of it, so what is ours goes.
@@ -327,4 +328,4 @@ async def test_keys_are_taken_out_of_a_secret_that_is_no_target_any_more(make_es
     assert set(sent.body) == {"apiVersion", "kind", "metadata"}
     assert sent.version == "secret-uid/20"
     with pytest.raises(OutdatedError):
-        await merging.leave("ns", "es-uid", former)
+        await merging.leave("es-uid", former, ConfirmedOwner("ns", "some", "es-uid"))

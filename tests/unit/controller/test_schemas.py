@@ -208,6 +208,7 @@ async def test_one_that_is_gone_changes_nothing() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
+        (ApiUnavailableError("busy", status=429, retry_after=20.0), Retry(after=20.0)),
         (ApiError("no such right", status=403), RequeueAfter(300.0)),
     ],
 )

@@ -335,6 +335,8 @@ async def test_a_refusal_keeps_a_store_only_from_going(world: World) -> None:
 async def test_a_finalizer_is_tried_again_after_a_passing_fault(world: World) -> None:
     world.api.fault = ApiUnavailableError("away", status=503)
     assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()
+    world.api.fault = ApiUnavailableError("busy", status=429, retry_after=20.0)
+    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry(after=20.0)
 
 
 async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) -> None:

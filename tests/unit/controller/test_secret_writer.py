@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.confirmation import OwnerGoneError
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Applied, Memory
-from secret_sync.controller.secret_writer import OwnerGoneError, SecretWriter
+from secret_sync.controller.secret_writer import SecretWriter
 from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ()
 class PlayedApi:
     """Answers with what it was told to hold; one Secret, one ExternalSecret."""
 
-    owner: dict[str, Any] | None = field(default_factory=lambda: {"uid": "es-uid"})
+    owner: dict[str, Any] | None = field(default_factory=lambda: {"uid": "es-uid", "generation": 1})
     secret: dict[str, Any] | None = None
     version: str = "20"
     extra: tuple[str, ...] = ()

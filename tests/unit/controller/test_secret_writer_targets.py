@@ -15,7 +15,7 @@ from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
 from tests.unit.controller.played import managed, secret
-from tests.unit.controller.writing import DESIRED, LIVING, MARK, MERGE, OURS, World, memory, own
+from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, memory, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,8 +169,7 @@ async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> No
 async def test_the_garbage_collector_is_told_of_a_change_of_mind(
     make_es: MakeES, policy: str, before: list[Any], after: list[str] | None
 ) -> None:
-    confirmed = [LIVING] if policy == "Delete" else []
-    world = World(make_es(target={"deletionPolicy": policy}), *confirmed, own(version="21"))
+    world = World(make_es(target={"deletionPolicy": policy}), own(version="21"))
     world.holds(own(ownerReferences=before))
     assert await world.ensure(memory(fingerprint=b"older")) is True
     references = world.client.sent[-1].body["metadata"].get("ownerReferences")

@@ -99,6 +99,22 @@ async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> 
         assert d.api.written == [("some", "three")]
 
 
+async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.api.faults.append(ApiUnavailableError("busy", status=429, retry_after=20.0))
+        d.statuses.put("ns/some", es, saying("one"))
+        for _ in range(19):
+            await asyncio.sleep(1)
+            # Neither work for the object nor news of it are a reason to come earlier.
+            d.statuses.put("ns/some", es, saying("one"))
+            d.statuses.put("ns/some", es, saying("two"))
+        assert d.api.written == []
+        assert d.api.faults == []
+        await asyncio.sleep(7)
+        assert d.api.written == [("some", "two")]
+
+
 async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: MakeES) -> None:
     es = make_es()
     async with desk() as d:

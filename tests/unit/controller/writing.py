@@ -20,8 +20,6 @@ DESIRED: Final = Desired(b"wanted", frozenset({"password"}), {"password": b"v"},
 OURS: Final = managed("secret-sync", "password", operation="Apply", mark=True)
 MARK: Final = managed("secret-sync", operation="Apply", mark=True)
 MERGE: Final = {"creationPolicy": "Merge"}
-#: What the API server says of the ExternalSecret.
-LIVING: Final = {"metadata": {"uid": "es-uid"}}
 
 
 def own(*entries: dict[str, Any], version: str = "20", **more: Any) -> dict[str, Any]:
@@ -44,15 +42,17 @@ def memory(
 
 
 class World:
-    def __init__(self, es: ExternalSecret, *answers: Any) -> None:
+    def __init__(
+        self, es: ExternalSecret, *answers: Any, client: PlayedClient | None = None
+    ) -> None:
         self.es = es
-        self.client = PlayedClient(*answers)
+        self.client = client or PlayedClient(*answers)
         self.secrets: Store[SecretMeta] = Store()
         objects: Store[ExternalSecret] = Store()
         objects.put("ns/some", es)
-        client: Any = self.client
-        writer = ApplyWriter(client, "secret-sync")
-        self.writer = SecretWriter(client, writer, objects, self.secrets)
+        played: Any = self.client
+        writer = ApplyWriter(played, "secret-sync")
+        self.writer = SecretWriter(played, writer, objects, self.secrets)
 
     def holds(self, given: dict[str, Any]) -> None:
         """What the cache has."""

@@ -62,7 +62,7 @@ Script: TypeAlias = Callable[[Exchange], Awaitable[None]]
 class ScriptedServer:
     """Each request takes the next script of its sort.
 
-    Without one, lists are empty, watches stall, and other requests are answered with ``{}``.
+    Without one, lists are empty, watches stall, and other requests are answered with an object.
 
     Attributes:
         lists: For GET without ``watch``.
@@ -127,8 +127,10 @@ class ScriptedServer:
         if request.is_watch:
             return self.watches.popleft() if self.watches else stalling()
         if request.method == "GET":
-            return self.lists.popleft() if self.lists else listing()
-        return self.others.popleft() if self.others else answering({})
+            if self.lists:
+                return self.lists.popleft()
+            return listing() if "limit" in request.query else storing()
+        return self.others.popleft() if self.others else storing()
 
 
 async def _read(
@@ -170,6 +172,12 @@ def answering(body: Any, status: int = 200, **headers: str) -> Script:
         exchange.answer(body, status, **headers)
 
     return script
+
+
+def storing(*, body: dict[str, Any] | None = None, **metadata: Any) -> Script:
+    """An object as it is stored."""
+    identity = {"name": "some", "uid": "u1", "resourceVersion": "7"}
+    return answering({**(body or {}), "metadata": {**identity, **metadata}})
 
 
 def listing(*items: dict[str, Any], rv: str = "100", token: str | None = None) -> Script:

@@ -15,6 +15,7 @@ from secret_sync.kube import (
     ApiNotFoundError,
     ApiUnavailableError,
     ApplyWriter,
+    ConfirmedOwner,
     ImmutableError,
     OutdatedError,
     OwnedByOthersError,
@@ -22,7 +23,7 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
-from tests.unit.kube.scripted import answering, refusing
+from tests.unit.kube.scripted import refusing, storing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PATH = "/api/v1/namespaces/ns/secrets/name"
 REF = Ref("ns", "name", "uid-1", "7")
+OWNER = ConfirmedOwner("ns", "some", "es-uid")
 INTENT = {
     "apiVersion": "v1",
     "kind": "Secret",
@@ -112,7 +114,7 @@ async def test_A10_status_is_an_apply_of_its_own(
 async def test_a_deletion_names_uid_and_version(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
-    await writer.delete(SECRETS, REF)
+    await writer.delete(SECRETS, REF, OWNER)
     sent = server.requests[0]
     assert (sent.method, sent.path) == ("DELETE", PATH)
     preconditions = orjson.loads(sent.body)["preconditions"]
@@ -123,10 +125,10 @@ async def test_that_it_is_gone_already_is_a_deletion(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.others.append(refusing(404, "NotFound"))
-    await writer.delete(SECRETS, REF)
+    await writer.delete(SECRETS, REF, OWNER)
     server.others.append(refusing(409, "Conflict"))
     with pytest.raises(OutdatedError):
-        await writer.delete(SECRETS, REF)
+        await writer.delete(SECRETS, REF, OWNER)
 
 
 async def test_A4a_a_conflict_of_a_creation(server: ScriptedServer, writer: ApplyWriter) -> None:
@@ -253,8 +255,7 @@ def labelling(manager: str) -> dict[str, Any]:
 async def test_A11_the_fields_of_an_older_manager_become_ours(
     server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
 ) -> None:
-    server.others.append(answering({"metadata": {}}))
-    await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}))
+    await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}), OWNER)
     sent = server.requests[0]
     assert sent.headers["content-type"] == JSON_PATCH
     assert {op["path"]: op["value"] for op in orjson.loads(sent.body)} == {
@@ -265,7 +266,7 @@ async def test_A11_the_fields_of_an_older_manager_become_ours(
 
 
 def metadata(**more: Any) -> Any:
-    return answering({"metadata": {"uid": "uid-1", "resourceVersion": "7", **more}})
+    return storing(**{"uid": "uid-1", **more})
 
 
 async def test_A2_a_conflict_names_the_keys_and_who_owns_them(

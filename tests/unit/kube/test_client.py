@@ -22,7 +22,7 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube import client as client_module
-from tests.unit.kube.scripted import answering, closing, refusing, status_of
+from tests.unit.kube.scripted import answering, closing, refusing, status_of, storing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def test_paths(resource: Resource, arguments: tuple[str, ...], path: str) -> Non
 async def test_a_request_carries_what_it_is_given(
     server: ScriptedServer, client: KubeClient
 ) -> None:
-    server.others.append(answering({"metadata": {"resourceVersion": "7"}}))
+    server.others.append(storing())
     reply = await client.request(
         "PATCH",
         PATH,
@@ -68,7 +68,7 @@ async def test_a_request_carries_what_it_is_given(
         content_type="application/apply-patch+yaml",
         accept=METADATA,
     )
-    assert reply == {"metadata": {"resourceVersion": "7"}}
+    assert reply["metadata"]["resourceVersion"] == "7"
     request = server.requests[0]
     assert (request.method, request.path) == ("PATCH", PATH)
     assert request.query == {"fieldManager": "a b", "force": "true"}
@@ -88,9 +88,9 @@ async def test_W18_after_a_401_the_token_is_read_again_at_once(
     server: ScriptedServer, client: KubeClient, tmp_path: Path
 ) -> None:
     server.lists.append(refusing(401, "Unauthorized"))
-    server.lists.append(answering({"kind": "Secret"}))
+    server.lists.append(storing(body={"kind": "Secret"}))
     (tmp_path / "token").write_text("token-2\n")
-    assert await client.request("GET", PATH) == {"kind": "Secret"}
+    assert (await client.request("GET", PATH))["kind"] == "Secret"
     assert [r.headers["authorization"] for r in server.requests] == [
         "Bearer token-1",
         "Bearer token-2",
@@ -112,8 +112,8 @@ async def test_a_stale_connection_costs_one_more_try(
     await client.request("GET", PATH)
     queue = server.lists if method == "GET" else server.others
     queue.append(closing())
-    queue.append(answering({"kind": "Done"}))
-    assert await client.request(method, PATH) == {"kind": "Done"}
+    queue.append(storing(body={"kind": "Done"}))
+    assert (await client.request(method, PATH))["kind"] == "Done"
     assert len(server.requests) == 3
 
 

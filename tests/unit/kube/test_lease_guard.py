@@ -9,7 +9,7 @@ import pytest
 
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.kube.client import GUARDED_TIMEOUT
-from tests.unit.kube.scripted import answering, closing, refusing
+from tests.unit.kube.scripted import closing, refusing, storing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
@@ -112,7 +112,7 @@ async def test_it_asks_again_before_a_second_try(
         await client.request("PATCH", PATH, body={})
     guard = Guard(passes=4)
     client.guard_writes(guard)
-    server.others.extend([answering({}), closing()])
+    server.others.extend([storing(), closing()])
     await client.request("PATCH", PATH, body={})
     with pytest.raises(ApiUnavailableError, match="not sent"):
         await client.request("PATCH", PATH, body={})

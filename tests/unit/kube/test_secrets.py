@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.unit.kube.scripted import ScriptedServer
 
 
-METADATA = {"uid": "u1", "resourceVersion": "7"}
+METADATA = {"namespace": "ns", "name": "credentials", "uid": "u1", "resourceVersion": "7"}
 
 
 async def read(client: KubeClient) -> dict[str, bytes]:
@@ -57,7 +57,7 @@ async def test_a_missing_secret(server: ScriptedServer, client: KubeClient) -> N
 
 @pytest.mark.parametrize(
     "metadata",
-    [{**METADATA, "uid": "u2"}, {**METADATA, "resourceVersion": "8"}, {}, None],
+    [{**METADATA, "uid": "u2"}, {**METADATA, "resourceVersion": "8"}],
     ids=str,
 )
 async def test_another_version_than_the_one_that_was_checked_is_not_read(

@@ -25,7 +25,7 @@ class Client:
         self.answer = answer
         self.asked: list[tuple[str, str, Any]] = []
 
-    async def request(self, method: str, path: str, *, body: Any) -> Any:
+    async def request(self, method: str, path: str, *, body: Any, **_: Any) -> Any:
         self.asked.append((method, path, body))
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -98,6 +98,23 @@ async def test_C1_retry_backs_off(queue: WorkQueue[str], recorder: Recorder, run
     assert set(recorder.results) == {Result.RETRY}
 
 
+async def test_a_retry_comes_when_the_other_side_asked_for_it(
+    queue: WorkQueue[str], run: Run
+) -> None:
+    times = []
+
+    async def handle(_key: str) -> Outcome:
+        times.append(round(now(), 2))
+        return Retry(after=20) if len(times) < 3 else Retry()
+
+    queue.add("a")
+    # What was to be looked at sooner is not: it would be refused again.
+    queue.add_after("a", 5)
+    await run(handle, seconds=50)
+    assert times == [0, 20, 40, 44]
+    assert queue.failures("a") == 4
+
+
 async def test_C1_outcomes_carry_their_priority(queue: WorkQueue[str], run: Run) -> None:
     order = []
 

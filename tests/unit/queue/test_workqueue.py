@@ -282,6 +282,14 @@ async def test_Q7_a_fresh_add_does_not_wait_for_the_backoff(queue: WorkQueue[str
     assert now() == 0
 
 
+async def test_those_that_are_told_to_wait_do_not_come_back_together(recorder: Recorder) -> None:
+    backoff = Backoff(base=1, cap=15, jitter=0.25)
+    queue: WorkQueue[int] = WorkQueue("some", backoff=backoff, observer=recorder)
+    delays = [queue.retry(key, after=20.0) for key in range(200)]
+    assert 20 <= min(delays) < 21
+    assert 24 < max(delays) <= 25
+
+
 async def test_Q10_a_retry_is_of_middle_priority_and_a_delay_of_low(queue: WorkQueue[str]) -> None:
     queue.add_after("refresh", 1)
     queue.retry("retried")

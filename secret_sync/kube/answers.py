@@ -1,0 +1,210 @@
+"""The boundary that every answer of the API server passes before anybody reads it.
+
+Proxies, aggregated servers and servers on their way up answer with all sorts of things under
+HTTP 200. What is not an object, or is malformed in a field that is read here, is a fault of
+the server that passes: the same request may be answered properly later.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+
+from secret_sync.kube.errors import ApiUnavailableError, error_of_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+_STRING: Final = (str,)
+_NUMBER: Final = (int,)
+_MAP: Final = (dict,)
+_LIST: Final = (list,)
+
+_METADATA: Final = {
+    "namespace": _STRING,
+    "generation": _NUMBER,
+    "deletionTimestamp": _STRING,
+    "labels": _MAP,
+    "annotations": _MAP,
+    "finalizers": _LIST,
+    "ownerReferences": _LIST,
+    "managedFields": _LIST,
+}
+_IDENTITY: Final = ("name", "uid", "resourceVersion")
+_SECTIONS: Final = {"spec": _MAP, "status": _MAP, "data": _MAP}
+_MANAGED: Final = {
+    "manager": _STRING,
+    "operation": _STRING,
+    "subresource": _STRING,
+    "fieldsV1": _MAP,
+}
+_FIELDS: Final = {"f:data": _MAP, "f:metadata": _MAP}
+_METADATA_FIELDS: Final = {"f:annotations": _MAP}
+
+
+class Answer(Enum):
+    """What a request is answered with."""
+
+    OBJECT = auto()
+    """One object, or its metadata, as it is stored."""
+    LIST = auto()
+    """A collection of such objects."""
+    ANY = auto()
+    """Something else, or nothing that is read: any JSON object will do."""
+
+
+def read_answer(body: bytes, expected: Answer, action: str) -> dict[str, Any]:
+    """Return the JSON object that a request was answered with.
+
+    Args:
+        body: The answer.
+        expected: Its form.
+        action: What was asked (``GET /api/v1/...``), for the message.
+
+    Raises:
+        ApiUnavailableError: It is something else.
+        ApiError: It is a refusal, in spite of its HTTP status.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise _malformed(action, "it is not a JSON object")
+    if expected is Answer.ANY:
+        return value
+    if value.get("kind") == "Status":
+        raise error_of_status(action, value)
+    if expected is Answer.LIST:
+        return _check_list(value, action)
+    check_fields(value, _SECTIONS, action)
+    return check_object(value, action)
+
+
+def check_object(value: Any, action: str) -> dict[str, Any]:
+    """Return an object whose metadata are known to be sound.
+
+    Of one among many the rest is for its converter: one that cannot be read must not keep
+    the others out.
+
+    Raises:
+        ApiUnavailableError: It is malformed.
+    """
+    if not isinstance(value, dict):
+        raise _malformed(action, "it holds what is not an object")
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        raise _malformed(action, "it has no metadata")
+    for field in _IDENTITY:
+        _check_text(metadata, field, action)
+    check_fields(metadata, _METADATA, action)
+    for field in ("labels", "annotations"):
+        if not all(isinstance(text, str) for text in (metadata.get(field) or {}).values()):
+            raise _malformed(action, f"a value of {field} is not a string")
+    if not all(isinstance(text, str) for text in metadata.get("finalizers") or ()):
+        raise _malformed(action, "a finalizer is not a string")
+    for reference in metadata.get("ownerReferences") or ():
+        _check_text(_object(reference, action), "uid", action)
+    for entry in metadata.get("managedFields") or ():
+        _check_managed(_object(entry, action), action)
+    return value
+
+
+def check_version(value: Any, action: str) -> str:
+    """Return the resource version of an object or a collection.
+
+    Raises:
+        ApiUnavailableError: It has none.
+    """
+    metadata = _object(_object(value, action).get("metadata"), action)
+    return _check_text(metadata, "resourceVersion", action)
+
+
+def check_fields(
+    value: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], action: str
+) -> None:
+    """Check that fields, where they are present and not null, are of the type that is read.
+
+    Raises:
+        ApiUnavailableError: One is not.
+    """
+    for field, wanted in types.items():
+        found = value.get(field)
+        # To Python a boolean is a number.
+        if found is not None and (not isinstance(found, wanted) or isinstance(found, bool)):
+            raise _malformed(action, f"{field} is of another type")
+
+
+def section(value: Mapping[str, Any], field: str, action: str) -> dict[str, Any]:
+    """Return a part of an answer that is an object; an empty one where it is absent or null.
+
+    Raises:
+        ApiUnavailableError: It is something else.
+    """
+    found = value.get(field)
+    return {} if found is None else _object(found, action)
+
+
+def objects_at(value: Mapping[str, Any], field: str, action: str) -> list[dict[str, Any]]:
+    """Return a part of an answer that is a list of objects; an empty one where it is absent.
+
+    Raises:
+        ApiUnavailableError: It is something else.
+    """
+    found = value.get(field)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise _malformed(action, f"{field} is of another type")
+    return [_object(item, action) for item in found]
+
+
+def converted(convert: Callable[[dict[str, Any]], T], value: dict[str, Any], action: str) -> T:
+    """Return what a converter makes of an object whose inside nothing has checked.
+
+    Raises:
+        ApiUnavailableError: The converter cannot read it.
+    """
+    try:
+        return convert(value)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise _malformed(action, "it cannot be read") from None
+
+
+def _check_list(value: dict[str, Any], action: str) -> dict[str, Any]:
+    check_version(value, action)
+    check_fields(value["metadata"], {"continue": _STRING}, action)
+    if not isinstance(value.get("kind"), str):
+        raise _malformed(action, "it has no kind")
+    for item in objects_at(value, "items", action):
+        check_object(item, action)
+    return value
+
+
+def _check_managed(entry: dict[str, Any], action: str) -> None:
+    check_fields(entry, _MANAGED, action)
+    fields = entry.get("fieldsV1") or {}
+    check_fields(fields, _FIELDS, action)
+    check_fields(fields.get("f:metadata") or {}, _METADATA_FIELDS, action)
+
+
+def _object(value: Any, action: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _malformed(action, "it holds what is not an object")
+    return value
+
+
+def _check_text(value: Mapping[str, Any], field: str, action: str) -> str:
+    found = value.get(field)
+    if not isinstance(found, str) or not found:
+        raise _malformed(action, f"it has no {field}")
+    return found
+
+
+def _malformed(action: str, what: str) -> ApiUnavailableError:
+    # Nothing of the answer is quoted: it may hold anything.
+    return ApiUnavailableError(f"{action}: the answer is malformed: {what}")

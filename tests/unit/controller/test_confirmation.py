@@ -1,0 +1,298 @@
+"""What cannot be undone is done only for an ExternalSecret that the API server confirms."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+import secret_sync
+from secret_sync.controller.confirmation import (
+    OwnerChangedError,
+    OwnerGoneError,
+    confirm_owner,
+)
+from secret_sync.controller.memory import Applied, Memory
+from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
+from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApplyWriter, Store
+from secret_sync.kube.errors import Cause
+from secret_sync.resources import secret_from_metadata
+from tests.unit.controller.played import STORED, PlayedClient, managed, secret
+from tests.unit.controller.writing import MERGE, OURS, World, memory, own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+    MakeES = Callable[..., ExternalSecret]
+
+pytestmark = pytest.mark.looptime
+
+LEGACY: Final = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
+ADOPT: Final = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+FROZEN: Final = ApiError("no", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+THEIRS: Final = managed("ack-secret-manager", "password")
+GONE: Final = ApiNotFoundError("gone", status=404)
+
+#: What has become of the ExternalSecret at the API server.
+CHANGES: Final[dict[str, Any]] = {
+    "another generation": {"generation": 2},
+    "another object": {"uid": "another"},
+    "being deleted": {"deletionTimestamp": "now"},
+    "gone": GONE,
+    "the wish to adopt withdrawn": {"annotations": {"a": "b"}},
+    "not answered": ApiError("no", status=500),
+}
+
+
+def removal(client: Any, held: dict[str, Any]) -> Removal:
+    secrets: Store[SecretMeta] = Store({BY_WRITER: writers_of})
+    found = secret_from_metadata(held)
+    secrets.put(f"{found.namespace}/{found.name}", found)
+    return Removal(client, ApplyWriter(client, "secret-sync"), Store(), secrets)
+
+
+async def recreate(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.extend([FROZEN, own(version="21"), {}, own(version="22")])
+    made = World(make_es(), client=client)
+    made.holds(own())
+    return await made.ensure(memory(fingerprint=b"older"))
+
+
+async def adopt(make_es: MakeES, client: PlayedClient) -> object:
+    theirs = secret(managed("kubectl", "password"))
+    client.answers.extend([theirs, own(version="21")])
+    made = World(make_es(metadata=ADOPT), client=client)
+    made.holds(theirs)
+    return await made.ensure(Memory())
+
+
+async def take_over_from_ack_secret_manager(make_es: MakeES, client: PlayedClient) -> object:
+    theirs = secret(THEIRS)
+    client.answers.extend([theirs, own(OURS, version="21")])
+    made = World(make_es(metadata=LEGACY), client=client)
+    made.holds(theirs)
+    return await made.ensure(Memory())
+
+
+async def put_back_the_owner(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.extend([own(version="21")])
+    made = World(make_es(), client=client)
+    made.holds(own(ownerReferences=[]))
+    return await made.ensure(memory())
+
+
+async def give_up(make_es: MakeES, client: PlayedClient) -> object:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    client.answers.extend([own(OURS, merged, version="21"), secret(merged, version="22")])
+    made = World(make_es(target=MERGE), client=client)
+    made.holds(own())
+    return await made.ensure(memory(fingerprint=b"older"))
+
+
+async def take_over_keys_by_force(make_es: MakeES, client: PlayedClient) -> object:
+    theirs = secret(managed("secret-sync-merge-older", "password", operation="Apply"))
+    cause = Cause(".data.password", "FieldManagerConflict")
+    refusal = ApiConflictError("owned", status=409, causes=(cause,))
+    mine = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    client.answers.extend([refusal, theirs, secret(mine, version="21")])
+    made = World(make_es(target=MERGE), client=client)
+    made.holds(theirs)
+    return await made.ensure(Memory())
+
+
+async def remove_the_keys_of_one_that_is_gone(make_es: MakeES, client: PlayedClient) -> object:
+    mine = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    older = managed("secret-sync-merge-older", "password", operation="Apply")
+    client.answers.extend([secret(mine, older, version="21"), secret(mine, version="22")])
+    made = World(make_es(target=MERGE), client=client)
+    made.holds(secret(older))
+    return await made.ensure(Memory())
+
+
+async def delete_the_former(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.append({})
+    former = secret(OURS, mark="some/es-uid", name="former")
+    return await removal(client, former).remove_former(make_es(target={"name": "target"}))
+
+
+async def leave_the_former(make_es: MakeES, client: PlayedClient) -> object:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    client.answers.append(secret(name="former", version="21"))
+    former = secret(merged, name="former")
+    return await removal(client, former).remove_former(make_es(target={"name": "target"}))
+
+
+async def clean_up(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.append({})
+    held = Memory(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
+    return await removal(client, secret(OURS, mark="some/es-uid")).clean_up(make_es(), held)
+
+
+async def delete_with_the_legacy_object(make_es: MakeES, client: PlayedClient) -> object:
+    dying = make_es(metadata={**LEGACY, "deletionTimestamp": "earlier"})
+    (stored,) = STORED.values()
+    client.answers.extend([{"metadata": stored, "spec": {}}, secret(THEIRS), {}])
+    await removal(client, secret(THEIRS)).bury(dying)
+    return True
+
+
+#: Every act that cannot be undone, with what it sends when nothing has changed: the last request
+#: before the confirmation may be an attempt that the API server refused, or a trial.
+ACTS: Final[dict[str, tuple[Any, list[str], list[str]]]] = {
+    "recreate": (recreate, ["PATCH", "PATCH"], ["DELETE", "PATCH"]),
+    "adopt": (adopt, ["GET"], ["PATCH"]),
+    "take over from ack-secret-manager": (take_over_from_ack_secret_manager, ["GET"], ["PATCH"]),
+    "put back the owner": (put_back_the_owner, [], ["PATCH"]),
+    "give up": (give_up, [], ["PATCH", "PATCH"]),
+    "take over keys by force": (take_over_keys_by_force, ["PATCH", "GET"], ["PATCH"]),
+    "remove the keys of one that is gone": (
+        remove_the_keys_of_one_that_is_gone,
+        ["PATCH"],
+        ["PATCH"],
+    ),
+    "delete the former": (delete_the_former, [], ["DELETE"]),
+    "leave the former": (leave_the_former, [], ["PATCH"]),
+    "clean up": (clean_up, [], ["DELETE"]),
+    "delete with the legacy object": (
+        delete_with_the_legacy_object,
+        ["GET", "GET"],
+        ["DELETE"],
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stored() -> Iterator[None]:
+    STORED.clear()
+    yield
+    STORED.clear()
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_it_is_done_for_one_that_is_confirmed(make_es: MakeES, act: str) -> None:
+    do, before, after = ACTS[act]
+    client = PlayedClient()
+    await do(make_es, client)
+    assert client.methods == before + after
+    assert client.confirmed == 1
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("act", ACTS)
+async def test_nothing_is_done_for_one_that_has_changed(
+    make_es: MakeES, act: str, change: str
+) -> None:
+    do, before, _ = ACTS[act]
+    client = PlayedClient()
+    client.changed = CHANGES[change]
+    if act == "delete with the legacy object" and change == "being deleted":
+        client.changed = {"generation": 2}
+    try:
+        done = await do(make_es, client)
+    except (OwnerChangedError, ApiError):
+        done = None
+    # A refusal of the API server may be told as the object's problem.
+    assert done is None or not isinstance(done, bool | tuple)
+    assert client.methods == before
+    assert client.confirmed == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"generation": 2}, OwnerChangedError),
+        ({"annotations": {"a": "b"}}, OwnerChangedError),
+        ({"uid": "another"}, OwnerGoneError),
+        ({"deletionTimestamp": "now"}, OwnerGoneError),
+        (GONE, OwnerGoneError),
+    ],
+)
+async def test_what_has_become_of_it_is_told(
+    make_es: MakeES, change: Any, error: type[Exception]
+) -> None:
+    client: Any = PlayedClient()
+    client.changed = change
+    with pytest.raises(error) as caught:
+        await confirm_owner(client, make_es())
+    assert type(caught.value) is error
+
+
+async def test_what_our_own_writes_change_is_no_change(make_es: MakeES) -> None:
+    client: Any = PlayedClient()
+    client.changed = {"resourceVersion": "99", "managedFields": [managed("secret-sync")]}
+    owner = await confirm_owner(client, make_es())
+    assert (owner.namespace, owner.name, owner.uid) == ("ns", "some", "es-uid")
+
+
+# -- No way around it ---------------------------------------------------------------------
+
+PACKAGE: Final = Path(secret_sync.__file__).parent
+#: The playground is a client of its own, and works on nobody's Secrets.
+OURS_TO_READ: Final = {
+    str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
+    for path in PACKAGE.rglob("*.py")
+    if path.relative_to(PACKAGE).parts[0] != "local"
+}
+
+
+def calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            called = function.attr if isinstance(function, ast.Attribute) else ""
+            called = function.id if isinstance(function, ast.Name) else called
+            if called == name:
+                yield node
+
+
+def _is_verb(word: ast.Constant) -> bool:
+    return word.value in {"GET", "POST", "PATCH", "DELETE"}
+
+
+def test_only_the_confirmation_gives_the_permission() -> None:
+    makers = {path for path, tree in OURS_TO_READ.items() if any(calls(tree, "ConfirmedOwner"))}
+    assert makers == {"controller/confirmation.py"}
+
+
+def test_only_the_apply_writer_sends_a_deletion() -> None:
+    senders = {
+        path
+        for path, tree in OURS_TO_READ.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value == "DELETE"
+    }
+    assert senders == {"kube/apply.py"}
+
+
+def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
+    hidden = {
+        path
+        for path, tree in OURS_TO_READ.items()
+        for call in calls(tree, "request")
+        if path.startswith(("kube/", "controller/", "app/", "cli/"))
+        and not (call.args and isinstance(call.args[0], ast.Constant) and _is_verb(call.args[0]))
+    }
+    # The client passes on what it was given; the election writes the Lease, and nothing else.
+    assert hidden <= {"kube/client.py", "kube/lease.py", "controller/secret_store.py"}
+
+
+@pytest.mark.parametrize("method", ["delete", "disown"])
+def test_the_writer_demands_the_permission(method: str) -> None:
+    (writer,) = (
+        node
+        for node in ast.walk(OURS_TO_READ["kube/apply.py"])
+        if isinstance(node, ast.ClassDef) and node.name == "ApplyWriter"
+    )
+    (function,) = (
+        node
+        for node in writer.body
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == method
+    )
+    assert not function.args.defaults
+    owner = function.args.args[-1]
+    assert isinstance(owner.annotation, ast.Name)
+    assert owner.annotation.id == "ConfirmedOwner"
