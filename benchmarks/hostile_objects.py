@@ -334,20 +334,20 @@ def illegal_keys_of_documents() -> HostileObject:
 
 @_listed
 def long_texts() -> HostileObject:
-    """Names, aliases, paths and stages of a hundred thousand characters each."""
-    long = "a" * 100_000
+    """Names, aliases, paths and rules as long as the schema lets them be."""
+    long, expression = "a" * 8_192, "a" * 131_072
     entries = [
         {"key": long, "name": long, "secretStoreRef": REF},
         {"key": "config", "versionStage": long, "secretStoreRef": REF},
         {"key": "config", "kmsEndpoint": long, "secretStoreRef": REF},
         {"key": "config", "name": "n", "secretStoreRef": {"name": long}},
-        entry("config", jmesPath=[pick(long, "a"), pick("a", long)]),
+        entry("config", jmesPath=[pick(expression, "a"), pick("a", long)]),
     ]
-    rules = [{"source": long, "target": long}]
-    process = [{"extract": entry("config"), "replaceRule": rules}]
+    rules = [{"source": expression, "target": expression}]
+    process = [{"extract": entry("config"), "replaceRule": rules}] * 3
     return HostileObject(
         "long-texts",
-        {"data": entries, "dataProcess": process, "provider": "kms"},
+        {"data": entries, "dataProcess": process},
         {"config": json.dumps({"a": 1})},
     )
 
