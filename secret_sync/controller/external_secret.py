@@ -182,7 +182,7 @@ class ExternalSecretReconciler:
         if not self._writer.is_there(es, memory):
             return False
         if memory.forced is None:
-            memory.forced = es.force_sync
+            memory.forced = _answered(es)
         return memory.forced == es.force_sync
 
     async def _leave(self, case: Case) -> Outcome:
@@ -327,6 +327,18 @@ class ExternalSecretReconciler:
         return (
             RequeueAfter(left, Priority.LOW) if self._tell.pending(case, pending, left) else Done()
         )
+
+
+def _answered(es: ExternalSecret) -> str:
+    """Return the ``force-sync`` that was answered before this process had a part in it.
+
+    The status tells. Where it was written by a version that did not tell, the wish that is there
+    counts as answered: the value of such a Secret was meant to stay, and may be old on purpose.
+    """
+    status = es.status
+    if status.forced is not None:
+        return status.forced
+    return es.force_sync if status.last_sync_time else ""
 
 
 def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:

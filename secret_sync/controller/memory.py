@@ -41,7 +41,8 @@ class Memory:
         written: Fingerprint of what we wrote last; outlives the Secret, since it is created
             again from the same values.
         forced: The value of the annotation force-sync that was answered last, or ``None``
-            before the first look; kept for objects that are fetched once.
+            before the first look; kept for objects that are fetched once. The status has it
+            for the next leader.
         repairs: Loop times of the latest writes that undid somebody's change.
         fought_at: Loop time of the latest write in a fight with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake

@@ -164,6 +164,7 @@ def status_of(
     written: bool = False,
     changed: bool = False,
     target: str = "",
+    forced: str | None = None,
 ) -> ExternalSecretStatus:
     """The whole status; equal to ``before`` where there is nothing new to tell.
 
@@ -174,6 +175,7 @@ def status_of(
         written: Whether the Secret holds what the entries gave.
         changed: Whether the Secret was changed just now.
         target: The Secret that holds them; ``""`` keeps what was told.
+        forced: The ``force-sync`` that it answers; ``None`` keeps what was told.
     """
     return ExternalSecretStatus(
         ready=ready,
@@ -190,4 +192,5 @@ def status_of(
             else before.last_sync_time
         ),
         target=target or before.target,
+        forced=before.forced if forced is None else forced,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -93,12 +93,17 @@ class Telling:
 
     def succeeded(self, case: Case, message: str, outcomes: Sequence[EntryOutcome] | None) -> None:
         """The Secret was looked at, and nothing was to be done; what was told of it stands."""
-        told = self._statuses.known(case.key, case.es).ready
+        known = self._statuses.known(case.key, case.es)
+        told = known.ready
         if (
             told is not None
             and told.status == "True"
             and told.observed_generation == case.es.generation
         ):
+            forced = _answered_wish(case.es)
+            if known.forced is None and forced is not None:
+                # An older version told the rest.
+                self._statuses.put(case.key, case.es, replace(known, forced=forced))
             return
         before, ready = self._put(case, message, outcomes, changed=False)
         self.announcer.synced(case.es, before, ready, changed=False)
@@ -182,7 +187,13 @@ class Telling:
             message=message,
         )
         status = status_of(
-            before, ready, outcomes, written=True, changed=changed, target=es.target.name
+            before,
+            ready,
+            outcomes,
+            written=True,
+            changed=changed,
+            target=es.target.name,
+            forced=_answered_wish(es),
         )
         self._statuses.put(case.key, es, status)
         return before.ready, ready
@@ -201,6 +212,11 @@ def _success(es: ExternalSecret, desired: Desired) -> str:
         keys = ", ".join(twice[:_NAMED]) + more
         message += f"; written by more than one entry, the last one counts: {keys}"
     return message
+
+
+def _answered_wish(es: ExternalSecret) -> str | None:
+    """Return the ``force-sync`` that the status of an object that is in step answers."""
+    return es.force_sync if es.refresh_policy == CREATED_ONCE else None
 
 
 def _count(number: int, noun: str) -> str:

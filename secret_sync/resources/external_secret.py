@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ DEFAULT_SECRET_TYPE: Final = "Opaque"  # noqa: S105 (a Secret type, not a passwo
 PERIODIC: Final = "Periodic"
 ON_CHANGE: Final = "OnChange"
 CREATED_ONCE: Final = "CreatedOnce"
+#: Characters of the annotation ``force-sync`` that are kept as they are.
+_LONGEST_WISH: Final = 64
 REFRESH_POLICIES: Final = (PERIODIC, ON_CHANGE, CREATED_ONCE)
 
 
@@ -101,6 +104,7 @@ class ExternalSecret:
         entries: Of ``spec.data``, then of ``spec.dataProcess``: the later one wins.
         rotation_interval: As written (a duration in Go's form), or ``""``.
         refresh_policy: As written, or ``Periodic``.
+        force_sync: The annotation of that name, or its digest where it is long; ``""`` without.
         adopt: Whether its author says that a Secret of that name is to be taken over.
         legacy: Whether it carries the finalizer of ack-secret-manager.
         unsupported: Paths of fields that are set and that this version does not act on.
@@ -146,7 +150,7 @@ class ExternalSecret:
             generation=int(metadata.get("generation") or 0),
             revision=intent_revision(metadata),
             deleting=bool(metadata.get("deletionTimestamp")),
-            force_sync=text(annotations.get(FORCE_SYNC_ANNOTATION)),
+            force_sync=_shortened(text(annotations.get(FORCE_SYNC_ANNOTATION))),
             provider=interned(spec.get("provider")) or DEFAULT_PROVIDER,
             entries=() if excess else _entries(spec),
             secret_type=interned(spec.get("type")) or DEFAULT_SECRET_TYPE,
@@ -192,6 +196,13 @@ def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
         *(_entry(entry) for entry in spec.get("data") or ()),
         *(_extract(process) for process in spec.get("dataProcess") or ()),
     )
+
+
+def _shortened(wish: str) -> str:
+    """Return what tells a wish from others: it is kept in memory and in the status."""
+    if len(wish) <= _LONGEST_WISH:
+        return wish
+    return f"sha256:{hashlib.sha256(wish.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _entry(value: dict[str, Any]) -> DataEntry:

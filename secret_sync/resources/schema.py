@@ -49,7 +49,14 @@ _EXTERNAL_SECRET: Final = (
     *_below("spec.target.template.templateFrom[]", ("literal", "target")),
     *_below(
         "status",
-        ("observedGeneration", "conditions", "target", "lastSyncTime", "dataSyncResults"),
+        (
+            "observedGeneration",
+            "conditions",
+            "target",
+            "lastSyncTime",
+            "dataSyncResults",
+            "observedForceSync",
+        ),
     ),
 )
 

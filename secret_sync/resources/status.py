@@ -63,6 +63,8 @@ class ExternalSecretStatus:
         ready: The condition ``Ready``, or ``None`` on an object never looked at.
         last_sync_time: RFC 3339, UTC: the last change written to the Secret.
         target: Name of the Secret written last.
+        forced: The annotation ``force-sync`` that was answered last, of an object that is fetched
+            once; ``None`` where nobody told: under other policies, or an older version wrote it.
     """
 
     ready: Condition | None = None
@@ -70,10 +72,12 @@ class ExternalSecretStatus:
     results: tuple[SyncResult, ...] = ()
     last_sync_time: str = ""
     target: str = ""
+    forced: str | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
         """Reads a status as the API server stores it."""
+        forced = value.get("observedForceSync")
         return cls(
             ready=_ready(value),
             observed_generation=int(value.get("observedGeneration") or 0),
@@ -84,6 +88,7 @@ class ExternalSecretStatus:
             ),
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),
+            forced=None if forced is None else interned(forced),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,6 +102,9 @@ class ExternalSecretStatus:
             result["lastSyncTime"] = self.last_sync_time
         if self.target:
             result["target"] = self.target
+        if self.forced is not None:
+            # Also where it is empty: that there was no annotation is what is told then.
+            result["observedForceSync"] = self.forced
         return result
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.kube import Store
+from secret_sync.resources import ExternalSecret
 from tests.support.operator import external_secret, operator, secret, settings_for
 from tests.support.watching import Watching, calls_of, force_sync, until_told
 
@@ -31,6 +34,42 @@ async def pair(admin: CloudAdmin) -> dict[str, Any]:
 async def lose(admin: CloudAdmin, *names: str) -> None:
     for name in names:
         await admin.delete(name)
+
+
+async def test_it_stays_if_its_author_wants_so_although_the_controller_has_not_heard_of_it(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    pair: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_for(
+        cluster, cloud, home, cleanup_secret_on_failure=True, polling_interval=1.0
+    )
+    async with operator(settings):
+        await api.put(pair, home)
+        await api.until_ready(home, "some", "Synced")
+        # What it knows of the ExternalSecret is old from now on.
+        put = Store.put
+
+        def put_others(store: Store[Any], key: str, obj: Any) -> Any:
+            return obj if isinstance(obj, ExternalSecret) else put(store, key, obj)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "put", put_others)
+            retained = {"spec": {"target": {"deletionPolicy": "Retain"}}}
+            await api.merge("ExternalSecret", home, "some", retained)
+            held = await api.get("Secret", home, "some")
+            await lose(admin, USER, PASSWORD)
+            calls = len(await calls_of(admin, PASSWORD))
+            async with asyncio.timeout(20):
+                while len(await calls_of(admin, PASSWORD)) < calls + 2:  # noqa: ASYNC110 (polled)
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
+            left = await api.get("Secret", home, "some")
+            assert left["metadata"]["uid"] == held["metadata"]["uid"]
 
 
 async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(

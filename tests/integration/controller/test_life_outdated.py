@@ -5,6 +5,7 @@ On the control plane that may be broken: the kinds of the shared one are everybo
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,34 @@ async def set_schema(broken_api: Api) -> AsyncIterator[Callable[[str], Awaitable
 
     yield put
     await put("ours")
+
+
+async def test_a_status_field_that_the_definition_lacks_keeps_nothing_from_being_told(
+    breakable_cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    broken_api: Api,
+    breakable_namespace: str,
+) -> None:
+    api, home = broken_api, breakable_namespace
+    await admin.put_secret("outdated/one", "one")
+    _, ours = await api.request("GET", DEFINITION)
+    kind = {"apiVersion": ours["apiVersion"], "kind": ours["kind"]}
+    older = copy.deepcopy(ours["spec"])
+    for version in older["versions"]:
+        status = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+        del status["observedForceSync"]
+    await api.replace(DEFINITION, {**kind, "spec": older})
+    try:
+        await asyncio.sleep(3)
+        async with operator(settings_for(breakable_cluster, cloud, home)):
+            entry = {"key": "outdated/one", "name": "password"}
+            await api.put(external_secret("once", entry, refreshPolicy="CreatedOnce"), home)
+            await api.until_holds(home, "once", ONE)
+            await api.until_ready(home, "once", "Synced")
+    finally:
+        await api.replace(DEFINITION, {**kind, "spec": ours["spec"]})
+    await asyncio.sleep(3)
 
 
 async def test_nothing_is_written_or_deleted_meanwhile_and_it_heals(

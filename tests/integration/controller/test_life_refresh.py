@@ -128,6 +128,32 @@ async def test_created_once_asks_when_it_is_forced(
         assert len(await calls_of(admin, key)) == 3
 
 
+async def test_created_once_answers_what_was_asked_while_nobody_ran(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    key = "refresh/once-forced-meanwhile"
+    await admin.put_secret(key, "one")
+    settings = settings_for(cluster, cloud, home)
+    async with operator(settings):
+        await api.put(refreshed(key, refreshPolicy="CreatedOnce"), home)
+        await api.until_ready(home, "some", "Synced")
+    await admin.put_secret(key, "two")
+    await force_sync(api, home, "some", "1")
+    async with operator(settings):
+        await api.until_holds(home, "some", TWO)
+        await api.until(
+            "ExternalSecret",
+            home,
+            "some",
+            lambda found: (found or {})["status"]["observedForceSync"] == "1",
+        )
+    await admin.put_secret(key, "three")
+    async with operator(settings):
+        await until_polled(api, admin, home, 1)
+        # Once.
+        assert len(await calls_of(admin, key)) == 2
+
+
 async def test_created_once_waits_for_a_value_that_cannot_be_had_yet(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:

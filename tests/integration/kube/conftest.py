@@ -10,6 +10,7 @@ import pytest
 from secret_sync.kube import (
     METADATA,
     SECRETS,
+    Answer,
     ApplyWriter,
     ClusterAccess,
     ConfirmedOwner,
@@ -129,7 +130,7 @@ class Secrets:
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid}
 
     async def delete(self, name: str = "target") -> None:
-        await self.client.request("DELETE", SECRETS.path(self.namespace, name))
+        await self.client.request("DELETE", SECRETS.path(self.namespace, name), expected=Answer.ANY)
 
 
 def encoded(value: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.kube import EVENTS, About, EventRecorder
+from secret_sync.kube import EVENTS, About, Answer, EventRecorder
 from secret_sync.metrics import EventMetrics, Metrics
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def found(client: KubeClient, namespace: str, about: About) -> list[dict[s
     if about.namespace:
         selected["involvedObject.namespace"] = about.namespace
     params = {"fieldSelector": ",".join(f"{k}={v}" for k, v in selected.items())}
-    reply = await client.request("GET", EVENTS.path(namespace), params=params)
+    reply = await client.request("GET", EVENTS.path(namespace), params=params, expected=Answer.LIST)
     items: list[dict[str, Any]] = reply["items"]
     return items
 
@@ -105,7 +105,9 @@ async def test_an_event_that_was_deleted_comes_back_with_its_count(
     async with running(events):
         events.record(about, "Normal", "Synced", "3 keys")
         first = await once_there(client, namespace, about)
-    await client.request("DELETE", EVENTS.path(namespace, first["metadata"]["name"]))
+    await client.request(
+        "DELETE", EVENTS.path(namespace, first["metadata"]["name"]), expected=Answer.ANY
+    )
     events.record(about, "Normal", "Synced", "3 keys")
     await events.flush(10)
     (again,) = await found(client, namespace, about)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.kube import SECRETS, Informer, KubeClient, Resource
+from secret_sync.kube import SECRETS, Answer, Informer, KubeClient, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube.pager import Pager
 
@@ -138,7 +138,7 @@ async def put(client: KubeClient, namespace: str, name: str, value: str) -> None
 
 
 async def remove(client: KubeClient, namespace: str, name: str) -> None:
-    await client.request("DELETE", CONFIG_MAPS.path(namespace, name))
+    await client.request("DELETE", CONFIG_MAPS.path(namespace, name), expected=Answer.ANY)
 
 
 async def put_all(client: KubeClient, namespace: str, names: Iterable[str], value: str) -> None:

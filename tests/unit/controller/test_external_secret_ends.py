@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
-from tests.unit.controller.cooking import an_es, extract
+from secret_sync.resources import Condition, ExternalSecretStatus
+from tests.unit.controller.cooking import an_es, extract, reading
 from tests.unit.controller.looping import KEY, Loop
 
 if TYPE_CHECKING:
@@ -130,6 +132,62 @@ async def test_then_a_value_that_others_have_fetched_already_is_not_enough() -> 
     loop.writer.there = True
     await loop.reconcile(replace(ONCE, force_sync="monday"))
     assert "forced" in loop.sources.log
+
+
+def told(es: ExternalSecret, **status: Any) -> ExternalSecret:
+    """As the status of a former leader has it."""
+    ready = Condition("Ready", "True", "Synced", "message", "then", es.generation)
+    known = ExternalSecretStatus(ready, es.generation, (), "then", es.target.name, **status)
+    return replace(es, status=known)
+
+
+async def test_a_wish_that_was_written_while_nobody_led_is_answered() -> None:
+    for before in ("", "monday"):
+        loop = knowing(told(replace(ONCE, force_sync="tuesday"), forced=before))
+        loop.writer.there = True
+        await loop.reconcile()
+        assert loop.sources.log[0] == "register"
+        assert len(loop.writer.written) == 1
+        assert loop.statuses.held[KEY].forced == "tuesday"
+        # Once.
+        await loop.reconcile()
+        assert loop.sources.log.count("register") == 1
+
+
+async def test_one_that_was_answered_before_is_not_answered_again() -> None:
+    for wish in ("", "monday"):
+        loop = knowing(told(replace(ONCE, force_sync=wish), forced=wish))
+        loop.writer.there = True
+        await loop.reconcile()
+        assert loop.sources.log == ["rest"]
+        assert not loop.statuses.news
+
+
+async def test_what_an_older_version_wrote_is_not_fetched_again_but_told() -> None:
+    loop = knowing(told(replace(ONCE, force_sync="monday")))
+    loop.writer.there = True
+    await loop.reconcile()
+    assert loop.sources.log == ["rest"]
+    # So that the next wish counts, whoever leads then.
+    assert loop.statuses.held[KEY].forced == "monday"
+    assert loop.statuses.news == 1
+    assert loop.events.reasons == []
+
+
+async def test_a_leader_that_ended_before_it_could_tell_leaves_the_wish_open() -> None:
+    loop = knowing(replace(ONCE, force_sync="monday"))
+    loop.writer.there = True
+    await loop.reconcile()
+    assert len(loop.writer.written) == 1
+
+
+async def test_a_failure_leaves_the_wish_open() -> None:
+    es = told(replace(ONCE, force_sync="tuesday"), forced="monday")
+    loop = knowing(es)
+    loop.writer.there = True
+    loop.knows(a=reading(b"1", error=DefiniteError("no", code="Forbidden.NoPermission")))
+    await loop.reconcile()
+    assert loop.statuses.held[KEY].forced == "monday"
 
 
 async def test_it_is_taken_over_like_any_other() -> None:
