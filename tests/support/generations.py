@@ -91,10 +91,6 @@ class Rotation:
         """An entry of an ExternalSecret for each secret."""
         return [{"key": name, "name": leaf(name)} for name in self.names]
 
-    def values(self, generation: int) -> dict[str, str]:
-        """What a Secret of these entries holds."""
-        return {leaf(name): text(name, generation) for name in self.names}
-
     async def next(self) -> int:
         """Write the next generation of all secrets in one step; return its number."""
         self.written.append(asyncio.get_running_loop().time())

@@ -264,7 +264,8 @@ async def test_an_entry_that_is_added_is_not_paired_with_an_older_value(
         async with GenerationWatch(api, home, "some", rotation) as watch:
             both = external_secret("some", *rotation.entries, rotationInterval="10m")
             await api.put(both, home)
-            await api.until_holds(home, "some", rotation.values(1))
+            await watch.until(1, within=SETTLED)
+            assert len(watch.seen[-1].generations) == len(rotation.names), str(watch)
             await watch.check_whole()
 
 
