@@ -26,7 +26,7 @@ from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
-from secret_sync.parse import QUICK_BYTES, check_data, is_quick, run_to_end
+from secret_sync.parse import QUICK_BYTES, check_data, is_quick, is_quickly_checked, run_to_end
 from secret_sync.queue import Priority
 from secret_sync.resources import Reason
 
@@ -223,6 +223,8 @@ def _is_quick(batch: Batch, expressions: Expressions) -> bool:
     """Whether a batch may be extracted on the loop: all of it together, whatever the number."""
     documents = [i for i in batch.ingredients if not i.entry.plain]
     if len(batch.ingredients) > _QUICK_ENTRIES:
+        return False
+    if not is_quickly_checked(*(i.recipe for i in documents)):
         return False
     size = sum(len(i.data or b"") for i in documents)
     return size <= QUICK_BYTES and all(

@@ -53,6 +53,9 @@ DEFAULT_STAGE: Final = "ACSCurrent"
 _CACHED: Final = 64
 _CACHED_FROM: Final = 8
 
+#: Characters of a duration; a longer text is none.
+_LONGEST_DURATION: Final = 80
+
 #: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
 MIN_INTERVAL: Final = 1.0
 
@@ -233,7 +236,8 @@ class Planner:
         if self._polling_interval is None or not es.rotation_interval:
             return self._polling_interval
         try:
-            seconds = parse_duration(es.rotation_interval)
+            written = es.rotation_interval
+            seconds = parse_duration(written if len(written) <= _LONGEST_DURATION else "")
         except ValueError:
             raise DefiniteError(
                 f"spec.rotationInterval is {es.rotation_interval[:80]!r}; "

@@ -63,6 +63,7 @@ def test_an_arn_brings_its_region(
         ({"data": [entry(key="")]}, Reason.INVALID_SPEC, "empty"),
         ({"data": [entry(name="a b")]}, Reason.INVALID_KEY, "'a b'"),
         ({"rotationInterval": "soon"}, Reason.INVALID_SPEC, "'soon'"),
+        ({"rotationInterval": "1s" * 100_000}, Reason.INVALID_SPEC, "spec.rotationInterval"),
         ({"rotationInterval": "-5m"}, Reason.INVALID_SPEC, "'-5m', which is too short"),
         ({"rotationInterval": "0"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"rotationInterval": "0s"}, Reason.INVALID_SPEC, "the shortest is 1s"),
