@@ -55,6 +55,7 @@ class Record:
             call that brought or confirmed the value; ``changed`` of the answer that brought it.
         changed_at: When that answer arrived.
         error: Why the last round failed, or ``None`` after a success.
+        retry_at: When the round after it was to begin; somebody may have asked earlier.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
         fetching: From the moment a fetch is asked for until its round has ended.
         calling: While a call is under way.
@@ -82,6 +83,7 @@ class Record:
     changed_at: float = float("-inf")
     error: SecretSyncError | None = None
     failed_at: float = float("-inf")
+    retry_at: float = float("-inf")
     due: float = float("inf")
     fetching: bool = False
     calling: bool = False

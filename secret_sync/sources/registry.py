@@ -383,7 +383,7 @@ class SourceRegistry:
         record.digest = digest
         record.version_id = value.version_id
         record.error = None
-        record.failures = 0
+        record.failures, record.retry_at = 0, float("-inf")
         record.fetched_at = now
         record.asked = record.call_began
         record.rechecked(record.called_at)

@@ -46,15 +46,20 @@ class Retries:
 
     def failed(self, record: Record, failure: SecretSyncError | Failure) -> bool:
         """Schedule the next round of a source; tell whether the failure is news."""
+        now = asyncio.get_running_loop().time()
         if isinstance(failure, Failure):
             # Nobody can come by the credentials earlier, and asking for them costs no call.
             error, again_at = failure.error, failure.retry_at + _AFTER_CREDENTIALS
+        elif now < record.retry_at:
+            # Somebody asked ahead of the schedule, which stands: the wait does not grow by that.
+            error, again_at = failure, record.retry_at
         else:
-            error, again_at = failure, self._back_off(record, failure)
+            error, again_at = failure, now + self._back_off(record, failure)
+            record.retry_at = again_at
         known = record.error
         news = known is None or (type(known), known.code) != (type(error), error.code)
         record.error = error
-        record.failed_at = asyncio.get_running_loop().time()
+        record.failed_at = now
         self._fetcher.plan(record, again_at, Priority.MIDDLE)
         return news
 
@@ -80,13 +85,13 @@ class Retries:
             self._fetcher.plan(record, soon, Priority.LOW)
 
     def _back_off(self, record: Record, error: SecretSyncError) -> float:
-        now = asyncio.get_running_loop().time()
         if isinstance(error, TransientError | ClockError):
             delay = _AFTER_FAULT.delay(record.failures, self._random)
+            now = asyncio.get_running_loop().time()
             delay = record.outage.begins(record.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
             backoff = _AFTER_SESSION if session else _AFTER_REFUSAL
             delay = backoff.delay(record.failures, self._random)
         record.failures += 1
-        return now + delay
+        return delay

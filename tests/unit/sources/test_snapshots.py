@@ -276,6 +276,26 @@ async def test_what_fails_right_after_another_one_changed_keeps_the_whole_former
 
 
 @pytest.mark.looptime
+async def test_a_source_that_is_asked_ahead_of_its_schedule_waits_no_longer_for_that(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
+        one = Object(world, "ns/a", ["user", "password"], interval=5.0)
+        one.reconcile()
+        await run_objects(world, [one], 3)
+        cloud.failing.add("password")
+        for _ in range(3):
+            cloud.rotate("user", "password")
+            await run_objects(world, [one], 6)
+        assert cloud.called_since(0)["password"] > 3
+        cloud.failing.clear()
+        # The rest of the wait after the first refusal, and what it is spread by.
+        await run_objects(world, [one], 30)
+        assert one.written == [(0, 0), (3, 3)]
+
+
+@pytest.mark.looptime
 async def test_a_restart_that_finds_the_versions_of_the_status_asks_each_source_once(
     make_world: MakeWorld,
 ) -> None:
