@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from secret_sync.controller.desired import digest_of
 from secret_sync.controller.expressions import recipe_of
 from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.controller.references import agrees, refusal
+from secret_sync.controller.spec_validation import spec_problem
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -39,16 +39,8 @@ if TYPE_CHECKING:
     from secret_sync.parse import Recipe
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
 
-#: What can be fetched from.
-PROVIDERS: Final = (DEFAULT_PROVIDER, OOS)
-
-_MAX_NAME: Final = 253
-_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
-
 #: Plans that are kept, and from how many entries on it is worth it.
 _CACHED: Final = 64
 _CACHED_FROM: Final = 8
@@ -156,7 +148,7 @@ class Planner:
 
     def plan(self, es: ExternalSecret) -> Plan:
         """What the object needs, or why nothing can be done for it."""
-        problem = self.outdated(es) or _mistake(es)
+        problem = self.outdated(es) or spec_problem(es)
         if problem is not None:
             return Plan(problem=problem)
         try:
@@ -394,46 +386,6 @@ class _Resolved:
 
 def _where(entry: DataEntry) -> str:
     return f"entry {entry.key!r}"
-
-
-def _mistake(es: ExternalSecret) -> Problem | None:
-    """A mistake that concerns the object as a whole; what costs too much comes first."""
-    if es.excess:
-        return Problem(Reason.TOO_COSTLY, f"{es.excess}; nothing was fetched or written")
-    if es.provider not in PROVIDERS:
-        return Problem(
-            Reason.UNKNOWN_PROVIDER,
-            f"spec.provider is {es.provider[:80]!r}; it can be kms (the default) or oos",
-        )
-    if es.unsupported:
-        return Problem(
-            Reason.UNSUPPORTED,
-            f"{', '.join(es.unsupported)}: this version does not act on that yet, "
-            "so nothing was fetched or written",
-        )
-    if not es.entries:
-        return Problem(
-            Reason.NO_DATA,
-            "spec.data and spec.dataProcess have no entries, so there is nothing to write",
-        )
-    if not all(entry.key for entry in es.entries):
-        return Problem(
-            Reason.INVALID_SPEC, "there is an entry whose key, the secret to fetch, is empty"
-        )
-    wrong = es.invalid or _wrong_target(es)
-    return Problem(Reason.INVALID_SPEC, wrong) if wrong else None
-
-
-def _wrong_target(es: ExternalSecret) -> str:
-    name = es.target.name
-    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        return f"spec.target.name is {name[:80]!r}, which is not a name that a Secret can have"
-    if es.target.merge and es.target.immutable:
-        return (
-            "spec.target.immutable does not go with creationPolicy Merge: "
-            "the Secret belongs to somebody else"
-        )
-    return ""
 
 
 def _broken(reason: Reason, message: str) -> Plan:
