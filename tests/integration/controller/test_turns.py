@@ -79,7 +79,6 @@ async def test_a_new_object_does_not_wait_for_2000_of_another_namespace(
                 await api.until_ready(other, f"honest-{n}", "Synced")
                 waits.append(time.monotonic() - began)
             assert sum(map(len, controller.sources.queues)) > WAITING / 2
-            print(waits)
             assert statistics.median(waits) < WITHIN, waits
     finally:
         await api.delete("ClusterSecretStore", "", shared)
