@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition
 
+#: Seconds after which good news have their share beside the bad, which go first: one tenant's
+#: thousands of failures do not keep back another one's success.
+STATUS_AGEING: Final = 0.25
+
 _log = structlog.get_logger(__name__)
 
 _CONFLICT: Final = 409
@@ -208,8 +212,8 @@ class StatusWriter(Generic[S]):
 
 
 def _priority(status: Status) -> Priority:
-    good = status.ready is not None and status.ready.status == "True"
-    return Priority.MIDDLE if good else Priority.HIGH
+    bad = status.ready is not None and status.ready.status == "False"
+    return Priority.HIGH if bad else Priority.MIDDLE
 
 
 def _ahead(written: _Written[Any], cached: str) -> bool:

@@ -22,8 +22,8 @@ K = TypeVar("K", bound=Hashable)
 
 _DEFAULT_BACKOFF: Final = Backoff()
 
-# While risen items wait beside fresher ones of a higher level, one get in this many takes the
-# risen one. Letting it always win would turn a queue that is behind for good (more sources than
+# While risen items wait beside more urgent ones, one get in this many takes a risen one, however
+# long the others have waited. Letting it always win would turn a queue that is behind for good (more sources than
 # the rate allows) into first come, first served, and a new object would wait for the backlog.
 _RISEN_SHARE: Final = 4
 
@@ -65,8 +65,8 @@ class WorkQueue(Generic[K]):
     Order: by priority; within one, tenants take turns, and the keys of one tenant are first
     come, first served: whoever adds thousands delays everybody else by one key at a time. An
     item rises one level for every `ageing` seconds it waits; risen items get one in four of the
-    takes for which fresher ones of a higher level compete, so nothing starves and nothing
-    urgent queues up behind a backlog (Q11).
+    takes for which more urgent ones compete, so nothing starves behind anybody's backlog and
+    nothing urgent queues up behind one (Q11).
 
     Args:
         name: What the queue is called in metrics and logs.
@@ -107,7 +107,7 @@ class WorkQueue(Generic[K]):
         self._levels: tuple[Level[K], ...] = tuple(Level() for _ in Priority)
         # The sum of the lengths of `_levels`.
         self._depth = 0
-        # Takes that went past a risen item since one was last taken.
+        # Takes for which risen items competed with more urgent ones.
         self._passed_over = 0
         # Failed tries since the last `forget`; never 0.
         self._failures: dict[K, int] = {}
@@ -349,29 +349,27 @@ class WorkQueue(Generic[K]):
         return key
 
     def _choose(self) -> Level[K]:
-        """Return the level to take from, which the oldest items of the levels decide."""
-        urgent = risen = None
-        risen_at = math.inf
+        """Return the level to take from: the most urgent, or in its turn one whose items rose."""
+        now = self._time()
+        urgent: Level[K] | None = None
+        risen: list[Level[K]] = []
+        due = 0.0
         for level in self._levels:
-            if not level:
-                continue
-            if urgent is None:
+            if urgent is not None:
+                due += self._ageing
+                # However long the urgent ones have waited: they may be another tenant's backlog.
+                if level and level.oldest.joined + due <= now:
+                    risen.append(level)
+            elif level:
                 urgent = level
-            head = level.oldest
-            # When it reaches the highest level. The order of these times is the order in
-            # which two of them come to any level both have risen to, so "now" plays no part.
-            rises_at = head.joined + head.priority * self._ageing
-            if rises_at < risen_at:
-                risen, risen_at = level, rises_at
-        if urgent is None or risen is None:
+        if urgent is None:
             raise IndexError("pop from an empty queue")
-        if risen is urgent:
+        if not risen:
             return urgent
         self._passed_over += 1
-        if self._passed_over < _RISEN_SHARE:
+        if self._passed_over % _RISEN_SHARE:
             return urgent
-        self._passed_over = 0
-        return risen
+        return risen[self._passed_over // _RISEN_SHARE % len(risen)]
 
     async def _wait_for_item(self) -> None:
         if self._shut_down:

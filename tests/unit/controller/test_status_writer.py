@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.ownership import CATCH_UP
-from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, StatusWriter
+from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGEING, StatusWriter
 from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
@@ -22,6 +22,7 @@ from secret_sync.kube import (
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import WorkQueue, run_workers
 from secret_sync.resources import Condition, ExternalSecretStatus
+from secret_sync.resources.meta import namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -65,7 +66,12 @@ class Desk:
 @asynccontextmanager
 async def desk(workers: int = 1) -> AsyncIterator[Desk]:
     metrics = Metrics("test")
-    queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(metrics, "status"))
+    queue: WorkQueue[str] = WorkQueue(
+        "status",
+        ageing=STATUS_AGEING,
+        observer=QueueMetrics(metrics, "status"),
+        tenants=lambda key: (namespace_of(key),),
+    )
     api = PlayedApi()
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue)  # type: ignore[arg-type]  # a played writer
     observer = WorkerMetrics(metrics, "status")
@@ -124,6 +130,20 @@ async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: Mak
         assert d.statuses.known("ns/some", es) == saying("two")
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one"), ("some", "two")]
+
+
+@pytest.mark.parametrize("status", ["False", "Unknown", "True"])
+async def test_thousands_of_news_of_one_namespace_do_not_keep_back_those_of_another(
+    make_es: MakeES, status: str
+) -> None:
+    async with desk(workers=4) as d:
+        for number in range(2000):
+            es = make_es(metadata={"namespace": "greedy", "name": str(number)})
+            d.statuses.put(f"greedy/{number}", es, saying("one of many", status))
+        await asyncio.sleep(2)
+        d.statuses.put("ns/some", make_es(), saying("one"))
+        await asyncio.sleep(0.9)
+        assert ("some", "one") in d.api.written
 
 
 async def test_bad_news_goes_first(make_es: MakeES) -> None:

@@ -138,20 +138,23 @@ class Model(RuleBasedStateMachine):
         return item
 
     def next_priority(self) -> Priority:
-        # Both sorts are stable, and `ready` is in the order of joining.
-        urgent = min(self.ready, key=lambda item: item.priority)
-        risen = min(self.ready, key=lambda item: (self.rises(item), item.priority))
-        if risen.priority == urgent.priority:
-            return urgent.priority
+        urgent = min(item.priority for item in self.ready)
+        risen = [
+            priority
+            for priority in Priority
+            if priority > urgent
+            and any(
+                item.priority == priority
+                and item.joined + (priority - urgent) * AGEING <= self.loop.now
+                for item in self.ready
+            )
+        ]
+        if not risen:
+            return urgent
         self.passed_over += 1
-        if self.passed_over < SHARE:
-            return urgent.priority
-        self.passed_over = 0
-        return risen.priority
-
-    @staticmethod
-    def rises(item: Waiting) -> float:
-        return item.joined + item.priority * AGEING
+        if self.passed_over % SHARE:
+            return urgent
+        return risen[self.passed_over // SHARE % len(risen)]
 
     # -- What may happen --
 

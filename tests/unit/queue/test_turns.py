@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,20 @@ async def test_a_more_urgent_key_goes_before_any_turn(turns: WorkQueue[str]) -> 
     turns.add("b/1", Priority.LOW)
     turns.add("a/9", Priority.HIGH)
     assert await take(turns, 3) == ["a/9", "a/0", "b/1"]
+
+
+@pytest.mark.parametrize("priority", [Priority.MIDDLE, Priority.LOW])
+async def test_an_old_backlog_of_urgent_keys_does_not_hold_up_what_has_risen(
+    turns: WorkQueue[str], priority: Priority
+) -> None:
+    for n in range(5000):
+        turns.add(f"greedy/{n}")
+        turns.add(f"greedy/{n}/later", Priority.MIDDLE)
+    await asyncio.sleep(1000)
+    turns.add("other/one", priority)
+    await asyncio.sleep(priority * 10)
+    # One take in four is of what has risen, of either priority in turn, and of a tenant in turn.
+    assert "other/one" in await take(turns, 4 * 2 * 2)
 
 
 async def test_a_key_that_several_tenants_want_goes_with_the_first_turn(
