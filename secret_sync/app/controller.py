@@ -324,7 +324,7 @@ class Controller:
         self.planner = make_planner(self._settings, watched, self._limits, self.schemas, identities)
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-            writer, kinds.EXTERNAL_SECRETS, self._object_statuses
+            writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas
         )
         watched.external_secrets.add_handler(self.object_statuses.seen)
         secrets = SecretWriter(
@@ -363,7 +363,7 @@ class Controller:
         queue: WorkQueue[str],
         identities: IdentityResolver,
     ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
-        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue)
+        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue, self.schemas)
         stores.add_handler(statuses.seen)
         loop = SecretStoreReconciler(
             objects=stores.store,
