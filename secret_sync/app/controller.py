@@ -338,7 +338,7 @@ class Controller:
         )
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-            writer, kinds.EXTERNAL_SECRETS, self._object_statuses
+            writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas
         )
         watched.external_secrets.add_handler(self.object_statuses.seen)
         secrets = SecretWriter(
@@ -377,7 +377,7 @@ class Controller:
         queue: WorkQueue[str],
         identities: IdentityResolver,
     ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
-        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue)
+        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue, self.schemas)
         stores.add_handler(statuses.seen)
         loop = SecretStoreReconciler(
             objects=stores.store,

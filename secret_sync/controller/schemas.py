@@ -8,7 +8,7 @@ forgets what was written in fields that it does not know: a ``Retain`` reads as 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -114,6 +114,11 @@ class Schemas:
             for kind in sorted(used)
         ]
         return self._outdated(kinds.EXTERNAL_SECRETS, *stores) or self._doubt(es)
+
+    def storable(self, resource: Resource, status: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a status the API server takes: it refuses all for one unknown field."""
+        missing = self._missing.get(definition_of(resource), ())
+        return {field: v for field, v in status.items() if f"status.{field}" not in missing}
 
     def store_refusal(self, store: SecretStore) -> Problem | None:
         """Why a store cannot be used, or ``None``."""

@@ -19,6 +19,7 @@ from secret_sync.kube import (
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
+    from secret_sync.controller.schemas import Schemas
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition
@@ -110,12 +111,16 @@ class StatusWriter(Generic[S]):
         writer: Applies as our field manager.
         resource: The kind.
         queue: Of the keys with something to say; its handler is :meth:`write`.
+        schemas: Which fields the installed CRD has.
     """
 
-    def __init__(self, writer: ApplyWriter, resource: Resource, queue: WorkQueue[str]) -> None:
+    def __init__(
+        self, writer: ApplyWriter, resource: Resource, queue: WorkQueue[str], schemas: Schemas
+    ) -> None:
         self._writer = writer
         self._resource = resource
         self._queue = queue
+        self._schemas = schemas
         self._intended: dict[str, _Intent[S]] = {}
         # What the informer has not brought back yet (S16).
         self._written: dict[str, _Written[S]] = {}
@@ -162,7 +167,7 @@ class StatusWriter(Generic[S]):
                 intent.namespace,
                 intent.name,
                 intent.uid,
-                intent.status.to_dict(),
+                self._schemas.storable(self._resource, intent.status.to_dict()),
             )
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller import kinds
 from secret_sync.controller.schemas import (
     OUR_DEFINITIONS,
     SchemaReconciler,
@@ -159,6 +160,15 @@ class World:
 
     async def reconcile(self, name: str = NAME) -> Outcome:
         return await self.loop.reconcile(name)
+
+
+def test_a_status_is_written_without_the_fields_that_the_crd_lacks() -> None:
+    schemas = Schemas()
+    status = {"conditions": [], "observedForceSync": "monday"}
+    assert schemas.storable(kinds.EXTERNAL_SECRETS, status) == status
+    schemas.put(definition_of(kinds.EXTERNAL_SECRETS), ("status.observedForceSync",))
+    assert schemas.storable(kinds.EXTERNAL_SECRETS, status) == {"conditions": []}
+    assert schemas.storable(kinds.SECRET_STORES, status) == status
 
 
 async def test_a_definition_that_changes_wakes_everything() -> None:

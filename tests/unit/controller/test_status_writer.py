@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.ownership import CATCH_UP
+from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGEING, StatusWriter
 from secret_sync.kube import (
     ApiError,
@@ -73,7 +74,7 @@ async def desk(workers: int = 1) -> AsyncIterator[Desk]:
         tenants=lambda key: (namespace_of(key),),
     )
     api = PlayedApi()
-    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue)  # type: ignore[arg-type]  # a played writer
+    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue, Schemas())  # type: ignore[arg-type]  # a played writer
     observer = WorkerMetrics(metrics, "status")
     task = asyncio.create_task(
         run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
