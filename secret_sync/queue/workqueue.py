@@ -23,8 +23,9 @@ K = TypeVar("K", bound=Hashable)
 _DEFAULT_BACKOFF: Final = Backoff()
 
 # While risen items wait beside more urgent ones, one get in this many takes a risen one, however
-# long the others have waited. Letting it always win would turn a queue that is behind for good (more sources than
-# the rate allows) into first come, first served, and a new object would wait for the backlog.
+# long the others have waited. Letting it always win would turn a queue that is behind for good
+# (more sources than the rate allows) into first come, first served, and a new object would wait
+# for the backlog.
 _RISEN_SHARE: Final = 4
 
 
