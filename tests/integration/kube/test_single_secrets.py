@@ -33,7 +33,7 @@ async def test_a_secret_is_read_in_the_version_whose_grant_was_checked(
     before = await judged(client, secrets)
     assert await reader.read(secrets.namespace, "target", **before) == {"id": b"LTAI1"}
 
-    # The grant is withdrawn, and only then is the key put in that the tenant must not have.
+    # Another key is put in, for which nobody has checked the grant yet.
     await secrets.edit(id="LTAI2")
     with pytest.raises(ReferenceChangedError):
         await reader.read(secrets.namespace, "target", **before)
