@@ -240,7 +240,7 @@ async def objects() -> list[Any]:
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        nothing, Resource("g", "v", "k", "ks"), queue
+        nothing, Resource("g", "v", "k", "ks"), queue, schemas
     )
     store: Store[Any] = Store({"name": lambda o: (o.name,)})
     for n in range(MANY):
