@@ -40,7 +40,7 @@ _MAX_DIGITS = 12
 # AccessKey IDs, tokens, signatures and digests are long runs of these; ordinary words are not.
 _KEY_LIKE = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_XML_FIELD = re.compile(rb"<(Code|Message|RequestId)>\s*([^<]*?)\s*</\1>")
+_XML_FIELD = re.compile(rb"<(Code|Message|RequestId)>([^<]{0,4096})</\1>")
 
 # For these the service's words are not quoted even where we have none of our own.
 _ABOUT_CREDENTIALS = re.compile(r".*(AccessKey|Signature|Token|Authenticat|Credential)", re.DOTALL)
@@ -214,7 +214,8 @@ def _json_fields(body: bytes) -> tuple[str, str, str] | None:
 def _xml_fields(body: bytes) -> tuple[str, str, str] | None:
     # Three flat fields need no XML parser, and so none of what one can be made to expand.
     found = {
-        name: value.decode(errors="replace") for name, value in _XML_FIELD.findall(body[:_MAX_XML])
+        name: value.strip().decode(errors="replace")
+        for name, value in _XML_FIELD.findall(body[:_MAX_XML])
     }
     if b"Code" not in found:
         return None

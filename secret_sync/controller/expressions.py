@@ -6,8 +6,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+import structlog
+
+from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
+from secret_sync.logs import describe_exception
 from secret_sync.parse import (
     Expressions,
     Recipe,
@@ -18,15 +22,17 @@ from secret_sync.parse import (
     run_to_end,
 )
 from secret_sync.queue import Priority
+from secret_sync.resources import Reason
 from secret_sync.resources.meta import object_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from secret_sync.controller.problem import Problem
     from secret_sync.parse import Steps
     from secret_sync.queue import TimeSlicedWorker
     from secret_sync.resources import DataEntry, ExternalSecret
+
+_log = structlog.get_logger(__name__)
 
 #: Bytes of compiled expressions of all objects. The least recently used ones are compiled again
 #: when their documents change.
@@ -163,4 +169,11 @@ def _check(es: ExternalSecret, expressions: Expressions) -> Steps[dict[int, Prob
         except DefiniteError as error:
             known = problem_of(error)
             problems[index] = replace(known, message=f"entry {entry.key!r}: {known.message}")
+        except Exception as error:  # noqa: BLE001 (a fault of ours harms one object)
+            _log.error("expressions not compiled", error=describe_exception(error))
+            problems[index] = Problem(
+                Reason.INVALID_SPEC,
+                f"entry {entry.key!r}: its expressions could not be compiled, by a fault of "
+                f"secret-sync: {type(error).__name__}; its log has the place, please report it",
+            )
     return problems

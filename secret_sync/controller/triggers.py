@@ -185,7 +185,9 @@ class Triggers:
         for key in users:
             es = self._external_secrets.get(key)
             entries = len(es.entries) if es is not None else 0
-            if entries <= _BATCHED_FROM:
+            # A reconcile that is under way drops what is delayed when it ends well, and it may have
+            # looked at the sources already.
+            if entries <= _BATCHED_FROM or self._objects.is_in_flight(key):
                 self._wake((key,), priority)
                 continue
             self._memories.cause(key, asyncio.get_running_loop().time())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secret_sync.queue.backoff import Backoff
+from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.time_slices import TimeSlicedWorker
 from secret_sync.queue.worker import (
@@ -21,6 +22,7 @@ __all__ = [
     "Backoff",
     "Done",
     "Outcome",
+    "Pace",
     "Priority",
     "QueueObserver",
     "QueueShutDown",

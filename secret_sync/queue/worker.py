@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.workqueue import QueueShutDown
 
@@ -104,10 +105,11 @@ async def run_workers(
         observer: Hears how each turn ended.
         describe: Renders a key for the log context.
     """
+    pace = Pace()
     async with asyncio.TaskGroup() as workers:
         for number in range(count):
             workers.create_task(
-                _work(queue, handle, timeout, observer, describe),
+                _work(queue, handle, timeout, observer, describe, pace),
                 name=f"{queue.name}-worker-{number}",
             )
 
@@ -118,8 +120,10 @@ async def _work(
     timeout: float,  # noqa: ASYNC109 - as above
     observer: WorkerObserver,
     describe: Callable[[K], str],
+    pace: Pace,
 ) -> None:
     while True:
+        await pace.wait()
         try:
             key = await queue.get()
         except QueueShutDown:

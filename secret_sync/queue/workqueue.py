@@ -174,6 +174,10 @@ class WorkQueue(Generic[K]):
         loop = self._bound_loop()
         self._delays.put(loop, key, loop.time() + delay, priority)
 
+    def is_in_flight(self, key: K) -> bool:
+        """Return whether a worker has `key`; what is added now is for the next one."""
+        return key in self._processing
+
     def cancel(self, key: K) -> None:
         """Drop the delayed add of `key`, if there is one; what is ready or in flight stays."""
         self._delays.drop(key)

@@ -6,8 +6,10 @@ import asyncio
 from contextvars import Context
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import structlog
 from structlog.contextvars import bind_contextvars
 
+from secret_sync.queue import Pace
 from secret_sync.sources.outage import Outage
 
 if TYPE_CHECKING:
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.source import Source
 
+_log = structlog.get_logger(__name__)
+
 #: Calls under way in one lane.
 IN_FLIGHT: Final = 32
 #: A call that takes longer than this many seconds gives its place to another, so that a
 #: cloud that hangs for some secrets does not hold up the others of the same account. A good
 #: one takes tens of milliseconds.
 SLOW_AFTER: Final = 0.25
+#: Seconds after which a source is tried again whose fetch ended in a defect.
+UNSETTLED_AGAIN_AFTER: Final = 60.0
 #: Calls under way in one lane, the slow ones among them.
 IN_FLIGHT_WITH_SLOW: Final = 256
 
@@ -83,6 +89,7 @@ class Lane:
         self._fast = asyncio.Semaphore(IN_FLIGHT)
         self._all = asyncio.Semaphore(IN_FLIGHT_WITH_SLOW)
         self._dispatcher: asyncio.Task[None] | None = None
+        self._pace = Pace()
 
     def __repr__(self) -> str:
         """The state an operator would ask for."""
@@ -157,6 +164,7 @@ class Lane:
 
     async def _next_due(self) -> Source:
         while True:
+            await self._pace.wait()
             source = await self.queue.get()
             if self._is_due(source):
                 return source
@@ -173,6 +181,10 @@ class Lane:
         bind_contextvars(source=source.name)
         try:
             await self._call(source)
+        except Exception:  # noqa: BLE001 (logged and retried)
+            # A defect of ours must not end the dispatchers of everybody else's sources.
+            _log.exception("a fetch was not settled, will retry")
+            self.queue.add_after(source, UNSETTLED_AGAIN_AFTER)
         finally:
             slow.cancel()
             give_place()

@@ -7,8 +7,6 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.queue import Priority
-
 if TYPE_CHECKING:
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
@@ -50,7 +48,8 @@ class Record:
         digest: Of the last good value; outlives the value.
         fetched_at: When that value was confirmed last; before the first, when the source came
             into use.
-        called_at: When the latest call began.
+        called_at: When the latest call began; ``asked_at`` when the one began that brought or
+            confirmed the value.
         call_began: Number of that call in the sequence of calls and answers; ``asked`` of the
             call that brought or confirmed the value; ``changed`` of the answer that brought it.
         changed_at: When that answer arrived.
@@ -79,6 +78,7 @@ class Record:
     called_at: float = float("-inf")
     call_began: int = 0
     asked: int = 0
+    asked_at: float = float("-inf")
     changed: int = 0
     changed_at: float = float("-inf")
     error: SecretSyncError | None = None
@@ -146,14 +146,13 @@ class Record:
         if self._recheck_late <= began + _EARLY:
             self._recheck_late = float("inf")
 
-    def next_refresh(self) -> tuple[float, Priority]:
-        """Return when the next refresh is due, and how urgent it is.
+    def next_refresh(self) -> float:
+        """Return when the next refresh is due.
 
         Polls follow the shortest interval of its users, with jitter.
         """
         poll = self.fetched_at + self.interval * self._spread
-        recheck = min(self._recheck_soon, self._recheck_late)
-        return (recheck, Priority.MIDDLE) if recheck < poll else (poll, Priority.LOW)
+        return min(poll, self._recheck_soon, self._recheck_late)
 
     @property
     def outage(self) -> Outage:

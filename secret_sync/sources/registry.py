@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Collection,
         Hashable,
         Iterable,
+        Iterator,
         Mapping,
         Sequence,
     )
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 
 #: A new user of a failed source asks again, unless the failure is this fresh (seconds).
 _FAILURE_FRESH: Final = 2.0
+#: Answers that were no consistent snapshot are asked for again at once so often in a row; then
+#: after pauses that double, up to so many seconds.
+_QUICK_ROUNDS: Final = 3
+LONGEST_PAUSE: Final = 60.0
+#: Users times sources that are judged in one turn of the event loop.
+_TOGETHER: Final = 2000
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
 #: A refresh that nobody waits for goes with the turns of so many of its users.
@@ -173,6 +180,7 @@ class SourceRegistry:
         """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
         registration = self._registered.setdefault(user, Registration())
         before, registration.sources, registration.revision = registration.sources, (), None
+        registration.edited = True
         self._release(user, before)
 
     def rest(self, user: str, forced: str) -> None:
@@ -213,6 +221,7 @@ class SourceRegistry:
         sources = tuple(record.source for record in records)
         if sources != registration.sources:
             registration.sources = sources
+            registration.edited = True
         registration.forced, registration.revision = forced, revision
 
     def _ask_if_due(
@@ -266,9 +275,9 @@ class SourceRegistry:
         return map(self._tenant_of, users)
 
     def _plan_refresh(self, record: Record) -> None:
-        due, priority = record.next_refresh()
+        due = record.next_refresh()
         if due < record.due:
-            self._fetcher.plan(record, due, priority)
+            self._fetcher.plan(record, due, Priority.LOW)
 
     def _confirm(self, user: str, records: Iterable[Record], *, failed: bool = False) -> bool:
         """Ask sources that are not confirmed against a change; tell whether the user waits.
@@ -279,6 +288,9 @@ class SourceRegistry:
             failed: Whether those whose latest fetch failed are asked at once, too.
         """
         now = asyncio.get_running_loop().time()
+        # Sources that change faster than they can be read together would be asked all the time.
+        rounds = self._registered[user].rounds
+        delay = min(LONGEST_PAUSE, 2.0 ** (rounds - _QUICK_ROUNDS)) if rounds > _QUICK_ROUNDS else 0
         waits = False
         for record in records:
             if record.error is not None and not record.fetching:
@@ -288,7 +300,13 @@ class SourceRegistry:
             waits = True
             # The answer of a call that is under way comes too late to confirm anything: it is
             # judged when it has arrived, and asked for again then.
-            self._wait_for(record, user, Priority.MIDDLE)
+            if record.fetching or not delay:
+                self._wait_for(record, user, Priority.MIDDLE)
+            else:
+                record.wait(user)
+                self._registered[user].wait(record.source)
+                if now + delay < record.due:
+                    self._fetcher.plan(record, now + delay, Priority.MIDDLE)
         return waits
 
     def _release(self, user: str, sources: Collection[Source]) -> None:
@@ -325,7 +343,7 @@ class SourceRegistry:
         else:
             news, changed = self._fetched(record, outcome)
         self._retries.answered(record, outcome)
-        users = list((record.users if news else record.waiters) or ())
+        users = tuple((record.users if news else record.waiters) or ())
         priority = Priority.HIGH if record.urgent else Priority.MIDDLE
         again, record.again, record.waiters = record.again or (), None, None
         record.end_round()
@@ -333,10 +351,37 @@ class SourceRegistry:
             self._registered[user].settle(record.source)
         for user in again:
             self._wait_for(record, user, Priority.HIGH)
-        failed = record.error is not None
-        settled = [
-            u for u in users if failed or u in again or self._settled(u, record, changed=changed)
-        ]
+        quick = frozenset(users) if record.error is not None else frozenset(again)
+        self._settle_some(record, iter(users), quick, changed, priority)
+
+    def _settle_some(
+        self,
+        record: Record,
+        users: Iterator[str],
+        quick: frozenset[str],
+        changed: bool,  # noqa: FBT001 (the loop calls it back with what it was called with)
+        priority: Priority,
+    ) -> None:
+        """Notify the users for whom there is something to do, some in each turn of the loop.
+
+        Args:
+            record: The source that was answered.
+            users: Those who are left.
+            quick: Those who are notified in any case.
+            changed: Whether the value is another.
+            priority: Of the notification.
+        """
+        settled, left = [], _TOGETHER
+        for user in users:
+            if user not in record.users:
+                continue
+            if user in quick or self._settled(user, record, changed=changed):
+                settled.append(user)
+            left -= len(self._registered[user].sources)
+            if left <= 0:
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self._settle_some, record, users, quick, changed, priority)
+                break
         if settled:
             self._notify(settled, priority)
 
@@ -351,7 +396,11 @@ class SourceRegistry:
         if registration.waits:
             return False
         lacking = self._snapshots.lacking(user, registration)
-        return not lacking or not self._confirm(user, lacking, failed=changed)
+        if not lacking:
+            return True
+        if changed and not any(each.error for each in lacking):
+            registration.rounds += 1
+        return not self._confirm(user, lacking, failed=changed)
 
     def _recheck_others(self, user: str, registration: Registration, record: Record) -> None:
         """After a change the user's other sources are asked again, soon and once more later."""
@@ -385,8 +434,7 @@ class SourceRegistry:
         record.error = None
         record.failures, record.retry_at = 0, float("-inf")
         record.fetched_at = now
-        record.asked = record.call_began
+        record.asked, record.asked_at = record.call_began, record.called_at
         record.rechecked(record.called_at)
-        due, priority = record.next_refresh()
-        self._fetcher.plan(record, due, priority)
+        self._fetcher.plan(record, record.next_refresh(), Priority.LOW)
         return news, changed

@@ -9,7 +9,8 @@ no clock in the comparison.
 
 What was in the user's last snapshot is no change. After a restart the versions that the status
 names stand for that snapshot. Only the first values of a user that never had any are allowed to
-lie ``FIRST_ANSWERS_WITHIN`` seconds apart: they were asked for next to each other.
+lie ``FIRST_ANSWERS_WITHIN`` seconds apart, from the beginning of the one call to the answer of the
+other: they were asked for next to each other.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from secret_sync.sources.previous import Held, PreviousValues
 from secret_sync.sources.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping
 
     from secret_sync.sources.hand import ValuesInHand
     from secret_sync.sources.record import Record
     from secret_sync.sources.source import Source, What
 
+#: Sources that are looked through as quickly as looked up.
+_FEW: Final = 8
 #: Seconds that the first answers of a new user may lie apart.
 FIRST_ANSWERS_WITHIN: Final = 2.0
 
@@ -42,6 +45,8 @@ class Registration:
         written: Before the first snapshot of this process: the version of each source that was
             written last, ``""`` where that is not known; ``None`` for a user that never wrote.
         snapshot: The sources of the last consistent snapshot; ``None`` before the first.
+        edited: Whether the sources are others than those of the snapshot.
+        rounds: How often, since then, answers were not a consistent snapshot.
         waits: The sources whose answers the user waits for; ``None`` most of the time, since an
             empty set takes more memory than all the rest.
     """
@@ -50,7 +55,9 @@ class Registration:
     forced: str | None = None
     revision: Hashable = None
     written: Mapping[Source, str] | None = None
-    snapshot: tuple[Source, ...] | None = None
+    snapshot: Collection[Source] | None = None
+    edited: bool = False
+    rounds: int = 0
     waits: set[Source] | None = None
 
     def wait(self, source: Source) -> None:
@@ -58,6 +65,14 @@ class Registration:
         if self.waits is None:
             self.waits = set()
         self.waits.add(source)
+
+    def complete(self) -> None:
+        """Note that the present values are a consistent snapshot."""
+        if self.snapshot is None or self.edited:
+            # Of a few the tuple serves as well, and takes no memory.
+            few = len(self.sources) <= _FEW
+            self.snapshot = self.sources if few else frozenset(self.sources)
+        self.written, self.rounds, self.edited = None, 0, False
 
     def settle(self, source: Source) -> None:
         """Note that the answer of a source has come, or is not needed any more."""
@@ -100,14 +115,14 @@ class Snapshots:
         """
         lacking = self.lacking(user, registration)
         if not lacking:
-            registration.snapshot, registration.written = registration.sources, None
+            registration.complete()
             self._previous.forget(user)
-            return []
-        # Of secrets that the user does not read any more nothing is needed.
-        whats = {source.what for source in registration.sources}
-        for source in self._previous.sources(user):
-            if source.what not in whats:
-                self._previous.drop(user, source)
+        elif kept := self._previous.sources(user):
+            # Of secrets that the user does not read any more nothing is needed.
+            whats = {source.what for source in registration.sources}
+            for source in kept:
+                if source.what not in whats:
+                    self._previous.drop(user, source)
         return lacking
 
     def leave(self, user: str, registration: Registration, record: Record) -> None:
@@ -180,15 +195,14 @@ class Snapshots:
         """
         if registration.snapshot is None:
             return {}
-        before, present = frozenset(registration.snapshot), frozenset(registration.sources)
-        exchanged: dict[What, Source | None] = {}
-        for source in before - present:
-            exchanged[source.what] = None if source.what in exchanged else source
+        former: dict[Source, Source] = {}
+        if registration.edited:
+            former = _exchanged(registration.snapshot, registration.sources)
         given = {}
         for source in registration.sources:
-            former = source if source in before else exchanged.get(source.what)
-            if former is not None and (held := self._held(user, former)) is not None:
-                given[source] = Given(held, former)
+            origin = former.get(source) if registration.edited else source
+            if origin is not None and (held := self._held(user, origin)) is not None:
+                given[source] = Given(held, origin)
         return given
 
     def _held(self, user: str, source: Source) -> Held | None:
@@ -198,6 +212,20 @@ class Snapshots:
         if record is None or record.digest is None or user not in record.users:
             return None
         return Held(record.digest, record.version_id)
+
+
+def _exchanged(before: Collection[Source], sources: Collection[Source]) -> dict[Source, Source]:
+    """Return, for each source of a user, the one of its last snapshot that it stands for."""
+    snapshot, present = frozenset(before), frozenset(sources)
+    gone: dict[What, Source | None] = {}
+    for source in snapshot - present:
+        gone[source.what] = None if source.what in gone else source
+    former = {}
+    for source in sources:
+        origin = source if source in snapshot else gone.get(source.what)
+        if origin is not None:
+            former[source] = origin
+    return former
 
 
 def is_change(registration: Registration, record: Record, given: Given | None) -> bool:
@@ -212,6 +240,6 @@ def _is_confirmed(record: Record, changed: list[Record], tolerance: float) -> bo
     """Tell whether a source is confirmed against all changes of the others, the newest last."""
     others = changed[-2:-1] if changed and changed[-1] is record else changed[-1:]
     return all(
-        record.asked > other.changed or record.fetched_at >= other.changed_at - tolerance
+        record.asked > other.changed or record.asked_at >= other.changed_at - tolerance
         for other in others
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ class Source:
     version_stage: str
     version_id: str
     region: str = ""
+    # Computed once: that of an identity with all that was written down for it is long, and a user
+    # of hundreds of sources looks each of them up at every reconcile.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = (self.identity, *self.what, self.region)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def what(self) -> What:
