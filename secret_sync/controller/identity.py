@@ -154,7 +154,9 @@ class IdentityResolver:
         role = writing.remote_role()
         if isinstance(role, Problem):
             return role
-        provider = AssumedRoleProvider(self._means.sts, chosen.provider, role)
+        provider = AssumedRoleProvider(
+            self._means.sts, chosen.provider, role, tenant=writing.tenant
+        )
         return replace(chosen, provider=provider, borrowed=borrowed)
 
     def _is_own(self, provider: Provider) -> bool:
@@ -204,7 +206,10 @@ class IdentityResolver:
         ignored = writing.written("access_key", "access_key_secret", "oidc_token_file")
         if writing.auth.role_arn not in ("", role.arn):
             ignored += (writing.word("role_arn"),)
-        return Identity(OidcRoleProvider(self._means.sts, tokens, provider_arn, role), ignored)
+        provider = OidcRoleProvider(
+            self._means.sts, tokens, provider_arn, role, tenant=writing.tenant
+        )
+        return Identity(provider, ignored)
 
     def _role_of(self, account: ServiceAccount, writing: Writing) -> Role | Problem:
         """The role of a ServiceAccount: its annotation's, else the one that the store writes."""
@@ -247,7 +252,8 @@ class IdentityResolver:
         if isinstance(role, Problem):
             return role
         tokens = TokenFile(self._means.own.oidc_token_file)
-        provider = OidcRoleProvider(self._means.sts, tokens, writing.auth.oidc_provider_arn, role)
+        arn = writing.auth.oidc_provider_arn
+        provider = OidcRoleProvider(self._means.sts, tokens, arn, role, tenant=writing.tenant)
         ignored = writing.written("access_key", "access_key_secret")
         return Identity(provider, ignored)
 
@@ -261,7 +267,8 @@ class IdentityResolver:
         role = writing.role()
         if isinstance(role, Problem):
             return role
-        return Identity(AssumedRoleProvider(self._means.sts, pair, role), ignored)
+        provider = AssumedRoleProvider(self._means.sts, pair, role, tenant=writing.tenant)
+        return Identity(provider, ignored)
 
     def _pair(self, writing: Writing) -> Provider | Problem:
         auth, store = writing.auth, writing.store

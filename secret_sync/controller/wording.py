@@ -65,6 +65,11 @@ class Writing:
     store: SecretStore | None
     invalid: Reason
 
+    @property
+    def tenant(self) -> str:
+        """Return whose turn its sessions go with: the namespace, if only that one writes it."""
+        return "" if self.store is None else self.store.namespace
+
     def word(self, field: str) -> str:
         """What a field is called."""
         return self.words[field]

@@ -20,9 +20,11 @@ _TOKEN_EXPIRED = "AuthenticationFail.OIDCToken.Expired"  # noqa: S105 - a code o
 class OidcRoleProvider:
     """RRSA: a role that trusts a ServiceAccount, assumed with its token."""
 
-    __slots__ = ("_key", "_provider_arn", "_role", "_sts", "_tokens")
+    __slots__ = ("_key", "_provider_arn", "_role", "_sts", "_tenant", "_tokens")
 
-    def __init__(self, sts: Sts, tokens: TokenSource, provider_arn: str, role: Role) -> None:
+    def __init__(
+        self, sts: Sts, tokens: TokenSource, provider_arn: str, role: Role, *, tenant: str = ""
+    ) -> None:
         """Build on the hosts that STS has now: they are a part of the key.
 
         Args:
@@ -30,8 +32,11 @@ class OidcRoleProvider:
             tokens: Gives the token.
             provider_arn: The OIDC provider that stands for the token's cluster.
             role: The role that is assumed.
+            tenant: Whose turn at STS it goes with; no part of the key, so of equal ones that of
+                the first counts.
         """
         self._sts = sts
+        self._tenant = tenant
         self._tokens = tokens
         self._provider_arn = provider_arn
         self._role = role
@@ -75,9 +80,11 @@ class OidcRoleProvider:
         return outcome
 
     async def _assume(self) -> Credentials | CredentialsError:
-        token = await self._tokens.token()
+        token = await self._sts.token_of(self._tokens, tenant=self._tenant)
         try:
-            return await self._sts.assume_role_with_oidc(token, self._provider_arn, self._role)
+            return await self._sts.assume_role_with_oidc(
+                token, self._provider_arn, self._role, tenant=self._tenant
+            )
         except CredentialsError as error:
             if error.code != _TOKEN_EXPIRED:
                 raise
@@ -88,17 +95,20 @@ class OidcRoleProvider:
 class AssumedRoleProvider:
     """A role assumed as another identity: that of an AccessKey, or of another role."""
 
-    __slots__ = ("_base", "_key", "_role", "_sts")
+    __slots__ = ("_base", "_key", "_role", "_sts", "_tenant")
 
-    def __init__(self, sts: Sts, base: Provider, role: Role) -> None:
+    def __init__(self, sts: Sts, base: Provider, role: Role, *, tenant: str = "") -> None:
         """Build on the hosts that STS has now: they are a part of the key.
 
         Args:
             sts: The client, which may be shared.
             base: Who assumes the role.
             role: The role that is assumed.
+            tenant: Whose turn at STS it goes with; no part of the key, so of equal ones that of
+                the first counts.
         """
         self._sts = sts
+        self._tenant = tenant
         self._base = base
         self._role = role
         self._key = CredentialKey(
@@ -132,4 +142,4 @@ class AssumedRoleProvider:
         """
         if base is None:
             raise TypeError("a role is assumed with the credentials of its base")
-        return await self._sts.assume_role(base, self._role)
+        return await self._sts.assume_role(base, self._role, tenant=self._tenant)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -17,6 +16,7 @@ from secret_sync.cloud.retry import repeated, settled
 from secret_sync.cloud.seam import FORM, USER_AGENT, Call, Seam, document_of, stamp
 from secret_sync.cloud.services import STS
 from secret_sync.cloud.temporary import read_keys
+from secret_sync.credentials.turns import FairGate
 from secret_sync.credentials.types import Credentials
 from secret_sync.errors import SecretSyncError, TransientError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from secret_sync.cloud.seam import Keys
     from secret_sync.cloud.transport import Transport
     from secret_sync.credentials.roles import Role
+    from secret_sync.credentials.tokens import TokenSource
 
 _T = TypeVar("_T")
 
@@ -73,7 +74,6 @@ class Sts:
         self._hosts = sts_hosts(region=region, endpoint=endpoint)
         # The host that answered last, to be tried first.
         self._known = self._hosts[0]
-        self._turn = asyncio.Lock()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -96,8 +96,13 @@ class Sts:
         self._region = region
         self._known = self._hosts[0]
 
-    async def assume_role(self, keys: Keys, role: Role) -> Credentials:
+    async def assume_role(self, keys: Keys, role: Role, *, tenant: str = "") -> Credentials:
         """Assume a role with credentials: AssumeRole, signed with them.
+
+        Args:
+            keys: What the call is signed with.
+            role: The role.
+            tenant: For whom; tenants take turns at the rate.
 
         Raises:
             CredentialsError: The credentials were not accepted; newer ones may be.
@@ -113,12 +118,20 @@ class Sts:
             )
             return _credentials(answer["body"], answer["headers"], f"{what} at {host}")
 
-        return await self._repeat(call, what)
+        return await self._repeat(call, what, tenant)
 
-    async def assume_role_with_oidc(self, token: str, provider_arn: str, role: Role) -> Credentials:
+    async def assume_role_with_oidc(
+        self, token: str, provider_arn: str, role: Role, *, tenant: str = ""
+    ) -> Credentials:
         """Assume a role with the token of a ServiceAccount: AssumeRoleWithOIDC, unsigned.
 
         The token is sent in the body only: an address is logged on its way, a body is not.
+
+        Args:
+            token: The token.
+            provider_arn: The OIDC provider that stands for its cluster.
+            role: The role.
+            tenant: For whom; tenants take turns at the rate.
 
         Raises:
             CredentialsError: The token has expired.
@@ -150,22 +163,33 @@ class Sts:
                 raise error_of(reply, what=place, temporary=True, hide=(token,), service=STS)
             return _credentials(document_of(reply, place, STS), reply.headers, place)
 
-        return await self._repeat(call, what)
+        return await self._repeat(call, what, tenant)
 
-    async def _repeat(self, call: Callable[[str], Awaitable[_T]], what: str) -> _T:
-        return await repeated(
-            lambda: self._reach(call), what=what, seconds=_SECONDS, admit=self._admit
-        )
+    async def token_of(self, tokens: TokenSource, *, tenant: str = "") -> str:
+        """Obtain a token to assume a role with, no sooner than calls use them up.
+
+        Thousands that are asked of the API server at once would keep its connections from all
+        other work, and wait for their calls until they are old.
+
+        Raises:
+            SecretSyncError: As of the token source.
+        """
+        await self._tokens.acquire(tenant)
+        return await tokens.token()
+
+    async def _repeat(self, call: Callable[[str], Awaitable[_T]], what: str, tenant: str) -> _T:
+        # Not slowed down by throttling: the quota is that of one account, the rate serves all.
+        admit = partial(self._calls.acquire, tenant)
+        return await repeated(lambda: self._reach(call), what=what, seconds=_SECONDS, admit=admit)
+
+    # Made by the first call: a client can be built without a running loop.
+    @cached_property
+    def _calls(self) -> FairGate:
+        return FairGate(RateGate(_RATE, on_wait=lambda _: None))
 
     @cached_property
-    def _gate(self) -> RateGate:
-        # Made by the first call: a client can be built without a running loop.
-        return RateGate(_RATE, on_wait=lambda _: None)
-
-    async def _admit(self) -> None:
-        # It is not slowed down by throttling: the quota is that of one account, it serves all.
-        async with self._turn:  # the gate is meant for one waiter
-            await self._gate.acquire()
+    def _tokens(self) -> FairGate:
+        return FairGate(RateGate(_RATE, on_wait=lambda _: None))
 
     async def _reach(self, call: Callable[[str], Awaitable[_T]]) -> _T:
         """Make one try at the first host that a connection is made to."""

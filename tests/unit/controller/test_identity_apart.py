@@ -358,3 +358,35 @@ def test_what_has_no_use_is_named(auth: dict[str, str], ignored: tuple[str, ...]
     found = Cluster().identities().resolve(store(**auth), "kms")
     assert isinstance(found, Identity)
     assert found.ignored == ignored
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {**PAIR, "ramRoleARN": ROLE},
+        {**PAIR, "remoteRamRoleARN": REMOTE},
+        AS_READER,
+        RRSA,
+        {**RRSA, "remoteRamRoleARN": REMOTE},
+        {"remoteRamRoleARN": REMOTE},
+    ],
+    ids=str,
+)
+def test_sessions_go_with_the_turns_of_the_stores_namespace(auth: dict[str, Any]) -> None:
+    assert turns_of(provider(store(**auth))) == {"ns"}
+    assert turns_of(provider(store(namespace="other", **auth))) == {"other"}
+
+
+def test_sessions_of_the_controllers_own_identity_go_with_nobodys_turn() -> None:
+    own = OwnIdentity(oidc_provider_arn=PROVIDER, role_arn=ROLE, remote_role_arn=REMOTE)
+    found = Cluster().identities(own=own).own("ns")
+    assert isinstance(found, Identity), found
+    assert turns_of(found.provider) == {""}
+
+
+def turns_of(given: Provider | None) -> set[str]:
+    """Whose turns the sessions of a chain go with."""
+    if given is None:
+        return set()
+    mine = {given._tenant} if isinstance(given, AssumedRoleProvider | OidcRoleProvider) else set()
+    return mine | turns_of(given.base)

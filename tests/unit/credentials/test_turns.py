@@ -1,0 +1,215 @@
+"""Tenants take turns at the rate of STS; under a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import looptime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secret_sync.cloud.limiter import RateGate
+from secret_sync.credentials import (
+    AssumedRoleProvider,
+    CredentialCache,
+    EnvironmentKeyProvider,
+    OidcRoleProvider,
+    Role,
+    Sts,
+)
+from secret_sync.credentials.turns import FairGate
+
+if TYPE_CHECKING:
+    from secret_sync.credentials import Provider, TokenSource
+
+MANY = 3000
+RATE = 50.0
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Tokens:
+    """The API server, which is asked for a token."""
+
+    key = "token"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def token(self) -> str:
+        self.asked += 1
+        return "hush-jwt"
+
+
+def with_token(sts: Sts, tenant: str, name: object, tokens: TokenSource | None = None) -> Provider:
+    role = Role(f"acs:ram::42:role/{tenant}-{name}")
+    tokens = tokens or Tokens()
+    return OidcRoleProvider(sts, tokens, "acs:ram::42:oidc-provider/p", role, tenant=tenant)
+
+
+def with_keys(sts: Sts, tenant: str, name: object) -> Provider:
+    role = Role(f"acs:ram::42:role/{tenant}-{name}")
+    base = EnvironmentKeyProvider("LTAI-id", "hush-key")
+    return AssumedRoleProvider(sts, base, role, tenant=tenant)
+
+
+def with_two_roles(sts: Sts, tenant: str, name: object) -> Provider:
+    base = with_token(sts, tenant, name)
+    return AssumedRoleProvider(sts, base, Role(f"acs:ram::43:role/{tenant}-{name}"), tenant=tenant)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("method", [with_token, with_keys, with_two_roles])
+async def test_3000_invented_roles_of_one_namespace_delay_another_by_a_turn(
+    played: Any, heard: Any, method: Any
+) -> None:
+    def answer(sent: Any) -> Any:
+        if "tenant" in sent.fields["RoleArn"]:
+            return played.granted()
+        return played.refused(403, "NoPermission")
+
+    wire = played.wire([answer], takes=0.1)
+    sts = Sts(wire, endpoint="sts.example", region="")
+    cache = CredentialCache(heard)
+    invented = with_keys if method is with_keys else with_token
+    hostile = [invented(sts, "hostile", n) for n in range(MANY)]
+    for n, provider in enumerate(hostile):
+        cache.hold(n, provider)
+        cache.request(provider.key, lambda: None)
+    await asyncio.sleep(1.0)
+    mine = method(sts, "tenant", "reader")
+    cache.hold("store", mine)
+    began = now()
+    await cache.get(mine.key)
+    calls = 2 if method is with_two_roles else 1
+    assert now() - began <= calls * (0.1 + 0.1), "two turns at most, and the call"
+    assert len(wire.sent) < 100, "the others still wait"
+    await cache.close()
+
+
+@pytest.mark.looptime
+async def test_the_api_server_is_asked_for_no_more_tokens_than_are_used(
+    played: Any, heard: Any
+) -> None:
+    sts = Sts(played.wire([played.granted()]), endpoint="sts.example", region="")
+    cache = CredentialCache(heard)
+    tokens = Tokens()
+    for n in range(MANY):
+        provider = with_token(sts, "hostile", n, tokens)
+        cache.hold(n, provider)
+        cache.request(provider.key, lambda: None)
+    await asyncio.sleep(1.0)
+    assert tokens.asked <= 1.1 * RATE + 1
+    await cache.close()
+
+
+@pytest.mark.looptime
+async def test_each_of_many_namespaces_waits_for_one_call_of_each() -> None:
+    gate = FairGate(RateGate(RATE, on_wait=lambda _: None))
+    order: list[str] = []
+
+    async def call(tenant: str) -> None:
+        await gate.acquire(tenant)
+        order.append(tenant)
+
+    tenants = [f"ns-{n % 10}" if n % 2 else "hostile" for n in range(400)]
+    await asyncio.gather(*(call(tenant) for tenant in tenants))
+    assert set(order[:12]) == set(tenants)
+    assert now() == pytest.approx(400 / RATE, abs=0.2)
+    assert not gate._waiting
+
+
+@pytest.mark.looptime
+async def test_a_namespace_that_goes_away_holds_up_nobody(played: Any, heard: Any) -> None:
+    wire = played.wire([played.granted()])
+    sts = Sts(wire, endpoint="sts.example", region="")
+    cache = CredentialCache(heard)
+    hostile = [with_token(sts, "hostile", n) for n in range(MANY)]
+    hostile += [with_keys(sts, "hostile", n) for n in range(MANY)]
+    for n, provider in enumerate(hostile):
+        cache.hold(n, provider)
+        cache.request(provider.key, lambda: None)
+    await asyncio.sleep(1.0)
+    assert len(sts._calls._waiting) > MANY - 100
+    assert len(sts._tokens._waiting) > MANY - 100
+    for n, provider in enumerate(hostile):
+        cache.release(n, provider.key)
+    await asyncio.sleep(0.1)
+    assert not sts._tokens._waiting
+    assert not sts._calls._waiting
+    mine = with_token(sts, "tenant", "reader")
+    cache.hold("store", mine)
+    await cache.get(mine.key)
+    assert len(wire.sent) < 60
+    await cache.close()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        # When it comes; when it is cancelled after that, if at all. Calls pass 10 ms apart, so
+        # many are cancelled in the very moment in which they would pass.
+        st.integers(0, 30),
+        st.one_of(st.none(), st.integers(0, 60)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_whoever_is_cancelled_costs_nobody_a_turn(
+    steps: list[tuple[str, int, int | None]],
+) -> None:
+    rate = 100.0
+
+    async def live() -> None:
+        gate = FairGate(RateGate(rate, on_wait=lambda _: None))
+        passed: list[float] = []
+
+        async def call(tenant: str, at: int) -> None:
+            await asyncio.sleep(at / 200)
+            await gate.acquire(tenant)
+            passed.append(now())
+
+        loop = asyncio.get_running_loop()
+        calls = []
+        for tenant, at, after in steps:
+            task = asyncio.create_task(call(tenant, at))
+            if after is not None:
+                loop.call_at((at + after) / 200, task.cancel)
+            calls.append(task)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        ended = now()
+        assert len(passed) == sum(outcome is None for outcome in outcomes)
+        kept = sum(after is None for _, _, after in steps)
+        assert len(passed) >= kept, "everybody who stays passes"
+        assert ended <= (30 + 60) / 200 + len(steps) / rate, "and none waits for one that left"
+        for n, start in enumerate(passed):
+            assert sum(other < start + 0.1 for other in passed[n:]) <= rate * 0.2 + 1
+        assert not gate._waiting
+        await gate.acquire("late")
+        assert now() - ended <= 2 / rate
+
+    loop = looptime.new_event_loop()
+    try:
+        loop.run_until_complete(live())
+    finally:
+        loop.close()
+
+
+@pytest.mark.looptime
+async def test_a_call_cancelled_in_the_moment_it_passes_gives_its_turn_away() -> None:
+    gate = FairGate(RateGate(1.0, on_wait=lambda _: None))
+    await gate.acquire("a")
+    first, second = (asyncio.create_task(gate.acquire(tenant)) for tenant in "ab")
+    await asyncio.sleep(0.5)
+    gate._pass_next()  # as the dispatcher does: it is set, and has not run yet
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert now() == 0.5
