@@ -4,8 +4,9 @@ Never those of anything that an object says: who writes an object can name any a
 or instance, and as many AccessKeys as they like. So what gives a queue of its own is proved:
 
 - An identity, by its first success. Until then all identities of a provider share one queue.
-- The account of an identity, by its role, once STS has let it be assumed; that of an AccessKey
-  by the first success with an ARN. The identities of one account share its queues.
+- The account of an identity, by its role, once STS has let it be assumed. The identities of one
+  account share its queues. That of an AccessKey is not known: a success with an ARN proves
+  nothing, since the owner of a secret may let other accounts read it.
 - An endpoint, by the first success there, or by a throttling answer, which it then is that is
   slowed down. Until then all endpoints of an identity share one queue, and from the ninth on
   they do for good.
@@ -18,7 +19,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import endpoint_class
-from secret_sync.credentials import account_of
 from secret_sync.sources.gates import Gates
 from secret_sync.sources.lane import LaneKey
 
@@ -129,10 +129,9 @@ class Lanes:
         """Note that a call succeeded, which proves what the source says of itself."""
         stable = source.identity.stable
         owner = self._identities[stable].owner
-        account = source.identity.account or account_of(source.name)
         lanes = [lane]
-        if owner is None or (account and owner == stable):
-            lanes = self._own(source, account or stable)
+        if owner is None:
+            lanes = self._own(source, source.identity.account or stable)
         self._heard_from(source, lanes)
 
     def refused(self, source: Source, lane: Lane) -> None:

@@ -69,11 +69,18 @@ class Validator:
             case dict():
                 return self._mapping(schema, value, path)
             case list():
-                items = schema.get("items", {})
-                return [self.read(items, item, (*path, n)) for n, item in enumerate(value)]
+                return self._list(schema, value, path)
             case str():
                 return self._text(schema, value, path)
         return value
+
+    def _list(self, schema: dict[str, Any], value: list[Any], path: Path) -> list[Any]:
+        most = schema.get("maxItems")
+        if most is not None and len(value) > most:
+            self._fault(path, f"it has {len(value)} items, {most} are allowed")
+            return []
+        items = schema.get("items", {})
+        return [self.read(items, item, (*path, n)) for n, item in enumerate(value)]
 
     def _mapping(self, schema: dict[str, Any], value: dict[str, Any], path: Path) -> dict[str, Any]:
         known = schema.get("properties", {})

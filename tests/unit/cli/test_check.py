@@ -19,7 +19,7 @@ from secret_sync.cli.check.examine import Options, examine
 from secret_sync.cli.check.objects import OURS
 from secret_sync.cli.check.samples import shown
 from secret_sync.cli.check.scalars import Number, scalar
-from secret_sync.cli.check.schema import satisfies
+from secret_sync.cli.check.schema import Validator, satisfies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -322,6 +322,7 @@ KEYWORDS = {
     "required",
     "enum",
     "maxLength",
+    "maxItems",
     "x-kubernetes-validations",
     # How an apply merges; nothing of it is refused.
     "x-kubernetes-list-type",
@@ -359,3 +360,13 @@ def test_every_rule_of_the_definitions_can_be_evaluated() -> None:
 def test_a_rule_of_another_form_is_not_taken_for_satisfied() -> None:
     with pytest.raises(ValueError, match="another form"):
         satisfies("self.size() > 3", "abcd")
+
+
+def test_a_list_with_more_items_than_the_schema_takes_is_a_fault() -> None:
+    schema = {"type": "array", "maxItems": 2, "items": {"type": "string"}}
+    validator = Validator({})
+    assert validator.read(schema, ["a", "b"], ()) == ["a", "b"]
+    assert not validator.faults
+    assert validator.read(schema, ["a", "b", "c"], ("spec", "data")) == []
+    (fault,) = validator.faults
+    assert fault.message == "it has 3 items, 2 are allowed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from secret_sync.controller.triggers import (
     target_of,
 )
 from secret_sync.kube import Change, Store
-from secret_sync.queue import Priority
+from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
+from secret_sync.queue import Done, Outcome, Priority, WorkQueue, run_workers
 from secret_sync.resources import Namespace
 from tests.unit.controller.planning import account, cluster_store
 
@@ -271,6 +273,32 @@ async def test_what_the_sources_of_a_large_object_bring_is_collected(
     assert world.objects.later == [(KEY, 0.05, Priority.HIGH)] * 3
     assert world.objects.added == []
     assert world.memories.of(KEY).caused_at is not None
+
+
+async def test_what_comes_during_a_reconcile_of_a_large_object_is_reason_for_another(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    data = [{"key": f"k{number}", "secretStoreRef": {"name": "store"}} for number in range(100)]
+    world = World(make_es(data=data), make_store())
+    queue: WorkQueue[str] = WorkQueue("test", observer=QueueMetrics(Metrics("test"), "test"))
+    world.triggers._objects = queue
+    seen = []
+
+    async def reconcile(key: str) -> Outcome:
+        seen.append(key)
+        if len(seen) == 1:
+            # It has looked at the sources, and waits for the API server.
+            world.triggers.sources_finished([key], Priority.MIDDLE)
+            await asyncio.sleep(0.01)
+        return Done()
+
+    queue.add(KEY)
+    observer = WorkerMetrics(Metrics("test"), "test")
+    workers = asyncio.create_task(run_workers(queue, 1, reconcile, timeout=5, observer=observer))
+    await asyncio.sleep(1)
+    queue.shut_down()
+    await workers
+    assert seen == [KEY, KEY]
 
 
 async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:

@@ -185,14 +185,30 @@ async def test_identities_of_one_account_are_one_rate_once_that_is_known(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
-        # The AccessKey's account shows by its first success with an ARN.
-        for who in (role(world, "a", "77"), role(world, "b", "77"), key(world, "c")):
+        for who in (role(world, "a", "77"), role(world, "b", "77")):
             wanted = [world.want(arn(77, f"{who.account}{n}"), who, SHARED) for n in range(40)]
             world.cloud.values |= {w.source.name: b"x" for w in wanted}
             world.registry.register(f"{who.account}/all", wanted, interval=1)
         await asyncio.sleep(20)
         assert world.cloud.within(10) <= 10 * RATE + 1
-        assert all(world.cloud.within(10, arn(77, name)) > 20 for name in "abc")
+        assert all(world.cloud.within(10, arn(77, name)) > 30 for name in "ab")
+
+
+async def test_who_may_read_a_secret_of_another_account_takes_nothing_of_its_rate(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(rate=RATE) as world:
+        served = [arn(77, f"served-{n}") for n in range(50)]
+        await serve(world, "victim/a", served, provider=role(world, "victim", "77"), host=SHARED)
+        before = world.cloud.within(5, arn(77, "served"))
+        # The owner of a secret may let other accounts read it.
+        guest, shared = key(world, "guest"), arn(77, "shared")
+        world.cloud.values[shared] = b"x"
+        world.registry.register("guest/a", [world.want(shared, guest, SHARED)], interval=1)
+        await asyncio.sleep(3)
+        world.cloud.judge = refusing("guest", error=TOO_FAST)
+        await asyncio.sleep(30)
+        assert world.cloud.within(5, arn(77, "served")) >= before - 1
 
 
 async def test_an_arn_that_is_refused_proves_no_account(make_world: MakeWorld) -> None:

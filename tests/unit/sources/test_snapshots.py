@@ -356,6 +356,49 @@ async def test_first_values_next_to_each_other_cost_no_further_call(make_world: 
 
 
 @pytest.mark.looptime
+async def test_a_first_answer_that_is_late_is_not_next_to_another(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        cloud = play(world)
+        # Read at once, answered late; the other one is read after a rotation.
+        cloud.slow["user"] = 4.5
+        cloud.failing.add("password")
+        one = Object(world, "ns/a", ["user", "password"], interval=None)
+        one.reconcile()
+        await run_objects(world, [one], 3)
+        cloud.rotate("user", "password")
+        cloud.failing.clear()
+        await run_objects(world, [one], 60)
+        assert one.written == [(1, 1)]
+
+
+@pytest.mark.looptime
+async def test_sources_that_change_all_the_time_are_not_asked_all_the_time(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        cloud = play(world)
+        one = Object(world, "ns/a", ["user", "password"], interval=120.0)
+        one.reconcile()
+        await run_objects(world, [one], 5)
+        ask = cloud.__call__
+
+        async def changing(source: Source, credentials: Credentials) -> SecretValue:
+            cloud.rotate(source.name)
+            return await ask(source, credentials)
+
+        world.registry._fetcher._fetchers = {"kms": changing}
+        await run_objects(world, [one], 600)
+        began = now()
+        await run_objects(world, [one], 600)
+        # Once a minute each, and what is polled anyway.
+        assert sum(cloud.called_since(began).values()) < 60
+        world.registry._fetcher._fetchers = {"kms": cloud}
+        cloud.rotate("user", "password")
+        await run_objects(world, [one], 200)
+        assert one.written[-1] == (cloud.generations["user"], cloud.generations["password"])
+
+
+@pytest.mark.looptime
 async def test_a_new_object_takes_confirmed_values_without_a_call(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world)
