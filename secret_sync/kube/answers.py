@@ -95,7 +95,8 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     Raises:
         ApiUnavailableError: It is malformed.
     """
-    metadata = _object(value, action, "the event or item").get("metadata")
+    found = _object(value, action, "the event or item")
+    metadata = found.get("metadata")
     if not isinstance(metadata, dict):
         raise _malformed(action, "it has no metadata")
     for field in _IDENTITY:
@@ -110,7 +111,7 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
         _check_text(_object(reference, action, "ownerReferences"), "uid", action)
     for entry in metadata.get("managedFields") or ():
         _check_managed(_object(entry, action, "managedFields"), action)
-    return value
+    return found
 
 
 def check_version(value: Any, action: str) -> str:
