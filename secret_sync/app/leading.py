@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.errors import DefiniteError
+from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.kube import (
     LEASES,
     ApiError,
@@ -19,8 +21,10 @@ from secret_sync.kube import (
     new_identity,
 )
 from secret_sync.metrics import LeaseMetrics
+from secret_sync.queue import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from contextlib import AsyncExitStack
 
     from secret_sync.app.watched import Watched
@@ -31,30 +35,67 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for one try to make sure of what is known: as many as the first lists have.
+#: Seconds to make sure of what is known: as many as the first lists have.
 FRESH_WITHIN: Final = 120.0
-_FRESH_AGAIN_AFTER: Final = 1.0
+_BACKOFF: Final = Backoff(base=1.0, cap=15.0)
+_RNG: Final = Random()  # noqa: S311 - spreads retries, protects nothing
+#: Statuses that say that a kind is not to be had, and so many in a row that are believed: an API
+#: server that has just started may not know all rights and kinds yet.
+_REFUSED: Final = (403, 404)
+_REFUSALS: Final = 3
 
 
 async def make_fresh(watched: Watched) -> bool:
     """Return ``True`` once all that is known is no older than the lease of a new leader.
 
     A standby's watch may have been dead for longer than the former leader has been gone; what
-    that did meanwhile would be undone. Tried for as long as it takes: whoever calls this holds
-    the lease meanwhile, and is cancelled when it is lost.
+    that did meanwhile would be undone. Whoever calls this holds the lease meanwhile, and is
+    cancelled when it is lost. Where it cannot be had the process is to end: nothing would be
+    written, and nobody else could lead. The next start finds out what may be watched.
+
+    Raises:
+        TransientError: It took too long.
+        ExceptionGroup: The API server refused.
     """
-    while True:
+    tasks = []
+    try:
+        async with asyncio.timeout(FRESH_WITHIN), asyncio.TaskGroup() as group:
+            for name, catch_up in watched.catching_up().items():
+                tasks.append(group.create_task(_confirm(name, catch_up), name=name))
+    except TimeoutError:
+        late = ", ".join(task.get_name() for task in tasks if task.cancelled())
+        raise TransientError(
+            f"this replica leads, but its cache of {late} was not confirmed within "
+            f"{FRESH_WITHIN:.0f} s; it stops, so that another one can lead"
+        ) from None
+    return True
+
+
+async def _confirm(name: str, catch_up: Callable[[], Awaitable[None]]) -> None:
+    began = asyncio.get_running_loop().time()
+    told = ""
+    refusals = 0
+    for failures in itertools.count():
         try:
-            async with asyncio.timeout(FRESH_WITHIN):
-                await watched.catch_up()
-        except TimeoutError:
-            why = f"not within {FRESH_WITHIN:.0f} s"
+            return await catch_up()
         except ApiError as error:
-            why = error.message
-        else:
-            return True
-        _log.warning("caches not confirmed, nothing is written yet, will retry", error=why)
-        await asyncio.sleep(_FRESH_AGAIN_AFTER)
+            refusals = refusals + 1 if error.status in _REFUSED else 0
+            if refusals == _REFUSALS:
+                raise DefiniteError(
+                    f"this replica leads, but cannot list {name} any more: {error.message}"
+                ) from None
+            if error.message != told:
+                told = error.message
+                seconds = round(asyncio.get_running_loop().time() - began)
+                _log.warning(
+                    "cache not confirmed, nothing is written yet, will retry",
+                    resource=name,
+                    error=told,
+                    seconds=seconds,
+                )
+            delay = _BACKOFF.delay(failures, _RNG)
+            await asyncio.sleep(max(delay, error.retry_after or 0.0))
+    return None
 
 
 async def make_election(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +38,7 @@ from secret_sync.resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.metrics import Metrics
@@ -157,17 +156,10 @@ class Watched:
         for informer in self._running.values():
             await informer.wait_synced()
 
-    async def catch_up(self) -> None:
-        """Return when all that is known is no older than the API server was when this was called.
-
-        Raises:
-            ApiError: The API server refused, or did not answer.
-        """
-        work = [c for informer in self._running.values() for c in informer.catching_up()]
-        # All of them end before one's failure is told: nothing goes on behind the next try.
-        for outcome in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+    def catching_up(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what brings all that is known up to date; see ``Informer.catching_up``."""
+        running = self._running.values()
+        return {name: work for i in running for name, work in i.catching_up().items()}
 
     def _whole(
         self,

@@ -76,7 +76,7 @@ class Claims:
                 f"Secret {es.namespace}/{es.target.name} was not taken over, because that would "
                 f"take making it anew: {error.message}; write its type in spec.type, or delete it",
             )
-        await drop_others(self._writer, desired, memory, reply)
+        await self.drop_others(es, desired, memory, reply, owner)
         _log.info("secret adopted", secret=es.target.name, keys=len(desired.keys))
         return True
 
@@ -131,24 +131,36 @@ class Claims:
         memory.remember(desired.fingerprint, reply)
         return reply
 
+    async def drop_others(
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        memory: Memory,
+        reply: dict[str, Any],
+        owner: ConfirmedOwner | None = None,
+    ) -> int:
+        """Removes the keys that others own beside ours from a Secret just written (A7a).
 
-async def drop_others(
-    writer: ApplyWriter, desired: Desired, memory: Memory, reply: dict[str, Any]
-) -> int:
-    """Removes the keys that others own beside ours from a Secret just written (A7a).
+        Args:
+            es: Whose Secret it is.
+            desired: What it holds.
+            memory: Of the object.
+            reply: The Secret's metadata after our last write.
+            owner: That the object has been confirmed for this, if it has.
 
-    Returns:
-        How many there were.
-    """
-    after = secret_from_metadata(reply)
-    if not isinstance(after, ManagedSecret):
-        return 0
-    remove = sorted(after.other_keys - desired.keys)
-    if remove:
-        ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
-        reply = await writer.remove_keys(SECRETS, ref, "data", remove)
-        memory.remember(desired.fingerprint, reply)
-    return len(remove)
+        Returns:
+            How many there were.
+        """
+        after = secret_from_metadata(reply)
+        if not isinstance(after, ManagedSecret):
+            return 0
+        remove = sorted(after.other_keys - desired.keys)
+        if remove:
+            ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
+            owner = owner or await confirm_owner(self._client, es)
+            reply = await self._writer.remove_keys(SECRETS, ref, "data", remove, owner)
+            memory.remember(desired.fingerprint, reply)
+        return len(remove)
 
 
 def _not_ours(es: ExternalSecret, current: SecretMeta | None, controller: str) -> Problem:

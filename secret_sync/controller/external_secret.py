@@ -44,6 +44,9 @@ _log = structlog.get_logger(__name__)
 TELL_PENDING_AFTER: Final = 10.0
 #: A write that the API server refuses for good is tried again this often (seconds).
 REFUSED_AGAIN_AFTER: Final = 60.0
+#: A former Secret that changed while it was removed is looked at again after so many seconds: the
+#: cache has it by then.
+CHANGED_AGAIN_AFTER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,14 @@ class ExternalSecretReconciler:
         try:
             return await self._reconcile(key)
         except OwnerChangedError as error:
-            # The watch brings what has changed, and that enqueues the object.
-            _log.info("nothing done", error=error.message)
-            return Done()
+            # The watch brings the change, which enqueues the object; unless it was undone within
+            # an outage of the watch, and so is no change to it.
+            _log.info(
+                "the ExternalSecret changed at the API server; it is reconciled again when the "
+                "watch delivers it",
+                error=error.message,
+            )
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
             return Retry(after=error.retry_after)
@@ -237,16 +245,18 @@ class ExternalSecretReconciler:
         """With the Secret in place: what it was called before goes, and whose object it was."""
         es = case.es
         try:
-            for name in await self._removal.remove_former(es):
-                self._tell.announcer.deleted(es, name, f"the target is {es.target.name} now")
+            former = await self._removal.remove_former(es)
         except ApiUnavailableError:
             raise
         except ApiError as error:
             _log.warning("former secret not removed, will retry", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
+        for name in former.deleted:
+            self._tell.announcer.deleted(es, name, f"the target is {es.target.name} now")
         if await self._finalizers.remove(es):
             self._tell.announcer.finalizer_removed(es)
-        return Done()
+        # What changed while it was removed concerns its writer no more: no news of it wake us.
+        return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
 
     def _bring_in_hand(
         self, case: Case, batch: Batch, desired: Desired | Mishap | None
@@ -334,11 +344,15 @@ def _answered(es: ExternalSecret) -> str:
 
     The status tells. Where it was written by a version that did not tell, the wish that is there
     counts as answered: the value of such a Secret was meant to stay, and may be old on purpose.
+    Not so where the status is of an older generation: then the object was fetched at intervals,
+    which is never told, and ``refreshPolicy`` may have been changed together with the wish.
     """
     status = es.status
     if status.forced is not None:
         return status.forced
-    return es.force_sync if status.last_sync_time else ""
+    ready = status.ready
+    outdated = ready is not None and ready.observed_generation != es.generation
+    return "" if outdated or not status.last_sync_time else es.force_sync
 
 
 def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -62,6 +62,18 @@ def writers_of(secret: SecretMeta) -> tuple[str, ...]:
     return tuple({uid, *merged} - {""})
 
 
+class Former(NamedTuple):
+    """What became of the Secrets that an ExternalSecret wrote under other names.
+
+    Attributes:
+        deleted: The names of those that were deleted.
+        changed: Whether one is left because it is not what the cache says.
+    """
+
+    deleted: tuple[str, ...] = ()
+    changed: bool = False
+
+
 class Removal:
     """Deletes what an ExternalSecret made and needs no more.
 
@@ -87,14 +99,11 @@ class Removal:
         # Uids of the latest ones; the cache knows of them within seconds.
         self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
-    async def remove_former(self, es: ExternalSecret) -> tuple[str, ...]:
+    async def remove_former(self, es: ExternalSecret) -> Former:
         """Removes what the ExternalSecret wrote under other names; its target holds it now.
 
         A Secret of its own is deleted, unless it is to be retained. Keys that were merged into
         one of somebody else are taken out of it.
-
-        Returns:
-            The names of the Secrets that were deleted.
 
         Raises:
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
@@ -102,6 +111,7 @@ class Removal:
         """
         target = object_key(es.namespace, es.target.name)
         deleted = []
+        changed = False
         for key in tuple(self._secrets.by_index(BY_WRITER, es.uid)):
             secret = self._secrets.get(key)
             if key == target or not isinstance(secret, ManagedSecret) or secret.deleting:
@@ -120,9 +130,8 @@ class Removal:
                     await self._delete(es, secret)
                     deleted.append(secret.name)
             except OutdatedError:
-                # The news of the change wake us.
-                continue
-        return tuple(deleted)
+                changed = True
+        return Former(tuple(deleted), changed)
 
     async def clean_up(self, es: ExternalSecret, memory: Memory) -> bool:
         """Deletes the Secret of an ExternalSecret none of whose values exists any more.

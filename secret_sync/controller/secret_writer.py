@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.adoption import data_editors
-from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.claim import Claims
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
 from secret_sync.controller.fights import fight, is_over, undo
 from secret_sync.controller.intent import bare_intent, owner_intent
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.memory import Memory
     from secret_sync.controller.ownership import Verdict
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ApplyWriter, KubeClient
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 _log = structlog.get_logger(__name__)
@@ -192,6 +192,10 @@ class SecretWriter:
     ) -> bool | Problem:
         match verdict.action:
             case Action.CREATE:
+                if es.target.retain or memory.written is not None:
+                    # Deleted together with its Secret, whose end is heard of first. Nothing takes
+                    # back what is written for it then; of a first one the garbage collector does.
+                    await confirm_owner(self._client, es)
                 reply = await self._writer.create(SECRETS, owner_intent(es, desired))
                 memory.remember(desired.fingerprint, reply)
                 _log.info("secret created", secret=es.target.name, keys=len(desired.keys))
@@ -252,10 +256,11 @@ class SecretWriter:
         ref = Ref(es.namespace, es.target.name, verdict.uid, verdict.resource_version)
         changed = False
         removed = len(verdict.remove)
+        owner: ConfirmedOwner | None = None
         if verdict.orphan:
             # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
             # takes the ownerReference away. To put it back would be the Secret's end.
-            await confirm_owner(self._client, es)
+            owner = await confirm_owner(self._client, es)
         if verdict.apply:
             try:
                 reply = await self._writer.update(
@@ -267,10 +272,11 @@ class SecretWriter:
             memory.remember(desired.fingerprint, reply)
             if es.legacy:
                 # A takeover that was interrupted: the finalizer goes last.
-                reply = await self._claims.take_fields(es, desired, memory, reply)
-            removed = await drop_others(self._writer, desired, memory, reply)
+                reply = await self._claims.take_fields(es, desired, memory, reply, owner)
+            removed = await self._claims.drop_others(es, desired, memory, reply, owner)
         elif verdict.remove:
-            reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove)
+            owner = await confirm_owner(self._client, es)
+            reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove, owner)
             memory.remember(desired.fingerprint, reply)
         if not (changed or removed):
             return False

@@ -157,10 +157,15 @@ class StatusWriter(Generic[S]):
 
     async def write(self, key: str) -> Outcome:
         """Writes what is to be said of an object; the handler of the queue."""
-        intent = self._intended.get(key)
+        now = asyncio.get_running_loop().time()
+        if self._not_before.get(key, now) > now:
+            # Put while the refused write was under way, and so queued again at once.
+            return RequeueAfter(self._not_before[key] - now)
         self._not_before.pop(key, None)
-        if intent is None:
-            return Done()
+        intent = self._intended.get(key)
+        return await self._write(key, intent) if intent is not None else Done()
+
+    async def _write(self, key: str, intent: _Intent[S]) -> Outcome:
         try:
             reply = await self._writer.status(
                 self._resource,

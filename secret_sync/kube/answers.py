@@ -23,6 +23,7 @@ _STRING: Final = (str,)
 _NUMBER: Final = (int,)
 _MAP: Final = (dict,)
 _LIST: Final = (list,)
+_WORDS: Final = {str: "a string", int: "a number", dict: "an object", list: "a list"}
 
 _METADATA: Final = {
     "namespace": _STRING,
@@ -94,9 +95,8 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     Raises:
         ApiUnavailableError: It is malformed.
     """
-    if not isinstance(value, dict):
-        raise _malformed(action, "it holds what is not an object")
-    metadata = value.get("metadata")
+    found = _object(value, action, "the event or item")
+    metadata = found.get("metadata")
     if not isinstance(metadata, dict):
         raise _malformed(action, "it has no metadata")
     for field in _IDENTITY:
@@ -108,10 +108,10 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     if not all(isinstance(text, str) for text in metadata.get("finalizers") or ()):
         raise _malformed(action, "a finalizer is not a string")
     for reference in metadata.get("ownerReferences") or ():
-        _check_text(_object(reference, action), "uid", action)
+        _check_text(_object(reference, action, "ownerReferences"), "uid", action)
     for entry in metadata.get("managedFields") or ():
-        _check_managed(_object(entry, action), action)
-    return value
+        _check_managed(_object(entry, action, "managedFields"), action)
+    return found
 
 
 def check_version(value: Any, action: str) -> str:
@@ -120,7 +120,8 @@ def check_version(value: Any, action: str) -> str:
     Raises:
         ApiUnavailableError: It has none.
     """
-    metadata = _object(_object(value, action).get("metadata"), action)
+    found = _object(value, action, "the event or list").get("metadata")
+    metadata = _object(found, action, "metadata")
     return _check_text(metadata, "resourceVersion", action)
 
 
@@ -136,7 +137,7 @@ def check_fields(
         found = value.get(field)
         # To Python a boolean is a number.
         if found is not None and (not isinstance(found, wanted) or isinstance(found, bool)):
-            raise _malformed(action, f"{field} is of another type")
+            raise _malformed(action, f"{field} is not {_WORDS[wanted[0]]}")
 
 
 def section(value: Mapping[str, Any], field: str, action: str) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def section(value: Mapping[str, Any], field: str, action: str) -> dict[str, Any]
         ApiUnavailableError: It is something else.
     """
     found = value.get(field)
-    return {} if found is None else _object(found, action)
+    return {} if found is None else _object(found, action, field)
 
 
 def objects_at(value: Mapping[str, Any], field: str, action: str) -> list[dict[str, Any]]:
@@ -159,8 +160,8 @@ def objects_at(value: Mapping[str, Any], field: str, action: str) -> list[dict[s
     if found is None:
         return []
     if not isinstance(found, list):
-        raise _malformed(action, f"{field} is of another type")
-    return [_object(item, action) for item in found]
+        raise _malformed(action, f"{field} is not a list")
+    return [_object(item, action, field) for item in found]
 
 
 def converted(convert: Callable[[dict[str, Any]], T], value: dict[str, Any], action: str) -> T:
@@ -192,9 +193,9 @@ def _check_managed(entry: dict[str, Any], action: str) -> None:
     check_fields(fields.get("f:metadata") or {}, _METADATA_FIELDS, action)
 
 
-def _object(value: Any, action: str) -> dict[str, Any]:
+def _object(value: Any, action: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _malformed(action, "it holds what is not an object")
+        raise _malformed(action, f"expected an object at {where}")
     return value
 
 

@@ -132,14 +132,17 @@ class ApplyWriter:
             raise meaning(error) from None
 
     async def remove_keys(
-        self, resource: Resource, ref: Ref, field: str, keys: Iterable[str]
+        self, resource: Resource, ref: Ref, field: str, keys: Iterable[str], owner: ConfirmedOwner
     ) -> dict[str, Any]:
         """Removes keys of a map that others added and an apply leaves alone (A7a).
+
+        No source can bring them back. They go on behalf of the owner, of the same namespace.
 
         Raises:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
+        _expect_namespace(ref, owner)
         body = {
             "metadata": {"uid": ref.uid, "resourceVersion": ref.resource_version},
             field: dict.fromkeys(keys),

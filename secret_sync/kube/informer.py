@@ -114,12 +114,16 @@ class Informer(Generic[T]):
         finally:
             self._relisting -= 1
 
-    def catching_up(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what to await at once, so that the store is no older than the API server is now.
+    def catching_up(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what brings the store up to date with the API server, by what it is about.
 
         One for each reflector; see ``Reflector.catch_up``.
         """
-        return [reflector.catch_up() for reflector in self._reflectors]
+        plural = self._resource.plural
+        return {
+            f"{plural} in {scope.namespace}" if scope.namespace else plural: reflector.catch_up
+            for scope, reflector in zip(self._scopes, self._reflectors, strict=True)
+        }
 
     @property
     def synced(self) -> bool:

@@ -147,13 +147,20 @@ class Reflector:
         """Return when the sink is no older than the API server was when this was called.
 
         A watch may have been dead for as long as its silence is not noticed. One that does not
-        get there soon, be it because nothing happens to its kind, is replaced by a list.
+        get there soon, be it because nothing happens to its kind, is replaced by a list; at once
+        where the API server has been restored from a backup, and is behind what is held.
 
         Raises:
             ApiError: The API server refused, or did not answer.
         """
+        before = self._state.resource_version
         wanted = await self._pager.version()
         ordered = order_of(wanted) is not None
+        # What was held before the question is no newer than the answer.
+        if before != wanted and reached(before, wanted):
+            _log.info("the API server went back in time, listing again", path=self._path)
+            await self.relist()
+            return
         try:
             async with asyncio.timeout(CATCH_UP if ordered else CATCH_UP_UNORDERED):
                 while not reached(self._state.resource_version, wanted):  # noqa: ASYNC110 (rare)

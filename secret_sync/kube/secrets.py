@@ -34,8 +34,8 @@ class SingleSecretReader:
         found = reply.get("metadata") or {}
         if (found.get("uid"), found.get("resourceVersion")) != (uid, resource_version):
             raise ReferenceChangedError(
-                f"Secret {namespace}/{name} was changed meanwhile; whether its AccessKey may be "
-                "used is checked again"
+                f"Secret {namespace}/{name} changed while it was read; not used; its grant is "
+                "checked again"
             )
         try:
             return {

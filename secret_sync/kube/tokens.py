@@ -70,7 +70,7 @@ class ServiceAccountTokenMinter:
         except ApiError as error:
             advice = "; it needs the right to create serviceaccounts/token" * error.lacks_right
             return DefiniteError(
-                f"the API server gives the controller no token of {where}: {error.message}{advice}",
+                f"the API server refused a token for {where}: {error.message}{advice}",
                 code="TokenForbidden",
             )
         if not isinstance(token, str) or not token:
@@ -90,7 +90,7 @@ async def read_token_user(path: str) -> str:
 
 def _recreated(where: str) -> ReferenceChangedError:
     return ReferenceChangedError(
-        f"{where} was recreated meanwhile; whether it may be used is checked again"
+        f"{where} was recreated meanwhile; not used; its grant is checked again"
     )
 
 

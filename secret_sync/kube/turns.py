@@ -70,7 +70,7 @@ class Turns(Generic[T]):
 
 
 class Bucket:
-    """So many at once, and another one every so many seconds."""
+    """Token bucket: `size` at once, one more every `refill` seconds."""
 
     __slots__ = ("_at", "_refill", "_size", "_tokens")
 

@@ -190,9 +190,9 @@ class WorkQueue(Generic[K]):
         Args:
             key: What failed.
             priority: Of the retry.
-            after: Seconds that the other side asked to wait. They count instead of the backoff,
-                and instead of an earlier time that was given for `key`; a little more is added,
-                since others were told the same.
+            after: Seconds that the other side asked to wait, at least. They count instead of a
+                shorter backoff, and instead of an earlier time that was given for `key`; a little
+                more is added, since others were told the same.
 
         Returns:
             The delay, in seconds.
@@ -200,7 +200,8 @@ class WorkQueue(Generic[K]):
         failures = self._failures.get(key, 0)
         delay = self._backoff.delay(failures, self._rng)
         if after:
-            delay = after * self._rng.uniform(1, 1 + self._backoff.jitter)
+            # An overloaded server asks everybody for the same short wait, however often it refuses.
+            delay = max(delay, after * self._rng.uniform(1, 1 + self._backoff.jitter))
             self._delays.drop(key)
         if not self._shut_down:
             self._failures[key] = failures + 1

@@ -128,7 +128,7 @@ async def test_A7_nor_is_another_one_of_that_name_written_to(
         with pytest.raises(OutdatedError):
             await writer.update(SECRETS, secrets.intent(a="2"), stale, force=True)
         with pytest.raises(OutdatedError):
-            await writer.remove_keys(SECRETS, stale, "data", ["theirs"])
+            await writer.remove_keys(SECRETS, stale, "data", ["theirs"], secrets.confirmed)
         with pytest.raises(OutdatedError):
             await writer.disown(
                 SECRETS, stale, await secrets.fields(), frozenset({"somebody"}), secrets.confirmed
@@ -165,7 +165,9 @@ async def test_A7a_a_foreign_key_survives_force_and_is_removed_by_name(
     ref = secrets.ref(await secrets.edit(foreign="1"))
     reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert set(await secrets.data()) == {"a", "foreign"}
-    reply = await writer.remove_keys(SECRETS, secrets.ref(reply), "data", ["foreign"])
+    reply = await writer.remove_keys(
+        SECRETS, secrets.ref(reply), "data", ["foreign"], secrets.confirmed
+    )
     assert await secrets.data() == {"a": encoded("1")}
     # It leaves no entry of ours of another kind behind.
     entries = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
@@ -178,10 +180,10 @@ async def test_A7a_judged_by_an_older_version_nothing_is_removed(
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
     await secrets.edit(foreign="1")
     with pytest.raises(OutdatedError):
-        await writer.remove_keys(SECRETS, ref, "data", ["foreign"])
+        await writer.remove_keys(SECRETS, ref, "data", ["foreign"], secrets.confirmed)
     await secrets.delete()
     with pytest.raises(OutdatedError):
-        await writer.remove_keys(SECRETS, ref, "data", ["foreign"])
+        await writer.remove_keys(SECRETS, ref, "data", ["foreign"], secrets.confirmed)
 
 
 async def test_A6_the_type_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:

@@ -3,43 +3,105 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog.testing
 
 from secret_sync.app.leading import FRESH_WITHIN, make_fresh
-from secret_sync.kube import ApiUnavailableError
+from secret_sync.errors import TransientError
+from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.looptime
 
+AWAY = ApiUnavailableError("away", status=503)
+
 
 class Watched:
-    """Catches up as the outcomes say: an error, or after so many seconds."""
+    """Each kind catches up as its outcomes say: an error, or after so many seconds.
 
-    def __init__(self, *outcomes: float | Exception) -> None:
-        self._outcomes = list(outcomes)
-        self.tries = 0
+    The last outcome is that of all further tries.
+    """
 
-    async def catch_up(self) -> None:
-        outcome = self._outcomes[self.tries]
-        self.tries += 1
+    def __init__(self, **outcomes: list[float | Exception]) -> None:
+        self._outcomes = outcomes
+        self.tries: dict[str, list[float]] = {kind: [] for kind in outcomes}
+
+    def catching_up(self) -> dict[str, Callable[[], Any]]:
+        return {kind: partial(self._catch_up, kind) for kind in self._outcomes}
+
+    async def _catch_up(self, kind: str) -> None:
+        outcomes, tries = self._outcomes[kind], self.tries[kind]
+        outcome = outcomes[min(len(tries), len(outcomes) - 1)]
+        tries.append(now())
         if isinstance(outcome, Exception):
             raise outcome
         await asyncio.sleep(outcome)
 
 
-async def test_it_waits_for_them() -> None:
-    watched: Any = Watched(3.0)
-    began = asyncio.get_running_loop().time()
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_it_waits_for_all_of_them() -> None:
+    watched: Any = Watched(secrets=[3.0], namespaces=[1.0])
+    began = now()
     assert await make_fresh(watched)
-    assert asyncio.get_running_loop().time() - began == pytest.approx(3.0)
+    assert now() - began == pytest.approx(3.0)
 
 
-async def test_a_failure_is_told_and_tried_again() -> None:
-    away = ApiUnavailableError("away", status=503)
-    watched: Any = Watched(away, FRESH_WITHIN * 2, 1.0)
+async def test_only_what_failed_is_tried_again_and_told_once() -> None:
+    watched: Any = Watched(secrets=[0.1], namespaces=[AWAY, AWAY, AWAY, 1.0])
     with structlog.testing.capture_logs() as logs:
         assert await make_fresh(watched)
-    assert watched.tries == 3
-    assert [entry["error"] for entry in logs] == ["away", "not within 120 s"]
+    assert len(watched.tries["secrets"]) == 1
+    assert len(watched.tries["namespaces"]) == 4
+    assert [(entry["resource"], entry["error"]) for entry in logs] == [("namespaces", "away")]
+
+
+async def test_the_pauses_grow() -> None:
+    watched: Any = Watched(secrets=[*[AWAY] * 6, 0.0])
+    assert await make_fresh(watched)
+    tries = watched.tries["secrets"]
+    assert tries[1] - tries[0] < 2
+    assert tries[6] - tries[5] > 10
+
+
+async def test_it_waits_as_long_as_the_api_server_asks() -> None:
+    busy = ApiUnavailableError("busy", status=429, retry_after=20.0)
+    watched: Any = Watched(secrets=[busy, 0.0])
+    assert await make_fresh(watched)
+    first, second = watched.tries["secrets"]
+    assert second - first >= 20
+
+
+@pytest.mark.parametrize(
+    "refusal", [ApiError("no", status=403), ApiNotFoundError("gone", status=404)]
+)
+async def test_a_kind_that_may_not_be_listed_any_more_ends_the_process(refusal: ApiError) -> None:
+    watched: Any = Watched(secrets=[0.1], namespaces=[refusal])
+    with pytest.raises(ExceptionGroup) as caught:
+        await make_fresh(watched)
+    (error,) = caught.value.exceptions
+    assert "namespaces" in str(error)
+    assert refusal.message in str(error)
+    assert len(watched.tries["namespaces"]) == 3
+    assert now() < 10
+
+
+async def test_refusals_of_an_api_server_that_starts_do_not() -> None:
+    refusal = ApiError("no", status=403)
+    watched: Any = Watched(secrets=[refusal, refusal, AWAY, refusal, refusal, 0.0])
+    assert await make_fresh(watched)
+
+
+@pytest.mark.parametrize("outcome", [FRESH_WITHIN * 2, AWAY])
+async def test_nor_does_it_hold_the_lease_for_ever(outcome: float | Exception) -> None:
+    watched: Any = Watched(secrets=[0.1], namespaces=[outcome])
+    with pytest.raises(TransientError, match="cache of namespaces was not confirmed"):
+        await make_fresh(watched)
+    assert now() == pytest.approx(FRESH_WITHIN)

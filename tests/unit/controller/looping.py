@@ -12,7 +12,7 @@ from secret_sync.controller.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.memory import Memories
-from secret_sync.controller.removal import LegacyFinalizers
+from secret_sync.controller.removal import Former, LegacyFinalizers
 from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.telling import Telling
 from secret_sync.kube import Store
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from secret_sync.sources import Reading, Source, Wanted
 
 KEY = "ns/some"
+NOTHING_FORMER = Former()
 
 
 @dataclass
@@ -112,12 +113,12 @@ class PlayedWriter:
 class PlayedRemoval:
     """Deletes whatever there is."""
 
-    former: tuple[str, ...] = ()
+    former: Former = NOTHING_FORMER
     own: bool = True
     fault: SecretSyncError | None = None
     log: list[str] = field(default_factory=list)
 
-    async def remove_former(self, es: ExternalSecret) -> tuple[str, ...]:
+    async def remove_former(self, es: ExternalSecret) -> Former:
         self._do("remove former")
         return self.former
 

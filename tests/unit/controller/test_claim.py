@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.claim import Claims, drop_others
+from secret_sync.controller.claim import Claims
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
@@ -214,8 +214,11 @@ async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) 
         (secret(managed("kubectl", "a")), []),
     ],
 )
-async def test_A7a_keys_beside_ours(reply: dict[str, Any], removed: list[str]) -> None:
+async def test_A7a_keys_beside_ours(
+    make_es: MakeES, reply: dict[str, Any], removed: list[str]
+) -> None:
     client: Any = PlayedClient(secret(OURS, version="21"))
-    writer = ApplyWriter(client, "secret-sync")
-    assert await drop_others(writer, DESIRED, Memory(), reply) == len(removed)
+    claims = Claims(client, ApplyWriter(client, "secret-sync"), Store())
+    assert await claims.drop_others(make_es(), DESIRED, Memory(), reply) == len(removed)
+    assert client.confirmed == bool(removed)
     assert [list(sent.body["data"]) for sent in client.sent] == ([removed] if removed else [])

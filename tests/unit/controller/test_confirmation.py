@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
+RETAIN: Final = {"deletionPolicy": "Retain"}
 LEGACY: Final = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
 ADOPT: Final = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
 FROZEN: Final = ApiError("no", status=422, causes=(Cause("type", "FieldValueInvalid"),))
@@ -57,6 +59,32 @@ def removal(client: Any, held: dict[str, Any]) -> Removal:
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([FROZEN, own(version="21"), {}, own(version="22")])
+    made = World(make_es(), client=client)
+    made.holds(own())
+    return await made.ensure(memory(fingerprint=b"older"))
+
+
+async def create_again(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.append(own(version="21"))
+    made = World(make_es(), client=client)
+    return await made.ensure(replace(memory(), applied=None))
+
+
+async def create_what_is_retained(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.append(own(version="21"))
+    return await World(make_es(target=RETAIN), client=client).ensure(Memory())
+
+
+async def remove_foreign_keys(make_es: MakeES, client: PlayedClient) -> object:
+    client.answers.append(own(version="21"))
+    made = World(make_es(), client=client)
+    made.holds(own(OURS, managed("kubectl", "theirs")))
+    return await made.ensure(memory())
+
+
+async def remove_keys_found_by_a_write(make_es: MakeES, client: PlayedClient) -> object:
+    both = (OURS, managed("kubectl", "theirs"))
+    client.answers.extend([own(*both, version="21"), own(version="22")])
     made = World(make_es(), client=client)
     made.holds(own())
     return await made.ensure(memory(fingerprint=b"older"))
@@ -144,6 +172,10 @@ async def delete_with_the_legacy_object(make_es: MakeES, client: PlayedClient) -
 #: before the confirmation may be an attempt that the API server refused, or a trial.
 ACTS: Final[dict[str, tuple[Any, list[str], list[str]]]] = {
     "recreate": (recreate, ["PATCH", "PATCH"], ["DELETE", "PATCH"]),
+    "create again": (create_again, [], ["PATCH"]),
+    "create what is retained": (create_what_is_retained, [], ["PATCH"]),
+    "remove foreign keys": (remove_foreign_keys, [], ["PATCH"]),
+    "remove keys found by a write": (remove_keys_found_by_a_write, ["PATCH"], ["PATCH"]),
     "adopt": (adopt, ["GET"], ["PATCH"]),
     "take over from ack-secret-manager": (take_over_from_ack_secret_manager, ["GET"], ["PATCH"]),
     "put back the owner": (put_back_the_owner, [], ["PATCH"]),
@@ -221,6 +253,14 @@ async def test_what_has_become_of_it_is_told(
     assert type(caught.value) is error
 
 
+async def test_a_first_secret_that_goes_with_its_owner_takes_no_confirmation(
+    make_es: MakeES,
+) -> None:
+    client = PlayedClient(own(version="21"))
+    assert await World(make_es(), client=client).ensure(Memory()) is True
+    assert not client.confirmed
+
+
 async def test_what_our_own_writes_change_is_no_change(make_es: MakeES) -> None:
     client: Any = PlayedClient()
     client.changed = {"resourceVersion": "99", "managedFields": [managed("secret-sync")]}
@@ -280,7 +320,7 @@ def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
     assert hidden <= {"kube/client.py", "kube/lease.py", "controller/secret_store.py"}
 
 
-@pytest.mark.parametrize("method", ["delete", "disown"])
+@pytest.mark.parametrize("method", ["delete", "disown", "remove_keys"])
 def test_the_writer_demands_the_permission(method: str) -> None:
     (writer,) = (
         node

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.removal import Former
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
@@ -56,11 +57,17 @@ async def test_not_before() -> None:
 
 async def test_the_former_secret_goes_after_the_new_one_is_there() -> None:
     loop = knowing(one(target={"name": "target"}))
-    loop.removal.former = ("former",)
+    loop.removal.former = Former(("former",))
     assert await loop.reconcile() == Done()
     assert loop.events.take()[1:] == [
         ("Normal", "SecretDeleted", "Secret former was deleted: the target is target now")
     ]
+
+
+async def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
+    loop = knowing(one(target={"name": "target"}))
+    loop.removal.former = Former(changed=True)
+    assert await loop.reconcile() == RequeueAfter(5.0)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +179,16 @@ async def test_what_an_older_version_wrote_is_not_fetched_again_but_told() -> No
     assert loop.statuses.held[KEY].forced == "monday"
     assert loop.statuses.news == 1
     assert loop.events.reasons == []
+
+
+async def test_a_wish_that_came_with_the_policy_is_answered() -> None:
+    # Fetched at intervals until now, of which the status does not tell what was answered.
+    es = replace(told(ONCE), generation=ONCE.generation + 1, force_sync="monday")
+    loop = knowing(es)
+    loop.writer.there = True
+    await loop.reconcile()
+    assert loop.sources.log[0] == "register"
+    assert loop.statuses.held[KEY].forced == "monday"
 
 
 async def test_a_leader_that_ended_before_it_could_tell_leaves_the_wish_open() -> None:

@@ -90,7 +90,7 @@ def test_S9_who_has_written_a_secret(given: dict[str, Any], uids: set[str]) -> N
 
 async def test_the_former_secret_goes_after_a_rename(make_es: MakeES) -> None:
     removal, client = removing(DELETED, held=(own("former"), own("target", version="30")))
-    assert await removal.remove_former(make_es(target={"name": "target"})) == ("former",)
+    assert await removal.remove_former(make_es(target={"name": "target"})) == (("former",), False)
     (sent,) = client.sent
     assert deletion(sent) == ("former", "secret-uid/20")
 
@@ -108,7 +108,7 @@ async def test_keys_that_were_merged_are_taken_out_of_the_former_one(
 ) -> None:
     removal, client = removing(secret(name="former", version="21"), held=(given,))
     # It was not deleted, so there is nothing to tell.
-    assert await removal.remove_former(make_es(target={"name": "target"})) == ()
+    assert await removal.remove_former(make_es(target={"name": "target"})) == ((), False)
     (sent,) = client.sent
     assert (sent.method, sent.manager, sent.force) == (
         "PATCH",
@@ -151,15 +151,21 @@ async def test_nothing_else_goes(
     make_es: MakeES, held: dict[str, Any], target: dict[str, Any]
 ) -> None:
     removal, client = removing(held=(held,))
-    assert await removal.remove_former(make_es(target=target)) == ()
+    assert await removal.remove_former(make_es(target=target)) == ((), False)
     assert not client.sent
 
 
-async def test_one_that_changed_is_left_to_the_news_of_it(make_es: MakeES) -> None:
+async def test_one_that_changed_is_left_and_told_of(make_es: MakeES) -> None:
     removal, client = removing(CHANGED, DELETED, held=(own("a"), own("b")))
-    gone = await removal.remove_former(make_es(target={"name": "target"}))
-    assert len(gone) == 1
+    former = await removal.remove_former(make_es(target={"name": "target"}))
+    assert len(former.deleted) == 1
+    assert former.changed
     assert len(client.sent) == 2
+
+
+async def test_so_is_one_whose_merged_keys_were_to_be_taken_out(make_es: MakeES) -> None:
+    removal, _ = removing(CHANGED, held=(secret(MERGED, name="former"),))
+    assert await removal.remove_former(make_es(target={"name": "target"})) == ((), True)
 
 
 async def test_a_refusal_is_told(make_es: MakeES) -> None:

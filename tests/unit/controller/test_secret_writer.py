@@ -55,7 +55,7 @@ class PlayedApi:
         return self._written("update")
 
     async def remove_keys(
-        self, _resource: Resource, _ref: Ref, _field: str, keys: tuple[str, ...]
+        self, _resource: Resource, _ref: Ref, _field: str, keys: tuple[str, ...], _owner: object
     ) -> dict[str, Any]:
         return self._written(f"remove {', '.join(keys)}")
 

@@ -106,6 +106,20 @@ async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> 
         assert d.api.written == [("some", "three")]
 
 
+async def test_nor_where_it_was_put_during_the_refused_write(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        away = ApiUnavailableError("busy", status=429, retry_after=30.0)
+        d.api.faults.append(away)
+        d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(0.05)
+        d.statuses.put("ns/some", es, saying("two"))
+        await asyncio.sleep(29)
+        assert d.api.written == []
+        await asyncio.sleep(10)
+        assert d.api.written == [("some", "two")]
+
+
 async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
     es = make_es()
     async with desk() as d:

@@ -511,7 +511,7 @@ async def test_an_error_is_kept_without_frames_and_without_other_errors(
 async def test_a_reference_that_changed_is_no_failure_before_the_change_has_arrived(
     cache: CredentialCache,
 ) -> None:
-    changed = ReferenceChangedError("Secret team/ak was changed meanwhile")
+    changed = ReferenceChangedError("Secret team/ak changed while it was read")
     before, after = ScriptedProvider(changed), ScriptedProvider(permanent(), name="b")
     told: list[str] = []
     cache.hold("store", before)
@@ -530,7 +530,7 @@ async def test_a_reference_that_changed_is_no_failure_before_the_change_has_arri
 async def test_a_reference_that_keeps_being_another_is_tried_again_and_never_used(
     cache: CredentialCache,
 ) -> None:
-    changed = ReferenceChangedError("Secret team/ak was changed meanwhile")
+    changed = ReferenceChangedError("Secret team/ak changed while it was read")
     provider = ScriptedProvider(changed)
     cache.hold("store", provider)
     for _ in range(60):

@@ -346,6 +346,22 @@ def test_what_is_no_object_is_a_fault_that_passes(body: bytes, expected: Answer)
         read_answer(body, expected, "GET /x")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ({"generation": "1"}, "generation is not a number"),
+        ({"labels": []}, "labels is not an object"),
+        ({"ownerReferences": {}}, "ownerReferences is not a list"),
+        ({"ownerReferences": ["x"]}, "expected an object at ownerReferences"),
+        ({"managedFields": [1]}, "expected an object at managedFields"),
+    ],
+)
+def test_it_is_told_what_was_expected(metadata: dict[str, Any], told: str) -> None:
+    body = orjson.dumps({"metadata": {**METADATA_OF_ONE, **metadata}})
+    with pytest.raises(ApiUnavailableError, match=told):
+        read_answer(body, Answer.OBJECT, "GET /x")
+
+
 def test_a_malformed_answer_is_not_quoted() -> None:
     body = orjson.dumps({"metadata": {**METADATA_OF_ONE, "labels": {"a": ["canary"]}}})
     with pytest.raises(ApiUnavailableError) as caught:

@@ -85,7 +85,7 @@ async def test_A2_the_manager_is_a_parameter(server: ScriptedServer, client: Kub
 async def test_A7a_keys_are_removed_by_nulls_with_uid_and_version(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
-    await writer.remove_keys(SECRETS, REF, "data", ["b", "a"])
+    await writer.remove_keys(SECRETS, REF, "data", ["b", "a"], OWNER)
     sent = server.requests[0]
     assert sent.headers["content-type"] == MERGE_PATCH
     assert "force" not in sent.query

@@ -64,6 +64,6 @@ async def test_another_version_than_the_one_that_was_checked_is_not_read(
     server: ScriptedServer, client: KubeClient, metadata: Any
 ) -> None:
     server.lists.append(answering({"metadata": metadata, "data": {"id": "aHVzaA=="}}))
-    with pytest.raises(ReferenceChangedError, match="ns/credentials was changed") as caught:
+    with pytest.raises(ReferenceChangedError, match="ns/credentials changed while") as caught:
         await read(client)
     assert "hush" not in str(caught.value)

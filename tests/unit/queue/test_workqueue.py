@@ -290,6 +290,15 @@ async def test_those_that_are_told_to_wait_do_not_come_back_together(recorder: R
     assert 24 < max(delays) <= 25
 
 
+async def test_being_told_to_wait_does_not_shorten_the_backoff(recorder: Recorder) -> None:
+    backoff = Backoff(base=1, cap=15, jitter=0.25)
+    queue: WorkQueue[str] = WorkQueue("some", backoff=backoff, observer=recorder)
+    # As API Priority and Fairness asks at every rejection.
+    delays = [queue.retry("a", after=1.0) for _ in range(8)]
+    assert 1 <= delays[0] <= 1.25
+    assert delays[-1] >= 15 * 0.75
+
+
 async def test_Q10_a_retry_is_of_middle_priority_and_a_delay_of_low(queue: WorkQueue[str]) -> None:
     queue.add_after("refresh", 1)
     queue.retry("retried")
