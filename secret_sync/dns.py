@@ -163,12 +163,24 @@ class Resolver(AbstractResolver):
         return name
 
     def _forget_one(self) -> None:
-        idle = [key for key, name in self._names.items() if name.answer is None]
-        unresolved = (key for key in idle if not self._names[key].addresses)
-        key = next(unresolved, idle[0] if idle else None)
-        if key is None:
+        """Make room for a name: one that nobody waits for goes, if need be out of the queue."""
+        now = self._loop.time()
+        usable: list[_Name] = []
+        unresolved: list[_Name] = []
+        for name in self._names.values():
+            if not name.waiting and name not in self._running:
+                (usable if now < name.usable_until else unresolved).append(name)
+        if unresolved:
+            # What is known of the others costs a thread for long to find out again.
+            forgotten = min(unresolved, key=lambda name: name.hung)
+        elif len(usable) > NAMES // 2:
+            # Names that were answered fill the table, and those are soon answered again.
+            forgotten = usable[0]
+        else:
             raise socket.gaierror(socket.EAI_AGAIN, "too many names are being looked up")
-        del self._names[key]
+        del self._names[forgotten.host, forgotten.family]
+        self._queue.pop(forgotten, None)
+        forgotten.settle()
 
     async def _wait_for(self, name: _Name) -> None:
         """Wait for the end of the lookup, but not for one that hangs."""

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import traceback
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -47,6 +47,10 @@ def write_in_background() -> None:
     Call it before :func:`configure`. From then on all that is written to ``sys.stderr`` goes
     through a bounded queue, also what the interpreter prints when the process crashes.
     """
+    if sys.stderr is None:
+        # The process was started without one (``2>&-``).
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stays open
+        return
     writer = BackgroundWriter(sys.stderr.fileno(), on_dropped=_report_dropped)
     _writers[:] = [writer]
     sys.stderr = writer.as_text()
@@ -62,9 +66,7 @@ def dropped_lines() -> dict[str, int]:
 
 
 def _report_dropped(count: int) -> None:
-    structlog.get_logger(__name__).warning(
-        "log lines dropped, since they were not read in time", lines=count
-    )
+    structlog.get_logger(__name__).warning("log lines lost", lines=count)
 
 
 def configure(

@@ -53,7 +53,7 @@ class Answer(Enum):
     OBJECT = auto()
     """One object, or its metadata, as it is stored."""
     LIST = auto()
-    """A collection of such objects."""
+    """A collection of objects, each of which is still to be checked."""
     ANY = auto()
     """Something else, or nothing that is read: any JSON object will do."""
 
@@ -89,8 +89,7 @@ def read_answer(body: bytes, expected: Answer, action: str) -> dict[str, Any]:
 def check_object(value: Any, action: str) -> dict[str, Any]:
     """Return an object whose metadata are known to be sound.
 
-    Of one among many the rest is for its converter: one that cannot be read must not keep
-    the others out.
+    The rest is for its converter.
 
     Raises:
         ApiUnavailableError: It is malformed.
@@ -112,6 +111,11 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     for entry in metadata.get("managedFields") or ():
         _check_managed(_object(entry, action, "managedFields"), action)
     return found
+
+
+def checked(read: Callable[[dict[str, Any]], T], action: str) -> Callable[[dict[str, Any]], T]:
+    """Return a reader of a list's items to which one that is malformed is a malformed answer."""
+    return lambda value: read(check_object(value, action))
 
 
 def check_version(value: Any, action: str) -> str:
@@ -181,8 +185,8 @@ def _check_list(value: dict[str, Any], action: str) -> dict[str, Any]:
     check_fields(value["metadata"], {"continue": _STRING}, action)
     if not isinstance(value.get("kind"), str):
         raise _malformed(action, "it has no kind")
-    for item in objects_at(value, "items", action):
-        check_object(item, action)
+    # Each item is for its reader: one that is malformed must not keep the others out.
+    objects_at(value, "items", action)
     return value
 
 

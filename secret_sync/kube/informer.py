@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import structlog
 
 from secret_sync.errors import TransientError
+from secret_sync.kube.answers import check_object
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.store import Store, Stored, key_of
 
@@ -218,9 +219,10 @@ class _Scope(Generic[T]):
 
     def read(self, value: dict[str, Any]) -> T | None:
         """What is kept of an object; ``None`` if nothing is."""
-        if self._excluded and value["metadata"].get("namespace") in self._excluded:
-            return None
         try:
+            metadata = check_object(value, "list or watch")["metadata"]
+            if metadata.get("namespace") in self._excluded:
+                return None
             return self._convert(value)
         except Exception:  # noqa: BLE001 (see below)
             # An object that cannot be read must not keep us from all the others (W17).
@@ -253,6 +255,9 @@ class _Scope(Generic[T]):
 
 
 def _key(value: dict[str, Any]) -> str:
-    metadata = value.get("metadata") or {}
-    namespace, name = metadata.get("namespace"), metadata.get("name") or ""
-    return f"{namespace}/{name}" if namespace else str(name)
+    """Return the key of an object that need not be sound, without anything that is no string."""
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        return ""
+    parts = metadata.get("namespace"), metadata.get("name")
+    return "/".join(part for part in parts if isinstance(part, str) and part)

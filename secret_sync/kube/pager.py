@@ -48,9 +48,9 @@ class Pager(Generic[T]):
         path: Of the collection.
         accept: ``application/json``, or the metadata-only form (S11).
         kind: Of the objects; the list's is ``<kind>List``.
-        read: Called with each item, which has ``kind`` and ``apiVersion`` (L8); ``None``
-            leaves it out. Items are read page by page, so that no more than one page is held
-            as dicts (S8).
+        read: Called with each item, which has ``kind`` and ``apiVersion`` (L8) and is not
+            checked otherwise; ``None`` leaves it out. Items are read page by page, so that no
+            more than one page is held as dicts (S8).
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
-from secret_sync.kube.answers import check_object, check_version
+from secret_sync.kube.answers import check_version
 from secret_sync.kube.errors import ApiError, ApiExpiredError, ApiUnavailableError, error_of_status
 from secret_sync.kube.lines import LineSplitter, LineTooLongError
 
@@ -94,8 +94,9 @@ async def watch(
         accept: ``application/json``, or the metadata-only form (S11).
         kind: Of the objects in the stream; another one is garbage (W11).
         on_open: Called when the server has agreed.
-        on_event: Called with ``ADDED``, ``MODIFIED``, ``DELETED`` and the object, or with
-            ``BOOKMARK``, or a type unknown to us; must neither wait nor raise.
+        on_event: Called with ``ADDED``, ``MODIFIED``, ``DELETED`` and the object, of which only
+            the version is checked, or with ``BOOKMARK``, or a type unknown to us; must neither
+            wait nor raise.
     """
     seconds = random.randint(SHORTEST, LONGEST)  # noqa: S311 (spreads load, hides nothing)
     params = {
@@ -187,8 +188,6 @@ def _event(
         return
     try:
         version = check_version(value, action)
-        if sort in OBJECT_EVENTS:
-            check_object(value, action)
     except ApiUnavailableError:
         raise _Garbled from None
     if value.get("kind") != kind:

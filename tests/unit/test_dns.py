@@ -261,6 +261,36 @@ async def test_more_names_at_once_than_can_be_remembered_are_refused() -> None:
         assert await outcome(resolver, "dead-0") == "the name server does not answer"
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+async def test_more_hanging_names_than_can_be_remembered_take_no_resolved_one_away(
+    rounds: int,
+) -> None:
+    server = NameServer()
+    dead = [f"dead-{number}" for number in range(dns.NAMES + 76)]
+    async with resolving(server) as resolver:
+        await resolver.resolve("live")
+        # Nothing but what is remembered can answer from now on.
+        server.silent.add("live")
+        for _ in range(rounds):
+            tasks = ask_for(resolver, *dead)
+            await asyncio.sleep(0.1)
+            assert await outcome(resolver, "live") == "192.0.2.1"
+            await asyncio.gather(*tasks)
+            await asyncio.sleep(GIVES_UP)
+            assert await outcome(resolver, "live") == "192.0.2.1"
+        assert len(resolver._names) == dns.NAMES
+        begun = asyncio.get_running_loop().time()
+        assert await outcome(resolver, "new") == "192.0.2.1"
+        assert asyncio.get_running_loop().time() - begun < 0.1
+
+
+async def test_a_full_table_of_resolved_names_refuses_no_new_one() -> None:
+    async with resolving(NameServer()) as resolver:
+        for number in range(dns.NAMES + 10):
+            assert await outcome(resolver, f"live-{number}") == "192.0.2.1"
+            assert len(resolver._names) <= dns.NAMES
+
+
 async def test_callers_that_give_up_take_nothing_away_from_others() -> None:
     server = NameServer()
     async with resolving(server) as resolver:

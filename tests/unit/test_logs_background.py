@@ -8,12 +8,15 @@ import os
 import subprocess
 import sys
 import time
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from prometheus_client import generate_latest
 
 from secret_sync import logs
 from secret_sync.metrics import Metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREPARED = """
 import sys, structlog
@@ -76,7 +79,7 @@ print(logs.dropped_lines())
             kept.append(line["number"])
         # From the oldest on: what led to the trouble is worth most.
         assert kept == list(range(len(kept)))
-        assert line["event"].startswith("log lines dropped")
+        assert line["event"] == "log lines lost"
         assert line["lines"] == 60 - len(kept) > 0
         child.stdin.write("go on\n")
         child.stdin.flush()
@@ -101,6 +104,34 @@ sys.exit("a last word")
         assert time.monotonic() - begun < 10
     os.close(into)
     os.close(out)
+
+
+def test_lines_that_were_refused_are_told_of_as_lost(tmp_path: Path) -> None:
+    into = tmp_path / "log"
+    program = """
+import resource, signal, time
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log.info("refused")
+while not logs.dropped_lines()["write_failed"]: time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("written")
+"""
+    with into.open("wb") as log, start(program, log) as child:
+        assert child.wait(20) == 0
+    written, lost = map(json.loads, into.read_text().splitlines())
+    assert (written["event"], lost["event"], lost["lines"]) == ("written", "log lines lost", 1)
+
+
+def test_a_process_without_standard_error_runs_without_a_log() -> None:
+    program = f"{PREPARED}log.info('some')\nprint('some', file=sys.stderr)\nprint('alive')"
+    child = subprocess.run(  # noqa: S603 (our own program)
+        ["/bin/sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program],
+        stdout=subprocess.PIPE,
+        timeout=30,
+        check=False,
+    )
+    assert (child.returncode, child.stdout) == (0, b"alive\n")
 
 
 def test_lost_lines_are_counted_from_the_start() -> None:

@@ -16,7 +16,7 @@ from secret_sync.kube import (
     ApiNotFoundError,
     ApiUnavailableError,
 )
-from secret_sync.kube.answers import Answer
+from secret_sync.kube.answers import Answer, checked
 from secret_sync.kube.apply import MERGE_PATCH
 from secret_sync.kube.pager import Pager
 
@@ -62,7 +62,7 @@ async def find(client: KubeClient, namespace: str) -> Found:
         SECRETS.path(namespace),
         accept=METADATA_LIST,
         kind="PartialObjectMetadata",
-        read=judge,
+        read=checked(judge, "list of Secrets"),
     )
     found = (await pager.list_all()).objects
     return Found(

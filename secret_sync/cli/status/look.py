@@ -14,6 +14,7 @@ from secret_sync.controller.kinds import (
 )
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube.answers import checked
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON
 
@@ -71,4 +72,5 @@ async def _list(
     read: Callable[[dict[str, Any]], T],
 ) -> list[T]:
     path = kind.path(namespace if kind.namespaced else "")
+    read = checked(read, f"list of {path}")
     return (await Pager(client, path, accept=JSON, kind=kind.kind, read=read).list_all()).objects

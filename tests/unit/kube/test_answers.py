@@ -36,7 +36,7 @@ from secret_sync.kube import (
     preflight,
     who_am_i,
 )
-from secret_sync.kube.answers import Answer, read_answer
+from secret_sync.kube.answers import Answer, checked, read_answer
 from secret_sync.kube.lease import DURATION
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.watch import Ending, WatchState, watch
@@ -145,7 +145,7 @@ async def list_all(client: KubeClient) -> object:
         SECRETS.path(),
         accept=METADATA_LIST,
         kind="PartialObjectMetadata",
-        read=secret_from_metadata,
+        read=checked(secret_from_metadata, "list"),
     )
     return await pager.list_all()
 
@@ -316,10 +316,12 @@ def test_any_answer_is_read_or_is_an_error_of_ours(name: str, data: st.DataObjec
     | spoiled(REFUSAL)
 )
 def test_any_event_is_read_or_ends_the_watch(value: Any) -> None:
-    read = []
+    read = checked(secret_from_metadata, "watch")
 
     def on_event(sort: str, found: dict[str, Any]) -> None:
-        read.append(secret_from_metadata(found) if sort in {"ADDED", "DELETED"} else None)
+        if sort in {"ADDED", "DELETED"}:
+            with suppress(ApiUnavailableError):
+                read(found)
 
     async def one() -> Ending:
         state = WatchState("1")

@@ -362,6 +362,38 @@ async def test_W17_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
     assert [entry["key"] for entry in logs] == ["ns/odd", "ns/a"]
 
 
+async def test_an_object_with_malformed_metadata_keeps_nobody_from_the_others(
+    server: ScriptedServer,
+    informer: Informer[Thing],
+    diary: Diary,
+    recorder: Recorder,
+    running: Callable[[], None],
+) -> None:
+    def malformed(of: str, **metadata: Any) -> dict[str, Any]:
+        value = item(of, "102")
+        return {**value, "metadata": {**value["metadata"], **metadata}}
+
+    anonymous = malformed("anonymous", uid=None)
+    owned = malformed("owned", ownerReferences=[{"name": "canary"}])
+    nameless = malformed("nameless", name={"canary": 1})
+    server.lists.append(listing(anonymous, item("a"), owned, nameless, item("b")))
+    server.watches.append(
+        streaming(
+            event("ADDED", owned),
+            event("DELETED", malformed("a", uid=None)),
+            event("ADDED", item("c", "103")),
+            stall=True,
+        )
+    )
+    with structlog.testing.capture_logs() as logs:
+        running()
+        await eventually(lambda: len(diary.lines) == 4)
+    assert diary.lines == ["+ns/a", "+ns/b", "-ns/a", "+ns/c"]
+    assert recorder.failures == ["unreadable"] * 4
+    assert [entry["key"] for entry in logs] == ["ns/anonymous", "ns/owned", "ns", "ns/owned"]
+    assert len(server.lists) == 0
+
+
 async def test_W17_running_ends_only_when_cancelled_and_fails_with_its_reflector(
     server: ScriptedServer, informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
 ) -> None:

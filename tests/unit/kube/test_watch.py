@@ -312,7 +312,6 @@ def test_W9_the_limits() -> None:
         b'{"type":"ERROR","object":null}\n',
         b'{"type":["ADDED"],"object":{}}\n',
         event("ADDED", {"kind": "ConfigMap", "metadata": {}}),
-        event("ADDED", {"kind": "ConfigMap", "metadata": {"resourceVersion": "1"}}),
         event("ADDED", item("a", "101") | {"kind": "Secret"}),
     ],
 )
