@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: After so many seconds without an answer an object that is not in step says that it waits.
-TELL_PENDING_AFTER: Final = 10.0
 #: A write that the API server refuses for good is tried again this often (seconds).
 REFUSED_AGAIN_AFTER: Final = 60.0
 #: A former Secret that changed while it was removed is looked at again after so many seconds: the
@@ -147,7 +145,7 @@ class ExternalSecretReconciler:
             return await self._fetch_failed(case, batch, desired, outcomes)
         if batch is None or pending:
             await self._restore(case, batch, desired)
-            return self._wait(case, pending)
+            return self._wait(case, pending, known=batch is not None)
         desired = self._bring_in_hand(case, batch, desired)
         if isinstance(desired, Mishap):
             self._tell.failed(case, desired.problem, blame(outcomes, desired))
@@ -328,15 +326,14 @@ class ExternalSecretReconciler:
             self._tell.observe(case, "written", logged=True)
         return Done()
 
-    def _wait(self, case: Case, pending: int) -> Outcome:
+    def _wait(self, case: Case, pending: int, *, known: bool = False) -> Outcome:
         """Sources will wake us; an object that is not in step says after a while why it waits."""
         now = asyncio.get_running_loop().time()
         if case.memory.waiting_since is None:
             case.memory.waiting_since = now
-        left = case.memory.waiting_since + TELL_PENDING_AFTER - now
-        return (
-            RequeueAfter(left, Priority.LOW) if self._tell.pending(case, pending, left) else Done()
-        )
+        waited = now - case.memory.waiting_since
+        left = self._tell.pending(case, pending, waited, known=known)
+        return Done() if left is None else RequeueAfter(left, Priority.LOW)
 
 
 def _answered(es: ExternalSecret) -> str:

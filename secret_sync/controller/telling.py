@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+#: After so many seconds without an answer an object that is not in sync says that it waits.
+TELL_PENDING_AFTER: Final = 10.0
+#: The same of one whose Secret holds good values: their sources may change faster than they can
+#: be read together, or there are too many for the rate.
+TELL_LATE_AFTER: Final = 300.0
+
 #: Keys that a message names, of those that several entries write.
 _NAMED: Final = 10
 
@@ -120,38 +126,48 @@ class Telling:
         self.observe(case, "failed", logged=news)
         self.announcer.failed(case.es, before.ready, ready, problem)
 
-    def pending(self, case: Case, entries: int, left: float) -> bool:
+    def pending(
+        self, case: Case, entries: int, waited: float, *, known: bool = False
+    ) -> float | None:
         """The object waits for its sources.
 
         Args:
             case: Which object.
             entries: How many of its entries wait.
-            left: Seconds before it is worth telling.
+            waited: For how many seconds.
+            known: Whether all of its values are known, and some are to be confirmed.
 
         Returns:
-            Whether to come back for that.
+            The seconds until it is worth telling, or ``None`` if there is nothing left to tell.
         """
         self._observer.synced("pending", None, "")
         before = self._statuses.known(case.key, case.es)
         generation = case.es.generation
         told = before.ready
-        if told is not None and told.status == "True" and told.observed_generation == generation:
-            return False
-        if left > 0:
-            return True
+        synced = (
+            told is not None and told.status == "True" and told.observed_generation == generation
+        )
+        if synced and not known:
+            # After a restart: that its sources have their turn later concerns nobody.
+            return None
+        limit = TELL_LATE_AFTER if synced else TELL_PENDING_AFTER
+        if waited < limit:
+            return limit - waited
+        total = len(case.es.entries)
+        if not entries:
+            message = "the values wait to be fetched again, or to be parsed"
+        elif synced:
+            message = (
+                f"values have changed, and {entries} of {total} entries wait for a newer answer "
+                "of Alibaba Cloud; the Secret holds the former values"
+            )
+        else:
+            message = f"{entries} of {total} entries wait for an answer of Alibaba Cloud"
         ready = condition(
-            told,
-            generation=generation,
-            status="Unknown",
-            reason=Reason.PENDING,
-            message=(
-                f"{entries} of {len(case.es.entries)} entries wait for an answer of Alibaba Cloud"
-                if entries
-                else "the values wait to be fetched again, or to be taken apart"
-            ),
+            told, generation=generation, status="Unknown", reason=Reason.PENDING, message=message
         )
         self._statuses.put(case.key, case.es, status_of(before, ready, None))
-        return False
+        return None
 
     def observe(self, case: Case, result: str, *, logged: bool = False) -> None:
         """Counts a result, with the time that passed since its cause; see ``SyncObserver``.

@@ -391,7 +391,7 @@ class SourceRegistry:
         Not as long as it waits for others: its answers are worth one look, not one each.
         """
         registration = self._registered[user]
-        if changed and len(registration.sources) > 1:
+        if changed and len(registration.sources) > 1 and registration.rounds <= _QUICK_ROUNDS:
             self._recheck_others(user, registration, record)
         if registration.waits:
             return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from secret_sync.app import controller as running
 from secret_sync.cloud import retry, transport
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
-from secret_sync.controller import external_secret, fights, plan
+from secret_sync.controller import external_secret, fights, plan, telling
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
 from secret_sync.kube.preflight import PATIENCE
@@ -274,7 +274,8 @@ LIMITS = {
     "shortest `rotationInterval`": _seconds(plan.MIN_INTERVAL),
     "one call to KMS or OOS": _seconds(transport.CALL_TIMEOUT.total or 0),
     "tries of a call, at most": f"{retry.MAX_TRIES}",
-    "`Pending` is told after": _seconds(external_secret.TELL_PENDING_AFTER),
+    "`Pending` is told after": _seconds(telling.TELL_PENDING_AFTER),
+    "the same, of a Secret that holds former values": _seconds(telling.TELL_LATE_AFTER),
     "first answers of a new object lie apart, at most": _seconds(snapshots.FIRST_ANSWERS_WITHIN),
     "the other sources are asked again after a change, besides at once": (
         f"{_seconds(record.RECHECK_SOON)} and {_seconds(record.RECHECK_LATE)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from secret_sync.controller.announcer import Announcer
 from secret_sync.controller.desired import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.telling import Case, Telling
+from secret_sync.controller.telling import TELL_LATE_AFTER, TELL_PENDING_AFTER, Case, Telling
 from secret_sync.queue.worker import _turn_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses
@@ -189,9 +190,9 @@ async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: 
 
 
 async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
-    assert world.telling.pending(world.case, 1, 10.0) is True
+    assert world.telling.pending(world.case, 1, 0.0) == TELL_PENDING_AFTER
     assert KEY not in world.statuses.held
-    assert world.telling.pending(world.case, 1, 0.0) is False
+    assert world.telling.pending(world.case, 1, TELL_PENDING_AFTER) is None
     assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
     assert world.ready.message == "1 of 1 entries wait for an answer of Alibaba Cloud"
     assert world.observer.told == [("pending", None)] * 2
@@ -199,8 +200,8 @@ async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
 
 
 async def test_what_it_waits_for_is_said(world: World) -> None:
-    world.telling.pending(world.case, 0, -1.0)
-    assert world.ready.message == "the values wait to be fetched again, or to be taken apart"
+    world.telling.pending(world.case, 0, 11.0)
+    assert world.ready.message == "the values wait to be fetched again, or to be parsed"
 
 
 @pytest.mark.parametrize(
@@ -219,9 +220,23 @@ async def test_one_that_is_in_step_waits_without_a_word(
     given = {"conditions": [ready.to_dict()], "observedGeneration": generation}
     world = World(make_es(metadata={"generation": 3}, status=given))
     # There is nothing to come back for either.
-    assert world.telling.pending(world.case, 1, 5.0) is told
-    assert world.telling.pending(world.case, 1, 0.0) is False
+    assert world.telling.pending(world.case, 1, 4.0) == (6.0 if told else None)
+    assert world.telling.pending(world.case, 1, 11.0) is None
     assert (KEY in world.statuses.held) is told
+
+
+async def test_one_whose_values_change_faster_than_they_are_read_together_says_so(
+    make_es: MakeES,
+) -> None:
+    ready = Condition("Ready", "True", "Synced", "message", BEFORE, 3)
+    given = {"conditions": [ready.to_dict()], "observedGeneration": 3}
+    world = World(make_es(metadata={"generation": 3}, status=given))
+    waits = partial(world.telling.pending, world.case, 1, known=True)
+    assert waits(0.0) == TELL_LATE_AFTER
+    assert KEY not in world.statuses.held
+    assert waits(TELL_LATE_AFTER) is None
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
+    assert "the Secret holds the former values" in world.ready.message
 
 
 # -- Metrics ------------------------------------------------------------------------------

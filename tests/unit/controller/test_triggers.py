@@ -23,13 +23,14 @@ from secret_sync.controller.triggers import (
 )
 from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
-from secret_sync.queue import Done, Outcome, Priority, WorkQueue, run_workers
+from secret_sync.queue import Done, Priority, WorkQueue, run_workers
 from secret_sync.resources import Namespace
 from tests.unit.controller.planning import account, cluster_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
 
 KEY = "ns/some"
@@ -47,6 +48,9 @@ class Recorder:
 
     def add_after(self, key: str, delay: float, priority: Priority) -> None:
         self.later.append((key, delay, priority))
+
+    def is_in_flight(self, key: str) -> bool:
+        return False
 
 
 class World:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -294,29 +293,3 @@ async def test_Q3_workers_cancelled_at_any_moment_lose_no_key(
     queue.shut_down()
     await pool
     assert started == expected
-
-
-async def test_work_that_never_waits_leaves_time_for_everything_else(
-    queue: WorkQueue[str], run: Run
-) -> None:
-    """As reconciles do whose objects all wait for the same thing."""
-    turns = [0.0]
-
-    async def beat() -> None:
-        while True:
-            turns.append(time.perf_counter())
-            await asyncio.sleep(0)
-
-    async def handle(key: str) -> Outcome:
-        end = time.perf_counter() + 0.002
-        while time.perf_counter() < end:
-            pass
-        return Done()
-
-    for number in range(300):
-        queue.add(str(number))
-    heart = asyncio.create_task(beat())
-    await run(handle, seconds=0.001, count=8)
-    heart.cancel()
-    # Six tenths of a second of work, in pieces of some ten milliseconds.
-    assert len(turns) > 20
