@@ -356,6 +356,53 @@ async def test_first_values_next_to_each_other_cost_no_further_call(make_world: 
 
 
 @pytest.mark.looptime
+async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world() as world:
+        cloud = play(world)
+        names = names_of(50)
+        objects = [Object(world, f"ns/{n}", names, interval=None) for n in range(100)]
+        for each in objects:
+            each.reconcile()
+        await run_objects(world, objects, 10)
+        judged: list[int] = []
+        lacking = world.registry._snapshots.lacking
+
+        def counting(user: str, registration: Any) -> Any:
+            judged[-1] += len(registration.sources)
+            return lacking(user, registration)
+
+        async def each_turn_of_the_loop() -> None:
+            while True:
+                judged.append(0)
+                await asyncio.sleep(0)
+
+        world.registry._snapshots = Judged(world.registry._snapshots, counting)
+        cloud.rotate(names[0])
+        record = world.registry._records[world.want(names[0]).source]
+        counter = asyncio.create_task(each_turn_of_the_loop())
+        await asyncio.sleep(0)
+        world.registry._finished(record, SecretValue(b"s0 of generation 1", "v1"))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        counter.cancel()
+        assert sum(judged) == 100 * 50
+        assert max(judged) <= 2050
+
+
+class Judged:
+    """Snapshots whose judgements are counted."""
+
+    def __init__(self, real: Any, lacking: Callable[..., Any]) -> None:
+        self._real = real
+        self.lacking = lacking
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@pytest.mark.looptime
 async def test_a_first_answer_that_is_late_is_not_next_to_another(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world)
