@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import ssl
 import subprocess
@@ -78,7 +79,8 @@ class Api:
     async def request(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> tuple[int, Any]:
-        data = None if body is None else orjson.dumps(body)
+        # As a file: of plain bytes aiohttp warns where they are many.
+        data = None if body is None else io.BytesIO(orjson.dumps(body))
         headers = {"Content-Type": content_type}
         async with self._session.request(
             method, self._url + path, data=data, headers=headers
