@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
+from secret_sync.sources.asking import QUICK_ROUNDS, Asking
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.freshness import freshness_of
 from secret_sync.sources.groups import Groups, followers
 from secret_sync.sources.hand import ValuesInHand
 from secret_sync.sources.record import Record
 from secret_sync.sources.retries import Retries
-from secret_sync.sources.snapshots import Registration, Snapshots, is_change
+from secret_sync.sources.snapshots import Registration, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -42,16 +43,10 @@ if TYPE_CHECKING:
     from secret_sync.sources.freshness import Freshness
     from secret_sync.sources.source import Fetch, Reading, Source, Wanted
 
-#: A new user of a failed source asks again, unless the failure is this fresh (seconds).
-_FAILURE_FRESH: Final = 2.0
-#: Answers that were no consistent snapshot are asked for again at once so often in a row; then
-#: after pauses that double, up to so many seconds.
-_QUICK_ROUNDS: Final = 3
-LONGEST_PAUSE: Final = 60.0
+#: Seconds in which the failures of a user's sources are one reason to look.
+FAILURES_WITHIN: Final = 0.2
 #: Users times sources that are judged in one turn of the event loop.
 _TOGETHER: Final = 2000
-#: Where nothing is polled, a new user takes a value that is not older (seconds).
-_VALUE_FRESH: Final = 120.0
 #: A refresh that nobody waits for goes with the turns of so many of its users.
 _POLLING_TENANTS: Final = 8
 
@@ -95,6 +90,9 @@ class SourceRegistry:
             finished=self._finished,
         )
         self._retries = Retries(self._records, self._fetcher)
+        self._asking = Asking(
+            self._records, self._registered, self._snapshots, self._fetcher, tenant_of
+        )
 
     def __repr__(self) -> str:
         """Counts, never contents."""
@@ -168,10 +166,12 @@ class SourceRegistry:
             new = source not in known or edited
             # Where nothing is polled, an edit is the time to look.
             look = interval is None and source in known and edited
-            self._ask_if_due(user, record, interval, force=force or look, new=new, urgent=urgent)
+            self._asking.ask_if_due(
+                user, record, interval, force=force or look, new=new, urgent=urgent
+            )
         self._release(user, [source for source in before if source not in records])
         lacking = self._snapshots.advance(user, registration)
-        self._confirm(user, lacking)
+        self._asking.confirm(user, lacking)
         return self._snapshots.read(
             user, registration, [records[w.source] for w in wanted], complete=not lacking
         )
@@ -202,7 +202,7 @@ class SourceRegistry:
 
     def fetch_value(self, user: str, source: Source) -> None:
         """Fetch a value that is known but no longer in hand; the user is told."""
-        self._wait_for(self._records[source], user, Priority.HIGH)
+        self._asking.wait_for(self._records[source], user, Priority.HIGH)
 
     def _add(self, item: Wanted) -> Record:
         # Who reads with an identity that others read with shares theirs, not an equal one.
@@ -224,48 +224,6 @@ class SourceRegistry:
             registration.edited = True
         registration.forced, registration.revision = forced, revision
 
-    def _ask_if_due(
-        self,
-        user: str,
-        record: Record,
-        interval: float | None,
-        *,
-        force: bool,
-        new: bool,
-        urgent: bool,
-    ) -> None:
-        """Ask for a fetch where a registration is reason for one, else plan the next refresh."""
-        now = asyncio.get_running_loop().time()
-        if record.error is not None:
-            asks = new and now - record.failed_at > _FAILURE_FRESH
-        elif record.digest is None:
-            asks = True
-        else:
-            fresh = _VALUE_FRESH if interval is None else interval
-            asks = new and now - record.fetched_at > fresh
-        if force or asks:
-            self._wait_for(record, user, Priority.HIGH if urgent or force else Priority.LOW)
-            if force and record.calling:
-                record.ask_again(user)
-        elif not record.fetching and record.error is None:
-            self._plan_refresh(record)
-        elif not record.fetching and new:
-            # Its failure is too fresh to ask at once.
-            soon = record.failed_at + _FAILURE_FRESH
-            if soon < record.due:
-                self._fetcher.plan(record, soon, Priority.MIDDLE)
-
-    def _wait_for(self, record: Record, user: str, priority: Priority) -> None:
-        urgent = priority is Priority.HIGH
-        hurry = urgent and not record.urgent
-        record.wait(user)
-        self._registered[user].wait(record.source)
-        record.urgent = record.urgent or urgent
-        if not record.fetching or (hurry and not record.calling):
-            self._fetcher.start(record, priority)
-        else:
-            record.lane.queue.share(record.source, self._tenant_of(user))
-
     def _tenants(self, source: Source) -> Iterable[Hashable]:
         """For whom a source is fetched: those who wait for it, else some who poll it."""
         record = self._records.get(source)
@@ -273,41 +231,6 @@ class SourceRegistry:
             return ()
         users = record.waiters or islice(record.users, _POLLING_TENANTS)
         return map(self._tenant_of, users)
-
-    def _plan_refresh(self, record: Record) -> None:
-        due = record.next_refresh()
-        if due < record.due:
-            self._fetcher.plan(record, due, Priority.LOW)
-
-    def _confirm(self, user: str, records: Iterable[Record], *, failed: bool = False) -> bool:
-        """Ask sources that are not confirmed against a change; tell whether the user waits.
-
-        Args:
-            user: Whose snapshot lacks them.
-            records: What it lacks.
-            failed: Whether those whose latest fetch failed are asked at once, too.
-        """
-        now = asyncio.get_running_loop().time()
-        # Sources that change faster than they can be read together would be asked all the time.
-        rounds = self._registered[user].rounds
-        delay = min(LONGEST_PAUSE, 2.0 ** (rounds - _QUICK_ROUNDS)) if rounds > _QUICK_ROUNDS else 0
-        waits = False
-        for record in records:
-            if record.error is not None and not record.fetching:
-                fresh = now - record.failed_at <= _FAILURE_FRESH
-                if fresh or not failed:
-                    continue
-            waits = True
-            # The answer of a call that is under way comes too late to confirm anything: it is
-            # judged when it has arrived, and asked for again then.
-            if record.fetching or not delay:
-                self._wait_for(record, user, Priority.MIDDLE)
-            else:
-                record.wait(user)
-                self._registered[user].wait(record.source)
-                if now + delay < record.due:
-                    self._fetcher.plan(record, now + delay, Priority.MIDDLE)
-        return waits
 
     def _release(self, user: str, sources: Collection[Source]) -> None:
         """Drop sources that the user exchanged or does not want for now; keep what it was given."""
@@ -350,7 +273,7 @@ class SourceRegistry:
         for user in users:
             self._registered[user].settle(record.source)
         for user in again:
-            self._wait_for(record, user, Priority.HIGH)
+            self._asking.wait_for(record, user, Priority.HIGH)
         quick = frozenset(users) if record.error is not None else frozenset(again)
         self._settle_some(record, iter(users), quick, changed, priority)
 
@@ -375,9 +298,12 @@ class SourceRegistry:
         for user in users:
             if user not in record.users:
                 continue
-            if user in quick or self._settled(user, record, changed=changed):
+            registration = self._registered[user]
+            if record.error is not None and registration.waits:
+                self._notify_soon(user, registration, priority)
+            elif user in quick or self._settled(user, record, changed=changed):
                 settled.append(user)
-            left -= len(self._registered[user].sources)
+            left -= len(registration.sources)
             if left <= 0:
                 loop = asyncio.get_running_loop()
                 loop.call_soon(self._settle_some, record, users, quick, changed, priority)
@@ -385,14 +311,26 @@ class SourceRegistry:
         if settled:
             self._notify(settled, priority)
 
+    def _notify_soon(self, user: str, registration: Registration, priority: Priority) -> None:
+        """Notify a user of a failure while it waits for others, which may fail as well."""
+        if not registration.notified_soon:
+            registration.notified_soon = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(FAILURES_WITHIN, self._notify_now, user, registration, priority)
+
+    def _notify_now(self, user: str, registration: Registration, priority: Priority) -> None:
+        registration.notified_soon = False
+        if self._registered.get(user) is registration:
+            self._notify((user,), priority)
+
     def _settled(self, user: str, record: Record, *, changed: bool) -> bool:
         """Tell whether there is something to do for a user after an answer.
 
         Not as long as it waits for others: its answers are worth one look, not one each.
         """
         registration = self._registered[user]
-        if changed and len(registration.sources) > 1 and registration.rounds <= _QUICK_ROUNDS:
-            self._recheck_others(user, registration, record)
+        if changed and len(registration.sources) > 1 and registration.rounds <= QUICK_ROUNDS:
+            self._asking.recheck_others(user, registration, record)
         if registration.waits:
             return False
         lacking = self._snapshots.lacking(user, registration)
@@ -400,21 +338,7 @@ class SourceRegistry:
             return True
         if changed and not any(each.error for each in lacking):
             registration.rounds += 1
-        return not self._confirm(user, lacking, failed=changed)
-
-    def _recheck_others(self, user: str, registration: Registration, record: Record) -> None:
-        """After a change the user's other sources are asked again, soon and once more later."""
-        given = self._snapshots.given(user, registration).get(record.source)
-        known = given is not None or (registration.written or {}).get(record.source)
-        if not known or not is_change(registration, record, given):
-            return
-        now = asyncio.get_running_loop().time()
-        for source in registration.sources:
-            other = self._records[source]
-            if other is not record:
-                other.recheck(now)
-                if not other.fetching and other.error is None:
-                    self._plan_refresh(other)
+        return not self._asking.confirm(user, lacking, failed=changed)
 
     def _fetched(self, record: Record, value: SecretValue) -> tuple[bool, bool]:
         """Take a value in; tell whether there is any news, and whether the value is another."""

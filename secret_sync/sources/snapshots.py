@@ -47,6 +47,7 @@ class Registration:
         snapshot: The sources of the last consistent snapshot; ``None`` before the first.
         edited: Whether the sources are others than those of the snapshot.
         rounds: How often, since then, answers were not a consistent snapshot.
+        notified_soon: Whether the user is about to be told of a failure.
         waits: The sources whose answers the user waits for; ``None`` most of the time, since an
             empty set takes more memory than all the rest.
     """
@@ -57,6 +58,7 @@ class Registration:
     written: Mapping[Source, str] | None = None
     snapshot: Collection[Source] | None = None
     edited: bool = False
+    notified_soon: bool = False
     rounds: int = 0
     waits: set[Source] | None = None
 

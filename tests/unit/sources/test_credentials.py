@@ -32,7 +32,8 @@ async def test_sources_follow_their_credentials(
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1000)
         assert not world.cloud.calls
-        assert world.told_of("ns/a") == 50
+        # Fifty failures are hardly more news than one.
+        assert 1 <= world.told_of("ns/a") <= 2
         world.provider.error = None
         # Credentials are asked for every minute, and 50 sources take five seconds.
         await asyncio.sleep(60 + 6)

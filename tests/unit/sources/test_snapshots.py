@@ -296,6 +296,22 @@ async def test_a_source_that_is_asked_ahead_of_its_schedule_waits_no_longer_for_
 
 
 @pytest.mark.looptime
+async def test_failures_next_to_each_other_are_told_once(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
+        cloud.failing |= {"user", "password", "slow"}
+        cloud.slow |= {"password": 0.1, "slow": 5.0}
+        world.registry.register(
+            "ns/a", [world.want(name) for name in ("user", "password", "slow")], interval=None
+        )
+        await asyncio.sleep(1)
+        # Without what is slow: a mistake is told within a second.
+        assert world.told_of("ns/a") == 1
+        await asyncio.sleep(10)
+        assert world.told_of("ns/a") == 2
+
+
+@pytest.mark.looptime
 async def test_a_restart_that_finds_the_versions_of_the_status_asks_each_source_once(
     make_world: MakeWorld,
 ) -> None:
