@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FAILURE_FRESH: Final = 2.0
 #: Answers that were no consistent snapshot are asked for again at once so often in a row; then
 #: after pauses that double, up to so many seconds.
-QUICK_ROUNDS: Final = 3
+QUICK_ROUNDS: Final = 6
 LONGEST_PAUSE: Final = 60.0
 #: Where nothing is polled, a new user takes a value that is not older (seconds).
 _VALUE_FRESH: Final = 120.0
