@@ -15,6 +15,9 @@ _SWITCH: Final = 0.002
 _MAPPED_FROM: Final = 128 * 1024
 #: ``M_MMAP_THRESHOLD`` of <malloc.h>.
 _MMAP_THRESHOLD: Final = -3
+#: ``M_ARENA_MAX``, and how many heaps there may be: that of the loop, and one for all other threads.
+_ARENA_MAX: Final = -8
+_ARENAS: Final = 2
 
 
 def tune() -> None:
@@ -26,19 +29,23 @@ def tune() -> None:
     gc.set_threshold(_GC_YOUNG, 20, 20)
     # A thread that reads a large document gives way to the loop after so many seconds.
     sys.setswitchinterval(_SWITCH)
-    _map_large_blocks()
+    _bound_the_heap()
 
 
-def _map_large_blocks() -> None:
-    """Large blocks of memory go back to the machine as soon as they are freed.
+def _bound_the_heap() -> None:
+    """Have freed memory go back to the machine, and keep few heaps.
 
     A connection with TLS has a buffer of 256 KiB. The first of them that is freed makes glibc keep
     blocks of that size in its heap from then on (mallopt(3), "dynamic mmap threshold"), where one
     small block after them keeps hundreds of freed ones resident: after an outage the process
     would stay at what its most connections took. A threshold that is set does not move.
 
+    The threads that look up names, parse and read files would have heaps of their own, up to eight
+    for each processor, and what is freed in one serves no other.
+
     Does nothing where the C library has no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _MAPPED_FROM)
+        mallopt(_ARENA_MAX, _ARENAS)
