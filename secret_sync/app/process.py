@@ -15,7 +15,7 @@ _SWITCH: Final = 0.002
 _MAPPED_FROM: Final = 128 * 1024
 #: ``M_MMAP_THRESHOLD`` of <malloc.h>.
 _MMAP_THRESHOLD: Final = -3
-#: ``M_ARENA_MAX``, and how many heaps there may be: that of the loop, and one for all other threads.
+#: ``M_ARENA_MAX``, and how many heaps there may be: that of the loop, and one for the threads.
 _ARENA_MAX: Final = -8
 _ARENAS: Final = 2
 
