@@ -188,19 +188,27 @@ async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncI
 # --- Another tenant -----------------------------------------------------------------------
 
 
+#: The schema refuses the one that is left out, after the API server spent a minute on its 116,666
+#: entries where the machine is busy: that harms the API server, whatever the controller is.
+_ACCEPTED: Final = [
+    make for name, make in hostile_objects.MAKERS.items() if name != "empty-entries"
+]
+
+
 @fault("tenant")
 async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> None:
-    makers = random.sample(list(hostile_objects.MAKERS.values()), random.randint(1, 3))
+    makers = random.sample(_ACCEPTED, random.randint(1, 3))
     objects = [make() for make in makers] + [hostile_shapes.generated(random.randrange(2**32))]
     path = path_of("ExternalSecret", world.tenant)
     for hostile in objects:
         await world.admin.put_secrets(hostile.secrets)
     try:
         for hostile in objects:
+            # One that costs the API server too much to look at does not reach the controller.
             await world.insist("POST", path, hostile.document)
         await asyncio.sleep(seconds)
     finally:
-        await world.insist("DELETE", path)
+        assert await world.insist("DELETE", path), "the hostile objects were not deleted"
 
 
 # --- The process and its clocks -----------------------------------------------------------

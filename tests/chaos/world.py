@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from secret_sync.local.controlplane.plane import ControlPlane
 
 _TOGETHER: Final = 16
+#: Seconds for which the API server is asked for something; no fault keeps it from answering longer.
+INSIST: Final = 60.0
 
 
 @dataclass
@@ -154,17 +156,21 @@ class World:
         child.answers[:] = [a for a in child.answers if "tasks_left" in a]
         del child.lines[:-1]
 
-    async def insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        """Has the API server do something, however often it has to be asked while it is in trouble.
+    async def insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> bool:
+        """Have the API server do something, however often it has to be asked while in trouble.
 
-        What it refuses for good is not done.
+        Returns:
+            Whether it answered within ``INSIST``, be it with a definite refusal.
         """
-        while True:
-            with suppress(aiohttp.ClientError, TimeoutError, ValueError):
-                status, _ = await self.api.request(method, path, body)
-                if status in {200, 201, 202, 404, 409, 413, 422}:
-                    return
-            await asyncio.sleep(0.2)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INSIST):
+                while True:
+                    with suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                        status, _ = await self.api.request(method, path, body)
+                        if status in {200, 201, 202, 404, 409, 413, 422}:
+                            return True
+                    await asyncio.sleep(0.2)
+        return False
 
     async def look_around(self) -> None:
         """Whether anything secret is said elsewhere; for times of calm."""
