@@ -15,6 +15,7 @@ from secret_sync.parse.codes import (
 from secret_sync.parse.document import read_document
 from secret_sync.parse.expressions import Expressions
 from secret_sync.parse.keys import check_data
+from secret_sync.parse.paths import constant_hint
 from secret_sync.parse.recipe import (
     QUICK_BYTES,
     Recipe,
@@ -52,6 +53,7 @@ __all__ = [
     "check_recipe",
     "check_steps",
     "check_yaml_parser",
+    "constant_hint",
     "cook",
     "cook_steps",
     "is_quick",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from secret_sync.errors import DefiniteError
@@ -44,6 +45,14 @@ def shown(key: str) -> str:
 def is_shown_whole(key: str) -> bool:
     """Whether `shown` leaves nothing of the key out."""
     return len(key) <= _SHOWN
+
+
+def copyable(text: str) -> str:
+    """The text as a string of YAML, in quotes and on one line, for a person to copy."""
+    return "".join(
+        c if c.isprintable() else f"\\u{ord(c):04x}" if c <= "\uffff" else f"\\U{ord(c):08x}"
+        for c in json.dumps(text, ensure_ascii=False)
+    )
 
 
 def encoded(text: str) -> bytes:

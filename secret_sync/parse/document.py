@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import MAX_BYTES, MAX_YAML_BYTES, NOT_A_DOCUMENT, TOO_LARGE, encoded
 from secret_sync.parse.json_document import NotJSONError, literal, read_json, write_json
-from secret_sync.parse.yaml_document import NotYAMLError, read_yaml
+from secret_sync.parse.yaml_document import read_yaml
+from secret_sync.parse.yaml_strict import NotYAMLError
 from secret_sync.parse.yaml_text import write_yaml
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.parse.values import Value
 
 #: Editors put it before UTF-8; it is no part of the document.
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,13 @@ def read_document(data: bytes) -> Document:
         raise DefiniteError(
             f"the document has {len(data)} bytes, {MAX_BYTES} are allowed", code=TOO_LARGE
         )
-    text = _decoded(data.removeprefix(_BYTE_ORDER_MARK))
+    text = _decoded(data).lstrip(_BYTE_ORDER_MARK)
     try:
         return Document(read_json(text), is_json=True)
     except NotJSONError as error:
-        not_json = str(error)
+        not_json, in_string = str(error), error.in_string
     looks_like_json = text.lstrip()[:1] in ("{", "[")
-    if looks_like_json and len(data) > MAX_YAML_BYTES:
+    if looks_like_json and (in_string or len(data) > MAX_YAML_BYTES):
         raise DefiniteError(f"the document is broken JSON: {not_json}", code=NOT_A_DOCUMENT)
     try:
         return Document(read_yaml(text), is_json=False)

@@ -32,12 +32,31 @@ MAX_VALUES: Final = 50_000
 #: Levels of a value that is written: a path can nest beyond its document.
 MAX_WRITTEN_LEVELS: Final = 200
 
+#: What is wrong within a string. These two tell JSON that is broken from YAML.
+RAW_CONTROL: Final = (
+    "raw line break or other control character in a quoted string; escape it, as `\\n` or `\\t`"
+)
+BAD_ESCAPE: Final = "invalid escape in a quoted string; write a backslash as `\\\\`"
+_IN_STRING: Final = {
+    "Invalid control character": RAW_CONTROL,
+    "Invalid \\escape": BAD_ESCAPE,
+    "Invalid \\uXXXX escape": BAD_ESCAPE,
+}
+
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class NotJSONError(Exception):
-    """The text is no JSON; the message says where and why, and shows nothing of it."""
+    """The text is no JSON; the message says where and why, and shows nothing of it.
+
+    Attributes:
+        in_string: Whether a string has what no string of JSON may have.
+    """
+
+    def __init__(self, message: str, *, in_string: bool) -> None:
+        super().__init__(message)
+        self.in_string = in_string
 
 
 def read_json(text: str) -> Value:
@@ -66,8 +85,12 @@ def read_json(text: str) -> Value:
         )
     except json.JSONDecodeError as error:
         # Some messages end with what was found.
-        reason = error.msg.partition(":")[0]
-        raise NotJSONError(f"line {error.lineno}, column {error.colno}: {reason}") from None
+        reason = error.msg.partition(": ")[0].removesuffix(" at")
+        problem = _IN_STRING.get(reason, reason)
+        raise NotJSONError(
+            f"line {error.lineno}, column {error.colno}: {problem}",
+            in_string=reason in _IN_STRING,
+        ) from None
     return document
 
 

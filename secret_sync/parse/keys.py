@@ -6,12 +6,22 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse.codes import INVALID_KEY, MAX_BYTES, TOO_LARGE, shown
+from secret_sync.parse.codes import (
+    INVALID_KEY,
+    MAX_BYTES,
+    TOO_LARGE,
+    copyable,
+    is_shown_whole,
+    shown,
+)
+from secret_sync.parse.rules import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
 
 MAX_KEY_LENGTH: Final = 253
+#: Characters of a message that name keys and what would fix them. A condition holds 4,096.
+_NAMED: Final = 2_500
 
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
 _ILLEGAL: Final = re.compile(r"[^-._a-zA-Z0-9]+")
@@ -21,16 +31,10 @@ def check_data(data: Mapping[str, bytes]) -> None:
     """Checks the keys and the size of what is to become a Secret.
 
     Raises:
-        DefiniteError: With code ``InvalidKey`` or ``TooLarge``; names the key, never a value.
+        DefiniteError: With code ``InvalidKey`` or ``TooLarge``; names all keys that are illegal,
+            never a value.
     """
-    for key in data:
-        problem = key_problem(key)
-        if problem:
-            raise DefiniteError(
-                f"{shown(key)} cannot be a key of a Secret: {problem}; "
-                "write another one in the entry's `name`",
-                code=INVALID_KEY,
-            )
+    check_names(data, "write another one in the entry's `name`")
     total = sum(len(value) for value in data.values())
     if total > MAX_BYTES:
         largest = max(data, key=lambda key: len(data[key]))
@@ -39,6 +43,61 @@ def check_data(data: Mapping[str, bytes]) -> None:
             f"the largest is {shown(largest)} with {len(data[largest])}",
             code=TOO_LARGE,
         )
+
+
+def check_names(names: Collection[str], advice: str) -> None:
+    """Checks keys that an ExternalSecret names.
+
+    Args:
+        names: All those that are to be in one Secret.
+        advice: Where to write another one.
+
+    Raises:
+        DefiniteError: With code ``InvalidKey``, as `check_document_keys`.
+    """
+    _check(names, advice, ", such as ", lambda _, legal: copyable(legal))
+
+
+def check_document_keys(keys: Collection[str]) -> None:
+    """Checks the keys of a document, after the rules of ``replaceRule``.
+
+    Raises:
+        DefiniteError: With code ``InvalidKey``; names all that are illegal and what would fix
+            each, as far as they fit into a message.
+    """
+    _check(keys, "rename with `replaceRule`", ": ", _rule)
+
+
+def _check(keys: Collection[str], advice: str, lead: str, fix: Callable[[str, str], str]) -> None:
+    problems = {key: problem for key in keys if (problem := key_problem(key))}
+    if not problems:
+        return
+    taken = set(keys)
+    named: list[str] = []
+    reasons: list[str] = []
+    fixes: list[str] = []
+    room = _NAMED
+    for key, problem in problems.items():
+        legal = legal_key(key, taken)
+        taken.add(legal)
+        fixed = fix(key, legal) if is_shown_whole(key) else ""
+        room -= len(shown(key)) + len(fixed)
+        if room < 0:
+            break
+        named.append(shown(key))
+        reasons.append(problem)
+        fixes += [fixed] if fixed else []
+    more = len(problems) - len(named)
+    others = f" and {more} more" if more else ""
+    single = len(problems) == 1
+    cannot = " cannot be a key of a Secret: " if single else " cannot be keys of a Secret: "
+    examples = lead + ", ".join(fixes) if fixes else ""
+    rest = "; likewise for the others" if 0 < len(fixes) < len(problems) else ""
+    raise DefiniteError(
+        f"{', '.join(named)}{others}{cannot}"
+        f"{' and '.join(dict.fromkeys(reasons))}; {advice}{examples}{rest}",
+        code=INVALID_KEY,
+    )
 
 
 def key_problem(key: str) -> str:
@@ -55,7 +114,7 @@ def key_problem(key: str) -> str:
     return ""
 
 
-def legal_key(key: str, taken: Mapping[str, object]) -> str:
+def legal_key(key: str, taken: Container[str]) -> str:
     """A legal key that a person will recognise as this one, and that nobody else has."""
     legal = _ILLEGAL.sub("-", key).strip("-")[:MAX_KEY_LENGTH]
     if legal == "." or legal.startswith(".."):
@@ -66,3 +125,8 @@ def legal_key(key: str, taken: Mapping[str, object]) -> str:
         candidate = f"{legal[: MAX_KEY_LENGTH - 8]}-{number}"
         number += 1
     return candidate
+
+
+def _rule(key: str, legal: str) -> str:
+    """The rule that renames just this key."""
+    return f"{{source: {copyable(f'^{escaped(key)}$')}, target: {copyable(legal)}}}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from json import loads
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from jmespath.exceptions import JMESPathError, JMESPathTypeError, LexerError, ParseError
@@ -12,8 +12,9 @@ from jmespath.visitor import Options, TreeInterpreter
 
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.budget import Budget
-from secret_sync.parse.codes import INVALID_JMESPATH, TOO_COSTLY, shown
+from secret_sync.parse.codes import INVALID_JMESPATH, TOO_COSTLY, copyable, is_shown_whole, shown
 from secret_sync.parse.functions import CalculationError, CountedFunctions, price
+from secret_sync.parse.hints import dotted_path, quoted_path
 from secret_sync.parse.values import Number, number_of
 
 if TYPE_CHECKING:
@@ -36,9 +37,31 @@ _SIMPLE: Final = frozenset(
 )
 
 
+#: Nodes that take something of the document; without one an expression is a constant.
+_READING: Final = frozenset(("field", "identity", "current"))
+
+
 def is_simple(tree: Any) -> bool:
     """Whether its cost depends on neither the document nor the number of its values."""
     return all(node["type"] in _SIMPLE for node, _ in _nodes(tree))
+
+
+def constant_hint(path: str) -> str | None:
+    """What to write in place of a path that takes nothing of any document.
+
+    Returns:
+        ``None`` for a path that does read the document, or is no expression; ``""`` for a
+        constant that is no name in the wrong quotes.
+    """
+    try:
+        tree = compile_path(path)
+    except DefiniteError:
+        return None
+    if any(node["type"] in _READING for node, _ in _nodes(tree)):
+        return None
+    is_text = tree["type"] == "literal" and isinstance(tree["value"], str)
+    meant = dumps(tree["value"], ensure_ascii=False) if is_text else ""
+    return copyable(meant) if meant and _compiles(meant) else ""
 
 
 class Search:
@@ -85,6 +108,14 @@ class Search:
             f"the path {shown(path)} cannot be evaluated on this document: {problem}",
             code=INVALID_JMESPATH,
         )
+
+
+def not_found_hint(path: str, root: Value) -> str:
+    """Why a path of names finds nothing, if a key of the document has their dots; or ``""``."""
+    meant = dotted_path(path, root) if is_shown_whole(path) else ""
+    if not meant:
+        return ""
+    return f"the document has a key with dots in it: write path: {copyable(meant)}"
 
 
 class _Lexer(Lexer):  # type: ignore[misc]
@@ -181,7 +212,7 @@ def compile_path(path: str) -> Any:
         raise _too_deep(path) from None
     except (JMESPathError, ValueError) as error:
         raise DefiniteError(
-            f"{shown(path)} is no JMESPath expression{_place(error)}; see https://jmespath.org",
+            f"{shown(path)} is no JMESPath expression{_place(error)}; {_advice(path)}",
             code=INVALID_JMESPATH,
         ) from None
     for node, level in _nodes(tree):
@@ -243,6 +274,21 @@ def _function_problem(name: str, given: int) -> str:
         least = "at least " if variadic else ""
         return f"{name}() takes {least}{len(signature)} arguments, not {given}"
     return ""
+
+
+def _advice(path: str) -> str:
+    meant = quoted_path(path) if is_shown_whole(path) else ""
+    if not meant or not _compiles(meant):
+        return "see https://jmespath.org"
+    return f"such a name needs double quotes, so write path: {copyable(meant)}"
+
+
+def _compiles(path: str) -> bool:
+    try:
+        _Parser().tree(path)
+    except (JMESPathError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _too_deep(path: str) -> DefiniteError:

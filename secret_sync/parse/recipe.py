@@ -12,20 +12,19 @@ from secret_sync.parse.budget import Budget, ObjectBudget
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
-    INVALID_KEY,
     MAX_BYTES,
     NOT_A_DOCUMENT,
     PATH_NOT_FOUND,
     TOO_COSTLY,
     TOO_LARGE,
-    is_shown_whole,
+    encoded,
     shown,
 )
 from secret_sync.parse.document import read_document
 from secret_sync.parse.expressions import Expressions
-from secret_sync.parse.keys import key_problem, legal_key
-from secret_sync.parse.paths import MAX_PATHS_LENGTH, Search, is_simple
-from secret_sync.parse.rules import MAX_RULES, check_rule, check_work, escaped, rename_steps
+from secret_sync.parse.keys import check_document_keys, check_names
+from secret_sync.parse.paths import MAX_PATHS_LENGTH, Search, is_simple, not_found_hint
+from secret_sync.parse.rules import MAX_RULES, check_rule, check_work, rename_steps
 from secret_sync.parse.stepwise import run_to_end
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.document import Document
     from secret_sync.parse.stepwise import Steps
+    from secret_sync.parse.values import Value
 
 #: JSON of this size is read in a fraction of a millisecond.
 QUICK_BYTES: Final = 4096
@@ -110,7 +110,7 @@ def check_recipe(recipe: Recipe) -> None:
 def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
     """Do what `check_recipe` does, one expression at a time, and keep what was compiled."""
     if recipe.is_plain:
-        _check_name(recipe.name, "the entry's `name`")
+        check_names([recipe.name], "write another one in the entry's `name`")
         return
     if len(recipe.selections) > MAX_SELECTIONS or len(recipe.rules) > MAX_RULES:
         raise DefiniteError(
@@ -125,7 +125,7 @@ def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
         )
     aliases: set[str] = set()
     for selection in recipe.selections:
-        _check_selection(selection, expressions, renamed=bool(recipe.rules))
+        _check_path(selection, expressions)
         if selection.alias in aliases:
             raise DefiniteError(
                 f"two items of `jmesPath` have the objectAlias {shown(selection.alias)}",
@@ -133,6 +133,7 @@ def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
             )
         aliases.add(selection.alias)
         yield
+    _check_aliases(recipe)
     for rule in recipe.rules:
         check_rule(rule.source, rule.target)
         expressions.regex(rule.source)
@@ -177,7 +178,7 @@ def cook_steps(
         rules = [(expressions.regex(rule.source, step), rule.target) for rule in recipe.rules]
         keys = yield from rename_steps(keys, rules, step)
     cooked = dict(zip(keys, found.values(), strict=True))
-    _check_keys(cooked)
+    check_document_keys(cooked)
     return cooked
 
 
@@ -218,24 +219,19 @@ def is_quickly_checked(*recipes: Recipe) -> bool:
     return sum(len(s.path) for r in recipes for s in r.selections) <= _QUICK_CHARACTERS
 
 
-def _check_selection(selection: Selection, expressions: Expressions, *, renamed: bool) -> None:
+def _check_path(selection: Selection, expressions: Expressions) -> None:
     if not selection.path:
         raise DefiniteError(
             f"the `path` of the objectAlias {shown(selection.alias)} is empty",
             code=INVALID_JMESPATH,
         )
     expressions.path(selection.path)
-    if not renamed or not selection.alias:
-        _check_name(selection.alias, f"the `objectAlias` of the path {shown(selection.path)}")
 
 
-def _check_name(name: str, what: str) -> None:
-    problem = key_problem(name)
-    if problem:
-        raise DefiniteError(
-            f"{shown(name)} cannot be a key of a Secret: {problem}; change {what}",
-            code=INVALID_KEY,
-        )
+def _check_aliases(recipe: Recipe) -> None:
+    # With rules, an alias need not be legal yet; but nothing renames an empty one for certain.
+    aliases = [s.alias for s in recipe.selections if not recipe.rules or not s.alias]
+    check_names(aliases, "write another `objectAlias`")
 
 
 def _selected(
@@ -250,49 +246,47 @@ def _selected(
     for selection in recipe.selections:
         value = search.find(selection.path)
         if value is None:
-            raise DefiniteError(
-                f"the path {shown(selection.path)} of the objectAlias {shown(selection.alias)} "
-                "finds nothing in the document, or null; correct it or take it out",
-                code=PATH_NOT_FOUND,
-            )
+            raise _not_found(selection, document.root)
         found[selection.alias] = document.text_of(value, take)
         yield
     return found
 
 
+def _not_found(selection: Selection, root: Value) -> DefiniteError:
+    if not isinstance(root, (dict, list)):
+        return DefiniteError(
+            f"the path {shown(selection.path)} finds nothing: the value is {_kind(root)} and has "
+            "no fields; remove `jmesPath` to write it whole",
+            code=NOT_A_DOCUMENT,
+        )
+    advice = not_found_hint(selection.path, root) or "correct it or take it out"
+    return DefiniteError(
+        f"the path {shown(selection.path)} of the objectAlias {shown(selection.alias)} "
+        f"finds nothing in the document, or null; {advice}",
+        code=PATH_NOT_FOUND,
+    )
+
+
+def _kind(root: Value) -> str:
+    if isinstance(root, bool):
+        return "a single boolean"
+    if root is None:
+        return "null"
+    return "a single string" if isinstance(root, str) else "a single number"
+
+
 def _extracted(document: Document, take: Callable[[int], None]) -> Steps[dict[str, bytes]]:
     root = document.root
     if not isinstance(root, dict):
-        kind = "a list" if isinstance(root, list) else "a single value"
+        kind = "a list" if isinstance(root, list) else _kind(root)
         raise DefiniteError(
             f"the document is {kind}; `extract` needs a mapping, whose keys it can write",
             code=NOT_A_DOCUMENT,
         )
     found: dict[str, bytes] = {}
     for key, value in root.items():
+        encoded(key)
         # Plain strings as keys: what YAML knows of a key beyond its text ends here.
         found[str(key)] = document.text_of(value, take)
         yield
     return found
-
-
-def _check_keys(cooked: dict[str, bytes]) -> None:
-    illegal = [key for key in cooked if key_problem(key)]
-    if not illegal:
-        return
-    key = illegal[0]
-    others = f" (and {len(illegal) - 1} more)" if len(illegal) > 1 else ""
-    raise DefiniteError(
-        f"{shown(key)}{others} cannot be a key of a Secret: {key_problem(key)}; "
-        + _suggestion(key, cooked),
-        code=INVALID_KEY,
-    )
-
-
-def _suggestion(key: str, cooked: dict[str, bytes]) -> str:
-    if not is_shown_whole(key):
-        return "rename it with a `replaceRule`"
-    # JSON's quotes are YAML's too, so that it can be copied.
-    source = json.dumps(f"^{escaped(key)}$", ensure_ascii=False)
-    target = json.dumps(legal_key(key, cooked))
-    return f"add to its `replaceRule`: source: {source}, target: {target}"

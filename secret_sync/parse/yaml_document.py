@@ -20,6 +20,13 @@ from secret_sync.parse.codes import (
 from secret_sync.parse.json_document import literal
 from secret_sync.parse.values import KeyText, Number
 from secret_sync.parse.yaml_scalars import is_int, plain_value
+from secret_sync.parse.yaml_strict import (
+    NotYAMLError,
+    check_colon,
+    check_folded,
+    check_key,
+    check_quoted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,25 +42,22 @@ MAX_ALIASES: Final = 1_000
 _TAG: Final = "tag:yaml.org,2002:"
 
 
-class NotYAMLError(Exception):
-    """The text is no YAML; the message says where and why, and shows nothing of it."""
-
-
 def check_yaml_parser() -> None:
-    """Makes sure at start that YAML is read by the C parser; ruamel.yaml installs without it.
+    """Make sure at start that YAML is parsed in C; both packages install without that, too.
 
     Raises:
-        RuntimeError: The package `ruamel.yaml.clib` is missing or broken.
+        RuntimeError: ``ruamel.yaml.clib`` or PyYAML's libyaml is missing or broken.
     """
+    text = "a: [1]"
     try:
-        document = read_yaml("a: [1]")
+        found = [_Composer(text, parse(text.encode())).document() for parse in (_ruamel, _pyyaml)]
     except ImportError as error:
         raise RuntimeError(
-            "YAML cannot be read: the package ruamel.yaml.clib is not installed "
-            "(the pure Python parser would be thirty times slower)"
+            "YAML cannot be read: ruamel.yaml.clib or PyYAML with libyaml is not installed; "
+            "install wheels of both (the pure Python parsers would be thirty times slower)"
         ) from error
-    if document != {"a": [Number("1")]}:
-        raise RuntimeError("YAML cannot be read: ruamel.yaml.clib does not do what it should")
+    if found != [{"a": [Number("1")]}] * 2:
+        raise RuntimeError("YAML cannot be read: a C parser does not do what it should")
 
 
 def read_yaml(text: str) -> Value:
@@ -70,7 +74,10 @@ def read_yaml(text: str) -> Value:
             "JSON may have 1 MiB",
             code=TOO_LARGE,
         )
-    return _Composer(data).document()
+    try:
+        return _Composer(text, _ruamel(data)).document()
+    except _SyntaxError:
+        return _Composer(text, _pyyaml(data)).document()
 
 
 @dataclass(slots=True)
@@ -98,8 +105,11 @@ class _Mapping:
 class _Composer:
     """Builds values from events; each budget is checked before what it bounds is built."""
 
-    def __init__(self, data: bytes) -> None:
-        self._events = _events_of(data)
+    def __init__(self, text: str, events: Iterator[Any]) -> None:
+        self._text = text
+        self._events = events
+        #: Whether the text begins with a bracket, as JSON does, which may be broken.
+        self._may_be_json = False
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
         self._expanded = 0
@@ -112,7 +122,9 @@ class _Composer:
         event = next(self._events)
         if type(event).__name__ == "StreamEndEvent":
             raise NotYAMLError("there is no document, the text is empty or only comments")
-        value: Value = self._node(next(self._events), 0)
+        root = next(self._events)
+        self._may_be_json = not event.explicit and bool(getattr(root, "flow_style", False))
+        value: Value = self._node(root, 0)
         next(self._events)
         event = next(self._events)
         if type(event).__name__ != "StreamEndEvent":
@@ -146,10 +158,14 @@ class _Composer:
 
     def _bare(self, event: Any, kind: str, level: int) -> Any:
         if kind == "ScalarEvent":
+            if self._may_be_json:
+                check_quoted(self._text, event)
+            check_folded(event)
             return _scalar(event)
         self._reach(level + 1)
-        compose = self._mapping if kind == "MappingStartEvent" else self._sequence
-        return compose(level + 1)
+        if kind == "MappingStartEvent":
+            return self._mapping(level + 1, in_flow=event.flow_style)
+        return self._sequence(level + 1)
 
     def _reach(self, level: int) -> None:
         if level > MAX_LEVELS:
@@ -166,13 +182,16 @@ class _Composer:
             items.append(self._node(event, level))
         return items
 
-    def _mapping(self, level: int) -> dict[str, Any]:
+    def _mapping(self, level: int, *, in_flow: bool) -> dict[str, Any]:
         mapping = _Mapping()
         for event in self._events:
             if type(event).__name__ == "MappingEndEvent":
                 break
             key = self._key(event, level)
-            value = self._node(next(self._events), level)
+            following = next(self._events)
+            if in_flow:
+                check_colon(self._text, event, following)
+            value = self._node(following, level)
             if key is None:
                 self._merge(mapping, value, event)
             elif key in mapping.pairs:
@@ -193,6 +212,7 @@ class _Composer:
 
     def _key(self, event: Any, level: int) -> str | None:
         """The key's text; ``None`` for the merge key."""
+        check_key(self._text, event)
         if type(event).__name__ == "ScalarEvent" and event.value == "<<" and event.implicit[0]:
             self._count(event)
             return None
@@ -250,24 +270,43 @@ class _Composer:
             )
 
 
-def _events_of(data: bytes) -> Iterator[Any]:
+class _SyntaxError(NotYAMLError):
+    """A parser refuses the text; another one may know more of YAML."""
+
+
+def _ruamel(data: bytes) -> Iterator[Any]:
+    """Yield the events of ruamel.yaml's C parser.
+
+    Its libyaml 0.1.7 knows no colon in an unquoted string of flow style: ``{url: http://h:80/x}``.
+    """
     # Most never have a YAML document, and this is 2 MiB.
     from _ruamel_yaml import CParser  # type: ignore[import-not-found]  # noqa: PLC0415
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
-    parser = CParser(data)
+    return _events_of(CParser(data), MarkedYAMLError, YAMLError)
+
+
+def _pyyaml(data: bytes) -> Iterator[Any]:
+    """Yield the events of PyYAML's C parser, libyaml 0.2.5; kubernetes-asyncio brings it."""
+    from yaml.cyaml import CBaseLoader  # noqa: PLC0415
+    from yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
+
+    return _events_of(CBaseLoader(data), MarkedYAMLError, YAMLError)
+
+
+def _events_of(parser: Any, marked: type[Any], other: type[Exception]) -> Iterator[Any]:
     try:
         while True:
             event = parser.get_event()
             if event is None:
                 return
             yield event
-    except MarkedYAMLError as error:
+    except marked as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise NotYAMLError(f"{where}{error.problem or error.context or 'syntax error'}") from None
-    except YAMLError:
-        raise NotYAMLError("it has characters that YAML does not allow") from None
+        raise _SyntaxError(f"{where}{error.problem or error.context or 'syntax error'}") from None
+    except other:
+        raise _SyntaxError("it has characters that YAML does not allow") from None
 
 
 def _scalar(event: Any) -> Any:

@@ -57,7 +57,8 @@ class DataEntry:
         version_id: As written, or ``""``.
         store: The store that authenticates, or ``None``: the controller's own identity.
         endpoint: ``kmsEndpoint`` as written, or ``""``.
-        picks: ``jmesPath``: pairs of a path and the Secret key its value gets.
+        picks: ``jmesPath``: pairs of a path and the Secret key its value gets (default: ``key``,
+            as in ack-secret-manager).
         extract: Whether all top-level keys of the document are taken.
         rules: ``replaceRule``: pairs of a regular expression and what replaces it in keys.
     """
@@ -223,7 +224,10 @@ def _entry(value: dict[str, Any]) -> DataEntry:
         version_id=text(value.get("versionId")),
         store=store,
         endpoint=interned(value.get("kmsEndpoint")),
-        picks=_pairs(value.get("jmesPath"), "path", "objectAlias"),
+        picks=tuple(
+            (path, alias or key)
+            for path, alias in _pairs(value.get("jmesPath"), "path", "objectAlias")
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from secret_sync.controller.admission import selects
 from secret_sync.controller.expressions import recipe_of
 from secret_sync.controller.references import refusal
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import check_data
+from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS, PERIODIC, Target
@@ -78,6 +78,7 @@ class Examination:
                 es = self._entries(es, wrong)
         self._tell_overwritten()
         self._tell_ignored()
+        self._tell_constants()
         return [
             Usable(index, entry, recipe_of(entry))
             for index, entry in enumerate(self._written.entries)
@@ -110,9 +111,12 @@ class Examination:
     def _whole(self, es: ExternalSecret, problem: Problem) -> ExternalSecret | None:
         """Tells what is wrong with the object as a whole; returns it without that."""
         if problem.reason is Reason.INVALID_KEY:
-            index = next(n for n, e in enumerate(es.entries) if e.plain and not _is_legal(e))
+            # The controller names all of them at once.
+            wrong = {n: _key_problem(e) for n, e in enumerate(es.entries) if e.plain}
+            index = next(n for n, message in wrong.items() if message)
             named = "name" if (self._raw(index) or {}).get("name") else "key"
-            self._problem((*entry_path(self._subject, index), named), problem)
+            told = replace(problem, message=wrong[index])
+            self._problem((*entry_path(self._subject, index), named), told)
             return self._without(es, index, name=_RIGHT)
         found = _PATH.match(problem.message)
         path: Path = ("spec", *found[1][1:].split(".")) if found else ("spec",)
@@ -193,6 +197,18 @@ class Examination:
                     Word.IGNORED,
                 )
 
+    def _tell_constants(self) -> None:
+        for index, entry in enumerate(self._written.entries):
+            for number, (path, _) in enumerate(entry.picks):
+                meant = constant_hint(path)
+                if meant is None:
+                    continue
+                message = "this path is a constant: nothing of the document is read" + (
+                    f"; a name stands in double quotes: {meant}" if meant else ""
+                )
+                place = (*entry_path(self._subject, index), "jmesPath", number, "path")
+                self._ledger.tell(Severity.WARNING, self._subject, place, message, Word.CONSTANT)
+
     def _raw(self, index: int) -> dict[str, str] | None:
         value = self._subject.value
         for step in entry_path(self._subject, index):
@@ -220,12 +236,12 @@ def tell_overwritten(
     ledger.tell(Severity.WARNING, subject, path, message, EventReason.KEY_OVERWRITTEN)
 
 
-def _is_legal(entry: DataEntry) -> bool:
+def _key_problem(entry: DataEntry) -> str:
     try:
         check_data({entry.name: b""})
-    except DefiniteError:
-        return False
-    return True
+    except DefiniteError as error:
+        return error.message
+    return ""
 
 
 def _mended(es: ExternalSecret, path: Path) -> ExternalSecret | None:

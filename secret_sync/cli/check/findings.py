@@ -38,6 +38,8 @@ class Word(StrEnum):
     """The same object is in the files twice."""
     IGNORED = "Ignored"
     """It is written, but has no effect."""
+    CONSTANT = "Constant"
+    """A path takes nothing of the document: its value is what stands in the file."""
     SAMPLE_UNUSED = "SampleUnused"
     """A sample is for a secret that nothing asks for."""
 

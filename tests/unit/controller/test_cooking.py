@@ -147,7 +147,7 @@ BIG = b'"' + b"x" * 600_000 + b'"'
         pytest.param(
             {"dataProcess": [extract()]},
             [b"hunter2"],
-            (0, Reason.NOT_A_DOCUMENT, "entry 'db': ", "a single value"),
+            (0, Reason.NOT_A_DOCUMENT, "entry 'db': ", "a single string"),
             id="a value without keys",
         ),
         pytest.param(
@@ -177,7 +177,7 @@ BIG = b'"' + b"x" * 600_000 + b'"'
         pytest.param(
             {"dataProcess": [extract()]},
             [b'{"a b": "hunter2"}'],
-            (0, Reason.INVALID_KEY, "entry 'db': ", "add to its `replaceRule`"),
+            (0, Reason.INVALID_KEY, "entry 'db': ", "rename with `replaceRule`: {"),
             id="a key that no Secret has",
         ),
         pytest.param(

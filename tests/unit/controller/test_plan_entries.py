@@ -233,7 +233,7 @@ def test_recipes(make_planner: MakePlanner, spec: dict[str, Any], recipe: Recipe
         ({"data": [pick(x="a[")]}, Reason.INVALID_JMES_PATH, "'a['"),
         ({"data": [pick(x="")]}, Reason.INVALID_JMES_PATH, "the `path` of the objectAlias 'x'"),
         ({"data": [pick(**{"a b": "x"})]}, Reason.INVALID_KEY, "'a b'"),
-        ({"data": [pick(**{"": "x"})]}, Reason.INVALID_KEY, "it is empty"),
+        ({"data": [pick(**{"a b": "x", "/": "y"})]}, Reason.INVALID_KEY, "'a b', '/' cannot be"),
         (
             {
                 "data": [
@@ -257,6 +257,15 @@ def test_a_recipe_that_can_never_work_is_told_of_its_entry_and_costs_no_call(
     assert planned.problem.reason is reason
     assert planned.problem.message.startswith("entry 'db': ")
     assert said in planned.problem.message
+
+
+def test_an_empty_alias_is_the_key_of_the_entry(make_planner: MakePlanner) -> None:
+    spec = {"data": [pick("db", **{"": "x"}), pick("team/db", **{"": "x"})]}
+    fine, illegal = make_planner().plan(an_es(**spec)).entries
+    assert fine.recipe.selections == (Selection("x", "db"),)
+    assert illegal.problem is not None
+    assert "'team/db' cannot be a key of a Secret" in illegal.problem.message
+    assert 'write another `objectAlias`, such as "team-db"' in illegal.problem.message
 
 
 def test_it_is_told_of_its_entry_alone(make_planner: MakePlanner) -> None:

@@ -62,3 +62,13 @@ def test_the_message_names_the_key_and_shortens_it() -> None:
     with pytest.raises(DefiniteError) as caught:
         check_data({"k" * 5000: b""})
     assert len(caught.value.message) < 300
+
+
+def test_all_illegal_names_are_told_at_once_each_with_one_that_would_do() -> None:
+    with pytest.raises(DefiniteError) as caught:
+        check_data({"team/db": b"value", "fine": b"", "..": b"", "team-db": b""})
+    assert caught.value.message == (
+        "'team/db', '..' cannot be keys of a Secret: only letters, digits, '-', '_' and '.' are "
+        "allowed and it must not be '.' nor begin with '..'; write another one in the entry's "
+        '`name`, such as "team-db-2", "key"'
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -114,17 +114,36 @@ def test_a_doubled_dollar_stands_for_itself(target: str) -> None:
 @example({"$^*": 1, "😀": 1, "\u2028": 1})
 def test_following_the_suggestions_leads_to_legal_keys(document: dict[str, int]) -> None:
     data = json.dumps(document).encode()
-    recipe = EXTRACT
-    for _ in document:
-        cooked = outcome(partial(cook, recipe, data))
-        if not isinstance(cooked, DefiniteError):
-            break
+    cooked = outcome(partial(cook, EXTRACT, data))
+    if isinstance(cooked, DefiniteError):
         assert cooked.code == INVALID_KEY
-        suggested = re.search(r'source: (".*"), target: (".*")$', cooked.message)
-        assert suggested
-        rule = Rule(json.loads(suggested[1]), json.loads(suggested[2]))
-        recipe = Recipe(extract=True, rules=(*recipe.rules, rule))
-    assert len(cook(recipe, data)) == len(document)
+        suggested = cooked.message.partition("rename with `replaceRule`: ")[2]
+        pairs = [Rule(**rule) for rule in yaml.safe_load(f"[{suggested}]")]
+        cooked = cook(Recipe(extract=True, rules=tuple(pairs)), data)
+    assert len(cooked) == len(document)
+
+
+def test_all_illegal_keys_are_named_at_once_each_with_its_rule() -> None:
+    error = refused(EXTRACT, '{"/a": "SECRET", "fine": 1, "b c": 2, "..d": 3, "a": 4}')
+    assert error.message == (
+        "'/a', 'b c', '..d' cannot be keys of a Secret: only letters, digits, '-', '_' and '.' are "
+        "allowed and it must not be '.' nor begin with '..'; rename with `replaceRule`: "
+        '{source: "^/a$", target: "a-2"}, {source: "^b c$", target: "b-c"}, '
+        '{source: "^\\\\.\\\\.d$", target: "d"}'
+    )
+
+
+def test_more_illegal_keys_than_fit_into_a_message_are_counted() -> None:
+    document = {
+        f"/{'*' * 79}": 1,
+        "k" * 300: 1,
+        **{f"{n}/{'?' * 60}": n for n in range(5_000)},
+    }
+    error = refused(EXTRACT, json.dumps(document))
+    assert len(error.message) < 4_000
+    named = error.message.count("source: ")
+    assert f" and {len(document) - named - 1} more cannot be keys of a Secret" in error.message
+    assert error.message.endswith("; likewise for the others")
 
 
 def test_a_key_too_long_to_be_shown_is_shortened() -> None:
@@ -132,7 +151,7 @@ def test_a_key_too_long_to_be_shown_is_shortened() -> None:
     assert error.code == INVALID_KEY
     assert "k" * 80 in error.message
     assert "k" * 81 not in error.message
-    assert "rename it with a `replaceRule`" in error.message
+    assert error.message.endswith("allowed; rename with `replaceRule`")
 
 
 @settings(deadline=None)

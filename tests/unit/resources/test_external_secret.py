@@ -108,8 +108,8 @@ def test_an_empty_store_name_is_not_no_store() -> None:
         ),
         pytest.param(
             {"data": [{"key": "db", "jmesPath": [{"path": "a"}, {"objectAlias": None}, {}]}]},
-            (entry(picks=(("a", ""), ("", ""), ("", ""))),),
-            id="half a pick is kept, to be told of",
+            (entry(picks=(("a", "db"), ("", "db"), ("", "db"))),),
+            id="half a pick is kept, to be told of, and has the alias of ack-secret-manager",
         ),
         pytest.param(
             {"data": [{"key": "db", "jmesPath": []}]},

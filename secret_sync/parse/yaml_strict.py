@@ -1,0 +1,107 @@
+"""What libyaml reads without a word, but as something else than the writer meant.
+
+Each check raises `NotYAMLError`, which says where and shows nothing of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from secret_sync.parse.json_document import BAD_ESCAPE, RAW_CONTROL
+
+
+class NotYAMLError(Exception):
+    """The text is no YAML; the message says where and why, and shows nothing of it."""
+
+
+#: What JSON forbids within quotes, and the breaks of YAML 1.1 that libyaml folds as well.
+_CONTROL: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+#: What may stand within quotes. Legal escapes are read whole, so that the second backslash of two
+#: begins none.
+_FINE: Final = {
+    "'": re.compile(f"[^{_CONTROL}]*+"),
+    '"': re.compile(rf'(?:[^\\{_CONTROL}]++|\\["\\/bfnrtu])*+'),
+}
+#: A line break that was folded, beside the first or the last line of a PEM block.
+_FOLDED_PEM: Final = re.compile(r"-----BEGIN [^-\n]{1,64}----- | -----END ")
+
+
+def check_quoted(text: str, event: Any) -> None:
+    """Refuse a quoted scalar that no JSON string could be, in what may be broken JSON.
+
+    YAML makes a space of a raw line break, and has escapes that JSON does not know.
+
+    Args:
+        text: The whole document.
+        event: A scalar of it.
+
+    Raises:
+        NotYAMLError: There is a raw control character or an illegal escape in it.
+    """
+    fine = _FINE.get(event.style)
+    if fine is None:
+        return
+    end = event.end_mark.index
+    # A tag or an anchor may stand before it.
+    start = text.find(event.style, event.start_mark.index, end)
+    found = fine.match(text, start, end)
+    if found is not None and found.end() < end:
+        problem = BAD_ESCAPE if text[found.end()] == "\\" else RAW_CONTROL
+        raise NotYAMLError(f"{_place(text, found.end())}: {problem}")
+
+
+def check_folded(event: Any) -> None:
+    """Refuse a PEM block whose line breaks became spaces: nothing could read that key.
+
+    Raises:
+        NotYAMLError: It is one.
+    """
+    is_folded = event.style != "|" and event.end_mark.line > event.start_mark.line
+    if is_folded and _FOLDED_PEM.search(event.value):
+        raise NotYAMLError(
+            f"line {event.start_mark.line + 1}: YAML would fold the line breaks of a "
+            "PEM block (`-----BEGIN`) into spaces; write it after `|`"
+        )
+
+
+def check_key(text: str, event: Any) -> None:
+    """Refuse a plain text of flow style that begins with ``?``: libyaml takes that off.
+
+    Args:
+        text: The whole document.
+        event: The first one of a key.
+
+    Raises:
+        NotYAMLError: It is one.
+    """
+    index = event.start_mark.index
+    if text[index - 1 : index] == "?":
+        raise NotYAMLError(
+            f"{_place(text, index - 1)}: unquoted string that begins with `?`; quote it"
+        )
+
+
+def check_colon(text: str, key: Any, value: Any) -> None:
+    """Refuse a key of flow style without a colon: it is a value, and keys are shown to people.
+
+    ``{user:admin,password:1234}`` has two of them.
+
+    Args:
+        text: The whole document.
+        key: The scalar or alias that is the key.
+        value: The event that follows.
+
+    Raises:
+        NotYAMLError: It has none.
+    """
+    if ":" not in text[key.end_mark.index : value.start_mark.index]:
+        raise NotYAMLError(
+            f"{_place(text, key.start_mark.index)}: key without a value in braces; write "
+            "`key: value`, with a space behind the colon"
+        )
+
+
+def _place(text: str, index: int) -> str:
+    line = text.count("\n", 0, index) + 1
+    return f"line {line}, column {index - text.rfind(chr(10), 0, index)}"
