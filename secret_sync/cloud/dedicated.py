@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from secret_sync.errors import DefiniteError
+from secret_sync.tls import client_context
 
 _DATA: Final = Path(__file__).with_name("private_cas.json")
 # Of all contexts that a user's bundle stands in for.
@@ -73,19 +74,12 @@ class DedicatedTrust:
     def _build(self, region: str) -> _Outcome:
         if self._cert_file:
             try:
-                context = ssl.create_default_context(cafile=self._cert_file)
+                return client_context(ca_file=self._cert_file)
             except OSError as error:  # ssl.SSLError is one too
                 return DefiniteError(f"cannot load the CA bundle {self._cert_file}: {error}")
-        else:
-            authorities = _authorities(region)
-            if not authorities:
-                return _unknown(region)
-            context = ssl.create_default_context(cadata=authorities)
-        # A server may leave its intermediate out, so that one is trusted in its own right; and
-        # the root has no key usage, which a strict reading (Python 3.13's) asks for.
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-        context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
-        return context
+        authorities = _authorities(region)
+        # A server may omit its intermediate, which is therefore trusted in its own right.
+        return client_context(ca_data=authorities) if authorities else _unknown(region)
 
 
 def _authorities(region: str) -> str:

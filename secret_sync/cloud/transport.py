@@ -6,7 +6,6 @@ whole process is what makes a call cost a tenth of a millisecond.
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,10 @@ from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.cloud.proxy import proxy_for
 from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError, SecretSyncError, TransientError
+from secret_sync.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
@@ -95,7 +96,7 @@ def build_ssl_context(cert_file: str) -> ssl.SSLContext:
         DefiniteError: The bundle cannot be read or holds no certificate.
     """
     try:
-        return ssl.create_default_context(cafile=cert_file or None)
+        return client_context(ca_file=cert_file)
     except OSError as error:  # ssl.SSLError is one too
         raise DefiniteError(f"cannot load the CA bundle {cert_file}: {error}") from error
 

@@ -12,6 +12,7 @@ import structlog
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube._client_config import Configuration, config
+from secret_sync.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -162,9 +163,7 @@ def _is_file(path: str) -> bool:
 
 
 def _context(configuration: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-    # Python 3.13 demands key identifiers, which the CAs of many clusters lack.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = client_context(ca_file=configuration.ssl_ca_cert or "")
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

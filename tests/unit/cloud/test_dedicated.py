@@ -20,6 +20,7 @@ from secret_sync.cloud.endpoints import is_region
 from secret_sync.cloud.seam import Call, Seam
 from secret_sync.cloud.transport import Transport
 from secret_sync.errors import DefiniteError
+from secret_sync.tls import client_context
 from tests.support.documentation import ROOT
 from tests.unit.cloud.chains import Authority
 
@@ -50,7 +51,7 @@ class Gateways:
         self.public = Authority.root("A Public CA")
         self.trust = DedicatedTrust()
         self.transport = Transport(
-            ssl_context=ssl.create_default_context(cadata=self.public.pem), dedicated=self.trust
+            ssl_context=client_context(ca_data=self.public.pem), dedicated=self.trust
         )
         self._serve = serve
 
