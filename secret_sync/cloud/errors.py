@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from secret_sync.cloud.clocks import compare
 from secret_sync.cloud.services import KMS
 from secret_sync.errors import (
     ClockError,
@@ -111,9 +112,9 @@ def error_of(
     told = [part for part in (code, f"HTTP {reply.status}") if part]
     if refusal.request_id:
         told.append(f"request {refusal.request_id}")
-    message = f"{what}: {_meaning(refusal, hide, service)} ({', '.join(told)})"
-
     kind = _kind(code, reply.status, service, temporary=temporary)
+    clocks = compare(reply.headers) if kind is ClockError else ""
+    message = f"{what}: {_meaning(refusal, hide, service)}{clocks} ({', '.join(told)})"
     if issubclass(kind, TransientError):
         return kind(message, code=code, retry_after=wait)
     return kind(message, code=code)

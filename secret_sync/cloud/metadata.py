@@ -174,7 +174,7 @@ async def _role_credentials(visit: _Visit) -> TemporaryKeys:
     if code != "Success":
         told = code if isinstance(code, str) and _WORD.fullmatch(code) else "nothing"
         raise TransientError(f"{visit.what}: it says {told} instead of Success")
-    keys = read_keys(document, reply.headers)
+    keys = read_keys(document, reply.headers, what=visit.what)
     if keys is None:
         raise TransientError(f"{visit.what}: the answer holds no credentials")
     return keys

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from secret_sync.cloud.clocks import TOLERATED_SKEW, date_of, minutes, with_zone
+from secret_sync.errors import ClockError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: Seconds; no RAM role allows a longer session.
+_LONGEST_SESSION: Final = 12 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -32,18 +37,27 @@ class TemporaryKeys:
         return "<temporary keys>"
 
 
-def read_keys(document: Any, headers: Mapping[str, str]) -> TemporaryKeys | None:
+def read_keys(
+    document: Any, headers: Mapping[str, str], *, what: str, session: float | None = None
+) -> TemporaryKeys | None:
     """Read an answer's ``AccessKeyId, AccessKeySecret, SecurityToken, Expiration``.
 
-    Called as soon as the answer has come. The lifetime is measured against the answer's own
-    ``Date``, since the clock of this machine may be off; against that clock where there is none.
+    Called as soon as the answer has come. ``Expiration`` is a time of the service's clock, which
+    the answer's ``Date`` tells; but a proxy may have written that, and the clock of this machine
+    may be wrong. So neither is relied on alone.
 
     Args:
         document: What was decoded of the answer.
         headers: The answer's, by case-insensitive name.
+        what: What was asked for and where, to begin the message of an error with.
+        session: Seconds that were asked for, if the credentials were made for this answer;
+            ``None`` if they may be older, as those of the metadata service are.
 
     Returns:
-        ``None`` if one of the four is missing or cannot be one.
+        ``None`` if one of the four is missing or malformed.
+
+    Raises:
+        ClockError: They are over by every clock (code ``ClockSkew``).
     """
     if not isinstance(document, dict):
         return None
@@ -53,10 +67,35 @@ def read_keys(document: Any, headers: Mapping[str, str]) -> TemporaryKeys | None
     expiration = _utc(document.get("Expiration"))
     if not (access_key_id and access_key_secret and security_token) or expiration is None:
         return None
-    answered = _date(headers.get("Date")) or datetime.now(UTC)
-    left = (expiration - answered).total_seconds()
+    by_ours = (expiration - datetime.now(UTC)).total_seconds()
+    date = date_of(headers)
+    by_date = None if date is None else (expiration - date).total_seconds()
+    # By a clock that is wrong they are over, or last longer than they can.
+    candidates = [left for left in (by_ours, by_date) if left is not None and left > 0.0]
+    if not candidates:
+        raise ClockError(f"{what}: the credentials {_ended(by_ours, by_date)}", code="ClockSkew")
+    if session is not None:
+        left = min(max(candidates), session)
+    else:
+        left = min(*candidates, _longest(expiration, _utc(document.get("LastUpdated"))))
     expires_at = asyncio.get_running_loop().time() + left
     return TemporaryKeys(access_key_id, access_key_secret, security_token, expires_at)
+
+
+def _longest(expiration: datetime, updated: datetime | None) -> float:
+    """Return the seconds from the beginning of a session to its end, as far as known."""
+    whole = 0.0 if updated is None else (expiration - updated).total_seconds()
+    return min(whole, _LONGEST_SESSION) if whole > 0.0 else _LONGEST_SESSION
+
+
+def _ended(by_ours: float, by_date: float | None) -> str:
+    ours = f"ended {minutes(by_ours)} ago by the clock of this machine"
+    if by_date is None:
+        return f"{ours}; check that clock"
+    theirs = f"and {minutes(by_date)} ago by the Date of the answer"
+    if abs(by_ours - by_date) < TOLERATED_SKEW:
+        return f"{ours}, {theirs}; both clocks agree: the service gave out old ones"
+    return f"{ours}, {theirs}; check both clocks"
 
 
 def _text(value: Any) -> str:
@@ -69,20 +108,6 @@ def _utc(text: Any) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        return _aware(datetime.fromisoformat(text))
+        return with_zone(datetime.fromisoformat(text))
     except ValueError:
         return None
-
-
-def _date(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return _aware(parsedate_to_datetime(text))
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _aware(moment: datetime) -> datetime:
-    # Without a zone it is UTC, which is what both services speak.
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -21,6 +21,7 @@ _BY_CODE: Final = (
     ("IncompleteSignature", Reason.ACCESS_KEY_INVALID),
     ("InvalidTimeStamp", Reason.CLOCK_SKEW),
     ("IllegalTimestamp", Reason.CLOCK_SKEW),
+    ("ClockSkew", Reason.CLOCK_SKEW),
     ("Forbidden.ResourceNotFound", Reason.SECRET_NOT_FOUND),
     ("Forbidden.KeyNotFound", Reason.SECRET_UNAVAILABLE),
     ("Forbidden", Reason.FORBIDDEN),

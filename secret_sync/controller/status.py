@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.problem import Problem
     from secret_sync.resources import ExternalSecret
 
-# As cloud/errors.py writes it.
-_REQUEST: Final = re.compile(r", request [A-Za-z0-9._-]+")
+# As cloud/errors.py and cloud/clocks.py write them.
+_NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
 
 
 class HasReady(Protocol):
@@ -91,7 +91,7 @@ def problem_condition(before: Condition | None, *, generation: int, problem: Pro
 
 
 def _unnumbered(told: Condition) -> Condition:
-    return replace(told, message=_REQUEST.sub("", told.message))
+    return replace(told, message=_NUMBERS.sub("", told.message))
 
 
 def results(

@@ -34,6 +34,8 @@ _T = TypeVar("_T")
 _RATE = 50.0
 # Calls and backoff; waiting for the rate does not count.
 _SECONDS = 25.0
+# Of a session whose duration was not asked for.
+_SESSION = 3600.0
 _VERSION = "2015-04-01"
 _WITH_TOKEN = "AssumeRoleWithOIDC"  # noqa: S105 - the name of a call
 _OK = 200
@@ -116,7 +118,7 @@ class Sts:
             answer = await self._seam.call_api_async(
                 _ASSUME_ROLE, request, Call(host, keys, what, STS)
             )
-            return _credentials(answer["body"], answer["headers"], f"{what} at {host}")
+            return _credentials(answer["body"], answer["headers"], f"{what} at {host}", role)
 
         return await self._repeat(call, what, tenant)
 
@@ -161,7 +163,7 @@ class Sts:
             )
             if reply.status != _OK:
                 raise error_of(reply, what=place, temporary=True, hide=(token,), service=STS)
-            return _credentials(document_of(reply, place, STS), reply.headers, place)
+            return _credentials(document_of(reply, place, STS), reply.headers, place, role)
 
         return await self._repeat(call, what, tenant)
 
@@ -233,8 +235,11 @@ def _session(role: Role) -> dict[str, str]:
     return fields
 
 
-def _credentials(document: Mapping[str, Any], headers: Mapping[str, str], what: str) -> Credentials:
-    keys = read_keys(document.get("Credentials"), headers)
+def _credentials(
+    document: Mapping[str, Any], headers: Mapping[str, str], what: str, role: Role
+) -> Credentials:
+    session = _SESSION if role.duration is None else float(role.duration)
+    keys = read_keys(document.get("Credentials"), headers, what=what, session=session)
     if keys is None:
         raise TransientError(f"{what}: the answer holds no credentials")
     return Credentials(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from secret_sync.cloud.errors import MAX_RETRY_AFTER, error_of, retry_after
-from secret_sync.cloud.services import KMS, STS
+from secret_sync.cloud.services import KMS, OOS, STS
 from secret_sync.cloud.transport import Reply
 from secret_sync.errors import (
     ClockError,
@@ -101,6 +103,29 @@ def test_what_to_do_with_a_refusal(
         assert error.message.startswith(f"{WHAT}: ")
         assert "request REQ-1" in error.message
         assert f"HTTP {status}" in error.message
+
+
+@pytest.mark.parametrize("service", [KMS, OOS, STS])
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (7200.0, "that of this machine is about 120 minutes behind: set it (InvalidTimeStamp"),
+        (-1800.0, "that of this machine is about 30 minutes ahead: set it (InvalidTimeStamp"),
+        (60.0, "agrees with this machine's clock, so the request was held up on its way, the"),
+        (None, "15 minutes (InvalidTimeStamp.Expired, HTTP 400"),
+    ],
+)
+def test_where_clocks_differ_it_is_said_which_one_seems_wrong(
+    service: Service, ahead: float | None, words: str
+) -> None:
+    headers = {}
+    if ahead is not None:
+        date = datetime.now(UTC) + timedelta(seconds=ahead)
+        headers["Date"] = format_datetime(date, usegmt=True)
+    answer = reply(400, b'{"Code": "InvalidTimeStamp.Expired", "RequestId": "R"}', **headers)
+    error = error_of(answer, what=WHAT, temporary=False, service=service)
+    assert isinstance(error, ClockError)
+    assert words in error.message
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'"x"', b"\xff\xfe"])

@@ -9,6 +9,7 @@ import pytest
 from secret_sync import parse
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import (
+    ClockError,
     CredentialsError,
     DefiniteError,
     NotFoundError,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         (TransientError("x", code="WorkerRole.Unavailable"), Reason.WORKER_ROLE_UNAVAILABLE),
         (DefiniteError("x", code="InvalidTimeStamp.Expired"), Reason.CLOCK_SKEW),
         (DefiniteError("x", code="IllegalTimestamp"), Reason.CLOCK_SKEW),
+        (ClockError("x", code="ClockSkew"), Reason.CLOCK_SKEW),
         (DefiniteError("x", code="TooLarge"), Reason.TOO_LARGE),
         (TransientError("x", code="InternalFailure"), Reason.PROVIDER_UNAVAILABLE),
         (TransientError("x"), Reason.PROVIDER_UNAVAILABLE),

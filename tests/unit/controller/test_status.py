@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.cloud.clocks import minutes
 from secret_sync.controller import status as module
 from secret_sync.controller.desired import EntryOutcome
 from secret_sync.controller.problem import Problem
@@ -83,11 +84,20 @@ def test_a_problem_is_a_false_condition() -> None:
     assert made.last_transition_time == BEFORE
 
 
-def test_an_answer_with_another_number_is_no_news() -> None:
-    told = "refused (EntityNotExist.Role, HTTP 404, request {})"
-    first = Problem(Reason.ROLE_NOT_FOUND, told.format("0A1B-2C"))
+@pytest.mark.parametrize(
+    ("told", "number", "other_number"),
+    [
+        ("refused (EntityNotExist.Role, HTTP 404, request {})", "0A1B-2C", "9F8E-7D"),
+        ("that of this machine is {} behind: set it", minutes(-7229.0), minutes(-7231.0)),
+    ],
+)
+def test_an_answer_with_another_number_is_no_news(
+    told: str, number: str, other_number: str
+) -> None:
+    assert number != other_number
+    first = Problem(Reason.ROLE_NOT_FOUND, told.format(number))
     before = problem_condition(None, generation=1, problem=first)
-    again = Problem(Reason.ROLE_NOT_FOUND, told.format("9F8E-7D"))
+    again = Problem(Reason.ROLE_NOT_FOUND, told.format(other_number))
     assert problem_condition(before, generation=1, problem=again) == before
     edited = problem_condition(before, generation=2, problem=again)
     assert edited.message == again.message

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -112,20 +114,44 @@ async def test_a_duration_that_is_not_written_is_not_sent(played: Any, call: Any
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
 async def test_a_session_lives_by_the_clock_of_sts(played: Any, call: Any, skew: float) -> None:
     await asyncio.sleep(100.0)
-    wire = played.wire([played.granted("x", seconds=1800.0, skew=skew)])
+    wire = played.wire([played.granted("x", seconds=900.0, skew=skew)])
     credentials = await call(sts_on(wire))
     assert credentials == Credentials(
         "STS.id-x", "hush-secret-x", "hush-token-x", credentials.expires_at
     )
-    assert credentials.expires_at == pytest.approx(now() + 1800.0, abs=0.01)
+    assert credentials.expires_at == pytest.approx(now() + 900.0, abs=0.01)
+
+
+@both
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_a_session_outlives_a_date_that_a_proxy_made_up(
+    played: Any, call: Any, hours: int
+) -> None:
+    good = played.granted(seconds=900.0)
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
+    wire = played.wire([played.reply(200, good.body, Date=date)])
+    credentials = await call(sts_on(wire))
+    assert credentials.expires_at == pytest.approx(now() + 900.0, abs=2.0)
 
 
 async def test_without_a_date_it_lives_by_the_clock_of_this_machine(played: Any) -> None:
-    good = played.granted(seconds=1800.0)
+    good = played.granted(seconds=900.0)
     for date in ({}, {"Date": "yesterday"}):
         wire = played.wire([played.reply(200, good.body, **date)])
         credentials = await assume(sts_on(wire))
-        assert credentials.expires_at == pytest.approx(now() + 1800.0, abs=2.0)
+        assert credentials.expires_at == pytest.approx(now() + 900.0, abs=2.0)
+
+
+@both
+async def test_a_session_that_is_over_by_every_clock_is_refused_with_the_clocks(
+    played: Any, call: Any
+) -> None:
+    good = played.granted(seconds=900.0, skew=-7200.0)
+    date = format_datetime(datetime.now(UTC), usegmt=True)
+    wire = played.wire([played.reply(200, good.body, Date=date)])
+    with pytest.raises(ClockError, match=r"ended about 105 minutes ago by the clock of this"):
+        await call(sts_on(wire))
+    assert len(wire.sent) == 1
 
 
 @both
