@@ -21,7 +21,7 @@ from secret_sync.app.watched import Limits
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
-from secret_sync.cloud.transport import Transport, build_ssl_context
+from secret_sync.cloud.transport import Transport, build_ssl_context, call_timeout
 from secret_sync.controller import kinds
 from secret_sync.controller.schemas import OUR_DEFINITIONS, Schemas, read_missing
 from secret_sync.errors import SecretSyncError
@@ -100,6 +100,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         http_proxy=settings.proxy.http_proxy,
         no_proxy=settings.proxy.no_proxy,
         dedicated=DedicatedTrust(settings.ssl_cert_file),
+        timeout=call_timeout(
+            connect=settings.cloud_connect_timeout, total=settings.cloud_call_timeout
+        ),
     )
     stack.push_async_callback(transport.close)
     # Without a proxy: what is behind one is another machine, with another role.

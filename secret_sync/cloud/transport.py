@@ -7,7 +7,7 @@ whole process is what makes a call cost a tenth of a millisecond.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from yarl import URL
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-# One try: 3 s until connected, 5 s of silence, 10 s in all, so that a reply that drips a byte
-# now and then ends as well.
-CALL_TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=3.0, sock_read=5.0, ceil_threshold=60.0)
+# A proxy of a company takes seconds for a tunnel: 3.5 s were reported.
+CONNECT_SECONDS: Final = 5.0
+CALL_SECONDS: Final = 10.0
 # A secret's value has at most 30 KB, a Kubernetes Secret holds at most 1 MiB.
 MAX_BODY = 1024 * 1024
 
@@ -48,8 +48,8 @@ _FAULTS: tuple[tuple[type[Exception], type[SecretSyncError], str], ...] = (
     (aiohttp.ClientProxyConnectionError, UnreachableError, "the proxy cannot be reached ({})"),
     (aiohttp.ClientConnectorDNSError, UnreachableError, "the host name cannot be resolved"),
     (aiohttp.ClientConnectorError, UnreachableError, "cannot connect ({})"),
-    (aiohttp.ConnectionTimeoutError, UnreachableError, "no connection in time"),
-    (TimeoutError, TransientError, "no answer in time"),
+    (aiohttp.ConnectionTimeoutError, UnreachableError, "no connection in time{}"),
+    (TimeoutError, TransientError, "no answer in time{}"),
     (aiohttp.ServerDisconnectedError, StaleConnectionError, "closed before any answer"),
     (OSError, StaleConnectionError, "the connection broke before any answer"),
 )
@@ -86,6 +86,19 @@ class _Route:
     dedicated: bool = False
 
 
+def call_timeout(
+    *, connect: float = CONNECT_SECONDS, total: float = CALL_SECONDS
+) -> aiohttp.ClientTimeout:
+    """Return the limits of one try, in seconds: so long until connected, and so long in all.
+
+    After half of the whole without a byte it ends, too. A reply that drips a byte now and then
+    ends with the whole.
+    """
+    return aiohttp.ClientTimeout(
+        total=total, connect=connect, sock_read=total / 2.0, ceil_threshold=60.0
+    )
+
+
 def build_ssl_context(cert_file: str) -> ssl.SSLContext:
     """Build the context for all connections; tens of milliseconds, so once, at start.
 
@@ -115,6 +128,7 @@ class Transport:
         http_proxy: str = "",
         no_proxy: str = "",
         dedicated: DedicatedTrust | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
     ) -> None:
         """Open the session; connections are made as they are needed.
 
@@ -124,6 +138,8 @@ class Transport:
             http_proxy: The proxy for http targets, ``""`` for none.
             no_proxy: The hosts reached without one, as in the environment variable.
             dedicated: Whom to trust at dedicated KMS gateways; by default their regions' CAs.
+            timeout: The limits of a try where none are given with it; by default those of
+                ``call_timeout``.
 
         Raises:
             DefiniteError: A proxy is not an http or https address.
@@ -134,6 +150,7 @@ class Transport:
         self._http_proxy = http_proxy
         self._no_proxy = no_proxy
         self._dedicated = dedicated or DedicatedTrust()
+        self._timeout = timeout or call_timeout()
         self._routes: dict[URL, _Route] = {}
         self._resolver = Resolver()
         self._session = aiohttp.ClientSession(
@@ -147,7 +164,6 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_UNWANTED,
-            timeout=CALL_TIMEOUT,
         )
 
     async def close(self) -> None:
@@ -163,7 +179,7 @@ class Transport:
         *,
         what: str,
         body: bytes = b"",
-        timeout: aiohttp.ClientTimeout = CALL_TIMEOUT,  # noqa: ASYNC109 - three limits, aiohttp's
+        timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - three limits, aiohttp's
         region: str = "",
     ) -> Reply:
         """Send one request, once, and read the answer.
@@ -176,7 +192,7 @@ class Transport:
             headers: All headers; of its own aiohttp adds only those of the connection.
             what: What is asked for and where, to begin the message of an error with.
             body: The body, if any.
-            timeout: The limits for this one try.
+            timeout: The limits for this one try; ``None`` for those of the flags.
             region: Whose private CA vouches for the host, if it is a dedicated KMS gateway.
 
         Raises:
@@ -201,10 +217,11 @@ class Transport:
                 allow_redirects=False,
                 proxy=route.proxy,
                 proxy_headers=route.proxy_headers,
-                timeout=timeout,
+                timeout=timeout or self._timeout,
                 ssl=True if trust is None else trust,
             ),
             what,
+            self._timeout if timeout is None else None,
         )
         if isinstance(outcome, SecretSyncError):
             raise outcome
@@ -254,14 +271,16 @@ def _check_proxy(name: str, value: str) -> None:
 
 
 async def _outcome(
-    request: AbstractAsyncContextManager[aiohttp.ClientResponse], what: str
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    what: str,
+    flags: aiohttp.ClientTimeout | None,
 ) -> Reply | SecretSyncError:
     try:
         async with request as response:
             content, complete = await _read(response)
             return Reply(response.status, response.headers, content, complete)
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        return _converted(error, what)
+        return _converted(error, what, flags)
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
@@ -277,15 +296,19 @@ async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     return b"".join(chunks), True
 
 
-def _converted(error: Exception, what: str) -> SecretSyncError:
+def _converted(error: Exception, what: str, flags: aiohttp.ClientTimeout | None) -> SecretSyncError:
     for fault, kind, words in _FAULTS:
         if isinstance(error, fault):
-            return kind(f"{what}: {words.format(_detail(error))}")
+            return kind(f"{what}: {words.format(_detail(error, flags))}")
     return TransientError(f"{what}: the answer broke off ({type(error).__name__})")
 
 
-def _detail(error: Exception) -> str:
+def _detail(error: Exception, flags: aiohttp.ClientTimeout | None) -> str:
     match error:
+        case aiohttp.ConnectionTimeoutError():
+            return _limit("connect", flags.connect if flags else None)
+        case TimeoutError():
+            return _limit("call", flags.total if flags else None)
         case aiohttp.ClientConnectorCertificateError():
             reason = getattr(error.certificate_error, "verify_message", "")
         case aiohttp.ClientHttpProxyError():
@@ -295,3 +318,8 @@ def _detail(error: Exception) -> str:
         case _:
             reason = ""
     return reason or type(error).__name__
+
+
+def _limit(flag: str, seconds: float | None) -> str:
+    """Name the flag that sets a limit; the metadata service has limits of its own."""
+    return f" ({seconds:g} s; --cloud-{flag}-timeout sets the limit)" if seconds else ""

@@ -9,6 +9,7 @@ from secret_sync.settings.values import (
     backoff_base,
     bind_address,
     boolean,
+    call_limit,
     count,
     dns_name,
     endpoint,
@@ -108,6 +109,16 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "HOST[:PORT]",
             "metadata service of the node, asked without a proxy",
             "100.100.100.200",
+        ),
+        Flag(
+            "cloud-connect-timeout",
+            call_limit,
+            "DURATION",
+            "limit for a connection to Alibaba Cloud, a proxy's tunnel included",
+            "5s",
+        ),
+        Flag(
+            "cloud-call-timeout", call_limit, "DURATION", "limit for a call and its answer", "10s"
         ),
         Flag(
             "max-concurrent-kms-secret-pulls",

@@ -87,6 +87,8 @@ class Settings:
     sts_endpoint: str = ""
     metadata_endpoint: str = "100.100.100.200"
     allow_kms_endpoint: tuple[str, ...] = ()
+    cloud_connect_timeout: float = 5.0
+    cloud_call_timeout: float = 10.0
     max_concurrent_kms_secret_pulls: int = 10
     max_concurrent_oos_secret_pulls: int = 10
     reconcile_count: int = 16

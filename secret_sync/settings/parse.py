@@ -54,7 +54,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
             values[flag.name.replace("-", "_")] = flag.read(text)
         except ValueError as error:
             raise UsageError(f"{source}: {text!r} will not do: {error}") from None
-    return Settings(
+    settings = Settings(
         **values,
         own=_own_identity(environ),
         proxy=ProxySettings(
@@ -65,6 +65,11 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         ssl_cert_file=environ.get("SSL_CERT_FILE", ""),
         no_effect=tuple(no_effect),
     )
+    if settings.cloud_connect_timeout > settings.cloud_call_timeout:
+        raise UsageError(
+            "--cloud-connect-timeout must be at most --cloud-call-timeout, of which it is a part"
+        )
+    return settings
 
 
 def _flags() -> list[Flag]:

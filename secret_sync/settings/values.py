@@ -34,6 +34,7 @@ _MAX_NAME: Final = 253
 _MAX_PORT: Final = 65535
 _MAX_DURATION: Final = 2**63 / 1e9  # Go's, in nanoseconds
 _MAX_BACKOFF_BASE: Final = 300.0
+_MAX_CALL: Final = 25.0
 
 
 def parse_duration(text: str) -> float:
@@ -67,6 +68,14 @@ def backoff_base(text: str) -> float:
     seconds = positive_duration(text)
     if seconds > _MAX_BACKOFF_BASE:
         raise ValueError("it must be at most 5m, where the backoff ends")
+    return seconds
+
+
+def call_limit(text: str) -> float:
+    """Read a limit for a call to Alibaba Cloud, or for a part of one, as seconds."""
+    seconds = positive_duration(text)
+    if seconds > _MAX_CALL:
+        raise ValueError("it must be at most 25s, which is all the time for a session of STS")
     return seconds
 
 

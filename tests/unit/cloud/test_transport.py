@@ -15,8 +15,9 @@ from yarl import URL
 from secret_sync import dns
 from secret_sync.cloud import transport as module
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
-from secret_sync.cloud.transport import CALL_TIMEOUT, MAX_BODY, Transport, build_ssl_context
+from secret_sync.cloud.transport import MAX_BODY, Transport, build_ssl_context, call_timeout
 from secret_sync.errors import DefiniteError, ThrottledError, TransientError
+from secret_sync.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +46,14 @@ def quick(**limits: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(**{"total": 2.0, **limits})
 
 
-def test_one_try_has_3_seconds_to_connect_5_of_silence_and_10_in_all() -> None:
-    assert (CALL_TIMEOUT.connect, CALL_TIMEOUT.sock_read, CALL_TIMEOUT.total) == (3.0, 5.0, 10.0)
+def test_one_try_has_5_seconds_to_connect_5_of_silence_and_10_in_all() -> None:
+    limits = call_timeout()
+    assert (limits.connect, limits.sock_read, limits.total) == (5.0, 5.0, 10.0)
+    settings = Settings()
+    assert (
+        call_timeout(connect=settings.cloud_connect_timeout, total=settings.cloud_call_timeout)
+        == limits
+    )
 
 
 async def test_calls_share_connections(transport: Transport, serve: Any) -> None:
