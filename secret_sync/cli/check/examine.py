@@ -14,6 +14,7 @@ from secret_sync.cli.check.objects import Sorter
 from secret_sync.cli.check.samples import Samples
 from secret_sync.cli.check.stores import check_store
 from secret_sync.cli.check.surroundings import Rules, Surroundings, some_store
+from secret_sync.cli.check.types import check_type
 from secret_sync.resources import ExternalSecret, Reason, SecretStore, external_secret
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _look(objects: Objects, rules: Rules, samples: Samples, ledger: Ledger) -> l
         es = ExternalSecret.from_dict(subject.value)
         usable = Examination(subject, es, around, ledger).run()
         taste = samples.taste(subject, es, usable, ledger)
+        check_type(subject, es, usable, taste, ledger)
         if taste is not None:
             tastes.append(taste)
         wanted.append((subject, es))

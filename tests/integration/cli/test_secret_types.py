@@ -1,0 +1,57 @@
+"""What `check` believes of Kubernetes' own types, held against a real API server."""
+
+from __future__ import annotations
+
+import base64
+from http import HTTPStatus
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.cli.check import types
+
+if TYPE_CHECKING:
+    from secret_sync.local.controlplane.plane import ControlPlane
+
+
+def is_accepted(plane: ControlPlane, kind: str, values: dict[str, str]) -> bool:
+    secret: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "some"},
+        "type": kind,
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
+    }
+    path = "/api/v1/namespaces/default/secrets?dryRun=All"
+    answer = plane.admin.request("POST", path, secret)
+    assert answer.status in {HTTPStatus.CREATED, HTTPStatus.UNPROCESSABLE_ENTITY}, answer.body
+    return answer.status == HTTPStatus.CREATED
+
+
+@pytest.mark.parametrize("kind", types._REQUIRED)
+def test_one_key_of_each_group_is_enough_and_needed(control_plane: ControlPlane, kind: str) -> None:
+    groups = types._REQUIRED[kind]
+    for chosen in product(*groups):
+        assert is_accepted(control_plane, kind, dict.fromkeys(chosen, "{}"))
+    for left_out in groups:
+        others = [key for group in groups if group is not left_out for key in group]
+        assert not is_accepted(control_plane, kind, dict.fromkeys(others, "{}"))
+
+
+@pytest.mark.parametrize(
+    "value", ["null", "{}", '{"a": [1]}', "[]", '"a"', "1", "e30=", "", "{", "NaN"]
+)
+@pytest.mark.parametrize("key", types._JSON_OBJECTS)
+def test_what_counts_as_a_json_object(control_plane: ControlPlane, key: str, value: str) -> None:
+    kind = next(kind for kind, groups in types._REQUIRED.items() if (key,) in groups)
+    assert is_accepted(control_plane, kind, {key: value}) is types._is_object(value.encode())
+
+
+def test_what_only_its_users_expect(control_plane: ControlPlane) -> None:
+    for kind in types._EXPECTED:
+        assert is_accepted(control_plane, kind, {"a": "b"})
+
+
+def test_a_service_accounts_token_needs_an_annotation(control_plane: ControlPlane) -> None:
+    assert not is_accepted(control_plane, types._OF_ACCOUNTS, {"token": "a"})
