@@ -165,9 +165,10 @@ def test_service_probes_and_policies_mean_the_port_it_serves(
     (ingress,) = found["secret-sync"]["ingress"]
     assert [p["port"] for p in ingress["ports"]] == [bind.port]
     # The metadata service is reached by way of the policy that is named after it, and by no other.
-    (away,) = found["secret-sync"]["egress"][1]["to"]
+    away, away_by_ipv6 = found["secret-sync"]["egress"][1]["to"]
     metadata = parse_run_arguments([], {}).metadata_endpoint
-    assert away["ipBlock"]["except"] == [f"{metadata}/32"]
+    assert away["ipBlock"] == {"cidr": "0.0.0.0/0", "except": [f"{metadata}/32"]}
+    assert away_by_ipv6["ipBlock"] == {"cidr": "::/0"}
     (to,) = found["secret-sync-metadata"]["egress"]
     assert to["to"] == [{"ipBlock": {"cidr": f"{metadata}/32"}}]
 
