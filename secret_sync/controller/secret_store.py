@@ -148,7 +148,8 @@ class SecretStoreReconciler:
                 message="its references resolve and its credentials were obtained"
                 + (f"; written too, but ignored: {', '.join(ignored)}" if ignored else ""),
             )
-        if self._statuses.put(key, store, StoreStatus(ready)) and problem is not None:
+        status = StoreStatus(ready, store.generation)
+        if self._statuses.put(key, store, status) and problem is not None:
             _log.warning("store not ready", reason=problem.reason.value, message=problem.message)
         self._announcer.store_told(store, before.ready, ready, problem)
 

@@ -145,7 +145,7 @@ class StatusWriter(Generic[S]):
 
     def put(self, key: str, obj: HasStatus[S], status: S) -> bool:
         """Makes it the object's status, unless it is already; tells whether it is news."""
-        if status == self.known(key, obj):
+        if self._same(status, self.known(key, obj)):
             if key in self._intended:
                 # It waits for its next try; that there is work for the object is a reason to
                 # have it now.
@@ -172,7 +172,7 @@ class StatusWriter(Generic[S]):
                 intent.namespace,
                 intent.name,
                 intent.uid,
-                self._schemas.storable(self._resource, intent.status.to_dict()),
+                self._storable(intent.status),
             )
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)
@@ -208,6 +208,15 @@ class StatusWriter(Generic[S]):
         self._written.pop(key, None)
         self._not_before.pop(key, None)
         self._queue.discard(key)
+
+    def _same(self, status: S, known: S) -> bool:
+        """Whether they are equal, as far as the installed CRD can hold them."""
+        if status == known or not self._schemas.missing:
+            return status == known
+        return self._storable(status) == self._storable(known)
+
+    def _storable(self, status: S) -> dict[str, Any]:
+        return self._schemas.storable(self._resource, status.to_dict())
 
     def _enqueue(self, key: str, status: S) -> None:
         """Has it written; not before the time that the API server gave, for which it is queued."""

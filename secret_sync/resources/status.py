@@ -80,7 +80,7 @@ class ExternalSecretStatus:
         forced = value.get("observedForceSync")
         return cls(
             ready=_ready(value),
-            observed_generation=int(value.get("observedGeneration") or 0),
+            observed_generation=_generation(value),
             # No object has more of ours; whatever else stands there is replaced as a whole.
             results=tuple(
                 SyncResult.from_dict(r)
@@ -110,20 +110,34 @@ class ExternalSecretStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """``status`` of a SecretStore."""
+    """``status`` of a SecretStore.
+
+    Attributes:
+        ready: The condition ``Ready``, or ``None`` on a store never looked at.
+        observed_generation: Of the store that ``ready`` tells of; for tools that read nothing else.
+    """
 
     ready: Condition | None = None
+    observed_generation: int = 0
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> StoreStatus:
         """Reads a status as the API server stores it."""
-        return cls(ready=_ready(value))
+        return cls(ready=_ready(value), observed_generation=_generation(value))
 
     def to_dict(self) -> dict[str, Any]:
         """The whole intent for ``/status``."""
         if self.ready is None:
             return {}
-        return {"conditions": [self.ready.to_dict()], "capabilities": CAPABILITIES}
+        return {
+            "observedGeneration": self.observed_generation,
+            "conditions": [self.ready.to_dict()],
+            "capabilities": CAPABILITIES,
+        }
+
+
+def _generation(status: dict[str, Any]) -> int:
+    return int(status.get("observedGeneration") or 0)
 
 
 def _ready(status: dict[str, Any]) -> Condition | None:

@@ -79,16 +79,18 @@ class Statuses:
     """Remembers what is told of each store."""
 
     told: list[Condition] = field(default_factory=list)
+    observed: list[int] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
     def known(self, key: str, obj: SecretStore) -> StoreStatus:
-        return StoreStatus(self.told[-1]) if self.told else obj.status
+        return StoreStatus(self.told[-1], self.observed[-1]) if self.told else obj.status
 
     def put(self, key: str, obj: SecretStore, status: StoreStatus) -> bool:
         if status == self.known(key, obj):
             return False
         assert status.ready is not None
         self.told.append(status.ready)
+        self.observed.append(status.observed_generation)
         return True
 
     def forget(self, key: str) -> None:
@@ -159,6 +161,7 @@ async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World)
     assert await world.reconcile() == Done()
     (ready,) = world.statuses.told
     assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Ready", 3)
+    assert world.statuses.observed == [3]
     assert ready.message == "its references resolve and its credentials were obtained"
     # Once more changes nothing, and asks nobody.
     assert await world.reconcile() == Done()

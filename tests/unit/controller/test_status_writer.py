@@ -62,6 +62,7 @@ class PlayedApi:
 class Desk:
     api: PlayedApi
     statuses: StatusWriter[ExternalSecretStatus]
+    schemas: Schemas
 
 
 @asynccontextmanager
@@ -74,12 +75,13 @@ async def desk(workers: int = 1) -> AsyncIterator[Desk]:
         tenants=lambda key: (namespace_of(key),),
     )
     api = PlayedApi()
-    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue, Schemas())  # type: ignore[arg-type]  # a played writer
+    schemas = Schemas()
+    statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(api, KIND, queue, schemas)  # type: ignore[arg-type]  # a played writer
     observer = WorkerMetrics(metrics, "status")
     task = asyncio.create_task(
         run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
     )
-    yield Desk(api, statuses)
+    yield Desk(api, statuses, schemas)
     queue.shut_down()
     await task
 
@@ -95,6 +97,20 @@ async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> No
         assert not d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one")]
+
+
+async def test_what_the_installed_crd_cannot_hold_is_no_news(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        told = replace(saying("one"), forced="now")
+        d.schemas.put("things.example.com", ("status.observedForceSync",))
+        assert d.statuses.put("ns/some", es, told)
+        await asyncio.sleep(CATCH_UP + 1)
+        stored = replace(es, status=saying("one"), resource_version="200")
+        assert not d.statuses.put("ns/some", stored, told)
+        assert d.statuses.put("ns/some", stored, replace(told, target="other"))
+        d.schemas.put("things.example.com", ())
+        assert d.statuses.put("ns/some", replace(stored, uid="another"), told)
 
 
 async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> None:

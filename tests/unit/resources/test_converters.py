@@ -118,7 +118,15 @@ def test_a_status_survives_the_way_to_the_server_and_back() -> None:
     result = SyncResult("db", "Succeeded", "", "2026-01-01T00:00:00Z", "v1")
     full = ExternalSecretStatus(ready, 4, (result,), "2026-01-01T00:00:00Z", "some")
     assert ExternalSecretStatus.from_dict(full.to_dict()) == full
-    assert StoreStatus.from_dict(StoreStatus(ready).to_dict()) == StoreStatus(ready)
+    assert StoreStatus.from_dict(StoreStatus(ready, 4).to_dict()) == StoreStatus(ready, 4)
+
+
+def test_an_object_that_was_never_judged_has_no_generation() -> None:
+    """As the CRDs fill it in."""
+    status = {"observedGeneration": -1}
+    assert StoreStatus.from_dict(status) == StoreStatus(None, -1)
+    assert not es(status).in_step
+    assert es(status).status.ready is None
 
 
 def test_A8_nothing_empty_is_sent() -> None:
