@@ -58,6 +58,15 @@ lint: $(STAMP) ## Style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: legacy
+legacy: ## Write crds/legacy anew: crds without the rules in CEL
+	for file in externalsecrets secretstores clustersecretstores; do \
+	  { echo "# Written by \`make legacy\`: ../$$file.yaml without x-kubernetes-validations."; \
+	    awk '{ match($$0, /^ */) } skip && RLENGTH > depth { next } \
+	      { skip = /x-kubernetes-validations:/; depth = RLENGTH } !skip' crds/$$file.yaml; \
+	  } > crds/legacy/$$file.yaml; \
+	done
+
 .PHONY: pin
 pin: $(STAMP) ## Pin the dependencies anew, with hashes
 	for set in run local test image go fuzz; do \
