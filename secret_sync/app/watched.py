@@ -10,14 +10,13 @@ from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
 from secret_sync.controller.removal import BY_WRITER, writers_of
 from secret_sync.controller.schemas import definition_of
+from secret_sync.controller.siblings import BY_TARGET, target_of
 from secret_sync.controller.status import count_by_ready
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
-    BY_TARGET,
-    target_of,
 )
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.meta import object_key
-from secret_sync.resources.names import LEGACY_LABEL, LEGACY_MANAGERS, OWNER_ANNOTATION
+from secret_sync.resources.names import GROUP, LEGACY_LABEL, LEGACY_MANAGERS, OWNER_ANNOTATION
 
 if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
@@ -31,13 +32,12 @@ def adoptable(
         metadata: The Secret's, whole.
         others: All ExternalSecrets.
     """
-    if metadata.get("deletionTimestamp") or controller_of(metadata):
+    if metadata.get("deletionTimestamp") or controller_of(metadata, es, others):
         return False
     mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
     if es.adopt:
-        name, _, uid = mark.partition("/")
-        owner = others.get(object_key(es.namespace, name)) if name else None
-        return owner is None or owner.uid != uid
+        owner = marked_by(es.namespace, mark, others)
+        return owner is None or owner.uid == es.uid
     return es.legacy and not mark and made_by_legacy(metadata) and _made_for(es, others)
 
 
@@ -78,15 +78,38 @@ def data_editors(metadata: dict[str, Any]) -> tuple[str, ...]:
             {
                 entry.get("manager") or ""
                 for entry in metadata.get("managedFields") or ()
-                if "f:data" in (entry.get("fieldsV1") or {})
+                if not {"f:data", "f:stringData"}.isdisjoint(entry.get("fieldsV1") or ())
             }
         )
     )
 
 
-def controller_of(metadata: dict[str, Any]) -> str:
-    """Kind and name of the Secret's controller, or ``""``."""
-    for reference in metadata.get("ownerReferences") or ():
-        if reference.get("controller"):
-            return f"{reference.get('kind')} {reference.get('name')}"
+def marked_by(
+    namespace: str, mark: str, others: ReadOnlyStore[ExternalSecret]
+) -> ExternalSecret | None:
+    """The ExternalSecret that the owner annotation of a Secret names, if it exists."""
+    name, _, uid = mark.partition("/")
+    owner = others.get(object_key(namespace, name)) if name else None
+    return owner if owner is not None and owner.uid == uid else None
+
+
+def controller_of(
+    metadata: dict[str, Any], es: ExternalSecret, others: ReadOnlyStore[ExternalSecret]
+) -> str:
+    """Kind and name of the Secret's controller, or ``""``.
+
+    Neither the ExternalSecret itself nor one that no longer exists counts.
+    """
+    for reference in controllers(metadata):
+        kind, name = reference.get("kind"), reference.get("name") or ""
+        if kind == KIND and (reference.get("apiVersion") or "").startswith(f"{GROUP}/"):
+            living = marked_by(es.namespace, f"{name}/{reference.get('uid')}", others)
+            if reference.get("uid") == es.uid or living is None:
+                continue
+        return f"{kind} {name}"
     return ""
+
+
+def controllers(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ownerReferences of what controls a Secret; the API server lets there be one at most."""
+    return [r for r in metadata.get("ownerReferences") or () if r.get("controller")]

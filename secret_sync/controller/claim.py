@@ -9,11 +9,14 @@ import structlog
 from secret_sync.controller.adoption import (
     adoptable,
     controller_of,
+    controllers,
     legacy_editors,
+    marked_by,
     may_adopt,
 )
 from secret_sync.controller.confirmation import confirm_owner
-from secret_sync.controller.intent import owner_intent
+from secret_sync.controller.intent import encoded, mark_intent, owner_intent
+from secret_sync.controller.ownership import owner_mark
 from secret_sync.controller.problem import Problem
 from secret_sync.kube import (
     METADATA,
@@ -25,7 +28,6 @@ from secret_sync.kube import (
 )
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
-from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
@@ -57,19 +59,12 @@ class Claims:
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
     ) -> bool | Problem:
         """Takes over a Secret that is not ours, if there is a claim to it."""
-        path = SECRETS.path(es.namespace, es.target.name)
-        metadata: dict[str, Any] = {}
-        if may_adopt(es):
-            try:
-                metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-            except ApiNotFoundError as error:
-                raise OutdatedError(error.message, status=404, reason=error.code) from None
+        metadata = await self._metadata(es) if may_adopt(es) else {}
         if not metadata or not adoptable(es, metadata, self._objects):
-            return _not_ours(es, current, controller_of(metadata))
-        ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
+            return self._not_ours(es, current, metadata)
         owner = await confirm_owner(self._client, es)
         try:
-            reply = await self._adopt(es, desired, memory, ref, owner)
+            reply = await self._adopt(es, desired, memory, metadata, owner)
         except ImmutableError as error:
             return Problem(
                 Reason.SECRET_CONFLICT,
@@ -80,19 +75,46 @@ class Claims:
         _log.info("secret adopted", secret=es.target.name, keys=len(desired.keys))
         return True
 
+    async def continue_created_once(
+        self, es: ExternalSecret, memory: Memory, current: SecretMeta | None
+    ) -> bool | Problem:
+        """Marks a Secret as that of an object that is fetched once, and leaves what is in it.
+
+        It is there, so that it is not fetched: its values may be old on purpose.
+        """
+        metadata = await self._metadata(es)
+        if not adoptable(es, metadata, self._objects):
+            return self._not_ours(es, current, metadata)
+        await confirm_owner(self._client, es)
+        intent = mark_intent(es, controlled=_has_another(metadata, es))
+        reply = await self._writer.update(SECRETS, intent, _ref(es, metadata), force=True)
+        memory.remember(b"", reply)
+        _log.info("secret adopted as it is", secret=es.target.name)
+        return True
+
+    async def _metadata(self, es: ExternalSecret) -> dict[str, Any]:
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            reply = await self._client.request("GET", path, accept=METADATA)
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        metadata: dict[str, Any] = reply["metadata"]
+        return metadata
+
     async def _adopt(
         self,
         es: ExternalSecret,
         desired: Desired,
         memory: Memory,
-        ref: Ref,
+        metadata: dict[str, Any],
         owner: ConfirmedOwner,
     ) -> dict[str, Any]:
         """Marks the Secret as ours, then takes its fields over from ack-secret-manager (A11).
 
         The mark comes with the first write: whatever interrupts the rest, it is ours.
         """
-        reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)
+        intent = owner_intent(es, desired, controlled=_has_another(metadata, es))
+        reply = await self._writer.update(SECRETS, intent, _ref(es, metadata), force=True)
         memory.remember(desired.fingerprint, reply)
         return await self.take_fields(es, desired, memory, reply, owner)
 
@@ -127,7 +149,8 @@ class Claims:
         reply = await self._writer.disown(SECRETS, ref, fields, editors, owner)
         # What we did not want of it goes now, in one write.
         ref = Ref(*where, reply["metadata"]["resourceVersion"])
-        reply = await self._writer.update(SECRETS, owner_intent(es, desired), ref, force=True)
+        intent = owner_intent(es, desired, controlled=_has_another(metadata, es))
+        reply = await self._writer.update(SECRETS, intent, ref, force=True)
         memory.remember(desired.fingerprint, reply)
         return reply
 
@@ -138,8 +161,12 @@ class Claims:
         memory: Memory,
         reply: dict[str, Any],
         owner: ConfirmedOwner | None = None,
+        *,
+        hidden: bool = False,
     ) -> int:
-        """Removes the keys that others own beside ours from a Secret just written (A7a).
+        """Removes the keys that others have beside ours from a Secret just written (A7a).
+
+        Those that came by ``stringData`` are nobody's, so that nothing tells of them (A14).
 
         Args:
             es: Whose Secret it is.
@@ -147,40 +174,75 @@ class Claims:
             memory: Of the object.
             reply: The Secret's metadata after our last write.
             owner: That the object has been confirmed for this, if it has.
+            hidden: Whether there was an entry with ``stringData`` before that write. As our
+                field manager anybody may apply, and ours replaces that one's entry.
 
         Returns:
-            How many there were.
+            How many there were, of those that are nobody's at least one.
         """
         after = secret_from_metadata(reply)
         if not isinstance(after, ManagedSecret):
             return 0
         remove = sorted(after.other_keys - desired.keys)
-        if remove:
-            ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
-            owner = owner or await confirm_owner(self._client, es)
-            reply = await self._writer.remove_keys(SECRETS, ref, "data", remove, owner)
-            memory.remember(desired.fingerprint, reply)
-        return len(remove)
+        if not (remove or hidden or after.string_data):
+            return 0
+        ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
+        owner = owner or await confirm_owner(self._client, es)
+        reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
+        memory.remember(desired.fingerprint, reply)
+        return len(remove) or int(reply["metadata"]["resourceVersion"] != ref.resource_version)
+
+    def _not_ours(
+        self, es: ExternalSecret, current: SecretMeta | None, metadata: dict[str, Any]
+    ) -> Problem:
+        """Why a Secret was not touched, and what to do about it.
+
+        Args:
+            es: Whose it is not.
+            current: The Secret, as the cache has it.
+            metadata: The same from the API server, if it was asked.
+        """
+        mark = current.owner if isinstance(current, ManagedSecret) else ""
+        owner = marked_by(es.namespace, mark, self._objects)
+        controller = controller_of(metadata, es, self._objects)
+        rename = "write another name in spec.target.name"
+        if owner is not None and owner.uid != es.uid:
+            why = f"belongs to ExternalSecret {owner.name}"
+            advice = f"{rename} of one of the two"
+        elif controller:
+            why, advice = f"belongs to {controller}", rename
+        elif metadata.get("deletionTimestamp"):
+            why, advice = "is being deleted", "wait until it is gone"
+        else:
+            why = _history(es, mark)
+            advice = f'annotate the ExternalSecret with {ADOPT_ANNOTATION}: "true" to take it over'
+            advice += f", delete it, or {rename}"
+        where = f"Secret {es.namespace}/{es.target.name}"
+        return Problem(Reason.SECRET_CONFLICT, f"{where} {why}, so it was not touched; {advice}")
 
 
-def _not_ours(es: ExternalSecret, current: SecretMeta | None, controller: str) -> Problem:
-    where = f"Secret {es.namespace}/{es.target.name}"
-    name, _ = owner_of(current)
-    if name and name != es.name:
-        return Problem(
-            Reason.SECRET_CONFLICT,
-            f"{where} belongs to ExternalSecret {name}, so it was not touched; "
-            "write another name in spec.target.name of one of the two",
+def _history(es: ExternalSecret, mark: str) -> str:
+    """Where a Secret comes from that has no living owner, as its owner annotation has it."""
+    name = mark.partition("/")[0]
+    if mark == owner_mark(es):
+        return (
+            "is marked as this ExternalSecret's, but its managedFields were reset, as backup tools "
+            "do, and it has no ownerReference to prove it"
         )
-    if controller:
-        return Problem(
-            Reason.SECRET_CONFLICT,
-            f"{where} belongs to {controller}, so it was not touched; "
-            "write another name in spec.target.name",
+    if name and name == es.name:
+        return (
+            f"was made for an ExternalSecret {name} with another uid, which no longer exists: it "
+            "most likely comes from a backup or from another cluster"
         )
-    return Problem(
-        Reason.SECRET_CONFLICT,
-        f"{where} exists and was not made for this ExternalSecret, so it was not touched; delete "
-        f"it, write another name in spec.target.name, or have it taken over with the annotation "
-        f'{ADOPT_ANNOTATION}: "true"',
-    )
+    if name:
+        return f"was made for ExternalSecret {name}, which no longer exists in this namespace"
+    return "exists and was not made for this ExternalSecret"
+
+
+def _has_another(metadata: dict[str, Any], es: ExternalSecret) -> bool:
+    """Whether a Secret has a controller other than the ExternalSecret, also one that is gone."""
+    return any(reference["uid"] != es.uid for reference in controllers(metadata))
+
+
+def _ref(es: ExternalSecret, metadata: dict[str, Any]) -> Ref:
+    return Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])

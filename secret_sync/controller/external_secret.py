@@ -123,8 +123,16 @@ class ExternalSecretReconciler:
         if plan.compiling:
             # Nothing is fetched meanwhile, and what was fetched before is kept.
             return self._wait(case, 0)
-        if plan.problem is None and plan.once and self._is_done(case):
-            return await self._leave(case)
+        if plan.problem is None and plan.once:
+            adopted = await self._writer.continue_created_once(es, memory)
+            if isinstance(adopted, Problem):
+                self._tell.failed(case, adopted, ())
+                return RequeueAfter(REFUSED_AGAIN_AFTER)
+            if adopted:
+                # It may come from a backup, with a wish that was answered long ago.
+                memory.forced = es.force_sync
+            if adopted or self._is_done(case):
+                return await self._leave(case)
         broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
         problem = plan.problem or (_first_problem(broken) if broken else None)
         if problem is not None:
@@ -233,7 +241,8 @@ class ExternalSecretReconciler:
             self._tell.failed(case, changed, outcomes)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         self._tell.observe(case, "written" if changed else "unchanged", logged=changed)
-        self._tell.written(case, desired, outcomes, changed=changed)
+        beside = self._writer.other_controller(case.es)
+        self._tell.written(case, desired, outcomes, changed=changed, controller=beside)
         if case.es.refresh_policy == CREATED_ONCE:
             case.memory.forced = case.es.force_sync
             self._let_rest(case)

@@ -44,6 +44,11 @@ async def undo(
     if memory.fought_at is not None and now - memory.fought_at >= FIGHT_SECONDS:
         memory.fought_at = now
         changed = await write
+        if changed is False:
+            # What was written last has stood, whatever else became of the Secret.
+            memory.fought_at = None
+            memory.repairs = ()
+            return False
         return changed if isinstance(changed, Problem) else await conflict()
     if memory.fought_at is None:
         memory.fought_at = now

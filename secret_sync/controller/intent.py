@@ -15,33 +15,47 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret
 
 
-def owner_intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
-    """The Secret as the ExternalSecret's own."""
+def owner_intent(
+    es: ExternalSecret, desired: Desired, *, controlled: bool = False
+) -> dict[str, Any]:
+    """The Secret as the ExternalSecret's own.
+
+    Args:
+        es: Whose it is.
+        desired: What it should hold.
+        controlled: Whether another controller made it its own; a second one is refused (A17).
+    """
     whole = {
-        **bare_intent(es),
+        **mark_intent(es, controlled=controlled),
         "type": es.secret_type,
-        "data": _encoded(desired),
+        "data": encoded(desired),
     }
-    whole["metadata"]["annotations"] = {OWNER_ANNOTATION: owner_mark(es)}
-    if not es.target.retain:
-        # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
-        whole["metadata"]["ownerReferences"] = [
-            {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": es.name,
-                "uid": es.uid,
-                "controller": True,
-            }
-        ]
     if es.target.immutable:
         whole["immutable"] = True
     return whole
 
 
+def mark_intent(es: ExternalSecret, *, controlled: bool = False) -> dict[str, Any]:
+    """The marks of a Secret as the ExternalSecret's own, and nothing of what is in it."""
+    whole = bare_intent(es)
+    whole["metadata"]["annotations"] = {OWNER_ANNOTATION: owner_mark(es)}
+    if not es.target.retain:
+        # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
+        reference: dict[str, Any] = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": es.name,
+            "uid": es.uid,
+        }
+        if not controlled:
+            reference["controller"] = True
+        whole["metadata"]["ownerReferences"] = [reference]
+    return whole
+
+
 def merge_intent(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
     """Our keys in a Secret of somebody else, and nothing but them."""
-    return {**bare_intent(es), "data": _encoded(desired)}
+    return {**bare_intent(es), "data": encoded(desired)}
 
 
 def bare_intent(es: ExternalSecret, name: str = "") -> dict[str, Any]:
@@ -53,7 +67,8 @@ def bare_intent(es: ExternalSecret, name: str = "") -> dict[str, Any]:
     }
 
 
-def _encoded(desired: Desired) -> dict[str, str]:
+def encoded(desired: Desired) -> dict[str, str]:
+    """What a Secret should hold, as it is written; the values have to be in hand."""
     if desired.data is None:
         raise AssertionError  # the caller has seen to it that the values are in hand
     return {key: b64encode(value).decode() for key, value in desired.data.items()}

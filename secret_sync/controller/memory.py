@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from secret_sync.controller.recreation import Carried
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -44,9 +47,11 @@ class Memory:
             before the first look; kept for objects that are fetched once. The status has it
             for the next leader.
         repairs: Loop times of the latest writes that undid somebody's change.
+        shared: Keys that we merged and others own as well, each with their field managers.
         fought_at: Loop time of the latest write in a fight with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
+        carried: What others say of a Secret of ours that is being made anew, until that is done.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
         waiting_since: Loop time at which sources were found pending, or ``None``.
     """
@@ -57,8 +62,10 @@ class Memory:
     written: bytes | None = None
     forced: str | None = None
     repairs: tuple[float, ...] = ()
+    shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
     fought_at: float | None = None
     gone: str = ""
+    carried: Carried | None = None
     caused_at: float | None = None
     waiting_since: float | None = None
 
@@ -91,8 +98,10 @@ class Memory:
             self.target = target
             self.applied = None
             self.written = None
+            self.shared = ()
             self.repairs = ()
             self.fought_at = None
+            self.carried = None
         return False
 
     def renew(self, uid: str) -> None:
@@ -101,9 +110,11 @@ class Memory:
         self.applied = None
         self.written = None
         self.forced = None
+        self.shared = ()
         self.repairs = ()
         self.fought_at = None
         self.gone = ""
+        self.carried = None
         self.waiting_since = None
 
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from secret_sync.controller import merge_problems
 from secret_sync.controller.confirmation import confirm_owner
-from secret_sync.controller.intent import merge_intent
+from secret_sync.controller.intent import bare_intent, merge_intent
 from secret_sync.controller.ownership import behind, merged_by
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.siblings import Mergers, writers_to
+from secret_sync.controller.write_refusals import refused
+from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -22,20 +25,24 @@ from secret_sync.kube import (
     ApiNotFoundError,
     ApiUnavailableError,
     ApplyWriter,
-    ImmutableError,
     OutdatedError,
     OwnedByOthersError,
     Ref,
+    SingleSecretReader,
+    data_keys,
+    string_data_keys,
+    without_keys,
 )
-from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
-from secret_sync.resources.names import MERGE_MANAGER
+from secret_sync.resources import ManagedSecret, secret_from_metadata
+from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from secret_sync.controller.desired import Desired
     from secret_sync.controller.memory import Memory
+    from secret_sync.controller.problem import Problem
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret, SecretMeta
@@ -44,7 +51,6 @@ _log = structlog.get_logger(__name__)
 
 #: A write that finds another version than it was judged by is judged again, so often at most.
 _JUDGEMENTS: Final = 4
-_FORBIDDEN: Final = 403
 
 
 class MergeWriter:
@@ -52,12 +58,13 @@ class MergeWriter:
 
     Args:
         client: The API server.
-        objects: The ExternalSecrets.
+        objects: The ExternalSecrets, with the index ``BY_TARGET``.
     """
 
     def __init__(self, client: KubeClient, objects: ReadOnlyStore[ExternalSecret]) -> None:
         self._client = client
         self._objects = objects
+        self._values = SingleSecretReader(client)
 
     def is_right(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
@@ -72,6 +79,10 @@ class MergeWriter:
             isinstance(current, ManagedSecret)
             and current.uid == applied.uid
             and merged_by(es, current) == desired.keys
+            and (
+                current.resource_version == applied.resource_version
+                or _shared_as_before(desired, memory, current)
+            )
         )
 
     async def ensure(
@@ -84,6 +95,7 @@ class MergeWriter:
 
         Raises:
             ApiUnavailableError: Later, perhaps.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
         """
         if self.is_right(es, desired, memory, current):
             return False
@@ -92,18 +104,17 @@ class MergeWriter:
                 current = current or await self._read(es)
                 if current is None:
                     memory.applied = None
-                    return _missing(es)
-                owner, _ = owner_of(current)
-                if owner:
-                    return _owned(es, owner)
+                    return merge_problems.missing(es)
                 try:
-                    return await self._write(es, desired, memory, current)
+                    return self._refused(es, desired, current) or await self._write(
+                        es, desired, memory, current
+                    )
                 except OutdatedError:
                     current = None
         except ApiUnavailableError:
             raise
         except ApiError as error:
-            return _refusal(es, error)
+            return refused(es, error)
         raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
 
     async def take(
@@ -120,85 +131,185 @@ class MergeWriter:
         memory.remember(desired.fingerprint, reply)
         return reply
 
-    async def leave(self, uid: str, secret: ManagedSecret, owner: ConfirmedOwner) -> dict[str, Any]:
+    async def leave(self, es: ExternalSecret, secret: ManagedSecret, owner: ConfirmedOwner) -> None:
         """Takes the keys of an ExternalSecret out of a Secret that is its target no more.
 
+        Those that others own, have set since, or are about to merge stay in it.
+
         Args:
-            uid: Of that ExternalSecret, which may be gone.
+            es: Whose keys.
             secret: The Secret as it was judged.
             owner: On whose behalf.
-
-        Returns:
-            The Secret's metadata; keys that others own as well are still in it.
 
         Raises:
             OutdatedError: It has changed since.
             ApiError: The server refused.
         """
-        nothing = {
-            "apiVersion": "v1",
-            "kind": SECRETS.kind,
-            "metadata": {"namespace": owner.namespace, "name": secret.name},
-        }
         ref = Ref(owner.namespace, secret.name, secret.uid, secret.resource_version)
-        writer = ApplyWriter(self._client, f"{MERGE_MANAGER}{uid}")
-        return await writer.update(SECRETS, nothing, ref, force=False)
+        held = merged_by(es, secret)
+        staying = self._staying(es, secret, held)
+        if staying:
+            ref = await self._give_up(es, ref, staying, owner)
+        if staying != held:
+            nothing = bare_intent(es, secret.name)
+            await self._writer(es).update(SECRETS, nothing, ref, force=False)
+
+    def _refused(self, es: ExternalSecret, desired: Desired, current: SecretMeta) -> Problem | None:
+        """Why nothing may be written, as far as the Secret's marks tell."""
+        if not isinstance(current, ManagedSecret):
+            return None
+        owner, _ = owner_of(current)
+        if not owner and current.our_keys:
+            # Somebody took the mark off; whoever wrote it is about to put it back.
+            owner = next((o.name for o in writers_to(self._objects, es) if not o.target.merge), "")
+        if owner:
+            return merge_problems.owned(es, owner)
+        firsts = Mergers(self._objects, es, current).before(desired.keys)
+        return merge_problems.second(es, firsts) if firsts else None
 
     async def _write(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta
     ) -> bool | Problem:
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
+        edited = await self._edited(desired, ref, current)
+        if edited:
+            return merge_problems.conflict(es, edited)
+        before = ref.resource_version
+        if isinstance(current, ManagedSecret):
+            staying = self._staying(es, current, merged_by(es, current) - desired.keys)
+            if staying:
+                owner = await confirm_owner(self._client, es)
+                ref = await self._give_up(es, ref, staying, owner)
         intent = merge_intent(es, desired)
         writer = self._writer(es)
         try:
             reply = await writer.update(SECRETS, intent, ref, force=False)
         except OwnedByOthersError as error:
             owners = await writer.owners(SECRETS, ref, error)
-            if not self._left_behind(es, owners):
-                return _conflict(es, owners)
+            others = self._others(es, desired, current, owners)
+            if others or not any(owners.values()):
+                return merge_problems.conflict(es, others or owners)
             await confirm_owner(self._client, es)
             reply = await writer.update(SECRETS, intent, ref, force=True)
         memory.remember(desired.fingerprint, reply)
-        await self._relieve(es, desired, memory, reply)
-        changed = bool(reply["metadata"]["resourceVersion"] != ref.resource_version)
+        changed = bool(reply["metadata"]["resourceVersion"] != before)
+        reply = await self._relieve(es, desired, memory, reply)
+        memory.shared = _shared(es, desired, reply)
         if changed:
             _log.info("secret merged into", secret=es.target.name, keys=len(desired.keys))
         return changed
 
+    async def _edited(self, desired: Desired, ref: Ref, current: SecretMeta) -> dict[str, set[str]]:
+        """Who set keys of ours to other values by way of ``stringData`` (A14).
+
+        An apply would not be refused for them, as it is for keys that others own.
+
+        Returns:
+            The field managers by key.
+        """
+        owners: dict[str, set[str]] = {}
+        for manager, keys in await self._string_data(ref, current):
+            for key in keys & desired.keys:
+                owners.setdefault(key, set()).add(manager)
+        if not owners or desired.data is None:
+            return owners
+        version = {"uid": ref.uid, "resource_version": ref.resource_version}
+        try:
+            values = await self._values.read(ref.namespace, ref.name, **version)
+        except (ReferenceChangedError, ApiNotFoundError):
+            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed") from None
+        return {k: m for k, m in owners.items() if k in values and values[k] != desired.data[k]}
+
+    async def _string_data(self, ref: Ref, current: SecretMeta) -> list[tuple[str, frozenset[str]]]:
+        """The field managers that set data by way of ``stringData``, with the keys."""
+        if isinstance(current, ManagedSecret):
+            return [(entry.manager, entry.keys) for entry in current.string_data]
+        # Nothing of that kind is kept of a Secret without a mark of ours.
+        entries = await self._managed_fields(ref)
+        return [(e.get("manager") or "", keys) for e in entries if (keys := string_data_keys(e))]
+
+    def _staying(
+        self, es: ExternalSecret, secret: ManagedSecret, dropped: frozenset[str]
+    ) -> frozenset[str]:
+        """The keys, of those that we own and want no more, that are not ours to delete."""
+        if not dropped:
+            return dropped
+        set_since = frozenset(key for entry in secret.string_data for key in entry.keys)
+        return dropped & (set_since | Mergers(self._objects, es, secret).wanted())
+
+    async def _give_up(
+        self, es: ExternalSecret, ref: Ref, keys: frozenset[str], owner: ConfirmedOwner
+    ) -> Ref:
+        """Has us own these keys no more; they stay. Returns the version that this made."""
+        ours = frozenset({f"{MERGE_MANAGER}{es.uid}"})
+        entries = without_keys(await self._managed_fields(ref), ours, keys)
+        reply = await self._set_managed_fields(es, ref, entries, owner)
+        return replace(ref, resource_version=reply["metadata"]["resourceVersion"])
+
     async def _relieve(
         self, es: ExternalSecret, desired: Desired, memory: Memory, reply: dict[str, Any]
-    ) -> None:
-        """Takes our keys off those that merged them before us and are gone.
+    ) -> dict[str, Any]:
+        """Has those that merged our keys before us, and give way, own them no more (A15).
 
         They would own them with us, so that leaving one out later would not delete it (A2).
+        What they own besides is not ours to delete: it stays as it is.
+
+        Returns:
+            The Secret's metadata.
         """
-        secret = secret_from_metadata(reply)
+        givers = self._giving_way(es, desired, secret_from_metadata(reply))
+        if not givers:
+            return reply
+        metadata = reply["metadata"]
+        owner = await confirm_owner(self._client, es)
+        ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
+        entries = without_keys(metadata["managedFields"], givers, desired.keys)
+        reply = await self._set_managed_fields(es, ref, entries, owner)
+        memory.remember(desired.fingerprint, reply)
+        return reply
+
+    def _giving_way(
+        self, es: ExternalSecret, desired: Desired, secret: SecretMeta
+    ) -> frozenset[str]:
+        """The field managers of secret-sync whose keys, of those desired, are ours now."""
         if not isinstance(secret, ManagedSecret):
-            return
-        for uid, keys in secret.merged:
-            gone = not any(o.uid == uid for o in self._living(es))
-            if uid != es.uid and keys & desired.keys and gone:
-                owner = await confirm_owner(self._client, es)
-                reply = await self.leave(uid, secret, owner)
-                memory.remember(desired.fingerprint, reply)
-                version = reply["metadata"]["resourceVersion"]
-                secret = replace(secret, resource_version=version)
+            return frozenset()
+        givers = Mergers(self._objects, es, secret).giving_way(desired.keys)
+        # Of a Secret that an ExternalSecret once made, and that is nobody's own any more.
+        return givers | {FIELD_MANAGER} if secret.our_keys & desired.keys else givers
 
-    def _living(self, es: ExternalSecret) -> Iterator[ExternalSecret]:
-        return (o for o in self._objects.values() if o.namespace == es.namespace)
-
-    def _left_behind(self, es: ExternalSecret, owners: Mapping[str, tuple[str, ...]]) -> bool:
-        """Whether those who own our keys are ExternalSecrets of this namespace that are gone."""
-        living = {o.uid for o in self._living(es)}
-        managers = {manager for held in owners.values() for manager in held}
-        return bool(managers) and all(
-            manager.startswith(MERGE_MANAGER) and manager.removeprefix(MERGE_MANAGER) not in living
-            for manager in managers
-        )
+    def _others(
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        current: SecretMeta,
+        owners: Mapping[str, tuple[str, ...]],
+    ) -> dict[str, set[str]]:
+        """Those who own keys of ours and neither are us nor give way, by key."""
+        ours = self._giving_way(es, desired, current) | {f"{MERGE_MANAGER}{es.uid}"}
+        left = {key: set(managers) - ours for key, managers in owners.items()}
+        return {key: managers for key, managers in left.items() if managers}
 
     def _writer(self, es: ExternalSecret) -> ApplyWriter:
         # One manager each: two that merge into one Secret would delete each other's keys (A2).
         return ApplyWriter(self._client, f"{MERGE_MANAGER}{es.uid}")
+
+    async def _set_managed_fields(
+        self, es: ExternalSecret, ref: Ref, entries: list[dict[str, Any]], owner: ConfirmedOwner
+    ) -> dict[str, Any]:
+        # Of an empty list the server takes no notice; this is what empties it.
+        entries = entries or [{}]
+        return await self._writer(es).set_managed_fields(SECRETS, ref, entries, owner)
+
+    async def _managed_fields(self, ref: Ref) -> list[dict[str, Any]]:
+        path = SECRETS.path(ref.namespace, ref.name)
+        try:
+            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message) from None
+        if (metadata["uid"], metadata["resourceVersion"]) != (ref.uid, ref.resource_version):
+            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed")
+        return metadata.get("managedFields") or []
 
     async def _read(self, es: ExternalSecret) -> SecretMeta | None:
         path = SECRETS.path(es.namespace, es.target.name)
@@ -208,37 +319,22 @@ class MergeWriter:
             return None
 
 
-def _missing(es: ExternalSecret) -> Problem:
-    return Problem(
-        Reason.TARGET_MISSING,
-        f"Secret {es.namespace}/{es.target.name} does not exist, and creationPolicy Merge writes "
-        "only into one that does; create it, or leave creationPolicy out",
-    )
+def _shared(
+    es: ExternalSecret, desired: Desired, reply: dict[str, Any]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Our keys that others own as well, at equal values, each with their field managers."""
+    owners: dict[str, set[str]] = {}
+    for entry in reply["metadata"].get("managedFields") or ():
+        manager = entry.get("manager") or ""
+        if manager != f"{MERGE_MANAGER}{es.uid}":
+            for key in (data_keys(entry) | string_data_keys(entry)) & desired.keys:
+                owners.setdefault(key, set()).add(manager)
+    return tuple((key, tuple(sorted(owners[key]))) for key in sorted(owners))
 
 
-def _owned(es: ExternalSecret, owner: str) -> Problem:
-    return Problem(
-        Reason.SECRET_CONFLICT,
-        f"Secret {es.namespace}/{es.target.name} belongs to ExternalSecret {owner}, which would "
-        "take further keys out of it; merge into another one",
-    )
-
-
-def _conflict(es: ExternalSecret, owners: Mapping[str, tuple[str, ...]]) -> Problem:
-    keys = ", ".join(sorted(owners))
-    managers = ", ".join(sorted({m for held in owners.values() for m in held})) or "somebody else"
-    return Problem(
-        Reason.KEY_CONFLICT,
-        f"Secret {es.namespace}/{es.target.name}: {managers} set another value for {keys}, so "
-        "nothing was written; delete the key there, or give it another name here",
-    )
-
-
-def _refusal(es: ExternalSecret, error: ApiError) -> Problem:
-    where = f"Secret {es.namespace}/{es.target.name} was not written"
-    if isinstance(error, ImmutableError):
-        return Problem(Reason.WRITE_FAILED, f"{where}: it is immutable")
-    if error.status == _FORBIDDEN:
-        advice = "; see its RBAC rules" if error.lacks_right else ""
-        return Problem(Reason.WRITE_FORBIDDEN, f"{where}: {error.message}{advice}")
-    return Problem(Reason.WRITE_FAILED, f"{where}, the API server refused it: {error.message}")
+def _shared_as_before(desired: Desired, memory: Memory, current: ManagedSecret) -> bool:
+    """Whether nobody has come to own, or to set, keys of ours since our last write."""
+    if any(entry.keys & desired.keys for entry in current.string_data):
+        # With which value does not show.
+        return False
+    return current.shared_keys & desired.keys == {key for key, _ in memory.shared}

@@ -40,7 +40,10 @@ class Verdict:
     Attributes:
         apply: For ``REPAIR``: whether our keys or marks have to be applied.
         remove: For ``REPAIR``: keys that somebody added (A7a).
-        orphan: For ``REPAIR``: whether an ownerReference to the ExternalSecret is missing.
+        orphan: For ``REPAIR``: whether what makes the Secret the ExternalSecret's is missing: the
+            ownerReference, or any trace of our field manager.
+        hidden: For ``REPAIR``: whether there may be keys that are nobody's (A14).
+        controlled: For ``REPAIR``: whether another controller made the Secret its own (A17).
         uid, resource_version: What the verdict is about; each write carries them (A4a).
     """
 
@@ -50,6 +53,8 @@ class Verdict:
     uid: str = ""
     resource_version: str = ""
     orphan: bool = False
+    hidden: bool = False
+    controlled: bool = False
 
 
 def owner_mark(es: ExternalSecret) -> str:
@@ -62,13 +67,36 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
 
     A mark that our field manager did not write does not count: anybody can copy one. Nor does
     a Secret of ours stop being ours when somebody takes the mark away: we remember it, or its
-    keys and its owner tell.
+    keys and its owner tell. Where ``managedFields`` were reset nothing tells what we wrote; it is
+    ours if mark and ownerReference both have the uid of this very object: the garbage collector
+    deletes it with the object, so it is nobody else's.
     """
     if secret.owner_is_ours and secret.owner.partition("/")[0] == es.name:
         return True
     if applied is not None and applied.uid == secret.uid and not merged_by(es, secret):
         return True
+    return _is_owned(es, secret) or _was_reset(es, secret)
+
+
+def _is_owned(es: ExternalSecret, secret: ManagedSecret) -> bool:
     return bool(secret.our_keys) and es.uid in secret.owner_uids
+
+
+def _was_reset(es: ExternalSecret, secret: ManagedSecret) -> bool:
+    """Whether only mark and owner are left of what we wrote."""
+    return (
+        not (secret.owner_is_ours or secret.our_keys)
+        and secret.owner == owner_mark(es)
+        and es.uid in secret.owner_uids
+    )
+
+
+def other_controller(es: ExternalSecret, current: SecretMeta | None) -> str:
+    """Kind and name of a controller of the Secret that is not the ExternalSecret, or ``""``."""
+    if not isinstance(current, ManagedSecret):
+        return ""
+    uid, controller = current.controller
+    return "" if uid == es.uid else controller
 
 
 def is_there(
@@ -100,6 +128,9 @@ def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
         held = merged_by(es, current)
         return bool(held) and keys in (None, held)
     keys = keys or current.our_keys
+    if current.string_data:
+        # What was written that way shows in no key (A14).
+        return False
     return bool(keys) and _intact(es, keys, current) and current.other_keys <= keys
 
 
@@ -129,7 +160,11 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         if applied.fingerprint == desired.fingerprint:
             return Verdict(Action.NOTHING)
         return Verdict(
-            Action.REPAIR, apply=True, uid=applied.uid, resource_version=applied.resource_version
+            Action.REPAIR,
+            apply=True,
+            uid=applied.uid,
+            resource_version=applied.resource_version,
+            controlled=bool(other_controller(es, current)),
         )
     if current is None:
         return Verdict(Action.CREATE)
@@ -146,6 +181,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         applied is not None
         and applied.uid == current.uid
         and applied.fingerprint == desired.fingerprint
+        and not _may_hide(current, applied)
     )
     intact = _intact(es, desired.keys, current) and not _half_taken(es, current)
     remove = tuple(sorted(current.other_keys - desired.keys))
@@ -157,12 +193,26 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         remove=remove,
         uid=current.uid,
         resource_version=current.resource_version,
-        orphan=not es.target.retain and es.uid not in current.owner_uids,
+        orphan=(not es.target.retain and es.uid not in current.owner_uids)
+        or _was_reset(es, current),
+        hidden=bool(current.string_data),
+        controlled=bool(other_controller(es, current)),
     )
 
 
 def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
     return current.our_keys == keys and _marked(es, current)
+
+
+def _may_hide(current: ManagedSecret, applied: Applied) -> bool:
+    """Whether data may have changed since our last write without a trace in the keys (A14).
+
+    It may in every new version of a Secret that has an entry with ``stringData``: the same
+    values applied again within one second change nothing in the entry. An apply tells; where all
+    is right it changes nothing, and what stood at our last write is not looked at again. So an
+    entry that outlives a repair is not fought.
+    """
+    return bool(current.string_data) and current.resource_version != applied.resource_version
 
 
 def _half_taken(es: ExternalSecret, current: ManagedSecret) -> bool:

@@ -125,7 +125,7 @@ class Removal:
             try:
                 if owner_of(secret) != (es.name, es.uid):
                     owner = await confirm_owner(self._client, es)
-                    await self._merging.leave(es.uid, secret, owner)
+                    await self._merging.leave(es, secret, owner)
                 elif not es.target.retain:
                     await self._delete(es, secret)
                     deleted.append(secret.name)

@@ -16,10 +16,19 @@ from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
 from secret_sync.controller.fights import fight, is_over, undo
-from secret_sync.controller.intent import bare_intent, owner_intent
+from secret_sync.controller.intent import bare_intent, encoded, owner_intent
 from secret_sync.controller.merge import MergeWriter
-from secret_sync.controller.ownership import Action, is_there, judge, looks_right
+from secret_sync.controller.ownership import (
+    Action,
+    is_ours,
+    is_there,
+    judge,
+    looks_right,
+    other_controller,
+)
 from secret_sync.controller.problem import Problem
+from secret_sync.controller.recreation import Recreation
+from secret_sync.controller.write_refusals import refused
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -48,7 +57,6 @@ _log = structlog.get_logger(__name__)
 #: A write that finds another version than it was judged by is judged again, so often at most;
 #: then the news of the change wakes us.
 _JUDGEMENTS: Final = 4
-_FORBIDDEN: Final = 403
 
 
 class SecretWriter:
@@ -74,6 +82,7 @@ class SecretWriter:
         self._secrets = secrets
         self._merging = MergeWriter(client, objects)
         self._claims = Claims(client, writer, objects)
+        self._recreation = Recreation(client, writer)
 
     def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
         """Whether the Secret needs no write, as far as the cache knows."""
@@ -93,6 +102,34 @@ class SecretWriter:
         """Whether the Secret has been made, whatever has become of it since."""
         now = asyncio.get_running_loop().time()
         return is_there(es, self._cached(es), memory.applied, now)
+
+    def other_controller(self, es: ExternalSecret) -> str:
+        """Kind and name of whoever made itself the controller of the Secret (A17), or ``""``."""
+        return other_controller(es, self._cached(es))
+
+    async def continue_created_once(self, es: ExternalSecret, memory: Memory) -> bool | Problem:
+        """Takes a Secret that is there over as it is, for an object that is fetched once.
+
+        Returns:
+            Whether there is one that it is to take over, or why it was left alone.
+
+        Raises:
+            ApiUnavailableError: Later, perhaps.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
+        """
+        current = self._cached(es)
+        if current is None or not es.adopt or es.target.merge or memory.applied is not None:
+            return False
+        if isinstance(current, ManagedSecret) and is_ours(es, current, memory.applied):
+            return False
+        try:
+            return await self._claims.continue_created_once(es, memory, current)
+        except ApiUnavailableError:
+            raise
+        except OutdatedError as error:
+            raise ApiUnavailableError(error.message) from None
+        except ApiError as error:
+            return refused(es, error)
 
     async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         """Makes the Secret what is desired.
@@ -131,7 +168,7 @@ class SecretWriter:
     async def _editors(self, es: ExternalSecret, current: SecretMeta | None) -> tuple[str, ...]:
         """Who else has set data of the Secret; of one without our marks the cache cannot tell."""
         if isinstance(current, ManagedSecret):
-            return current.editors
+            return tuple(sorted({*current.editors, *(e.manager for e in current.string_data)}))
         path = SECRETS.path(es.namespace, es.target.name)
         try:
             metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
@@ -147,8 +184,9 @@ class SecretWriter:
         try:
             for _ in range(_JUDGEMENTS):
                 self._expect_owner(es)
-                verdict = self._judge(es, desired, memory, current)
                 try:
+                    await self._recreation.finish(es, memory)
+                    verdict = self._judge(es, desired, memory, current)
                     if verdict.action is Action.REFUSE:
                         return await self._claims.claim(es, desired, memory, current)
                     return await self._carry_out(es, desired, memory, verdict)
@@ -162,7 +200,7 @@ class SecretWriter:
         except ApiUnavailableError:
             raise
         except ApiError as error:
-            return _refusal(es, error)
+            return refused(es, error)
         raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
 
     def _expect_owner(self, es: ExternalSecret) -> None:
@@ -196,8 +234,7 @@ class SecretWriter:
                     # Deleted together with its Secret, whose end is heard of first. Nothing takes
                     # back what is written for it then; of a first one the garbage collector does.
                     await confirm_owner(self._client, es)
-                reply = await self._writer.create(SECRETS, owner_intent(es, desired))
-                memory.remember(desired.fingerprint, reply)
+                await self._recreation.create(es, desired, memory)
                 _log.info("secret created", secret=es.target.name, keys=len(desired.keys))
                 return True
             case Action.REPAIR:
@@ -223,7 +260,7 @@ class SecretWriter:
         except ApiUnavailableError:
             raise
         except ApiError as error:
-            return _refusal(es, error)
+            return refused(es, error)
         return True
 
     async def _let_go(
@@ -263,48 +300,24 @@ class SecretWriter:
             owner = await confirm_owner(self._client, es)
         if verdict.apply:
             try:
-                reply = await self._writer.update(
-                    SECRETS, owner_intent(es, desired), ref, force=True
-                )
+                intent = owner_intent(es, desired, controlled=verdict.controlled)
+                reply = await self._writer.update(SECRETS, intent, ref, force=True)
             except ImmutableError:
-                return await self._recreate(es, desired, memory, ref)
+                await self._recreation.recreate(es, desired, memory, ref)
+                return True
             changed = reply["metadata"]["resourceVersion"] != ref.resource_version
             memory.remember(desired.fingerprint, reply)
             if es.legacy:
                 # A takeover that was interrupted: the finalizer goes last.
                 reply = await self._claims.take_fields(es, desired, memory, reply, owner)
-            removed = await self._claims.drop_others(es, desired, memory, reply, owner)
+            removed = await self._claims.drop_others(
+                es, desired, memory, reply, owner, hidden=verdict.hidden
+            )
         elif verdict.remove:
             owner = await confirm_owner(self._client, es)
-            reply = await self._writer.remove_keys(SECRETS, ref, "data", verdict.remove, owner)
+            reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
             memory.remember(desired.fingerprint, reply)
         if not (changed or removed):
             return False
         _log.info("secret updated", secret=es.target.name, keys=len(desired.keys), removed=removed)
         return True
-
-    async def _recreate(
-        self, es: ExternalSecret, desired: Desired, memory: Memory, ref: Ref
-    ) -> bool:
-        """Type and immutable data only change with the Secret; absent for one round trip (A6).
-
-        A type demands keys of its own: the new Secret is tried out before the old one goes.
-        """
-        await self._writer.rehearse(SECRETS, owner_intent(es, desired), f"secret-sync-{es.uid}")
-        owner = await confirm_owner(self._client, es)
-        await self._writer.delete(SECRETS, ref, owner)
-        memory.applied = None
-        reply = await self._writer.create(SECRETS, owner_intent(es, desired))
-        memory.remember(desired.fingerprint, reply)
-        _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
-        return True
-
-
-def _refusal(es: ExternalSecret, error: ApiError) -> Problem:
-    where = f"Secret {es.namespace}/{es.target.name}"
-    if error.status == _FORBIDDEN:
-        advice = "; see its RBAC rules" if error.lacks_right else ""
-        return Problem(Reason.WRITE_FORBIDDEN, f"{where} was not written: {error.message}{advice}")
-    return Problem(
-        Reason.WRITE_FAILED, f"{where} was not written, the API server refused it: {error.message}"
-    )

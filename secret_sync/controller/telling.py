@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from secret_sync.controller.merge_problems import shared
 from secret_sync.controller.status import condition, problem_condition, status_of
 from secret_sync.queue import turn_id
 from secret_sync.resources import Reason
@@ -82,7 +83,13 @@ class Telling:
         self._statuses.forget(key)
 
     def written(
-        self, case: Case, desired: Desired, outcomes: Sequence[EntryOutcome], *, changed: bool
+        self,
+        case: Case,
+        desired: Desired,
+        outcomes: Sequence[EntryOutcome],
+        *,
+        changed: bool,
+        controller: str = "",
     ) -> None:
         """The Secret is as desired.
 
@@ -91,8 +98,12 @@ class Telling:
             desired: What it holds.
             outcomes: Of the entries.
             changed: Whether it took a write.
+            controller: Who else made itself the Secret's controller, if somebody did.
         """
-        before, ready = self._put(case, _success(case.es, desired), outcomes, changed=changed)
+        message = _success(case, desired)
+        if controller:
+            message += f"; its controller is {controller}, which may change or delete it"
+        before, ready = self._put(case, message, outcomes, changed=changed)
         self.announcer.synced(
             case.es, before, ready, changed=changed, overwritten=desired.overwritten
         )
@@ -215,11 +226,14 @@ class Telling:
         return before.ready, ready
 
 
-def _success(es: ExternalSecret, desired: Desired) -> str:
+def _success(case: Case, desired: Desired) -> str:
+    es = case.es
     count = _count(len(desired.keys), "key")
     message = f"Secret {es.target.name} holds {count}"
     if es.target.merge:
         message += " of this object"
+        if case.memory.shared:
+            message += f"; {shared(dict(case.memory.shared))}"
     if es.refresh_policy == CREATED_ONCE:
         message += f"; it is not fetched again (refreshPolicy {CREATED_ONCE})"
     if desired.overwritten:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.admission import selects
 from secret_sync.controller.plan import stores_of
+from secret_sync.controller.siblings import BY_TARGET, target_of
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
 from secret_sync.resources.meta import object_key
@@ -40,14 +41,8 @@ _BATCHED_FOR: Final = 0.0005
 #: Names of the indexes.
 BY_STORE: Final = "store"
 BY_SECRET: Final = "secret"  # noqa: S105 (an index, not a password)
-BY_TARGET: Final = "target"
 BY_SERVICE_ACCOUNT: Final = "service account"
 BY_CLUSTER_SCOPE: Final = "cluster scope"
-
-
-def target_of(es: ExternalSecret) -> tuple[str, ...]:
-    """Index function: the key of the Secret an ExternalSecret writes (S9)."""
-    return (object_key(es.namespace, es.target.name),)
 
 
 #: So many objects are enqueued at once when this replica begins to lead.
@@ -107,6 +102,11 @@ class Triggers:
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._wake((change.key,), _priority(old, new))
+        if old is not None and old.target.merge and not _merges_into(old, new):
+            # Those that come after it may have its keys now; the Secret does not change.
+            (target,) = target_of(old)
+            others = self._external_secrets.by_index(BY_TARGET, target)
+            self._wake([key for key in others if key != change.key], Priority.HIGH)
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """A store concerns itself and everything that uses it."""
@@ -222,6 +222,17 @@ class Triggers:
         for key in keys:
             self._memories.cause(key, now)
             self._objects.add(key, priority)
+
+
+def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:
+    """Whether an ExternalSecret still merges into the Secret into which it did."""
+    return (
+        new is not None
+        and new.uid == old.uid
+        and not new.deleting
+        and new.target.merge
+        and new.target.name == old.target.name
+    )
 
 
 def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:

@@ -5,7 +5,7 @@ Nothing here knows the kinds of this project, nor Alibaba Cloud.
 
 from secret_sync.kube.access import ClusterAccess
 from secret_sync.kube.answers import Answer, converted
-from secret_sync.kube.apply import ApplyWriter, ConfirmedOwner, Ref
+from secret_sync.kube.apply import ApplyWriter
 from secret_sync.kube.client import KubeClient, WriteGuard
 from secret_sync.kube.errors import (
     ApiConflictError,
@@ -17,10 +17,12 @@ from secret_sync.kube.errors import (
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
 from secret_sync.kube.informer import Change, Informer
 from secret_sync.kube.lease import Election, LeaseLostError, LeaseObserver, new_identity
+from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Need, check, lacking, patiently, who_am_i
 from secret_sync.kube.reflector import Reflector
+from secret_sync.kube.refs import ConfirmedOwner, Ref
 from secret_sync.kube.refusals import (
     AlreadyExistsError,
     ImmutableError,
@@ -88,11 +90,14 @@ __all__ = [
     "check",
     "converted",
     "current_namespace",
+    "data_keys",
     "key_of",
     "lacking",
     "new_identity",
     "patiently",
     "reached",
     "read_token_user",
+    "string_data_keys",
     "who_am_i",
+    "without_keys",
 ]

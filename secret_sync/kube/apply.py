@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.kube.answers import Answer
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
 from secret_sync.kube.managed_fields import data_keys, handed_over
+from secret_sync.kube.refs import Ref
 from secret_sync.kube.refusals import AlreadyExistsError, OutdatedError, again, meaning
 from secret_sync.kube.resource import JSON, METADATA
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secret_sync.kube.client import KubeClient
+    from secret_sync.kube.refs import ConfirmedOwner
     from secret_sync.kube.refusals import OwnedByOthersError
     from secret_sync.kube.resource import Resource
 
@@ -29,28 +30,6 @@ STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 _ABSENT: Final = "1"
 #: A finalizer is taken off anew after another write got in between, so often.
 _TRIES: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """The object a write is about, and the version of it that was judged (A4a)."""
-
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmedOwner:
-    """The object on whose behalf something irrevocable is done, confirmed with the API server.
-
-    Only who has just asked the API server may make one.
-    """
-
-    namespace: str
-    name: str
-    uid: str
 
 
 class ApplyWriter:
@@ -131,23 +110,32 @@ class ApplyWriter:
         except ApiError as error:
             raise meaning(error) from None
 
-    async def remove_keys(
-        self, resource: Resource, ref: Ref, field: str, keys: Iterable[str], owner: ConfirmedOwner
+    async def set_data(
+        self, resource: Resource, ref: Ref, data: dict[str, str], owner: ConfirmedOwner
     ) -> dict[str, Any]:
-        """Removes keys of a map that others added and an apply leaves alone (A7a).
+        """Makes the data exactly what an apply has just made of it: keys of others go (A7a).
 
-        No source can bring them back. They go on behalf of the owner, of the same namespace.
+        An apply leaves them alone. They need not have a field manager (A14). Nothing else changes;
+        where there are none, the version stays. No source can bring them back: they go on behalf
+        of the owner, of the same namespace.
+
+        Args:
+            resource: The kind.
+            ref: The object as it was judged.
+            data: All of it, encoded.
+            owner: On whose behalf.
+
+        Returns:
+            The object's metadata.
 
         Raises:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
         _expect_namespace(ref, owner)
-        body = {
-            "metadata": {"uid": ref.uid, "resourceVersion": ref.resource_version},
-            field: dict.fromkeys(keys),
-        }
-        return await self._patch(resource, ref, body, MERGE_PATCH)
+        # Added, not replaced: there may be none at all.
+        body = [*_demanding(ref), {"op": "add", "path": "/data", "value": data}]
+        return await self._patch(resource, ref, body, JSON_PATCH)
 
     async def disown(
         self,
@@ -179,12 +167,30 @@ class ApplyWriter:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
-        _expect_namespace(ref, owner)
         entries = handed_over(managed_fields, managers, self._manager)
-        # Replaced, not tested: a test that fails is answered with a 422 that names no field.
+        return await self.set_managed_fields(resource, ref, entries, owner)
+
+    async def set_managed_fields(
+        self, resource: Resource, ref: Ref, entries: list[dict[str, Any]], owner: ConfirmedOwner
+    ) -> dict[str, Any]:
+        """Says who owns what of an object, whose fields stay as they are.
+
+        Args:
+            resource: The kind.
+            ref: The object as it was judged.
+            entries: Its ``metadata.managedFields``.
+            owner: On whose behalf; of the same namespace.
+
+        Returns:
+            The object's metadata.
+
+        Raises:
+            OutdatedError: The object is not the one that was judged.
+            ApiError: The server refused.
+        """
+        _expect_namespace(ref, owner)
         body = [
-            {"op": "replace", "path": "/metadata/uid", "value": ref.uid},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": ref.resource_version},
+            *_demanding(ref),
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]
         return await self._patch(resource, ref, body, JSON_PATCH)
@@ -383,6 +389,17 @@ class ApplyWriter:
             )
         except ApiError as error:
             raise meaning(error) from None
+
+
+def _demanding(ref: Ref) -> list[dict[str, str]]:
+    """The part of a JSON patch that demands a version of an object.
+
+    Replaced, not tested: a test that fails is answered with a 422 that names no field.
+    """
+    return [
+        {"op": "replace", "path": "/metadata/uid", "value": ref.uid},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": ref.resource_version},
+    ]
 
 
 def _expect_namespace(ref: Ref, owner: ConfirmedOwner) -> None:

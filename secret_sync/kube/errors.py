@@ -129,12 +129,13 @@ def error_of_status(
         status = code if isinstance(code, int) and code >= 400 else 500  # noqa: PLR2004 (HTTP)
     sentence = str(value.get("message") or "")
     admission = _ADMISSION.search(sentence)
-    # A webhook chooses this word, too.
+    # A webhook chooses this word, too, and fields and reasons that mean nothing here.
     reason = "" if admission is not None else str(value.get("reason") or "")
     details = _dict(value.get("details"))
     causes = tuple(
         Cause(str(c.get("field") or ""), str(c.get("reason") or ""))
         for c in map(_dict, _list(details.get("causes")))
+        if admission is None
     )
     seconds = details.get("retryAfterSeconds")
     if retry_after is None and isinstance(seconds, int) and seconds > 0:

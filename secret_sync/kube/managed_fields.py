@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+#: What a Secret that is made anew keeps of others' metadata.
+_CARRIED: Final = ("f:labels", "f:annotations", "f:ownerReferences")
+
+Entry = dict[str, Any]
 
 
-def handed_over(
-    entries: list[dict[str, Any]], givers: frozenset[str], taker: str
-) -> list[dict[str, Any]]:
+def handed_over(entries: list[Entry], givers: frozenset[str], taker: str) -> list[Entry]:
     """``managedFields`` in which the taker has applied what the givers had set."""
     merged = [
         entry
@@ -28,10 +35,101 @@ def handed_over(
     return [*(entry for entry in entries if entry not in merged), ours]
 
 
-def data_keys(entry: dict[str, Any]) -> frozenset[str]:
+def without_keys(
+    entries: list[Entry], givers: AbstractSet[str], keys: AbstractSet[str]
+) -> list[Entry]:
+    """Return ``managedFields`` in which the givers have not applied these data keys (A15).
+
+    No data changes with them: a key that nobody else owns stays in the object, owned by nobody.
+    All that the givers own besides stays theirs, and so does what they have set by an ``Update``.
+    """
+    left = []
+    for entry in entries:
+        if entry.get("manager") not in givers or entry.get("operation") != "Apply":
+            left.append(entry)
+            continue
+        fields = dict(entry.get("fieldsV1") or {})
+        data = {f: v for f, v in (fields.pop("f:data", None) or {}).items() if f[2:] not in keys}
+        if any(field.startswith("f:") for field in data):
+            fields["f:data"] = data
+        if fields:
+            left.append({**entry, "fieldsV1": fields})
+    return left
+
+
+def data_keys(entry: Entry) -> frozenset[str]:
     """The data keys that an entry of ``managedFields`` owns."""
-    fields = (entry.get("fieldsV1") or {}).get("f:data") or ()
+    return _keys(entry, "f:data")
+
+
+def string_data_keys(entry: Entry) -> frozenset[str]:
+    """Return the data keys that an entry set by way of ``stringData`` and does not own (A14)."""
+    return _keys(entry, "f:stringData")
+
+
+def _keys(entry: Entry, of: str) -> frozenset[str]:
+    fields = (entry.get("fieldsV1") or {}).get(of) or ()
     return frozenset(field[2:] for field in fields if field.startswith("f:"))
+
+
+def metadata_of_others(
+    entries: list[dict[str, Any]], ours: str, dropped: frozenset[str]
+) -> list[dict[str, Any]]:
+    """What all but one field manager own of labels, annotations and ownerReferences, no more.
+
+    Args:
+        entries: ``metadata.managedFields``.
+        ours: Whose applies are left out.
+        dropped: Annotations that nobody is to own any more.
+    """
+    kept = []
+    for entry in entries:
+        if entry.get("subresource") or _is_apply_of(entry, ours):
+            continue
+        owned = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+        fields = {field: dict(owned[field]) for field in _CARRIED if owned.get(field)}
+        for annotation in dropped:
+            fields.get("f:annotations", {}).pop(f"f:{annotation}", None)
+        fields = {field: below for field, below in fields.items() if below.keys() - {"."}}
+        if fields:
+            kept.append({**entry, "fieldsV1": {"f:metadata": fields}})
+    return kept
+
+
+def given_back(
+    entries: list[dict[str, Any]],
+    ours: str,
+    kept: frozenset[tuple[str, str]],
+    theirs: Iterable[Any],
+) -> list[dict[str, Any]]:
+    """``managedFields`` in which what was written for others is theirs.
+
+    Args:
+        entries: ``metadata.managedFields`` after our apply, which owns all.
+        ours: Who applied.
+        kept: Fields below ``f:metadata`` that stay its own, each with the field above it.
+        theirs: Entries of the others.
+    """
+    result = list(theirs)
+    for entry in entries:
+        if not _is_apply_of(entry, ours):
+            result.append(entry)
+            continue
+        fields = entry.get("fieldsV1") or {}
+        owned = fields.get("f:metadata") or {}
+        left = {
+            above: {field: owned[above][field] for field in owned[above] if (above, field) in kept}
+            for above in _CARRIED
+            if above in owned
+        }
+        metadata = {**owned, **left}
+        metadata = {above: below for above, below in metadata.items() if below}
+        result.append({**entry, "fieldsV1": {**fields, "f:metadata": metadata}})
+    return result
+
+
+def _is_apply_of(entry: dict[str, Any], manager: str) -> bool:
+    return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
 
 def _union(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,7 @@ class ExternalSecret:
     invalid: str
     excess: str
     status: ExternalSecretStatus
+    created: str = ""
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecret:
@@ -164,6 +165,7 @@ class ExternalSecret:
             invalid=_invalid(spec),
             excess=excess,
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
+            created=interned(metadata.get("creationTimestamp")),
         )
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from secret_sync.resources.meta import allowance, interned
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
@@ -31,6 +31,25 @@ class ForeignSecret:
     allows: str
 
 
+class StringDataEntry(NamedTuple):
+    """An entry of ``managedFields`` that set data by way of ``stringData`` (A14).
+
+    The API server turns ``stringData`` into ``data``, but after a server-side apply it records
+    only ``f:stringData``: such a writer owns none of the data that it set, and those who do own
+    them keep them. Its keys stay when it no longer has them.
+
+    Attributes:
+        manager: The field manager.
+        keys: The keys of its latest apply.
+        time: When that was, by the API server's clock, in whole seconds (RFC 3339); of an apply
+            that changed nothing it is not kept.
+    """
+
+    manager: str
+    keys: frozenset[str]
+    time: str
+
+
 @dataclass(frozen=True, slots=True)
 class ManagedSecret:
     """A Secret with a mark of ours.
@@ -40,10 +59,14 @@ class ManagedSecret:
         owner_is_ours: Whether our field manager owns that annotation; a copied one does not
             make a Secret ours.
         owner_uids: The uids its ownerReferences name.
+        controller: Uid, and kind and name, of its controller; of the ExternalSecret that the
+            owner annotation names it is not kept.
         our_keys: Data keys that our field manager owns.
         other_keys: Data keys that somebody else owns, alone or with us.
         merged: Data keys that ExternalSecrets merged into it, by the uid of each.
+        shared_keys: Those of the other keys that more than one entry owns.
         editors: The field managers of the other keys.
+        string_data: Who set data that none of the keys above tell of, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
@@ -60,6 +83,9 @@ class ManagedSecret:
     merged: tuple[tuple[str, frozenset[str]], ...]
     editors: tuple[str, ...]
     allows: str
+    string_data: tuple[StringDataEntry, ...] = ()
+    shared_keys: frozenset[str] = frozenset()
+    controller: tuple[str, str] = ("", "")
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -81,19 +107,23 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     owner_is_ours = False
     our_keys: frozenset[str] = frozenset()
     other_keys: set[str] = set()
+    shared_keys: set[str] = set()
     editors: set[str] = set()
     merged: list[tuple[str, frozenset[str]]] = []
+    string_data: list[StringDataEntry] = []
     for entry in entries:
         manager = interned(entry.get("manager"))
         fields = entry.get("fieldsV1") or {}
-        keys = _shared(
-            frozenset(interned(f[2:]) for f in fields.get("f:data") or () if f[:2] == "f:")
-        )
+        keys = _keys(fields, "f:data")
+        if "f:stringData" in fields:
+            keys_set = _keys(fields, "f:stringData")
+            string_data.append(StringDataEntry(manager, keys_set, entry.get("time") or ""))
         if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
             our_keys = _shared(our_keys | keys) if our_keys else keys
             annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
             owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
         elif keys:
+            shared_keys |= other_keys & keys
             other_keys |= keys
             editors.add(manager)
             if manager.startswith(MERGE_MANAGER) and entry.get("operation") == "Apply":
@@ -112,6 +142,9 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         merged=tuple(merged),
         editors=tuple(sorted(editors)),
         allows=allowance(metadata),
+        shared_keys=_shared(frozenset(shared_keys)),
+        controller=_controller(metadata, owner),
+        string_data=tuple(sorted(string_data, key=lambda e: (e.manager, e.time))),
     )
 
 
@@ -121,6 +154,18 @@ def owner_of(secret: SecretMeta | None) -> tuple[str, str]:
         return "", ""
     name, _, uid = secret.owner.partition("/")
     return name, uid
+
+
+def _controller(metadata: dict[str, Any], owner: str) -> tuple[str, str]:
+    for reference in metadata.get("ownerReferences") or ():
+        name, uid = reference.get("name"), reference["uid"]
+        if reference.get("controller") and f"{name}/{uid}" != owner:
+            return uid, f"{reference.get('kind')} {name}"
+    return "", ""
+
+
+def _keys(fields: dict[str, Any], of: str) -> frozenset[str]:
+    return _shared(frozenset(interned(f[2:]) for f in fields.get(of) or () if f[:2] == "f:"))
 
 
 @lru_cache(maxsize=1024)

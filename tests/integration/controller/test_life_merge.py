@@ -154,15 +154,22 @@ async def test_two_objects_merge_different_keys(
             for name in ("first", "second"):
                 await api.until_ready(home, name, "Synced")
             await watching.check(THEIRS, both, {**THEIRS, "a": "one"}, {**THEIRS, "b": "two"})
+        made = [await api.get("ExternalSecret", home, name) for name in ("first", "second")]
+        ages = [(o["metadata"]["creationTimestamp"], o["metadata"]["uid"]) for o in made]
+        older, younger = ("first", "second") if ages == sorted(ages) else ("second", "first")
+        older_key, younger_value = ("c", "two") if older == "first" else ("b", "one")
         async with Watching(api, home, "host") as watching:
             await api.put(merging("first", "merge/one", "c"), home)
             await api.until_holds(home, "host", {**THEIRS, "c": "one", "b": "two"})
-            # A key that another one has, with another value.
-            await api.put(merging("first", "merge/one", "b"), home)
-            condition = await api.until_ready(home, "first", "KeyConflict")
-            assert "secret-sync-merge-" in condition["message"]
+            # A key that an older one has, with another value.
+            await api.put(merging(younger, f"merge/{younger_value}", older_key), home)
+            condition = await api.until_ready(home, younger, "KeyConflict")
+            assert (
+                f"ExternalSecret {older}, created before this one, merges {older_key}"
+                in (condition["message"])
+            )
             await watching.check(both, {**THEIRS, "c": "one", "b": "two"})
-        assert (await api.until_ready(home, "second", "Synced"))["status"] == "True"
+        assert (await api.until_ready(home, older, "Synced"))["status"] == "True"
 
 
 async def test_the_keys_stay_when_the_object_goes_and_the_next_one_of_that_name_has_them(

@@ -128,7 +128,7 @@ async def test_A7_nor_is_another_one_of_that_name_written_to(
         with pytest.raises(OutdatedError):
             await writer.update(SECRETS, secrets.intent(a="2"), stale, force=True)
         with pytest.raises(OutdatedError):
-            await writer.remove_keys(SECRETS, stale, "data", ["theirs"], secrets.confirmed)
+            await writer.set_data(SECRETS, stale, {"a": encoded("1")}, secrets.confirmed)
         with pytest.raises(OutdatedError):
             await writer.disown(
                 SECRETS, stale, await secrets.fields(), frozenset({"somebody"}), secrets.confirmed
@@ -158,20 +158,49 @@ async def test_A4_with_force_drift_is_repaired(writer: ApplyWriter, secrets: Sec
     assert [e["manager"] for e in reply["metadata"]["managedFields"]] == ["secret-sync"]
 
 
-async def test_A7a_a_foreign_key_survives_force_and_is_removed_by_name(
+async def test_A7a_a_foreign_key_survives_force_and_goes_with_all_that_is_not_wanted(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await writer.create(SECRETS, secrets.intent(a="1"))
     ref = secrets.ref(await secrets.edit(foreign="1"))
     reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert set(await secrets.data()) == {"a", "foreign"}
-    reply = await writer.remove_keys(
-        SECRETS, secrets.ref(reply), "data", ["foreign"], secrets.confirmed
-    )
-    assert await secrets.data() == {"a": encoded("1")}
+    wanted = {"a": encoded("1")}
+    reply = await writer.set_data(SECRETS, secrets.ref(reply), wanted, secrets.confirmed)
+    assert await secrets.data() == wanted
     # It leaves no entry of ours of another kind behind.
     entries = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
     assert entries == [("secret-sync", "Apply")]
+    # Where nothing is in excess, nothing changes.
+    again = await writer.set_data(SECRETS, secrets.ref(reply), wanted, secrets.confirmed)
+    assert again["metadata"] == reply["metadata"]
+
+
+async def test_A14_what_string_data_set_has_no_owner_and_stays_when_it_is_left_out(
+    client: KubeClient, writer: ApplyWriter, secrets: Secrets
+) -> None:
+    async def by_kubectl(**values: str) -> Any:
+        body = {**secrets.intent(), "stringData": values}
+        del body["data"]
+        return await ApplyWriter(client, "kubectl")._apply(SECRETS, body, force=False)
+
+    await writer.create(SECRETS, secrets.intent(a="1"))
+    await by_kubectl(a="theirs", first="x")
+    reply = await by_kubectl(second="y")
+    assert set(await secrets.data()) == {"a", "first", "second"}
+    owned = {e["manager"]: set(e["fieldsV1"]) for e in reply["metadata"]["managedFields"]}
+    assert "f:data" not in owned["kubectl"]
+    # The same again changes nothing, not even the time of the entry.
+    assert (await by_kubectl(second="y"))["metadata"] == reply["metadata"]
+
+    wanted = {"a": encoded("1")}
+    reply = await writer.update(SECRETS, secrets.intent(a="1"), secrets.ref(reply), force=True)
+    assert await secrets.data() == {**wanted, "first": encoded("x"), "second": encoded("y")}
+    reply = await writer.set_data(SECRETS, secrets.ref(reply), wanted, secrets.confirmed)
+    assert await secrets.data() == wanted
+    # The entry outlives that.
+    managers = [e["manager"] for e in reply["metadata"]["managedFields"]]
+    assert sorted(managers) == ["kubectl", "secret-sync"]
 
 
 async def test_A7a_judged_by_an_older_version_nothing_is_removed(
@@ -180,10 +209,10 @@ async def test_A7a_judged_by_an_older_version_nothing_is_removed(
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
     await secrets.edit(foreign="1")
     with pytest.raises(OutdatedError):
-        await writer.remove_keys(SECRETS, ref, "data", ["foreign"], secrets.confirmed)
+        await writer.set_data(SECRETS, ref, {"a": encoded("1")}, secrets.confirmed)
     await secrets.delete()
     with pytest.raises(OutdatedError):
-        await writer.remove_keys(SECRETS, ref, "data", ["foreign"], secrets.confirmed)
+        await writer.set_data(SECRETS, ref, {"a": encoded("1")}, secrets.confirmed)
 
 
 async def test_A6_the_type_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:

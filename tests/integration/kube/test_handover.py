@@ -15,6 +15,7 @@ from secret_sync.kube import (
     OwnedByOthersError,
     Ref,
     Resource,
+    without_keys,
 )
 from tests.integration.kube.conftest import encoded
 from tests.support.operator import install_crds
@@ -179,3 +180,56 @@ async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: 
     assert set(await secrets.data()) == {"a", "b"}
     await one.update(SECRETS, secrets.intent(c="3"), secrets.ref(reply), force=False)
     assert set(await secrets.data()) == {"b", "c"}
+
+
+async def test_A15_keys_that_are_given_up_stay_and_whoever_comes_next_may_set_them(
+    client: KubeClient, secrets: Secrets
+) -> None:
+    one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
+    ref = secrets.ref(await secrets.create(secrets.intent(theirs="0")))
+    theirs = await secrets.fields()
+    reply = await one.update(SECRETS, secrets.merge(a="1", b="1", c="1"), ref, force=False)
+    reply = await two.update(SECRETS, secrets.merge(a="1"), secrets.ref(reply), force=False)
+    before = await secrets.data()
+    givers = {"secret-sync-merge-1"}
+    ref, fields = secrets.ref(reply), await secrets.fields()
+    left = without_keys(fields, givers, {"a", "b"})
+    reply = await two.set_managed_fields(SECRETS, ref, left, secrets.confirmed)
+    assert await secrets.data() == before
+    after = await secrets.fields()
+    assert [e for e in after if e["manager"] == "somebody"] == theirs
+    owned = {e["manager"]: set(e["fieldsV1"]["f:data"]) - {"."} for e in after}
+    assert owned == {
+        "somebody": {"f:theirs"},
+        "secret-sync-merge-1": {"f:c"},
+        "secret-sync-merge-2": {"f:a"},
+    }
+    # The one who had it alone does not delete it any more, and the next one is not refused.
+    reply = await one.update(SECRETS, secrets.merge(), secrets.ref(reply), force=False)
+    assert set(await secrets.data()) == {"theirs", "a", "b"}
+    await two.update(SECRETS, secrets.merge(a="1", b="2"), secrets.ref(reply), force=False)
+    assert await secrets.data() == {
+        k: encoded(v) for k, v in (("theirs", "0"), ("a", "1"), ("b", "2"))
+    }
+    with pytest.raises(OutdatedError):
+        await two.set_managed_fields(SECRETS, ref, left, secrets.confirmed)
+
+
+async def test_A15_the_last_owner_of_all_gives_up(client: KubeClient, secrets: Secrets) -> None:
+    one = ApplyWriter(client, "secret-sync-merge-1")
+    ref = secrets.ref(await secrets.create(secrets.intent(a="1")))
+    reset: Any = {"metadata": {"managedFields": [{}]}}
+    await client.request(
+        "PATCH",
+        SECRETS.path(ref.namespace, ref.name),
+        body=reset,
+        content_type="application/merge-patch+json",
+    )
+    path = SECRETS.path(ref.namespace, ref.name)
+    reply = await client.request("GET", path)
+    whole = {**secrets.intent(a="1"), "type": "Opaque"}
+    reply = await one.update(SECRETS, whole, secrets.ref(reply), force=True)
+    # Of an empty list the server would take no notice.
+    reply = await one.set_managed_fields(SECRETS, secrets.ref(reply), [{}], secrets.confirmed)
+    assert await secrets.data() == {"a": encoded("1")}
+    assert not reply["metadata"].get("managedFields")

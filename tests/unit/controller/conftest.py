@@ -87,6 +87,7 @@ def make_secret() -> Callable[..., SecretMeta]:
         mark: str = "some/es-uid",
         marked_by_us: bool = True,
         owners: tuple[str, ...] = ("es-uid",),
+        by_string_data: tuple[str, ...] = (),
         **metadata: Any,
     ) -> SecretMeta:
         entries: list[dict[str, Any]] = []
@@ -108,6 +109,15 @@ def make_secret() -> Callable[..., SecretMeta]:
                     "manager": "kubectl",
                     "operation": "Update",
                     "fieldsV1": {"f:data": {f"f:{key}": {} for key in others}},
+                }
+            )
+        if by_string_data:
+            entries.append(
+                {
+                    "manager": "kubectl",
+                    "operation": "Apply",
+                    "time": "2026-01-01T00:00:00Z",
+                    "fieldsV1": {"f:stringData": {f"f:{key}": {} for key in by_string_data}},
                 }
             )
         return secret_from_metadata(

@@ -88,6 +88,8 @@ class PlayedWriter:
     right: bool = False
     there: bool = False
     drifted: bool = False
+    continued: bool | Problem = False
+    controller: str = ""
     answer: bool | Problem | SecretSyncError = True
     written: list[dict[str, bytes] | None] = field(default_factory=list)
 
@@ -99,6 +101,12 @@ class PlayedWriter:
 
     def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
         return self.there
+
+    def other_controller(self, es: ExternalSecret) -> str:
+        return self.controller
+
+    async def continue_created_once(self, es: ExternalSecret, memory: Memory) -> bool | Problem:
+        return self.continued
 
     async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
         if isinstance(self.answer, Exception):

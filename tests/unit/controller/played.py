@@ -143,6 +143,8 @@ class Sent(NamedTuple):
     @property
     def version(self) -> str:
         """The uid and the version that a write demands."""
+        if isinstance(self.body, list):
+            return "/".join(op["value"] for op in self.body[:2])
         found = self.body.get("preconditions") or self.body["metadata"]
         return f"{found['uid']}/{found['resourceVersion']}"
 

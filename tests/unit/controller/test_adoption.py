@@ -91,8 +91,50 @@ def test_its_editors_are_named() -> None:
         (CONTROLLED["ownerReferences"], "Certificate tls"),
     ],
 )
-def test_a_controller_is_named(references: Any, controller: str) -> None:
-    assert controller_of(metadata(ownerReferences=references)) == controller
+def test_a_controller_is_named(make_es: MakeES, references: Any, controller: str) -> None:
+    found = metadata(ownerReferences=references)
+    assert controller_of(found, make_es(), Store()) == controller
+
+
+@pytest.mark.parametrize(
+    ("name", "uid", "controller"),
+    [
+        ("some", "es-uid", ""),
+        ("living", "living-uid", "ExternalSecret living"),
+        ("living", "older", ""),
+        ("gone", "uid", ""),
+    ],
+    ids=["the object itself", "another one", "one that was re-created", "one that is gone"],
+)
+def test_an_external_secret_is_a_controller_as_long_as_it_exists(
+    make_es: MakeES, name: str, uid: str, controller: str
+) -> None:
+    es = make_es(metadata=ADOPT)
+    others: Store[ExternalSecret] = Store()
+    others.put("ns/some", es)
+    others.put("ns/living", make_es(metadata={"name": "living", "uid": "living-uid"}))
+    reference: dict[str, Any] = {
+        "apiVersion": "alibabacloud.com/v1alpha1",
+        "kind": "ExternalSecret",
+    }
+    reference |= {"name": name, "uid": uid, "controller": True}
+    found = metadata(mark=f"{name}/{uid}", ownerReferences=[reference])
+    assert controller_of(found, es, others) == controller
+    assert adoptable(es, found, others) is (controller == "")
+
+
+def test_a_kind_of_that_name_in_another_group_is_anybody(make_es: MakeES) -> None:
+    reference: dict[str, Any] = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret"}
+    reference |= {"name": "some", "uid": "x", "controller": True}
+    found = metadata(ownerReferences=[reference])
+    assert controller_of(found, make_es(), Store()) == "ExternalSecret some"
+
+
+def test_what_lost_its_managed_fields_is_the_objects_to_take_back(make_es: MakeES) -> None:
+    es = make_es(metadata=ADOPT)
+    others: Store[ExternalSecret] = Store()
+    others.put("ns/some", es)
+    assert adoptable(es, metadata(mark="some/es-uid"), others)
 
 
 @pytest.mark.parametrize(

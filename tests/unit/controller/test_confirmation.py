@@ -17,6 +17,7 @@ from secret_sync.controller.confirmation import (
 )
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
+from secret_sync.controller.siblings import BY_TARGET, target_of
 from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApplyWriter, Store
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
@@ -54,11 +55,13 @@ def removal(client: Any, held: dict[str, Any]) -> Removal:
     secrets: Store[SecretMeta] = Store({BY_WRITER: writers_of})
     found = secret_from_metadata(held)
     secrets.put(f"{found.namespace}/{found.name}", found)
-    return Removal(client, ApplyWriter(client, "secret-sync"), Store(), secrets)
+    return Removal(
+        client, ApplyWriter(client, "secret-sync"), Store({BY_TARGET: target_of}), secrets
+    )
 
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:
-    client.answers.extend([FROZEN, own(version="21"), {}, own(version="22")])
+    client.answers.extend([FROZEN, own(), own(version="21"), {}, own(version="22")])
     made = World(make_es(), client=client)
     made.holds(own())
     return await made.ensure(memory(fingerprint=b"older"))
@@ -171,7 +174,7 @@ async def delete_with_the_legacy_object(make_es: MakeES, client: PlayedClient) -
 #: Every act that cannot be undone, with what it sends when nothing has changed: the last request
 #: before the confirmation may be an attempt that the API server refused, or a trial.
 ACTS: Final[dict[str, tuple[Any, list[str], list[str]]]] = {
-    "recreate": (recreate, ["PATCH", "PATCH"], ["DELETE", "PATCH"]),
+    "recreate": (recreate, ["PATCH", "GET", "PATCH"], ["DELETE", "PATCH"]),
     "create again": (create_again, [], ["PATCH"]),
     "create what is retained": (create_what_is_retained, [], ["PATCH"]),
     "remove foreign keys": (remove_foreign_keys, [], ["PATCH"]),
@@ -320,7 +323,7 @@ def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
     assert hidden <= {"kube/client.py", "kube/lease.py", "controller/secret_store.py"}
 
 
-@pytest.mark.parametrize("method", ["delete", "disown", "remove_keys"])
+@pytest.mark.parametrize("method", ["delete", "disown", "set_data", "set_managed_fields"])
 def test_the_writer_demands_the_permission(method: str) -> None:
     (writer,) = (
         node

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.external_secret import REFUSED_AGAIN_AFTER
+from secret_sync.controller.problem import Problem
 from secret_sync.controller.removal import Former
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
-from secret_sync.resources import Condition, ExternalSecretStatus
+from secret_sync.resources import Condition, ExternalSecretStatus, Reason
 from tests.unit.controller.cooking import an_es, extract, reading
 from tests.unit.controller.looping import KEY, Loop
 
@@ -114,6 +116,40 @@ async def test_after_a_restart_that_is_said() -> None:
     assert loop.ready.message == (
         "Secret some was created; it is not fetched again (refreshPolicy CreatedOnce)"
     )
+
+
+async def test_what_it_continues_is_not_fetched_whatever_was_wished_in_its_backup() -> None:
+    loop = knowing(replace(ONCE, force_sync="long ago"))
+    loop.writer.continued = True
+    assert await loop.reconcile() == Done()
+    assert loop.sources.log == ["rest"]
+    assert loop.writer.written == []
+    assert loop.statuses.held[KEY].forced == "long ago"
+    # A later wish is one.
+    loop.writer.continued, loop.writer.there = False, True
+    await loop.reconcile(replace(ONCE, force_sync="now"))
+    assert len(loop.writer.written) == 1
+
+
+async def test_what_it_may_not_continue_is_told_and_nothing_fetched() -> None:
+    loop = knowing(ONCE)
+    loop.writer.continued = Problem(Reason.SECRET_CONFLICT, "belongs to App a")
+    assert await loop.reconcile() == RequeueAfter(REFUSED_AGAIN_AFTER)
+    assert "register" not in loop.sources.log
+    assert loop.ready is not None
+    assert loop.ready.reason == "SecretConflict"
+
+
+async def test_A17_another_controller_is_named_as_long_as_there_is_one() -> None:
+    loop = knowing(one())
+    loop.writer.controller = "App a"
+    await loop.reconcile()
+    assert loop.ready is not None
+    assert loop.ready.reason == "Synced"
+    assert loop.ready.message.endswith("; its controller is App a, which may change or delete it")
+    loop.writer.controller = ""
+    await loop.reconcile()
+    assert "controller" not in loop.ready.message
 
 
 async def test_it_is_fetched_again_if_its_secret_is_gone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,18 @@ REFUSE = Verdict(Action.REFUSE, uid="secret-uid")
         ),
         pytest.param({"others": ("password",)}, applied(), NOTHING, id="somebody owns it with us"),
         pytest.param({"ours": ("password", "old")}, applied(), APPLY, id="a key is not wanted now"),
+        pytest.param(
+            {"by_string_data": ("password",)},
+            applied("19"),
+            replace(APPLY, hidden=True),
+            id="A14: something changed that stringData may have changed",
+        ),
+        pytest.param(
+            {"by_string_data": ("password",)},
+            applied(),
+            NOTHING,
+            id="A14: such an entry outlived our write and is not fought",
+        ),
         pytest.param({"owners": ()}, applied(), ADOPT, id="the ownerReference is gone"),
         pytest.param({"owners": ("else",)}, applied(), ADOPT, id="it belongs to another object"),
         pytest.param({"mark": ""}, applied(), APPLY, id="the mark is gone"),
@@ -270,6 +283,7 @@ BESIDE = {"dataProcess": [extract()]}
         pytest.param({}, {}, True, id="one key"),
         pytest.param({}, {"ours": ("other",)}, False, id="another key"),
         pytest.param({}, {"others": ("extra",)}, False, id="one more"),
+        pytest.param({}, {"by_string_data": ("password",)}, False, id="A14: nobody can tell"),
         pytest.param({}, {"owners": ()}, False, id="no owner"),
         pytest.param({"target": RETAIN}, {"owners": ()}, True, id="no owner, as it should be"),
         # Which keys a document has is not known without a fetch.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.controller.memory import Applied, Memories
-from secret_sync.controller.triggers import BY_STORE, BY_TARGET, Stores, Triggers, target_of
+from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.triggers import BY_STORE, Stores, Triggers
 from secret_sync.kube import Store
 from secret_sync.metrics import Metrics, QueueMetrics
 from secret_sync.queue import WorkQueue

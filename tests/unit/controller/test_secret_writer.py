@@ -11,6 +11,7 @@ from secret_sync.controller.confirmation import OwnerGoneError
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.secret_writer import SecretWriter
+from secret_sync.controller.siblings import BY_TARGET, target_of
 from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ class PlayedApi:
             raise OutdatedError("changed since", status=409)
         return self._written("update")
 
-    async def remove_keys(
-        self, _resource: Resource, _ref: Ref, _field: str, keys: tuple[str, ...], _owner: object
+    async def set_data(
+        self, _resource: Resource, _ref: Ref, data: dict[str, str], _owner: object
     ) -> dict[str, Any]:
-        return self._written(f"remove {', '.join(keys)}")
+        return self._written(f"nothing but {', '.join(data)}")
 
     def _written(self, how: str) -> dict[str, Any]:
         self.writes.append(how)
@@ -88,7 +89,7 @@ class Desk:
 @pytest.fixture
 def desk(make_es: MakeES, make_secret: MakeSecret) -> Desk:
     """With an ExternalSecret and its Secret, as the informers have them."""
-    api, objects, secrets = PlayedApi(), Store[Any](), Store[Any]()
+    api, objects, secrets = PlayedApi(), Store[Any]({BY_TARGET: target_of}), Store[Any]()
     objects.put(KEY, make_es())
     secrets.put(KEY, make_secret())
     return Desk(api, objects, secrets, SecretWriter(api, api, objects, secrets))  # type: ignore[arg-type]  # a played server
@@ -181,7 +182,7 @@ async def test_a_secret_of_ours_stays_ours_when_a_stale_cache_hid_that_its_marks
     desk.api.extra = ("extra",)
     remembered = memory(fingerprint=b"older")
     assert await desk.writer.ensure(make_es(), DESIRED, remembered) is True
-    assert desk.api.writes == ["update", "remove extra"]
+    assert desk.api.writes == ["update", "nothing but password"]
     assert remembered.applied is not None
     assert remembered.applied.resource_version == "31"
 

@@ -14,7 +14,7 @@ from secret_sync.controller.problem import Problem
 from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
-from tests.unit.controller.played import managed, secret
+from tests.unit.controller.played import OWNER, managed, secret
 from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, memory, own
 
 if TYPE_CHECKING:
@@ -134,12 +134,14 @@ FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInva
 
 
 async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -> None:
-    world = World(make_es(type="example.org/t"), FROZEN, own(), {}, own(uid="new", version="30"))
+    made = own(uid="new", version="30")
+    world = World(make_es(type="example.org/t"), FROZEN, own(), own(), {}, made)
     world.holds(own())
     remembered = memory(fingerprint=b"older")
     assert await world.ensure(remembered) is True
-    apply, rehearsal, deletion, creation = world.client.sent
+    apply, look, rehearsal, deletion, creation = world.client.sent
     assert apply.version == "secret-uid/20"
+    assert look.method == "GET"
     # It is tried out before the old one goes.
     assert rehearsal.path.endswith("/secrets/secret-sync-es-uid")
     assert (deletion.method, deletion.version) == ("DELETE", "secret-uid/20")
@@ -151,12 +153,148 @@ async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -
 
 async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> None:
     refusal = ApiError("tls.crt is missing", status=422, causes=(Cause("data", "Required"),))
-    world = World(make_es(type="kubernetes.io/tls"), FROZEN, refusal)
+    world = World(make_es(type="kubernetes.io/tls"), FROZEN, own(), refusal)
     world.holds(own())
     refused = await world.ensure(memory(fingerprint=b"older"))
     assert isinstance(refused, Problem)
     assert refused.reason is Reason.WRITE_FAILED
-    assert world.client.methods == ["PATCH", "PATCH"]
+    assert world.client.methods == ["PATCH", "GET", "PATCH"]
+
+
+async def test_A14_a_fight_is_over_when_a_write_finds_nothing_to_change(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), memory()
+    for _ in range(REPAIRS + 1):
+        await undo(world, remembered, by="flux")
+    await asyncio.sleep(FIGHT_SECONDS)
+    # The entry of such a writer stays, and others write labels all the time.
+    by_flux = {**managed("flux", operation="Apply"), "fieldsV1": {"f:stringData": {"f:a": {}}}}
+    found = own(OURS, by_flux, version="60")
+    world.holds(found)
+    world.client.answers.clear()
+    world.client.answers.extend([found, found])
+    assert await world.ensure(remembered) is False
+    assert remembered.fought_at is None
+
+
+LABEL = {
+    "manager": "kubectl-label",
+    "operation": "Update",
+    "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:team": {}}}},
+}
+APPLIED = {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"password":"b25l"}}'}
+CONTROLLER = {
+    "kind": "App",
+    "name": "a",
+    "uid": "x",
+    "controller": True,
+    "blockOwnerDeletion": True,
+}
+
+
+def labelled(version: str = "20", uid: str = "secret-uid", **more: Any) -> dict[str, Any]:
+    found = own(OURS, LABEL, version=version, uid=uid, labels={"team": "a"}, **more)
+    found["metadata"]["annotations"] |= APPLIED
+    return found
+
+
+async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
+    make_es: MakeES,
+) -> None:
+    before = labelled(ownerReferences=[{"uid": "es-uid"}, CONTROLLER])
+    made, given = labelled("30", "new"), labelled("31", "new")
+    world = World(make_es(type="example.org/t"), FROZEN, before, own(), {}, made, given)
+    world.holds(before)
+    remembered = memory(fingerprint=b"older")
+    assert await world.ensure(remembered) is True
+    _, _, rehearsal, _, creation, handed = world.client.sent
+    for sent in (rehearsal, creation):
+        metadata = sent.body["metadata"]
+        assert metadata["labels"] == {"team": "a"}
+        # kubectl's copy of the values stays behind, and there is one controller at most (A17).
+        assert metadata["annotations"] == {OWNER: "some/es-uid"}
+        theirs, ours = metadata["ownerReferences"]
+        assert theirs == {"kind": "App", "name": "a", "uid": "x", "controller": True}
+        assert "controller" not in ours
+    assert handed.body[-1]["path"] == "/metadata/managedFields"
+    assert LABEL in handed.body[-1]["value"]
+    assert remembered.applied is not None
+    assert remembered.applied.resource_version == "31"
+    assert remembered.carried is None
+
+
+@pytest.mark.parametrize("lost", ["the create", "the end"])
+async def test_A13_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, lost: str) -> None:
+    away = ApiUnavailableError("away")
+    made, given = labelled("30", "new"), labelled("31", "new")
+    rest = [away] if lost == "the create" else [made, away]
+    world = World(make_es(type="example.org/t"), FROZEN, labelled(), own(), {}, *rest)
+    world.holds(labelled())
+    remembered = memory(fingerprint=b"older")
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(remembered)
+    world.client.sent.clear()
+    world.client.answers.extend([made, given])
+    world.secrets.remove("ns/some") if lost == "the create" else world.holds(made)
+    await world.ensure(remembered)
+    if lost == "the create":
+        assert world.client.sent[0].body["metadata"]["labels"] == {"team": "a"}
+    assert world.client.sent[-1].body[-1]["path"] == "/metadata/managedFields"
+    assert remembered.carried is None
+
+
+# -- Another controller -------------------------------------------------------------------
+
+
+async def test_A17_beside_another_controller_the_owner_goes_without(make_es: MakeES) -> None:
+    es = make_es()
+    world = World(es, own(version="21"))
+    world.holds(own(ownerReferences=[CONTROLLER]))
+    assert world.writer.other_controller(es) == "App a"
+    assert await world.ensure(memory()) is True
+    (reference,) = world.client.sent[0].body["metadata"]["ownerReferences"]
+    assert reference["uid"] == "es-uid"
+    assert "controller" not in reference
+
+
+# -- Made once, and continued -------------------------------------------------------------
+
+ONCE = {"refreshPolicy": "CreatedOnce"}
+ADOPT = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+
+
+async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
+    make_es: MakeES,
+) -> None:
+    restored = secret(managed("velero-server", "password", mark=True), mark="some/older")
+    world = World(make_es(metadata=ADOPT, **ONCE), restored, own(version="21"))
+    world.holds(restored)
+    remembered = Memory(uid="es-uid", target="some")
+    assert await world.writer.continue_created_once(world.es, remembered) is True
+    look, mark = world.client.sent
+    assert (look.method, mark.version) == ("GET", "secret-uid/20")
+    assert set(mark.body) == {"apiVersion", "kind", "metadata"}
+    assert mark.body["metadata"]["annotations"] == {OWNER: "some/es-uid"}
+    assert world.client.confirmed == 1
+    assert world.writer.is_there(world.es, remembered)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "held"),
+    [
+        ({}, secret(managed("kubectl", "password"))),
+        (ADOPT, own()),
+        (ADOPT, None),
+    ],
+    ids=["not asked to", "its own already", "none there"],
+)
+async def test_otherwise_there_is_nothing_to_continue(
+    make_es: MakeES, metadata: dict[str, Any], held: dict[str, Any] | None
+) -> None:
+    world = World(make_es(metadata=metadata, **ONCE))
+    if held is not None:
+        world.holds(held)
+    assert await world.writer.continue_created_once(world.es, Memory()) is False
+    assert world.client.sent == []
 
 
 # -- To be retained -----------------------------------------------------------------------
@@ -201,8 +339,10 @@ async def test_it_is_a_conflict_where_somebody_else_has_one_that_is_older(make_e
 async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     target = {**MERGE, "name": "other"}
-    world = World(make_es(target=target), secret(merged, name="other", uid="new", version="31"))
-    world.holds(secret(managed("kubectl", "a"), name="other", uid="new", version="5"))
+    theirs = secret(managed("kubectl", "a"), name="other", uid="new", version="5")
+    written = secret(merged, name="other", uid="new", version="31")
+    world = World(make_es(target=target), theirs, written)
+    world.holds(theirs)
     assert await world.ensure(memory(age=1.0)) is True
 
 
@@ -288,8 +428,9 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     remembered = memory(target="some+")
     for number in range(REPAIRS + 1):
         # Somebody replaces the whole Secret, our key with it.
-        world.holds(secret(managed("argocd", "username"), version=str(30 + 2 * number)))
-        world.client.answers.append(secret(merged, version=str(31 + 2 * number)))
+        replaced = secret(managed("argocd", "username"), version=str(30 + 2 * number))
+        world.holds(replaced)
+        world.client.answers.extend([replaced, secret(merged, version=str(31 + 2 * number))])
         made.append(await world.ensure(remembered))
     assert made[:REPAIRS] == [True] * REPAIRS
     last = made[-1]

@@ -114,6 +114,20 @@ async def test_what_it_holds_is_said(
     assert world.ready.message == message
 
 
+async def test_A16_who_owns_keys_of_ours_as_well_is_said_until_it_ends(make_es: MakeES) -> None:
+    world = World(make_es(target={"creationPolicy": "Merge"}))
+    world.case.memory.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
+    world.telling.written(world.case, desired("a", "b"), [outcome()], changed=False)
+    assert world.ready.message == (
+        "Secret some holds 2 keys of this object; gitops, kubectl-edit set a, b as well, to the "
+        "same value: a new value will not be written (KeyConflict) until the key is deleted there"
+    )
+    assert world.ready.status == "True"
+    world.case.memory.shared = ()
+    world.telling.written(world.case, desired("a", "b"), [outcome()], changed=False)
+    assert world.ready.message == "Secret some holds 2 keys of this object"
+
+
 async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
     world.telling.written(world.case, desired(), [outcome()], changed=True)
     before = world.status

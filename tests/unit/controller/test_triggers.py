@@ -11,15 +11,14 @@ import pytest
 from secret_sync.controller.memory import Applied, Memories
 from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
+from secret_sync.controller.siblings import BY_TARGET, target_of
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
-    BY_TARGET,
     Stores,
     Triggers,
-    target_of,
 )
 from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
@@ -151,6 +150,39 @@ async def test_a_deletion_is_urgent(make_world: Callable[..., World]) -> None:
     world = make_world()
     world.triggers.external_secret_changed(Change(KEY, world.es, None))
     assert world.objects.added == [(KEY, Priority.HIGH)]
+
+
+LETS_GO: dict[str, tuple[dict[str, Any] | None, bool]] = {
+    "gone": (None, True),
+    "another of that name": ({"metadata": {"uid": "another"}}, True),
+    "being deleted": ({"metadata": {"deletionTimestamp": "now"}}, True),
+    "merges elsewhere": ({"target": {"name": "else", "creationPolicy": "Merge"}}, True),
+    "has one of its own": ({"target": {"name": "host"}}, True),
+    "merges other keys": ({"data": []}, False),
+}
+
+
+@pytest.mark.parametrize("how", LETS_GO)
+async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    world = make_world()
+    target = {"name": "host", "creationPolicy": "Merge"}
+    old = make_es(target=target)
+    world.external_secrets.remove(KEY)
+    for name in ("second", "third"):
+        other = make_es(metadata={"name": name, "uid": name}, target=target)
+        world.external_secrets.put(f"ns/{name}", other)
+    given, wakes = LETS_GO[how]
+    new = None
+    if given is not None:
+        metadata = {"generation": 2, **given.get("metadata", {})}
+        new = make_es(**{"target": target, **given, "metadata": metadata})
+        world.external_secrets.put(KEY, new)
+    world.triggers.external_secret_changed(Change(KEY, old, new))
+    woken = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if wakes else []
+    assert world.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(world.objects.added[1:]) == woken
 
 
 async def test_a_store_wakes_itself_and_its_users(

@@ -82,17 +82,18 @@ async def test_A2_the_manager_is_a_parameter(server: ScriptedServer, client: Kub
     assert server.requests[0].query["fieldManager"] == "secret-sync-merge-1"
 
 
-async def test_A7a_keys_are_removed_by_nulls_with_uid_and_version(
+async def test_A7a_the_data_are_set_under_uid_and_version(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
-    await writer.remove_keys(SECRETS, REF, "data", ["b", "a"], OWNER)
+    await writer.set_data(SECRETS, REF, {"a": "MQ=="}, OWNER)
     sent = server.requests[0]
-    assert sent.headers["content-type"] == MERGE_PATCH
+    assert sent.headers["content-type"] == JSON_PATCH
     assert "force" not in sent.query
-    assert orjson.loads(sent.body) == {
-        "metadata": {"uid": "uid-1", "resourceVersion": "7"},
-        "data": {"a": None, "b": None},
-    }
+    assert orjson.loads(sent.body) == [
+        {"op": "replace", "path": "/metadata/uid", "value": "uid-1"},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/data", "value": {"a": "MQ=="}},
+    ]
 
 
 async def test_A10_status_is_an_apply_of_its_own(

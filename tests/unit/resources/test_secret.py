@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.resources import ForeignSecret, ManagedSecret, secret_from_metadata
-from secret_sync.resources.secret import owner_of
+from secret_sync.resources.secret import StringDataEntry, owner_of
 
 if TYPE_CHECKING:
     from secret_sync.resources import SecretMeta
@@ -165,3 +165,34 @@ def test_one_that_is_being_deleted_says_so() -> None:
     found = read(entry("secret-sync", "Apply", "a"), deletionTimestamp="2026-01-01T00:00:00Z")
     assert isinstance(found, ManagedSecret)
     assert found.deleting
+
+
+def test_A14_who_set_data_by_way_of_string_data_is_told_apart() -> None:
+    by_kubectl = {
+        "manager": "kubectl",
+        "operation": "Apply",
+        "time": "2026-01-01T00:00:00Z",
+        "fieldsV1": {"f:stringData": {"f:a": {}, "f:extra": {}}},
+    }
+    mixed = {**by_kubectl, "manager": "helm", "time": None}
+    mixed["fieldsV1"] = {"f:data": {"f:b": {}}, "f:stringData": {".": {}, "f:c": {}}}
+    found = read(entry("secret-sync", "Apply", "a", mark=True), by_kubectl, mixed)
+    assert isinstance(found, ManagedSecret)
+    assert found.string_data == (
+        StringDataEntry("helm", frozenset("c"), ""),
+        StringDataEntry("kubectl", frozenset({"a", "extra"}), "2026-01-01T00:00:00Z"),
+    )
+    # Such a writer owns no key, so that none of them are drift by their owner.
+    assert found.other_keys == {"b"}
+    assert found.editors == ("helm",)
+
+
+def test_A16_keys_that_several_own_are_told_apart() -> None:
+    found = read(
+        entry(MINE, "Apply", "a", "b", "c"),
+        entry("kubectl", "Update", "b"),
+        entry(OTHER, "Apply", "c", "d"),
+        entry("secret-sync", "Apply", "a"),
+    )
+    assert found.shared_keys == {"b", "c"}
+    assert read(entry(MINE, "Apply", "a")).shared_keys == frozenset()

@@ -1,0 +1,199 @@
+"""Makes Secrets anew whose type or frozen data cannot be changed; what others say of them stays.
+
+The new Secret appears in one write, with values, marks, and the labels, annotations and
+ownerReferences of others. That write is an apply of ours, which then owns all of it; so the next
+one, which leaves out what is not ours, would delete that. Hence who owned it gets it back (A13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from secret_sync.controller.confirmation import confirm_owner
+from secret_sync.controller.intent import mark_intent, owner_intent
+from secret_sync.kube import METADATA, SECRETS, ApiNotFoundError, OutdatedError, Ref
+from secret_sync.kube.managed_fields import given_back, metadata_of_others
+from secret_sync.resources.names import (
+    FIELD_MANAGER,
+    LAST_APPLIED_ANNOTATION,
+    OWNER_ANNOTATION,
+)
+
+if TYPE_CHECKING:
+    from secret_sync.controller.desired import Desired
+    from secret_sync.controller.memory import Memory
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
+    from secret_sync.resources import ExternalSecret
+
+_log = structlog.get_logger(__name__)
+
+#: Annotations that stay behind: the mark is written anew, and kubectl's copy of the object holds
+#: the values that the Secret once had.
+_LEFT_BEHIND: Final = frozenset({OWNER_ANNOTATION, LAST_APPLIED_ANNOTATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What others say of a Secret that is made anew. Finalizers are not carried over.
+
+    They are what the deletion of the old Secret waits for, so whoever set them has had it.
+
+    Attributes:
+        labels, annotations, owners: As the Secret had them.
+        entries: Who owned them, as ``managedFields`` tells.
+    """
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    owners: tuple[dict[str, Any], ...]
+    entries: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, es: ExternalSecret, metadata: dict[str, Any]) -> Carried | None:
+        """What is to be carried over from a Secret; ``None`` if nothing is.
+
+        Args:
+            es: Whose Secret it is.
+            metadata: The Secret's, whole.
+        """
+        owners = tuple(
+            # Who sets this has to have a right to the owner, which ours is none of.
+            {field: value for field, value in reference.items() if field != "blockOwnerDeletion"}
+            for reference in metadata.get("ownerReferences") or ()
+            if reference["uid"] != es.uid
+        )
+        annotations = metadata.get("annotations") or {}
+        carried = cls(
+            labels=dict(metadata.get("labels") or {}),
+            annotations={k: v for k, v in annotations.items() if k not in _LEFT_BEHIND},
+            owners=owners,
+            entries=tuple(
+                metadata_of_others(metadata.get("managedFields") or [], FIELD_MANAGER, _LEFT_BEHIND)
+            ),
+        )
+        return carried if carried.labels or carried.annotations or carried.owners else None
+
+    @property
+    def controlled(self) -> bool:
+        """Whether another controller is among the owners."""
+        return any(owner.get("controller") for owner in self.owners)
+
+
+class Recreation:
+    """Deletes and creates Secrets of ours.
+
+    Args:
+        client: The API server, for what others say of a Secret.
+        writer: Applies as our field manager.
+    """
+
+    def __init__(self, client: KubeClient, writer: ApplyWriter) -> None:
+        self._client = client
+        self._writer = writer
+
+    async def recreate(
+        self, es: ExternalSecret, desired: Desired, memory: Memory, ref: Ref
+    ) -> None:
+        """Makes a Secret anew; absent for one round trip (A6).
+
+        A type demands keys of its own: the new Secret is tried out before the old one goes.
+
+        Raises:
+            OutdatedError: The Secret is not the one that was judged.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
+            ApiError: The server refused.
+        """
+        carried = Carried.of(es, await self._metadata(ref))
+        intent = _intent(es, desired, carried)
+        await self._writer.rehearse(SECRETS, intent, f"secret-sync-{es.uid}")
+        owner = await confirm_owner(self._client, es)
+        # Kept until all of it is done: whatever interrupts it, it goes on from here.
+        memory.carried = carried
+        await self._writer.delete(SECRETS, ref, owner)
+        memory.applied = None
+        await self.create(es, desired, memory)
+        _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
+
+    async def create(self, es: ExternalSecret, desired: Desired, memory: Memory) -> None:
+        """Creates a Secret, with what it is to carry over from one that it follows.
+
+        Raises:
+            AlreadyExistsError: A Secret of that name exists.
+            ApiError: The server refused.
+        """
+        reply = await self._writer.create(SECRETS, _intent(es, desired, memory.carried))
+        memory.remember(desired.fingerprint, reply)
+        if memory.carried is not None:
+            await self._give_back(es, memory, reply["metadata"])
+
+    async def finish(self, es: ExternalSecret, memory: Memory) -> None:
+        """Gives back what an interrupted recreation has not.
+
+        Raises:
+            OutdatedError: The Secret is not the one that we wrote.
+            ApiError: The server refused.
+        """
+        applied = memory.applied
+        if memory.carried is None or applied is None:
+            return
+        ref = Ref(es.namespace, es.target.name, applied.uid, "")
+        try:
+            await self._give_back(es, memory, await self._metadata(ref))
+        except OutdatedError:
+            # Another Secret by now: nothing is left to give.
+            memory.carried = None
+            raise
+
+    async def _give_back(
+        self, es: ExternalSecret, memory: Memory, metadata: dict[str, Any]
+    ) -> None:
+        carried, applied = memory.carried, memory.applied
+        if carried is None:
+            raise AssertionError  # the caller has looked
+        owner: ConfirmedOwner = await confirm_owner(self._client, es)
+        version = metadata["resourceVersion"]
+        ref = Ref(es.namespace, es.target.name, metadata["uid"], version)
+        entries = given_back(
+            metadata.get("managedFields") or [], FIELD_MANAGER, _own_fields(es), carried.entries
+        )
+        reply = await self._writer.set_managed_fields(SECRETS, ref, entries, owner)
+        memory.carried = None
+        if applied is not None and applied.resource_version == version:
+            memory.applied = replace(applied, resource_version=reply["metadata"]["resourceVersion"])
+
+    async def _metadata(self, ref: Ref) -> dict[str, Any]:
+        path = SECRETS.path(ref.namespace, ref.name)
+        try:
+            found = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        metadata: dict[str, Any] = found
+        if metadata["uid"] != ref.uid or ref.resource_version not in {
+            "",
+            metadata["resourceVersion"],
+        }:
+            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed since", status=409)
+        return metadata
+
+
+def _intent(es: ExternalSecret, desired: Desired, carried: Carried | None) -> dict[str, Any]:
+    if carried is None:
+        return owner_intent(es, desired)
+    intent = owner_intent(es, desired, controlled=carried.controlled)
+    metadata = intent["metadata"]
+    if carried.labels:
+        metadata["labels"] = carried.labels
+    metadata["annotations"] = {**carried.annotations, **metadata["annotations"]}
+    if carried.owners:
+        metadata["ownerReferences"] = [*carried.owners, *metadata.get("ownerReferences", ())]
+    return intent
+
+
+def _own_fields(es: ExternalSecret) -> frozenset[tuple[str, str]]:
+    """The fields below ``f:metadata`` that are ours, each with the field above it."""
+    metadata = mark_intent(es)["metadata"]
+    marks = {("f:annotations", f"f:{name}") for name in metadata["annotations"]}
+    return frozenset(marks | {("f:ownerReferences", f'k:{{"uid":"{es.uid}"}}')})

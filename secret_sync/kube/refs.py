@@ -1,0 +1,27 @@
+"""What a write is about, and on whose behalf it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The object a write is about, and the version of it that was judged (A4a)."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedOwner:
+    """The object on whose behalf something irrevocable is done, confirmed with the API server.
+
+    Only who has just asked the API server may make one.
+    """
+
+    namespace: str
+    name: str
+    uid: str

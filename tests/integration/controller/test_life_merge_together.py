@@ -1,0 +1,197 @@
+"""ExternalSecrets that merge into one Secret: whose key is it, and what stays (A15, A16)?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.operator import external_secret, operator, secret, settings_for, values_of
+from tests.support.watching import Watching, force_sync
+
+if TYPE_CHECKING:
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Api
+
+THEIRS = {"theirs": "precious"}
+ONE = {**THEIRS, "password": "one"}
+TWO = {**THEIRS, "password": "two"}
+
+
+@pytest.fixture(autouse=True)
+async def _host(api: Api, admin: CloudAdmin, home: str) -> None:
+    """Somebody's Secret ``host``."""
+    values = {"together/one": "one", "together/same": "one", "together/two": "two"}
+    await admin.put_secrets(values)
+    await api.put(secret("host", THEIRS), home)
+
+
+def merging(name: str, *keys: str, of: str = "together/one", target: str = "host") -> Any:
+    """An ExternalSecret that merges one value under these keys."""
+    entries = [{"key": of, "name": key} for key in keys]
+    return external_secret(name, *entries, target={"name": target, "creationPolicy": "Merge"})
+
+
+async def in_order(api: Api, home: str, *names: str) -> list[str]:
+    """Those ExternalSecrets, the first one first."""
+    made = [(await api.get("ExternalSecret", home, name))["metadata"] for name in names]
+    return [m["name"] for m in sorted(made, key=lambda m: (m["creationTimestamp"], m["uid"]))]
+
+
+async def remove(api: Api, home: str, name: str) -> None:
+    await api.delete("ExternalSecret", home, name)
+    await api.until("ExternalSecret", home, name, lambda found: found is None)
+
+
+@pytest.mark.parametrize("of", ["together/same", "together/two"], ids=["equal", "different"])
+async def test_what_only_one_that_is_gone_had_merged_stays(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, of: str
+) -> None:
+    value = {"together/same": "one", "together/two": "two"}[of]
+    before = {**ONE, "user": "one", "port": "one"}
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(merging("gone", "password", "user", "port"), home)
+        await api.until_ready(home, "gone", "Synced")
+        async with Watching(api, home, "host") as watching:
+            await remove(api, home, "gone")
+            await api.put(merging("heir", "password", of=of), home)
+            await api.until_ready(home, "heir", "Synced")
+            after = {**before, "password": value}
+            await api.until_holds(home, "host", after)
+            await watching.check(before, after)
+        # One more of them becomes its own; what it leaves out goes, and nothing else.
+        await api.put(merging("heir", "user", of=of), home)
+        left = {**after, "user": value}
+        del left["password"]
+        await api.until_holds(home, "host", left)
+
+
+async def test_of_two_that_want_one_key_the_second_is_told_at_once(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(merging("a", "password"), home)
+        await api.put(merging("b", "password", of="together/same"), home)
+        first, second = await in_order(api, home, "a", "b")
+        condition = await api.until_ready(home, second, "KeyConflict")
+        assert (
+            f"ExternalSecret {first}, created before this one, merges password"
+            in (condition["message"])
+        )
+        assert "secret-sync-merge-" not in condition["message"]
+        await api.until_ready(home, first, "Synced")
+        await api.until_holds(home, "host", ONE)
+
+        # The first one is not held up by the second one, nor by what that had written.
+        await admin.put_secrets({"together/one": "two", "together/same": "two"})
+        for name in (first, second):
+            await force_sync(api, home, name, "now")
+        await api.until_holds(home, "host", TWO)
+        await api.until_ready(home, first, "Synced")
+        await api.until_ready(home, second, "KeyConflict")
+
+
+async def leaves(api: Api, home: str, first: str) -> None:
+    """It is deleted."""
+    await remove(api, home, first)
+
+
+async def drops_the_key(api: Api, home: str, first: str) -> None:
+    """It merges another key."""
+    await api.put(merging(first, "other", of="together/same"), home)
+
+
+async def goes_elsewhere(api: Api, home: str, first: str) -> None:
+    """It merges into another Secret."""
+    await api.put(secret("elsewhere", THEIRS), home)
+    await api.put(merging(first, "password", of="together/same", target="elsewhere"), home)
+
+
+async def waits_elsewhere(api: Api, home: str, first: str) -> None:
+    """It merges into another Secret, which does not exist."""
+    await api.put(merging(first, "password", of="together/same", target="absent"), home)
+
+
+async def becomes_an_owner(api: Api, home: str, first: str) -> None:
+    """It would have the Secret as its own."""
+    spec = {"target": {"creationPolicy": "Owner"}}
+    await api.merge("ExternalSecret", home, first, {"spec": spec})
+
+
+@pytest.mark.parametrize(
+    "way", [leaves, drops_the_key, goes_elsewhere, waits_elsewhere, becomes_an_owner]
+)
+async def test_when_the_first_lets_go_the_second_has_the_key_and_it_is_never_missing(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, way: Any
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        for name in ("a", "b"):
+            await api.put(merging(name, "password", of="together/same"), home)
+        first, second = await in_order(api, home, "a", "b")
+        await api.until_ready(home, first, "Synced")
+        await api.until_ready(home, second, "KeyConflict")
+        async with Watching(api, home, "host") as watching:
+            await way(api, home, first)
+            await api.until_ready(home, second, "Synced")
+            await admin.put_secret("together/same", "two")
+            await force_sync(api, home, second, "now")
+            found = await api.until(
+                "Secret", home, "host", lambda s: values_of(s).get("password") == "two"
+            )
+            await api.until_ready(home, second, "Synced")
+            await watching.seen_all()
+        assert all("password" in (state or {}) for state in watching.states), watching.states
+        managers = {e["manager"] for e in found["metadata"]["managedFields"] if has(e, "password")}
+        uid = (await api.get("ExternalSecret", home, second))["metadata"]["uid"]
+        assert managers == {f"secret-sync-merge-{uid}"}
+
+
+def has(entry: dict[str, Any], key: str) -> bool:
+    return f"f:{key}" in entry["fieldsV1"].get("f:data", {})
+
+
+async def test_the_first_takes_a_key_that_it_comes_to_want(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(merging("a", "x"), home)
+        await api.put(merging("b", "y"), home)
+        first, second = await in_order(api, home, "a", "b")
+        await api.put(merging(second, "password", of="together/one"), home)
+        await api.until_holds(home, "host", {**ONE, "x" if first == "a" else "y": "one"})
+        await api.put(merging(first, "password", of="together/two"), home)
+        condition = await api.until_ready(home, second, "KeyConflict")
+        assert f"ExternalSecret {first}, created before" in condition["message"]
+        await api.until_holds(home, "host", TWO)
+        await api.until_ready(home, first, "Synced")
+
+
+async def test_two_that_share_a_key_since_an_earlier_release_are_parted(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+) -> None:
+    for name in ("a", "b"):
+        await api.put(merging(name, "password", of="together/same"), home)
+        uid = (await api.get("ExternalSecret", home, name))["metadata"]["uid"]
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "host"}}
+        path = f"/api/v1/namespaces/{home}/secrets/host?fieldManager=secret-sync-merge-{uid}"
+        content = {**body, "data": {"password": "b25l"}}
+        status, answer = await api.request("PATCH", path, content, "application/apply-patch+yaml")
+        assert status == 200, answer
+    first, second = await in_order(api, home, "a", "b")
+    async with (
+        operator(settings_for(cluster, cloud, home)),
+        Watching(api, home, "host") as watching,
+    ):
+        await api.until_ready(home, second, "KeyConflict")
+        await api.until_ready(home, first, "Synced")
+        await watching.check(ONE)
+        uid = (await api.get("ExternalSecret", home, first))["metadata"]["uid"]
+
+        def parted(found: dict[str, Any] | None) -> bool:
+            entries = (found or {"metadata": {}})["metadata"].get("managedFields") or []
+            return {e["manager"] for e in entries if has(e, "password")} == {
+                f"secret-sync-merge-{uid}"
+            }
+
+        await api.until("Secret", home, "host", parted)
