@@ -31,12 +31,12 @@ class HealthServer:
 
     Args:
         registry: What ``/metrics`` shows.
-        ready: Whether the informers are in sync; a standby is ready, too.
+        unready: Why the controller is not ready, ``""`` where it is; a standby is ready, too.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, ready: Callable[[], bool]) -> None:
+    def __init__(self, registry: CollectorRegistry, *, unready: Callable[[], str]) -> None:
         self._registry = registry
-        self._ready = ready
+        self._unready = unready
         # While the process starts, nothing beats yet and nothing is stuck.
         self._beat_at = float("inf")
         self._runner: web.AppRunner | None = None
@@ -102,6 +102,6 @@ class HealthServer:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        if not self._ready():
-            return web.Response(status=503, text="caches are not in sync yet\n")
+        if why := self._unready():
+            return web.Response(status=503, text=f"{why}\n")
         return web.Response(text="ok\n")

@@ -14,6 +14,7 @@ from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
 from secret_sync.app.planning import make_identities, make_planner
 from secret_sync.app.region import keep_asking
+from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
@@ -321,9 +322,9 @@ class Controller:
         )
 
     @property
-    def ready(self) -> bool:
-        """Whether the caches are in sync and nothing stops (G4)."""
-        return not self._stopping and self.watched.synced
+    def unready(self) -> str:
+        """Why this is not ready, ``""`` where it is (G4)."""
+        return "stopping" if self._stopping else self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
         return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
@@ -368,6 +369,10 @@ class Controller:
             self._cluster_store_statuses,
             identities,
         )
+        Restored(
+            *(watched, self.triggers, memories, self.planner, self.desk, self.object_statuses),
+            (self.store_statuses, self.cluster_store_statuses),
+        ).listen()
 
     def _store_loop(
         self,

@@ -17,7 +17,7 @@ from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
-from secret_sync.app.watched import Limits
+from secret_sync.app.watched import NOT_IN_SYNC, Limits
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
@@ -87,7 +87,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     metrics = Metrics(__version__)
     metrics.watch_log(logs.dropped_lines)
     built: list[Controller] = []
-    health = HealthServer(metrics.registry, ready=lambda: any(c.ready for c in built))
+    health = HealthServer(
+        metrics.registry, unready=lambda: built[0].unready if built else NOT_IN_SYNC
+    )
     stack.push_async_callback(health.stop)
     if settings.metrics_bind_address is not None:
         bind = settings.metrics_bind_address

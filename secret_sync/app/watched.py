@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secret_sync.controller import kinds
 from secret_sync.controller.plan import cluster_scope_of, stores_of
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from secret_sync.settings import Settings
 
 T = TypeVar("T", bound=Stored)
+
+
+#: What the probe says before the first lists are in.
+NOT_IN_SYNC: Final = "caches are not in sync yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +146,20 @@ class Watched:
         return self._running
 
     @property
-    def synced(self) -> bool:
-        """Whether all initial lists are in (S5)."""
-        return all(informer.synced for informer in self._running.values())
+    def unready(self) -> str:
+        """Why what is known may be old: not listed yet (S5), or never watched; ``""`` if it is not.
+
+        One without a watch is listed now and then, which nobody should take for the whole.
+        """
+        if not all(informer.synced for informer in self._running.values()):
+            return NOT_IN_SYNC
+        unopened = [name for name, informer in self._running.items() if informer.unopened]
+        if not unopened:
+            return ""
+        return (
+            f"no watch of {', '.join(unopened)} has opened yet, so changes are seen minutes late; "
+            "is there a proxy before the API server that buffers?"
+        )
 
     async def wait_synced(self) -> None:
         """Waits for all initial lists.

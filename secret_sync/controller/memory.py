@@ -31,7 +31,7 @@ class Applied:
 
     def doubted(self) -> Applied:
         """The Secret may hold anything by now; that it is ours is still known."""
-        return replace(self, fingerprint=b"", resource_version=_LOWEST)
+        return replace(self, fingerprint=b"", resource_version=_LOWEST, at=float("-inf"))
 
 
 @dataclass(slots=True)
@@ -161,6 +161,16 @@ class Memories:
     def doubt(self, key: str) -> None:
         """A Secret of ours is missing in a list: gone, or newer than the list."""
         self.of(key).applied = None
+
+    def distrust(self, key: str) -> None:
+        """The API server went back in time: what was written, answered or seen to go may not be."""
+        memory = self._memories.get(key)
+        if memory is None:
+            return
+        if memory.applied is not None:
+            memory.applied = memory.applied.doubted()
+        memory.forced = None
+        memory.gone = ""
 
     def deleted(self, key: str, uid: str) -> None:
         """A Secret is gone; if it was ours, there is nothing to compare with any more."""

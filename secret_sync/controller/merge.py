@@ -14,7 +14,7 @@ import structlog
 from secret_sync.controller import merge_problems
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import bare_intent, merge_intent
-from secret_sync.controller.ownership import behind, merged_by
+from secret_sync.controller.ownership import behind, is_lost, merged_by
 from secret_sync.controller.siblings import Mergers, writers_to
 from secret_sync.controller.write_refusals import refused
 from secret_sync.errors import ReferenceChangedError
@@ -78,6 +78,7 @@ class MergeWriter:
         return (
             isinstance(current, ManagedSecret)
             and current.uid == applied.uid
+            and not is_lost(current, applied)
             and merged_by(es, current) == desired.keys
             and (
                 current.resource_version == applied.resource_version

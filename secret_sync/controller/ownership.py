@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.kube import reached
+from secret_sync.kube import is_older, reached
 from secret_sync.resources import ManagedSecret
 from secret_sync.resources.names import LEGACY_MANAGERS
 
@@ -182,6 +182,7 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         and applied.uid == current.uid
         and applied.fingerprint == desired.fingerprint
         and not _may_hide(current, applied)
+        and not is_lost(current, applied)
     )
     intact = _intact(es, desired.keys, current) and not _half_taken(es, current)
     remove = tuple(sorted(current.other_keys - desired.keys))
@@ -233,6 +234,11 @@ def _restored(es: ExternalSecret, current: SecretMeta) -> Verdict:
         resource_version=current.resource_version,
         orphan=not es.target.retain,
     )
+
+
+def is_lost(current: SecretMeta, applied: Applied) -> bool:
+    """Whether the API server went back to before our last write; asked once it had time for it."""
+    return is_older(current.resource_version, applied.resource_version)
 
 
 def behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:

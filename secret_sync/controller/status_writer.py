@@ -202,6 +202,10 @@ class StatusWriter(Generic[S]):
         if change.new is not None:
             self.known(change.key, change.new)
 
+    def distrust(self, key: str) -> None:
+        """The API server went back in time: what it has counts, not what it was sent."""
+        self._written.pop(key, None)
+
     def forget(self, key: str) -> None:
         """The object is gone."""
         self._intended.pop(key, None)

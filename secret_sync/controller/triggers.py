@@ -158,14 +158,20 @@ class Triggers:
         ]
         self._wake(concerned, Priority.HIGH)
 
-    def everything_changed(self) -> None:
-        """The region is known now, or the CRDs are others: everything may depend on it."""
+    def everything_changed(self, namespace: str = "") -> None:
+        """The region is known now, or the CRDs are others: everything may depend on it.
+
+        Args:
+            namespace: Where that is so; ``""`` everywhere.
+        """
         if not self._live:
             return
         for kind in (self._stores, self._cluster_stores):
             for store in kind.known.values():
-                kind.queue.add(key_of(store), Priority.HIGH)
-        self._wake([key_of(es) for es in self._external_secrets.values()], Priority.HIGH)
+                if namespace in ("", store.namespace):
+                    kind.queue.add(key_of(store), Priority.HIGH)
+        objects = self._external_secrets.values()
+        self._wake([key_of(o) for o in objects if namespace in ("", o.namespace)], Priority.HIGH)
 
     def secrets_relisted(self) -> None:
         """A Secret of ours may have come and gone while nobody was watching."""

@@ -43,7 +43,7 @@ from secret_sync.kube.resource import (
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, Stored, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
-from secret_sync.kube.versions import reached
+from secret_sync.kube.versions import is_older, reached
 
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -91,6 +91,7 @@ __all__ = [
     "converted",
     "current_namespace",
     "data_keys",
+    "is_older",
     "key_of",
     "lacking",
     "new_identity",

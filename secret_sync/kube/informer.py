@@ -13,6 +13,7 @@ from secret_sync.errors import TransientError
 from secret_sync.kube.answers import check_object
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.store import Store, Stored, key_of
+from secret_sync.kube.versions import is_older, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -72,6 +73,7 @@ class Informer(Generic[T]):
         self._observer = observer
         self._handlers: list[Callable[[Change[T]], None]] = []
         self._relist_handlers: list[Callable[[], None]] = []
+        self._restore_handlers: list[Callable[[str], None]] = []
         self._relisting = 0
         scopes = [
             _Scope(self, namespace, convert, frozenset(excluded))
@@ -106,6 +108,14 @@ class Informer(Generic[T]):
         """
         self._relist_handlers.append(handler)
 
+    def add_restore_handler(self, handler: Callable[[str], None]) -> None:
+        """Add a handler for an API server that went back in time; gets the namespace, or ``""``.
+
+        The store is as the API server is by then, and handlers have been told of what changed. But
+        nothing that was written before counts any more, nor does any version that was seen.
+        """
+        self._restore_handlers.append(handler)
+
     async def relist(self) -> None:
         """Lists everything anew, and returns when the store has it; see ``Reflector.relist``."""
         self._relisting += 1
@@ -125,6 +135,12 @@ class Informer(Generic[T]):
             f"{plural} in {scope.namespace}" if scope.namespace else plural: reflector.catch_up
             for scope, reflector in zip(self._scopes, self._reflectors, strict=True)
         }
+
+    @property
+    def unopened(self) -> list[str]:
+        """The namespaces of which no watch has ever been opened; ``""`` stands for all."""
+        pairs = zip(self._scopes, self._reflectors, strict=True)
+        return [scope.namespace for scope, reflector in pairs if not reflector.opened]
 
     @property
     def synced(self) -> bool:
@@ -187,6 +203,11 @@ class Informer(Generic[T]):
         for handler in self._relist_handlers:
             self._call(handler, "")
 
+    def restored(self, namespace: str) -> None:
+        """Tells that the API server went back in time."""
+        for handler in self._restore_handlers:
+            self._call(partial(handler, namespace), namespace)
+
     def _tell(self, change: Change[T]) -> None:
         for handler in self._handlers:
             self._call(partial(handler, change), change.key)
@@ -229,9 +250,10 @@ class _Scope(Generic[T]):
             self._informer.unreadable(_key(value))
             return None
 
-    def replace(self, objects: list[T]) -> None:
+    def replace(self, objects: list[T], *, restored: bool = False) -> None:
         """All objects of this scope: stored at once, then told, what vanished first (S2)."""
         found = {key_of(obj): obj for obj in objects}
+        restored = restored or any(self._is_older(obj) for obj in objects)
         vanished = self._keys - found.keys()
         self._keys = set(found)
         changes = [change for key in vanished for change in self._informer.drop(key)]
@@ -240,7 +262,28 @@ class _Scope(Generic[T]):
         self._informer.tell(changes)
         if self.synced.is_set():
             self._informer.relisted()
+        if restored:
+            self._informer.restored(self.namespace)
         self.synced.set()
+
+    def newest(self) -> T | None:
+        """Return the object of this scope with the highest version."""
+        held = map(self._informer.store.get, self._keys)
+        return max(
+            (obj for obj in held if obj is not None),
+            key=lambda obj: order_of(obj.resource_version) or (0, ""),
+            default=None,
+        )
+
+    def _is_older(self, obj: T) -> bool:
+        """Whether a later version of the very same object has been seen."""
+        held = self._informer.store.get(key_of(obj))
+        return (
+            held is not None
+            and held.uid == obj.uid
+            and held.resource_version != obj.resource_version
+            and is_older(obj.resource_version, held.resource_version)
+        )
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
         """One change of this scope; what is left out from now on is gone for us."""

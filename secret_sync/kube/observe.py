@@ -23,6 +23,8 @@ class ReflectorObserver(Protocol):
     def failed(self, kind: str) -> None:
         """A list or watch failed: ``expired``, ``unavailable``, ``refused``, ``garbled``.
 
+        Or watches brought nothing for too long, ``silent``, or what they would have brought is of
+        another history, ``restored``.
         Or one object was left out because it could not be read: ``unreadable``.
         """
         ...

@@ -91,6 +91,20 @@ class Pager(Generic[T]):
         reply = await self._request({"limit": "1"})
         return str(reply["metadata"]["resourceVersion"])
 
+    async def find(self, path: str, name: str) -> Listing[T]:
+        """List one object at its most recent state; it comes with the collection's version.
+
+        Args:
+            path: Of the collection in the object's own namespace, where the server reads an
+                object by its key and need not search for it.
+            name: Of the object.
+
+        Raises:
+            ApiError: The server refused, or answered with something else.
+        """
+        reply = await self._request({"fieldSelector": f"metadata.name={name}"}, path)
+        return Listing(self._objects(reply), reply["metadata"]["resourceVersion"])
+
     async def _pages(self) -> Listing[T]:
         objects: list[T] = []
         token = ""
@@ -109,11 +123,11 @@ class Pager(Generic[T]):
             if not token:
                 return Listing(objects, reply["metadata"]["resourceVersion"])
 
-    async def _request(self, params: dict[str, str]) -> dict[str, Any]:
+    async def _request(self, params: dict[str, str], path: str = "") -> dict[str, Any]:
         """One page, known to be one: an empty object taken for a list would empty the store."""
         reply = await self._client.request(
             "GET",
-            self._path,
+            path or self._path,
             params=params,
             accept=self._accept,
             expected=Answer.LIST,

@@ -11,13 +11,14 @@ import structlog
 from secret_sync.kube.errors import ApiError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
-from secret_sync.kube.versions import order_of, reached
+from secret_sync.kube.versions import is_older, order_of, reached
 from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, watch
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient
     from secret_sync.kube.observe import ReflectorObserver
     from secret_sync.kube.resource import Resource
+    from secret_sync.kube.store import Stored
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,11 @@ HEALTHY_AFTER: Final = 120.0
 CATCH_UP: Final = 1.0
 CATCH_UP_UNORDERED: Final = 5.0
 _POLL: Final = 0.02
+#: Seconds without an event or a bookmark, at least and at most, after which watches are not relied
+#: on and a list follows. Bookmarks come about once a minute; a proxy that buffers holds all back.
+QUIET: Final = (240.0, 300.0)
+#: Statuses of a request that say nothing of what was asked for: no answer, or one about our rate.
+_NO_ANSWER: Final = (0, 429)
 
 
 class Sink(Protocol):
@@ -41,8 +47,17 @@ class Sink(Protocol):
         """From a list's item to what is kept of it; ``None`` leaves it out (S8)."""
         ...
 
-    def replace(self, objects: list[Any]) -> None:
-        """All objects of the reflector's scope at this moment, as read (S2)."""
+    def replace(self, objects: list[Any], *, restored: bool) -> None:
+        """Take all objects of the reflector's scope at this moment, as read (S2).
+
+        Args:
+            objects: All of them.
+            restored: Whether the API server is known to have gone back in time since the last one.
+        """
+        ...
+
+    def newest(self) -> Stored | None:
+        """Return the object held with the highest version."""
         ...
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
@@ -93,6 +108,7 @@ class Reflector:
         metadata_only: bool = False,
     ) -> None:
         self._client = client
+        self._resource = resource
         self._path = resource.path(namespace)
         self._sink = sink
         self._observer = observer
@@ -116,6 +132,16 @@ class Reflector:
         self._failing = ""
         # The version at which a watch could not be read.
         self._garbled_at = ""
+        # When it was last known that nothing is missing, and how long that is good for.
+        self._heard_at = 0.0
+        self._quiet_for = QUIET[1]
+        #: Whether a watch has ever been opened.
+        self.opened = False
+        # Whether the watch before this one did not end as agreed, and whether there was an outage:
+        # etcd may have been restored from a backup meanwhile.
+        self._interrupted = False
+        self._outage = False
+        self._restored = False
         # Set while somebody waits for a list that begins from now on.
         self._stale = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -157,8 +183,8 @@ class Reflector:
         wanted = await self._pager.version()
         ordered = order_of(wanted) is not None
         # What was held before the question is no newer than the answer.
-        if before != wanted and reached(before, wanted):
-            _log.info("the API server went back in time, listing again", path=self._path)
+        if is_older(wanted, before):
+            self._went_back()
             await self.relist()
             return
         try:
@@ -173,7 +199,16 @@ class Reflector:
         watching = asyncio.ensure_future(self._watch(version))
         stale = asyncio.ensure_future(self._stale.wait())
         try:
-            await asyncio.wait((watching, stale), return_when=asyncio.FIRST_COMPLETED)
+            ended: set[asyncio.Future[Any]] = set()
+            while not ended:
+                heard_at = self._heard_at
+                left = heard_at + self._quiet_for - asyncio.get_running_loop().time()
+                ended, _ = await asyncio.wait(
+                    (watching, stale), timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not ended and heard_at == self._heard_at:
+                    self._fell_silent()
+                    return ""
             return watching.result() if watching.done() and not stale.done() else ""
         finally:
             for task in (watching, stale):
@@ -190,8 +225,14 @@ class Reflector:
             self._waiting += waiting
             await self._fail("list", error, "refused")
             return ""
-        self._sink.replace(listing.objects)
+        if not self._restored and is_older(listing.resource_version, self._state.resource_version):
+            self._went_back()
+        self._sink.replace(listing.objects, restored=self._restored)
         self._state = WatchState(listing.resource_version)
+        self._interrupted = self._outage = self._restored = False
+        # Drawn anew, so that the lists of a process do not stay together.
+        self._quiet_for = random.uniform(*QUIET)  # noqa: S311 (spreads load)
+        self._heard()
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -202,6 +243,16 @@ class Reflector:
     async def _watch(self, version: str) -> str:
         """The version to go on from, or ``""`` where only a list helps."""
         state = self._state = WatchState(version)
+        if self._interrupted:
+            try:
+                if not await self._is_known_history(version):
+                    return ""
+            except ApiError as error:
+                state.error = error
+                unavailable = error.status in _NO_ANSWER
+                return await self._ended(
+                    state, Ending.UNAVAILABLE if unavailable else Ending.REFUSED
+                )
         began = asyncio.get_running_loop().time()
         ending = await watch(
             self._client,
@@ -209,15 +260,22 @@ class Reflector:
             state,
             accept=self._watch_accept,
             kind=self._kind,
-            on_open=self._observer.watching,
+            on_open=self._watching,
             on_event=self._event,
         )
         # One that lasted is no part of a loop; lists are as far apart as after failures then.
         if asyncio.get_running_loop().time() - began >= LONGEST_WAIT:
             self._may_relist = True
+        return await self._ended(state, ending)
+
+    async def _ended(self, state: WatchState, ending: Ending) -> str:
+        """The version to go on from, or ``""`` where only a list helps; after a wait, maybe."""
+        unanswered = state.error is not None and not state.error.status
+        self._interrupted |= unanswered or ending in (Ending.BROKEN, Ending.SILENT)
         match ending:
-            case Ending.CLOSED | Ending.SILENT:
-                self._recover("watch")
+            case Ending.CLOSED | Ending.BROKEN | Ending.SILENT:
+                if state.events:
+                    self._recover("watch")
                 return state.resource_version
             case Ending.GARBLED:
                 await self._fail("watch", None, "garbled")
@@ -241,7 +299,62 @@ class Reflector:
                 await self._fail("watch", state.error, "refused")
                 return ""
 
+    async def _is_known_history(self, version: str) -> bool:
+        """Return whether what the API server has is what came of what is held.
+
+        After etcd was restored from a backup, a watch from a version that it never had opens and
+        stays silent, and from one that it has given out again since, it misses what was before.
+
+        Raises:
+            ApiError: The API server refused, or did not answer.
+        """
+        newest = self._sink.newest()
+        if newest is None:
+            now, same = await self._pager.version(), True
+        else:
+            path = self._resource.path(newest.namespace)
+            found = await self._pager.find(path, newest.name)
+            now = found.resource_version
+            versions = [o.resource_version for o in found.objects if o.uid == newest.uid]
+            same = newest.resource_version in versions
+            self._restored |= any(is_older(v, newest.resource_version) for v in versions)
+        if self._restored or is_older(now, version):
+            self._went_back()
+            return False
+        outage, self._outage, self._interrupted = self._outage, False, False
+        # While the API server was away nothing can have changed it.
+        return same or not outage
+
+    def _went_back(self) -> None:
+        self._restored = True
+        self._observer.failed("restored")
+        _log.warning(
+            "the API server went back in time (etcd restored from a backup?): listing again, and "
+            "writing again what it may have lost",
+            path=self._path,
+        )
+
+    def _fell_silent(self) -> None:
+        self._observer.failed("silent")
+        if not self._failing:
+            self._failing = "watch"
+            _log.warning(
+                "watches bring nothing, not even bookmarks: listing instead; is there a proxy "
+                "before the API server that buffers?",
+                path=self._path,
+                seconds=round(self._quiet_for),
+                opened=self.opened,
+            )
+
+    def _watching(self) -> None:
+        self.opened = True
+        self._observer.watching()
+
+    def _heard(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+
     def _event(self, sort: str, value: dict[str, Any]) -> None:
+        self._heard()
         if sort in OBJECT_EVENTS:
             self._sink.event(sort, value)
         elif sort != "BOOKMARK":
@@ -260,6 +373,7 @@ class Reflector:
         answered = error is None or error.status != 0
         # What comes after an outage is no part of what was before it.
         self._may_relist = self._may_relist or not answered
+        self._outage = self._outage or not answered
         waits = self._refused if answered else self._no_answer
         wait = waits.next(asyncio.get_running_loop().time(), after)
         if not self._failing:

@@ -14,6 +14,12 @@ def order_of(version: str) -> tuple[int, str] | None:
     return len(digits), digits
 
 
+def is_older(version: str, than: str) -> bool:
+    """Whether a version is known to be lower; never where one of the two is not a number."""
+    ours, theirs = order_of(version), order_of(than)
+    return ours is not None and theirs is not None and ours < theirs
+
+
 def reached(held: str, wanted: str) -> bool:
     """Whether what is held is known to be no older than what is wanted."""
     if held == wanted:

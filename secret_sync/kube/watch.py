@@ -43,7 +43,9 @@ class Ending(Enum):
     """Why a watch is over."""
 
     CLOSED = auto()
-    """As agreed, or broken off after events: go on from the last version (W4)."""
+    """As agreed: go on from the last version (W4)."""
+    BROKEN = auto()
+    """Broken off: go on from the last version (W4)."""
     SILENT = auto()
     """Nothing for too long: go on from the last version, this is no error (W10)."""
     EXPIRED = auto()
@@ -119,7 +121,8 @@ async def watch(
             state.error = error
     else:
         ending = Ending.CLOSED
-    if ending is Ending.CLOSED and not state.events and loop.time() - began < TOO_SHORT:
+    ended = ending in (Ending.CLOSED, Ending.BROKEN)
+    if ended and not state.events and loop.time() - began < TOO_SHORT:
         return Ending.UNAVAILABLE
     return ending
 
@@ -136,7 +139,7 @@ def _ending(error: Exception) -> Ending:
             return Ending.UNAVAILABLE
         case ApiError():
             return Ending.REFUSED
-    return Ending.CLOSED
+    return Ending.BROKEN
 
 
 async def _read(

@@ -20,7 +20,9 @@ _EVENT_TYPES: Final = ("Normal", "Warning")
 _EVENT_DROPS: Final = (
     *("rate", "queue_full", "refused", "namespace_gone", "unavailable", "shutdown"),
 )
-_REFLECTOR_ERRORS: Final = ("expired", "unavailable", "refused", "garbled", "unreadable")
+_REFLECTOR_ERRORS: Final = (
+    *("expired", "unavailable", "refused", "garbled", "unreadable", "silent", "restored"),
+)
 
 
 class QueueMetrics:

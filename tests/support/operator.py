@@ -300,7 +300,7 @@ async def operator(settings: Settings) -> AsyncIterator[app.Controller]:
         running = asyncio.create_task(controller.run(stop))
         try:
             async with asyncio.timeout(10):
-                while not (controller.health._ready() or running.done()):  # noqa: ASYNC110 (as a probe does)
+                while controller.health._unready() and not running.done():  # noqa: ASYNC110 (as a probe does)
                     await asyncio.sleep(0.01)
             yield controller
         finally:

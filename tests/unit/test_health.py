@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Readiness:
-    ready = False
+    why = "caches are not in sync yet"
 
-    def __call__(self) -> bool:
-        return self.ready
+    def __call__(self) -> str:
+        return self.why
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def readiness() -> Readiness:
 async def server(readiness: Readiness) -> AsyncIterator[HealthServer]:
     registry = CollectorRegistry()
     Counter("some", "Some.", registry=registry).inc(3, {"reconcile_id": "c0ffee"})
-    server = HealthServer(registry, ready=readiness)
+    server = HealthServer(registry, unready=readiness)
     await server.start("127.0.0.1", 0)
     yield server
     await server.stop()
@@ -91,7 +91,7 @@ async def test_G4_ready_as_soon_as_the_caches_are_in_sync(
 ) -> None:
     status, text = await get(server, "/readyz")
     assert (status, "in sync" in text) == (503, True)
-    readiness.ready = True
+    readiness.why = ""
     assert await get(server, "/readyz") == (200, "ok\n")
 
 
@@ -113,7 +113,7 @@ async def test_G4_alive_before_the_first_beat(server: HealthServer) -> None:
 
 @pytest.mark.looptime
 async def test_G4_the_heart_beats_every_second() -> None:
-    server = HealthServer(CollectorRegistry(), ready=lambda: True)
+    server = HealthServer(CollectorRegistry(), unready=lambda: "")
     beating = asyncio.create_task(server.beat())
     for _ in range(3):
         await asyncio.sleep(BEAT)
@@ -122,7 +122,7 @@ async def test_G4_the_heart_beats_every_second() -> None:
 
 
 async def test_an_address_that_is_taken_is_an_error_of_ours() -> None:
-    server = HealthServer(CollectorRegistry(), ready=lambda: True)
+    server = HealthServer(CollectorRegistry(), unready=lambda: "")
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(DefiniteError, match="--metrics-bind-address"),
@@ -140,7 +140,7 @@ async def test_stopping_twice_is_no_error(server: HealthServer) -> None:
 async def test_stopping_does_not_wait_for_whoever_does_not_read_the_answer() -> None:
     registry = CollectorRegistry()
     Counter("large", "x" * 20_000_000, registry=registry)
-    server = HealthServer(registry, ready=lambda: True)
+    server = HealthServer(registry, unready=lambda: "")
     await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")

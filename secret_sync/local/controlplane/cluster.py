@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shutil
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,7 @@ class Cluster:
             ControlPlaneError: One did not come up in time.
             CancelledStartError: ``cancelled`` was set.
         """
-        self._etcd = self._spawn(flags.etcd(self.layout))
-        self._etcd.wait_until(
-            lambda: self._etcd_endpoint.answers("/health"),
-            seconds=_READY_SECONDS,
-            cancelled=cancelled,
-        )
+        self._start_etcd(cancelled)
         self.start_api_server(cancelled)
         self._controller_manager = self._spawn(flags.controller_manager(self.layout))
         # It has no port to ask, but this is its work.
@@ -122,13 +118,48 @@ class Cluster:
         revision = self._etcd_call("/v3/kv/put", key)["header"]["revision"]
         self._etcd_call("/v3/kv/compaction", {"revision": revision, "physical": True})
 
+    def back_up(self, cancelled: threading.Event) -> None:
+        """Keep etcd's data as they are, in place of a backup of before.
+
+        Raises:
+            ControlPlaneError: It did not come up again.
+        """
+        self._stop(self._etcd)
+        shutil.rmtree(self.layout.etcd_backup, ignore_errors=True)
+        shutil.copytree(self.layout.etcd_data, self.layout.etcd_backup)
+        self._start_etcd(cancelled)
+
+    def restore(self, cancelled: threading.Event) -> None:
+        """Put back what ``back_up`` kept, with all of the control plane stopped meanwhile.
+
+        Raises:
+            ControlPlaneError: One did not come up again.
+        """
+        for process in (self._controller_manager, self._api_server, self._etcd):
+            self._stop(process)
+        shutil.rmtree(self.layout.etcd_data)
+        shutil.copytree(self.layout.etcd_backup, self.layout.etcd_data)
+        self.start(cancelled)
+
     def stop(self) -> None:
         """Stop what runs, in the reverse order of starting. May be called again."""
         for process in (self._controller_manager, self._api_server, self._etcd):
-            if process is not None:
-                process.stop(_STOP_SECONDS)
+            self._stop(process)
         for port in self._ports:
             port.close()
+
+    @staticmethod
+    def _stop(process: Process | None) -> None:
+        if process is not None:
+            process.stop(_STOP_SECONDS)
+
+    def _start_etcd(self, cancelled: threading.Event) -> None:
+        self._etcd = self._spawn(flags.etcd(self.layout))
+        self._etcd.wait_until(
+            lambda: self._etcd_endpoint.answers("/health"),
+            seconds=_READY_SECONDS,
+            cancelled=cancelled,
+        )
 
     def _spawn(self, argv: Sequence[str | Path]) -> Process:
         directory = self.layout.directory

@@ -68,6 +68,16 @@ class Layout:
         return self.directory / "kubeconfig"
 
     @property
+    def etcd_data(self) -> Path:
+        """Where etcd keeps everything."""
+        return self.directory / "etcd"
+
+    @property
+    def etcd_backup(self) -> Path:
+        """What etcd had at some time."""
+        return self.directory / "etcd-backup"
+
+    @property
     def tokens(self) -> Path:
         """The API server's list of static tokens."""
         return self.directory / "tokens.csv"
@@ -89,7 +99,7 @@ def etcd(layout: Layout) -> list[str | Path]:
     return [
         layout.binaries.etcd,
         "--name=playground",
-        f"--data-dir={layout.directory / 'etcd'}",
+        f"--data-dir={layout.etcd_data}",
         f"--listen-client-urls={layout.etcd_endpoint}",
         f"--advertise-client-urls={layout.etcd_endpoint}",
         f"--listen-peer-urls={peer}",

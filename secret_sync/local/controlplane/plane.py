@@ -124,6 +124,18 @@ class ControlPlane:
         """
         await _run(self._executor, self._cluster.start_api_server)
 
+    async def back_up(self) -> None:
+        """Keep all that etcd has at this moment, for ``restore``."""
+        await _run(self._executor, self._cluster.back_up)
+
+    async def restore(self) -> None:
+        """Stop everything, give etcd what it had at ``back_up``, and start everything again.
+
+        As a cluster is restored from a backup: versions that were given out since are given out
+        again. The ports are the same.
+        """
+        await _run(self._executor, self._cluster.restore)
+
     async def learn_kinds(self) -> None:
         """Let the garbage collector know the kinds that have come since it was started.
 

@@ -35,7 +35,21 @@ async def test_the_news_of_a_deletion_may_overtake_the_reply() -> None:
 
 async def test_a_doubted_write_still_tells_whose_secret_it_is() -> None:
     applied = Applied(b"wanted", "secret-uid", "31", 1.0)
-    assert applied.doubted() == Applied(b"", "secret-uid", "0", 1.0)
+    assert applied.doubted() == Applied(b"", "secret-uid", "0", float("-inf"))
+
+
+async def test_nothing_that_an_api_server_was_told_before_it_went_back_in_time_counts() -> None:
+    memories = Memories()
+    memory = memories.of("ns/some")
+    memory.applied = Applied(b"wanted", "secret-uid", "31", 1.0)
+    memory.written, memory.forced, memory.gone = b"wanted", "again", "former-uid"
+    none: str | None = None
+    memories.distrust("ns/some")
+    assert memory.applied == Applied(b"", "secret-uid", "0", float("-inf"))
+    # What it should hold is still known; what the user wished for the status tells.
+    assert (memory.written, memory.gone, memory.forced) == (b"wanted", "", none)
+    memories.distrust("ns/unknown")
+    assert memories._memories.keys() == {"ns/some"}
 
 
 def full() -> Memory:

@@ -185,6 +185,18 @@ def test_S16_W15_no_drift_is_seen_in_a_cache_that_is_behind(
     assert verdict.action is action
 
 
+@pytest.mark.parametrize(("held", "action"), [("20", Action.REPAIR), ("22", Action.NOTHING)])
+def test_a_lower_version_than_our_write_for_good_is_written_again(
+    make_es: Callable[..., ExternalSecret],
+    make_secret: Callable[..., SecretMeta],
+    held: str,
+    action: Action,
+) -> None:
+    # Its metadata are as they should be; etcd was restored from a backup, and so was the value.
+    current = make_secret(resourceVersion=held)
+    assert judge(make_es(), desired(), current, applied("21", age=60), NOW).action is action
+
+
 def test_S16_a_new_value_is_written_by_the_version_that_we_wrote(
     make_es: Callable[..., ExternalSecret], make_secret: Callable[..., SecretMeta]
 ) -> None:

@@ -35,8 +35,11 @@ class Sink:
         name: str = value["metadata"]["name"]
         return name
 
-    def replace(self, objects: list[Any]) -> None:
+    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
         self.held = set(objects)
+
+    def newest(self) -> None:
+        return None
 
     def event(self, _sort: str, value: dict[str, Any]) -> None:
         self.held.add(value["metadata"]["name"])

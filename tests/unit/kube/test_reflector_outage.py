@@ -119,8 +119,11 @@ class Sink:
     def read(self, value: dict[str, Any]) -> Any:
         return value
 
-    def replace(self, objects: list[Any]) -> None:
+    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
         pass
+
+    def newest(self) -> None:
+        return None
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
         pass

@@ -39,8 +39,11 @@ class Names:
     def read(self, value: dict[str, Any]) -> Any:
         return value["metadata"]["name"]
 
-    def replace(self, objects: list[Any]) -> None:
+    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
         self.told.append(objects)
+
+    def newest(self) -> None:
+        return None
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
         self.told.append((sort, value["metadata"]["name"]))

@@ -1,0 +1,69 @@
+"""After etcd was restored from a backup: nothing that was written before counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.kube import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secret_sync.app.watched import Watched
+    from secret_sync.controller.document_processor import DocumentProcessor
+    from secret_sync.controller.memory import Memories
+    from secret_sync.controller.plan import Planner
+    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.triggers import Triggers
+    from secret_sync.kube import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Forgets what was built on versions and generations that are given out a second time.
+
+    The values of Alibaba Cloud stay in hand, so that all is written again without a fetch. What
+    compares versions anywhere else either asks the API server, which refuses a stale one, or is
+    settled by the list that was read before this is called.
+    """
+
+    watched: Watched
+    triggers: Triggers
+    memories: Memories
+    planner: Planner
+    processor: DocumentProcessor
+    object_statuses: StatusWriter[Any]
+    store_statuses: tuple[StatusWriter[Any], StatusWriter[Any]]
+
+    def listen(self) -> None:
+        """Have this called for each kind that anything is remembered of."""
+        watched = self.watched
+        for informer in (
+            *(watched.external_secrets, watched.secrets),
+            *(watched.secret_stores, watched.cluster_stores),
+        ):
+            informer.add_restore_handler(self.forget)
+
+    def forget(self, namespace: str) -> None:
+        """Forget it, and have everything reconciled.
+
+        Args:
+            namespace: Where the API server is known to have gone back; ``""`` everywhere.
+        """
+        watched = self.watched
+        for key in _keys(watched.external_secrets.store.values(), namespace):
+            self.memories.distrust(key)
+            # One generation may have had another text before.
+            self.planner.forget(key)
+            self.processor.forget(key)
+            self.object_statuses.distrust(key)
+        kinds = (watched.secret_stores, watched.cluster_stores)
+        for statuses, informer in zip(self.store_statuses, kinds, strict=True):
+            for key in _keys(informer.store.values(), namespace):
+                statuses.distrust(key)
+        self.triggers.everything_changed(namespace)
+
+
+def _keys(objects: Iterable[Stored], namespace: str) -> list[str]:
+    return [key_of(obj) for obj in objects if namespace in ("", obj.namespace)]
