@@ -15,6 +15,7 @@ from secret_sync.kube import (
     ApiError,
     Election,
     KubeClient,
+    LeaseTimes,
     Need,
     current_namespace,
     lacking,
@@ -120,4 +121,9 @@ async def make_election(
         why = await lacking(client, need, (namespace,))
         if why:
             raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
-    return Election(client, namespace, name, new_identity(), LeaseMetrics(metrics))
+    times = LeaseTimes(
+        settings.leader_elect_lease_duration,
+        settings.leader_elect_renew_deadline,
+        settings.leader_elect_retry_period,
+    )
+    return Election(client, namespace, name, new_identity(), LeaseMetrics(metrics), times)

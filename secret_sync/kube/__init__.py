@@ -16,7 +16,13 @@ from secret_sync.kube.errors import (
 )
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
 from secret_sync.kube.informer import Change, Informer
-from secret_sync.kube.lease import Election, LeaseLostError, LeaseObserver, new_identity
+from secret_sync.kube.lease import (
+    Election,
+    LeaseLostError,
+    LeaseObserver,
+    LeaseTimes,
+    new_identity,
+)
 from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
@@ -75,6 +81,7 @@ __all__ = [
     "KubeClient",
     "LeaseLostError",
     "LeaseObserver",
+    "LeaseTimes",
     "Need",
     "OutdatedError",
     "OwnedByOthersError",

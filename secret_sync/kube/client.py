@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
-#: Seconds for a guarded write: well within a lease, so that one may start until it is half over.
-GUARDED_TIMEOUT: Final = 8.0
 _CONNECT: Final = 5.0
 #: An unused connection is kept for so many seconds.
 _KEPT: Final = 30.0
@@ -65,6 +63,11 @@ _MAX_REFUSAL: Final = 65536
 
 class WriteGuard(Protocol):
     """Says when writes are allowed (E7)."""
+
+    @property
+    def write_timeout(self) -> float:
+        """Seconds that each write has: well within a lease, so that many may start in it."""
+        ...
 
     def may_start(self, seconds: float) -> bool:
         """Whether a write may begin now that takes effect within so many seconds or never."""
@@ -165,8 +168,8 @@ class KubeClient:
         """
         guard = None if method == "GET" else self._guard
         if guard is not None:
-            timeout = min(timeout, GUARDED_TIMEOUT)
-            params = {**(params or {}), "timeout": f"{GUARDED_TIMEOUT:g}s"}
+            timeout = min(timeout, guard.write_timeout)
+            params = {**(params or {}), "timeout": f"{guard.write_timeout:g}s"}
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         url = self._url(path, params)
         data = orjson.dumps(body) if body is not None else None
@@ -234,7 +237,7 @@ class KubeClient:
         full = await self._headers(headers)
         again = True
         while True:
-            if guard is not None and not guard.may_start(GUARDED_TIMEOUT):
+            if guard is not None and not guard.may_start(guard.write_timeout):
                 raise ApiUnavailableError(f"{method} {url.raw_path}: not sent, {_NOT_OURS}")
             try:
                 body = _body(data, guard)
@@ -279,7 +282,7 @@ class _GuardedBytes(BytesPayload):
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         # What was refused here leaves a request without its end, which nobody acts on.
-        if not self._guard.may_start(GUARDED_TIMEOUT):
+        if not self._guard.may_start(self._guard.write_timeout):
             raise RuntimeError(_NOT_OURS)
         await super().write_with_length(writer, content_length)
 
@@ -294,7 +297,7 @@ class _GuardedPieces(BytesIOPayload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        if not self._guard.may_start(GUARDED_TIMEOUT):
+        if not self._guard.may_start(self._guard.write_timeout):
             raise RuntimeError(_NOT_OURS)
         await super().write_with_length(writer, content_length)
 

@@ -7,9 +7,11 @@ changed, never by the times in it, so that no clock of another machine matters.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import socket
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 
@@ -19,21 +21,22 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.kube.answers import check_fields, section
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
 from secret_sync.kube.resource import LEASES
+from secret_sync.kube.versions import is_older
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds that a lease holds since it was renewed.
-DURATION: Final = 15
-#: Seconds after which a leader that could not renew gives up; the rest is for what it has sent.
-RENEW_WITHIN: Final = 10.0
-#: Seconds between the beginnings of two attempts; of who waits up to half as many more.
-RETRY: Final = 2.0
+#: Whoever waits takes up to half as many seconds more between two attempts.
 _JITTER: Final = 0.5
-#: Seconds for one attempt, all its requests together (E3).
-ATTEMPT: Final = 1.8
+#: The part of the time to renew that one attempt may take. A slower server would be of no use: a
+#: lease that is twice as old as an answer takes leaves no time for writes.
+_ATTEMPT_PART: Final = 0.35
+#: The part of a lease that a write may take.
+_WRITE_PART: Final = 8 / 15
+#: Seconds of a write, at most.
+_LONGEST_WRITE: Final = 8.0
 #: Of a lease that was given back.
 _RELEASED: Final = 1
 _NEVER: Final = float("-inf")
@@ -43,6 +46,31 @@ _SPEC: Final = {
     "leaseDurationSeconds": (int,),
     "leaseTransitions": (int,),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """How long a lease lasts, and how often it is renewed; seconds (E1).
+
+    Attributes:
+        duration: That a lease holds since it was renewed.
+        renew_within: After which a leader that could not renew gives up; less than ``duration``.
+        retry: Between the beginnings of two attempts.
+    """
+
+    duration: float = 15.0
+    renew_within: float = 10.0
+    retry: float = 2.0
+
+    @property
+    def attempt(self) -> float:
+        """For one renewal, all its requests together, so that two may fail (E3)."""
+        return self.renew_within * _ATTEMPT_PART
+
+    @property
+    def write(self) -> float:
+        """For a write under the lease: one may start until the lease is half over (E7)."""
+        return min(_LONGEST_WRITE, self.duration * _WRITE_PART)
 
 
 class LeaseLostError(SecretSyncError):
@@ -89,22 +117,32 @@ class Election:
         name: Of the Lease.
         identity: Who we are; nobody else may have it.
         observer: Hears of failures and changes.
+        times: How long and how often.
     """
 
     def __init__(
-        self, client: Requests, namespace: str, name: str, identity: str, observer: LeaseObserver
+        self,
+        client: Requests,
+        namespace: str,
+        name: str,
+        identity: str,
+        observer: LeaseObserver,
+        times: LeaseTimes = LeaseTimes(),
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
         self._observer = observer
+        self._times = times
         # As it was seen last, and when that was first seen; no metadata where there is none.
         self._spec: dict[str, Any] = {}
         self._metadata: dict[str, Any] | None = None
         self._seen_at = _NEVER
         # Before the request that renewed it last, so that nobody else counts from earlier.
         self._renewed_at = _NEVER
+        # Until when somebody may hold it whom the record names no more: etcd was restored.
+        self._held_until = _NEVER
         # Also while it is not known whether a claim of ours got through.
         self._may_hold = False
         self._leader = ""
@@ -122,11 +160,16 @@ class Election:
 
     def may_start(self, seconds: float) -> bool:
         """Whether a write that takes effect within so many seconds does so under our lease."""
-        return _now() + seconds < self._renewed_at + DURATION
+        return _now() + seconds < self._renewed_at + self._times.duration
+
+    @property
+    def write_timeout(self) -> float:
+        """Seconds that each write under the lease has."""
+        return self._times.write
 
     async def acquire(self) -> None:
         """Waits until we lead."""
-        while not await self._attempt(self._take, ATTEMPT):  # noqa: ASYNC110 (no event tells)
+        while not await self._attempt(self._take, self._times.renew_within):  # noqa: ASYNC110 (no event tells)
             await asyncio.sleep(self._pause())
         _log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
 
@@ -136,14 +179,14 @@ class Election:
         Raises:
             LeaseLostError: It did; nothing can be written any more by then.
         """
-        begun = self._renewed_at
+        begun, times = self._renewed_at, self._times
         while True:
-            deadline = self._renewed_at + RENEW_WITHIN
-            await asyncio.sleep(max(0.0, min(begun + RETRY, deadline) - _now()))
+            deadline = self._renewed_at + times.renew_within
+            await asyncio.sleep(max(0.0, min(begun + times.retry, deadline) - _now()))
             begun = _now()
             if begun >= deadline:
-                self._lose(f"it could not be renewed for {RENEW_WITHIN:g} s")
-            await self._attempt(self._renew, min(ATTEMPT, deadline - begun))
+                self._lose(f"it could not be renewed for {times.renew_within:g} s")
+            await self._attempt(self._renew, min(times.attempt, deadline - begun))
             if self._holder not in {self._identity, ""}:
                 self._lose(f"{self._holder} leads")
 
@@ -152,7 +195,7 @@ class Election:
         self._renewed_at = _NEVER
         if not self._may_hold:
             return
-        if await self._attempt(self._give_back, ATTEMPT):
+        if await self._attempt(self._give_back, self._times.attempt):
             _log.info("lease released")
         else:
             _log.warning("lease not released, so another replica waits for its end")
@@ -165,11 +208,11 @@ class Election:
     def _ends_at(self) -> float:
         """When it runs out for whoever has it."""
         seconds = self._spec.get("leaseDurationSeconds")
-        return self._seen_at + (seconds if isinstance(seconds, int) else DURATION)
+        return self._seen_at + (seconds if isinstance(seconds, int) else self._times.duration)
 
     def _pause(self) -> float:
         """Until the next look; a lease that runs out sooner is looked at then."""
-        pause = RETRY * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
+        pause = self._times.retry * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
         left = self._ends_at - _now()
         return min(pause, left) if left > 0 else pause
 
@@ -201,6 +244,8 @@ class Election:
         """Whether it is ours: it was, was free, or has run out."""
         await self._look()
         if self._holder not in {self._identity, ""} and _now() < self._ends_at:
+            return False
+        if _now() < self._held_until:
             return False
         try:
             await self._claim()
@@ -260,13 +305,21 @@ class Election:
 
     async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         # What takes effect later than anybody waits for it would only confuse us.
-        params = None if body is None else {"timeout": f"{ATTEMPT:g}s"}
-        found = await self._client.request(method, path, params=params, body=body, timeout=ATTEMPT)
+        within = self._times.attempt
+        params = None if body is None else {"timeout": f"{within:g}s"}
+        found = await self._client.request(method, path, params=params, body=body, timeout=within)
         check_fields(section(found, "spec", path), _SPEC, f"{method} {path}")
         return found
 
     def _saw(self, found: dict[str, Any]) -> None:
         metadata, spec = found.get("metadata") or {}, found.get("spec") or {}
+        former = (self._metadata or {}).get("resourceVersion", "")
+        if is_older(metadata["resourceVersion"], former) and self._holder not in {
+            self._identity,
+            "",
+        }:
+            # The record is one of before: whoever renewed it since does not know that yet.
+            self._held_until = _now() + self._ends_at - self._seen_at
         self._metadata = {k: v for k, v in metadata.items() if k != "managedFields"}
         if spec == self._spec:
             return
@@ -284,7 +337,8 @@ class Election:
         now = _timestamp()
         ours = {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": DURATION,
+            # Rounded up: nobody may count from less than we do.
+            "leaseDurationSeconds": math.ceil(self._times.duration),
             "renewTime": now,
         }
         if self._holder == self._identity:

@@ -104,6 +104,9 @@ class Settings:
     leader_elect: bool = False
     leader_elect_name: str = "secret-sync"
     leader_elect_namespace: str = ""
+    leader_elect_lease_duration: float = 15.0
+    leader_elect_renew_deadline: float = 10.0
+    leader_elect_retry_period: float = 2.0
     metrics_bind_address: BindAddress | None = BindAddress("", 8080)
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"

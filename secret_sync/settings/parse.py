@@ -69,7 +69,35 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         raise UsageError(
             "--cloud-connect-timeout must be at most --cloud-call-timeout, of which it is a part"
         )
+    _check_lease(settings)
     return settings
+
+
+#: How much longer than its period a retry may take; as client-go has it.
+_JITTER: Final = 1.2
+
+
+def _check_lease(settings: Settings) -> None:
+    """Hold the times of the Lease against each other, as client-go does.
+
+    Raises:
+        UsageError: A leader could not renew its Lease in time, or would not stop in time.
+    """
+    duration, renew, retry = (
+        settings.leader_elect_lease_duration,
+        settings.leader_elect_renew_deadline,
+        settings.leader_elect_retry_period,
+    )
+    if duration <= renew:
+        raise UsageError(
+            f"--leader-elect-lease-duration ({duration:g}s) must be more than "
+            f"--leader-elect-renew-deadline ({renew:g}s)"
+        )
+    if renew <= _JITTER * retry:
+        raise UsageError(
+            f"--leader-elect-renew-deadline ({renew:g}s) must be more than {_JITTER:g} times "
+            f"--leader-elect-retry-period ({retry:g}s)"
+        )
 
 
 def _flags() -> list[Flag]:

@@ -35,6 +35,7 @@ _MAX_PORT: Final = 65535
 _MAX_DURATION: Final = 2**63 / 1e9  # Go's, in nanoseconds
 _MAX_BACKOFF_BASE: Final = 300.0
 _MAX_CALL: Final = 25.0
+_MAX_LEASE: Final = 3600.0
 
 
 def parse_duration(text: str) -> float:
@@ -60,6 +61,14 @@ def positive_duration(text: str) -> float:
     seconds = parse_duration(text)
     if seconds <= 0:
         raise ValueError("it must be more than 0s")
+    return seconds
+
+
+def lease_duration(text: str) -> float:
+    """Read how long a lease holds, as seconds; the API server keeps whole ones."""
+    seconds = positive_duration(text)
+    if not 1 <= seconds <= _MAX_LEASE:
+        raise ValueError("it must be from 1s to 1h")
     return seconds
 
 

@@ -53,6 +53,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "leader-elect": ("true", True),
     "leader-elect-name": ("secret-sync.b", "secret-sync.b"),
     "leader-elect-namespace": ("ops", "ops"),
+    "leader-elect-lease-duration": ("30s", 30.0),
+    "leader-elect-renew-deadline": ("12s", 12.0),
+    "leader-elect-retry-period": ("500ms", 0.5),
     "metrics-bind-address": ("127.0.0.1:9090", BindAddress("127.0.0.1", 9090)),
     "log-level": ("debug", "debug"),
     "log-format": ("json", "json"),
@@ -178,6 +181,27 @@ def test_flags_kept_for_compatibility_are_named_and_never_wrong() -> None:
         (["--leader-elect-name="], ["--leader-elect-name", "the name of an object"]),
         (["--leader-elect-name=A"], ["--leader-elect-name", "the name of an object"]),
         (["--leader-elect-namespace=a.b"], ["--leader-elect-namespace", "of a namespace"]),
+        (["--leader-elect-lease-duration=2h"], ["--leader-elect-lease-duration", "1h"]),
+        (["--leader-elect-lease-duration=500ms"], ["--leader-elect-lease-duration", "1s"]),
+        (["--leader-elect-retry-period=0s"], ["--leader-elect-retry-period", "more than 0s"]),
+        (
+            ["--leader-elect-lease-duration=10s"],
+            [
+                "--leader-elect-lease-duration (10s)",
+                "more than --leader-elect-renew-deadline (10s)",
+            ],
+        ),
+        (
+            ["--leader-elect-renew-deadline=15s"],
+            [
+                "--leader-elect-lease-duration (15s)",
+                "more than --leader-elect-renew-deadline (15s)",
+            ],
+        ),
+        (
+            ["--leader-elect-renew-deadline=2400ms"],
+            ["--leader-elect-renew-deadline (2.4s)", "1.2 times --leader-elect-retry-period (2s)"],
+        ),
         (["--polling-intervall=3s"], ["--polling-intervall", "did you mean --polling-interval?"]),
         (["--nonsense"], ["--nonsense", "--help"]),
         (["stray"], ["'stray'"]),

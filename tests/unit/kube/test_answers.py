@@ -37,7 +37,7 @@ from secret_sync.kube import (
     who_am_i,
 )
 from secret_sync.kube.answers import Answer, checked, read_answer
-from secret_sync.kube.lease import DURATION
+from secret_sync.kube.lease import LeaseTimes
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.watch import Ending, WatchState, watch
 from secret_sync.resources import ExternalSecret, secret_from_metadata
@@ -159,7 +159,9 @@ class Silent:
 async def take_the_lease(client: KubeClient) -> object:
     election = Election(client, "ns", "some", "me", Silent())
     await election._take()
-    assert election._ends_at <= asyncio.get_running_loop().time() + max(DURATION, 2**63)
+    assert election._ends_at <= asyncio.get_running_loop().time() + max(
+        LeaseTimes().duration, 2**63
+    )
     return await election._renew()
 
 

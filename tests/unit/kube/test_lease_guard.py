@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.kube import ApiError, ApiUnavailableError
-from secret_sync.kube.client import GUARDED_TIMEOUT
 from tests.unit.kube.scripted import closing, refusing, storing
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ class Guard:
 
     passes: int = 1000
     asked: list[float] = field(default_factory=list)
+    write_timeout: float = 8.0
 
     def may_start(self, seconds: float) -> bool:
         self.asked.append(seconds)
@@ -42,7 +42,7 @@ async def test_a_write_asks_and_says_how_long_it_has(
     assert request.headers["content-type"] == "application/json"
     assert request.body == b'{"a":1}'
     # Before anything, and when it is about to be sent.
-    assert guard.asked == [GUARDED_TIMEOUT] * 2
+    assert guard.asked == [8.0] * 2
 
 
 async def test_the_body_is_sent_when_the_server_has_begun_to_count(
