@@ -160,8 +160,17 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
     Raises:
         SecretSyncError: Something indispensable is missing; one line says what.
     """
-    await check(client, _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS)
+    without = await check(
+        client, _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS
+    )
+    for namespace in without:
+        _log.warning(
+            "namespace not served: it is deleted, or no rule of RBAC is for this controller there; "
+            "it is served once that has changed",
+            namespace=namespace,
+        )
     limits = Limits(
+        without_rights=without,
         cluster_stores=_until_restart(await lacking(client, _STORES_NEED)),
         namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
         definitions=_until_restart(await _first_lacking(client, _DEFINITIONS_NEEDS)),

@@ -56,6 +56,7 @@ class Limits:
     """What the API server lets us be and see.
 
     Attributes:
+        without_rights: Namespaces, of those to be watched, in which nothing may be done.
         cluster_stores: Why ClusterSecretStores are not watched; ``""`` where they are.
         namespaces: The same of namespaces.
         definitions: The same of CRDs.
@@ -63,6 +64,7 @@ class Limits:
         token_user: Whose token roles are assumed with; ``""`` where there is none.
     """
 
+    without_rights: tuple[str, ...] = ()
     cluster_stores: str = ""
     namespaces: str = ""
     definitions: str = ""
@@ -81,6 +83,7 @@ class Watched:
         self._scope: dict[str, Any] = {
             "namespaces": settings.watch_namespaces,
             "excluded": settings.exclude_namespaces,
+            "optional": limits.without_rights,
         }
         objects = {BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of}
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
@@ -108,6 +111,11 @@ class Watched:
             self._running["namespaces"] = self.namespaces
         if not limits.definitions:
             self._running["definitions"] = self.definitions
+        metrics.read(
+            "namespaces_missing",
+            "Namespaces to be watched that cannot be listed: deleted, or without our rights.",
+            lambda: len(self.missing_namespaces),
+        )
 
     async def relist(self, definition: str) -> None:
         """Lists the objects of one of our CRDs anew.
@@ -144,6 +152,12 @@ class Watched:
     def running(self) -> dict[str, Informer[Any]]:
         """Those that can be run, by what to call them; the others stay empty."""
         return self._running
+
+    @property
+    def missing_namespaces(self) -> frozenset[str]:
+        """Namespaces, of those to be watched, of which nothing may be listed: deleted, maybe."""
+        refused = [informer.refused for informer in self._running.values() if informer.namespaced]
+        return frozenset.intersection(*refused) - {""}
 
     @property
     def unready(self) -> str:

@@ -53,6 +53,7 @@ class Informer(Generic[T]):
         indexes: As for :class:`Store`.
         namespaces: One reflector for each; empty for one of all.
         excluded: Namespaces whose objects are left out.
+        optional: Those of the namespaces that nobody waits for: they may be listed one day.
         metadata_only: Never let payloads in (S11).
     """
 
@@ -66,8 +67,10 @@ class Informer(Generic[T]):
         indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
         namespaces: Sequence[str] = (),
         excluded: Sequence[str] = (),
+        optional: Sequence[str] = (),
         metadata_only: bool = False,
     ) -> None:
+        self.namespaced = resource.namespaced
         self.store: Store[T] = Store(indexes)
         self._resource = resource
         self._observer = observer
@@ -81,6 +84,7 @@ class Informer(Generic[T]):
             for namespace in dict.fromkeys(namespaces or ("",))
         ]
         self._scopes = scopes
+        self._optional = frozenset(optional)
         self._reflectors = [
             Reflector(
                 client,
@@ -121,7 +125,9 @@ class Informer(Generic[T]):
         self._relisting += 1
         try:
             for reflector in self._reflectors:
-                await reflector.relist()
+                # One that is refused now lists all as soon as it may.
+                if not reflector.refused:
+                    await reflector.relist()
         finally:
             self._relisting -= 1
 
@@ -134,18 +140,29 @@ class Informer(Generic[T]):
         return {
             f"{plural} in {scope.namespace}" if scope.namespace else plural: reflector.catch_up
             for scope, reflector in zip(self._scopes, self._reflectors, strict=True)
+            if self._counts(scope)
         }
+
+    def _counts(self, scope: _Scope[T]) -> bool:
+        """Whether a scope has to be known: an optional one does once it has been."""
+        return scope.namespace not in self._optional or scope.synced.is_set()
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The namespaces whose list the API server refuses at present."""
+        pairs = zip(self._scopes, self._reflectors, strict=True)
+        return frozenset(scope.namespace for scope, reflector in pairs if reflector.refused)
 
     @property
     def unopened(self) -> list[str]:
         """The namespaces of which no watch has ever been opened; ``""`` stands for all."""
         pairs = zip(self._scopes, self._reflectors, strict=True)
-        return [scope.namespace for scope, reflector in pairs if not reflector.opened]
+        return [s.namespace for s, r in pairs if self._counts(s) and not r.opened]
 
     @property
     def synced(self) -> bool:
         """Whether all initial lists have been delivered to the handlers (S5)."""
-        return all(scope.synced.is_set() for scope in self._scopes)
+        return all(scope.synced.is_set() for scope in self._scopes if self._counts(scope))
 
     async def wait_synced(self, within: float = SYNC_WITHIN) -> None:
         """Waits for the barrier.
@@ -158,7 +175,7 @@ class Informer(Generic[T]):
         """
         try:
             async with asyncio.timeout(within):
-                for scope in self._scopes:
+                for scope in filter(self._counts, self._scopes):
                     await scope.synced.wait()
         except TimeoutError:
             raise TransientError(

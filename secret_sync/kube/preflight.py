@@ -52,8 +52,10 @@ class Need:
 
 async def check(
     client: KubeClient, needs: Sequence[Need], *, namespaces: Sequence[str], hint: str
-) -> None:
+) -> tuple[str, ...]:
     """Checks that the server answers, knows the kinds, and grants the rights.
+
+    A namespace that is deleted takes its Roles along, and the others are not to suffer for it.
 
     Args:
         client: The API server.
@@ -61,18 +63,36 @@ async def check(
         namespaces: Where; empty for all.
         hint: What to do where a kind is missing.
 
+    Returns:
+        Those of the namespaces in which nothing is granted, where others have all that is needed.
+
     Raises:
         ApiUnavailableError: The server did not answer in time.
         DefiniteError: One line that says what is missing.
     """
     for resource in {n.resource for n in needs}:
         await _known(client, resource, hint)
-    missing = await _missing(client, needs, namespaces)
+    placed = [need for need in needs if need.resource.namespaced]
+    missing = await _missing(client, [need for need in needs if need not in placed], ())
+    places = tuple(dict.fromkeys(namespaces or ("",)))
+    denied = dict(
+        zip(
+            places,
+            await asyncio.gather(*(_missing(client, placed, (place,)) for place in places)),
+            strict=True,
+        )
+    )
+    questions = sum(len(need.verbs) for need in placed)
+    without = tuple(place for place, some in denied.items() if 0 < len(some) == questions)
+    for place, some in denied.items():
+        if place not in without or len(without) == len(denied):
+            missing += some
     if missing:
         raise DefiniteError(
             f"RBAC does not allow this controller to {', '.join(missing)}; "
             "the rules it needs are in deploy/base"
         )
+    return without
 
 
 async def lacking(client: KubeClient, need: Need, namespaces: Sequence[str] = ()) -> str:

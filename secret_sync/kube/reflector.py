@@ -38,6 +38,8 @@ _POLL: Final = 0.02
 QUIET: Final = (240.0, 300.0)
 #: Statuses of a request that say nothing of what was asked for: no answer, or one about our rate.
 _NO_ANSWER: Final = (0, 429)
+#: Statuses that say that there is no right, or no such thing.
+_FOR_GOOD: Final = (403, 404)
 
 
 class Sink(Protocol):
@@ -135,8 +137,9 @@ class Reflector:
         # When it was last known that nothing is missing, and how long that is good for.
         self._heard_at = 0.0
         self._quiet_for = QUIET[1]
-        #: Whether a watch has ever been opened.
+        #: Whether a watch has ever been opened, and whether the last list was refused for good.
         self.opened = False
+        self.refused = False
         # Whether the watch before this one did not end as agreed, and whether there was an outage:
         # etcd may have been restored from a backup meanwhile.
         self._interrupted = False
@@ -223,6 +226,7 @@ class Reflector:
             listing = await self._pager.list_all()
         except ApiError as error:
             self._waiting += waiting
+            self.refused = error.status in _FOR_GOOD
             await self._fail("list", error, "refused")
             return ""
         if not self._restored and is_older(listing.resource_version, self._state.resource_version):
@@ -236,6 +240,7 @@ class Reflector:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        self.refused = False
         self._observer.listed()
         self._recover("list")
         return listing.resource_version

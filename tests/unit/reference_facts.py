@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -160,10 +161,10 @@ def metrics() -> dict[str, Metric]:
 @cache
 def controllers_gauges() -> tuple[str, ...]:
     """Those that are read from the running controller."""
-    tree = ast.parse((PACKAGE / "app" / "controller.py").read_text())
+    trees = [ast.parse(path.read_text()) for path in sorted((PACKAGE / "app").glob("*.py"))]
     return tuple(
         node.args[0].value
-        for node in ast.walk(tree)
+        for node in chain.from_iterable(map(ast.walk, trees))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) == "metrics.read"
         and isinstance(node.args[0], ast.Constant)

@@ -79,6 +79,35 @@ async def test_rights_are_asked_for_in_each_namespace(
     assert sorted(a["namespace"] for a in asked(server)) == ["one"] * 3 + ["two"] * 3
 
 
+async def test_a_namespace_without_any_right_is_left_to_itself_if_others_have_them(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    def granting(*namespaces: str) -> Script:
+        async def script(exchange: Exchange) -> None:
+            attributes = orjson.loads(exchange.request.body)["spec"]["resourceAttributes"]
+            exchange.answer({"status": {"allowed": attributes["namespace"] in namespaces}})
+
+        return script
+
+    places = ("one", "gone", "two")
+    server.lists.extend([KNOWN] * 2)
+    server.others.extend([granting("one", "two")] * 9)
+    assert await check(client, NEEDS, namespaces=places, hint="") == ("gone",)
+    server.others.extend([granting()] * 9)
+    with pytest.raises(DefiniteError) as caught:
+        await check(client, NEEDS, namespaces=places, hint="")
+    assert all(f"in namespace {place}" in caught.value.message for place in places)
+
+
+async def test_a_namespace_with_some_of_the_rights_only_is_a_mistake(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.lists.append(KNOWN)
+    server.others.extend([reviewing("watch things")] * 6)
+    with pytest.raises(DefiniteError, match="watch things.example.com in namespace one, watch "):
+        await check(client, NEEDS, namespaces=("one", "two"), hint="")
+
+
 async def test_a_missing_right_is_one_line(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing("watch things", "patch things/status")] * 3)
