@@ -40,7 +40,7 @@ from secret_sync.metrics import (
     SyncMetrics,
     WorkerMetrics,
 )
-from secret_sync.queue import Backoff, Priority, TimeSlicedWorker, WorkQueue, run_workers
+from secret_sync.queue import Backoff, NotBefore, Priority, TimeSlicedWorker, WorkQueue, run_workers
 from secret_sync.resources.meta import namespace_of
 from secret_sync.resources.names import FIELD_MANAGER
 
@@ -304,7 +304,7 @@ class Controller:
         await run_workers(
             queue,
             count,
-            handle,
+            NotBefore(handle),
             timeout=RECONCILE_WITHIN,
             observer=self._turns[queue.name],
         )

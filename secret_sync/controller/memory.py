@@ -53,6 +53,8 @@ class Memory:
             the reply to the write that made it.
         carried: What others say of a Secret of ours that is being made anew, until that is done.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
+        restored: Whether the API server went back in time since the last write: what that finds is
+            nobody's change.
         waiting_since: Loop time at which sources were found pending, or ``None``.
     """
 
@@ -68,6 +70,7 @@ class Memory:
     carried: Carried | None = None
     caused_at: float | None = None
     waiting_since: float | None = None
+    restored: bool = False
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """A write was answered.
@@ -78,6 +81,7 @@ class Memory:
         """
         metadata = reply["metadata"]
         self.written = fingerprint
+        self.restored = False
         if metadata["uid"] == self.gone:
             # Deleted before our own reply was read: nothing of it stands.
             return
@@ -171,6 +175,7 @@ class Memories:
             memory.applied = memory.applied.doubted()
         memory.forced = None
         memory.gone = ""
+        memory.restored = True
 
     def deleted(self, key: str, uid: str) -> None:
         """A Secret is gone; if it was ours, there is nothing to compare with any more."""

@@ -157,7 +157,7 @@ class SecretWriter:
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
     ) -> bool:
         """Whether what we wrote before is to be written again: somebody changes it back."""
-        if memory.written != desired.fingerprint:
+        if memory.written != desired.fingerprint or memory.restored:
             return False
         if not es.target.merge:
             action = self._judge(es, desired, memory, current).action

@@ -135,7 +135,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             if not told:
                 _log.warning("API server does not answer, will retry", error=error.message)
             told = True
-            await asyncio.sleep(_BETWEEN)
+            await asyncio.sleep(max(_BETWEEN, min(error.retry_after or 0.0, PATIENCE)))
 
 
 async def who_am_i(client: KubeClient) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secret_sync.queue.asked import NotBefore
 from secret_sync.queue.backoff import Backoff
 from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
@@ -21,6 +22,7 @@ from secret_sync.queue.workqueue import QueueObserver, QueueShutDown, WorkQueue
 __all__ = [
     "Backoff",
     "Done",
+    "NotBefore",
     "Outcome",
     "Pace",
     "Priority",

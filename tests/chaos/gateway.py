@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -36,12 +37,20 @@ class Trouble:
         share: Part of the requests that are refused, or whose answers are lost.
         late: Seconds before a request goes on.
         lost: Whether answers are lost: what was asked for is done, and nobody hears of it.
+        retry_after: Seconds that a refusal with 429 asks to wait.
+        only: Expressions, one of which the method and path of such a request match; ``()``: all do.
     """
 
     refused: int = 0
     share: float = 1.0
     late: float = 0.0
     lost: bool = False
+    retry_after: int = 1
+    only: tuple[str, ...] = ()
+
+    def has(self, line: str) -> bool:
+        """Whether a request with this method and path is refused."""
+        return not self.only or any(re.fullmatch(pattern, line) for pattern in self.only)
 
 
 class Gateway:
@@ -52,6 +61,8 @@ class Gateway:
         ca_file: Whom to trust as it.
         trouble: What befalls requests from now on.
         mute: Part of a path; watches of such paths stay open, and no byte of theirs comes.
+        buffers: Whether watches are held back whole, as a proxy does that waits for their end.
+        refusals: The requests that were refused: method and path.
     """
 
     def __init__(self, plane: ControlPlane, directory: Path, random: Random) -> None:
@@ -68,6 +79,8 @@ class Gateway:
         self.url = ""
         self.trouble = Trouble()
         self.mute = ""
+        self.buffers = False
+        self.refusals: list[str] = []
 
     async def __aenter__(self) -> Self:
         context = ssl.create_default_context(cafile=self._plane.ca_file)
@@ -102,6 +115,7 @@ class Gateway:
         """Nothing is in the way any more."""
         self.trouble = Trouble()
         self.mute = ""
+        self.buffers = False
         self._audible.set()
 
     def silence(self) -> None:
@@ -129,8 +143,9 @@ class Gateway:
         body = await request.read()
         trouble = self.trouble
         hit = self._random.random() < trouble.share
-        if trouble.refused and hit:
-            return _refusal(trouble.refused)
+        if trouble.refused and hit and trouble.has(line := f"{request.method} {request.path}"):
+            self.refusals.append(line)
+            return _refusal(trouble.refused, trouble.retry_after)
         await asyncio.sleep(trouble.late)
         headers = {n: request.headers[n] for n in _ONWARDS if n in request.headers}
         url = URL(self._plane.server + request.raw_path, encoded=True)
@@ -138,6 +153,8 @@ class Gateway:
             request.method, url, data=body or None, headers=headers
         ) as answer:
             back = {n: answer.headers[n] for n in _BACK if n in answer.headers}
+            if "watch" in request.query and self.buffers:
+                await answer.read()
             if "watch" in request.query and answer.status == 200:
                 return await self._stream(request, answer, back)
             content = await answer.read()
@@ -160,7 +177,7 @@ class Gateway:
         return response
 
 
-def _refusal(status: int) -> web.Response:
+def _refusal(status: int, retry_after: int) -> web.Response:
     """As the API server, or what stands before it, words it."""
     reason = {429: "TooManyRequests", 500: "InternalError"}.get(status, "ServiceUnavailable")
     document: dict[str, Any] = {
@@ -171,7 +188,7 @@ def _refusal(status: int) -> web.Response:
         "reason": reason,
         "code": status,
     }
-    headers = {"Retry-After": "1"} if status == 429 else {}
+    headers = {"Retry-After": str(retry_after)} if status == 429 else {}
     return web.Response(
         status=status,
         body=orjson.dumps(document),

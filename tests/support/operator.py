@@ -292,15 +292,20 @@ def settings_for(plane: ControlPlane, info: CloudInfo, *namespaces: str, **more:
 
 
 @asynccontextmanager
-async def operator(settings: Settings) -> AsyncIterator[app.Controller]:
-    """The controller as ``secret-sync run`` composes it, in the loop of the test."""
+async def operator(settings: Settings, *, ready: bool = True) -> AsyncIterator[app.Controller]:
+    """The controller as ``secret-sync run`` composes it, in the loop of the test.
+
+    Args:
+        settings: Its own.
+        ready: Whether to wait until it is.
+    """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         controller = await app.build(settings, stack)
         running = asyncio.create_task(controller.run(stop))
         try:
             async with asyncio.timeout(10):
-                while controller.health._unready() and not running.done():  # noqa: ASYNC110 (as a probe does)
+                while ready and controller.health._unready() and not running.done():  # noqa: ASYNC110 (as a probe does)
                     await asyncio.sleep(0.01)
             yield controller
         finally:

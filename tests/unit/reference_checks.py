@@ -12,6 +12,8 @@ from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.controller import external_secret, fights, plan, telling
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
+from secret_sync.kube import LeaseTimes, reflector
+from secret_sync.kube import errors as api_errors
 from secret_sync.kube.preflight import PATIENCE
 from secret_sync.parse import budget, json_document, keys, paths, recipe, rules, yaml_document
 from secret_sync.parse import codes as limits
@@ -293,6 +295,11 @@ LIMITS = {
     ),
     "the API server is waited for at start": _seconds(PATIENCE),
     "longest wait after a fault of the API server": _seconds(running.RETRY_WITHIN),
+    "`Retry-After` of the API server is waited for, at most": _seconds(api_errors._MAX_WAIT),
+    "watches that bring nothing are followed by a list after": (
+        f"{reflector.QUIET[0]:g} to {reflector.QUIET[1]:g} s"
+    ),
+    "one attempt to renew the Lease, with the default times": f"{LeaseTimes().attempt:g} s",
     "work in hand is finished after SIGTERM": _seconds(running.FINISH_WITHIN),
     "`/healthz` fails without a heartbeat for": _seconds(STUCK_AFTER),
 }

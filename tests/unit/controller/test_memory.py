@@ -46,6 +46,7 @@ async def test_nothing_that_an_api_server_was_told_before_it_went_back_in_time_c
     none: str | None = None
     memories.distrust("ns/some")
     assert memory.applied == Applied(b"", "secret-uid", "0", float("-inf"))
+    assert memory.restored
     # What it should hold is still known; what the user wished for the status tells.
     assert (memory.written, memory.gone, memory.forced) == (b"wanted", "", none)
     memories.distrust("ns/unknown")

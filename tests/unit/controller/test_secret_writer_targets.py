@@ -9,7 +9,7 @@ import pytest
 
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.fights import FIGHT_SECONDS, REPAIRS
-from secret_sync.controller.memory import Memory
+from secret_sync.controller.memory import Memories, Memory
 from secret_sync.controller.problem import Problem
 from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
@@ -49,6 +49,17 @@ async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop
         assert refused.reason is Reason.WRITE_CONFLICT
         assert "3 times within 60 s by ack-secret-manager" in refused.message
     assert len(world.client.sent) == REPAIRS
+
+
+async def test_what_a_restored_api_server_lost_is_nobodys_change(make_es: MakeES) -> None:
+    world, memories = World(make_es()), Memories()
+    remembered = memories._memories["ns/some"] = memory()
+    memories.distrust("ns/some")
+    world.holds(own(OURS, version="12"))
+    world.client.answers.append(own(OURS, version="13"))
+    assert await world.ensure(remembered)
+    # All three that others have are still theirs.
+    assert [await undo(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
 
 
 async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(

@@ -113,6 +113,18 @@ async def test_what_the_installed_crd_cannot_hold_is_no_news(make_es: MakeES) ->
         assert d.statuses.put("ns/some", replace(stored, uid="another"), told)
 
 
+async def test_what_a_restored_api_server_has_lost_is_written_again(make_es: MakeES) -> None:
+    es = make_es()
+    async with desk() as d:
+        d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        d.statuses.distrust("ns/some")
+        assert d.statuses.known("ns/some", es) == es.status
+        assert d.statuses.put("ns/some", es, saying("one"))
+        await asyncio.sleep(1)
+        assert d.api.written == [("some", "one")] * 2
+
+
 async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> None:
     es = make_es()
     async with desk() as d:

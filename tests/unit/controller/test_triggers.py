@@ -479,3 +479,18 @@ async def test_a_region_that_is_found_wakes_everything(
     assert [key for key, _ in world.objects.added] == [KEY]
     assert [key for key, _ in world.store_queue.added] == ["ns/store"]
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]
+
+
+@pytest.mark.parametrize(("namespace", "woken"), [("ns", [KEY]), ("another", [])])
+async def test_what_changed_in_one_namespace_concerns_those_of_it(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    namespace: str,
+    woken: list[str],
+) -> None:
+    world = World(make_es(), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared"))
+    world.triggers.everything_changed(namespace)
+    assert [key for key, _ in world.objects.added] == woken
+    assert len(world.store_queue.added) == len(woken)
+    assert world.cluster_queue.added == []

@@ -104,7 +104,7 @@ async def test_a_namespace_with_some_of_the_rights_only_is_a_mistake(
 ) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing("watch things")] * 6)
-    with pytest.raises(DefiniteError, match="watch things.example.com in namespace one, watch "):
+    with pytest.raises(DefiniteError, match=r"watch things\.example\.com in namespace one, watch "):
         await check(client, NEEDS, namespaces=("one", "two"), hint="")
 
 

@@ -1,0 +1,43 @@
+"""What an overloaded server asked for holds for a key, whoever wants it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from secret_sync.queue.worker import RequeueAfter, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+    from secret_sync.queue.worker import Outcome
+
+K = TypeVar("K", bound="Hashable")
+
+
+class NotBefore(Generic[K]):
+    """Handles keys, but none of them before the time that its last failure gave (C9).
+
+    A queue knows when to hand out a key again by itself. An event adds it at once, and one that
+    came while the key was in flight does so as soon as it is done.
+
+    Args:
+        handle: Works on a key.
+    """
+
+    def __init__(self, handle: Callable[[K], Awaitable[Outcome]]) -> None:
+        self._handle = handle
+        # Each of these keys is queued for its time, or later, and leaves when it is handed out.
+        self._until: dict[K, float] = {}
+
+    async def __call__(self, key: K) -> Outcome:
+        """Work on a key, or have it queued for its time."""
+        now = asyncio.get_running_loop().time()
+        until = self._until.pop(key, now)
+        if until > now:
+            self._until[key] = until
+            return RequeueAfter(until - now)
+        outcome = await self._handle(key)
+        if isinstance(outcome, Retry) and outcome.after:
+            self._until[key] = asyncio.get_running_loop().time() + outcome.after
+        return outcome
