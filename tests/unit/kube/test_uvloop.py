@@ -57,7 +57,8 @@ async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
     server.watches.append(streaming(event("ADDED", item("c", "101"))))
     server.watches.append(streaming(bookmark("102"), stall=True))
     server.watches.append(streaming(event("ERROR", status_of(410, "Expired"))))
-    server.lists.append(listing(item("d")))
+    # After the silence one look: the history is what it was.
+    server.lists.extend([listing(rv="102"), listing(item("d"), rv="103")])
     (directory / "config").write_text(kubeconfig_text(server.url, token="x"))
     access = await ClusterAccess.find(str(directory / "config"))
     async with KubeClient(access) as client:
