@@ -33,6 +33,8 @@ _JITTER: Final = 0.5
 #: The part of the time to renew that one attempt may take. A slower server would be of no use: a
 #: lease that is twice as old as an answer takes leaves no time for writes.
 _ATTEMPT_PART: Final = 0.35
+#: Seconds of an attempt, at most: what takes longer hangs.
+_LONGEST_ATTEMPT: Final = 15.0
 #: The part of a lease that a write may take.
 _WRITE_PART: Final = 8 / 15
 #: Seconds of a write, at most.
@@ -65,7 +67,7 @@ class LeaseTimes:
     @property
     def attempt(self) -> float:
         """For one renewal, all its requests together, so that two may fail (E3)."""
-        return self.renew_within * _ATTEMPT_PART
+        return min(_LONGEST_ATTEMPT, self.renew_within * _ATTEMPT_PART)
 
     @property
     def write(self) -> float:

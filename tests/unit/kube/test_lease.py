@@ -408,9 +408,13 @@ async def test_writes_that_take_seconds_cost_neither_the_lease_nor_a_write(
     waiting.cancel()
 
 
-@pytest.mark.parametrize(
-    "times", [LeaseTimes(15, 10, 2), LeaseTimes(60, 40, 5), LeaseTimes(4.5, 3, 0.5)], ids=str
-)
+TIMINGS = [
+    *(LeaseTimes(15, 10, 2), LeaseTimes(60, 40, 5), LeaseTimes(4.5, 3, 0.5)),
+    LeaseTimes(120, 100, 2),
+]
+
+
+@pytest.mark.parametrize("times", TIMINGS, ids=str)
 async def test_E7_whatever_the_times_no_two_can_write_at_once(
     server: Server, times: LeaseTimes
 ) -> None:
