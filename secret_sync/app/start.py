@@ -95,6 +95,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         bind = settings.metrics_bind_address
         await health.start(bind.host, bind.port)
     access = await ClusterAccess.find(settings.kubeconfig)
+    stack.push_async_callback(access.close)
     context = await asyncio.to_thread(build_ssl_context, settings.ssl_cert_file)
     transport = Transport(
         ssl_context=context,

@@ -21,8 +21,12 @@ async def connect(scope: Scope) -> AsyncIterator[KubeClient]:
     Raises:
         DefiniteError: Nothing says where the cluster is.
     """
-    async with KubeClient(await ClusterAccess.find(scope.kubeconfig)) as client:
-        yield client
+    access = await ClusterAccess.find(scope.kubeconfig)
+    try:
+        async with KubeClient(access) as client:
+            yield client
+    finally:
+        await access.close()
 
 
 async def namespace_of(scope: Scope) -> str:

@@ -1,8 +1,8 @@
-"""The configuration part of kubernetes_asyncio, without the rest of it.
+"""The in-cluster configuration of kubernetes_asyncio, without the rest of it.
 
 Importing ``kubernetes_asyncio`` imports some 700 generated models, 40 MB of them, for an HTTP
 client that is not used here. With bare parent packages registered first, only the modules
-that are named get loaded.
+that are named get loaded. Its reader of kubeconfigs is not used: see ``kubeconfig/``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ def _load() -> tuple[Any, Any]:
         client = _bare_package("kubernetes_asyncio.client")
         configuration = importlib.import_module("kubernetes_asyncio.client.configuration")
         client.__dict__["Configuration"] = configuration.Configuration
-        # Only named by a function that is not used here.
-        client.__dict__["ApiClient"] = type("ApiClient", (), {})
+        _bare_package("kubernetes_asyncio.config")
     return (
         importlib.import_module("kubernetes_asyncio.client.configuration").Configuration,
-        importlib.import_module("kubernetes_asyncio.config"),
+        importlib.import_module("kubernetes_asyncio.config.incluster_config"),
     )
 
 
-Configuration, config = _load()
+Configuration, incluster_config = _load()

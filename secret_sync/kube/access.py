@@ -1,50 +1,90 @@
-"""How to reach the API server, and as whom."""
+"""How to reach the API server, and as whom: what is in hand, and the task that renews it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from secret_sync.errors import DefiniteError
-from secret_sync.kube._client_config import Configuration, config
-from secret_sync.tls import client_context
+from secret_sync.kube.issuer import Issuer
+from secret_sync.kube.kubeconfig import quoted, read_connection
+from secret_sync.kube.service_account import read_service_account
+from secret_sync.kube.tls import add_ca, build_context
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import ssl
+    from collections.abc import Callable
+
+    from secret_sync.kube.kubeconfig import Connection, Issued
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a projected token and the CA file are read again (W18).
+#: Seconds after which a projected token and all other files are read again (W18).
 REREAD_AFTER: Final = 60.0
-#: Seconds within which a credential plugin has to answer.
-_PLUGIN_TIMEOUT: Final = 30.0
-#: Seconds that anybody waits for all of it; above those of a plugin.
-_READ_WITHIN: Final = 35.0
-_TOKEN: Final = "BearerToken"  # noqa: S105 (the library's name of the field)
+#: Seconds that the first reading may take; above those of a plugin.
+FIND_WITHIN: Final = 35.0
+#: Seconds that a request which was answered with 401 waits for other credentials.
+RENEW_WITHIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Credentials:
+    """What a request says of who sends it; another object once anything of it is new.
+
+    Attributes:
+        headers: Their names and values; a name may be there several times.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    certificate: bytes = b""
+    key: bytes = b""
+
+    def says(self, other: Credentials) -> bool:
+        """Whether both are the same to the API server."""
+        return (self.headers, self.certificate, self.key) == (
+            other.headers,
+            other.certificate,
+            other.key,
+        )
 
 
 class ClusterAccess:
-    """The server's address, one TLS context, and an ``Authorization`` header that stays valid.
+    """The server's address, a TLS context, and credentials, which one task keeps valid.
 
-    Reading files and running a kubeconfig's credential plugin happens in a thread.
+    Nobody waits for that task but who was refused with what is in hand. Files are read in a
+    thread, since a volume may hang. To be closed inside the loop that it was found in.
+
+    Args:
+        read: Reads all files, in a thread; it gets the name of the context to stay with.
+        origin: Where from, for a person.
+
+    Attributes:
+        ssl: For new connections; another one once the client certificate is. ``None``: no TLS.
+        credentials: What is in hand.
     """
 
-    def __init__(self, load: Callable[[Any], Awaitable[Any]], origin: str) -> None:
-        self._load = load
+    def __init__(self, read: Callable[[str], Connection], origin: str) -> None:
+        self._read = read
         self._origin = origin
-        self._configuration = Configuration()
-        self._certificates: tuple[bytes, ...] = ()
-        self._loaded_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._issuer = Issuer()
+        self._refused: Credentials | None = None
+        self._wanted = asyncio.Event()
+        self._next_round: asyncio.Future[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._told = ""
         self.server = ""
         self.server_name: str | None = None
         self.proxy: str | None = None
         self.ssl: ssl.SSLContext | None = None
+        self.credentials = Credentials()
 
     def __repr__(self) -> str:
         """Where to, not as whom."""
@@ -58,131 +98,144 @@ class ClusterAccess:
             kubeconfig: One path, or several joined as in the variable ``KUBECONFIG``.
 
         Raises:
-            DefiniteError: There is none, or it cannot be read.
+            DefiniteError: There is none, or it cannot be used; one sentence says why.
         """
         in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
         if not kubeconfig and in_pod:
-            access = cls(_load_in_cluster, "the pod's service account")
+            access = cls(read_service_account, "the pod's service account")
         else:
             path = kubeconfig or str(Path.home() / ".kube" / "config")
-            access = cls(lambda configuration: _load_file(path, configuration), path)
-        await access.renew()
+            access = cls(partial(read_connection, path), f"kubeconfig {quoted(path)}")
+        await access.open()
         return access
 
-    async def authorization(self) -> str | None:
-        """The value of the ``Authorization`` header, or ``None`` with a client certificate."""
-        if asyncio.get_running_loop().time() - self._loaded_at > REREAD_AFTER:
-            # Nobody waits for it: a volume may hang, and what was read last is still good.
-            self._begin_reading()
-        token: str | None = self._configuration.api_key.get(_TOKEN)
-        # A file may end in a newline, which no header can hold.
-        return token.strip() if token else None
-
-    async def renew(self) -> None:
-        """Reads token and certificates again (W18).
-
-        What cannot be read later, while a file is being replaced, say, leaves what was read
-        before in force.
+    async def open(self) -> None:
+        """Read everything for the first time, and begin to renew.
 
         Raises:
-            DefiniteError: The first reading failed.
+            DefiniteError: It cannot be used.
         """
-        reading = self._begin_reading()
-        done, _ = await asyncio.wait((reading,), timeout=_READ_WITHIN)
-        if done:
-            reading.result()
-        else:
-            self._failed("TimeoutError")
-
-    def _begin_reading(self) -> asyncio.Task[None]:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_in_thread())
-        return self._reading
-
-    async def _read_in_thread(self) -> None:
         try:
-            await asyncio.to_thread(self._read)
-        except Exception as error:  # noqa: BLE001 (see below)
-            # Whatever a configuration can do wrong ends here: the library raises
-            # anything from KeyError to yaml's own.
-            failure = type(error).__name__ if self.server else _in_words(error)
-        else:
-            failure = ""
-        self._loaded_at = asyncio.get_running_loop().time()
-        if failure:
-            self._failed(failure)
-
-    def _failed(self, why: str) -> None:
-        if not self.server:
+            async with asyncio.timeout(FIND_WITHIN):
+                await self._refresh()
+        except TimeoutError:
             raise DefiniteError(
-                f"cannot read the cluster's address from {self._origin} "
-                f"({why}); set KUBECONFIG or --kubeconfig"
+                f"{self._origin}: not read within {FIND_WITHIN:g} s; does its volume answer?"
+            ) from None
+        self._renewing = asyncio.create_task(self._keep_fresh(), name="renew credentials")
+
+    async def close(self) -> None:
+        """Renew nothing any more; a plugin that runs is killed."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+
+    async def renew(self, refused: Credentials) -> None:
+        """Wait until there are others than these, or a try to have them has failed (W18).
+
+        Args:
+            refused: Which the API server answered with 401.
+        """
+        if self.credentials is not refused:
+            return
+        self._refused = refused
+        self._wanted.set()
+        if self._next_round is None:
+            self._next_round = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._next_round,), timeout=RENEW_WITHIN)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            until = min(_now() + REREAD_AFTER, self._issuer.due)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            # Who asks from now on may know more than what is read now.
+            awaited, self._next_round = self._next_round, None
+            try:
+                await self._refresh()
+            except DefiniteError as error:
+                self._warn(error.message)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next round may do)
+                self._warn(type(error).__name__)
+            else:
+                self._told = ""
+            finally:
+                if awaited is not None and not awaited.done():
+                    awaited.set_result(None)
+
+    async def _refresh(self) -> None:
+        connection, failure = await self._read_again()
+        try:
+            issued = await self._issued(connection)
+        except DefiniteError as error:
+            failure, issued = self._named(error), self._issuer.issued
+            if issued is None:
+                raise failure from None
+        try:
+            await self._take(connection, issued)
+        except DefiniteError as error:
+            failure = self._named(error)
+        if failure is not None:
+            raise failure
+
+    def _named(self, error: DefiniteError) -> DefiniteError:
+        return DefiniteError(f"{error.message} ({self._origin})")
+
+    async def _issued(self, connection: Connection) -> Issued | None:
+        plugin = connection.login.plugin
+        if plugin is None:
+            return None
+        return await self._issuer.issue(plugin, refused=self._refused is self.credentials)
+
+    async def _read_again(self) -> tuple[Connection, DefiniteError | None]:
+        """What is written now, or what was, and why that has to do."""
+        known = self._connection
+        try:
+            found = await asyncio.to_thread(
+                self._read, known.names[0] if known and known.names else ""
             )
-        _log.warning("credentials not re-read", error=why)
+        except DefiniteError as error:
+            if known is None:
+                raise
+            return known, error
+        if known is not None and found.target != known.target:
+            return known, DefiniteError(
+                f"{self._origin} names another cluster or user now; restart to use it"
+            )
+        return found, None
 
-    def _read(self) -> None:
-        configuration = Configuration()
-        asyncio.run(_run(self._load(configuration)))
-        certificates = tuple(
-            Path(path).read_bytes()
-            for path in (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
-            if path
+    async def _take(self, connection: Connection, issued: Issued | None) -> None:
+        login, server = connection.login, connection.server
+        authorization = issued.authorization if issued else login.authorization
+        headers = (("Authorization", authorization),) if authorization else ()
+        new = Credentials(
+            (*headers, *login.impersonation),
+            issued.certificate if issued else login.certificate,
+            issued.key if issued else login.key,
         )
-        if self.ssl is None and configuration.host.startswith("https"):
-            self.ssl = _context(configuration)
-        elif self.ssl is not None and certificates != self._certificates:
-            # New connections trust the new CA as well, and present the new certificate.
-            _add_certificates(self.ssl, configuration)
-        self._certificates = certificates
-        self._configuration = configuration
-        self.server = configuration.host.rstrip("/")
-        self.server_name = configuration.tls_server_name
-        self.proxy = configuration.proxy
+        known, old = self._connection, self.credentials
+        if not server.url.startswith("https"):
+            context = None
+        elif self.ssl is None or (new.certificate, new.key) != (old.certificate, old.key):
+            # Another one, so that no kept connection goes on with the former certificate.
+            context = await asyncio.to_thread(build_context, server, new.certificate, new.key)
+        else:
+            context = self.ssl
+            if known is not None and known.server.ca != server.ca:
+                await asyncio.to_thread(add_ca, context, server.ca)
+        self._connection, self.ssl = connection, context
+        self.server, self.server_name, self.proxy = server.url, server.name, server.proxy
+        if not new.says(old):
+            self.credentials = new
+
+    def _warn(self, why: str) -> None:
+        """Once for each failure, however often it is met."""
+        if why != self._told:
+            self._told = why
+            _log.warning("credentials not renewed, those in hand stay in use", error=why)
 
 
-async def _run(loading: Awaitable[Any]) -> None:
-    async with asyncio.timeout(_PLUGIN_TIMEOUT):
-        await loading
-
-
-async def _load_in_cluster(configuration: Any) -> None:
-    config.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
-
-
-async def _load_file(path: str, configuration: Any) -> None:
-    # Several files may be joined; the library merges them as kubectl does.
-    if not any(map(_is_file, path.split(os.pathsep))):
-        raise FileNotFoundError(path)
-    await config.load_kube_config(
-        config_file=path, client_configuration=configuration, persist_config=False
-    )
-
-
-def _is_file(path: str) -> bool:
-    return bool(path) and Path(path).expanduser().is_file()
-
-
-def _context(configuration: Any) -> ssl.SSLContext:
-    context = client_context(ca_file=configuration.ssl_ca_cert or "")
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
-    return context
-
-
-def _add_certificates(context: ssl.SSLContext, configuration: Any) -> None:
-    if configuration.ssl_ca_cert:
-        context.load_verify_locations(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, config.ConfigException):
-        # Behind a brace the library may quote the user's whole entry, token and all.
-        return str(error).partition("{")[0].rstrip()
-    return type(error).__name__
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import aiohttp
 import orjson
 from aiohttp.payload import BytesIOPayload, BytesPayload
+from multidict import CIMultiDict
 from yarl import URL
 
 from secret_sync.dns import Resolver
@@ -23,6 +24,7 @@ from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import TracebackType
 
@@ -89,7 +91,6 @@ class KubeClient:
         }
         self._resolver = Resolver()
         common: dict[str, Any] = {
-            "ssl": access.ssl if access.ssl is not None else True,
             "resolver": self._resolver,
             "use_dns_cache": False,
             "socket_factory": _socket,
@@ -176,9 +177,10 @@ class KubeClient:
         headers = {"Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
+        used = self._access.credentials
         status, reply, reply_headers = await self._send(method, url, data, headers, limits, guard)
         if status == _UNAUTHORIZED:
-            await self._access.renew()
+            await self._access.renew(used)
             status, reply, reply_headers = await self._send(
                 method, url, data, headers, limits, guard
             )
@@ -201,10 +203,11 @@ class KubeClient:
         Raises:
             ApiError: The server refused.
         """
+        used = self._access.credentials
         response = await self._open(path, params, accept, idle)
         if response.status == _UNAUTHORIZED:
             response.close()
-            await self._access.renew()
+            await self._access.renew(used)
             response = await self._open(path, params, accept, idle)
         if response.status < _ERRORS:
             return response
@@ -216,10 +219,13 @@ class KubeClient:
         self, path: str, params: Mapping[str, str], accept: str, idle: float
     ) -> aiohttp.ClientResponse:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=idle)
-        headers = await self._headers({"Accept": accept})
         try:
             return await self._streams.get(
-                self._url(path, params), headers=headers, timeout=timeout, **self._always
+                self._url(path, params),
+                headers=self._headers({"Accept": accept}),
+                timeout=timeout,
+                ssl=self._ssl,
+                **self._always,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = _unreachable(f"watch of {path}", error)
@@ -234,7 +240,7 @@ class KubeClient:
         limits: aiohttp.ClientTimeout,
         guard: WriteGuard | None,
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        full = await self._headers(headers)
+        full = self._headers(headers)
         again = True
         while True:
             if guard is not None and not guard.may_start(guard.write_timeout):
@@ -247,6 +253,7 @@ class KubeClient:
                     data=body,
                     headers=full,
                     timeout=limits,
+                    ssl=self._ssl,
                     expect100=guard is not None and body is not None,
                     **self._always,
                 ) as response:
@@ -262,9 +269,15 @@ class KubeClient:
                 raise failure
             again = False
 
-    async def _headers(self, headers: dict[str, str]) -> dict[str, str]:
-        token = await self._access.authorization()
-        return {**headers, "Authorization": token} if token else headers
+    def _headers(self, headers: dict[str, str]) -> CIMultiDict[str]:
+        full = CIMultiDict(headers)
+        full.extend(self._access.credentials.headers)
+        return full
+
+    @property
+    def _ssl(self) -> ssl.SSLContext | bool:
+        """As it is now; connections are kept apart by it."""
+        return self._access.ssl if self._access.ssl is not None else True
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> URL:
         url = URL(self._access.server + path, encoded=True)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from secret_sync.kube._client_config import config
+from secret_sync.kube.kubeconfig import read_context
 
 _DEFAULT: Final = "default"
 OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -17,12 +17,14 @@ def current_namespace(kubeconfig: str) -> str:
 
     Args:
         kubeconfig: A path; ``""`` where ``ClusterAccess`` looks for the cluster, in its order.
+
+    Raises:
+        DefiniteError: There is none, or it cannot be used; one sentence says why.
     """
     if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
         return _read(OWN_NAMESPACE) or _DEFAULT
     path = kubeconfig or str(Path.home() / ".kube" / "config")
-    _, current = config.list_kube_config_contexts(config_file=path)
-    return ((current or {}).get("context") or {}).get("namespace") or _DEFAULT
+    return read_context(path).namespace or _DEFAULT
 
 
 def _read(path: Path) -> str:

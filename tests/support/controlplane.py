@@ -76,7 +76,7 @@ def breakable_namespace(breakable_control_plane: ControlPlane) -> Iterator[str]:
 
 def _needs_control_plane(item: pytest.Item) -> bool:
     names = getattr(item, "fixturenames", ())
-    return "control_plane" in names or "breakable_control_plane" in names
+    return not {"control_plane", "breakable_control_plane", "kubectl_program"}.isdisjoint(names)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import secret_sync
 from secret_sync.cloud.transport import Transport
 from secret_sync.dns import Resolver
 from secret_sync.kube import ClusterAccess, KubeClient
+from secret_sync.kube.service_account import read_service_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +53,7 @@ def test_a_call_that_may_hang_is_made_where_that_is_thought_of(
 
 
 async def test_every_session_looks_names_up_by_itself() -> None:
-    async def none(_: object) -> None: ...
-
-    access = ClusterAccess(none, "a test")
+    access = ClusterAccess(read_service_account, "a test")
     clients = [KubeClient(access), KubeClient(access)]
     transports = [Transport(ssl_context=ssl.create_default_context()) for _ in range(2)]
     resolvers = [

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from tests.support.controlplane import fresh_namespace
 from tests.support.operator import Api, install_crds, running_cloud
@@ -77,11 +76,3 @@ def cli(cluster: ControlPlane) -> Cli:
         return Done(process.returncode, out.decode(), err.decode())
 
     return run
-
-
-@pytest.fixture(autouse=True)
-def _nothing_blocks_the_loop() -> Iterator[None]:
-    """As for the controller's own tests, whose kubeconfig is read in a thread."""
-    left_out = ["secret_sync.local", "secret_sync.kube.access"]
-    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
-        yield

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from tests.integration.deploy.person import Person
 from tests.integration.deploy.synced import Synced
@@ -123,11 +122,3 @@ async def person(plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Person]:
     yield Person(Shell.in_folder(plane, tmp_path))
     await asyncio.to_thread(install_crds, plane)
     await plane.learn_kinds()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_blocks_the_loop() -> Iterator[None]:
-    """As for the controller's own tests, whose kubeconfig is read in a thread."""
-    left_out = ["secret_sync.local", "secret_sync.kube.access"]
-    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
-        yield

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.kube import ClusterAccess, KubeClient
-from tests.unit.kube.scripted import Recorder, ScriptedServer, kubeconfig_text
+from secret_sync.kube.kubeconfig import Connection, Login, Server
+from tests.unit.kube.scripted import Recorder, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,17 +24,21 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-def kubeconfig(server: ScriptedServer, tmp_path: Path) -> Path:
-    """For the scripted server; the token is in a file beside it."""
+async def access(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[ClusterAccess]:
+    """To the scripted server; the token is in a file beside it.
+
+    A kubeconfig would not do: without TLS none says who asks.
+    """
     (tmp_path / "token").write_text("token-1")
-    path = tmp_path / "config"
-    path.write_text(kubeconfig_text(server.url, tokenFile=str(tmp_path / "token")))
-    return path
 
+    def read(_: str) -> Connection:
+        token = (tmp_path / "token").read_text().strip()
+        return Connection(Server(server.url), Login(f"Bearer {token}"))
 
-@pytest.fixture
-async def access(kubeconfig: Path) -> ClusterAccess:
-    return await ClusterAccess.find(str(kubeconfig))
+    access = ClusterAccess(read, "a test")
+    await access.open()
+    yield access
+    await access.close()
 
 
 @pytest.fixture

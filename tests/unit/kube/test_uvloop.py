@@ -67,6 +67,7 @@ async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
         await eventually(lambda: len(sink.told) == 3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    await access.close()
     await server.stop()
     return sink.told
 

@@ -1,0 +1,74 @@
+"""When a credential plugin is run: as its credentials end, or when they were refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.kube import kubeconfig
+
+if TYPE_CHECKING:
+    from secret_sync.kube.kubeconfig import Issued, Plugin
+
+#: Seconds by which it is run before they end, so that nobody is refused while it works, and the
+#: part of their time that this may be at most: some plugins answer the same until the end.
+_AHEAD: Final = 30.0
+_AHEAD_PART: Final = 0.25
+#: Seconds between two runs, whatever it says of their end.
+_PAUSE: Final = 1.0
+#: Seconds after a run in which a refusal makes no other: then it is not the credentials.
+_AFTER_REFUSAL: Final = 5.0
+#: Seconds after failures, doubled each time.
+_BACKOFF: Final = 2.0
+_BACKOFF_CAP: Final = 60.0
+_NEVER: Final = float("inf")
+
+
+class Issuer:
+    """What a plugin issued last, and when it is to be run again.
+
+    Attributes:
+        issued: ``None`` before the first time.
+        due: On the loop's clock.
+    """
+
+    def __init__(self) -> None:
+        self._plugin: Plugin | None = None
+        self._deaf_until = -_NEVER
+        self._failures = 0
+        self.issued: Issued | None = None
+        self.due = _NEVER
+
+    async def issue(self, plugin: Plugin, *, refused: bool) -> Issued:
+        """Return what is in hand, or what the plugin issues where that has to be renewed.
+
+        Args:
+            plugin: Another one than before is run at once.
+            refused: Whether the API server did not accept what is in hand.
+
+        Raises:
+            DefiniteError: It failed; what is in hand stays.
+        """
+        now = _now()
+        known = self.issued is not None and plugin == self._plugin
+        wanted = now >= self.due or (refused and now >= self._deaf_until)
+        if self.issued is not None and known and not wanted:
+            return self.issued
+        self._failures += 1
+        try:
+            issued = await kubeconfig.run_plugin(plugin)
+            if issued.seconds > 0:
+                self._failures = 0
+        finally:
+            now = _now()
+            self._deaf_until = now + _AFTER_REFUSAL
+            self.due = now + min(_BACKOFF * 2 ** min(self._failures, 10), _BACKOFF_CAP)
+        if issued.seconds > 0:
+            ahead = min(_AHEAD, _AHEAD_PART * issued.seconds)
+            self.due = now + max(_PAUSE, issued.seconds - ahead)
+        self._plugin, self.issued = plugin, issued
+        return issued
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,219 @@
+"""Credential plugins: run as kubectl runs them, and ended with all that they started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from secret_sync.errors import DefiniteError
+from secret_sync.kube.kubeconfig.connection import as_header
+from secret_sync.kube.kubeconfig.fields import quoted
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+    from secret_sync.kube.kubeconfig.fields import Fields
+
+#: Seconds within which a plugin has to answer.
+ANSWER_WITHIN: Final = 30.0
+#: Seconds in which one that was killed is gone.
+_GONE_WITHIN: Final = 1.0
+#: Bytes of an answer.
+_MAX_ANSWER: Final = 1024 * 1024
+_BY_HAND: Final = "run it by hand to see why"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plugin:
+    """One entry ``exec`` of a kubeconfig.
+
+    Attributes:
+        command: A path, or a name that is looked for in ``PATH``.
+        environment: Beside our own.
+        info: For ``KUBERNETES_EXEC_INFO``.
+    """
+
+    command: str
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    api_version: str
+    info: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Issued:
+    """What a plugin answered.
+
+    Attributes:
+        authorization: The value of that header; ``""`` for none.
+        certificate: As PEM, with ``key``; empty for none.
+        seconds: For which it is valid; infinite where the plugin does not say it.
+    """
+
+    authorization: str
+    certificate: bytes
+    key: bytes
+    seconds: float
+
+
+def find_command(execute: Fields) -> str:
+    """The command; one with a slash in it is relative to its file."""
+    command = execute.text("command")
+    if not command:
+        execute.refuse("command", "missing")
+    return execute.path("command") if os.sep in command else command
+
+
+async def run_plugin(plugin: Plugin) -> Issued:
+    """Run it once; nothing of it is left, whatever happens.
+
+    Raises:
+        DefiniteError: It cannot be started, failed, took too long, or answered nonsense. What it
+            wrote is not shown.
+    """
+    name = f"exec plugin {quoted(plugin.command)}"
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            output, code = await _output_of(plugin, name)
+    except TimeoutError:
+        raise DefiniteError(f"{name}: no answer within {ANSWER_WITHIN:g} s; {_BY_HAND}") from None
+    if code != 0:
+        raise DefiniteError(f"{name}: ended with the exit code {code}; {_BY_HAND}")
+    try:
+        return _read(output, plugin.api_version)
+    except _AnswerError as error:
+        raise DefiniteError(f"{name}: its answer is not usable: {error}; {_BY_HAND}") from None
+
+
+async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int]:
+    starting = asyncio.ensure_future(_start(plugin, name))
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It is there in a moment, and somebody has to end it.
+        with suppress(DefiniteError):
+            await _end(await starting)
+        raise
+    done = False
+    try:
+        output = await _read_all(process.stdout, name)
+        code = await process.wait()
+        done = True
+        return output, code
+    finally:
+        if not done:
+            await _end(process)
+
+
+async def _start(plugin: Plugin, name: str) -> Process:
+    # Of our own PATH, as for kubectl, whatever the plugin's is.
+    path = await asyncio.to_thread(shutil.which, plugin.command)
+    if path is None:
+        raise DefiniteError(f"{name}: not found, or not executable; install it")
+    environment = {
+        **os.environ,
+        **dict(plugin.environment),
+        "KUBERNETES_EXEC_INFO": plugin.info,
+    }
+    try:
+        return await asyncio.create_subprocess_exec(
+            path,
+            *plugin.arguments,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            # For who sits there, as with kubectl; a log is no place for what it may quote.
+            stderr=None if sys.stderr.isatty() else asyncio.subprocess.DEVNULL,
+            # What it starts in turn is ended with it.
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its arguments are not valid"
+        raise DefiniteError(f"{name}: cannot be started ({why})") from None
+
+
+async def _read_all(stream: asyncio.StreamReader | None, name: str) -> bytes:
+    output = b""
+    while stream is not None and (chunk := await stream.read(2**16)):
+        output += chunk
+        if len(output) > _MAX_ANSWER:
+            raise DefiniteError(f"{name}: it answers without end; {_BY_HAND}")
+    return output
+
+
+async def _end(process: Process) -> None:
+    """Kill the group that it leads, and wait until it is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GONE_WITHIN):
+            await process.wait()
+    # Somebody who left the group may still hold the other end of the pipe.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 (nothing else does it)
+
+
+class _AnswerError(Exception):
+    """The answer is not one; the message shows nothing of it."""
+
+
+def _read(output: bytes, api_version: str) -> Issued:
+    answer = _object(output)
+    if answer.get("kind") != "ExecCredential" or answer.get("apiVersion") != api_version:
+        raise _AnswerError(f"expected an ExecCredential of {api_version}")
+    status = answer.get("status")
+    if not isinstance(status, dict):
+        raise _AnswerError("status is missing")
+    token, certificate, key = (
+        _text(status, name) for name in ("token", "clientCertificateData", "clientKeyData")
+    )
+    if bool(certificate) != bool(key):
+        raise _AnswerError("of clientCertificateData and clientKeyData only one is there")
+    if not token and not certificate:
+        raise _AnswerError("it holds neither a token nor a certificate")
+    header = as_header(token)
+    if header is None:
+        raise _AnswerError("the token has characters that no token has")
+    return Issued(
+        f"Bearer {header}" if header else "",
+        certificate.encode(),
+        key.encode(),
+        _seconds(_text(status, "expirationTimestamp")),
+    )
+
+
+def _object(output: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(output)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise _AnswerError("it is not a JSON object")
+    return answer
+
+
+def _text(status: dict[str, Any], name: str) -> str:
+    value = status.get(name)
+    if not isinstance(value, str | None):
+        raise _AnswerError(f"{name} is not a string")
+    return value or ""
+
+
+def _seconds(timestamp: str) -> float:
+    if not timestamp:
+        return float("inf")
+    try:
+        ends = datetime.fromisoformat(timestamp)
+    except ValueError:
+        ends = None
+    if ends is None or ends.tzinfo is None:
+        raise _AnswerError("expirationTimestamp is not a time of RFC 3339")
+    return (ends - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,93 @@
+"""TLS contexts from what is in memory: nothing is written where another process could read it."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import tempfile
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.errors import DefiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secret_sync.kube.kubeconfig import Server
+
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
+)
+
+
+def has_certificate(pem: bytes) -> bool:
+    """Whether there is one in it."""
+    return _CERTIFICATE.search(pem) is not None
+
+
+def build_context(server: Server, certificate: bytes = b"", key: bytes = b"") -> ssl.SSLContext:
+    """A context for the API server, with a client certificate where there is one; it blocks.
+
+    Raises:
+        DefiniteError: A certificate or the key is unusable.
+    """
+    try:
+        context = ssl.create_default_context(cadata=_text(server.ca) or None)
+    except ssl.SSLError:
+        context = None
+    if context is None:
+        raise DefiniteError("certificate-authority: what it holds is not a certificate")
+    # Python 3.13 demands key identifiers, which the CAs of many clusters lack.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not server.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        _load_client_certificate(context, certificate, key)
+    return context
+
+
+def add_ca(context: ssl.SSLContext, ca: bytes) -> None:
+    """Have new connections trust this CA, too; what is not a certificate changes nothing."""
+    if has_certificate(ca):
+        with suppress(ssl.SSLError):
+            context.load_verify_locations(cadata=_text(ca))
+
+
+def _text(ca: bytes) -> str:
+    """The certificates alone: comments between them may be in any language."""
+    return b"\n".join(_CERTIFICATE.findall(ca)).decode("ascii", errors="replace")
+
+
+def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    with _as_file(certificate + b"\n" + key) as path:
+        try:
+            # A key with a password would be asked for at the terminal.
+            context.load_cert_chain(path, password=b"")
+        except (ssl.SSLError, ValueError):
+            failed = True
+        else:
+            failed = False
+    if failed:
+        raise DefiniteError(
+            "client-certificate and client-key: not a certificate and its key in PEM form, "
+            "without a password"
+        )
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """A path of what only this process can read; OpenSSL loads chains from nothing else."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{descriptor}"
+        return
+    # Not on Linux: a file of mode 0600, which is gone when it is loaded.
+    with tempfile.NamedTemporaryFile() as named:
+        named.write(content)
+        named.flush()
+        yield named.name

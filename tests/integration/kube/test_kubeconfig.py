@@ -1,0 +1,170 @@
+"""Kubeconfigs beside kubectl: the same server is asked as the same one, or the file is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from secret_sync.errors import DefiniteError
+from secret_sync.kube import Answer, ClusterAccess, KubeClient
+from secret_sync.kube.errors import ApiUnavailableError
+from secret_sync.local.controlplane.binaries import ensure_binaries
+from tests.integration.kube.kubeconfig_cases import BOTH, CASES, OURS, SAME, THEIRS, World
+from tests.support.recording import Authority, ConnectProxy, RecordingServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.integration.kube.kubeconfig_cases import Case
+    from tests.support.recording import Asked
+
+PATH = "/api/v1/secrets"
+
+
+@pytest.fixture(scope="session")
+def kubectl_program() -> str:
+    return str(ensure_binaries(print, threading.Event()).kubectl)
+
+
+class Servers:
+    """All that may be asked."""
+
+    def __init__(self, servers: list[RecordingServer]) -> None:
+        self._servers = servers
+
+    def asked(self) -> list[Asked]:
+        """Since the last time."""
+        asked = [asked for server in self._servers for asked in server.asked]
+        for server in self._servers:
+            server.asked.clear()
+        return asked
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
+    issued = tmp_path / "issued"
+    issued.mkdir()
+    authority, proxied = Authority(issued), set[int]()
+    async with AsyncExitStack() as stack:
+        a, b, named, plain = [
+            await stack.enter_async_context(
+                RecordingServer(name, authority, host, tls, through=proxied)
+            )
+            for name, host, tls in (
+                ("a", "127.0.0.1", True),
+                ("b", "127.0.0.1", True),
+                ("named", "inside.test", True),
+                ("plain", "", False),
+            )
+        ]
+        proxy = await stack.enter_async_context(ConnectProxy(proxied))
+        yield (
+            World(
+                tmp_path,
+                a.url,
+                b.url,
+                plain.url,
+                named.url,
+                proxy.url,
+                authority.path,
+                authority.issue("jane"),
+            ),
+            Servers([a, b, named, plain]),
+        )
+
+
+def write(case: Case, world: World) -> str:
+    """The files; returns ``KUBECONFIG``."""
+    paths = []
+    for name, content in case.files(world).items():
+        path = world.folder / name
+        paths.append(str(path))
+        if content is None:
+            continue
+        path.parent.mkdir(exist_ok=True)
+        data = orjson.dumps(content) if isinstance(content, dict) else content
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    for name, content in case.beside.items():
+        path = world.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        path.chmod(0o700)
+    return os.pathsep.join(paths)
+
+
+async def by_kubectl(program: str, kubeconfig: str, folder: Path) -> str:
+    """What it complains of; nothing if it was answered."""
+    process = await asyncio.create_subprocess_exec(
+        program,
+        "get",
+        "--raw",
+        PATH,
+        "--request-timeout=10s",
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": kubeconfig},
+        cwd=folder.parent,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        _, errors = await process.communicate()
+    return errors.decode() if process.returncode else ""
+
+
+async def by_us(kubeconfig: str) -> str:
+    """What is complained of; nothing if it was answered."""
+    try:
+        access = await ClusterAccess.find(kubeconfig)
+        try:
+            async with KubeClient(access) as client:
+                await client.request("GET", PATH, expected=Answer.ANY)
+        finally:
+            with suppress(AttributeError):
+                await access.close()
+    except (DefiniteError, ApiUnavailableError) as error:
+        return error.message
+    return ""
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_it_is_read_as_kubectl_reads_it(
+    case: Case, world: tuple[World, Servers], kubectl_program: str
+) -> None:
+    about, servers = world
+    kubeconfig = write(case, about)
+    refused_by_kubectl = await by_kubectl(kubectl_program, kubeconfig, about.folder)
+    theirs = servers.asked()
+    refused_by_us = await by_us(kubeconfig)
+    ours = servers.asked()
+    assert_one_sentence(refused_by_us, about)
+    if case.outcome == SAME:
+        assert (refused_by_kubectl, refused_by_us) == ("", "")
+        assert ours == theirs
+        assert len(ours) == 1
+        return
+    if case.outcome == THEIRS:
+        assert refused_by_kubectl
+        assert [asked.headers for asked in ours] == [()]
+        return
+    assert refused_by_us
+    assert case.says in refused_by_us
+    assert not ours
+    assert str(about.folder) in refused_by_us or "API server" in refused_by_us
+    if case.outcome == BOTH:
+        assert refused_by_kubectl
+    else:
+        assert case.outcome == OURS
+
+
+def assert_one_sentence(message: str, world: World) -> None:
+    assert "\n" not in message
+    assert "token-abc" not in message
+    assert "PRIVATE KEY" not in message
+    assert not message or message.isprintable()

@@ -1,0 +1,214 @@
+"""API servers that only remember who asked them, over TLS, and a proxy in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Of a request; what is told of who sends it.
+TELLING = ("authorization", "impersonate-")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which server was asked, and as whom."""
+
+    server: str
+    headers: tuple[tuple[str, str], ...]
+    certificate: str = ""
+    proxied: bool = False
+
+
+class Authority:
+    """A CA; it writes what it issues into one folder."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.path = folder / f"{name}.crt"
+        self.path.write_bytes(self._sign(self._name, self._key, ca=True))
+
+    def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
+        """The files of a certificate and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate, private = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+        certificate.write_bytes(self._sign(subject, key, hosts=hosts))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        ca: bool = False,
+        hosts: tuple[str, ...] = (),
+    ) -> bytes:
+        now = dt.datetime.now(dt.UTC)
+        names = [
+            x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+            for host in hosts
+        ]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        signed = builder.sign(self._key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+
+@dataclass
+class RecordingServer:
+    """Answers everything with an empty object, or with 401 to who is not accepted.
+
+    Attributes:
+        accepts: Values of ``Authorization``, or names in certificates; empty for all.
+    """
+
+    name: str
+    authority: Authority
+    host: str = "127.0.0.1"
+    tls: bool = True
+    asked: list[Asked] = field(default_factory=list)
+    accepts: set[str] = field(default_factory=set)
+    through: set[int] = field(default_factory=set)
+    _server: asyncio.Server | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        context = None
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.authority.issue(self.name, self.host))
+            context.load_verify_locations(self.authority.path)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        peer = writer.get_extra_info("peercert") or {}
+        certificate = next((v for ((k, v),) in peer.get("subject", ()) if k == "commonName"), "")
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = [line.split(": ", 1) for line in head[1:] if line]
+                telling = tuple(
+                    sorted(
+                        (name.lower(), value)
+                        for name, value in headers
+                        if name.lower().startswith(TELLING)
+                    )
+                )
+                proxied = head[0].split(" ")[1].startswith("http://")
+                proxied = proxied or writer.get_extra_info("peername")[1] in self.through
+                self.asked.append(Asked(self.name, telling, certificate, proxied))
+                who = {certificate, dict(telling).get("authorization", "")}
+                status = "200 OK" if not self.accepts or who & self.accepts else "401 No"
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 2\r\n\r\n{}".encode()
+                )
+                await writer.drain()
+        writer.close()
+
+
+@dataclass
+class ConnectProxy:
+    """A proxy that tunnels; the ports that it connects from say that it was used."""
+
+    ports: set[int]
+    context: ssl.SSLContext | None = None
+    asked: list[str] = field(default_factory=list)
+    _server: asyncio.Server | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        scheme = "https" if self.context else "http"
+        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.context)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with suppress(asyncio.IncompleteReadError, OSError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.asked.append(head)
+            host, _, port = head.split(" ")[1].rpartition(":")
+            there, back = await asyncio.open_connection(host, int(port))
+            self.ports.add(back.get_extra_info("sockname")[1])
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            try:
+                await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            finally:
+                back.close()
+        writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(2**16):
+        writer.write(data)
+        await writer.drain()
+    with suppress(OSError, NotImplementedError):
+        writer.write_eof()
