@@ -230,5 +230,5 @@ async def test_a_watch_on_a_terminal_gives_the_screen_back(
 async def test_a_missing_kubeconfig_is_one_line(cluster: ControlPlane, cli: Cli) -> None:
     done = await cli("status", "--kubeconfig", "/nonexistent/config")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("secret-sync status: cannot read the cluster's address")
+    assert done.err.startswith("secret-sync status: kubeconfig '/nonexistent/config': no such file")
     assert done.err.count("\n") == 1
