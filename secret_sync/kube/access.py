@@ -28,6 +28,8 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds after which a projected token and all other files are read again (W18).
 REREAD_AFTER: Final = 60.0
+#: Seconds between two rounds that nobody asked for.
+_PAUSE: Final = 1.0
 #: Seconds that the first reading may take; above those of a plugin.
 FIND_WITHIN: Final = 35.0
 #: Seconds that a request which was answered with 401 waits for other credentials.
@@ -146,7 +148,8 @@ class ClusterAccess:
 
     async def _keep_fresh(self) -> None:
         while True:
-            until = min(_now() + REREAD_AFTER, self._issuer.due)
+            # What failed for reasons of its own is not tried again at once.
+            until = min(_now() + REREAD_AFTER, max(self._issuer.due, _now() + _PAUSE))
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._wanted.wait()
@@ -185,26 +188,34 @@ class ClusterAccess:
 
     async def _issued(self, connection: Connection) -> Issued | None:
         plugin = connection.login.plugin
+        # It counts once: a plugin may have nothing else to offer.
+        refused, self._refused = self._refused is self.credentials, None
         if plugin is None:
+            self._issuer = Issuer()
             return None
-        return await self._issuer.issue(plugin, refused=self._refused is self.credentials)
+        return await self._issuer.issue(plugin, refused=refused)
 
     async def _read_again(self) -> tuple[Connection, DefiniteError | None]:
         """What is written now, or what was, and why that has to do."""
         known = self._connection
         try:
-            found = await asyncio.to_thread(
-                self._read, known.names[0] if known and known.names else ""
-            )
+            return await asyncio.to_thread(self._found, known), None
         except DefiniteError as error:
-            if known is None:
-                raise
-            return known, error
+            failure = error
+        except Exception as error:  # noqa: BLE001 (a configuration can do anything wrong)
+            failure = DefiniteError(f"{self._origin}: cannot be read ({type(error).__name__})")
+        if known is None:
+            raise failure
+        return known, failure
+
+    def _found(self, known: Connection | None) -> Connection:
+        """What is written now, of the same context, in a thread."""
+        found = self._read(known.names[0] if known and known.names else "")
         if known is not None and found.target != known.target:
-            return known, DefiniteError(
+            raise DefiniteError(
                 f"{self._origin} names another cluster or user now; restart to use it"
             )
-        return found, None
+        return found
 
     async def _take(self, connection: Connection, issued: Issued | None) -> None:
         login, server = connection.login, connection.server

@@ -16,7 +16,7 @@ _AHEAD: Final = 30.0
 _AHEAD_PART: Final = 0.25
 #: Seconds between two runs, whatever it says of their end.
 _PAUSE: Final = 1.0
-#: Seconds after a run in which a refusal makes no other: then it is not the credentials.
+#: Seconds after such a run in which a refusal makes no other: then it is not the credentials.
 _AFTER_REFUSAL: Final = 5.0
 #: Seconds after failures, doubled each time.
 _BACKOFF: Final = 2.0
@@ -50,9 +50,8 @@ class Issuer:
             DefiniteError: It failed; what is in hand stays.
         """
         now = _now()
-        known = self.issued is not None and plugin == self._plugin
         wanted = now >= self.due or (refused and now >= self._deaf_until)
-        if self.issued is not None and known and not wanted:
+        if self.issued is not None and plugin == self._plugin and not wanted:
             return self.issued
         self._failures += 1
         try:
@@ -61,7 +60,8 @@ class Issuer:
                 self._failures = 0
         finally:
             now = _now()
-            self._deaf_until = now + _AFTER_REFUSAL
+            if refused:
+                self._deaf_until = now + _AFTER_REFUSAL
             self.due = now + min(_BACKOFF * 2 ** min(self._failures, 10), _BACKOFF_CAP)
         if issued.seconds > 0:
             ahead = min(_AHEAD, _AHEAD_PART * issued.seconds)

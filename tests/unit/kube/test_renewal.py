@@ -233,7 +233,7 @@ class Refusing(KubeClient):
         }
         self.refused = 0
 
-    async def _send(self, method: str, url: URL, data: bytes | None, *_: Any) -> Any:  # type: ignore[override]
+    async def _send(self, method: str, url: URL, data: bytes | None, *_: Any) -> Any:
         if not self._plugin.accepts(self._access):
             self.refused += 1
             return 401, b"{}", {}
@@ -271,3 +271,40 @@ async def test_a_plugin_that_takes_2500_ms_does_not_lose_the_lease(
         with suppress(asyncio.CancelledError):
             await holding
     assert bool(client.refused) is not says
+
+
+async def test_a_refusal_counts_once(plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the plugin has nothing else to offer, too."""
+
+    async def stubborn(_: Plugin) -> Issued:
+        plugin.runs.append(now())
+        return Issued("Bearer same", b"", b"", NEVER)
+
+    monkeypatch.setattr(kubeconfig, "run_plugin", stubborn)
+    async with opened() as found:
+        await asyncio.sleep(100)
+        await found.renew(found.credentials)
+        await asyncio.sleep(10 * HOUR)
+    assert len(plugin.runs) == 2
+
+
+@pytest.mark.parametrize("later", ["no plugin", "an error"])
+async def test_files_are_read_once_a_minute_whatever_becomes_of_the_plugin(
+    plugin: FakePlugin, later: str
+) -> None:
+    reads: list[float] = []
+    plugin.lasts = 100
+
+    def read(_: str) -> Connection:
+        reads.append(now())
+        if now() < 90:
+            return Connection(Server("http://api.test"), Login(plugin=PLUGIN))
+        if later == "an error":
+            raise KeyError(later)
+        return Connection(Server("http://api.test"), Login("Bearer t"))
+
+    found = ClusterAccess(read, "a test")
+    await found.open()
+    await asyncio.sleep(HOUR)
+    await found.close()
+    assert len(reads) < 110
