@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import threading
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+import yaml
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import Answer, ClusterAccess, KubeClient
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.kube.kubeconfig_cases import Case
     from tests.support.recording import Asked
 
@@ -168,3 +171,34 @@ def assert_one_sentence(message: str, world: World) -> None:
     assert "token-abc" not in message
     assert "PRIVATE KEY" not in message
     assert not message or message.isprintable()
+
+
+async def test_who_is_impersonated_is_whom_the_api_server_sees(
+    control_plane: ControlPlane, kubectl_program: str, tmp_path: Path
+) -> None:
+    """It was the administrator behind them."""
+    document = yaml.safe_load(control_plane.kubeconfig.read_text())
+    document["users"][0]["user"] |= {
+        "as": "jürgen",
+        "as-uid": "u-1",
+        "as-groups": ["ops", "dev"],
+        "as-user-extra": {"acme.com/Project%": ["one", "two"]},
+    }
+    config = tmp_path / "config"
+    config.write_text(yaml.safe_dump(document))
+    by_kubectl = subprocess.run(  # noqa: ASYNC221, S603 (our own)
+        [kubectl_program, "--kubeconfig", config, "auth", "whoami", "-o", "json"],
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    access = await ClusterAccess.find(str(config))
+    async with KubeClient(access) as client:
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        review = await client.request("POST", path, body=body, expected=Answer.ANY)
+    await access.close()
+    seen = review["status"]["userInfo"]
+    assert seen == orjson.loads(by_kubectl.stdout)["status"]["userInfo"]
+    assert (seen["username"], seen["uid"]) == ("jürgen", "u-1")
+    assert seen["extra"] == {"acme.com/project%": ["one", "two"]}
