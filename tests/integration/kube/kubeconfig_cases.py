@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ class World:
     plain: str
     named: str
     proxy: str
+    secure_proxy: str
     ca: Path
     client: tuple[Path, Path]
 
@@ -123,6 +124,19 @@ def one(user: Any = None, outcome: str = SAME, says: str = "", **cluster: Any) -
 def encoded(path: Path) -> str:
     """As ``*-data`` has it."""
     return b64encode(path.read_bytes()).decode()
+
+
+def oidc() -> dict[str, Any]:
+    """A provider whose token is good for a long time."""
+    claims = urlsafe_b64encode(orjson.dumps({"exp": 32503680000, "name": "Jürgen"})).decode()
+    settings = {
+        "idp-issuer-url": "https://127.0.0.1:1",
+        "client-id": "c",
+        "client-secret": "token-abc",
+        "refresh-token": "token-abc",
+        "id-token": f"e30.{claims.rstrip('=')}.c2ln",
+    }
+    return {"name": "oidc", "config": settings}
 
 
 def two(first: Callable[[World], Any], second: Callable[[World], Any]) -> Case:
@@ -225,9 +239,7 @@ USERS: Final = {
     "as-groups without as": one({"token": "t", "as-groups": ["ops"]}, BOTH, "as is missing"),
     "as with a line break": one({"token": "t", "as": "a\nb"}, BOTH, "as: "),
     "token with a line break": one({"token": "a\nb"}, BOTH, "token"),
-    "auth-provider": one(
-        {"auth-provider": {"name": "oidc", "config": {"id-token": "a.b.c"}}}, OURS, "auth-provider"
-    ),
+    "auth-provider": one(lambda w: {"auth-provider": oidc()}, OURS, "auth-provider"),
     "unknown field": one({"token": "t", "sign-in": "yes"}, OURS, "sign-in"),
     "a number for a token": one({"token": 5}, BOTH, "token"),
     "a list for a user": one([1], BOTH, "map"),
@@ -352,13 +364,20 @@ CLUSTERS: Final = {
     ),
     "a path": one(server=lambda w: w.a + "/k8s/c-1/"),
     "proxy-url": one(proxy_url=lambda w: w.proxy),
+    "proxy-url: https": one(proxy_url=lambda w: w.secure_proxy),
     "proxy-url without TLS": one(
         server="http://api.test:80", certificate_authority=None, proxy_url=lambda w: w.plain
     ),
     "proxy-url: socks5": one(None, OURS, "socks5", proxy_url="socks5://127.0.0.1:1"),
     "proxy-url: ftp": one(None, BOTH, "ftp", proxy_url="ftp://127.0.0.1:1"),
     "no server": one(None, BOTH, "server", server=None),
-    "a server without a scheme": one(None, OURS, "server", server=lambda w: w.a[8:]),
+    "a server without a scheme": one(
+        None,
+        OURS,
+        "server",
+        server=lambda w: w.plain.removeprefix("http://"),
+        certificate_authority=None,
+    ),
     "a server that is no URL": one(None, BOTH, "server", server="https://[1"),
     "a number for a server": one(None, BOTH, "server", server=7),
     "unknown field": one(None, OURS, "sign-in", sign_in="yes"),

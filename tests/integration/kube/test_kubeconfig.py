@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import subprocess
 import threading
 from contextlib import AsyncExitStack, suppress
@@ -13,6 +14,7 @@ import orjson
 import pytest
 import yaml
 
+from secret_sync.app.loop import EventLoop
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import Answer, ClusterAccess, KubeClient
 from secret_sync.kube.errors import ApiUnavailableError
@@ -68,6 +70,9 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
             )
         ]
         proxy = await stack.enter_async_context(ConnectProxy(proxied))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("proxy", "127.0.0.1"))
+        secure = await stack.enter_async_context(ConnectProxy(proxied, context))
         yield (
             World(
                 tmp_path,
@@ -76,6 +81,7 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
                 plain.url,
                 named.url,
                 proxy.url,
+                secure.url,
                 authority.path,
                 authority.issue("jane"),
             ),
@@ -164,6 +170,27 @@ async def test_it_is_read_as_kubectl_reads_it(
         assert refused_by_kubectl
     else:
         assert case.outcome == OURS
+        # There is no proxy of that kind here.
+        assert theirs or case.says == "socks5"
+
+
+@pytest.mark.parametrize("name", ["proxy-url", "proxy-url: https", "client-certificate-data"])
+async def test_the_controllers_own_event_loop_does_the_same(
+    name: str, world: tuple[World, Servers]
+) -> None:
+    """TLS within TLS among it."""
+    about, servers = world
+    case = next(case for title, case in CASES.items() if title.endswith(f": {name}"))
+    kubeconfig = write(case, about)
+    assert await by_us(kubeconfig) == ""
+    asked = servers.asked()
+
+    def elsewhere() -> str:
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            return runner.run(by_us(kubeconfig))
+
+    assert await asyncio.to_thread(elsewhere) == ""
+    assert servers.asked() == asked
 
 
 def assert_one_sentence(message: str, world: World) -> None:
