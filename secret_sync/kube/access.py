@@ -7,14 +7,13 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.issuer import Issuer
-from secret_sync.kube.kubeconfig import quoted, read_connection
+from secret_sync.kube.kubeconfig import HOME_CONFIG, quoted, read_connection
 from secret_sync.kube.service_account import read_service_account
 from secret_sync.kube.tls import add_ca, build_context
 
@@ -106,7 +105,7 @@ class ClusterAccess:
         if not kubeconfig and in_pod:
             access = cls(read_service_account, "the pod's service account")
         else:
-            path = kubeconfig or str(Path.home() / ".kube" / "config")
+            path = kubeconfig or HOME_CONFIG
             access = cls(partial(read_connection, path), f"kubeconfig {quoted(path)}")
         await access.open()
         return access
@@ -131,6 +130,8 @@ class ClusterAccess:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
+        if self._next_round is not None:
+            self._next_round.cancel()
 
     async def renew(self, refused: Credentials) -> None:
         """Wait until there are others than these, or a try to have them has failed (W18).
@@ -138,7 +139,8 @@ class ClusterAccess:
         Args:
             refused: Which the API server answered with 401.
         """
-        if self.credentials is not refused:
+        over = self._renewing is None or self._renewing.done()
+        if self.credentials is not refused or over:
             return
         self._refused = refused
         self._wanted.set()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from secret_sync.kube.kubeconfig import read_context
+from secret_sync.kube.kubeconfig import HOME_CONFIG, read_context
 
 _DEFAULT: Final = "default"
 OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -23,8 +23,7 @@ def current_namespace(kubeconfig: str) -> str:
     """
     if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
         return _read(OWN_NAMESPACE) or _DEFAULT
-    path = kubeconfig or str(Path.home() / ".kube" / "config")
-    return read_context(path).namespace or _DEFAULT
+    return read_context(kubeconfig or HOME_CONFIG).namespace or _DEFAULT
 
 
 def _read(path: Path) -> str:

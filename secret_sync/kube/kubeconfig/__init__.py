@@ -5,11 +5,12 @@
 
 from secret_sync.kube.kubeconfig.connection import Connection, Login, Server, as_header
 from secret_sync.kube.kubeconfig.fields import quoted
-from secret_sync.kube.kubeconfig.files import Context, read_context
+from secret_sync.kube.kubeconfig.files import HOME_CONFIG, Context, read_context
 from secret_sync.kube.kubeconfig.plugin import Issued, Plugin, run_plugin
 from secret_sync.kube.kubeconfig.read import read_connection
 
 __all__ = [
+    "HOME_CONFIG",
     "Connection",
     "Context",
     "Issued",

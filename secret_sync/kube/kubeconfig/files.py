@@ -14,6 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.kubeconfig.fields import Fields, quoted, read_file
 
+#: Where it is by default.
+HOME_CONFIG: Final = "~/.kube/config"
 #: Lists and maps within each other; the C parser's stack ends at some ten thousand.
 _MAX_LEVELS: Final = 50
 

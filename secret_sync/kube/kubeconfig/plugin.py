@@ -132,13 +132,17 @@ async def _start(plugin: Plugin, name: str) -> Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             # For who sits there, as with kubectl; a log is no place for what it may quote.
-            stderr=None if sys.stderr.isatty() else asyncio.subprocess.DEVNULL,
+            stderr=None if _at_a_terminal() else asyncio.subprocess.DEVNULL,
             # What it starts in turn is ended with it.
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "its arguments are not valid"
         raise DefiniteError(f"{name}: cannot be started ({why})") from None
+
+
+def _at_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 async def _read_all(stream: asyncio.StreamReader | None, name: str) -> bytes:

@@ -171,6 +171,20 @@ async def test_W18_a_new_ca_is_trusted_by_the_same_context(
     assert subjects(found.ssl) == ["first", "second"]
 
 
+async def test_without_a_home_it_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+
+    def unknown(_: int) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(DefiniteError, match="no such file; set KUBECONFIG"):
+        await ClusterAccess.find()
+    with pytest.raises(DefiniteError, match="no such file; set KUBECONFIG"):
+        await asyncio.to_thread(current_namespace, "")
+
+
 @pytest.mark.parametrize("name", ["token", "ca.crt"])
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00"], ids=["gone", "empty", "odd"])
 async def test_W18_a_file_that_is_broken_for_a_moment_does_no_harm(

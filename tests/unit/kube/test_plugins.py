@@ -172,6 +172,11 @@ async def test_what_went_wrong_is_one_sentence_without_what_it_wrote(
     assert HIDDEN not in "".join(capfd.readouterr())
 
 
+async def test_it_is_run_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    assert (await run_plugin(answering(token="t"))).authorization == "Bearer t"
+
+
 async def test_its_time_is_read_as_rfc_3339() -> None:
     issued = await run_plugin(answering(token="t", expirationTimestamp="2999-01-01T00:00:00.1Z"))
     assert issued.seconds > 1e9

@@ -308,3 +308,17 @@ async def test_files_are_read_once_a_minute_whatever_becomes_of_the_plugin(
     await asyncio.sleep(HOUR)
     await found.close()
     assert len(reads) < 110
+
+
+async def test_who_is_refused_at_the_end_waits_for_nobody(plugin: FakePlugin) -> None:
+    async with opened() as found:
+        await asyncio.sleep(100)
+        plugin.takes = NEVER
+        waiting = [asyncio.create_task(found.renew(found.credentials)) for _ in range(2)]
+        await asyncio.sleep(1)
+        waiting.append(asyncio.create_task(found.renew(found.credentials)))
+        await asyncio.sleep(0)
+        begun = now()
+    await asyncio.gather(*waiting)
+    await found.renew(found.credentials)
+    assert now() - begun < 1
