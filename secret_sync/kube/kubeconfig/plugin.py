@@ -95,7 +95,11 @@ async def run_plugin(plugin: Plugin) -> Issued:
 
 
 async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int]:
-    starting = asyncio.ensure_future(_start(plugin, name))
+    # Of our own PATH, as for kubectl, whatever the plugin's is.
+    path = await asyncio.to_thread(shutil.which, plugin.command)
+    if path is None:
+        raise DefiniteError(f"{name}: not found, or not executable; install it")
+    starting = asyncio.ensure_future(_start(path, plugin, name))
     try:
         process = await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -114,11 +118,7 @@ async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int]:
             await _end(process)
 
 
-async def _start(plugin: Plugin, name: str) -> Process:
-    # Of our own PATH, as for kubectl, whatever the plugin's is.
-    path = await asyncio.to_thread(shutil.which, plugin.command)
-    if path is None:
-        raise DefiniteError(f"{name}: not found, or not executable; install it")
+async def _start(path: str, plugin: Plugin, name: str) -> Process:
     environment = {
         **os.environ,
         **dict(plugin.environment),
