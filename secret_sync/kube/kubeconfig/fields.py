@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 1024 * 1024
 #: Characters of a name that a message shows.
 _SHOWN: Final = 80
+
+
+_PLAIN: Final = re.compile(r"[\w./-]*", re.ASCII)
 
 
 class Fields:
@@ -39,7 +43,8 @@ class Fields:
 
     def refuse(self, name: str, why: str) -> NoReturn:
         """Say what is wrong with a field; ``""`` for the whole map."""
-        place = ".".join(part for part in (self.place, name) if part)
+        shown = name if _PLAIN.fullmatch(name) else quoted(name)
+        place = ".".join(part for part in (self.place, shown) if part)
         message = f"{place}: {why}" if place else why
         raise DefiniteError(f"{message} (kubeconfig {quoted(self.file)})")
 
@@ -51,7 +56,7 @@ class Fields:
         """Refuse fields that might say something that is not understood here."""
         unknown = [name for name in self._value if name not in known]
         if unknown:
-            self.refuse(quoted(unknown[0]), "not supported; remove the field")
+            self.refuse(str(unknown[0]), "not supported; remove the field")
 
     def text(self, name: str) -> str:
         """A string; ``""`` if there is none."""
@@ -105,12 +110,12 @@ class Fields:
 
     def content(self, name: str) -> bytes:
         """What the file that it names holds."""
-        path = self.path(name)
         try:
-            return read_file(path)
+            return read_file(self.path(name))
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "this is no path"
-            self.refuse(name, f"cannot read {quoted(path)} ({why})")
+            # Without the path: a token or a key may have been written there by mistake.
+            why = error.strerror if isinstance(error, OSError) else "this is not a path"
+            self.refuse(name, f"the file cannot be read ({why})")
 
     def data_or_file(self, name: str) -> bytes:
         """What ``NAME-data`` holds in base64, else the file that ``NAME`` names; never both."""

@@ -344,7 +344,7 @@ CLUSTERS: Final = {
         None, BOTH, "certificate-authority", certificate_authority_data=lambda w: encoded(w.ca)
     ),
     "no authority": one(None, BOTH, "not trusted", certificate_authority=None),
-    "an authority that is missing": one(None, BOTH, "gone", certificate_authority="gone"),
+    "an authority that is missing": one(None, BOTH, "cannot be read", certificate_authority="gone"),
     "an authority that is not one": one(
         None, BOTH, "certificate", certificate_authority=None, certificate_authority_data="YQ=="
     ),
