@@ -6,8 +6,9 @@ import os
 import re
 import ssl
 import tempfile
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
 
@@ -79,15 +80,31 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: b
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
     """A path of what only this process can read; OpenSSL loads chains from nothing else."""
-    if hasattr(os, "memfd_create"):
+    with ExitStack() as stack:
+        path, file = _in_memory(stack) or _on_disk(stack)
+        file.write(content)
+        file.flush()
+        yield path
+
+
+def _in_memory(stack: ExitStack) -> tuple[str, IO[bytes]] | None:
+    if not hasattr(os, "memfd_create") or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
         descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{descriptor}"
-        return
-    # Not on Linux: a file of mode 0600, which is gone when it is loaded.
-    with tempfile.NamedTemporaryFile() as named:
-        named.write(content)
-        named.flush()
-        yield named.name
+    except OSError:
+        # Some sandboxes forbid it.
+        return None
+    return f"/proc/self/fd/{descriptor}", stack.enter_context(os.fdopen(descriptor, "wb"))
+
+
+def _on_disk(stack: ExitStack) -> tuple[str, IO[bytes]]:
+    """A file of mode 0600, which is gone when it is loaded."""
+    try:
+        file = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 (it is one)
+    except OSError:
+        raise DefiniteError(
+            "client-certificate and client-key: this system has no anonymous memory "
+            "(memfd_create, /proc), and TMPDIR cannot be written"
+        ) from None
+    return file.name, file

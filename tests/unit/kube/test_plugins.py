@@ -17,7 +17,8 @@ from secret_sync.app.loop import EventLoop
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, KubeClient
 from secret_sync.kube.answers import Answer
-from secret_sync.kube.kubeconfig import Plugin, plugin, run_plugin
+from secret_sync.kube.kubeconfig import Plugin, Server, plugin, run_plugin
+from secret_sync.kube.tls import build_context
 from tests.support.recording import Authority, RecordingServer
 from tests.unit.kube.scripted import kubeconfig_text
 
@@ -245,12 +246,9 @@ async def test_a_key_with_a_password_asks_nobody_for_it(tmp_path: Path) -> None:
         await ClusterAccess.find(str(tmp_path / "config"))
 
 
-@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="not Linux")
-def test_a_private_key_is_in_memory_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from secret_sync.kube.kubeconfig import Server  # noqa: PLC0415
-    from secret_sync.kube.tls import build_context  # noqa: PLC0415
-
-    certificate, key = Authority(tmp_path).issue("jane")
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """From where certificate chains are."""
     paths: list[str] = []
     load = ssl.SSLContext.load_cert_chain
 
@@ -259,6 +257,40 @@ def test_a_private_key_is_in_memory_only(tmp_path: Path, monkeypatch: pytest.Mon
         load(self, path, *rest, **more)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watched)
+    return paths
+
+
+def load(folder: Path) -> None:
+    certificate, key = Authority(folder).issue("jane")
     build_context(Server("https://x"), certificate.read_bytes(), key.read_bytes())
-    assert paths[0].startswith("/proc/self/fd/")
-    assert not Path(paths[0]).exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="not Linux")
+def test_a_private_key_is_in_memory_only(tmp_path: Path, loaded: list[str]) -> None:
+    load(tmp_path)
+    assert loaded[0].startswith("/proc/self/fd/")
+    assert not Path(loaded[0]).exists()
+
+
+def forbid_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> int:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+
+
+def test_where_that_is_forbidden_a_file_is_there_for_a_moment(
+    tmp_path: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_memory(monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    load(tmp_path)
+    assert Path(loaded[0]).parent == tmp_path
+    assert not Path(loaded[0]).exists()
+
+
+def test_where_there_is_neither_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_memory(monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(DefiniteError, match="TMPDIR cannot be written"):
+        load(tmp_path)
