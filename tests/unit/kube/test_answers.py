@@ -22,6 +22,7 @@ from secret_sync.kube import (
     SECRETS,
     ApiUnavailableError,
     ApplyWriter,
+    ClusterAccess,
     ConfirmedOwner,
     Election,
     KubeClient,
@@ -39,6 +40,7 @@ from secret_sync.kube import (
 from secret_sync.kube.answers import Answer, checked, read_answer
 from secret_sync.kube.lease import LeaseTimes
 from secret_sync.kube.pager import Pager
+from secret_sync.kube.service_account import read_service_account
 from secret_sync.kube.watch import Ending, WatchState, watch
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from secret_sync.resources.meta import intent_revision
@@ -248,6 +250,7 @@ class Answering(KubeClient):
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self._answers = list(answers)
         self._guard = None
+        self._access = ClusterAccess(read_service_account, "a test")
 
     def _url(self, path: str, params: Any) -> Any:
         return path
