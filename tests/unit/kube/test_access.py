@@ -160,6 +160,21 @@ async def test_a_volume_that_hangs_delays_no_request(
     assert len(reads) <= 1
 
 
+async def test_a_volume_that_hangs_at_the_start_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "FIND_WITHIN", 0.05)
+    go_on = threading.Event()
+
+    def hang(_: str) -> Connection:
+        go_on.wait(30)
+        raise DefiniteError("nothing to be read")
+
+    with pytest.raises(DefiniteError, match="a test: not read within"):
+        await ClusterAccess(hang, "a test").open()
+    go_on.set()
+
+
 async def test_W18_a_new_ca_is_trusted_by_the_same_context(
     service_account: Path, ca_pem: Callable[[str], bytes]
 ) -> None:
