@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from secret_sync.errors import DefiniteError
+from secret_sync.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +35,11 @@ def build_context(server: Server, certificate: bytes = b"", key: bytes = b"") ->
         DefiniteError: A certificate or the key is unusable.
     """
     try:
-        context = ssl.create_default_context(cadata=_text(server.ca) or None)
+        context = client_context(ca_data=_text(server.ca))
     except ssl.SSLError:
         context = None
     if context is None:
         raise DefiniteError("certificate-authority: what it holds is not a certificate")
-    # Python 3.13 demands key identifiers, which the CAs of many clusters lack.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not server.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
