@@ -91,18 +91,23 @@ class Pager(Generic[T]):
         reply = await self._request({"limit": "1"})
         return str(reply["metadata"]["resourceVersion"])
 
-    async def find(self, path: str, name: str) -> Listing[T]:
-        """List one object at its most recent state; it comes with the collection's version.
+    async def find(self, path: str, name: str, at: str = "") -> Listing[T]:
+        """List one object; it comes with the collection's version.
 
         Args:
             path: Of the collection in the object's own namespace, where the server reads an
                 object by its key and need not search for it.
             name: Of the object.
+            at: The version to see it at; ``""`` for the most recent one.
 
         Raises:
+            ApiExpiredError: The server does not have that version any more, or not yet.
             ApiError: The server refused, or answered with something else.
         """
-        reply = await self._request({"fieldSelector": f"metadata.name={name}"}, path)
+        params = {"fieldSelector": f"metadata.name={name}"}
+        if at:
+            params |= {"resourceVersion": at, "resourceVersionMatch": "Exact"}
+        reply = await self._request(params, path)
         return Listing(self._objects(reply), reply["metadata"]["resourceVersion"])
 
     async def _pages(self) -> Listing[T]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 
 import structlog
 
-from secret_sync.kube.errors import ApiError, ApiUnavailableError
+from secret_sync.kube.errors import ApiError, ApiExpiredError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
 from secret_sync.kube.versions import is_older, order_of, reached
@@ -17,6 +17,7 @@ from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, watch
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient
     from secret_sync.kube.observe import ReflectorObserver
+    from secret_sync.kube.pager import Listing
     from secret_sync.kube.resource import Resource
     from secret_sync.kube.store import Stored
 
@@ -140,10 +141,9 @@ class Reflector:
         #: Whether a watch has ever been opened, and whether the last list was refused for good.
         self.opened = False
         self.refused = False
-        # Whether the watch before this one did not end as agreed, and whether there was an outage:
-        # etcd may have been restored from a backup meanwhile.
+        # Whether the watch before this one did not end as agreed: etcd may have been restored from
+        # a backup since; and whether it is known to have been.
         self._interrupted = False
-        self._outage = False
         self._restored = False
         # Set while somebody waits for a list that begins from now on.
         self._stale = asyncio.Event()
@@ -233,7 +233,7 @@ class Reflector:
             self._went_back()
         self._sink.replace(listing.objects, restored=self._restored)
         self._state = WatchState(listing.resource_version)
-        self._interrupted = self._outage = self._restored = False
+        self._interrupted = self._restored = False
         # Drawn anew, so that the lists of a process do not stay together.
         self._quiet_for = random.uniform(*QUIET)  # noqa: S311 (spreads load)
         self._heard()
@@ -254,10 +254,7 @@ class Reflector:
                     return ""
             except ApiError as error:
                 state.error = error
-                unavailable = error.status in _NO_ANSWER
-                return await self._ended(
-                    state, Ending.UNAVAILABLE if unavailable else Ending.REFUSED
-                )
+                return await self._ended(state, _ending_of(error))
         began = asyncio.get_running_loop().time()
         ending = await watch(
             self._client,
@@ -319,16 +316,15 @@ class Reflector:
         else:
             path = self._resource.path(newest.namespace)
             found = await self._pager.find(path, newest.name)
-            now = found.resource_version
-            versions = [o.resource_version for o in found.objects if o.uid == newest.uid]
-            same = newest.resource_version in versions
-            self._restored |= any(is_older(v, newest.resource_version) for v in versions)
-        if self._restored or is_older(now, version):
+            now, same = found.resource_version, _has(found, newest)
+            if not same and not is_older(now, version):
+                # It may have changed since. At the version that we know it was as we hold it.
+                same = _has(await self._pager.find(path, newest.name, at=version), newest)
+        if not same or is_older(now, version):
             self._went_back()
             return False
-        outage, self._outage, self._interrupted = self._outage, False, False
-        # While the API server was away nothing can have changed it.
-        return same or not outage
+        self._interrupted = False
+        return True
 
     def _went_back(self) -> None:
         self._restored = True
@@ -378,7 +374,6 @@ class Reflector:
         answered = error is None or error.status != 0
         # What comes after an outage is no part of what was before it.
         self._may_relist = self._may_relist or not answered
-        self._outage = self._outage or not answered
         waits = self._refused if answered else self._no_answer
         wait = waits.next(asyncio.get_running_loop().time(), after)
         if not self._failing:
@@ -391,3 +386,15 @@ class Reflector:
         if self._failing == action:
             self._failing = ""
             _log.info("connected again", path=self._path)
+
+
+def _has(listing: Listing[Any], wanted: Stored) -> bool:
+    """Whether a list has this version of this very object."""
+    version = wanted.uid, wanted.resource_version
+    return version in [(obj.uid, obj.resource_version) for obj in listing.objects]
+
+
+def _ending_of(error: ApiError) -> Ending:
+    if isinstance(error, ApiExpiredError):
+        return Ending.EXPIRED
+    return Ending.UNAVAILABLE if error.status in _NO_ANSWER else Ending.REFUSED

@@ -11,8 +11,8 @@ import pytest
 import structlog.testing
 
 from secret_sync.kube import Informer, Resource
-from secret_sync.kube.errors import ApiUnavailableError
-from tests.unit.kube.scripted import Recorder, bookmark, event, item
+from secret_sync.kube.errors import ApiUnavailableError, error_of_status
+from tests.unit.kube.scripted import Recorder, bookmark, event, item, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+BACKUP = ((90, "a"), (95, "b"))
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,23 @@ class Server:
     """
 
     version: int = 100
-    objects: dict[str, int] = field(default_factory=lambda: {"a": 90, "b": 95})
+    history: list[tuple[int, str]] = field(default_factory=lambda: [*BACKUP])
+    forgotten: int = 0
     up: bool = True
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     lists: int = 0
     looks: int = 0
 
+    @property
+    def objects(self) -> dict[str, int]:
+        return self.at(self.version)
+
+    def at(self, version: int) -> dict[str, int]:
+        return {name: v for v, name in self.history if v <= version}
+
     def write(self, name: str) -> None:
         self.version += 1
-        self.objects[name] = self.version
+        self.history.append((self.version, name))
         self._move()
 
     async def outage(self, seconds: float = 20.0, **state: Any) -> None:
@@ -77,7 +86,10 @@ class Server:
         whole = not wanted and params["limit"] != "1"
         self.lists += whole
         self.looks += not whole
-        items = [item(n, str(v)) for n, v in self.objects.items() if wanted in ("", n)]
+        at = int(params.get("resourceVersion") or self.version)
+        if not self.forgotten <= at <= self.version:
+            raise error_of_status("list", status_of(410, "Expired"))
+        items = [item(n, str(v)) for n, v in self.at(at).items() if wanted in ("", n)]
         metadata = {"resourceVersion": str(self.version)}
         return {
             "kind": "ConfigMapList",
@@ -161,7 +173,7 @@ async def test_lower_versions_are_listed_at_once_and_told(namespace: str) -> Non
         async with watching(namespace) as world:
             world.server.write("a")
             await asyncio.sleep(0.1)
-            await world.server.outage(version=95, objects={"a": 90, "b": 95})
+            await world.server.outage(version=95, history=[*BACKUP])
             await asyncio.sleep(16)
             assert world.held == {"a": 90, "b": 95}
             assert world.restored == [namespace]
@@ -178,7 +190,7 @@ async def test_versions_that_have_been_overtaken_meanwhile_are_found_by_the_newe
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(0.1)
-        await world.server.outage(version=400, objects={"a": 90, "b": 95})
+        await world.server.outage(version=400, history=[*BACKUP])
         await asyncio.sleep(16)
         assert world.held == {"a": 90, "b": 95}
         assert world.restored == [""]
@@ -189,7 +201,7 @@ async def test_a_newest_object_that_is_gone_is_found_by_the_others() -> None:
         world.server.write("a")
         world.server.write("new")
         await asyncio.sleep(0.1)
-        await world.server.outage(version=400, objects={"a": 90, "b": 95})
+        await world.server.outage(version=400, history=[*BACKUP])
         await asyncio.sleep(16)
         assert world.held == {"a": 90, "b": 95}
         assert world.restored == [""]
@@ -199,7 +211,7 @@ async def test_a_restore_that_no_connection_noticed_is_found_when_the_watch_was_
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(0.1)
-        world.server.version, world.server.objects = 95, {"a": 90, "b": 95}
+        world.server.version, world.server.history = 95, [*BACKUP]
         await asyncio.sleep(360)
         assert world.held == {"a": 90, "b": 95}
         assert world.restored == [""]
@@ -209,7 +221,7 @@ async def test_a_list_that_an_outage_of_minutes_leads_to_finds_it_too() -> None:
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(0.1)
-        await world.server.outage(900, version=400, objects={"a": 90, "b": 95})
+        await world.server.outage(900, version=400, history=[*BACKUP])
         await asyncio.sleep(16)
         assert world.held == {"a": 90, "b": 95}
         assert world.restored == [""]
@@ -237,3 +249,18 @@ async def test_an_edit_while_the_connection_was_broken_is_no_restore() -> None:
         await asyncio.sleep(16)
         assert world.held == {"a": 90, "b": 101}
         assert world.restored == []
+        # It was looked at as it was before, too, and nothing was listed.
+        assert (world.server.lists, world.server.looks) == (1, 2)
+
+
+async def test_one_whose_past_is_forgotten_is_listed() -> None:
+    async with watching() as world:
+        outage = asyncio.create_task(world.server.outage())
+        await asyncio.sleep(1)
+        world.server.write("b")
+        world.server.forgotten = world.server.version
+        await outage
+        await asyncio.sleep(16)
+        assert world.held == {"a": 90, "b": 101}
+        assert world.restored == []
+        assert world.recorder.failures.count("expired") == 1
