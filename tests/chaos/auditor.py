@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 import orjson
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tests.chaos.holdings import Cloudful, Holding, Wish
     from tests.support.operator import Api
+
+#: What other writers put into a Secret; it says whose it is, and has to go.
+FOREIGN: Final = "written-by-others"
 
 
 class Auditor:
@@ -38,6 +41,7 @@ class Auditor:
         self._cloudful = cloudful
         self._seen: dict[str, Holding] = {}
         self._uids: dict[str, str] = {}
+        self._spoilt: set[str] = set()
         self._version = ""
         self.complaints: list[str] = []
         self.states = 0
@@ -56,6 +60,11 @@ class Auditor:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+
+    @property
+    def keys(self) -> dict[str, frozenset[str]]:
+        """The keys of each Secret, by its name."""
+        return {name: frozenset(wish.keys) for name, wish in self._wishes.items()}
 
     async def until_right(self, within: float) -> float:
         """Waits for every Secret and every condition to say what is current.
@@ -80,7 +89,7 @@ class Auditor:
         return loop.time() - begun
 
     def _stale(self) -> list[str]:
-        return [
+        return [f"{name} holds what others wrote" for name in sorted(self._spoilt)] + [
             f"{name} holds {dict(held.turns) if held else 'nothing'}"
             for name, wish in self._wishes.items()
             for held in [self._seen.get(name)]
@@ -157,7 +166,12 @@ class Auditor:
         uid = secret["metadata"]["uid"]
         if uid != self._uids.setdefault(name, uid):
             self.complaints.append(f"{name}: it is another one")
-        held = read(self._wishes[name], values_of(secret))
+        values = values_of(secret)
+        if FOREIGN in values.values():
+            self._spoilt.add(name)
+            return
+        self._spoilt.discard(name)
+        held = read(self._wishes[name], values)
         if isinstance(held, str):
             self.complaints.append(f"{name}: {held}")
             return

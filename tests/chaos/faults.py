@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import hostile_objects, hostile_shapes
+from secret_sync.kube.apply import APPLY
+from tests.chaos.auditor import FOREIGN
 from tests.chaos.gateway import Trouble
 from tests.support.operator import path_of
 
@@ -209,6 +211,27 @@ async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> N
         await asyncio.sleep(seconds)
     finally:
         assert await world.insist("DELETE", path), "the hostile objects were not deleted"
+
+
+# --- Other writers ------------------------------------------------------------------------
+
+
+@fault("writers")
+async def others_write_by_string_data(world: World, random: Random, seconds: float) -> None:
+    """A server-side apply that leaves no trace in the keys' managed fields."""
+    # Few enough that it is no fight: nobody is undone three times in a minute.
+    names = random.sample(sorted(world.auditor.keys), 5)
+    for name in names:
+        key = random.choice(sorted(world.auditor.keys[name]))
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "stringData": {key: FOREIGN},
+        }
+        path = f"{path_of('Secret', world.namespace, name)}?fieldManager=others"
+        await world.insist("PATCH", path, body, APPLY)
+        await asyncio.sleep(seconds / len(names))
 
 
 # --- The process and its clocks -----------------------------------------------------------

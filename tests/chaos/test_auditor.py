@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.chaos.auditor import Auditor
+from tests.chaos.auditor import FOREIGN, Auditor
 from tests.chaos.holdings import FIELDS, MARK, Cloudful, Holding, read, value, wishes
 from tests.support.leaks import spellings
 
@@ -118,6 +118,17 @@ def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
 
 def test_values_that_follow_are_fine() -> None:
     assert judged(0, 0, 1, 5, known=5) == []
+
+
+def test_what_others_wrote_has_to_go() -> None:
+    auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: 1}))
+    for host, stale in ((FOREIGN, True), (whole(1)["host"], False)):
+        values = {**whole(1), "host": host}
+        data = {key: base64.b64encode(text.encode()) for key, text in values.items()}
+        metadata = {"name": EXTRACTED.name, "uid": "a uid"}
+        auditor._happened("MODIFIED", {"metadata": metadata, "data": data})
+        assert bool(auditor._stale()) is stale
+        assert auditor.complaints == []
 
 
 def test_a_value_that_comes_back_is_found() -> None:

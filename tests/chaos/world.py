@@ -156,7 +156,13 @@ class World:
         child.answers[:] = [a for a in child.answers if "tasks_left" in a]
         del child.lines[:-1]
 
-    async def insist(self, method: str, path: str, body: dict[str, Any] | None = None) -> bool:
+    async def insist(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> bool:
         """Have the API server do something, however often it has to be asked while in trouble.
 
         Returns:
@@ -166,7 +172,7 @@ class World:
             async with asyncio.timeout(INSIST):
                 while True:
                     with suppress(aiohttp.ClientError, TimeoutError, ValueError):
-                        status, _ = await self.api.request(method, path, body)
+                        status, _ = await self.api.request(method, path, body, content_type)
                         if status in {200, 201, 202, 404, 409, 413, 422}:
                             return True
                     await asyncio.sleep(0.2)

@@ -173,6 +173,7 @@ def _rows() -> dict[str, Row]:
                 kubectl("apply", "--server-side", values={"password": "right"}, field=field),
                 look := After.LEFT if field == "data" else After.CHECKED,
                 look,
+                # Who it is, and that the value is equal, is told by the API server alone.
                 After.CHECKED,
             ),
             f"kubectl apply --server-side as our manager, {field}": Row(
