@@ -288,11 +288,17 @@ class IdentityResolver:
 
     def _worker_role(self, writing: Writing) -> Identity | Problem:
         if not self._policy.worker_role:
-            return writing.wrong(
-                "no way to authenticate is written, which asks for the worker RAM role of the "
-                "node, and --enable-worker-role=false turns that off",
-                Reason.WORKER_ROLE_DISABLED,
-            )
+            if writing.store is None:
+                message = (
+                    "no credentials are set, and --enable-worker-role=false turns the worker RAM "
+                    "role off; write secretStoreRef in the entry"
+                )
+            else:
+                message = (
+                    "no way to authenticate is written, which asks for the worker RAM role of the "
+                    "node, and --enable-worker-role=false turns that off"
+                )
+            return writing.wrong(message, Reason.WORKER_ROLE_DISABLED)
         unused = writing.written("session_name", "session_expiration")
         return Identity(WorkerRoleProvider(self._means.metadata), unused)
 

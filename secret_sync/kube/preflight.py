@@ -88,9 +88,10 @@ async def check(
         if place not in without or len(without) == len(denied):
             missing += some
     if missing:
+        rules = "deploy/watched-namespace" if namespaces else "deploy/base"
         raise DefiniteError(
             f"RBAC does not allow this controller to {', '.join(missing)}; "
-            "the rules it needs are in deploy/base"
+            f"the rules it needs are in {rules}"
         )
     return without
 

@@ -41,6 +41,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         SystemExit: ``--help`` was asked for and printed.
     """
     given = _read_command_line(argv)
+    _check_variables(environ)
     values: dict[str, Any] = {}
     no_effect: list[str] = []
     for flag in _flags():
@@ -73,6 +74,25 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
     return settings
 
 
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly one of ours: whoever wrote it relies on it.
+
+    Others are let be. Kubernetes sets some with our prefix in each pod beside a Service of our name
+    (``SECRET_SYNC_SERVICE_HOST``).
+
+    Raises:
+        UsageError: There is one.
+    """
+    known = [variable(name) for flag in _flags() for name in (flag.name, *flag.former)]
+    for name in environ:
+        if name.startswith(variable("")) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=_NEARLY)
+            if close:
+                raise UsageError(f"unknown variable {name} (did you mean {close[0]}?)")
+
+
+#: How alike two names are of which one is taken for a slip of the other.
+_NEARLY: Final = 0.93
 #: How much longer than its period a retry may take; as client-go has it.
 _JITTER: Final = 1.2
 

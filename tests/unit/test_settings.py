@@ -377,3 +377,28 @@ def test_the_names_of_ack_secret_manager_win_over_those_of_the_webhook(name: str
     for before, value in (({f"ALICLOUD_{name}": "own"}, "own"), ({f"ALICLOUD_{name}": ""}, "")):
         own = parse(**webhook, **before).own
         assert getattr(own, name.lower()) == (value or "webhook")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SECRET_SYNC_POLING_INTERVAL", "SECRET_SYNC_POLLING_INTERVAL"),
+        (
+            "SECRET_SYNC_CONTROLLER_IDENTITY_NAMESPACE",
+            "SECRET_SYNC_CONTROLLER_IDENTITY_NAMESPACES",
+        ),
+        ("SECRET_SYNC_REGOIN", "SECRET_SYNC_REGION"),
+    ],
+)
+def test_a_variable_that_is_nearly_one_of_ours_is_refused(name: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"unknown variable {name} \(did you mean {meant}\?\)"):
+        parse_run_arguments([], {name: "5m"})
+
+
+def test_the_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be() -> None:
+    names = (
+        "SECRET_SYNC_SERVICE_HOST SECRET_SYNC_SERVICE_PORT SECRET_SYNC_SERVICE_PORT_METRICS "
+        "SECRET_SYNC_PORT SECRET_SYNC_PORT_8080_TCP SECRET_SYNC_PORT_8080_TCP_ADDR "
+        "SECRET_SYNC_PORT_8080_TCP_PORT SECRET_SYNC_PORT_8080_TCP_PROTO"
+    )
+    assert parse_run_arguments([], dict.fromkeys(names.split(), "tcp://10.0.0.1:8080"))
