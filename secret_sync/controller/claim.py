@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 _log = structlog.get_logger(__name__)
+
+#: The fields of a Secret beside its metadata.
+_CONTENT: Final = ("type", "data", "immutable")
 
 
 class Claims:
@@ -78,15 +81,18 @@ class Claims:
     async def continue_created_once(
         self, es: ExternalSecret, memory: Memory, current: SecretMeta | None
     ) -> bool | Problem:
-        """Marks a Secret as that of an object that is fetched once, and leaves what is in it.
+        """Mark a Secret as that of an object that is fetched once, and leave what is in it.
 
         It is there, so that it is not fetched: its values may be old on purpose.
         """
         metadata = await self._metadata(es)
         if not adoptable(es, metadata, self._objects):
             return self._not_ours(es, current, metadata)
+        # Whatever our field manager owns of it, from a former ExternalSecret, goes with an apply
+        # that leaves it out.
+        content = await self._content(es, metadata)
         await confirm_owner(self._client, es)
-        intent = mark_intent(es, controlled=_has_another(metadata, es))
+        intent = {**mark_intent(es, controlled=_has_another(metadata, es)), **content}
         reply = await self._writer.update(SECRETS, intent, _ref(es, metadata), force=True)
         memory.remember(b"", reply)
         _log.info("secret adopted as it is", secret=es.target.name)
@@ -100,6 +106,18 @@ class Claims:
             raise OutdatedError(error.message, status=404, reason=error.code) from None
         metadata: dict[str, Any] = reply["metadata"]
         return metadata
+
+    async def _content(self, es: ExternalSecret, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Read what is in a Secret, in the version of its metadata; nothing empty (A8)."""
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            whole = await self._client.request("GET", path)
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        found = whole["metadata"]
+        if any(found.get(field) != metadata[field] for field in ("uid", "resourceVersion")):
+            raise OutdatedError(f"Secret {es.namespace}/{es.target.name} has changed")
+        return {field: whole[field] for field in _CONTENT if whole.get(field)}
 
     async def _adopt(
         self,

@@ -277,13 +277,16 @@ async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
     make_es: MakeES,
 ) -> None:
     restored = secret(managed("velero-server", "password", mark=True), mark="some/older")
-    world = World(make_es(metadata=ADOPT, **ONCE), restored, own(version="21"))
+    content = {"type": "Opaque", "data": {"password": "b2xk"}, "immutable": True}
+    world = World(
+        make_es(metadata=ADOPT, **ONCE), restored, {**restored, **content}, own(version="21")
+    )
     world.holds(restored)
     remembered = Memory(uid="es-uid", target="some")
     assert await world.writer.continue_created_once(world.es, remembered) is True
-    look, mark = world.client.sent
-    assert (look.method, mark.version) == ("GET", "secret-uid/20")
-    assert set(mark.body) == {"apiVersion", "kind", "metadata"}
+    look, read, mark = world.client.sent
+    assert (look.method, read.method, mark.version) == ("GET", "GET", "secret-uid/20")
+    assert mark.body == {**mark.body, **content}
     assert mark.body["metadata"]["annotations"] == {OWNER: "some/es-uid"}
     assert world.client.confirmed == 1
     assert world.writer.is_there(world.es, remembered)
