@@ -25,9 +25,13 @@ class Problem:
     message: str
 
     def __post_init__(self) -> None:
-        """Shorten the message to what a condition, an Event and a log line can bear."""
-        if len(self.message) > _LONGEST:
-            object.__setattr__(self, "message", f"{self.message[: _LONGEST - 3]}...")
+        """Shorten the message."""
+        object.__setattr__(self, "message", shortened(self.message))
+
+
+def shortened(message: str) -> str:
+    """Return a message that a condition, an Event and a log line can bear."""
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
 
 
 def why_missing(namespace: str, home: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from secret_sync.controller.problem import shortened
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason, SyncResult
 from secret_sync.resources.conditions import READY
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER
@@ -65,7 +66,7 @@ def condition(
         type=READY,
         status=status,
         reason=reason.value,
-        message=message,
+        message=shortened(message),
         last_transition_time=before.last_transition_time if same and before else now_text(),
         observed_generation=generation,
     )

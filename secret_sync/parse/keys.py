@@ -73,12 +73,13 @@ def _check(keys: Collection[str], advice: str, lead: str, fix: Callable[[str, st
     if not problems:
         return
     taken = set(keys)
+    numbers: dict[str, int] = {}
     named: list[str] = []
     reasons: list[str] = []
     fixes: list[str] = []
     room = _NAMED
     for key, problem in problems.items():
-        legal = legal_key(key, taken)
+        legal = legal_key(key, taken, numbers)
         taken.add(legal)
         fixed = fix(key, legal) if is_shown_whole(key) else ""
         room -= len(shown(key)) + len(fixed)
@@ -114,16 +115,23 @@ def key_problem(key: str) -> str:
     return ""
 
 
-def legal_key(key: str, taken: Container[str]) -> str:
-    """A legal key that a person will recognise as this one, and that nobody else has."""
+def legal_key(key: str, taken: Container[str], numbers: dict[str, int]) -> str:
+    """Return a legal key that a person will recognise as this one, and that nobody else has.
+
+    Args:
+        key: The illegal one.
+        taken: Keys that there are.
+        numbers: The last number tried for each name: of many alike, none is tried twice.
+    """
     legal = _ILLEGAL.sub("-", key).strip("-")[:MAX_KEY_LENGTH]
     if legal == "." or legal.startswith(".."):
         legal = legal.lstrip(".")
     legal = legal or "key"
-    candidate, number = legal, 2
+    candidate, number = legal, numbers.get(legal, 1)
     while candidate in taken:
-        candidate = f"{legal[: MAX_KEY_LENGTH - 8]}-{number}"
         number += 1
+        candidate = f"{legal[: MAX_KEY_LENGTH - 8]}-{number}"
+    numbers[legal] = number
     return candidate
 
 

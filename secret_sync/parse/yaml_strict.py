@@ -23,6 +23,7 @@ _FINE: Final = {
     "'": re.compile(f"[^{_CONTROL}]*+"),
     '"': re.compile(rf'(?:[^\\{_CONTROL}]++|\\["\\/bfnrtu])*+'),
 }
+_COMMENT: Final = re.compile(r"#[^\n]*")
 #: A line break that was folded, beside the first or the last line of a PEM block.
 _FOLDED_PEM: Final = re.compile(r"-----BEGIN [^-\n]{1,64}----- | -----END ")
 
@@ -66,16 +67,20 @@ def check_folded(event: Any) -> None:
 
 
 def check_key(text: str, event: Any) -> None:
-    """Refuse a plain text of flow style that begins with ``?``: libyaml takes that off.
+    """Refuse an alias as a key, and a plain text of flow style that begins with ``?``.
+
+    Keys are shown to people, and what an alias stands for is a value. libyaml takes the ``?`` off.
 
     Args:
         text: The whole document.
         event: The first one of a key.
 
     Raises:
-        NotYAMLError: It is one.
+        NotYAMLError: It is one of these.
     """
     index = event.start_mark.index
+    if type(event).__name__ == "AliasEvent":
+        raise NotYAMLError(f"{_place(text, index)}: alias as a key; write the key itself")
     if text[index - 1 : index] == "?":
         raise NotYAMLError(
             f"{_place(text, index - 1)}: unquoted string that begins with `?`; quote it"
@@ -95,7 +100,8 @@ def check_colon(text: str, key: Any, value: Any) -> None:
     Raises:
         NotYAMLError: It has none.
     """
-    if ":" not in text[key.end_mark.index : value.start_mark.index]:
+    between = text[key.end_mark.index : value.start_mark.index]
+    if ":" not in _COMMENT.sub("", between):
         raise NotYAMLError(
             f"{_place(text, key.start_mark.index)}: key without a value in braces; write "
             "`key: value`, with a space behind the colon"

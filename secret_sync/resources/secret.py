@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from secret_sync.resources.meta import allowance, interned
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
+#: Characters that are kept of what others may write at any length. Names have 253, uids 36.
+_LONGEST: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     """Reads a Secret of a metadata-only list, watch or apply reply."""
     metadata = value["metadata"]
     entries = metadata.get("managedFields") or ()
-    owner = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    owner = ((metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or "")[:_LONGEST]
     if not owner and not any(_is_ours(e.get("manager") or "") for e in entries):
         return ForeignSecret(
             namespace=interned(metadata.get("namespace")),
@@ -136,7 +138,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         deleting=bool(metadata.get("deletionTimestamp")),
         owner=owner,
         owner_is_ours=owner_is_ours,
-        owner_uids=tuple(r["uid"] for r in metadata.get("ownerReferences") or ()),
+        owner_uids=tuple(r["uid"][:_LONGEST] for r in metadata.get("ownerReferences") or ()),
         our_keys=our_keys,
         other_keys=_shared(frozenset(other_keys)),
         merged=tuple(merged),
@@ -160,7 +162,7 @@ def _controller(metadata: dict[str, Any], owner: str) -> tuple[str, str]:
     for reference in metadata.get("ownerReferences") or ():
         name, uid = reference.get("name"), reference["uid"]
         if reference.get("controller") and f"{name}/{uid}" != owner:
-            return uid, f"{reference.get('kind')} {name}"
+            return uid[:_LONGEST], f"{reference.get('kind')} {name}"[:_LONGEST]
     return "", ""
 
 

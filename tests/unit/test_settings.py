@@ -401,4 +401,5 @@ def test_the_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be
         "SECRET_SYNC_PORT SECRET_SYNC_PORT_8080_TCP SECRET_SYNC_PORT_8080_TCP_ADDR "
         "SECRET_SYNC_PORT_8080_TCP_PORT SECRET_SYNC_PORT_8080_TCP_PROTO"
     )
-    assert parse_run_arguments([], dict.fromkeys(names.split(), "tcp://10.0.0.1:8080"))
+    found = parse_run_arguments([], dict.fromkeys(names.split(), "tcp://10.0.0.1:8080"))
+    assert found == parse_run_arguments([], {})

@@ -220,3 +220,8 @@ def test_the_status_says_which_versions_were_written(
     versions: list[str] | None,
 ) -> None:
     assert written_versions(make_es(status=synced_status(**changes), **spec)) == versions
+
+
+def test_a_message_is_no_longer_than_a_condition_bears() -> None:
+    told = condition(None, generation=1, status="True", reason=Reason.SYNCED, message="x" * 600_000)
+    assert len(told.message) == 4096

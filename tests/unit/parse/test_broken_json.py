@@ -148,10 +148,19 @@ def test_flow_style_is_read(document: str, values: dict[str, str] | None) -> Non
         "[{SECRET, SECRET}]",
         "{? SECRET/}",
         "{&a SECRET/}",
+        '{"user": "a"\n# n: x\n, "SECRET pass"\n# c: d\n}',
     ],
 )
 def test_a_value_where_a_key_stands_is_not_named_as_one(document: str) -> None:
     error = refused(EXTRACT, document)
     assert error.code == NOT_A_DOCUMENT
     assert "key without a value in braces" in error.message
+    assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize("document", ['{a: &x "SECRET pass", *x : 1}', 'a: &x "SECRET/"\n*x : 1'])
+def test_what_an_alias_stands_for_is_not_named_as_a_key(document: str) -> None:
+    error = refused(EXTRACT, document)
+    assert error.code == NOT_A_DOCUMENT
+    assert "alias as a key" in error.message
     assert "SECRET" not in error.message

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import INVALID_KEY, KEY_COLLISION, Recipe, Rule, cook
+from secret_sync.parse.keys import legal_key
 from tests.unit.parse.refusals import EXTRACT, refused, rename
 
 if TYPE_CHECKING:
@@ -158,3 +159,18 @@ def test_a_key_too_long_to_be_shown_is_shortened() -> None:
 @given(st.from_regex(r"\A[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}\Z"))
 def test_legal_keys_pass_untouched(key: str) -> None:
     assert cook(EXTRACT, json.dumps({key: 1}).encode()) == {key: b"1"}
+
+
+def test_a_legal_key_is_looked_for_once_among_many_alike() -> None:
+    asked = 0
+
+    class Taken(set[str]):
+        def __contains__(self, key: object) -> bool:
+            nonlocal asked
+            asked += 1
+            return super().__contains__(key)
+
+    taken, numbers = Taken({"a", *(f"a-{n}" for n in range(2, 1000))}), dict[str, int]()
+    for _ in range(100):
+        taken.add(legal_key("a/", taken, numbers))
+    assert asked < 2000

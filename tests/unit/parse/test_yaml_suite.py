@@ -41,6 +41,7 @@ REFUSED: Final = {
         "2LFX 6LVF BEC7 MUS6/05 MUS6/06"
     ),
     "the value of `!!binary` has to be text": "565N",
+    "an alias as a key stands for a value, and messages name keys": "26DV E76Z",
     "a key of flow style without a colon may be a value, and messages name keys": "8KB6 9BXH DFF7",
     "what begins with a bracket may be broken JSON: no line break within quotes": "8UDB",
 }

@@ -196,3 +196,12 @@ def test_A16_keys_that_several_own_are_told_apart() -> None:
     )
     assert found.shared_keys == {"b", "c"}
     assert read(entry(MINE, "Apply", "a")).shared_keys == frozenset()
+
+
+def test_what_others_write_at_any_length_is_kept_shortened() -> None:
+    long = "K" * 600_000
+    reference = {"kind": long, "name": "n", "uid": long, "controller": True}
+    found = read(annotations={OWNER: long}, ownerReferences=[reference])
+    assert isinstance(found, ManagedSecret)
+    kept = (found.owner, *found.owner_uids, *found.controller)
+    assert max(map(len, kept)) < 1000
