@@ -174,7 +174,8 @@ async def test_a_retained_secret_is_another_objects_only_where_that_is_said(
         other["spec"]["target"] = {"name": "some"}
         await api.put(other, home)
         condition = await api.until_ready(home, "other", "SecretConflict")
-        assert f"Secret {home}/some belongs to ExternalSecret some" in condition["message"]
+        was = f"Secret {home}/some was made for ExternalSecret some, which no longer exists"
+        assert was in condition["message"]
         assert version_of(await api.get("Secret", home, "some")) == version_of(made)
         await until_told(api, home, "other", "Conflict")
 
