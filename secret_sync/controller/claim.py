@@ -66,14 +66,18 @@ class Claims:
         if not metadata or not adoptable(es, metadata, self._objects):
             return self._not_ours(es, current, metadata)
         owner = await confirm_owner(self._client, es)
+        # The mark comes with the first write: whatever interrupts the rest, it is ours.
+        intent = owner_intent(es, desired, controlled=_has_another(metadata, es))
         try:
-            reply = await self._adopt(es, desired, memory, metadata, owner)
+            reply = await self._writer.update(SECRETS, intent, _ref(es, metadata), force=True)
         except ImmutableError as error:
             return Problem(
                 Reason.SECRET_CONFLICT,
                 f"Secret {es.namespace}/{es.target.name} was not taken over, because that would "
                 f"take making it anew: {error.message}; write its type in spec.type, or delete it",
             )
+        memory.remember(desired.fingerprint, reply)
+        reply = await self.take_fields(es, desired, memory, reply, owner)
         await self.drop_others(es, desired, memory, reply, owner)
         _log.info("secret adopted", secret=es.target.name, keys=len(desired.keys))
         return True
@@ -118,23 +122,6 @@ class Claims:
         if any(found.get(field) != metadata[field] for field in ("uid", "resourceVersion")):
             raise OutdatedError(f"Secret {es.namespace}/{es.target.name} has changed")
         return {field: whole[field] for field in _CONTENT if whole.get(field)}
-
-    async def _adopt(
-        self,
-        es: ExternalSecret,
-        desired: Desired,
-        memory: Memory,
-        metadata: dict[str, Any],
-        owner: ConfirmedOwner,
-    ) -> dict[str, Any]:
-        """Marks the Secret as ours, then takes its fields over from ack-secret-manager (A11).
-
-        The mark comes with the first write: whatever interrupts the rest, it is ours.
-        """
-        intent = owner_intent(es, desired, controlled=_has_another(metadata, es))
-        reply = await self._writer.update(SECRETS, intent, _ref(es, metadata), force=True)
-        memory.remember(desired.fingerprint, reply)
-        return await self.take_fields(es, desired, memory, reply, owner)
 
     async def take_fields(
         self,

@@ -190,8 +190,9 @@ class SecretWriter:
                     if verdict.action is Action.REFUSE:
                         return await self._claims.claim(es, desired, memory, current)
                     return await self._carry_out(es, desired, memory, verdict)
-                except (AlreadyExistsError, OutdatedError):
-                    # The cache is behind; what the server says now counts.
+                except (AlreadyExistsError, ImmutableError, OutdatedError):
+                    # The cache is behind, or what was taken over is frozen with keys beside ours;
+                    # what the server says now counts.
                     current = await self._read(es)
                     if current is None:
                         memory.applied = None
@@ -298,25 +299,27 @@ class SecretWriter:
             # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
             # takes the ownerReference away. To put it back would be the Secret's end.
             owner = await confirm_owner(self._client, es)
-        if verdict.apply:
-            try:
+        try:
+            if verdict.apply:
                 intent = owner_intent(es, desired, controlled=verdict.controlled)
                 reply = await self._writer.update(SECRETS, intent, ref, force=True)
-            except ImmutableError:
-                await self._recreation.recreate(es, desired, memory, ref)
-                return True
-            changed = reply["metadata"]["resourceVersion"] != ref.resource_version
-            memory.remember(desired.fingerprint, reply)
-            if es.legacy:
-                # A takeover that was interrupted: the finalizer goes last.
-                reply = await self._claims.take_fields(es, desired, memory, reply, owner)
-            removed = await self._claims.drop_others(
-                es, desired, memory, reply, owner, hidden=verdict.hidden
-            )
-        elif verdict.remove:
-            owner = await confirm_owner(self._client, es)
-            reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
-            memory.remember(desired.fingerprint, reply)
+                changed = reply["metadata"]["resourceVersion"] != ref.resource_version
+                memory.remember(desired.fingerprint, reply)
+                if es.legacy:
+                    # A takeover that was interrupted: the finalizer goes last.
+                    reply = await self._claims.take_fields(es, desired, memory, reply, owner)
+                ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
+                removed = await self._claims.drop_others(
+                    es, desired, memory, reply, owner, hidden=verdict.hidden
+                )
+            elif verdict.remove:
+                owner = await confirm_owner(self._client, es)
+                reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
+                memory.remember(desired.fingerprint, reply)
+        except ImmutableError:
+            # Somebody may have frozen it with keys beside ours, of which an apply takes no notice.
+            await self._recreation.recreate(es, desired, memory, ref)
+            return True
         if not (changed or removed):
             return False
         _log.info("secret updated", secret=es.target.name, keys=len(desired.keys), removed=removed)

@@ -154,3 +154,34 @@ async def test_an_immutable_one_refuses_it(
         status, _ = await api.request("PATCH", path, body, APPLY)
         assert status == 422
         assert await api.get("Secret", home, "some") == before
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+async def test_one_that_is_made_immutable_with_a_key_beside_ours_is_made_anew(
+    api: Api, home: str, settings: Settings, some: dict[str, Any], field: str
+) -> None:
+    added = {"extra": "stray"}
+    given: Any = {field: added if field == "stringData" else encoded(added)}
+    async with operator(settings):
+        await api.put(some, home)
+        before = await api.until_holds(home, "some", ONE)
+        await apply(api, home, immutable=True, **given)
+        after = await api.until_holds(home, "some", ONE)
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        assert "immutable" not in after
+        await api.until_ready(home, "some", "Synced")
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+async def test_an_immutable_one_that_is_adopted_is_made_anew_for_a_key_beside_ours(
+    api: Api, home: str, settings: Settings, some: dict[str, Any], field: str
+) -> None:
+    values = ONE | {"extra": "stray"}
+    given: Any = {field: values if field == "stringData" else encoded(values)}
+    before = await apply(api, home, immutable=True, **given)
+    some["metadata"]["annotations"] = ADOPT
+    async with operator(settings):
+        await api.put(some, home)
+        after = await api.until_holds(home, "some", ONE)
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        await api.until_ready(home, "some", "Synced")
