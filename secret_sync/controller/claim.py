@@ -25,6 +25,7 @@ from secret_sync.kube import (
     ImmutableError,
     OutdatedError,
     Ref,
+    string_data_keys,
 )
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
@@ -66,6 +67,8 @@ class Claims:
         if not metadata or not adoptable(es, metadata, self._objects):
             return self._not_ours(es, current, metadata)
         owner = await confirm_owner(self._client, es)
+        entries = metadata.get("managedFields") or ()
+        memory.hidden = memory.hidden or any(string_data_keys(entry) for entry in entries)
         # The mark comes with the first write: whatever interrupts the rest, it is ours.
         intent = owner_intent(es, desired, controlled=_has_another(metadata, es))
         try:
@@ -166,8 +169,6 @@ class Claims:
         memory: Memory,
         reply: dict[str, Any],
         owner: ConfirmedOwner | None = None,
-        *,
-        hidden: bool = False,
     ) -> int:
         """Removes the keys that others have beside ours from a Secret just written (A7a).
 
@@ -179,8 +180,6 @@ class Claims:
             memory: Of the object.
             reply: The Secret's metadata after our last write.
             owner: That the object has been confirmed for this, if it has.
-            hidden: Whether there was an entry with ``stringData`` before that write. As our
-                field manager anybody may apply, and ours replaces that one's entry.
 
         Returns:
             How many there were, of those that are nobody's at least one.
@@ -189,12 +188,13 @@ class Claims:
         if not isinstance(after, ManagedSecret):
             return 0
         remove = sorted(after.other_keys - desired.keys)
-        if not (remove or hidden or after.string_data):
+        if not (remove or memory.hidden or after.string_data):
             return 0
         ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
         owner = owner or await confirm_owner(self._client, es)
         reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
         memory.remember(desired.fingerprint, reply)
+        memory.hidden = False
         return len(remove) or int(reply["metadata"]["resourceVersion"] != ref.resource_version)
 
     def _not_ours(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from secret_sync.controller.recreation import Carried
 
 #: A resource version that everything has reached, and nothing has.
@@ -52,6 +55,8 @@ class Memory:
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
             the reply to the write that made it.
         carried: What others say of a Secret of ours that is being made anew, until that is done.
+        hidden: Whether the Secret may hold keys of which nothing tells any more, until they are
+            removed (A14): whoever applies as our field manager loses its entry to our next apply.
         caused_at: Loop time of the oldest event that no reconcile has answered yet.
         restored: Whether the API server went back in time since the last write: what that finds is
             nobody's change.
@@ -68,6 +73,7 @@ class Memory:
     fought_at: float | None = None
     gone: str = ""
     carried: Carried | None = None
+    hidden: bool = False
     caused_at: float | None = None
     waiting_since: float | None = None
     restored: bool = False
@@ -92,6 +98,16 @@ class Memory:
             at=asyncio.get_running_loop().time(),
         )
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Several writes make one change: unless all of them are made, none of them counts."""
+        try:
+            yield
+        except BaseException:
+            if self.applied is not None:
+                self.applied = self.applied.doubted()
+            raise
+
     def aim(self, uid: str, target: str) -> bool:
         """Says what all this is about; tells whether that is another object than before."""
         if self.uid != uid:
@@ -106,6 +122,7 @@ class Memory:
             self.repairs = ()
             self.fought_at = None
             self.carried = None
+            self.hidden = False
         return False
 
     def renew(self, uid: str) -> None:
@@ -119,6 +136,7 @@ class Memory:
         self.fought_at = None
         self.gone = ""
         self.carried = None
+        self.hidden = False
         self.waiting_since = None
 
 

@@ -107,9 +107,11 @@ class MergeWriter:
                     memory.applied = None
                     return merge_problems.missing(es)
                 try:
-                    return self._refused(es, desired, current) or await self._write(
-                        es, desired, memory, current
-                    )
+                    refusal = self._refused(es, desired, current)
+                    if refusal is not None:
+                        return refusal
+                    with memory.writing():
+                        return await self._write(es, desired, memory, current)
                 except OutdatedError:
                     current = None
         except ApiUnavailableError:

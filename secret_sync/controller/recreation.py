@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_NOT_FOUND: Final = 404
 #: Annotations that stay behind: the mark is written anew, and kubectl's copy of the object holds
 #: the values that the Secret once had.
 _LEFT_BEHIND: Final = frozenset({OWNER_ANNOTATION, LAST_APPLIED_ANNOTATION})
@@ -114,6 +115,7 @@ class Recreation:
         memory.carried = carried
         await self._writer.delete(SECRETS, ref, owner)
         memory.applied = None
+        memory.hidden = False
         await self.create(es, desired, memory)
         _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
 
@@ -142,9 +144,10 @@ class Recreation:
         ref = Ref(es.namespace, es.target.name, applied.uid, "")
         try:
             await self._give_back(es, memory, await self._metadata(ref))
-        except OutdatedError:
-            # Another Secret by now: nothing is left to give.
-            memory.carried = None
+        except OutdatedError as error:
+            if error.status != _NOT_FOUND:
+                # Another Secret by now: nothing is left to give. Where there is none, it follows.
+                memory.carried = None
             raise
 
     async def _give_back(

@@ -185,19 +185,18 @@ class SecretWriter:
             for _ in range(_JUDGEMENTS):
                 self._expect_owner(es)
                 try:
-                    await self._recreation.finish(es, memory)
-                    verdict = self._judge(es, desired, memory, current)
-                    if verdict.action is Action.REFUSE:
-                        return await self._claims.claim(es, desired, memory, current)
-                    return await self._carry_out(es, desired, memory, verdict)
+                    with memory.writing():
+                        await self._recreation.finish(es, memory)
+                        verdict = self._judge(es, desired, memory, current)
+                        if verdict.action is Action.REFUSE:
+                            return await self._claims.claim(es, desired, memory, current)
+                        return await self._carry_out(es, desired, memory, verdict)
                 except (AlreadyExistsError, ImmutableError, OutdatedError):
                     # The cache is behind, or what was taken over is frozen with keys beside ours;
                     # what the server says now counts.
                     current = await self._read(es)
                     if current is None:
                         memory.applied = None
-                    elif memory.applied is not None:
-                        memory.applied = memory.applied.doubted()
         except ApiUnavailableError:
             raise
         except ApiError as error:
@@ -256,8 +255,9 @@ class SecretWriter:
             return await self._merging.ensure(es, desired, memory, current)
         # It was this object's own until now.
         try:
-            await confirm_owner(self._client, es)
-            await self._let_go(es, desired, memory, current)
+            with memory.writing():
+                await confirm_owner(self._client, es)
+                await self._let_go(es, desired, memory, current)
         except ApiUnavailableError:
             raise
         except ApiError as error:
@@ -301,6 +301,7 @@ class SecretWriter:
             owner = await confirm_owner(self._client, es)
         try:
             if verdict.apply:
+                memory.hidden = memory.hidden or verdict.hidden
                 intent = owner_intent(es, desired, controlled=verdict.controlled)
                 reply = await self._writer.update(SECRETS, intent, ref, force=True)
                 changed = reply["metadata"]["resourceVersion"] != ref.resource_version
@@ -309,9 +310,7 @@ class SecretWriter:
                     # A takeover that was interrupted: the finalizer goes last.
                     reply = await self._claims.take_fields(es, desired, memory, reply, owner)
                 ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
-                removed = await self._claims.drop_others(
-                    es, desired, memory, reply, owner, hidden=verdict.hidden
-                )
+                removed = await self._claims.drop_others(es, desired, memory, reply, owner)
             elif verdict.remove:
                 owner = await confirm_owner(self._client, es)
                 reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)

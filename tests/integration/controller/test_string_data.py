@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.kube import ApiUnavailableError, ApplyWriter
 from tests.integration.controller.other_writers import encoded
 from tests.support.operator import external_secret, operator, secret, settings_for, version_of
 from tests.support.watching import Watching
@@ -184,4 +186,31 @@ async def test_an_immutable_one_that_is_adopted_is_made_anew_for_a_key_beside_ou
         await api.put(some, home)
         after = await api.until_holds(home, "some", ONE)
         assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        await api.until_ready(home, "some", "Synced")
+
+
+@pytest.mark.parametrize("manager", ["kubectl", "secret-sync"])
+async def test_a_failure_between_the_two_writes(
+    api: Api,
+    home: str,
+    settings: Settings,
+    some: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    manager: str,
+) -> None:
+    set_data, failed = ApplyWriter.set_data, asyncio.Event()
+
+    async def away(self: ApplyWriter, *given: Any) -> Any:
+        if failed.is_set():
+            return await set_data(self, *given)
+        failed.set()
+        raise ApiUnavailableError("away")
+
+    async with operator(settings):
+        await api.put(some, home)
+        await api.until_holds(home, "some", ONE)
+        monkeypatch.setattr(ApplyWriter, "set_data", away)
+        await apply(api, home, manager, stringData=FROM_GIT)
+        await api.until_holds(home, "some", ONE)
+        assert failed.is_set()
         await api.until_ready(home, "some", "Synced")
