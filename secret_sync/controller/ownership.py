@@ -43,6 +43,7 @@ class Verdict:
         orphan: For ``REPAIR``: whether what makes the Secret the ExternalSecret's is missing: the
             ownerReference, or any trace of our field manager.
         hidden: For ``REPAIR``: whether there may be keys that are nobody's (A14).
+        carries: For ``REPAIR``: whether an apply would delete what others say of it (A13).
         controlled: For ``REPAIR``: whether another controller made the Secret its own (A17).
         uid, resource_version: What the verdict is about; each write carries them (A4a).
     """
@@ -54,6 +55,7 @@ class Verdict:
     resource_version: str = ""
     orphan: bool = False
     hidden: bool = False
+    carries: bool = False
     controlled: bool = False
 
 
@@ -197,6 +199,8 @@ def judge(  # noqa: PLR0911 (a list of cases, each with its own end)
         orphan=(not es.target.retain and es.uid not in current.owner_uids)
         or _was_reset(es, current),
         hidden=bool(current.string_data),
+        # What ack-secret-manager said of it came to us to go (A11).
+        carries=current.carries and not es.legacy,
         controlled=bool(other_controller(es, current)),
     )
 

@@ -21,6 +21,7 @@ from secret_sync.resources.names import (
     LAST_APPLIED_ANNOTATION,
     OWNER_ANNOTATION,
 )
+from secret_sync.resources.secret import owner_field
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
@@ -150,22 +151,39 @@ class Recreation:
                 memory.carried = None
             raise
 
-    async def _give_back(
-        self, es: ExternalSecret, memory: Memory, metadata: dict[str, Any]
-    ) -> None:
+    async def resume(self, es: ExternalSecret, memory: Memory, ref: Ref) -> Ref:
+        """Gives up what a recreation wrote for others, before an apply deletes it.
+
+        Of one that an earlier process began nothing tells whose it was: it stays, and is nobody's.
+
+        Returns:
+            The Secret after that.
+
+        Raises:
+            OutdatedError: The Secret is not the one that was judged.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
+            ApiError: The server refused.
+        """
+        version = await self._give_back(es, memory, await self._metadata(ref))
+        return replace(ref, resource_version=version)
+
+    async def _give_back(self, es: ExternalSecret, memory: Memory, metadata: dict[str, Any]) -> str:
         carried, applied = memory.carried, memory.applied
-        if carried is None:
-            raise AssertionError  # the caller has looked
         owner: ConfirmedOwner = await confirm_owner(self._client, es)
         version = metadata["resourceVersion"]
         ref = Ref(es.namespace, es.target.name, metadata["uid"], version)
         entries = given_back(
-            metadata.get("managedFields") or [], FIELD_MANAGER, _own_fields(es), carried.entries
+            metadata.get("managedFields") or [],
+            FIELD_MANAGER,
+            _own_fields(es, metadata),
+            () if carried is None else carried.entries,
         )
         reply = await self._writer.set_managed_fields(SECRETS, ref, entries, owner)
         memory.carried = None
+        after: str = reply["metadata"]["resourceVersion"]
         if applied is not None and applied.resource_version == version:
-            memory.applied = replace(applied, resource_version=reply["metadata"]["resourceVersion"])
+            memory.applied = replace(applied, resource_version=after)
+        return after
 
     async def _metadata(self, ref: Ref) -> dict[str, Any]:
         path = SECRETS.path(ref.namespace, ref.name)
@@ -195,8 +213,11 @@ def _intent(es: ExternalSecret, desired: Desired, carried: Carried | None) -> di
     return intent
 
 
-def _own_fields(es: ExternalSecret) -> frozenset[tuple[str, str]]:
+def _own_fields(es: ExternalSecret, metadata: dict[str, Any]) -> frozenset[tuple[str, str]]:
     """The fields below ``f:metadata`` that are ours, each with the field above it."""
-    metadata = mark_intent(es)["metadata"]
-    marks = {("f:annotations", f"f:{name}") for name in metadata["annotations"]}
-    return frozenset(marks | {("f:ownerReferences", f'k:{{"uid":"{es.uid}"}}')})
+    annotations = mark_intent(es)["metadata"]["annotations"]
+    marks = {("f:annotations", f"f:{name}") for name in annotations}
+    # Also what a former object of that name wrote; it goes with our next apply.
+    mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    uids = {es.uid, mark.partition("/")[2]}
+    return frozenset(marks | {("f:ownerReferences", owner_field(uid)) for uid in uids})

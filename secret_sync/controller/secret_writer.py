@@ -275,6 +275,8 @@ class SecretWriter:
         """
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
         try:
+            if current.carries:
+                ref = await self._recreation.resume(es, memory, ref)
             reply = await self._merging.take(es, desired, memory, ref)
             ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
             rest = {**bare_intent(es), "type": es.secret_type}
@@ -301,6 +303,8 @@ class SecretWriter:
             owner = await confirm_owner(self._client, es)
         try:
             if verdict.apply:
+                if verdict.carries:
+                    ref = await self._recreation.resume(es, memory, ref)
                 memory.hidden = memory.hidden or verdict.hidden
                 intent = owner_intent(es, desired, controlled=verdict.controlled)
                 reply = await self._writer.update(SECRETS, intent, ref, force=True)

@@ -68,6 +68,8 @@ class ManagedSecret:
         merged: Data keys that ExternalSecrets merged into it, by the uid of each.
         shared_keys: Those of the other keys that more than one entry owns.
         editors: The field managers of the other keys.
+        carries: Whether our field manager owns labels, annotations or ownerReferences that are not
+            ours: a recreation did not get to give them back (A13).
         string_data: Who set data that none of the keys above tell of, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
@@ -87,6 +89,7 @@ class ManagedSecret:
     allows: str
     string_data: tuple[StringDataEntry, ...] = ()
     shared_keys: frozenset[str] = frozenset()
+    carries: bool = False
     controller: tuple[str, str] = ("", "")
 
 
@@ -107,6 +110,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             allows=allowance(metadata),
         )
     owner_is_ours = False
+    carries = False
     our_keys: frozenset[str] = frozenset()
     other_keys: set[str] = set()
     shared_keys: set[str] = set()
@@ -122,8 +126,9 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             string_data.append(StringDataEntry(manager, keys_set, entry.get("time") or ""))
         if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
             our_keys = _shared(our_keys | keys) if our_keys else keys
-            annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
-            owner_is_ours = owner_is_ours or _OWNER_FIELD in annotations
+            about = fields.get("f:metadata") or {}
+            owner_is_ours = owner_is_ours or _OWNER_FIELD in (about.get("f:annotations") or ())
+            carries = carries or _carries(about, owner)
         elif keys:
             shared_keys |= other_keys & keys
             other_keys |= keys
@@ -145,9 +150,15 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         editors=tuple(sorted(editors)),
         allows=allowance(metadata),
         shared_keys=_shared(frozenset(shared_keys)),
+        carries=carries,
         controller=_controller(metadata, owner),
         string_data=tuple(sorted(string_data, key=lambda e: (e.manager, e.time))),
     )
+
+
+def owner_field(uid: str) -> str:
+    """Return how ``managedFields`` call the ownerReference with a uid."""
+    return f'k:{{"uid":"{uid}"}}'
 
 
 def owner_of(secret: SecretMeta | None) -> tuple[str, str]:
@@ -164,6 +175,19 @@ def _controller(metadata: dict[str, Any], owner: str) -> tuple[str, str]:
         if reference.get("controller") and f"{name}/{uid}" != owner:
             return uid[:_LONGEST], f"{reference.get('kind')} {name}"[:_LONGEST]
     return "", ""
+
+
+def _carries(about: dict[str, Any], owner: str) -> bool:
+    """Whether an apply of ours, of which these are the metadata, has more than our marks."""
+    fields = {
+        field: (about.get(field) or {}).keys() - {".", _OWNER_FIELD}
+        for field in ("f:labels", "f:annotations", "f:ownerReferences")
+    }
+    references = fields.pop("f:ownerReferences")
+    _, _, uid = owner.partition("/")
+    # Without the mark one of them is taken for ours.
+    beside = references - {owner_field(uid)} if uid else len(references) > 1
+    return bool(beside) or any(fields.values())
 
 
 def _keys(fields: dict[str, Any], of: str) -> frozenset[str]:

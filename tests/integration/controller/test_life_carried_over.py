@@ -87,12 +87,20 @@ def owned_by(found: dict[str, Any], manager: str) -> set[str]:
     }
 
 
+async def given_back(api: Api, home: str) -> dict[str, Any]:
+    """Waits for nothing of what others say to be secret-sync's."""
+    said = {f"f:{name}" for name in LABELS | NOTE}
+    return await api.until(
+        "Secret", home, "some", lambda s: not said & owned_by(s or {}, "secret-sync")
+    )
+
+
 async def rotate(api: Api, admin: CloudAdmin, home: str, value: str) -> dict[str, Any]:
     await admin.put_secret("carried/one", value)
     await force_sync(api, home, "some", value)
     await api.until_holds(home, "some", {"password": value})
     await api.until_ready(home, "some", "Synced")
-    return await api.get("Secret", home, "some")
+    return await given_back(api, home)
 
 
 async def test_each_rotation_of_an_immutable_secret(
@@ -169,6 +177,32 @@ async def test_a_failure_between_the_two_writes(
             await force_sync(api, home, "some", "two")
             assert carried(await api.until_holds(home, "some", TWO))
         await api.until_ready(home, "some", "Synced", within=30)
+        assert carried(await rotate(api, admin, home, "three"))
+
+
+async def test_a_restart_between_the_two_writes(
+    api: Api,
+    admin: CloudAdmin,
+    home: str,
+    settings: Settings,
+    some: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise ApiUnavailableError("away")
+
+    async with operator(settings):
+        await api.put(some, home)
+        await api.until_ready(home, "some", "Synced")
+        await spoken_of(api, home)
+        monkeypatch.setattr(ApplyWriter, "set_managed_fields", away)
+        await admin.put_secret("carried/one", "two")
+        await force_sync(api, home, "some", "two")
+        assert carried(await api.until_holds(home, "some", TWO))
+    monkeypatch.undo()
+    async with operator(settings):
+        # Who said it is not known any more; it stays all the same.
+        assert carried(await given_back(api, home))
         assert carried(await rotate(api, admin, home, "three"))
 
 

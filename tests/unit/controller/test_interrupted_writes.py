@@ -25,6 +25,10 @@ pytestmark = pytest.mark.looptime
 
 ADOPT: Final = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
 LEGACY: Final = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
+LABEL: Final = {
+    **managed("kubectl-label"),
+    "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}},
+}
 ME: Final = "secret-sync-merge-es-uid"
 
 
@@ -48,6 +52,7 @@ class Sequence:
         spec: Of the ExternalSecret.
         target: That the memory is about, if anything was written before.
         stays: Keys that are still there, beside ours.
+        labels: What others say of it, who own that afterwards.
     """
 
     held: dict[str, Any]
@@ -56,6 +61,7 @@ class Sequence:
     target: str = "some"
     fingerprint: bytes = b"wanted"
     stays: frozenset[str] = frozenset()
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 SEQUENCES: Final = {
@@ -79,7 +85,9 @@ SEQUENCES: Final = {
         )
     ),
     "a new value of a frozen one": Sequence(
-        holding(own(), immutable=True, password="older"), fingerprint=b"older"
+        holding(own(OURS, LABEL, labels={"team": "a"}), immutable=True, password="older"),
+        fingerprint=b"older",
+        labels={"team": "a"},
     ),
     "adoption": Sequence(
         holding(
@@ -172,6 +180,8 @@ class Interrupted:
             and held["data"].keys() == {"password"} | case.stays
             and held["data"]["password"] == b64encode(b"v").decode()
             and owners(held) == case.left
+            and held["metadata"].get("labels", {}) == case.labels
+            and (not case.labels or LABEL in held["metadata"]["managedFields"])
         )
 
 

@@ -205,3 +205,38 @@ def test_what_others_write_at_any_length_is_kept_shortened() -> None:
     assert isinstance(found, ManagedSecret)
     kept = (found.owner, *found.owner_uids, *found.controller)
     assert max(map(len, kept)) < 1000
+
+
+REFERENCE = 'k:{"uid":"uid"}'
+
+
+@pytest.mark.parametrize(
+    ("owned", "carries"),
+    [
+        (
+            {"f:annotations": {".": {}, f"f:{OWNER}": {}}, "f:ownerReferences": {REFERENCE: {}}},
+            False,
+        ),
+        ({"f:labels": {".": {}}}, False),
+        ({"f:labels": {"f:team": {}}}, True),
+        ({"f:annotations": {f"f:{OWNER}": {}, "f:note": {}}}, True),
+        ({"f:ownerReferences": {".": {}, REFERENCE: {}, 'k:{"uid":"x"}': {}}}, True),
+        ({"f:ownerReferences": {'k:{"uid":"x"}': {}}}, True),
+    ],
+)
+@pytest.mark.parametrize("who", ["us", "somebody else", "an update in our name"])
+def test_A13_what_was_not_given_back_to_others_shows(
+    owned: dict[str, Any], who: str, *, carries: bool
+) -> None:
+    manager = "helm" if who == "somebody else" else "secret-sync"
+    operation = "Apply" if who == "us" else "Update"
+    told = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": owned}}
+    found = read(told, annotations={OWNER: "some/uid"})
+    assert found.carries is (carries and who == "us")
+
+
+def test_A13_without_the_mark_one_owner_is_taken_for_ours() -> None:
+    for references, carries in (([REFERENCE], False), ([REFERENCE, 'k:{"uid":"x"}'], True)):
+        owned: dict[str, Any] = {"f:ownerReferences": {field: {} for field in references}}
+        told = {"manager": "secret-sync", "operation": "Apply", "fieldsV1": {"f:metadata": owned}}
+        assert read(told).carries is carries
