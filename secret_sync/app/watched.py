@@ -10,7 +10,7 @@ from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
 from secret_sync.controller.removal import BY_WRITER, writers_of
 from secret_sync.controller.schemas import definition_of
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.controller.status import count_by_ready
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
@@ -85,7 +85,7 @@ class Watched:
             "excluded": settings.exclude_namespaces,
             "optional": limits.without_rights,
         }
-        objects = {BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of}
+        objects = {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         writers = {BY_WRITER: writers_of}
         self.external_secrets = self._whole(

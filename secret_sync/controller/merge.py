@@ -58,7 +58,7 @@ class MergeWriter:
 
     Args:
         client: The API server.
-        objects: The ExternalSecrets, with the index ``BY_TARGET``.
+        objects: The ExternalSecrets, with the indexes of ``siblings``.
     """
 
     def __init__(self, client: KubeClient, objects: ReadOnlyStore[ExternalSecret]) -> None:

@@ -12,6 +12,7 @@ from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import MERGE_MANAGER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from secret_sync.controller.view import ReadOnlyStore
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Index of the ExternalSecrets by the Secret that they write.
 BY_TARGET: Final = "target"
+#: Index of those that merge, by their uid: a Secret names those who hold its keys by it.
+BY_MERGER: Final = "merger"
 
 
 def target_of(es: ExternalSecret) -> tuple[str, ...]:
@@ -26,23 +29,35 @@ def target_of(es: ExternalSecret) -> tuple[str, ...]:
     return (object_key(es.namespace, es.target.name),)
 
 
+def merger_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index function: the uid of an ExternalSecret that merges."""
+    return (es.uid,) if es.target.merge else ()
+
+
+#: The indexes that the functions here ask for.
+INDEXES: Final[Mapping[str, Callable[[ExternalSecret], tuple[str, ...]]]] = {
+    BY_TARGET: target_of,
+    BY_MERGER: merger_of,
+}
+
+
 def writers_to(
     objects: ReadOnlyStore[ExternalSecret], es: ExternalSecret, name: str = ""
-) -> list[ExternalSecret]:
+) -> Iterator[ExternalSecret]:
     """Return the other ExternalSecrets that write to a Secret (default: this one's target).
 
-    One that is being deleted writes no more.
+    One that is being deleted writes no more. There may be thousands.
     """
     found = objects.by_index(BY_TARGET, object_key(es.namespace, name or es.target.name))
     others = (objects.get(key) for key in found)
-    return [o for o in others if o is not None and o.uid != es.uid and not o.deleting]
+    return (o for o in others if o is not None and o.uid != es.uid and not o.deleting)
 
 
 class Mergers:
     """The other ExternalSecrets that merge into a Secret, with what they hold of it.
 
     Args:
-        objects: All ExternalSecrets, with the index ``BY_TARGET``.
+        objects: All ExternalSecrets, with the indexes ``INDEXES``.
         es: Whose view it is.
         secret: The Secret.
     """
@@ -50,36 +65,49 @@ class Mergers:
     def __init__(
         self, objects: ReadOnlyStore[ExternalSecret], es: ExternalSecret, secret: ManagedSecret
     ) -> None:
+        self._objects = objects
         self._es = es
-        self._held = {uid: keys for uid, keys in secret.merged if uid != es.uid}
-        self._living = {o.uid: o for o in writers_to(objects, es, secret.name) if o.target.merge}
+        self._secret = secret
 
     def before(self, keys: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
         """Return which of these keys are those of ExternalSecrets that come first, by name."""
-        firsts = (o for o in self._living.values() if _order(o) < _order(self._es))
-        held = {o.name: self._held.get(o.uid, frozenset()) & keys for o in firsts}
-        return {name: tuple(sorted(held[name])) for name in sorted(held) if held[name]}
+        firsts = {o.name: held for uid, held in self._held(keys) if (o := self._first(uid))}
+        return {name: tuple(sorted(firsts[name])) for name in sorted(firsts)}
 
     def giving_way(self, keys: AbstractSet[str]) -> frozenset[str]:
         """Return the field managers whose keys, of these, are ours now.
 
         They are of ExternalSecrets that come after ours, are gone, or merge into another Secret.
         """
-        return frozenset(
-            MERGE_MANAGER + uid
-            for uid, held in self._held.items()
-            if held & keys and not self._comes_first(uid)
-        )
+        uids = (uid for uid, _ in self._held(keys))
+        return frozenset(MERGE_MANAGER + uid for uid in uids if not self._first(uid))
 
     def wanted(self) -> frozenset[str]:
         """Return the keys that they want, as far as that is known without their documents."""
-        entries = [e for o in self._living.values() for e in o.entries if not e.extract]
+        others = writers_to(self._objects, self._es, self._secret.name)
+        entries = [e for o in others if o.target.merge for e in o.entries if not e.extract]
         names = (tuple(key for _, key in e.picks) if e.picks else (e.name,) for e in entries)
         return frozenset(key for keys in names for key in keys)
 
-    def _comes_first(self, uid: str) -> bool:
-        other = self._living.get(uid)
-        return other is not None and _order(other) < _order(self._es)
+    def _held(self, keys: AbstractSet[str]) -> Iterator[tuple[str, AbstractSet[str]]]:
+        """Who else holds some of these keys, by uid, and which."""
+        for uid, held in self._secret.merged:
+            if uid != self._es.uid and not held.isdisjoint(keys):
+                yield uid, held & keys
+
+    def _first(self, uid: str) -> ExternalSecret | None:
+        """The one of this uid, if it merges into the Secret and comes before ours."""
+        target = (object_key(self._secret.namespace, self._secret.name),)
+        # Not all who write to the Secret are looked at, who may be thousands.
+        for other in map(self._objects.get, self._objects.by_index(BY_MERGER, uid)):
+            if (
+                other is not None
+                and not other.deleting
+                and target_of(other) == target
+                and _order(other) < _order(self._es)
+            ):
+                return other
+        return None
 
 
 def _order(es: ExternalSecret) -> tuple[str, str]:

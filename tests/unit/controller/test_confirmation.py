@@ -17,7 +17,7 @@ from secret_sync.controller.confirmation import (
 )
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApplyWriter, Store
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
@@ -55,9 +55,7 @@ def removal(client: Any, held: dict[str, Any]) -> Removal:
     secrets: Store[SecretMeta] = Store({BY_WRITER: writers_of})
     found = secret_from_metadata(held)
     secrets.put(f"{found.namespace}/{found.name}", found)
-    return Removal(
-        client, ApplyWriter(client, "secret-sync"), Store({BY_TARGET: target_of}), secrets
-    )
+    return Removal(client, ApplyWriter(client, "secret-sync"), Store(INDEXES), secrets)
 
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:

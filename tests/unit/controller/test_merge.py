@@ -13,7 +13,7 @@ from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.controller.ownership import CATCH_UP
 from secret_sync.controller.problem import Problem
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.kube import (
     ApiConflictError,
     ApiError,
@@ -59,7 +59,7 @@ def writing(
     *answers: Any, living: tuple[ExternalSecret, ...] = ()
 ) -> tuple[MergeWriter, PlayedClient]:
     client: Any = PlayedClient(*answers)
-    objects: Store[Any] = Store({BY_TARGET: target_of})
+    objects: Store[Any] = Store(INDEXES)
     for es in living:
         objects.put(f"ns/{es.name}", es)
     return MergeWriter(client, objects), client

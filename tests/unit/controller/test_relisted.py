@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.controller.memory import Applied, Memories
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.controller.triggers import BY_STORE, Stores, Triggers
 from secret_sync.kube import Store
 from secret_sync.metrics import Metrics, QueueMetrics
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
     make_es: Callable[..., ExternalSecret], *, present: bool, woken: int
 ) -> None:
-    objects: Store[ExternalSecret] = Store({BY_STORE: lambda _: (), BY_TARGET: target_of})
+    objects: Store[ExternalSecret] = Store({BY_STORE: lambda _: (), **INDEXES})
     secrets: Store[SecretMeta] = Store()
     objects.put("ns/some", make_es())
     if present:

@@ -8,7 +8,7 @@ import pytest
 
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.kube import (
     ApiConflictError,
     ApiError,
@@ -43,7 +43,7 @@ def removing(*answers: Any, held: tuple[dict[str, Any], ...] = ()) -> tuple[Remo
     for given in held:
         found = secret_from_metadata(given)
         secrets.put(f"{found.namespace}/{found.name}", found)
-    objects: Store[ExternalSecret] = Store({BY_TARGET: target_of})
+    objects: Store[ExternalSecret] = Store(INDEXES)
     return Removal(client, ApplyWriter(client, "secret-sync"), objects, secrets), client
 
 

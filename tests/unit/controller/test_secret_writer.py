@@ -11,7 +11,7 @@ from secret_sync.controller.confirmation import OwnerGoneError
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.secret_writer import SecretWriter
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Desk:
 @pytest.fixture
 def desk(make_es: MakeES, make_secret: MakeSecret) -> Desk:
     """With an ExternalSecret and its Secret, as the informers have them."""
-    api, objects, secrets = PlayedApi(), Store[Any]({BY_TARGET: target_of}), Store[Any]()
+    api, objects, secrets = PlayedApi(), Store[Any](INDEXES), Store[Any]()
     objects.put(KEY, make_es())
     secrets.put(KEY, make_secret())
     return Desk(api, objects, secrets, SecretWriter(api, api, objects, secrets))  # type: ignore[arg-type]  # a played server

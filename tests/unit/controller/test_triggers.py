@@ -11,7 +11,7 @@ import pytest
 from secret_sync.controller.memory import Applied, Memories
 from secret_sync.controller.plan import cluster_scope_of, stores_of
 from secret_sync.controller.references import secrets_of, service_accounts_of
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.controller.triggers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
@@ -58,7 +58,7 @@ class World:
     def __init__(self, es: ExternalSecret, store: SecretStore, *, live: bool = True) -> None:
         self.es, self.store = es, store
         self.external_secrets: Store[ExternalSecret] = Store(
-            {BY_STORE: stores_of, BY_TARGET: target_of, BY_CLUSTER_SCOPE: cluster_scope_of}
+            {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
         )
         self.external_secrets.put(KEY, es)
         indexes = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}

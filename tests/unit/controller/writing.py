@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.memory import Applied, Memory
 from secret_sync.controller.secret_writer import SecretWriter
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import INDEXES
 from secret_sync.kube import ApplyWriter, Store
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
@@ -49,7 +49,7 @@ class World:
         self.es = es
         self.client = client or PlayedClient(*answers)
         self.secrets: Store[SecretMeta] = Store()
-        objects: Store[ExternalSecret] = Store({BY_TARGET: target_of})
+        objects: Store[ExternalSecret] = Store(INDEXES)
         objects.put("ns/some", es)
         played: Any = self.client
         writer = ApplyWriter(played, "secret-sync")

@@ -1,0 +1,75 @@
+"""Thousands that merge into one Secret: what a question about them costs, counted and not timed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.siblings import INDEXES, Mergers
+from secret_sync.kube import Store
+from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
+from tests.unit.controller.played import managed, secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeES = Callable[..., ExternalSecret]
+
+MANY = 2000
+KEY = frozenset({"password"})
+
+
+class Looked(Store[ExternalSecret]):
+    """A store that counts how many objects it was asked for."""
+
+    __slots__ = ("gets",)
+
+    def __init__(self) -> None:
+        super().__init__(INDEXES)
+        self.gets = 0
+
+    def get(self, key: str) -> ExternalSecret | None:
+        self.gets += 1
+        return super().get(key)
+
+
+@pytest.fixture
+def crowd(make_es: MakeES) -> Looked:
+    """Many that merge the same key into ``ns/some``, the first one first."""
+    objects = Looked()
+    for n in range(MANY):
+        es = crowded(make_es, n)
+        objects.put(f"ns/{es.name}", es)
+    return objects
+
+
+def crowded(make_es: MakeES, n: int, **spec: Any) -> ExternalSecret:
+    created = f"2026-01-01T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z"
+    metadata = {"name": f"n{n}", "uid": f"u{n}", "creationTimestamp": created}
+    return make_es(metadata=metadata, target={"name": "some", "creationPolicy": "Merge"}, **spec)
+
+
+def held_by(*uids: str, key: str = "password") -> ManagedSecret:
+    entries = [managed(f"secret-sync-merge-{uid}", key, operation="Apply") for uid in uids]
+    found = secret_from_metadata(secret(*entries))
+    assert isinstance(found, ManagedSecret)
+    return found
+
+
+def test_whose_key_it_is_takes_a_look_at_those_that_hold_it(make_es: MakeES, crowd: Looked) -> None:
+    mergers = Mergers(crowd, crowded(make_es, 1000), held_by("u7", "u1500", "gone"))
+    assert mergers.before(KEY) == {"n7": ("password",)}
+    assert mergers.giving_way(KEY) == {"secret-sync-merge-u1500", "secret-sync-merge-gone"}
+    assert crowd.gets <= 2 * 2
+
+
+def test_a_namesake_of_another_namespace_or_target_holds_nothing(make_es: MakeES) -> None:
+    objects = Looked()
+    merging = {"name": "some", "creationPolicy": "Merge"}
+    for name, namespace, target in (("a", "else", merging), ("b", "ns", {**merging, "name": "x"})):
+        metadata = {"name": name, "uid": name, "namespace": namespace, "creationTimestamp": "1"}
+        objects.put(f"{namespace}/{name}", make_es(metadata=metadata, target=target))
+    mergers = Mergers(objects, crowded(make_es, 1), held_by("a", "b"))
+    assert mergers.before(KEY) == {}
+    assert len(mergers.giving_way(KEY)) == 2
