@@ -150,7 +150,7 @@ class MergeWriter:
         """
         ref = Ref(owner.namespace, secret.name, secret.uid, secret.resource_version)
         held = merged_by(es, secret)
-        staying = self._staying(es, secret, held)
+        staying = await self._staying(es, secret, held)
         if staying:
             ref = await self._give_up(es, ref, staying, owner)
         if staying != held:
@@ -179,7 +179,7 @@ class MergeWriter:
             return merge_problems.conflict(es, edited)
         before = ref.resource_version
         if isinstance(current, ManagedSecret):
-            staying = self._staying(es, current, merged_by(es, current) - desired.keys)
+            staying = await self._staying(es, current, merged_by(es, current) - desired.keys)
             if staying:
                 owner = await confirm_owner(self._client, es)
                 ref = await self._give_up(es, ref, staying, owner)
@@ -231,14 +231,15 @@ class MergeWriter:
         entries = await self._managed_fields(ref)
         return [(e.get("manager") or "", keys) for e in entries if (keys := string_data_keys(e))]
 
-    def _staying(
+    async def _staying(
         self, es: ExternalSecret, secret: ManagedSecret, dropped: frozenset[str]
     ) -> frozenset[str]:
         """The keys, of those that we own and want no more, that are not ours to delete."""
         if not dropped:
             return dropped
         set_since = frozenset(key for entry in secret.string_data for key in entry.keys)
-        return dropped & (set_since | Mergers(self._objects, es, secret).wanted())
+        staying = dropped & set_since
+        return staying | await Mergers(self._objects, es, secret).wanted(dropped - staying)
 
     async def _give_up(
         self, es: ExternalSecret, ref: Ref, keys: frozenset[str], owner: ConfirmedOwner

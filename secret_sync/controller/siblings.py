@@ -6,6 +6,7 @@ alone, so that it does not matter who came to write first, or whether the values
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.resources.meta import object_key
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 BY_TARGET: Final = "target"
 #: Index of those that merge, by their uid: a Secret names those who hold its keys by it.
 BY_MERGER: Final = "merger"
+
+#: So many are asked what they want before others have their turn.
+_AT_ONCE: Final = 100
 
 
 def target_of(es: ExternalSecret) -> tuple[str, ...]:
@@ -82,12 +86,19 @@ class Mergers:
         uids = (uid for uid, _ in self._held(keys))
         return frozenset(MERGE_MANAGER + uid for uid in uids if not self._first(uid))
 
-    def wanted(self) -> frozenset[str]:
-        """Return the keys that they want, as far as that is known without their documents."""
-        others = writers_to(self._objects, self._es, self._secret.name)
-        entries = [e for o in others if o.target.merge for e in o.entries if not e.extract]
-        names = (tuple(key for _, key in e.picks) if e.picks else (e.name,) for e in entries)
-        return frozenset(key for keys in names for key in keys)
+    async def wanted(self, keys: AbstractSet[str]) -> frozenset[str]:
+        """Return which of these keys they want, as far as that is known without their documents.
+
+        Others have their turn while many are asked.
+        """
+        left = frozenset(keys)
+        for number, other in enumerate(writers_to(self._objects, self._es, self._secret.name)):
+            left -= other.merges
+            if not left:
+                break
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return frozenset(keys) - left
 
     def _held(self, keys: AbstractSet[str]) -> Iterator[tuple[str, AbstractSet[str]]]:
         """Who else holds some of these keys, by uid, and which."""

@@ -112,6 +112,8 @@ class ExternalSecret:
         invalid: What is wrong with a field that the schema would not have let through, or ``""``.
         excess: Which limit it exceeds, or ``""``; it is kept without its entries then, so that
             nothing that follows costs more than for an empty object.
+        merges: The Secret keys that its entries name, if it merges; what documents will give
+            is not among them.
     """
 
     namespace: str
@@ -135,6 +137,7 @@ class ExternalSecret:
     excess: str
     status: ExternalSecretStatus
     created: str = ""
+    merges: frozenset[str] = frozenset()
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecret:
@@ -144,6 +147,8 @@ class ExternalSecret:
         annotations = metadata.get("annotations") or {}
         name = interned(metadata["name"])
         excess = excess_of(spec)
+        entries = () if excess else _entries(spec)
+        target = _target(name, spec.get("target") or {})
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=name,
@@ -154,9 +159,9 @@ class ExternalSecret:
             deleting=bool(metadata.get("deletionTimestamp")),
             force_sync=_shortened(text(annotations.get(FORCE_SYNC_ANNOTATION))),
             provider=interned(spec.get("provider")) or DEFAULT_PROVIDER,
-            entries=() if excess else _entries(spec),
+            entries=entries,
             secret_type=interned(spec.get("type")) or DEFAULT_SECRET_TYPE,
-            target=_target(name, spec.get("target") or {}),
+            target=target,
             rotation_interval=interned(spec.get("rotationInterval")),
             refresh_policy=interned(spec.get("refreshPolicy")) or PERIODIC,
             adopt=text(annotations.get(ADOPT_ANNOTATION)) == "true",
@@ -166,6 +171,7 @@ class ExternalSecret:
             excess=excess,
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
             created=interned(metadata.get("creationTimestamp")),
+            merges=_named_keys(entries) if target.merge else frozenset(),
         )
 
     @property
@@ -199,6 +205,11 @@ def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
         *(_entry(entry) for entry in spec.get("data") or ()),
         *(_extract(process) for process in spec.get("dataProcess") or ()),
     )
+
+
+def _named_keys(entries: tuple[DataEntry, ...]) -> frozenset[str]:
+    plain = (entry.name for entry in entries if entry.plain)
+    return frozenset((*plain, *(key for entry in entries for _, key in entry.picks)))
 
 
 def _shortened(wish: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,3 +75,50 @@ def test_a_namesake_of_another_namespace_or_target_holds_nothing(make_es: MakeES
     mergers = Mergers(objects, crowded(make_es, 1), held_by("a", "b"))
     assert mergers.before(KEY) == {}
     assert len(mergers.giving_way(KEY)) == 2
+
+
+# -- What they want -------------------------------------------------------------------------
+
+
+async def test_who_wants_a_key_is_asked_until_one_does(make_es: MakeES, crowd: Looked) -> None:
+    mergers = Mergers(crowd, crowded(make_es, MANY), held_by("gone"))
+    assert await mergers.wanted(KEY) == KEY
+    assert crowd.gets == 1
+    assert await mergers.wanted(frozenset()) == frozenset()
+    assert await mergers.wanted(KEY | {"another"}) == KEY
+
+
+async def test_others_have_their_turn_while_many_are_asked(make_es: MakeES, crowd: Looked) -> None:
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            before = crowd.gets
+            await asyncio.sleep(0)
+            most = max(most, crowd.gets - before)
+
+    watching = asyncio.create_task(watch())
+    mergers = Mergers(crowd, crowded(make_es, MANY), held_by("gone"))
+    assert await mergers.wanted({"another"}) == frozenset()
+    assert crowd.gets == MANY
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+    assert most <= 100
+
+
+async def test_what_an_entry_names_is_wanted(make_es: MakeES) -> None:
+    entries = [
+        {"key": "plain"},
+        {"key": "named", "name": "called"},
+        {"key": "doc", "jmesPath": [{"path": "a", "objectAlias": "picked"}, {"path": "b"}]},
+    ]
+    objects = Looked()
+    objects.put("ns/n1", crowded(make_es, 1, data=entries))
+    # An Owner merges nothing.
+    owner = make_es(metadata={"name": "o", "uid": "o"}, target={"name": "some"})
+    objects.put("ns/o", owner)
+    mergers = Mergers(objects, crowded(make_es, 2), held_by("gone"))
+    names = {"plain", "named", "called", "doc", "picked", "a", "b", "password"}
+    assert await mergers.wanted(names) == {"plain", "called", "doc", "picked"}
