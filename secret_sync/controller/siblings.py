@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.resources.conditions import Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import MERGE_MANAGER
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 BY_TARGET: Final = "target"
 #: Index of those that merge, by their uid: a Secret names those who hold its keys by it.
 BY_MERGER: Final = "merger"
+#: Index of those that may wait for keys of others, by the Secret into which they merge.
+BY_WAITING: Final = "waiting"
 
 #: So many are asked what they want before others have their turn.
 _AT_ONCE: Final = 100
@@ -38,10 +41,22 @@ def merger_of(es: ExternalSecret) -> tuple[str, ...]:
     return (es.uid,) if es.target.merge else ()
 
 
+def waiting_for(es: ExternalSecret) -> tuple[str, ...]:
+    """Index function: the key of a Secret of which an ExternalSecret may wait for keys.
+
+    As far as its status tells: of this generation it may tell nothing yet.
+    """
+    ready = es.status.ready
+    told = ready is not None and es.status.observed_generation == es.generation
+    in_conflict = ready is not None and ready.reason == Reason.KEY_CONFLICT
+    return target_of(es) if es.target.merge and (in_conflict or not told) else ()
+
+
 #: The indexes that the functions here ask for.
 INDEXES: Final[Mapping[str, Callable[[ExternalSecret], tuple[str, ...]]]] = {
     BY_TARGET: target_of,
     BY_MERGER: merger_of,
+    BY_WAITING: waiting_for,
 }
 
 
@@ -55,6 +70,16 @@ def writers_to(
     found = objects.by_index(BY_TARGET, object_key(es.namespace, name or es.target.name))
     others = (objects.get(key) for key in found)
     return (o for o in others if o is not None and o.uid != es.uid and not o.deleting)
+
+
+def waiting(
+    objects: ReadOnlyStore[ExternalSecret], target: str, keys: AbstractSet[str]
+) -> list[str]:
+    """Return the keys of the ExternalSecrets that may wait for some of these keys of a Secret."""
+    if not keys:
+        return []
+    found = [(key, objects.get(key)) for key in objects.by_index(BY_WAITING, target)]
+    return [key for key, es in found if es is not None and _may_want(es, keys)]
 
 
 class Mergers:
@@ -123,3 +148,12 @@ class Mergers:
 
 def _order(es: ExternalSecret) -> tuple[str, str]:
     return es.created, es.uid
+
+
+def _may_want(es: ExternalSecret, keys: AbstractSet[str]) -> bool:
+    return _extracts(es) or not es.merges.isdisjoint(keys)
+
+
+def _extracts(es: ExternalSecret) -> bool:
+    """Whether only a document tells what keys it has; entries that extract are the last ones."""
+    return bool(es.entries) and es.entries[-1].extract

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.admission import selects
+from secret_sync.controller.ownership import merged_by
 from secret_sync.controller.plan import stores_of
-from secret_sync.controller.siblings import BY_TARGET, target_of
+from secret_sync.controller.siblings import BY_TARGET, target_of, waiting
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
+from secret_sync.resources import ManagedSecret
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
@@ -103,10 +105,18 @@ class Triggers:
             return
         self._wake((change.key,), _priority(old, new))
         if old is not None and old.target.merge and not _merges_into(old, new):
-            # Those that come after it may have its keys now; the Secret does not change.
-            (target,) = target_of(old)
-            others = self._external_secrets.by_index(BY_TARGET, target)
-            self._wake([key for key in others if key != change.key], Priority.HIGH)
+            self._wake_waiting(change.key, old)
+
+    def _wake_waiting(self, leaver: str, old: ExternalSecret) -> None:
+        """Those that come after it may have the keys now that it has merged.
+
+        The Secret does not change. Where it is not known to hold any, its next version wakes all.
+        """
+        (target,) = target_of(old)
+        secret = self._secrets.get(target)
+        held = merged_by(old, secret) if isinstance(secret, ManagedSecret) else frozenset()
+        others = waiting(self._external_secrets, target, held)
+        self._wake([key for key in others if key != leaver], Priority.HIGH)
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """A store concerns itself and everything that uses it."""

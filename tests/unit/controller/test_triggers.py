@@ -23,8 +23,9 @@ from secret_sync.controller.triggers import (
 from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Done, Priority, WorkQueue, run_workers
-from secret_sync.resources import Namespace
+from secret_sync.resources import Namespace, secret_from_metadata
 from tests.unit.controller.planning import account, cluster_store
+from tests.unit.controller.played import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,16 +163,32 @@ LETS_GO: dict[str, tuple[dict[str, Any] | None, bool]] = {
 }
 
 
+def in_conflict(reason: str = "KeyConflict", generation: int = 1) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": "False", "reason": reason, "observedGeneration": generation}
+    return {"conditions": [ready], "observedGeneration": generation}
+
+
+def host(*keys: str) -> SecretMeta:
+    """Secret ``ns/host``, into which ExternalSecret ``ns/some`` has merged these keys."""
+    entry = managed("secret-sync-merge-es-uid", *keys, operation="Apply")
+    return secret_from_metadata(secret(entry, name="host"))
+
+
+HOST = {"name": "host", "creationPolicy": "Merge"}
+
+
 @pytest.mark.parametrize("how", LETS_GO)
 async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
     world = make_world()
-    target = {"name": "host", "creationPolicy": "Merge"}
+    target = HOST
     old = make_es(target=target)
     world.external_secrets.remove(KEY)
+    world.secrets.put("ns/host", host("password", "more"))
     for name in ("second", "third"):
-        other = make_es(metadata={"name": name, "uid": name}, target=target)
+        called = {"name": name, "uid": name}
+        other = make_es(metadata=called, target=target, status=in_conflict())
         world.external_secrets.put(f"ns/{name}", other)
     given, wakes = LETS_GO[how]
     new = None
@@ -183,6 +200,35 @@ async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
     woken = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if wakes else []
     assert world.objects.added[0] == (KEY, Priority.HIGH)
     assert sorted(world.objects.added[1:]) == woken
+
+
+EXTRACT = {"data": [], "dataProcess": [{"extract": {"key": "doc"}}]}
+LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
+    "in conflict": ({"status": in_conflict()}, host("password"), True),
+    "never looked at": ({}, host("password"), True),
+    "of an older generation": ({"status": in_conflict("Synced", 0)}, host("password"), True),
+    "wants what its document has": ({"status": in_conflict(), **EXTRACT}, host("x"), True),
+    "wants another key": ({"status": in_conflict()}, host("more"), False),
+    "in step": ({"status": SYNCED}, host("password"), False),
+    "failed otherwise": ({"status": in_conflict("SecretNotFound")}, host("password"), False),
+    "the leaver held nothing": ({"status": in_conflict()}, host(), False),
+    "without a Secret": ({"status": in_conflict()}, None, False),
+}
+
+
+@pytest.mark.parametrize("how", LET_GO_BY)
+async def test_A16_and_nobody_else(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    given, stored, wakes = LET_GO_BY[how]
+    world = make_world()
+    if stored is not None:
+        world.secrets.put("ns/host", stored)
+    other = make_es(metadata={"name": "second", "uid": "second"}, target=HOST, **given)
+    world.external_secrets.put("ns/second", other)
+    world.triggers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
+    woken = [("ns/second", Priority.HIGH)] if wakes else []
+    assert world.objects.added == [(KEY, Priority.HIGH), *woken]
 
 
 async def test_a_store_wakes_itself_and_its_users(
