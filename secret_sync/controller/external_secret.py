@@ -14,6 +14,7 @@ import structlog
 
 from secret_sync.controller.confirmation import OwnerChangedError
 from secret_sync.controller.desired import Desired, EntryOutcome, Mishap, blame, outcomes_of
+from secret_sync.controller.fights import rest
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.status import written_versions
 from secret_sync.controller.telling import Case
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.desired import Batch
     from secret_sync.controller.document_processor import DocumentProcessor
-    from secret_sync.controller.memory import Memories
+    from secret_sync.controller.memory import Memories, Memory
     from secret_sync.controller.plan import Plan, Planner
     from secret_sync.controller.removal import LegacyFinalizers, Removal
     from secret_sync.controller.secret_writer import SecretWriter
@@ -141,7 +142,7 @@ class ExternalSecretReconciler:
             self._desk.forget(key)
             self._tell.failed(case, problem, broken)
             return Done()
-        return await self._sync(case, plan)
+        return _rested(memory, await self._sync(case, plan))
 
     async def _sync(self, case: Case, plan: Plan) -> Outcome:
         readings = self._register(case, plan)
@@ -343,6 +344,12 @@ class ExternalSecretReconciler:
         waited = now - case.memory.waiting_since
         left = self._tell.pending(case, pending, waited, known=known)
         return Done() if left is None else RequeueAfter(left, Priority.LOW)
+
+
+def _rested(memory: Memory, outcome: Outcome) -> Outcome:
+    """What was left alone since it was looked at often lately is looked at when it has rested."""
+    left = rest(memory)
+    return RequeueAfter(left) if left and isinstance(outcome, Done) else outcome
 
 
 def _answered(es: ExternalSecret) -> str:

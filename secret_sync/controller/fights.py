@@ -2,6 +2,9 @@
 
 A change of somebody else is undone at once, three times in a minute. Then it takes two to
 stop: one write in a minute from then on, and the fight is over when a write has stood for one.
+
+Where a change may hide, a write is what tells; one that finds nothing to change is no fight. But
+whoever edits a Secret all the time must not have it looked at each time.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 #: A change is undone so often within so many seconds.
 REPAIRS: Final = 3
 FIGHT_SECONDS: Final = 60.0
+#: A Secret that was found right so often (``REPAIRS``) in a minute rests for so many seconds.
+RECHECK_SECONDS: Final = 5.0
 
 
 async def undo(
@@ -40,6 +45,8 @@ async def undo(
     if memory.fought_at is None and len(lately) < REPAIRS:
         changed = await write
         memory.repairs = (*lately, now) if changed is True else lately
+        if changed is False:
+            memory.rechecks = (*memory.rechecks, now)[-REPAIRS:]
         return changed
     if memory.fought_at is not None and now - memory.fought_at >= FIGHT_SECONDS:
         memory.fought_at = now
@@ -54,6 +61,15 @@ async def undo(
         memory.fought_at = now
     write.close()
     return await conflict()
+
+
+def rest(memory: Memory) -> float:
+    """Return for how many seconds what may have changed without a trace is left alone."""
+    now = asyncio.get_running_loop().time()
+    often = len(memory.rechecks) == REPAIRS and now - memory.rechecks[0] < FIGHT_SECONDS
+    if not often or memory.fought_at is not None:
+        return 0.0
+    return max(0.0, memory.rechecks[-1] + RECHECK_SECONDS - now)
 
 
 def is_over(memory: Memory) -> bool:

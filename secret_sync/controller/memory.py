@@ -50,6 +50,7 @@ class Memory:
             before the first look; kept for objects that are fetched once. The status has it
             for the next leader.
         repairs: Loop times of the latest writes that undid somebody's change.
+        rechecks: Loop times of the latest writes that found nothing to change, three at most.
         shared: Keys that we merged and others own as well, each with their field managers.
         fought_at: Loop time of the latest write in a fight with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. The news of that may overtake
@@ -69,6 +70,7 @@ class Memory:
     written: bytes | None = None
     forced: str | None = None
     repairs: tuple[float, ...] = ()
+    rechecks: tuple[float, ...] = ()
     shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
     fought_at: float | None = None
     gone: str = ""
@@ -120,6 +122,7 @@ class Memory:
             self.written = None
             self.shared = ()
             self.repairs = ()
+            self.rechecks = ()
             self.fought_at = None
             self.carried = None
             self.hidden = False
@@ -133,6 +136,7 @@ class Memory:
         self.forced = None
         self.shared = ()
         self.repairs = ()
+        self.rechecks = ()
         self.fought_at = None
         self.gone = ""
         self.carried = None

@@ -15,6 +15,7 @@ from secret_sync.controller import merge_problems
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import bare_intent, merge_intent
 from secret_sync.controller.ownership import behind, is_lost, merged_by
+from secret_sync.controller.payload_digests import PayloadDigests
 from secret_sync.controller.siblings import Mergers, writers_to
 from secret_sync.controller.write_refusals import refused
 from secret_sync.errors import ReferenceChangedError
@@ -28,7 +29,6 @@ from secret_sync.kube import (
     OutdatedError,
     OwnedByOthersError,
     Ref,
-    SingleSecretReader,
     data_keys,
     string_data_keys,
     without_keys,
@@ -64,7 +64,7 @@ class MergeWriter:
     def __init__(self, client: KubeClient, objects: ReadOnlyStore[ExternalSecret]) -> None:
         self._client = client
         self._objects = objects
-        self._values = SingleSecretReader(client)
+        self._payloads = PayloadDigests(client)
 
     def is_right(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
@@ -216,12 +216,12 @@ class MergeWriter:
                 owners.setdefault(key, set()).add(manager)
         if not owners or desired.data is None:
             return owners
-        version = {"uid": ref.uid, "resource_version": ref.resource_version}
         try:
-            values = await self._values.read(ref.namespace, ref.name, **version)
+            stored = await self._payloads.read(ref)
         except (ReferenceChangedError, ApiNotFoundError):
             raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed") from None
-        return {k: m for k, m in owners.items() if k in values and values[k] != desired.data[k]}
+        ours = {key: self._payloads.digest(desired.data[key]) for key in owners}
+        return {k: m for k, m in owners.items() if stored.get(k, ours[k]) != ours[k]}
 
     async def _string_data(self, ref: Ref, current: SecretMeta) -> list[tuple[str, frozenset[str]]]:
         """The field managers that set data by way of ``stringData``, with the keys."""

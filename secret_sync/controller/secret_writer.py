@@ -15,7 +15,7 @@ import structlog
 from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
-from secret_sync.controller.fights import fight, is_over, undo
+from secret_sync.controller.fights import fight, is_over, rest, undo
 from secret_sync.controller.intent import bare_intent, encoded, owner_intent
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.controller.ownership import (
@@ -24,6 +24,7 @@ from secret_sync.controller.ownership import (
     is_there,
     judge,
     looks_right,
+    merged_by,
     other_controller,
 )
 from secret_sync.controller.problem import Problem
@@ -86,9 +87,12 @@ class SecretWriter:
 
     def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
         """Whether the Secret needs no write, as far as the cache knows."""
+        current = self._cached(es)
+        if self._rests(es, desired, memory, current):
+            return True
         if es.target.merge:
-            return self._merging.is_right(es, desired, memory, self._cached(es))
-        return self._judge(es, desired, memory, self._cached(es)).action is Action.NOTHING
+            return self._merging.is_right(es, desired, memory, current)
+        return self._judge(es, desired, memory, current).action is Action.NOTHING
 
     def has_drifted(self, es: ExternalSecret, memory: Memory) -> bool:
         """Whether the Secret waits for values to be repaired with, as it may after a restart.
@@ -143,6 +147,8 @@ class SecretWriter:
                 its Secret was left as it is.
         """
         current = self._cached(es)
+        if self._rests(es, desired, memory, current):
+            return False
         write = (self._merge if es.target.merge else self._own)(es, desired, memory)
 
         async def conflict() -> Problem:
@@ -164,6 +170,20 @@ class SecretWriter:
             return action in (Action.REPAIR, Action.CREATE)
         merged = current is not None and not self._merging.is_right(es, desired, memory, current)
         return merged and owner_of(current)[0] != es.name
+
+    @staticmethod
+    def _rests(
+        es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta | None
+    ) -> bool:
+        """Whether all that can be seen is right, and what may hide was looked for often lately."""
+        if memory.written != desired.fingerprint or memory.restored or not rest(memory):
+            return False
+        applied = memory.applied
+        if not isinstance(current, ManagedSecret) or applied is None or applied.uid != current.uid:
+            return False
+        if es.target.merge:
+            return merged_by(es, current) == desired.keys
+        return current.our_keys == desired.keys and current.other_keys <= desired.keys
 
     async def _editors(self, es: ExternalSecret, current: SecretMeta | None) -> tuple[str, ...]:
         """Who else has set data of the Secret; of one without our marks the cache cannot tell."""
