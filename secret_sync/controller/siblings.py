@@ -46,10 +46,9 @@ def waiting_for(es: ExternalSecret) -> tuple[str, ...]:
 
     As far as its status tells: of this generation it may tell nothing yet.
     """
-    ready = es.status.ready
-    told = ready is not None and es.status.observed_generation == es.generation
-    in_conflict = ready is not None and ready.reason == Reason.KEY_CONFLICT
-    return target_of(es) if es.target.merge and (in_conflict or not told) else ()
+    status = es.status
+    told = status.ready is not None and status.observed_generation == es.generation
+    return target_of(es) if es.target.merge and (_in_conflict(es) or not told) else ()
 
 
 #: The indexes that the functions here ask for.
@@ -112,13 +111,15 @@ class Mergers:
         return frozenset(MERGE_MANAGER + uid for uid in uids if not self._first(uid))
 
     async def wanted(self, keys: AbstractSet[str]) -> frozenset[str]:
-        """Return which of these keys they want, as far as that is known without their documents.
+        """Return which of these keys they want, or may want: they wait for some, and extract.
 
-        Others have their turn while many are asked.
+        Otherwise what their documents have is not known here. Everybody else has their turn while
+        many are asked.
         """
         left = frozenset(keys)
         for number, other in enumerate(writers_to(self._objects, self._es, self._secret.name)):
-            left -= other.merges
+            unknown = other.target.merge and _in_conflict(other) and _extracts(other)
+            left -= keys if unknown else other.merges
             if not left:
                 break
             if number % _AT_ONCE == _AT_ONCE - 1:
@@ -152,6 +153,11 @@ def _order(es: ExternalSecret) -> tuple[str, str]:
 
 def _may_want(es: ExternalSecret, keys: AbstractSet[str]) -> bool:
     return _extracts(es) or not es.merges.isdisjoint(keys)
+
+
+def _in_conflict(es: ExternalSecret) -> bool:
+    ready = es.status.ready
+    return ready is not None and ready.reason == Reason.KEY_CONFLICT
 
 
 def _extracts(es: ExternalSecret) -> bool:

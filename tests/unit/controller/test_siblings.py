@@ -122,3 +122,19 @@ async def test_what_an_entry_names_is_wanted(make_es: MakeES) -> None:
     mergers = Mergers(objects, crowded(make_es, 2), held_by("gone"))
     names = {"plain", "named", "called", "doc", "picked", "a", "b", "password"}
     assert await mergers.wanted(names) == {"plain", "called", "doc", "picked"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "extracts", "wants"),
+    [("KeyConflict", True, True), ("Synced", True, False), ("KeyConflict", False, False)],
+)
+async def test_who_waits_for_a_key_may_have_it_in_its_document(
+    make_es: MakeES, reason: str, *, extracts: bool, wants: bool
+) -> None:
+    ready = {"type": "Ready", "status": "False", "reason": reason}
+    spec: dict[str, Any] = {"dataProcess": [{"extract": {"key": "doc"}}]} if extracts else {}
+    waiting = crowded(make_es, 1, status={"conditions": [ready]}, **spec)
+    objects = Looked()
+    objects.put("ns/n1", waiting)
+    mergers = Mergers(objects, crowded(make_es, 2), held_by("gone"))
+    assert await mergers.wanted({"dropped"}) == (frozenset({"dropped"}) if wants else frozenset())
