@@ -16,7 +16,7 @@ from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import bare_intent, merge_intent
 from secret_sync.controller.ownership import behind, is_lost, merged_by
 from secret_sync.controller.payload_digests import PayloadDigests
-from secret_sync.controller.siblings import Mergers, writers_to
+from secret_sync.controller.siblings import Mergers, owner_beside
 from secret_sync.controller.write_refusals import refused
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
@@ -164,7 +164,7 @@ class MergeWriter:
         owner, _ = owner_of(current)
         if not owner and current.our_keys:
             # Somebody took the mark off; whoever wrote it is about to put it back.
-            owner = next((o.name for o in writers_to(self._objects, es) if not o.target.merge), "")
+            owner = owner_beside(self._objects, es)
         if owner:
             return merge_problems.owned(es, owner)
         firsts = Mergers(self._objects, es, current).before(desired.keys)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BY_TARGET: Final = "target"
 #: Index of those that merge, by their uid: a Secret names those who hold its keys by it.
 BY_MERGER: Final = "merger"
+#: Index of those that own a Secret of another name than theirs, by the Secret.
+BY_OWNER: Final = "owner"
 #: Index of those that may wait for keys of others, by the Secret into which they merge.
 BY_WAITING: Final = "waiting"
 
@@ -41,6 +43,11 @@ def merger_of(es: ExternalSecret) -> tuple[str, ...]:
     return (es.uid,) if es.target.merge else ()
 
 
+def owner_of_another_name(es: ExternalSecret) -> tuple[str, ...]:
+    """Index function: the key of the Secret an ExternalSecret owns, unless that is its own key."""
+    return () if es.target.merge or es.target.name == es.name else target_of(es)
+
+
 def waiting_for(es: ExternalSecret) -> tuple[str, ...]:
     """Index function: the key of a Secret of which an ExternalSecret may wait for keys.
 
@@ -55,20 +62,32 @@ def waiting_for(es: ExternalSecret) -> tuple[str, ...]:
 INDEXES: Final[Mapping[str, Callable[[ExternalSecret], tuple[str, ...]]]] = {
     BY_TARGET: target_of,
     BY_MERGER: merger_of,
+    BY_OWNER: owner_of_another_name,
     BY_WAITING: waiting_for,
 }
 
 
-def writers_to(
-    objects: ReadOnlyStore[ExternalSecret], es: ExternalSecret, name: str = ""
+def _writers_to(
+    objects: ReadOnlyStore[ExternalSecret], es: ExternalSecret, name: str
 ) -> Iterator[ExternalSecret]:
-    """Return the other ExternalSecrets that write to a Secret (default: this one's target).
+    """Return the other ExternalSecrets that write to a Secret: there may be thousands.
 
-    One that is being deleted writes no more. There may be thousands.
+    One that is being deleted writes no more.
     """
-    found = objects.by_index(BY_TARGET, object_key(es.namespace, name or es.target.name))
+    found = objects.by_index(BY_TARGET, object_key(es.namespace, name))
     others = (objects.get(key) for key in found)
     return (o for o in others if o is not None and o.uid != es.uid and not o.deleting)
+
+
+def owner_beside(objects: ReadOnlyStore[ExternalSecret], es: ExternalSecret) -> str:
+    """Return the name of another ExternalSecret that owns the target, or ``""``."""
+    target = target_of(es)
+    for other in map(objects.get, (*target, *objects.by_index(BY_OWNER, *target))):
+        if other is None or other.uid == es.uid or other.deleting or other.target.merge:
+            continue
+        if target_of(other) == target:
+            return other.name
+    return ""
 
 
 def waiting(
@@ -117,7 +136,7 @@ class Mergers:
         many are asked.
         """
         left = frozenset(keys)
-        for number, other in enumerate(writers_to(self._objects, self._es, self._secret.name)):
+        for number, other in enumerate(_writers_to(self._objects, self._es, self._secret.name)):
             unknown = other.target.merge and _in_conflict(other) and _extracts(other)
             left -= keys if unknown else other.merges
             if not left:

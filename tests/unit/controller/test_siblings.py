@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.siblings import INDEXES, Mergers
+from secret_sync.controller.siblings import INDEXES, Mergers, owner_beside
 from secret_sync.kube import Store
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
 from tests.unit.controller.played import managed, secret
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MANY = 2000
 KEY = frozenset({"password"})
+SOME = {"name": "some"}
 
 
 class Looked(Store[ExternalSecret]):
@@ -75,6 +76,22 @@ def test_a_namesake_of_another_namespace_or_target_holds_nothing(make_es: MakeES
     mergers = Mergers(objects, crowded(make_es, 1), held_by("a", "b"))
     assert mergers.before(KEY) == {}
     assert len(mergers.giving_way(KEY)) == 2
+
+
+@pytest.mark.parametrize("name", ["some", "another"], ids=["of its name", "of another name"])
+def test_whose_own_the_secret_is_takes_a_look_at_its_owners(
+    make_es: MakeES, crowd: Looked, name: str
+) -> None:
+    es = crowded(make_es, 1000)
+    assert owner_beside(crowd, es) == ""
+    gone = make_es(metadata={"name": "x", "uid": "x", "deletionTimestamp": "now"}, target=SOME)
+    crowd.put("ns/x", gone)
+    elsewhere = make_es(metadata={"name": "some", "uid": "y"}, target={"name": "elsewhere"})
+    crowd.put("ns/some", elsewhere)
+    assert owner_beside(crowd, es) == ""
+    crowd.put(f"ns/{name}", make_es(metadata={"name": name, "uid": "owner"}, target=SOME))
+    assert owner_beside(crowd, es) == name
+    assert crowd.gets <= 3 * 3
 
 
 # -- What they want -------------------------------------------------------------------------
