@@ -1,7 +1,7 @@
 """What others do to a Secret: every verb and client form, and what becomes of it.
 
-A row is one write by one client. Its columns say what follows under each policy. ``LEFT`` also
-holds for what the API server refuses: nothing changed, so nothing is written.
+A row is one write by one client. Its columns say what follows under each policy. Whatever is not
+``REFUSED`` has to be accepted, and to change the Secret, or the cell would say nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import orjson
@@ -44,30 +45,39 @@ class After(Enum):
 
     RESTORED = "it holds what it should again, and nothing else"
     OURS_RESTORED = "our keys are right again; what others added stays"
-    LEFT = "nothing is written"
+    LEFT = "it changed, and nothing is written"
+    REFUSED = "the API server refuses it, and nothing is written"
+    NO_CHANGE = "the API server accepts it, and it changes nothing"
     CHECKED = "nothing changes; an apply says so, since metadata cannot tell"
     KEY_CONFLICT = "nothing is written, KeyConflict says so"
     MISSING = "nothing is written, TargetMissing says so"
     REPLACED = "restored if our new one came first, otherwise SecretConflict"
+    RESTORED_EITHER_WAY = "restored, whoever's new one came first"
 
 
-Write: TypeAlias = Callable[[Place], Awaitable[None]]
+Write: TypeAlias = Callable[[Place], Awaitable[bool]]
 
 
 class Row(NamedTuple):
     """One write.
 
     Attributes:
-        write: Does it; that the API server refuses it is no error.
+        write: Does it, and tells whether the API server accepted it.
         owner: What follows under ``Owner``, ``Retain`` and for an adopted Secret.
         immutable: What follows under ``Owner`` with ``immutable``.
         merge: What follows under ``Merge``.
+        adopted: What follows for a Secret that kubectl had applied with ``stringData``, and that
+            was adopted, where that is not to be seen from ``owner``.
+        merge_rotates: Under ``Merge``: what a new value of KMS comes to afterwards, as the reason
+            of the condition.
     """
 
     write: Write
     owner: After
     immutable: After
     merge: After
+    adopted: After | None = None
+    merge_rotates: str = "Synced"
 
 
 def encoded(values: dict[str, str]) -> dict[str, str]:
@@ -86,7 +96,7 @@ def manifest(name: str, field: str, values: dict[str, str]) -> dict[str, Any]:
 def kubectl(*arguments: str, values: dict[str, str] = THEIRS, field: str = "") -> Write:
     """The real one; with a field it is given a manifest, else the Secret's name."""
 
-    async def write(place: Place) -> None:
+    async def write(place: Place) -> bool:
         given = orjson.dumps(manifest(place.name, field, values)) if field else b""
         command = [str(place.plane.binaries.kubectl), "--kubeconfig", str(place.plane.kubeconfig)]
         command += ["--namespace", place.namespace]
@@ -100,6 +110,7 @@ def kubectl(*arguments: str, values: dict[str, str] = THEIRS, field: str = "") -
             env={**os.environ, "KUBE_EDITOR": "sed -i s/cmlnaHQ=/ZnJvbS1naXQ=/"},
         )
         await process.communicate(given)
+        return process.returncode == 0
 
     return write
 
@@ -109,8 +120,9 @@ def sent(
 ) -> Write:
     """A request by a client that gives no field manager: its User-Agent counts."""
 
-    async def write(place: Place) -> None:
-        await place.api.request(method, place.path + at, body, content_type)
+    async def write(place: Place) -> bool:
+        status, _ = await place.api.request(method, place.path + at, body, content_type)
+        return status < HTTPStatus.BAD_REQUEST
 
     return write
 
@@ -118,13 +130,13 @@ def sent(
 def put(change: Callable[[dict[str, Any]], None]) -> Write:
     """Reads the whole object and puts it back changed, as old clients do."""
 
-    async def write(place: Place) -> None:
+    async def write(place: Place) -> bool:
         while True:
             _, found = await place.api.request("GET", place.path)
             change(found)
             status, _ = await place.api.request("PUT", place.path, found)
-            if status != 409:
-                return
+            if status != HTTPStatus.CONFLICT:
+                return status < HTTPStatus.BAD_REQUEST
 
     return write
 
@@ -143,13 +155,13 @@ def fresh_fields_and_value(found: dict[str, Any]) -> None:
 
 
 def _restored(
-    write: Write, *, immutable: After = After.LEFT, merge: After = After.KEY_CONFLICT
+    write: Write, *, immutable: After = After.REFUSED, merge: After = After.KEY_CONFLICT
 ) -> Row:
     return Row(write, After.RESTORED, immutable, merge)
 
 
-def _left(write: Write) -> Row:
-    return Row(write, After.LEFT, After.LEFT, After.LEFT)
+def _all(write: Write, after: After = After.LEFT) -> Row:
+    return Row(write, after, after, after)
 
 
 def _rows() -> dict[str, Row]:
@@ -175,12 +187,17 @@ def _rows() -> dict[str, Row]:
                 look,
                 # Who it is, and that the value is equal, is told by the API server alone.
                 After.CHECKED,
+                # With ``data`` instead of it, its entry with ``stringData`` is gone.
+                adopted=look,
+                merge_rotates="KeyConflict",
             ),
             f"kubectl apply --server-side as our manager, {field}": Row(
                 kubectl("apply", "--server-side", "--field-manager=secret-sync", field=field),
                 After.RESTORED,
-                After.LEFT,
-                After.LEFT if field == "data" else After.KEY_CONFLICT,
+                After.REFUSED,
+                After.REFUSED if field == "data" else After.KEY_CONFLICT,
+                # kubectl owns it in ``stringData``.
+                adopted=After.RESTORED if field == "data" else After.REFUSED,
             ),
             f"kubectl replace, {field}": _restored(kubectl("replace", field=field)),
             f"kubectl replace --force, {field}": Row(
@@ -204,12 +221,17 @@ def _rows() -> dict[str, Row]:
             f"strategic merge patch, {field}": _restored(sent("PATCH", body, STRATEGIC)),
             f"merge patch, {field}": _restored(sent("PATCH", body, MERGE)),
             f"JSON patch, {field}": _restored(sent("PATCH", add, JSON_PATCH)),
-            f"POST over it, {field}": _left(_post(field)),
-            f"dry run, {field}": _left(sent("PATCH", body, MERGE, "?dryRun=All")),
-            f"subresource, {field}": _left(sent("PATCH", body, MERGE, "/status")),
+            f"POST over it, {field}": _all(_post(field), After.REFUSED),
+            f"dry run, {field}": Row(
+                sent("PATCH", body, MERGE, "?dryRun=All"),
+                After.NO_CHANGE,
+                After.REFUSED,
+                After.NO_CHANGE,
+            ),
+            f"subresource, {field}": _all(sent("PATCH", body, MERGE, "/status"), After.REFUSED),
         }
-    rows["kubectl apply --server-side, data"] = _left(
-        kubectl("apply", "--server-side", field="data")
+    rows["kubectl apply --server-side, data"] = _all(
+        kubectl("apply", "--server-side", field="data"), After.REFUSED
     )
     rows["kubectl apply --server-side, stringData"] = _restored(
         kubectl("apply", "--server-side", field="stringData")
@@ -226,7 +248,13 @@ def _rows() -> dict[str, Row]:
         "data removed": _restored(sent("PATCH", {"data": None}, MERGE, at), merge=ours_again),
         "key moved": _restored(sent("PATCH", move, JSON_PATCH), merge=ours_again),
         "$patch: replace": _restored(sent("PATCH", replace, STRATEGIC), merge=ours_again),
-        "managedFields reset": Row(put(fresh_fields), After.RESTORED, After.RESTORED, ours_again),
+        "managedFields reset": Row(
+            put(fresh_fields),
+            After.RESTORED,
+            After.RESTORED,
+            ours_again,
+            merge_rotates="KeyConflict",
+        ),
         "managedFields reset, data": _restored(put(fresh_fields_and_value)),
         "kubectl delete": Row(
             kubectl("delete", "secret", "NAME", "--wait=false"),
@@ -243,17 +271,24 @@ def _rows() -> dict[str, Row]:
             After.RESTORED,
             After.MISSING,
         ),
-        "kubectl label": _left(kubectl("label", "secret", "NAME", "team=a")),
-        "kubectl annotate": _left(kubectl("annotate", "secret", "NAME", "note=b")),
-        "another type": _left(sent("PATCH", {"type": "example.org/other"}, MERGE)),
-        "made immutable": _left(sent("PATCH", {"immutable": True}, MERGE)),
+        "kubectl label": _all(kubectl("label", "secret", "NAME", "team=a")),
+        "kubectl annotate": _all(kubectl("annotate", "secret", "NAME", "note=b")),
+        "another type": _all(sent("PATCH", {"type": "example.org/other"}, MERGE), After.REFUSED),
+        "made immutable": Row(
+            sent("PATCH", {"immutable": True}, MERGE),
+            After.LEFT,
+            After.NO_CHANGE,
+            After.LEFT,
+            merge_rotates="WriteFailed",
+        ),
     }
 
 
 def _post(field: str) -> Write:
-    async def write(place: Place) -> None:
+    async def write(place: Place) -> bool:
         body = manifest(place.name, field, THEIRS)
-        await place.api.request("POST", place.path.rpartition("/")[0], body)
+        status, _ = await place.api.request("POST", place.path.rpartition("/")[0], body)
+        return status < HTTPStatus.BAD_REQUEST
 
     return write
 
