@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from secret_sync.controller import merge_problems
+from secret_sync.controller.adoption import marked_by
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.intent import bare_intent, merge_intent
 from secret_sync.controller.ownership import behind, is_lost, merged_by
@@ -35,7 +36,6 @@ from secret_sync.kube import (
 )
 from secret_sync.resources import ManagedSecret, secret_from_metadata
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
-from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,7 +161,8 @@ class MergeWriter:
         """Why nothing may be written, as far as the Secret's marks tell."""
         if not isinstance(current, ManagedSecret):
             return None
-        owner, _ = owner_of(current)
+        living = marked_by(es.namespace, current.owner, self._objects)
+        owner = living.name if living is not None and living.uid != es.uid else ""
         if not owner and current.our_keys:
             # Somebody took the mark off; whoever wrote it is about to put it back.
             owner = owner_beside(self._objects, es)

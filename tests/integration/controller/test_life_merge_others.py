@@ -181,3 +181,64 @@ async def test_what_was_our_own_secret_is_no_opponent(
         await rotate(admin, api, home)
         await api.until_holds(home, "some", {"password": "two"})
         await api.until_ready(home, "some", "Synced")
+
+
+async def kept_out(api: Api, home: str) -> dict[str, str]:
+    """``some`` is not let into a Secret that an ExternalSecret ``own`` made; returns its values."""
+    entries = [{"key": "others/one", "name": key} for key in ("password", "theirs")]
+    target = {"name": "host", "deletionPolicy": "Retain"}
+    await api.put(external_secret("own", *entries, target=target), home)
+    await api.until_ready(home, "own", "Synced")
+    await api.put(merging(), home)
+    condition = await api.until_ready(home, "some", "SecretConflict")
+    assert "belongs to ExternalSecret own" in condition["message"]
+    return {"password": "one", "theirs": "one"}
+
+
+async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        before = await kept_out(api, home)
+        async with Watching(api, home, "host") as watching:
+            await api.delete("ExternalSecret", home, "own")
+            await api.until("ExternalSecret", home, "own", lambda found: found is None)
+            await force_sync(api, home, "some", "again")
+            await said(api, home, "holds 1 key of this object")
+            await rotate(admin, api, home)
+            # What only the one that is gone had set is nobody's to delete.
+            after = {**before, "password": "two"}
+            await api.until_holds(home, "host", after)
+            await api.until_ready(home, "some", "Synced")
+            await watching.check(before, after)
+
+
+async def test_what_a_backup_tool_restored_of_an_owner_that_is_gone_can_be_merged_into(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+) -> None:
+    async with operator(settings_for(cluster, cloud, home)):
+        before = await kept_out(api, home)
+        found = await api.get("Secret", home, "host")
+        for kind, name in (("ExternalSecret", "own"), ("Secret", "host")):
+            await api.delete(kind, home, name)
+            await api.until(kind, home, name, lambda gone: gone is None)
+        kept = {key: found["metadata"][key] for key in ("name", "annotations")}
+        await api.put({**found, "metadata": kept}, home)
+        await said(api, home, "holds 1 key of this object")
+        await api.until_holds(home, "host", before)
+
+
+async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+) -> None:
+    settings = settings_for(cluster, cloud, home)
+    async with operator(settings):
+        await kept_out(api, home)
+        await api.delete("ExternalSecret", home, "some")
+    await api.merge("Secret", home, "host", {"metadata": {"managedFields": [{}]}})
+    await api.put(merging(key="further"), home)
+    async with operator(settings):
+        condition = await api.until_ready(home, "some", "SecretConflict")
+        assert "belongs to ExternalSecret own" in condition["message"]
+        await api.until_ready(home, "own", "SecretConflict")
+        await api.until_holds(home, "host", {"password": "one", "theirs": "one"})

@@ -454,8 +454,9 @@ async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
     make_es: MakeES,
 ) -> None:
     theirs = managed("secret-sync", "username", operation="Apply", mark=True)
-    merging, client = writing()
-    current = cached(theirs, mark="other/other-uid")
+    other = sibling(make_es, "other", target={"creationPolicy": "Owner"})
+    merging, client = writing(living=(other,))
+    current = cached(theirs, mark="other/other")
     refused = await merging.ensure(make_es(), DESIRED, Memory(), current)
     assert isinstance(refused, Problem)
     assert refused.reason is Reason.SECRET_CONFLICT
