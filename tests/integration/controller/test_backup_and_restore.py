@@ -21,10 +21,10 @@ from tests.support.operator import (
     settings_for,
     values_of,
 )
-from tests.support.watching import post_as
+from tests.support.watching import force_sync, post_as
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
@@ -34,9 +34,11 @@ DOCUMENT: Final = "docs/backup-and-restore.md"
 OWNER: Final = "secret-sync.alibabacloud.com/owner"
 ADOPT: Final = {"secret-sync.alibabacloud.com/adopt": "true"}
 STEPS: Final = section(DOCUMENT, "Restore into the same").fenced("sh restore")
+FREE_KEY: Final = section(DOCUMENT, "Merged keys").fenced("sh merged")[0]
 MESSAGES: Final = [
     line for s in sections(DOCUMENT) for line in "".join(s.fenced("text")).splitlines()
 ]
+TAKEN: Final = dict.fromkeys(ADOPT)
 OLD, NEW = {"password": "old"}, {"password": "new"}
 #: The ExternalSecrets of the namespace: the rest of the spec of each.
 OBJECTS: Final[dict[str, dict[str, Any]]] = {
@@ -48,11 +50,12 @@ OBJECTS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-async def run(plane: ControlPlane, namespace: str, commands: str) -> str:
-    """What a person types; returns what is printed."""
+async def run(plane: ControlPlane, namespace: str, commands: str, **variables: str) -> str:
+    """What a person types, with these variables set; returns what is printed."""
     folder = plane.binaries.kubectl.parent
     environment = {
         **os.environ,
+        **variables,
         "NAMESPACE": namespace,
         "KUBECONFIG": str(plane.kubeconfig),
         "PATH": f"{folder}:{os.environ['PATH']}",
@@ -130,9 +133,7 @@ async def check_restore(plane: ControlPlane, api: Api, namespace: str, settings:
             assert values_of(await api.get("Secret", namespace, name)) == OLD
         # KMS has another value by now.
         await api.until_ready(namespace, "merged", "KeyConflict")
-        remove = [{"op": "remove", "path": "/data/password"}]
-        path = path_of("Secret", namespace, "merged")
-        await api.request("PATCH", path, remove, "application/json-patch+json")
+        await run(plane, namespace, FREE_KEY, SECRET="merged", KEY="password")
         await api.merge("ExternalSecret", namespace, "frozen", {"metadata": {"annotations": ADOPT}})
         await api.until(
             "ExternalSecret",
@@ -141,12 +142,19 @@ async def check_restore(plane: ControlPlane, api: Api, namespace: str, settings:
             lambda e: "was not taken over" in ready_of(e).get("message", ""),
         )
         await api.delete("Secret", namespace, "frozen")
+        await api.merge("ExternalSecret", namespace, "frozen", {"metadata": {"annotations": TAKEN}})
+        # Somebody made this one by hand; adopting it would take his keys.
+        by_hand = await api.put(secret("handmade", {"password": "x", "theirs": "x"}), namespace)
+        entry = {"key": "restored/one", "name": "password"}
+        await api.put(external_secret("handmade", entry), namespace)
+        await api.until_ready(namespace, "handmade", "SecretConflict")
 
         assert "SecretConflict" in await run(plane, namespace, STEPS[0])
         await run(plane, namespace, STEPS[1])
         for name in ("owned", "retained", "frozen"):
             await api.until_holds(namespace, name, NEW)
         await api.until_holds(namespace, "merged", NEW | {"theirs": "x"})
+        assert await api.get("Secret", namespace, "handmade") == by_hand
         # What was made once keeps what the backup had of it, until somebody asks.
         assert values_of(await api.get("Secret", namespace, "once")) == OLD
         for name in OBJECTS:
@@ -200,6 +208,59 @@ async def test_a_restore_into_another_cluster(
     await check_restore(plane, client, namespace, settings_for(plane, cloud, namespace))
 
 
+async def restored(api: Api, home: str) -> None:
+    """A backup tool puts the merged Secret back, and KMS still has the same value."""
+    document = backed_up(await api.get("Secret", home, "merged"))
+    await api.delete("Secret", home, "merged")
+    await api.until_ready(home, "merged", "TargetMissing")
+    await restore(api, home, [document])
+
+
+async def reset(api: Api, home: str) -> None:
+    """A tool resets ``managedFields``."""
+    await api.merge("Secret", home, "merged", RESET)
+
+
+@pytest.mark.parametrize("by", [restored, reset])
+async def test_merged_keys_that_were_put_back_rotate_once_they_were_deleted(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    by: Callable[[Api, str], Awaitable[None]],
+) -> None:
+    await admin.put_secret("restored/one", "old")
+    entry = {"key": "restored/one", "name": "password"}
+
+    async def rotate(value: str) -> None:
+        await admin.put_secret("restored/one", value)
+        await force_sync(api, home, "merged", value)
+
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(secret("merged", {"theirs": "x"}), home)
+        await api.put(external_secret("merged", entry, **OBJECTS["merged"]), home)
+        await api.until_ready(home, "merged", "Synced")
+        await by(api, home)
+        # It is in step, and says what will come of it.
+        await api.until(
+            "ExternalSecret",
+            home,
+            "merged",
+            lambda es: MESSAGES[1] in ready_of(es)["message"] and ready_of(es)["status"] == "True",
+        )
+        await rotate("new")
+        await api.until_ready(home, "merged", "KeyConflict")
+        assert values_of(await api.get("Secret", home, "merged")) == OLD | {"theirs": "x"}
+        await run(cluster, home, FREE_KEY, SECRET="merged", KEY="password")
+        await api.until_holds(home, "merged", NEW | {"theirs": "x"})
+        await api.until_ready(home, "merged", "Synced")
+        # For good: the next value arrives by itself.
+        await rotate("newer")
+        await api.until_holds(home, "merged", {"password": "newer", "theirs": "x"})
+        await api.until_ready(home, "merged", "Synced")
+
+
 RESET: Final[dict[str, Any]] = {"metadata": {"managedFields": [{}]}}
 
 
@@ -236,7 +297,7 @@ async def test_a_tool_that_resets_managed_fields(
     async with operator(settings):
         if name == "retained" and not running:
             message = (await api.until_ready(home, name, "SecretConflict"))["message"]
-            assert MESSAGES[1] in message
+            assert MESSAGES[2] in message
             await run(cluster, home, STEPS[1])
         await api.until("Secret", home, name, ours)
         await api.until_ready(home, name, "Synced")
@@ -285,7 +346,7 @@ async def test_a_mark_of_an_object_that_is_gone_is_named(
         # Any change of it is a reason to look again.
         await api.merge("ExternalSecret", home, "after", {"spec": {"rotationInterval": "1h"}})
         condition = await api.until_ready(home, "after", "SecretConflict")
-        assert MESSAGES[2] in condition["message"]
+        assert MESSAGES[3] in condition["message"]
         await api.merge("ExternalSecret", home, "after", {"metadata": {"annotations": ADOPT}})
         await api.until(
             "Secret",
