@@ -16,7 +16,7 @@ from secret_sync.controller.plan import stores_of
 from secret_sync.controller.siblings import BY_TARGET, target_of, waiting
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
-from secret_sync.resources import ManagedSecret
+from secret_sync.resources import ManagedSecret, Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
@@ -104,6 +104,7 @@ class Triggers:
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._wake((change.key,), _priority(old, new))
+        self._wake_kept_out(old, new)
         if old is not None and old.target.merge and not _merges_into(old, new):
             self._wake_waiting(change.key, old)
 
@@ -139,6 +140,19 @@ class Triggers:
         if owner_of(new) != owner_of(old):
             self._wake_former(new)
         self._wake_stores(BY_SECRET, change.key)
+
+    def _wake_kept_out(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
+        """Those that were refused a Secret may have it now that its owner writes it no more.
+
+        It may stay as it is (``Retain``), so that nothing else would tell.
+        """
+        if old is None or old.target.merge:
+            return
+        if new is not None and new.uid == old.uid and new.target == old.target:
+            return
+        others = self._external_secrets.by_index(BY_TARGET, target_of(old)[0])
+        kept_out = (key for key in others if _is_kept_out(self._external_secrets.get(key)))
+        self._wake(list(kept_out), Priority.HIGH)
 
     def _wake_former(self, secret: SecretMeta | None) -> None:
         """A Secret that its writer has left for another target concerns that one, too."""
@@ -249,6 +263,12 @@ def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:
         and new.target.merge
         and new.target.name == old.target.name
     )
+
+
+def _is_kept_out(es: ExternalSecret | None) -> bool:
+    """Whether an ExternalSecret says that its Secret is somebody else's."""
+    ready = es.status.ready if es is not None else None
+    return ready is not None and ready.reason == Reason.SECRET_CONFLICT
 
 
 def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:

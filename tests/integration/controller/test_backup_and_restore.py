@@ -342,11 +342,10 @@ async def test_a_mark_of_an_object_that_is_gone_is_named(
         condition = await api.until_ready(home, "after", "SecretConflict")
         assert "belongs to ExternalSecret before, so it was not touched" in condition["message"]
         await api.delete("ExternalSecret", home, "before")
-        await api.until("ExternalSecret", home, "before", lambda found: found is None)
-        # Any change of it is a reason to look again.
-        await api.merge("ExternalSecret", home, "after", {"spec": {"rotationInterval": "1h"}})
-        condition = await api.until_ready(home, "after", "SecretConflict")
-        assert MESSAGES[3] in condition["message"]
+        # Its end is news to those that it kept out.
+        await api.until(
+            "ExternalSecret", home, "after", lambda es: MESSAGES[3] in ready_of(es)["message"]
+        )
         await api.merge("ExternalSecret", home, "after", {"metadata": {"annotations": ADOPT}})
         await api.until(
             "Secret",

@@ -203,7 +203,7 @@ async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
         async with Watching(api, home, "host") as watching:
             await api.delete("ExternalSecret", home, "own")
             await api.until("ExternalSecret", home, "own", lambda found: found is None)
-            await force_sync(api, home, "some", "again")
+            # Its end is news to those that it kept out.
             await said(api, home, "holds 1 key of this object")
             await rotate(admin, api, home)
             # What only the one that is gone had set is nobody's to delete.

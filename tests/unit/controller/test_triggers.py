@@ -231,6 +231,48 @@ async def test_A16_and_nobody_else(
     assert world.objects.added == [(KEY, Priority.HIGH), *woken]
 
 
+def told(reason: str) -> dict[str, Any]:
+    """A status with this reason."""
+    return {"conditions": [{"type": "Ready", "status": "False", "reason": reason}]}
+
+
+OWNER_ENDS: dict[str, tuple[dict[str, Any] | None, bool]] = {
+    "gone": (None, True),
+    "another of that name": ({"metadata": {"uid": "another"}}, True),
+    "has another Secret": ({"target": {"name": "else"}}, True),
+    "merges": ({"target": {"name": "host", "creationPolicy": "Merge"}}, True),
+    "writes other keys": ({"data": []}, False),
+}
+
+
+@pytest.mark.parametrize("how", OWNER_ENDS)
+async def test_who_gives_up_a_secret_wakes_those_that_were_refused_it(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    world = make_world()
+    target = {"name": "host"}
+    old = make_es(target=target)
+    world.external_secrets.remove(KEY)
+    merge = {**target, "creationPolicy": "Merge"}
+    for name, its, reason in (
+        ("merging", merge, "SecretConflict"),
+        ("owning", target, "SecretConflict"),
+        ("failing", merge, "SecretNotFound"),
+    ):
+        other = make_es(metadata={"name": name, "uid": name}, target=its, status=told(reason))
+        world.external_secrets.put(f"ns/{name}", other)
+    given, wakes = OWNER_ENDS[how]
+    new = None
+    if given is not None:
+        metadata = {"generation": 2, **given.get("metadata", {})}
+        new = make_es(**{"target": target, **given, "metadata": metadata})
+        world.external_secrets.put(KEY, new)
+    world.triggers.external_secret_changed(Change(KEY, old, new))
+    woken = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if wakes else []
+    assert world.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(world.objects.added[1:]) == woken
+
+
 async def test_a_store_wakes_itself_and_its_users(
     make_world: Callable[..., World], make_store: Callable[..., SecretStore]
 ) -> None:
