@@ -104,6 +104,8 @@ def given_back(
 ) -> list[dict[str, Any]]:
     """``managedFields`` in which what was written for others is theirs.
 
+    Each writer has one entry: of several the API server keeps one.
+
     Args:
         entries: ``metadata.managedFields`` after our apply, which owns all.
         ours: Who applied.
@@ -125,7 +127,21 @@ def given_back(
         metadata = {**owned, **left}
         metadata = {above: below for above, below in metadata.items() if below}
         result.append({**entry, "fieldsV1": {**fields, "f:metadata": metadata}})
-    return result
+    return _joined(result)
+
+
+def _joined(entries: list[Entry]) -> list[Entry]:
+    """The same with one entry for each writer, which owns all that those of it did."""
+    joined: dict[tuple[Any, ...], Entry] = {}
+    for entry in entries:
+        writer = tuple(entry.get(f) for f in ("manager", "operation", "apiVersion", "subresource"))
+        before = joined.get(writer)
+        if before is None:
+            joined[writer] = entry
+        else:
+            fields = _union(before.get("fieldsV1") or {}, entry.get("fieldsV1") or {})
+            joined[writer] = {**entry, "fieldsV1": fields}
+    return list(joined.values())
 
 
 def _is_apply_of(entry: dict[str, Any], manager: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secret_sync.kube.managed_fields import given_back, metadata_of_others
 
@@ -70,3 +72,47 @@ def test_what_was_written_for_others_is_theirs_again() -> None:
         ),
         other,
     ]
+
+
+ENTRIES = st.lists(
+    st.builds(
+        lambda manager, operation, label, subresource: {
+            **entry(manager, {"f:labels": {f"f:{label}": {}}}, operation),
+            "apiVersion": "v1",
+            **({"subresource": subresource} if subresource else {}),
+        },
+        st.sampled_from([OURS, "a", "b"]),
+        st.sampled_from(["Apply", "Update"]),
+        st.sampled_from("xyz"),
+        st.sampled_from(["", "status"]),
+    ),
+    max_size=6,
+)
+
+
+def owned(entries: list[Any]) -> set[Any]:
+    """Each label with who owns it, except what we applied."""
+    return {
+        (*who(e), label)
+        for e in entries
+        if who(e)[:2] != (OURS, "Apply")
+        for label in e["fieldsV1"]["f:metadata"]["f:labels"]
+    }
+
+
+def who(e: Any) -> tuple[str, ...]:
+    return e["manager"], e["operation"], e["apiVersion"], e.get("subresource", "")
+
+
+@given(ENTRIES, ENTRIES)
+def test_what_is_given_back_has_one_entry_for_each_writer(
+    entries: list[Any], theirs: list[Any]
+) -> None:
+    # Of several the API server would keep one; there are several after an interruption.
+    theirs = [e for e in theirs if who(e)[:2] != (OURS, "Apply")]
+    given = given_back(entries, OURS, frozenset(), theirs)
+    assert len({who(e) for e in given}) == len(given)
+    assert owned(given) == owned(entries) | owned(theirs)
+    again = given_back(given, OURS, frozenset(), theirs)
+    assert owned(again) == owned(given)
+    assert len(again) == len(given)
