@@ -147,7 +147,12 @@ class Lane:
 
         Its log context is its own, not that of whoever came with the first source.
         """
-        self._dispatcher = tasks.create_task(self._dispatch(tasks), context=Context())
+        dispatching = self._dispatch(tasks)
+        try:
+            self._dispatcher = tasks.create_task(dispatching, context=Context())
+        except RuntimeError:
+            # The group is ending, and with it the process: nothing is fetched any more.
+            dispatching.close()
 
     def close(self) -> None:
         """Ends the dispatcher; calls under way finish by themselves."""

@@ -298,3 +298,12 @@ async def test_Q10_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
         assert world.cloud.count("s299") == 1
         await asyncio.sleep(60)
         assert all(world.told_of(f"ns/{name}") == 1 for name in names)
+
+
+async def test_a_source_that_comes_while_all_ends_is_not_fetched(make_world: MakeWorld) -> None:
+    async with make_world() as world:
+        pass
+    # Its task group is over, and a reconcile that was under way registers.
+    world.registry.register("ns/late", [world.want("late")], interval=None)
+    await asyncio.sleep(1)
+    assert world.cloud.calls == []
