@@ -242,7 +242,7 @@ class ExternalSecretReconciler:
             self._tell.failed(case, changed, outcomes)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         self._tell.observe(case, "written" if changed else "unchanged", logged=changed)
-        beside = self._writer.other_controller(case.es)
+        beside = self._writer.other_controller(case.es, case.memory)
         self._tell.written(case, desired, outcomes, changed=changed, controller=beside)
         if case.es.refresh_policy == CREATED_ONCE:
             case.memory.forced = case.es.force_sync

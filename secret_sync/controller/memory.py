@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.controller.adoption import controllers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,12 +27,14 @@ class Applied:
         resource_version: Of the Secret after the write; until the cache reaches it no drift
             is inferred (S16).
         at: Loop time of the write.
+        controller: Kind and name of another controller that the Secret had then, or ``""``.
     """
 
     fingerprint: bytes
     uid: str
     resource_version: str
     at: float
+    controller: str = ""
 
     def doubted(self) -> Applied:
         """The Secret may hold anything by now; that it is ours is still known."""
@@ -98,6 +102,10 @@ class Memory:
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             at=asyncio.get_running_loop().time(),
+            controller=next(
+                (f"{r['kind']} {r['name']}" for r in controllers(metadata) if r["uid"] != self.uid),
+                "",
+            ),
         )
 
     @contextmanager

@@ -20,6 +20,7 @@ from secret_sync.controller.intent import bare_intent, encoded, owner_intent
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.controller.ownership import (
     Action,
+    behind,
     is_ours,
     is_there,
     judge,
@@ -107,9 +108,17 @@ class SecretWriter:
         now = asyncio.get_running_loop().time()
         return is_there(es, self._cached(es), memory.applied, now)
 
-    def other_controller(self, es: ExternalSecret) -> str:
-        """Kind and name of whoever made itself the controller of the Secret (A17), or ``""``."""
-        return other_controller(es, self._cached(es))
+    def other_controller(self, es: ExternalSecret, memory: Memory) -> str:
+        """Kind and name of whoever made itself the controller of a Secret of ours (A17), or ``""``.
+
+        A Secret that keys are merged into is somebody else's, so that it may well have one.
+        """
+        if es.target.merge:
+            return ""
+        current, applied = self._cached(es), memory.applied
+        if applied is not None and behind(current, applied, asyncio.get_running_loop().time()):
+            return applied.controller
+        return other_controller(es, current)
 
     async def continue_created_once(self, es: ExternalSecret, memory: Memory) -> bool | Problem:
         """Takes a Secret that is there over as it is, for an object that is fetched once.

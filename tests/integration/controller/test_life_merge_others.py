@@ -242,3 +242,25 @@ async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out
         assert "belongs to ExternalSecret own" in condition["message"]
         await api.until_ready(home, "own", "SecretConflict")
         await api.until_holds(home, "host", {"password": "one", "theirs": "one"})
+
+
+async def test_that_a_merged_secret_has_a_controller_is_no_news(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+) -> None:
+    app = await api.put(secret("app", {}), home)
+    reference = {"apiVersion": "v1", "kind": "Secret", "name": "app", "controller": True}
+    reference["uid"] = app["metadata"]["uid"]
+    document = secret("host", THEIRS)
+    document["metadata"]["ownerReferences"] = [reference]
+    await api.put(document, home)
+    async with operator(settings_for(cluster, cloud, home)):
+        await api.put(merging(), home)
+        await said(api, home, "holds 1 key of this object")
+        await rotate(admin, api, home)
+        await api.until_holds(home, "host", {**THEIRS, "password": "two"})
+        # What the status says of the next write is about a Secret that the cache has.
+        await api.put(merging(key="renamed"), home)
+        await api.until_holds(home, "host", {**THEIRS, "renamed": "two"})
+        for wish in ("again", "and again"):
+            await force_sync(api, home, "some", wish)
+            await said(api, home, "its controller is", not_said=True)

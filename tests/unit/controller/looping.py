@@ -102,7 +102,7 @@ class PlayedWriter:
     def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
         return self.there
 
-    def other_controller(self, es: ExternalSecret) -> str:
+    def other_controller(self, es: ExternalSecret, memory: Memory) -> str:
         return self.controller
 
     async def continue_created_once(self, es: ExternalSecret, memory: Memory) -> bool | Problem:

@@ -261,11 +261,31 @@ async def test_A17_beside_another_controller_the_owner_goes_without(make_es: Mak
     es = make_es()
     world = World(es, own(version="21"))
     world.holds(own(ownerReferences=[CONTROLLER]))
-    assert world.writer.other_controller(es) == "App a"
+    assert world.writer.other_controller(es, memory()) == "App a"
     assert await world.ensure(memory()) is True
     (reference,) = world.client.sent[0].body["metadata"]["ownerReferences"]
     assert reference["uid"] == "es-uid"
     assert "controller" not in reference
+
+
+async def test_A17_another_controller_is_known_from_the_reply_to_our_write(make_es: MakeES) -> None:
+    reply = own(version="21", ownerReferences=[CONTROLLER, {"uid": "es-uid"}])
+    world, remembered = World(make_es(), reply), memory()
+    world.holds(secret(managed("kubectl", "password")))
+    assert await world.ensure(remembered) is True
+    # The cache still has the Secret as it was before.
+    assert world.writer.other_controller(world.es, remembered) == "App a"
+    world.holds(own(version="22"))
+    assert world.writer.other_controller(world.es, remembered) == ""
+
+
+async def test_A17_that_a_secret_of_somebody_else_has_a_controller_is_no_news(
+    make_es: MakeES,
+) -> None:
+    es = make_es(target=MERGE)
+    world = World(es)
+    world.holds(own(ownerReferences=[CONTROLLER]))
+    assert world.writer.other_controller(es, memory(target="some+")) == ""
 
 
 # -- Made once, and continued -------------------------------------------------------------
