@@ -339,7 +339,8 @@ class Controller:
         )
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-            writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas
+            *(writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas),
+            watched.external_secrets.store,
         )
         watched.external_secrets.add_handler(self.object_statuses.seen)
         secrets = SecretWriter(
@@ -382,7 +383,9 @@ class Controller:
         queue: WorkQueue[str],
         identities: IdentityResolver,
     ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
-        statuses: StatusWriter[StoreStatus] = StatusWriter(writer, resource, queue, self.schemas)
+        statuses: StatusWriter[StoreStatus] = StatusWriter(
+            writer, resource, queue, self.schemas, stores.store
+        )
         stores.add_handler(statuses.seen)
         loop = SecretStoreReconciler(
             objects=stores.store,

@@ -20,6 +20,7 @@ from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
     from secret_sync.controller.schemas import Schemas
+    from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition
@@ -112,15 +113,22 @@ class StatusWriter(Generic[S]):
         resource: The kind.
         queue: Of the keys with something to say; its handler is :meth:`write`.
         schemas: Which fields the installed CRD has.
+        objects: Of that kind, as the informer has them now.
     """
 
     def __init__(
-        self, writer: ApplyWriter, resource: Resource, queue: WorkQueue[str], schemas: Schemas
+        self,
+        writer: ApplyWriter,
+        resource: Resource,
+        queue: WorkQueue[str],
+        schemas: Schemas,
+        objects: ReadOnlyStore[HasStatus[S]],
     ) -> None:
         self._writer = writer
         self._resource = resource
         self._queue = queue
         self._schemas = schemas
+        self._objects = objects
         self._intended: dict[str, _Intent[S]] = {}
         # What the informer has not brought back yet (S16).
         self._written: dict[str, _Written[S]] = {}
@@ -129,6 +137,10 @@ class StatusWriter(Generic[S]):
 
     def known(self, key: str, obj: HasStatus[S]) -> S:
         """The status a user reads now, or will in a moment."""
+        held = self._objects.get(key)
+        if held is not None and held.uid == obj.uid:
+            # A reconcile has its copy from before its writes; another status may be there by now.
+            obj = held
         intent = self._intended.get(key)
         if intent is not None:
             if intent.uid == obj.uid:

@@ -244,7 +244,7 @@ async def objects() -> list[Any]:
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        nothing, Resource("g", "v", "k", "ks"), queue, schemas
+        nothing, Resource("g", "v", "k", "ks"), queue, schemas, Store()
     )
     store: Store[Any] = Store({"name": lambda o: (o.name,)})
     for n in range(MANY):
