@@ -127,7 +127,7 @@ async def check_failing(found: Prometheus, api: Api, namespace: str) -> None:
     (before,) = await found.values(counted)
     picked = {"path": "none", "objectAlias": "x"}
     await api.put(external_secret("bad", {"key": "prometheus/0", "jmesPath": [picked]}), namespace)
-    await api.until_ready(namespace, "bad", "PathNotFound", within=15)
+    await api.until_ready(namespace, "bad", "NotADocument", within=15)
     await found.until(counted, lambda v: v[0] > before)
     await found.until(f"changes({counted}[10s])", lambda v: v == [0.0])
     (scrapes,) = await found.values(f"count_over_time(({rule['expr']})[10s:1s])")
