@@ -139,8 +139,8 @@ def check_fields(
     """
     for field, wanted in types.items():
         found = value.get(field)
-        # To Python a boolean is a number.
-        if found is not None and (not isinstance(found, wanted) or isinstance(found, bool)):
+        # Not by isinstance: to Python a boolean is a number. JSON has no subclasses.
+        if found is not None and type(found) not in wanted:
             raise _malformed(action, f"{field} is not {_WORDS[wanted[0]]}")
 
 
