@@ -20,6 +20,9 @@ CAPACITY: Final = 4 * 1024 * 1024
 #: Bytes from which no more lines are joined into one write: what a pipe holds by default.
 _BATCH: Final = 64 * 1024
 _POLL: Final = 0.005
+#: Seconds after a write in which lines gather for the next one: to wake the thread for each of
+#: them would make the event loop hand over the interpreter's lock each time.
+_GATHER: Final = 0.02
 
 
 class BackgroundWriter(io.RawIOBase):
@@ -115,6 +118,7 @@ class BackgroundWriter(io.RawIOBase):
             else:
                 self._report()
             self._settled += len(content)
+            time.sleep(_GATHER)
 
     def _next_batch(self) -> bytes:
         lines = [self._queue.get()]

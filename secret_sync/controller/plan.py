@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
 from secret_sync.controller.desired import digest_of
 from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.plan_cache import PlanCache
 from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.controller.references import agrees, refusal
 from secret_sync.controller.spec_validation import spec_problem
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
-#: Plans that are kept, and from how many entries on it is worth it.
-_CACHED: Final = 64
-_CACHED_FROM: Final = 8
 
 #: Characters of a duration; a longer text is none.
 _LONGEST_DURATION: Final = 80
@@ -143,12 +140,37 @@ class Planner:
         self._schemas = schemas
         self._cross_namespace = cross_namespace
         self._expressions = expressions
-        # Plans of objects with many entries, with all that they were made of.
-        self._plans: OrderedDict[str, tuple[Hashable, Plan]] = OrderedDict()
+        self._plans = PlanCache()
 
     def plan(self, es: ExternalSecret) -> Plan:
         """What the object needs, or why nothing can be done for it."""
-        problem = self.outdated(es) or spec_problem(es)
+        problem = self.outdated(es)
+        if problem is not None:
+            return Plan(problem=problem)
+        identities = self._identities_of(es)
+        revision = self._revision(es)
+        # Whatever a plan depends on that is not in the object is in the identities.
+        keys = tuple(resolved.key for resolved in identities.values())
+        basis = (es.uid, revision, self.region, keys)
+        key = object_key(es.namespace, es.name)
+        plan = self._plans.find(key, es, basis)
+        if plan is None:
+            plan = self._made(es, identities, revision)
+            self._plans.keep(key, es, basis, plan)
+        return plan
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._plans.drop(key)
+        self._expressions.forget(key)
+
+    def _made(
+        self,
+        es: ExternalSecret,
+        identities: Mapping[StoreRef | None, _Resolved],
+        revision: Hashable,
+    ) -> Plan:
+        problem = spec_problem(es)
         if problem is not None:
             return Plan(problem=problem)
         try:
@@ -160,32 +182,6 @@ class Planner:
         problems = self._expressions.check(es)
         if problems is None:
             return Plan(compiling=True)
-        identities = self._identities_of(es)
-        # Whatever a plan depends on that is not in the object is in the identities.
-        keys = tuple(resolved.key for resolved in identities.values())
-        basis = (es.uid, es.intent, interval, self.region, self._revision(es), keys)
-        key = object_key(es.namespace, es.name)
-        known, plan = self._plans.pop(key, (None, Plan()))
-        if known != basis:
-            plan = self._made(es, interval, identities, problems)
-        if len(es.entries) >= _CACHED_FROM:
-            self._plans[key] = basis, plan
-            if len(self._plans) > _CACHED:
-                self._plans.popitem(last=False)
-        return plan
-
-    def forget(self, key: str) -> None:
-        """The object is gone."""
-        self._plans.pop(key, None)
-        self._expressions.forget(key)
-
-    def _made(
-        self,
-        es: ExternalSecret,
-        interval: float | None,
-        identities: Mapping[StoreRef | None, _Resolved],
-        problems: Mapping[int, Problem],
-    ) -> Plan:
         entries = tuple(
             self._entry(es, entry, identities[entry.store], problems.get(index))
             for index, entry in enumerate(es.entries)
@@ -194,7 +190,7 @@ class Planner:
             entries,
             interval if es.refresh_policy == PERIODIC else None,
             once=es.refresh_policy == CREATED_ONCE,
-            revision=self._revision(es),
+            revision=revision,
             digest=digest_of((planned.entry, planned.recipe) for planned in entries),
         )
 

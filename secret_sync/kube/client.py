@@ -10,6 +10,7 @@ import contextlib
 import socket
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -280,8 +281,8 @@ class KubeClient:
         return self._access.ssl if self._access.ssl is not None else True
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> URL:
-        url = URL(self._access.server + path, encoded=True)
-        return url.with_query(params) if params else url
+        query = f"?{urlencode(params)}" if params else ""
+        return URL(self._access.server + path + query, encoded=True)
 
 
 class _GuardedBytes(BytesPayload):

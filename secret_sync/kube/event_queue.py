@@ -119,8 +119,14 @@ class EventQueue:
     def put(self, series: Series, due: float) -> None:
         """Have an Event sent, not before it is due."""
         series.queued = True
-        if due <= _now() or (self._hurry and not series.tries):
-            self._ready(series)
+        now = _now()
+        if due <= now or (self._hurry and not series.tries):
+            turns, bucket = self._line(series)
+            # Behind others that wait for the next token there is nothing new to be done.
+            behind = len(turns) > 0 and not self._hurry and bucket.wait(now) > 0
+            turns.put(series.namespace, series)
+            if behind:
+                return
         else:
             heapq.heappush(self._later, (due, next(self._numbers), series))
         self._wake.set()
@@ -174,8 +180,13 @@ class EventQueue:
         self._wake.set()
 
     def _ready(self, series: Series) -> None:
-        turns = self._grown if series.sent else self._new
+        turns, _ = self._line(series)
         turns.put(series.namespace, series)
+
+    def _line(self, series: Series) -> tuple[Turns[Series], Bucket]:
+        if series.sent:
+            return self._grown, self._may_grow
+        return self._new, self._may_create
 
     def _take(self, now: float) -> Series | None:
         if self._in_flight.total() >= IN_FLIGHT:

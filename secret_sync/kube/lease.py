@@ -44,9 +44,9 @@ _RELEASED: Final = 1
 _NEVER: Final = float("-inf")
 #: What is read of its spec.
 _SPEC: Final = {
-    "holderIdentity": (str,),
-    "leaseDurationSeconds": (int,),
-    "leaseTransitions": (int,),
+    "holderIdentity": str,
+    "leaseDurationSeconds": int,
+    "leaseTransitions": int,
 }
 
 

@@ -31,14 +31,16 @@ def excess_of(spec: dict[str, Any]) -> str:
         )
     items = [*data, *(process.get("extract") or {} for process in processed)]
     for name in _NAMES:
-        longest = max((len(str(item.get(name) or "")) for item in items), default=0)
+        longest = max([len(str(item.get(name) or "")) for item in items], default=0)
         if longest > MAX_NAME_CHARACTERS:
             return (
                 f"the `{name}` of an entry has {longest} characters, "
                 f"{MAX_NAME_CHARACTERS} are allowed"
             )
-    paths = [item.get("jmesPath") or () for item in items]
-    rules = [process.get("replaceRule") or () for process in processed]
+    paths = [found for item in items if (found := item.get("jmesPath"))]
+    rules = [found for process in processed if (found := process.get("replaceRule"))]
+    if not paths and not rules:
+        return ""
     number = sum(map(len, paths)) + sum(map(len, rules))
     if number > MAX_EXPRESSIONS:
         return (

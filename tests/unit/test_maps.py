@@ -102,7 +102,7 @@ OTHERS = {
     "controller/extraction.py _Merged.data": "goes with the extraction",
     "controller/payload_digests.py PayloadDigests._together": "goes with those who ask",
     "controller/payload_digests.py _Reading.digests": "keys of one Secret",
-    "controller/plan.py Planner._plans": "bounded, and goes with the object",
+    "controller/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/removal.py LegacyFinalizers._lately": "goes with the object; test_finalizers.py",
     "controller/schemas.py Schemas._missing": "our CRDs",
     "controller/secret_store.py SecretStoreReconciler._held": "goes with the store",
