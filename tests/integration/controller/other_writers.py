@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 THEIRS: Final = {"password": "from-git", "extra": "stray"}
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 MERGE: Final = "application/merge-patch+json"
+#: The annotation that says whose the Secret is.
+MARK: Final = "secret-sync.alibabacloud.com/owner"
 JSON_PATCH: Final = "application/json-patch+json"
 
 
@@ -44,6 +46,7 @@ class After(Enum):
     """What becomes of the Secret."""
 
     RESTORED = "it holds what it should again, and nothing else"
+    TAKEN_BACK = "the API server names who has a field of ours; it is taken back"
     OURS_RESTORED = "our keys are right again; what others added stays"
     LEFT = "it changed, and nothing is written"
     REFUSED = "the API server refuses it, and nothing is written"
@@ -164,6 +167,16 @@ def _all(write: Write, after: After = After.LEFT) -> Row:
     return Row(write, after, after, after)
 
 
+def _deleted(write: Write) -> Row:
+    return Row(write, After.RESTORED, After.RESTORED, After.MISSING)
+
+
+def _marked(value: str | None, after: After, merge: After) -> Row:
+    """Our mark is changed; what we merge into has none."""
+    body = {"metadata": {"annotations": {MARK: value}}}
+    return Row(sent("PATCH", body, MERGE), after, after, merge)
+
+
 def _rows() -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for field in ("data", "stringData"):
@@ -256,21 +269,15 @@ def _rows() -> dict[str, Row]:
             merge_rotates="KeyConflict",
         ),
         "managedFields reset, data": _restored(put(fresh_fields_and_value)),
-        "kubectl delete": Row(
-            kubectl("delete", "secret", "NAME", "--wait=false"),
-            After.RESTORED,
-            After.RESTORED,
-            After.MISSING,
+        "kubectl delete": _deleted(kubectl("delete", "secret", "NAME", "--wait=false")),
+        "kubectl delete --field-selector": _deleted(
+            kubectl("delete", "secret", "--field-selector=metadata.name=NAME", "--wait=false")
         ),
-        "DELETE, orphaning": Row(
-            sent(
-                "DELETE",
-                {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Orphan"},
-            ),
-            After.RESTORED,
-            After.RESTORED,
-            After.MISSING,
-        ),
+        "DELETE, orphaning": _deleted(sent("DELETE", _options("Orphan"))),
+        "DELETE, foreground": _deleted(sent("DELETE", _options("Foreground"))),
+        "DELETE of the collection": _deleted(_delete_collection),
+        "mark removed": _marked(None, After.RESTORED, After.NO_CHANGE),
+        "mark of another": _marked("another/0", After.TAKEN_BACK, After.LEFT),
         "kubectl label": _all(kubectl("label", "secret", "NAME", "team=a")),
         "kubectl annotate": _all(kubectl("annotate", "secret", "NAME", "note=b")),
         "another type": _all(sent("PATCH", {"type": "example.org/other"}, MERGE), After.REFUSED),
@@ -282,6 +289,16 @@ def _rows() -> dict[str, Row]:
             merge_rotates="WriteFailed",
         ),
     }
+
+
+def _options(propagation: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+
+
+async def _delete_collection(place: Place) -> bool:
+    path = f"{place.path.rpartition('/')[0]}?fieldSelector=metadata.name%3D{place.name}"
+    status, _ = await place.api.request("DELETE", path)
+    return status < HTTPStatus.BAD_REQUEST
 
 
 def _post(field: str) -> Write:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from secret_sync.app import Controller
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.settings.model import Settings
@@ -62,6 +63,11 @@ async def create(api: Api, namespace: str) -> None:
     assert status == 201, answer
 
 
+def missing_by(controller: Controller) -> float | None:
+    """What the metric says."""
+    return controller._metrics.registry.get_sample_value("secret_sync_namespaces_missing")
+
+
 async def test_the_others_are_served_and_it_is_again_when_it_is_back(
     cluster: ControlPlane,
     cloud: CloudInfo,
@@ -91,6 +97,7 @@ async def test_the_others_are_served_and_it_is_again_when_it_is_back(
             await api.put(external_secret("some", entry), home)
             await api.until_holds(home, "some", {"x": "one"})
             assert controller.watched.missing_namespaces == {gone}
+            assert missing_by(controller) == 1
             assert controller.unready == ""
 
             await create(api, gone)
@@ -99,6 +106,7 @@ async def test_the_others_are_served_and_it_is_again_when_it_is_back(
             await api.put(external_secret("again", entry), gone)
             await api.until_holds(gone, "again", {"x": "one"}, 20)
             assert controller.watched.missing_namespaces == frozenset()
+            assert missing_by(controller) == 0
 
 
 async def test_a_new_leader_does_not_wait_for_it(
