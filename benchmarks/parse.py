@@ -12,7 +12,7 @@ import tracemalloc
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.table import Row, render
-from secret_sync.parse import Recipe, Selection, check_yaml_parser, cook
+from secret_sync.parse import ExtractionSpec, Selection, check_yaml_parser, extract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,8 @@ STALL_MS: Final = 20.0
 CPU_MS: Final = 1000.0
 PEAK_MIB: Final = 64.0
 
-EXTRACT: Final = Recipe(extract=True)
-ONE_PATH: Final = Recipe(selections=(Selection("service1.ports[0].name", "name"),))
+EXTRACT: Final = ExtractionSpec(extract=True)
+ONE_PATH: Final = ExtractionSpec(selections=(Selection("service1.ports[0].name", "name"),))
 
 _TRIES: Final = 5
 _MIB: Final = KIB * KIB
@@ -39,8 +39,8 @@ def measure() -> list[Row]:
     for kind, sizes in SIZES.items():
         for size in sizes:
             data = document(kind, size)
-            for what, recipe in (("extract", EXTRACT), ("one path", ONE_PATH)):
-                rows.append(_cost(f"{kind} {len(data) / KIB:.0f} KiB, {what}", recipe, data))
+            for what, spec in (("extract", EXTRACT), ("one path", ONE_PATH)):
+                rows.append(_cost(f"{kind} {len(data) / KIB:.0f} KiB, {what}", spec, data))
     rows += [_stall(what, data) for what, data in largest()]
     return rows
 
@@ -96,14 +96,14 @@ def _service(number: int) -> dict[str, object]:
     }
 
 
-def _cost(what: str, recipe: Recipe, data: bytes) -> Row:
+def _cost(what: str, spec: ExtractionSpec, data: bytes) -> Row:
     best = float("inf")
     for _ in range(_TRIES):
         began = time.process_time()
-        cook(recipe, data)
+        extract(spec, data)
         best = min(best, time.process_time() - began)
     tracemalloc.start()
-    cook(recipe, data)
+    extract(spec, data)
     peak = tracemalloc.get_traced_memory()[1] / _MIB
     tracemalloc.stop()
     ms = best * 1000
@@ -130,7 +130,7 @@ def _stall(what: str, data: bytes) -> Row:
 
 async def _longest_gap(data: bytes) -> float:
     """Seconds by which the loop comes late at most, beyond a tick."""
-    work = asyncio.create_task(asyncio.to_thread(cook, EXTRACT, data))
+    work = asyncio.create_task(asyncio.to_thread(extract, EXTRACT, data))
     longest = 0.0
     while not work.done():
         before = time.perf_counter()

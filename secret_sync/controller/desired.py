@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.plan import Plan
     from secret_sync.controller.problem import Problem
-    from secret_sync.parse import Recipe
+    from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret
     from secret_sync.sources import Reading, Source
 
@@ -67,43 +67,43 @@ class Desired:
         return f"Desired(keys={sorted(self.keys)})"
 
 
-class Ingredient(NamedTuple):
+class FetchedEntry(NamedTuple):
     """One fetched value, and what to make of it."""
 
     entry: DataEntry
-    recipe: Recipe
+    spec: ExtractionSpec
     digest: bytes
     data: bytes | None
 
     def __repr__(self) -> str:
         """Leaves the value out."""
-        return f"Ingredient({self.entry.key!r})"
+        return f"FetchedEntry({self.entry.key!r})"
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ExtractionInput:
     """Everything that a Secret is made from at this moment.
 
     Attributes:
         shape: What of the Secret its values do not decide.
         absent: The sources whose values are not in hand.
-        spec: Digest of the entries; see ``Plan.digest``.
+        plan_digest: Digest of the entries; see ``Plan.digest``.
     """
 
     shape: bytes
-    ingredients: tuple[Ingredient, ...]
+    entries: tuple[FetchedEntry, ...]
     absent: tuple[Source, ...]
-    spec: bytes = b""
+    plan_digest: bytes = b""
 
     @property
     def plain(self) -> bool:
         """Whether nothing has to be taken apart."""
-        return all(i.entry.plain for i in self.ingredients)
+        return all(i.entry.plain for i in self.entries)
 
     @property
     def size(self) -> int:
         """Bytes of its values; one that several entries use is there once."""
-        return sum({i.digest: len(i.data or b"") for i in self.ingredients}.values())
+        return sum({i.digest: len(i.data or b"") for i in self.entries}.values())
 
     @property
     def inputs(self) -> bytes:
@@ -111,11 +111,11 @@ class Batch:
 
         The keys of the entries are part of it, since messages name them.
         """
-        return _digest((self.shape, self.spec, *(i.digest for i in self.ingredients)))
+        return _digest((self.shape, self.plan_digest, *(i.digest for i in self.entries)))
 
 
 @dataclass(frozen=True, slots=True)
-class Cooked:
+class ExtractedData:
     """Keys and values, ready to be written."""
 
     data: dict[str, bytes]
@@ -123,15 +123,15 @@ class Cooked:
 
     def __repr__(self) -> str:
         """Keys, never values."""
-        return f"Cooked(keys={sorted(self.data)})"
+        return f"ExtractedData(keys={sorted(self.data)})"
 
 
 @dataclass(frozen=True, slots=True)
-class Mishap:
+class ExtractionError:
     """Why a batch makes no Secret.
 
     Attributes:
-        index: Of the entry that is to blame; ``None`` if it is all of them together.
+        index: Of the entry that cannot be used; ``None`` if it is all of them together.
     """
 
     index: int | None
@@ -151,38 +151,38 @@ def outcomes_of(plan: Plan, readings: Sequence[Reading]) -> list[EntryOutcome]:
     ]
 
 
-def blame(outcomes: Sequence[EntryOutcome], mishap: Mishap) -> list[EntryOutcome]:
+def attribute_error(outcomes: Sequence[EntryOutcome], error: ExtractionError) -> list[EntryOutcome]:
     """The outcomes with that of the entry whose value cannot be used."""
     return [
-        replace(outcome, problem=mishap.problem) if index == mishap.index else outcome
+        replace(outcome, problem=error.problem) if index == error.index else outcome
         for index, outcome in enumerate(outcomes)
     ]
 
 
-def gather(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> Batch | None:
+def gather(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> ExtractionInput | None:
     """What there is to make the Secret from, or ``None`` before all has been read once.
 
     A reading whose latest refresh failed still counts with its last good value: that is what
     drift is repaired from.
     """
-    ingredients = []
+    entries = []
     absent = []
     for planned, reading in zip(plan.entries, readings, strict=True):
         if reading.digest is None or planned.wanted is None:
             return None
         if reading.data is None:
             absent.append(planned.wanted.source)
-        ingredients.append(Ingredient(planned.entry, planned.recipe, reading.digest, reading.data))
-    return Batch(_shape(es), tuple(ingredients), tuple(absent), plan.digest)
+        entries.append(FetchedEntry(planned.entry, planned.spec, reading.digest, reading.data))
+    return ExtractionInput(_shape(es), tuple(entries), tuple(absent), plan.digest)
 
 
-def desire_plain(batch: Batch) -> Desired:
+def desire_plain(batch: ExtractionInput) -> Desired:
     """The Secret of a batch whose values are written as they are."""
     digests: dict[str, bytes] = {}
     values: dict[str, bytes] = {}
     writers: dict[str, str] = {}
     overwritten = []
-    for entry, _, digest, data in batch.ingredients:
+    for entry, _, digest, data in batch.entries:
         name = entry.name
         if name in digests:
             overwritten.append(Overwritten(name, writers[name], entry.key))
@@ -200,15 +200,15 @@ def desire_plain(batch: Batch) -> Desired:
     )
 
 
-def desire_cooked(batch: Batch, cooked: Cooked, secret: bytes) -> Desired:
+def desire_extracted(batch: ExtractionInput, extracted: ExtractedData, secret: bytes) -> Desired:
     """The Secret of a batch that was taken apart.
 
     Args:
         batch: The batch.
-        cooked: What became of it.
+        extracted: What became of it.
         secret: Keys the digest of the values (A9).
     """
-    values = cooked.data
+    values = extracted.data
     digests = {
         key: blake2b(value, key=secret, digest_size=_DIGEST_BYTES).digest()
         for key, value in values.items()
@@ -218,7 +218,7 @@ def desire_cooked(batch: Batch, cooked: Cooked, secret: bytes) -> Desired:
         keys=frozenset(values),
         data=values,
         absent=(),
-        overwritten=cooked.overwritten,
+        overwritten=extracted.overwritten,
     )
 
 
@@ -234,10 +234,10 @@ def _flat(shape: bytes, digests: dict[str, bytes]) -> Iterable[bytes]:
         yield digests[key]
 
 
-def digest_of(entries: Iterable[tuple[DataEntry, Recipe]]) -> bytes:
+def digest_of(entries: Iterable[tuple[DataEntry, ExtractionSpec]]) -> bytes:
     """Return a digest of what entries are called and what is made of their values."""
     return _digest(
-        part for entry, recipe in entries for part in (entry.key.encode(), repr(recipe).encode())
+        part for entry, spec in entries for part in (entry.key.encode(), repr(spec).encode())
     )
 
 

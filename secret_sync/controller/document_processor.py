@@ -16,12 +16,12 @@ import structlog
 
 from secret_sync.controller.desired import (
     Desired,
-    Mishap,
-    desire_cooked,
+    ExtractionError,
+    desire_extracted,
     desire_plain,
     gather,
 )
-from secret_sync.controller.extraction import extract
+from secret_sync.controller.extraction import extract_all_steps
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from secret_sync.controller.desired import (
-        Batch,
-        Cooked,
+        ExtractedData,
+        ExtractionInput,
         Overwritten,
     )
     from secret_sync.controller.expressions import ExpressionCompiler
@@ -64,7 +64,7 @@ class _Known:
     fingerprint: bytes = b""
     keys: frozenset[str] = frozenset()
     overwritten: tuple[Overwritten, ...] = ()
-    mishap: Mishap | None = None
+    error: ExtractionError | None = None
 
 
 class DocumentProcessor:
@@ -91,7 +91,7 @@ class DocumentProcessor:
         self._secret = secrets.token_bytes(32)
         self._known: dict[str, _Known] = {}
         # A newer batch of an object takes the older one's place.
-        self._waiting: dict[str, Batch] = {}
+        self._waiting: dict[str, ExtractionInput] = {}
         self._held = 0
         # Those whose values would be too much to hold as well, with their sizes.
         self._parked: dict[str, int] = {}
@@ -108,7 +108,7 @@ class DocumentProcessor:
 
     def desire(
         self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[Reading]
-    ) -> tuple[Batch | None, Desired | Mishap | None]:
+    ) -> tuple[ExtractionInput | None, Desired | ExtractionError | None]:
         """The Secret that these readings make.
 
         Returns:
@@ -125,14 +125,14 @@ class DocumentProcessor:
             return batch, made
         known = self._known.get(key)
         if known is None or known.inputs != batch.inputs:
-            return batch, None if batch.absent else self._cook(key, batch)
-        if known.mishap is not None:
-            return batch, known.mishap
+            return batch, None if batch.absent else self._extract(key, batch)
+        if known.error is not None:
+            return batch, known.error
         return batch, Desired(known.fingerprint, known.keys, None, batch.absent, known.overwritten)
 
-    def values(self, key: str, batch: Batch) -> Desired | Mishap | None:
+    def values(self, key: str, batch: ExtractionInput) -> Desired | ExtractionError | None:
         """The Secret with its values, of a batch that is in hand; the object is woken later."""
-        return _plain(batch) if batch.plain else self._cook(key, batch)
+        return _plain(batch) if batch.plain else self._extract(key, batch)
 
     def forget(self, key: str) -> None:
         """The object is gone, or wants nothing for now."""
@@ -140,12 +140,12 @@ class DocumentProcessor:
         self._finished.pop(key, None)
         self._leave(key)
 
-    def _take(self, key: str, batch: Batch) -> Desired | None:
+    def _take(self, key: str, batch: ExtractionInput) -> Desired | None:
         """What the thread made; handed out once, since it holds the values."""
         inputs, made = self._finished.pop(key, (b"", None))
         return made if inputs == batch.inputs else None
 
-    def _cook(self, key: str, batch: Batch) -> Desired | Mishap | None:
+    def _extract(self, key: str, batch: ExtractionInput) -> Desired | ExtractionError | None:
         expressions = self._expressions.of(key)
         if _is_quick(batch, expressions):
             self._leave(key)
@@ -155,7 +155,7 @@ class DocumentProcessor:
             self._enter(key, batch, expressions)
         return None
 
-    def _enter(self, key: str, batch: Batch, expressions: Expressions) -> None:
+    def _enter(self, key: str, batch: ExtractionInput, expressions: Expressions) -> None:
         """Has a batch extracted, or parks its object: it is woken, and brings it again."""
         self._leave(key)
         namespace, size = key.partition("/")[0], batch.size
@@ -164,7 +164,7 @@ class DocumentProcessor:
             self._schedule()
             return
 
-        def finished(result: Cooked | Mishap) -> None:
+        def finished(result: ExtractedData | ExtractionError) -> None:
             self._leave(key)
             made = self._settle(key, batch, result)
             if isinstance(made, Desired):
@@ -208,37 +208,41 @@ class DocumentProcessor:
             self._wake((key,), Priority.MIDDLE)
         self._schedule()
 
-    def _settle(self, key: str, batch: Batch, result: Cooked | Mishap) -> Desired | Mishap:
-        if isinstance(result, Mishap):
-            self._known[key] = _Known(batch.inputs, mishap=result)
+    def _settle(
+        self, key: str, batch: ExtractionInput, result: ExtractedData | ExtractionError
+    ) -> Desired | ExtractionError:
+        if isinstance(result, ExtractionError):
+            self._known[key] = _Known(batch.inputs, error=result)
             return result
-        desired = desire_cooked(batch, result, self._secret)
+        desired = desire_extracted(batch, result, self._secret)
         self._known[key] = _Known(
             batch.inputs, desired.fingerprint, desired.keys, desired.overwritten
         )
         return desired
 
 
-def _is_quick(batch: Batch, expressions: Expressions) -> bool:
+def _is_quick(batch: ExtractionInput, expressions: Expressions) -> bool:
     """Whether a batch may be extracted on the loop: all of it together, whatever the number."""
-    documents = [i for i in batch.ingredients if not i.entry.plain]
-    if len(batch.ingredients) > _QUICK_ENTRIES:
+    documents = [i for i in batch.entries if not i.entry.plain]
+    if len(batch.entries) > _QUICK_ENTRIES:
         return False
-    if not is_quickly_checked(*(i.recipe for i in documents)):
+    if not is_quickly_checked(*(i.spec for i in documents)):
         return False
     size = sum(len(i.data or b"") for i in documents)
     return size <= QUICK_BYTES and all(
-        is_quick(i.recipe, i.data or b"", expressions) for i in documents
+        is_quick(i.spec, i.data or b"", expressions) for i in documents
     )
 
 
-def _extract_safely(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
-    """Extracts a batch; a fault of ours is a mishap of one object, not the end of all."""
+def _extract_safely(
+    batch: ExtractionInput, expressions: Expressions
+) -> Steps[ExtractedData | ExtractionError]:
+    """Extracts a batch; a fault of ours fails one object, not all of them."""
     try:
-        return (yield from extract(batch, expressions))
+        return (yield from extract_all_steps(batch, expressions))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
         _log.error("documents not taken apart", error=describe_exception(error))
-        return Mishap(
+        return ExtractionError(
             None,
             Problem(
                 Reason.NOT_A_DOCUMENT,
@@ -248,11 +252,11 @@ def _extract_safely(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mi
         )
 
 
-def _plain(batch: Batch) -> Desired | Mishap:
+def _plain(batch: ExtractionInput) -> Desired | ExtractionError:
     """The Secret of values as they are; their keys were checked with the plan."""
     desired = desire_plain(batch)
     try:
         check_data(desired.data or {})
     except DefiniteError as error:
-        return Mishap(None, problem_of(error))
+        return ExtractionError(None, problem_of(error))
     return desired

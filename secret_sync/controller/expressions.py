@@ -14,10 +14,10 @@ from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
 from secret_sync.parse import (
     Expressions,
-    Recipe,
+    ExtractionSpec,
     Rule,
     Selection,
-    check_steps,
+    check_spec_steps,
     is_quickly_checked,
     run_to_end,
 )
@@ -112,7 +112,7 @@ class ExpressionCompiler:
         checked = self._checked[key] = _Checked(es.uid, es.generation)
         expressions = Expressions()
         steps = _check(es, expressions)
-        if is_quickly_checked(*(recipe_of(entry) for entry in es.entries)):
+        if is_quickly_checked(*(extraction_spec_of(entry) for entry in es.entries)):
             # What compiles in no time is not worth its memory, and most objects are like that.
             checked.problems = run_to_end(steps)
             return checked.problems
@@ -148,11 +148,11 @@ class ExpressionCompiler:
             self._size -= dropped.size
 
 
-def recipe_of(entry: DataEntry) -> Recipe:
+def extraction_spec_of(entry: DataEntry) -> ExtractionSpec:
     """What is made of the entry's value."""
     if entry.plain:
-        return Recipe(name=entry.name)
-    return Recipe(
+        return ExtractionSpec(name=entry.name)
+    return ExtractionSpec(
         selections=tuple(Selection(path, alias) for path, alias in entry.picks),
         extract=entry.extract,
         rules=tuple(Rule(source, target) for source, target in entry.rules),
@@ -165,7 +165,7 @@ def _check(es: ExternalSecret, expressions: Expressions) -> Steps[dict[int, Prob
         if entry.plain:
             continue
         try:
-            yield from check_steps(recipe_of(entry), expressions)
+            yield from check_spec_steps(extraction_spec_of(entry), expressions)
         except DefiniteError as error:
             known = problem_of(error)
             problems[index] = replace(known, message=f"entry {entry.key!r}: {known.message}")

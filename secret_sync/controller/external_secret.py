@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.confirmation import OwnerChangedError
-from secret_sync.controller.desired import Desired, EntryOutcome, Mishap, blame, outcomes_of
+from secret_sync.controller.desired import (
+    Desired,
+    EntryOutcome,
+    ExtractionError,
+    attribute_error,
+    outcomes_of,
+)
 from secret_sync.controller.fights import rest
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.status import written_versions
@@ -27,7 +33,7 @@ from secret_sync.resources.external_secret import CREATED_ONCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.desired import Batch
+    from secret_sync.controller.desired import ExtractionInput
     from secret_sync.controller.document_processor import DocumentProcessor
     from secret_sync.controller.memory import Memories, Memory
     from secret_sync.controller.plan import Plan, Planner
@@ -156,8 +162,8 @@ class ExternalSecretReconciler:
             await self._restore(case, batch, desired)
             return self._wait(case, pending, known=batch is not None)
         desired = self._bring_in_hand(case, batch, desired)
-        if isinstance(desired, Mishap):
-            self._tell.failed(case, desired.problem, blame(outcomes, desired))
+        if isinstance(desired, ExtractionError):
+            self._tell.failed(case, desired.problem, attribute_error(outcomes, desired))
             return Done()
         if desired is None:
             return self._wait(case, 0)
@@ -267,10 +273,10 @@ class ExternalSecretReconciler:
         return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
 
     def _bring_in_hand(
-        self, case: Case, batch: Batch, desired: Desired | Mishap | None
-    ) -> Desired | Mishap | None:
+        self, case: Case, batch: ExtractionInput, desired: Desired | ExtractionError | None
+    ) -> Desired | ExtractionError | None:
         """What can be written now, or needs no write; what it lacks is fetched (S15)."""
-        if isinstance(desired, Mishap):
+        if isinstance(desired, ExtractionError):
             return desired
         if desired is not None and (
             desired.data is not None or self._writer.is_right(case.es, desired, case.memory)
@@ -283,8 +289,8 @@ class ExternalSecretReconciler:
     async def _fetch_failed(
         self,
         case: Case,
-        batch: Batch | None,
-        desired: Desired | Mishap | None,
+        batch: ExtractionInput | None,
+        desired: Desired | ExtractionError | None,
         outcomes: Sequence[EntryOutcome],
     ) -> Outcome:
         """The Secret stays as it is, or is made so again (all or nothing)."""
@@ -311,7 +317,7 @@ class ExternalSecretReconciler:
         return Done()
 
     async def _restore(
-        self, case: Case, batch: Batch | None, desired: Desired | Mishap | None
+        self, case: Case, batch: ExtractionInput | None, desired: Desired | ExtractionError | None
     ) -> Outcome:
         """Repairs drift although a refresh failed or is under way.
 

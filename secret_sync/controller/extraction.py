@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.desired import Cooked, Mishap, Overwritten
+from secret_sync.controller.desired import ExtractedData, ExtractionError, Overwritten
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import (
@@ -13,7 +13,7 @@ from secret_sync.parse import (
     Expressions,
     ObjectBudget,
     check_data,
-    cook_steps,
+    extract_steps,
     read_document,
     run_to_end,
 )
@@ -21,7 +21,7 @@ from secret_sync.parse import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.desired import Batch, Ingredient
+    from secret_sync.controller.desired import ExtractionInput, FetchedEntry
     from secret_sync.parse import Steps
 
 #: Bytes that are parsed in a microsecond: of JSON, and of YAML beside that.
@@ -29,12 +29,14 @@ _JSON_BYTES_PER_STEP: Final = 4
 _YAML_BYTES_PER_STEP: Final = 1
 
 
-def cook_all(batch: Batch) -> Cooked | Mishap:
-    """Return what `extract` does, at once."""
-    return run_to_end(extract(batch, Expressions()))
+def extract_all(batch: ExtractionInput) -> ExtractedData | ExtractionError:
+    """Return what `extract_all_steps` does, at once."""
+    return run_to_end(extract_all_steps(batch, Expressions()))
 
 
-def extract(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
+def extract_all_steps(
+    batch: ExtractionInput, expressions: Expressions
+) -> Steps[ExtractedData | ExtractionError]:
     """Extract keys and values from a batch all of whose values are in hand.
 
     Uses no loop, so that a thread may do it. Each distinct value is parsed once, and only one
@@ -42,39 +44,39 @@ def extract(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
     """
     budget = ObjectBudget()
     merged = _Merged(budget)
-    for indexes in _by_value(batch.ingredients):
-        made = yield from _extract_value(batch.ingredients, indexes, expressions, merged)
+    for indexes in _by_value(batch.entries):
+        made = yield from _extract_value(batch.entries, indexes, expressions, merged)
         if made is not None:
             return made
     try:
         check_data(merged.data)
     except DefiniteError as error:
-        return Mishap(None, problem_of(error))
-    return Cooked(merged.data, merged.overwritten(batch.ingredients))
+        return ExtractionError(None, problem_of(error))
+    return ExtractedData(merged.data, merged.overwritten(batch.entries))
 
 
-def _by_value(ingredients: Sequence[Ingredient]) -> list[list[int]]:
+def _by_value(entries: Sequence[FetchedEntry]) -> list[list[int]]:
     """Return the entries of each distinct value, by their index."""
     groups: dict[bytes, list[int]] = {}
-    for index, ingredient in enumerate(ingredients):
-        groups.setdefault(ingredient.digest, []).append(index)
+    for index, entry in enumerate(entries):
+        groups.setdefault(entry.digest, []).append(index)
     return list(groups.values())
 
 
 def _extract_value(
-    ingredients: Sequence[Ingredient],
+    entries: Sequence[FetchedEntry],
     indexes: Sequence[int],
     expressions: Expressions,
     merged: _Merged,
-) -> Steps[Mishap | None]:
+) -> Steps[ExtractionError | None]:
     budget = merged.budget
     document = None
     for index in indexes:
-        entry, recipe, _, data = ingredients[index]
+        entry, spec, _, data = entries[index]
         value = data or b""
         try:
-            if recipe.is_plain:
-                made = {recipe.name: value}
+            if spec.is_plain:
+                made = {spec.name: value}
             else:
                 if document is None:
                     budget.parse(len(value))
@@ -83,13 +85,15 @@ def _extract_value(
                     if not document.is_json:
                         budget.step(len(value) // _YAML_BYTES_PER_STEP)
                     yield
-                made = yield from cook_steps(recipe, document, expressions, budget)
+                made = yield from extract_steps(spec, document, expressions, budget)
             merged.add(index, made)
         except BudgetExceededError as error:
-            return Mishap(None, problem_of(error))
+            return ExtractionError(None, problem_of(error))
         except DefiniteError as error:
             problem = problem_of(error)
-            return Mishap(index, replace(problem, message=f"entry {entry.key!r}: {error.message}"))
+            return ExtractionError(
+                index, replace(problem, message=f"entry {entry.key!r}: {error.message}")
+            )
         yield
     return None
 
@@ -118,12 +122,12 @@ class _Merged:
                 self.data[key] = value
                 self._writers[key] = index
 
-    def overwritten(self, ingredients: Sequence[Ingredient]) -> tuple[Overwritten, ...]:
+    def overwritten(self, entries: Sequence[FetchedEntry]) -> tuple[Overwritten, ...]:
         """Return the keys that more than one entry writes."""
         found = []
         writers: dict[str, str] = {}
         for index in sorted(self._keys):
-            winner = ingredients[index].entry.key
+            winner = entries[index].entry.key
             for key in self._keys[index]:
                 if key in writers:
                     found.append(Overwritten(key, writers[key], winner))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
 from secret_sync.controller.desired import digest_of
-from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.expressions import extraction_spec_of
 from secret_sync.controller.plan_cache import PlanCache
 from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.controller.references import agrees, refusal
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.schemas import Schemas
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import Provider
-    from secret_sync.parse import Recipe
+    from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
 
 #: What KMS takes where neither a stage nor a version is asked for.
@@ -54,7 +54,7 @@ class PlannedEntry:
     """An entry with either the source it needs or the mistake in it."""
 
     entry: DataEntry
-    recipe: Recipe
+    spec: ExtractionSpec
     wanted: Wanted | None
     problem: Problem | None
 
@@ -191,7 +191,7 @@ class Planner:
             interval if es.refresh_policy == PERIODIC else None,
             once=es.refresh_policy == CREATED_ONCE,
             revision=revision,
-            digest=digest_of((planned.entry, planned.recipe) for planned in entries),
+            digest=digest_of((planned.entry, planned.spec) for planned in entries),
         )
 
     def _identities_of(self, es: ExternalSecret) -> dict[StoreRef | None, _Resolved]:
@@ -245,18 +245,18 @@ class Planner:
         resolved: _Resolved,
         problem: Problem | None,
     ) -> PlannedEntry:
-        recipe, where = recipe_of(entry), _where(entry)
+        spec, where = extraction_spec_of(entry), _where(entry)
         identity = resolved.of_entry(where)
         problem = problem or (identity if isinstance(identity, Problem) else None)
         if problem is not None or isinstance(identity, Problem):
-            return PlannedEntry(entry, recipe, None, problem)
+            return PlannedEntry(entry, spec, None, problem)
         try:
             source = self._source(es.provider, entry, identity.provider)
         except DefiniteError as error:
             named = error.code in (Reason.REGION_MISSING, Reason.ENDPOINT_NOT_ALLOWED)
             reason = Reason(error.code) if named else Reason.INVALID_SPEC
-            return PlannedEntry(entry, recipe, None, Problem(reason, f"{where}: {error}"))
-        return PlannedEntry(entry, recipe, Wanted(source, identity.provider), None)
+            return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}"))
+        return PlannedEntry(entry, spec, Wanted(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
         endpoints, name = self._endpoints, entry.key

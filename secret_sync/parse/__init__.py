@@ -1,4 +1,4 @@
-"""From bytes to keys and values; pure functions that know neither Kubernetes nor Alibaba."""
+"""Extract keys and values from bytes: pure functions without Kubernetes or Alibaba Cloud."""
 
 from secret_sync.parse.budget import BudgetExceededError, ObjectBudget
 from secret_sync.parse.codes import (
@@ -14,20 +14,20 @@ from secret_sync.parse.codes import (
 )
 from secret_sync.parse.document import read_document
 from secret_sync.parse.expressions import Expressions
-from secret_sync.parse.keys import check_data
-from secret_sync.parse.paths import constant_hint
-from secret_sync.parse.recipe import (
+from secret_sync.parse.extraction import (
     QUICK_BYTES,
-    Recipe,
+    ExtractionSpec,
     Rule,
     Selection,
-    check_recipe,
-    check_steps,
-    cook,
-    cook_steps,
+    check_spec,
+    check_spec_steps,
+    extract,
+    extract_steps,
     is_quick,
     is_quickly_checked,
 )
+from secret_sync.parse.keys import check_data
+from secret_sync.parse.paths import constant_hint
 from secret_sync.parse.stepwise import Steps, run_to_end
 from secret_sync.parse.yaml_document import check_yaml_parser
 
@@ -44,18 +44,18 @@ __all__ = [
     "TOO_LARGE",
     "BudgetExceededError",
     "Expressions",
+    "ExtractionSpec",
     "ObjectBudget",
-    "Recipe",
     "Rule",
     "Selection",
     "Steps",
     "check_data",
-    "check_recipe",
-    "check_steps",
+    "check_spec",
+    "check_spec_steps",
     "check_yaml_parser",
     "constant_hint",
-    "cook",
-    "cook_steps",
+    "extract",
+    "extract_steps",
     "is_quick",
     "is_quickly_checked",
     "read_document",

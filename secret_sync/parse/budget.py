@@ -1,4 +1,4 @@
-"""What one value, and one object, may still cost."""
+"""Cost limits of one value and of one object."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from secret_sync.parse.codes import MAX_BYTES, TOO_COSTLY, TOO_LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Bytes of all documents of an object; each is parsed once.
+#: Bytes of all documents of an object; each distinct document is parsed once.
 MAX_PARSED_BYTES: Final = 4 * 1024 * 1024
-#: For all that is made of the documents of an object; a step is about a microsecond.
+#: Steps of all extraction from the documents of an object; a step is about a microsecond.
 MAX_OBJECT_STEPS: Final = 2_000_000
 #: Keys that the entries of an object write, those that a later entry overwrites included.
 MAX_KEYS: Final = 5_000
 
 
 class Budget:
-    """An amount from which each piece of work takes its part before it is done.
+    """An amount that work is charged to before it is done.
 
     Args:
-        amount: What there is, in steps or bytes.
-        message: Said when it is used up.
-        code: The code of that error.
-        also: Told each part, too; a larger budget that this one is within.
+        amount: The limit, in steps or bytes.
+        message: Message of the error once it is used up.
+        code: Code of that error.
+        also: Charged as well: a larger budget that contains this one.
     """
 
     __slots__ = ("_also", "_code", "_left", "_message")
@@ -39,10 +39,10 @@ class Budget:
         self._also = also
 
     def take(self, amount: int) -> None:
-        """Takes some of it.
+        """Charge an amount.
 
         Raises:
-            DefiniteError: There is not enough left.
+            DefiniteError: Less than that is left.
         """
         self._left -= amount
         if self._left < 0:
@@ -52,20 +52,20 @@ class Budget:
 
 
 class BudgetExceededError(DefiniteError):
-    """An object would cost more than one may; no single entry is to blame."""
+    """An object exceeds its limits; no single entry is the cause."""
 
 
 class ObjectBudget:
-    """What all documents of one object may cost together.
+    """The cost of all documents of one object together.
 
-    Every method raises `BudgetExceededError` with code ``TooCostly`` or ``TooLarge``, which names
-    the number found and the limit, before what it counts is spent.
+    Every method raises `BudgetExceededError` with code ``TooCostly`` or ``TooLarge`` before the
+    cost is incurred; the message names the number found and the limit.
 
     Attributes:
-        steps: Those taken so far.
+        steps: Steps so far.
         parsed: Bytes of the documents so far.
-        keys: Keys made so far.
-        output: Bytes of the values that are kept so far.
+        keys: Keys written so far.
+        output: Bytes of the values kept so far.
     """
 
     __slots__ = ("keys", "output", "parsed", "steps")
@@ -77,7 +77,7 @@ class ObjectBudget:
         self.output = 0
 
     def step(self, number: int) -> None:
-        """Take steps of about a microsecond each."""
+        """Count steps of about a microsecond each."""
         self.steps += number
         if self.steps > MAX_OBJECT_STEPS:
             raise BudgetExceededError(
@@ -97,7 +97,7 @@ class ObjectBudget:
             )
 
     def make(self, keys: int) -> None:
-        """Count keys that an entry writes."""
+        """Count the keys that an entry writes."""
         self.keys += keys
         if self.keys > MAX_KEYS:
             raise BudgetExceededError(
@@ -107,7 +107,7 @@ class ObjectBudget:
             )
 
     def keep(self, size: int) -> None:
-        """Count the bytes of a value that is kept; a negative number gives some back."""
+        """Count the bytes of a value that is kept; a negative size releases some."""
         self.output += size
         if self.output > MAX_BYTES:
             raise BudgetExceededError(

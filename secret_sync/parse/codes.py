@@ -1,4 +1,4 @@
-"""The codes of this room's errors, the limits, and how a key is shown to a person."""
+"""Error codes of this package, its limits, and how a key is shown in a message."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from secret_sync.errors import DefiniteError
 INVALID_KEY: Final = "InvalidKey"
 #: More bytes than a document or a Secret may have.
 TOO_LARGE: Final = "TooLarge"
-#: A JMESPath expression that cannot be read, or not be evaluated on this document.
+#: A JMESPath expression that is invalid, or cannot be evaluated on this document.
 INVALID_JMESPATH: Final = "InvalidJMESPath"
-#: A regular expression that RE2 cannot read.
+#: A regular expression that is invalid for RE2.
 INVALID_REGEX: Final = "InvalidRegex"
-#: Neither JSON nor YAML, or nothing that has keys.
+#: Neither JSON nor YAML, or a document without keys.
 NOT_A_DOCUMENT: Final = "NotADocument"
-#: A key twice in one mapping of the document, or one alias twice in `jmesPath`.
+#: A duplicate key in a mapping of the document, or a duplicate alias in `jmesPath`.
 DUPLICATE_KEY: Final = "DuplicateKey"
-#: A path that finds nothing, or null.
+#: A path that matches nothing, or null.
 PATH_NOT_FOUND: Final = "PathNotFound"
-#: Two keys that `replaceRule` makes one.
+#: Two keys that `replaceRule` renames to the same key.
 KEY_COLLISION: Final = "KeyCollision"
-#: Levels, nodes, aliases or steps beyond what one value may cost.
+#: Levels, nodes, aliases or steps beyond a limit.
 TOO_COSTLY: Final = "TooCostly"
 
 #: All values of a Secret together, and the largest JSON document, in bytes.
 MAX_BYTES: Final = 1024 * 1024
-#: The largest YAML document, in bytes: its parser needs a hundred times the time of JSON's.
+#: The largest YAML document, in bytes: parsing YAML takes a hundred times as long as JSON.
 MAX_YAML_BYTES: Final = 128 * 1024
-#: Mappings and lists within each other.
+#: Nested mappings and lists.
 MAX_LEVELS: Final = 100
 
-#: Of a key that is shown to a person, in characters.
+#: Characters of a key that are shown in a message.
 _SHOWN: Final = 80
 
 
 def shown(key: str) -> str:
-    """The key as a person may read it: quoted, one line, at most 80 characters of it."""
+    """Return the key for a message: quoted, on one line, at most 80 characters of it."""
     return repr(key if len(key) <= _SHOWN else key[:_SHOWN] + "...")
 
 
 def is_shown_whole(key: str) -> bool:
-    """Whether `shown` leaves nothing of the key out."""
+    """Return whether `shown` shows the whole key."""
     return len(key) <= _SHOWN
 
 
 def copyable(text: str) -> str:
-    """The text as a string of YAML, in quotes and on one line, for a person to copy."""
+    """Return the text as a quoted YAML string on one line, for a person to copy."""
     return "".join(
         c if c.isprintable() else f"\\u{ord(c):04x}" if c <= "\uffff" else f"\\U{ord(c):08x}"
         for c in json.dumps(text, ensure_ascii=False)
@@ -56,18 +56,18 @@ def copyable(text: str) -> str:
 
 
 def encoded(text: str) -> bytes:
-    """The text as UTF-8.
+    """Encode the text as UTF-8.
 
     Raises:
-        DefiniteError: With code ``NotADocument``; JSON can name half a surrogate pair, which is
-            no character and has no bytes.
+        DefiniteError: With code ``NotADocument``: JSON can contain a lone surrogate, which has
+            no UTF-8 encoding.
     """
     try:
         return text.encode()
     except UnicodeEncodeError:
         # The original error quotes the text.
         raise DefiniteError(
-            "a text of the document has half a surrogate pair (`\\ud800` to `\\udfff`), which is "
-            "no character; write the whole pair or the character itself",
+            "a string of the document has a lone surrogate (`\\ud800` to `\\udfff`), which is not "
+            "a character; write the surrogate pair or the character itself",
             code=NOT_A_DOCUMENT,
         ) from None

@@ -1,4 +1,4 @@
-"""A document: JSON first, else YAML; and the text of its values."""
+"""Parsing of a document as JSON, falling back to YAML, and the text of its values."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.values import Value
 
-#: Editors put it before UTF-8; it is no part of the document.
+#: Some editors write it before UTF-8; it is not part of the document.
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a value holds.
+    """A parsed document.
 
     Attributes:
-        is_json: Whether its mappings and lists are written as JSON, else as YAML.
+        is_json: Whether its mappings and lists are written as JSON; otherwise as YAML.
     """
 
     root: Value
     is_json: bool
 
     def text_of(self, value: Value, take: Callable[[int], None]) -> bytes:
-        """A value of this document as it goes into a Secret; empty for null.
+        """Return a value of this document as a Secret holds it; empty for null.
 
         Args:
-            value: Part of this document, or made of its parts.
-            take: Told the size of each piece before it is kept; raises when it is too much.
+            value: Part of this document, or built from its parts.
+            take: Charged the size of each piece before it is kept; raises beyond its limit.
 
         Raises:
-            DefiniteError: It cannot be written.
+            DefiniteError: The value cannot be written.
         """
         if isinstance(value, (dict, list)):
             write = write_json if self.is_json else write_yaml
@@ -51,11 +51,11 @@ class Document:
 
 
 def read_document(data: bytes) -> Document:
-    """Reads JSON, else YAML.
+    """Parse a document as JSON, falling back to YAML.
 
     Raises:
         DefiniteError: With code ``NotADocument``, ``DuplicateKey``, ``TooLarge`` or
-            ``TooCostly``; it says where, and shows nothing of the document.
+            ``TooCostly``; the message gives the position, and nothing of the document.
     """
     if len(data) > MAX_BYTES:
         raise DefiniteError(
@@ -68,16 +68,16 @@ def read_document(data: bytes) -> Document:
         not_json, in_string = str(error), error.in_string
     looks_like_json = text.lstrip()[:1] in ("{", "[")
     if looks_like_json and (in_string or len(data) > MAX_YAML_BYTES):
-        raise DefiniteError(f"the document is broken JSON: {not_json}", code=NOT_A_DOCUMENT)
+        raise DefiniteError(f"the document is invalid JSON: {not_json}", code=NOT_A_DOCUMENT)
     try:
         return Document(read_yaml(text), is_json=False)
     except NotYAMLError as error:
         not_yaml = str(error)
     if looks_like_json:
-        problem = f"it is broken JSON ({not_json}), and no YAML either ({not_yaml})"
+        problem = f"it is invalid JSON ({not_json}), and not YAML either ({not_yaml})"
     else:
         problem = f"it is neither JSON nor YAML ({not_yaml})"
-    raise DefiniteError(f"the value cannot be read: {problem}", code=NOT_A_DOCUMENT)
+    raise DefiniteError(f"the value cannot be parsed: {problem}", code=NOT_A_DOCUMENT)
 
 
 def _decoded(data: bytes) -> str:
@@ -85,7 +85,7 @@ def _decoded(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise DefiniteError(
-            f"the value cannot be read as JSON or YAML: byte {error.start + 1} is not UTF-8; "
-            "leave `jmesPath` and `extract` out to keep the bytes as they are",
+            f"the value cannot be parsed as JSON or YAML: byte {error.start + 1} is not UTF-8; "
+            "omit `jmesPath` and `extract` to keep the bytes as they are",
             code=NOT_A_DOCUMENT,
         ) from None

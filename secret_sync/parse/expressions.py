@@ -10,10 +10,10 @@ from secret_sync.parse.rules import REGEX_MEMORY, compile_regex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Bytes of a path's tree for each of its characters.
+#: Bytes of a compiled path for each of its characters.
 _PATH_MEMORY: Final = 120
-#: What one object may keep: all rules of the largest entry. What is beyond is compiled at each
-#: use, which costs steps.
+#: What one object may keep: all rules of the largest entry. Expressions beyond that are compiled
+#: at each use, which costs steps.
 MAX_KEPT_BYTES: Final = 64 * REGEX_MEMORY
 #: Steps of compiling: for each character of a path, for each instruction of a regular expression.
 _STEPS_PER_CHARACTER: Final = 3
@@ -21,11 +21,11 @@ _STEPS_PER_INSTRUCTION: Final = 3
 
 
 class Expressions:
-    """Compiles each expression once and keeps it, within a bound.
+    """Compiles each expression once and keeps it, within a limit.
 
     Attributes:
-        size: Bytes of what is kept, at most; a regular expression counts with all that its
-            automata may grow to.
+        size: Upper bound of the bytes kept; a regular expression counts with the largest size
+            of its automata.
     """
 
     def __init__(self) -> None:
@@ -34,15 +34,15 @@ class Expressions:
         self.size = 0
 
     def __repr__(self) -> str:
-        """Numbers, never expressions."""
+        """Show numbers, never expressions."""
         return f"<{type(self).__name__} {len(self._paths)} paths, {len(self._regexes)} regexes>"
 
     def path(self, text: str, step: Callable[[int], None] | None = None) -> Any:
-        """Return the tree of a JMESPath expression.
+        """Return the compiled JMESPath expression.
 
         Args:
             text: The expression.
-            step: Told the steps that it takes, if it is not at hand.
+            step: Charged the steps of compiling, if it is not cached.
 
         Raises:
             DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
@@ -56,11 +56,11 @@ class Expressions:
         return tree
 
     def regex(self, text: str, step: Callable[[int], None] | None = None) -> Any:
-        """Return a compiled regular expression.
+        """Return the compiled regular expression.
 
         Args:
             text: The expression.
-            step: Told the steps that it took, if it was not at hand.
+            step: Charged the steps of compiling, if it was not cached.
 
         Raises:
             DefiniteError: With code ``InvalidRegex``.

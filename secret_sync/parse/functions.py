@@ -1,4 +1,4 @@
-"""The functions of JMESPath on our values: numbers with their text, and a price for each call."""
+"""The functions of JMESPath on our values: numbers keep their text, and each call has a cost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.budget import Budget
 
-#: What a step of the budget pays for: items of a list or mapping that is read or made, and
-#: characters of a text. So that neither time nor memory can be had for nothing.
+#: What a step of the budget covers: items of a list or mapping that is read or built, and
+#: characters of a string. So both time and memory are bounded.
 ITEMS_PER_STEP: Final = 4
 CHARACTERS_PER_STEP: Final = 64
 
@@ -26,11 +26,11 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 class CalculationError(Exception):
-    """A number that cannot be calculated or written; the message shows nothing of it."""
+    """A number that cannot be calculated or written; the message does not show it."""
 
 
 def _takes(*arguments: dict[str, Any]) -> Callable[[_Function], _Function]:
-    """What a function takes, as the base class reads it; its own decorator has no types."""
+    """Declare a function's arguments for the base class, whose own decorator is untyped."""
 
     def recorded(function: _Function) -> _Function:
         function.signature = arguments  # type: ignore[attr-defined]
@@ -43,20 +43,20 @@ class CountedFunctions(Functions):  # type: ignore[misc]
     """The functions of the specification.
 
     Args:
-        budget: Pays for the calls, in steps of about a microsecond.
+        budget: Charged for the calls, in steps of about a microsecond.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
     def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
-        """Calls a function; its arguments have a price by their size."""
+        """Call a function, charging for the size of its arguments."""
         for argument in resolved_args:
             self._budget.take(price(argument))
         return super().call_function(function_name, resolved_args)
 
     def same(self, left: Any, right: Any) -> bool:
-        """Whether two values are equal as JSON is; expressions can build exponential ones."""
+        """Return whether two values are equal as JSON; expressions can build exponential ones."""
         take = self._budget.take
         pending = [(left, right)]
         while pending:
@@ -141,7 +141,7 @@ class CountedFunctions(Functions):  # type: ignore[misc]
 
     @_takes({"types": ["object"]})
     def _func_keys(self, mapping: dict[str, Any]) -> list[str]:
-        # As plain strings: `1` as a YAML key is known by its text.
+        # As plain strings: a YAML key `1` is written as its text.
         return [str(key) for key in mapping]
 
     @_takes({"types": []})
@@ -166,7 +166,7 @@ class CountedFunctions(Functions):  # type: ignore[misc]
     def _type_check(
         self, actual: list[Any], signature: tuple[dict[str, Any], ...], function_name: str
     ) -> None:
-        # The base class leaves what goes to the dots of `merge(a, ...)` unchecked.
+        # The base class does not check the variadic arguments of `merge(a, ...)`.
         for place, argument in enumerate(actual):
             types = signature[min(place, len(signature) - 1)]["types"]
             if types:
@@ -184,7 +184,7 @@ class CountedFunctions(Functions):  # type: ignore[misc]
 
 
 def price(value: Any) -> int:
-    """Steps for reading a value once, not what it holds."""
+    """Return the steps for reading a value once, without its children."""
     if isinstance(value, str):
         return len(value) // CHARACTERS_PER_STEP
     return len(value) // ITEMS_PER_STEP if isinstance(value, (list, dict)) else 0
@@ -223,5 +223,5 @@ def _rounded(number: Number, rounding: Callable[[float], int]) -> Number:
 def _calculated(value: float) -> Number:
     number = number_of(value)
     if number is None:
-        raise CalculationError("the result is no number that can be written")
+        raise CalculationError("the result is not a finite number that can be written")
     return number

@@ -1,4 +1,4 @@
-"""What a JMESPath expression that does not work was most likely meant to be."""
+"""Corrections to suggest for a JMESPath expression that does not work."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from secret_sync.parse.values import Value
 
-#: None of these is part of a name that lacks nothing but its quotes.
+#: Not part of a name that only lacks quotes.
 _SIGN: Final = r"\s.,:;\"'`$@!&|<>=*?(){}\[\]"
 #: Such a name, and the indexes behind it: ``api-key[0]``.
 _STEP: Final = re.compile(
     rf"(?P<name>[^{_SIGN}](?: *[^{_SIGN}])*)(?P<indexes>(?:\[(?:-?[0-9]+|\*)\])*)"
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: Names of a path that are tried as the parts of one key; each pair of ends is.
+#: Names of a path that are tried as the parts of one key, for each start and end.
 _MAX_NAMES: Final = 16
 
 
 def quoted_path(path: str) -> str:
-    """The path with quotes where JMESPath wants them; ``""`` if it is no chain of names.
+    """Return the path with the quotes that JMESPath needs; ``""`` if it is not a chain of names.
 
     The result still has to be compiled.
     """
     steps = []
     for step in path.split("."):
         found = _STEP.fullmatch(step)
-        # A number is hardly a name: an index is meant, which stands in brackets.
+        # A number is hardly a name: an index is meant, which needs brackets.
         if found is None or found["name"].isdecimal():
             return ""
         steps.append(_name(found["name"]) + found["indexes"])
@@ -36,7 +36,7 @@ def quoted_path(path: str) -> str:
 
 
 def dotted_path(path: str, root: Value) -> str:
-    """The path that finds something if keys of the document have dots; ``""`` if there is none."""
+    """Return the path that matches if keys of the document have dots; ``""`` if none does."""
     names = path.split(".")
     if not 1 < len(names) <= _MAX_NAMES or not all(map(_IDENTIFIER.fullmatch, names)):
         return ""

@@ -1,4 +1,4 @@
-"""JSON: read with numbers as written and duplicate keys refused, written compact."""
+"""JSON: parsed with numbers as written and without duplicate keys, written compactly."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.values import Value
 
-#: Values of a document: a number is two characters and a hundred bytes of memory, and what the
-#: collector of garbage has to look at holds the loop up.
+#: Values of a document: a number of two characters takes a hundred bytes of memory, and every
+#: object lengthens the garbage collector's pauses of the event loop.
 MAX_VALUES: Final = 50_000
 
-#: Levels of a value that is written: a path can nest beyond its document.
+#: Levels of a value that is written: a path can build deeper values than its document has.
 MAX_WRITTEN_LEVELS: Final = 200
 
-#: What is wrong within a string. These two tell JSON that is broken from YAML.
+#: Errors within a string. These two distinguish invalid JSON from YAML.
 RAW_CONTROL: Final = (
     "raw line break or other control character in a quoted string; escape it, as `\\n` or `\\t`"
 )
@@ -48,10 +48,10 @@ _STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class NotJSONError(Exception):
-    """The text is no JSON; the message says where and why, and shows nothing of it.
+    """The text is not JSON; the message gives position and cause, and nothing of the text.
 
     Attributes:
-        in_string: Whether a string has what no string of JSON may have.
+        in_string: Whether the error is within a string.
     """
 
     def __init__(self, message: str, *, in_string: bool) -> None:
@@ -60,11 +60,11 @@ class NotJSONError(Exception):
 
 
 def read_json(text: str) -> Value:
-    """Reads a document.
+    """Parse a document.
 
     Raises:
-        NotJSONError: It is something else, or broken.
-        DefiniteError: It is JSON that must not be used: too costly, a key twice, `NaN`.
+        NotJSONError: The text is not JSON.
+        DefiniteError: It is JSON that must not be used: too costly, a duplicate key, `NaN`.
     """
     _check_size(text)
     numbers: dict[str, Number] = {}
@@ -95,15 +95,15 @@ def read_json(text: str) -> Value:
 
 
 def write_json(value: Value, take: Callable[[int], None]) -> str:
-    """The value as compact JSON, keys sorted and ``<``, ``>``, ``&`` escaped, as Go does.
+    """Return the value as compact JSON, keys sorted and ``<``, ``>``, ``&`` escaped, as Go does.
 
     Args:
-        value: What is to be written.
-        take: Told the characters of each piece before it is kept; raises when they are too many.
+        value: The value to write.
+        take: Charged the characters of each piece before it is kept; raises beyond its limit.
 
     Raises:
-        DefiniteError: With code ``TooCostly`` or ``InvalidJMESPath``: a path made a value that is
-            too deep, or not one of JSON.
+        DefiniteError: With code ``TooCostly`` or ``InvalidJMESPath``: a path built a value that
+            is too deep, or that JSON does not have.
     """
     pieces: list[str] = []
     _write(value, 0, pieces, take)
@@ -111,7 +111,7 @@ def write_json(value: Value, take: Callable[[int], None]) -> str:
 
 
 def _check_size(text: str) -> None:
-    """Counts values and levels before anything is built."""
+    """Count values and levels before anything is built."""
     containers = text.count("[") + text.count("{")
     if containers <= MAX_LEVELS and containers + text.count(",") <= MAX_VALUES:
         return
@@ -127,9 +127,9 @@ def _check_size(text: str) -> None:
 
 
 def _outside_strings(text: str) -> list[str]:
-    """What stands outside of strings, by steps of which each is short: they hold the GIL."""
+    """Return the text outside strings, in short steps, because each holds the GIL."""
     if "\\" in text:
-        # Pairs first, so that what is left before a quote is what escapes it.
+        # Pairs first, so that a backslash left before a quote escapes it.
         text = text.replace("\\\\", "").replace('\\"', "")
     return text.split('"')[::2]
 
@@ -140,14 +140,14 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         counts = Counter(key for key, _ in pairs)
         twice = counts.most_common(1)[0][0]
         raise DefiniteError(
-            f"the key {shown(twice)} is twice in one mapping of the document", code=DUPLICATE_KEY
+            f"a mapping of the document has the key {shown(twice)} twice", code=DUPLICATE_KEY
         )
     return mapping
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise DefiniteError(
-        f"the document has the number {name}, which JSON does not know; write it as a string",
+        f"the document has the number {name}, which JSON does not have; write it as a string",
         code=NOT_A_DOCUMENT,
     )
 
@@ -179,23 +179,23 @@ def _write(value: Value, level: int, pieces: list[str], take: Callable[[int], No
 
 
 def check_level(level: int) -> None:
-    """Refuses to write what an expression has nested beyond any document.
+    """Refuse to write a value that an expression nested more deeply than any document.
 
     Raises:
         DefiniteError: With code ``TooCostly``.
     """
     if level > MAX_WRITTEN_LEVELS:
         raise DefiniteError(
-            f"a path makes a value that is nested more than {MAX_WRITTEN_LEVELS} levels deep",
+            f"a path builds a value that is nested more than {MAX_WRITTEN_LEVELS} levels deep",
             code=TOO_COSTLY,
         )
 
 
 def literal(value: Value) -> str:
-    """A number, boolean or null, which JSON and YAML write alike.
+    """Return a number, boolean or null as text, which JSON and YAML write alike.
 
     Raises:
-        DefiniteError: With code ``InvalidJMESPath``; it is an expression (``&name``).
+        DefiniteError: With code ``InvalidJMESPath``: the value is an expression (``&name``).
     """
     if isinstance(value, Number):
         return value.text
@@ -204,13 +204,13 @@ def literal(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     raise DefiniteError(
-        "a path finds an expression (`&...`) instead of a value; that is for functions only",
+        "a path returns an expression (`&...`) instead of a value; only functions take those",
         code=INVALID_JMESPATH,
     )
 
 
 def quoted_json(text: str) -> str:
-    """The text as a JSON string."""
+    """Return the text as a JSON string."""
     quoted = encode_basestring(text)
     return quoted.translate(_ESCAPED) if _ESCAPE.search(quoted) else quoted
 

@@ -1,4 +1,4 @@
-"""What a Secret can hold: the API server's rules, told before it has to refuse."""
+"""What a Secret can hold: the API server's rules, checked before it has to refuse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Mapping
 
 MAX_KEY_LENGTH: Final = 253
-#: Characters of a message that name keys and what would fix them. A condition holds 4,096.
+#: Characters of a message for keys and their corrections. A condition holds 4,096.
 _NAMED: Final = 2_500
 
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
@@ -28,42 +28,42 @@ _ILLEGAL: Final = re.compile(r"[^-._a-zA-Z0-9]+")
 
 
 def check_data(data: Mapping[str, bytes]) -> None:
-    """Checks the keys and the size of what is to become a Secret.
+    """Check the keys and the size of the data of a Secret.
 
     Raises:
-        DefiniteError: With code ``InvalidKey`` or ``TooLarge``; names all keys that are illegal,
-            never a value.
+        DefiniteError: With code ``InvalidKey`` or ``TooLarge``; names all illegal keys, never a
+            value.
     """
-    check_names(data, "write another one in the entry's `name`")
+    check_names(data, "choose another one in the entry's `name`")
     total = sum(len(value) for value in data.values())
     if total > MAX_BYTES:
         largest = max(data, key=lambda key: len(data[key]))
         raise DefiniteError(
             f"the values have {total} bytes together, a Secret holds {MAX_BYTES}; "
-            f"the largest is {shown(largest)} with {len(data[largest])}",
+            f"the largest is {shown(largest)} with {len(data[largest])} bytes",
             code=TOO_LARGE,
         )
 
 
 def check_names(names: Collection[str], advice: str) -> None:
-    """Checks keys that an ExternalSecret names.
+    """Check the keys that an ExternalSecret names.
 
     Args:
-        names: All those that are to be in one Secret.
-        advice: Where to write another one.
+        names: The keys of one Secret.
+        advice: Where to choose another one.
 
     Raises:
-        DefiniteError: With code ``InvalidKey``, as `check_document_keys`.
+        DefiniteError: With code ``InvalidKey``, like `check_document_keys`.
     """
     _check(names, advice, ", such as ", lambda _, legal: copyable(legal))
 
 
 def check_document_keys(keys: Collection[str]) -> None:
-    """Checks the keys of a document, after the rules of ``replaceRule``.
+    """Check the keys of a document, after the rules of ``replaceRule``.
 
     Raises:
-        DefiniteError: With code ``InvalidKey``; names all that are illegal and what would fix
-            each, as far as they fit into a message.
+        DefiniteError: With code ``InvalidKey``; names the illegal keys and a correction for each,
+            as far as they fit into a message.
     """
     _check(keys, "rename with `replaceRule`", ": ", _rule)
 
@@ -102,7 +102,7 @@ def _check(keys: Collection[str], advice: str, lead: str, fix: Callable[[str, st
 
 
 def key_problem(key: str) -> str:
-    """What the API server would say against the key; ``""`` if nothing."""
+    """Return why the API server would reject the key; ``""`` if it would not."""
     if not key:
         return "it is empty"
     if len(key) > MAX_KEY_LENGTH:
@@ -116,12 +116,12 @@ def key_problem(key: str) -> str:
 
 
 def legal_key(key: str, taken: Container[str], numbers: dict[str, int]) -> str:
-    """Return a legal key that a person will recognise as this one, and that nobody else has.
+    """Return an unused legal key that resembles the illegal one.
 
     Args:
-        key: The illegal one.
-        taken: Keys that there are.
-        numbers: The last number tried for each name: of many alike, none is tried twice.
+        key: The illegal key.
+        taken: The keys in use.
+        numbers: The last number tried for each name, so that none is tried twice.
     """
     legal = _ILLEGAL.sub("-", key).strip("-")[:MAX_KEY_LENGTH]
     if legal == "." or legal.startswith(".."):
@@ -136,5 +136,5 @@ def legal_key(key: str, taken: Container[str], numbers: dict[str, int]) -> str:
 
 
 def _rule(key: str, legal: str) -> str:
-    """The rule that renames just this key."""
+    """Return the rule that renames exactly this key."""
     return f"{{source: {copyable(f'^{escaped(key)}$')}, target: {copyable(legal)}}}"

@@ -1,4 +1,4 @@
-"""JMESPath on documents, with numbers as written and a budget of steps."""
+"""JMESPath on documents: numbers keep their text, and a budget limits the steps."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ if TYPE_CHECKING:
     from secret_sync.parse.expressions import Expressions
     from secret_sync.parse.values import Value
 
-#: Characters of an expression, and of all those for one value; to read one takes 2.5 us each.
+#: Characters of an expression, and of all expressions of a value; each takes 2.5 us to parse.
 MAX_PATH_LENGTH: Final = 2048
 MAX_PATHS_LENGTH: Final = 8192
-#: Expressions within each other; up to four frames of the interpreter each.
+#: Nested expressions; up to four stack frames each.
 MAX_PATH_LEVELS: Final = 120
-#: For all expressions on one value; a step is about a microsecond and at most 64 bytes.
+#: Steps of all expressions on one value; each about a microsecond and at most 64 bytes.
 MAX_STEPS: Final = 250_000
 
-#: Nodes whose cost is one step, whatever the document.
+#: Nodes that cost one step on any document.
 _SIMPLE: Final = frozenset(
     ("field", "subexpression", "index", "index_expression", "identity", "current", "literal")
 )
 
-
-#: Nodes that take something of the document; without one an expression is a constant.
+#: Nodes that read the document; an expression without one is a constant.
 _READING: Final = frozenset(("field", "identity", "current"))
 
 
 def is_simple(tree: Any) -> bool:
-    """Whether its cost depends on neither the document nor the number of its values."""
+    """Return whether the cost is independent of the document and the number of its values."""
     return all(node["type"] in _SIMPLE for node, _ in _nodes(tree))
 
 
 def constant_hint(path: str) -> str | None:
-    """What to write in place of a path that takes nothing of any document.
+    """Return what to write in place of a path that does not read the document.
 
     Returns:
-        ``None`` for a path that does read the document, or is no expression; ``""`` for a
-        constant that is no name in the wrong quotes.
+        ``None`` for a path that reads the document or is invalid; ``""`` for a constant that is
+        not a name in the wrong quotes.
     """
     try:
         tree = compile_path(path)
@@ -65,12 +64,12 @@ def constant_hint(path: str) -> str | None:
 
 
 class Search:
-    """Evaluates expressions on one document, out of one budget.
+    """Evaluates expressions on one document, within one budget.
 
     Args:
         root: The document.
-        expressions: Has the expressions compiled.
-        step: Told the steps that are taken.
+        expressions: The compiled expressions.
+        step: Charged the steps.
     """
 
     def __init__(self, root: Value, expressions: Expressions, step: Callable[[int], None]) -> None:
@@ -87,11 +86,11 @@ class Search:
         self._interpreter = _Interpreter(budget)
 
     def find(self, path: str) -> Value:
-        """What the path finds, or ``None``.
+        """Return what the path matches, or ``None``.
 
         Raises:
-            DefiniteError: With code ``TooCostly``, or ``InvalidJMESPath`` if a function does not
-                take what it is given.
+            DefiniteError: With code ``TooCostly``, or ``InvalidJMESPath`` if a function is given
+                an argument of the wrong type.
         """
         tree = self._expressions.path(path, self._step)
         try:
@@ -99,7 +98,7 @@ class Search:
         except JMESPathTypeError as error:
             # The original error quotes the value.
             wanted = " or ".join(error.expected_types)
-            problem = f"{error.function_name}() takes {wanted}, and gets something else"
+            problem = f"{error.function_name}() takes {wanted}, but was given something else"
         except CalculationError as error:
             problem = str(error)
         else:
@@ -111,15 +110,15 @@ class Search:
 
 
 def not_found_hint(path: str, root: Value) -> str:
-    """Why a path of names finds nothing, if a key of the document has their dots; or ``""``."""
+    """Return the correction for a path of names that is one key with dots; ``""`` if it is not."""
     meant = dotted_path(path, root) if is_shown_whole(path) else ""
     if not meant:
         return ""
-    return f"the document has a key with dots in it: write path: {copyable(meant)}"
+    return f"the document has a key that contains dots: write path: {copyable(meant)}"
 
 
 class _Lexer(Lexer):  # type: ignore[misc]
-    """Reads literals to our values, and without a warning for the old form of a string."""
+    """Reads literals as our values, without a warning for the old form of a string."""
 
     def _consume_literal(self) -> dict[str, Any]:
         start = self._position
@@ -136,7 +135,7 @@ class _Lexer(Lexer):  # type: ignore[misc]
 
 class _Parser(Parser):  # type: ignore[misc]
     def tree(self, expression: str) -> Any:
-        """Past the base class's cache, and with our lexer, which it cannot be given."""
+        """Parse with our lexer, which the base class cannot be given, and without its cache."""
         self._tokens = list(_Lexer().tokenize(expression))
         self._index = 0
         tree = self._expression(binding_power=0)
@@ -153,7 +152,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         self._same = functions.same
 
     def visit(self, node: dict[str, Any], value: Any) -> Any:
-        # Most of the time is spent here, so no call of the base class.
+        # The hot path: no call of the base class.
         self._take(1)
         kind = node["type"]
         method = self._method_cache.get(kind)
@@ -169,7 +168,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         operator = node["value"]
         if operator in self._EQUALITY_OPS:
             return self._same(left, right) == (operator == "eq")
-        # Only numbers have an order, as in the specification and in Go.
+        # Only numbers are ordered, as in the specification and in Go.
         if not (isinstance(left, Number) and isinstance(right, Number)):
             return None
         return self.COMPARATOR_FUNC[operator](left.value, right.value)
@@ -196,7 +195,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
 
 
 def compile_path(path: str) -> Any:
-    """Read an expression and check it: syntax, names of functions, how many arguments.
+    """Compile an expression and check it: syntax, names of functions, number of arguments.
 
     Raises:
         DefiniteError: With code ``InvalidJMESPath`` or ``TooCostly``.
@@ -212,7 +211,7 @@ def compile_path(path: str) -> Any:
         raise _too_deep(path) from None
     except (JMESPathError, ValueError) as error:
         raise DefiniteError(
-            f"{shown(path)} is no JMESPath expression{_place(error)}; {_advice(path)}",
+            f"invalid JMESPath expression {shown(path)}{_place(error)}; {_advice(path)}",
             code=INVALID_JMESPATH,
         ) from None
     for node, level in _nodes(tree):
@@ -233,7 +232,7 @@ def _literal(text: str) -> Value:
 
 
 def _float_literal(text: str) -> Number:
-    # As Go writes it: what stands in the expression is no document's text to be kept.
+    # As Go writes it: the text of a number is kept for documents only, not for expressions.
     number = number_of(float(text))
     return Number(text) if number is None else number
 
@@ -243,7 +242,7 @@ def _refuse(_name: str) -> None:
 
 
 def _nodes(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """All nodes with their levels; an expression is a tree that may be deep."""
+    """Yield all nodes with their levels, without recursion: the tree may be deep."""
     pending = [(tree, 1)]
     while pending:
         node, level = pending.pop()
@@ -260,7 +259,7 @@ def _check_node(node: dict[str, Any], path: str) -> None:
         problem = _function_problem(node["value"], len(node["children"]))
     if problem:
         raise DefiniteError(
-            f"{shown(path)} is no JMESPath expression: {problem}", code=INVALID_JMESPATH
+            f"invalid JMESPath expression {shown(path)}: {problem}", code=INVALID_JMESPATH
         )
 
 
@@ -280,7 +279,7 @@ def _advice(path: str) -> str:
     meant = quoted_path(path) if is_shown_whole(path) else ""
     if not meant or not _compiles(meant):
         return "see https://jmespath.org"
-    return f"such a name needs double quotes, so write path: {copyable(meant)}"
+    return f"the name needs double quotes: write path: {copyable(meant)}"
 
 
 def _compiles(path: str) -> bool:

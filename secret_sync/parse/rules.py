@@ -1,4 +1,4 @@
-"""`replaceRule`: regular expressions on keys, with Go's meaning of a replacement."""
+"""`replaceRule`: regular expressions on keys, with Go's replacement syntax."""
 
 from __future__ import annotations
 
@@ -23,33 +23,32 @@ if TYPE_CHECKING:
 #: Characters of a `source` or `target`.
 MAX_RULE_LENGTH: Final = 1024
 MAX_RULES: Final = 64
-#: Characters of a key before and between the rules; a Secret allows 253 in the end.
+#: Characters of a key before and between the rules; the final key may have 253.
 MAX_WORKING_LENGTH: Final = 4096
-#: Rules times keys, each key weighed by its length; 2 us each.
+#: Rules times keys, each key weighted by its length; 2 us each.
 MAX_WORK: Final = 100_000
 #: Characters of a key that cost as much as a call.
 _CHARACTERS_PER_WORK: Final = 64
-#: Bytes of RE2 for one expression and its automata: takes 40 ms at most to be compiled, and still
-#: reads `[a-z]{1000}`.
+#: Bytes of RE2 for one expression and its automata: compiled in 40 ms at most, and still enough
+#: for `[a-z]{1000}`.
 REGEX_MEMORY: Final = 256 * 1024
-#: Instructions of a program times characters of a key that are a step. Where its automaton does
-#: not fit into the memory, RE2 runs the program itself, and that takes 2.5 us; most often it is a
-#: hundredth.
+#: Instructions of a program times characters of a key that cost a step. If the automaton does not
+#: fit into memory, RE2 interprets the program, which takes 2.5 us; usually it takes a hundredth.
 _INSTRUCTIONS_PER_STEP: Final = 50
-#: Characters that an automaton passes in a microsecond.
+#: Characters that an automaton reads in a microsecond.
 _CHARACTERS_PER_STEP: Final = 256
 #: Steps of one search: a quarter of a second at worst, during which nothing can interrupt it.
 MAX_SEARCH_STEPS: Final = 100_000
 
-#: What may follow a `$`: the longest name, bare or in braces.
+#: A `$` and what may follow it: the longest name, bare or in braces.
 _REFERENCE: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})?")
-#: A group is meant by its number only in this form.
+#: The only form of a group's number.
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,7}", re.ASCII)
 _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def check_rule(source: str, target: str) -> None:
-    """Checks the lengths of one rule.
+    """Check the lengths of one rule.
 
     Raises:
         DefiniteError: With code ``TooCostly``.
@@ -64,7 +63,7 @@ def check_rule(source: str, target: str) -> None:
 
 
 def check_work(keys: Sequence[str], rules: int) -> None:
-    """Refuses more keys than as many rules may work on.
+    """Refuse more keys than that many rules may rename.
 
     Raises:
         DefiniteError: With code ``TooCostly``.
@@ -81,20 +80,20 @@ def check_work(keys: Sequence[str], rules: int) -> None:
 def rename_steps(
     keys: Sequence[str], rules: Sequence[tuple[Any, str]], step: Callable[[int], None]
 ) -> Steps[list[str]]:
-    """Return what the rules make of each key, in the order of the keys.
+    """Return the renamed keys, in the order of the keys.
 
     Args:
         keys: Distinct keys.
-        rules: Pairs of a compiled source and a target, each applied to what the former made.
-        step: Told the steps that are taken.
+        rules: Pairs of a compiled source and a target, each applied to the result of the previous.
+        step: Charged the steps.
 
     Raises:
         DefiniteError: With code ``KeyCollision`` if two keys become one, ``InvalidKey`` for a key
-            that no rule can work on, ``TooCostly``.
+            that is too long, ``TooCostly``.
     """
     origins: dict[str, str] = {}
     for key in keys:
-        encoded_key_check(key)
+        _check_key(key)
         name = key
         for regex, target in rules:
             name = yield from _replace_all(regex, target, name, step)
@@ -102,8 +101,8 @@ def rename_steps(
             yield
         if name in origins:
             raise DefiniteError(
-                f"`replaceRule` makes {shown(name)} of both {shown(origins[name])} and "
-                f"{shown(key)}; let the rules keep them apart",
+                f"`replaceRule` renames both {shown(origins[name])} and {shown(key)} to "
+                f"{shown(name)}; change the rules so that they differ",
                 code=KEY_COLLISION,
             )
         origins[name] = key
@@ -111,7 +110,7 @@ def rename_steps(
 
 
 def escaped(text: str) -> str:
-    """The text as a regular expression that matches just it."""
+    """Return a regular expression that matches exactly the text."""
     return _META.sub(r"\\\g<0>", text)
 
 
@@ -121,7 +120,7 @@ def compile_regex(source: str) -> Any:
     Raises:
         DefiniteError: With code ``InvalidRegex``.
     """
-    # Two MiB that only those pay who have a rule.
+    # 2 MiB, only if there is a rule.
     import re2  # noqa: PLC0415
 
     options = re2.Options()
@@ -131,12 +130,12 @@ def compile_regex(source: str) -> Any:
         return re2.compile(source, options)
     except (re2.error, UnicodeEncodeError) as error:
         raise DefiniteError(
-            f"the `source` {shown(source)} of `replaceRule` is no regular expression that RE2 "
-            f"reads{_reason(error)}",
+            f"the `source` {shown(source)} of `replaceRule` is not a valid RE2 regular expression"
+            f"{_reason(error)}",
             code=INVALID_REGEX,
         ) from None
     finally:
-        # The package keeps the last 128, whosesoever they are; who needs this one keeps it.
+        # The package caches the last 128 of all objects; `Expressions` keeps what is needed.
         re2.purge()
 
 
@@ -150,20 +149,16 @@ def _reason(error: Exception) -> str:
 def _check_length(name: str, key: str) -> None:
     if len(name) > MAX_WORKING_LENGTH:
         raise DefiniteError(
-            f"`replaceRule` makes a key of over {MAX_WORKING_LENGTH} characters of {shown(key)}",
+            f"`replaceRule` renames {shown(key)} to a key of over {MAX_WORKING_LENGTH} characters",
             code=INVALID_KEY,
         )
 
 
-def encoded_key_check(key: str) -> None:
-    """Refuses a key on which no regular expression can be tried.
-
-    Raises:
-        DefiniteError: With code ``InvalidKey`` or ``NotADocument``.
-    """
+def _check_key(key: str) -> None:
+    """Refuse a key that cannot be searched: too long, or without an encoding."""
     if len(key) > MAX_WORKING_LENGTH:
         raise DefiniteError(
-            f"the key {shown(key)} has {len(key)} characters, {MAX_WORKING_LENGTH} are read",
+            f"the key {shown(key)} has {len(key)} characters, {MAX_WORKING_LENGTH} are allowed",
             code=INVALID_KEY,
         )
     encoded(key)
@@ -176,11 +171,11 @@ def _replace_all(regex: Any, target: str, text: str, step: Callable[[int], None]
     _pay_search(size, len(text), step)
     for match in regex.finditer(text):
         pieces.append(text[end : match.start()])
-        # Go leaves an empty match right after another match alone.
+        # Go does not replace an empty match right after another match.
         if match.end() > end or match.start() == 0:
             pieces.append(_expanded(target, match))
         end = match.end()
-        # Beyond a match it looks as far as its program is long, and farther where it repeats.
+        # RE2 reads ahead of a match by the length of its program, and further if it repeats.
         left = len(text) - end
         step(1 + size * min(size, left) // _INSTRUCTIONS_PER_STEP + left // _CHARACTERS_PER_STEP)
         yield
@@ -189,7 +184,7 @@ def _replace_all(regex: Any, target: str, text: str, step: Callable[[int], None]
 
 
 def _pay_search(size: int, length: int, step: Callable[[int], None]) -> None:
-    """Takes the steps of running a program of this size over a key of this length."""
+    """Charge the steps of running a program of this size over a key of this length."""
     needed = 1 + size * length // _INSTRUCTIONS_PER_STEP
     if needed > MAX_SEARCH_STEPS:
         raise DefiniteError(

@@ -1,4 +1,4 @@
-"""Work that can be interrupted: a generator that yields between two pieces of it."""
+"""Work that can be interrupted: a generator that yields between its parts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-#: Yields where it may rest; returns the result. Between two yields lie some milliseconds, a
-#: whole document or all paths of a value at most.
+#: Yields where it can be interrupted; returns the result. Between two yields it works for a few
+#: milliseconds: at most a whole document, or all paths of a value.
 Steps: TypeAlias = Generator[None, None, T]
 
 
 def run_to_end(steps: Steps[T]) -> T:
-    """Return the result of work that nothing else has to wait for."""
+    """Run the work without interruption and return its result."""
     while True:
         try:
             next(steps)

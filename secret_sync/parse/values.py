@@ -1,4 +1,4 @@
-"""What a document is made of once it is read: plain Python values, and numbers as written."""
+"""The values of a parsed document: plain Python values, and numbers as written."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final, TypeAlias, Union
 #: A document or a part of it.
 Value: TypeAlias = Union[bool, str, "Number", list["Value"], dict[str, "Value"], None]
 
-#: JSON's grammar of a number.
+#: JSON's grammar for a number.
 JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _BASES: Final = {"0x": 16, "0o": 8}
-#: Characters of an integer that is calculated with exactly; reading one is quadratic.
+#: Digits of an integer that is calculated with exactly; parsing one is quadratic.
 _EXACT_DIGITS: Final = 1000
-#: From this on a float of ours is written with an exponent, as Go's `%v` does.
+#: Floats from here on are written with an exponent, as Go's `%v` does.
 _EXPONENT_FROM: Final = 1e21
 
 
 class Number:
-    """A number with the text it had in the document, so that no digit is ever lost.
+    """A number with its text in the document, so that no digit is ever lost.
 
-    Compares by value, for JMESPath. A class of its own rather than a subclass of `int`: a third
-    of the memory, and `true` is not `1`.
+    Compares by value, for JMESPath. Not a subclass of `int`: this takes a third of the memory,
+    and `true` is not `1`.
     """
 
     __slots__ = ("_value", "text")
@@ -33,10 +33,10 @@ class Number:
 
     @property
     def value(self) -> int | float:
-        """The number itself; a float where the integer is too long to calculate with."""
+        """Return the number; a float if the integer is too long to calculate with."""
         value = self._value
         if value is None:
-            # Kept: a filter asks for the same number again and again.
+            # Cached: a filter compares the same number again and again.
             value = self._value = _value_of(self.text)
         return value
 
@@ -53,13 +53,13 @@ class Number:
 
 
 class KeyText(str):
-    """A key of a YAML mapping that is no string there (``1: a``); it is known by its text."""
+    """The text of a YAML key that is not a string there (``1: a``)."""
 
     __slots__ = ()
 
 
 def number_of(value: float) -> Number | None:
-    """A computed number, written as Go writes it; ``None`` if it is none that can be written."""
+    """Return a computed number as Go writes it; ``None`` if it cannot be written."""
     try:
         if isinstance(value, int):
             return Number(str(value))
@@ -69,7 +69,7 @@ def number_of(value: float) -> Number | None:
             return Number(str(int(value)))
         return Number(repr(value))
     except ValueError:
-        # Past the interpreter's limit of digits.
+        # More digits than the interpreter converts.
         return None
 
 

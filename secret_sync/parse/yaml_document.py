@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Values and keys as written; five microseconds each.
 MAX_NODES: Final = 50_000
-#: The same with each alias counted as what it stands for.
+#: The same with aliases expanded.
 MAX_EXPANDED_NODES: Final = 100_000
 MAX_ALIASES: Final = 1_000
 
@@ -43,7 +43,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 
 
 def check_yaml_parser() -> None:
-    """Make sure at start that YAML is parsed in C; both packages install without that, too.
+    """Make sure at start that YAML is parsed in C; both packages can be installed without that.
 
     Raises:
         RuntimeError: ``ruamel.yaml.clib`` or PyYAML's libyaml is missing or broken.
@@ -53,19 +53,19 @@ def check_yaml_parser() -> None:
         found = [_Composer(text, parse(text.encode())).document() for parse in (_ruamel, _pyyaml)]
     except ImportError as error:
         raise RuntimeError(
-            "YAML cannot be read: ruamel.yaml.clib or PyYAML with libyaml is not installed; "
-            "install wheels of both (the pure Python parsers would be thirty times slower)"
+            "cannot parse YAML: ruamel.yaml.clib or PyYAML with libyaml is not installed; "
+            "install wheels of both (the pure Python parsers are thirty times slower)"
         ) from error
     if found != [{"a": [Number("1")]}] * 2:
-        raise RuntimeError("YAML cannot be read: a C parser does not do what it should")
+        raise RuntimeError("cannot parse YAML: a C parser returned a wrong result")
 
 
 def read_yaml(text: str) -> Value:
-    """Reads the one document of the text.
+    """Parse the only document of the text.
 
     Raises:
-        NotYAMLError: It is something else, or broken.
-        DefiniteError: It is YAML that must not be used: too large, too costly, a key twice.
+        NotYAMLError: The text is not YAML.
+        DefiniteError: It is YAML that must not be used: too large, too costly, a duplicate key.
     """
     data = text.encode()
     if len(data) > MAX_YAML_BYTES:
@@ -82,11 +82,11 @@ def read_yaml(text: str) -> Value:
 
 @dataclass(slots=True)
 class _Anchored:
-    """What an anchor stands for.
+    """The value of an anchor.
 
     Attributes:
-        nodes: It with all below it, aliases expanded; 0 while it is not complete.
-        levels: Mappings and lists within each other, itself included.
+        nodes: Number of its nodes, itself included, aliases expanded; 0 until it is complete.
+        levels: Nested mappings and lists, itself included.
     """
 
     value: Any = None
@@ -96,19 +96,19 @@ class _Anchored:
 
 @dataclass(slots=True)
 class _Mapping:
-    """A mapping that is being composed."""
+    """A mapping under construction."""
 
     pairs: dict[str, Any] = field(default_factory=dict)
     merges: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Composer:
-    """Builds values from events; each budget is checked before what it bounds is built."""
+    """Builds values from events; each limit is checked before anything is built."""
 
     def __init__(self, text: str, events: Iterator[Any]) -> None:
         self._text = text
         self._events = events
-        #: Whether the text begins with a bracket, as JSON does, which may be broken.
+        #: Whether the text begins with a bracket, so that it may be invalid JSON.
         self._may_be_json = False
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
@@ -117,7 +117,7 @@ class _Composer:
         self._deepest = 0
 
     def document(self) -> Value:
-        """The value of the only document."""
+        """Return the value of the only document."""
         next(self._events)
         event = next(self._events)
         if type(event).__name__ == "StreamEndEvent":
@@ -146,7 +146,7 @@ class _Composer:
         return self._bare(event, kind, level)
 
     def _anchored(self, anchor: str, event: Any, kind: str, level: int) -> Any:
-        # An alias within sees that it is not complete.
+        # Registered first: an alias within the value finds it incomplete.
         self._anchors[anchor] = anchored = _Anchored()
         before, deepest = self._expanded, self._deepest
         self._deepest = level
@@ -196,8 +196,8 @@ class _Composer:
                 self._merge(mapping, value, event)
             elif key in mapping.pairs:
                 raise DefiniteError(
-                    f"the key {shown(key)} at line {event.start_mark.line + 1} is twice in one "
-                    "mapping of the document",
+                    f"a mapping of the document has the key {shown(key)} twice, again at line "
+                    f"{event.start_mark.line + 1}",
                     code=DUPLICATE_KEY,
                 )
             else:
@@ -211,7 +211,7 @@ class _Composer:
         return merged
 
     def _key(self, event: Any, level: int) -> str | None:
-        """The key's text; ``None`` for the merge key."""
+        """Return the key's text; ``None`` for the merge key."""
         check_key(self._text, event)
         if type(event).__name__ == "ScalarEvent" and event.value == "<<" and event.implicit[0]:
             self._count(event)
@@ -222,7 +222,7 @@ class _Composer:
         if isinstance(key, (dict, list)):
             raise DefiniteError(
                 f"the key at line {event.start_mark.line + 1} of the document is a mapping or a "
-                "list; only plain keys can be used",
+                "list; only scalar keys are supported",
                 code=NOT_A_DOCUMENT,
             )
         if type(event).__name__ == "ScalarEvent":
@@ -242,7 +242,7 @@ class _Composer:
     def _alias(self, event: Any, level: int) -> Any:
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
-            raise NotYAMLError(f"line {event.start_mark.line + 1}: an alias without its anchor")
+            raise NotYAMLError(f"line {event.start_mark.line + 1}: an alias without an anchor")
         if not anchored.nodes:
             raise DefiniteError(
                 f"the alias at line {event.start_mark.line + 1} of the document contains itself",
@@ -253,7 +253,7 @@ class _Composer:
         if self._aliases > MAX_ALIASES or self._expanded > MAX_EXPANDED_NODES:
             raise DefiniteError(
                 f"the document has over {MAX_ALIASES} aliases, or over {MAX_EXPANDED_NODES} "
-                "values once they are filled in",
+                "values once they are expanded",
                 code=TOO_COSTLY,
             )
         self._reach(level + anchored.levels)
@@ -271,15 +271,15 @@ class _Composer:
 
 
 class _SyntaxError(NotYAMLError):
-    """A parser refuses the text; another one may know more of YAML."""
+    """A parser rejects the text; the other parser may accept it."""
 
 
 def _ruamel(data: bytes) -> Iterator[Any]:
     """Yield the events of ruamel.yaml's C parser.
 
-    Its libyaml 0.1.7 knows no colon in an unquoted string of flow style: ``{url: http://h:80/x}``.
+    Its libyaml 0.1.7 rejects a colon in an unquoted string in flow style: ``{url: http://h:80/x}``.
     """
-    # Most never have a YAML document, and this is 2 MiB.
+    # 2 MiB, only if there is a YAML document.
     from _ruamel_yaml import CParser  # type: ignore[import-not-found]  # noqa: PLC0415
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
@@ -287,7 +287,7 @@ def _ruamel(data: bytes) -> Iterator[Any]:
 
 
 def _pyyaml(data: bytes) -> Iterator[Any]:
-    """Yield the events of PyYAML's C parser, libyaml 0.2.5; kubernetes-asyncio brings it."""
+    """Yield the events of PyYAML's C parser, libyaml 0.2.5; kubernetes-asyncio depends on it."""
     from yaml.cyaml import CBaseLoader  # noqa: PLC0415
     from yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
@@ -318,7 +318,7 @@ def _scalar(event: Any) -> Any:
 
 
 def _tagged(tag: str, text: str, event: Any) -> Any:
-    """The meaning of an explicit tag; of others than the core's the text alone counts."""
+    """Return the value of a scalar with an explicit tag: its text for tags beyond the core."""
     kind = tag.removeprefix(_TAG) if tag.startswith(_TAG) else ""
     if kind == "binary":
         return _from_base64(text, event)

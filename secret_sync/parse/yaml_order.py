@@ -1,4 +1,4 @@
-"""The order in which Go's yaml.v3 writes the keys of a mapping: numbers in names count."""
+"""The order in which Go's yaml.v3 writes the keys of a mapping: numbers in names are compared."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _INT64: Final = 1 << 63
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """The keys, sorted: numbers and booleans, then null, then texts."""
+    """Return the sorted keys: numbers and booleans, then null, then strings."""
     keys = list(keys)
-    # Letters alone are in the order of their code points; by far most mappings are so.
+    # Names of letters only, by far the most, are in the order of their code points.
     if all(map(str.isalpha, keys)) and not any(isinstance(key, KeyText) for key in keys):
         return sorted(keys)
     return sorted(keys, key=_rank)
@@ -41,7 +41,7 @@ def _compare(left: str, right: str) -> int:
         if a.isalpha() or b.isalpha():
             if a.isalpha() and b.isalpha():
                 return -1 if a < b else 1
-            # Within a number the text goes on first that ends it, elsewhere letters are last.
+            # After digits, letters come first; elsewhere last.
             return -1 if (a if digits else b).isalpha() else 1
         return _compare_numbers(left, right, place)
     return len(left) - len(right)
@@ -50,7 +50,7 @@ def _compare(left: str, right: str) -> int:
 def _compare_numbers(left: str, right: str, place: int) -> int:
     base = 0
     if left[place] == "0" or right[place] == "0":
-        # A zero within a number is a digit like any other; at its beginning it counts nothing.
+        # A zero within a number is a digit like any other; leading zeros do not count.
         before = left[:place]
         digits = before[len(before.rstrip("0123456789")) :]
         base = 1 if digits.strip("0") else 0

@@ -1,4 +1,4 @@
-"""What a plain scalar means in YAML 1.2, and which texts cannot stand plain in 1.1 or 1.2."""
+"""The value of a plain scalar in YAML 1.2, and which strings need quotes in 1.1 or 1.2."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FLOAT: Final = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-#: First characters of what is no text; most texts are told by them.
+#: First characters of scalars that are not strings.
 _HINTS: Final = frozenset("+-.0123456789~nNtTfF")
 
 #: Booleans of YAML 1.1, and the merge key.
 _OLD: Final = frozenset(
     "y Y yes Yes YES on On ON n N no No NO off Off OFF <<".split()  # noqa: SIM905 (reads better)
 )
-#: Integers of YAML 1.1, underscores taken out.
+#: Integers of YAML 1.1, without underscores.
 _OLD_INT: Final = re.compile(r"[-+]?0(?:[xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)")
 _BASE_60: Final = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _TIME: Final = r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,][0-9]+)?"
@@ -39,7 +39,7 @@ _TIMESTAMP: Final = re.compile(
 
 
 def plain_value(text: str) -> Value:
-    """The value of an unquoted scalar by the core schema; dates are texts there."""
+    """Return the value of an unquoted scalar in the core schema, where dates are strings."""
     if text and text[0] not in _HINTS:
         return text
     if text in _NULLS:
@@ -50,12 +50,12 @@ def plain_value(text: str) -> Value:
 
 
 def is_int(text: str) -> bool:
-    """Whether it is an integer by the core schema."""
+    """Return whether it is an integer in the core schema."""
     return _INT.fullmatch(text) is not None
 
 
 def may_be_plain(text: str) -> bool:
-    """Whether every parser, also of YAML 1.1, reads the unquoted scalar as this text."""
+    """Return whether every parser, also of YAML 1.1, reads the unquoted scalar as this string."""
     if text in _OLD:
         return False
     if not isinstance(plain_value(text), str):

@@ -1,6 +1,6 @@
-"""What libyaml reads without a word, but as something else than the writer meant.
+"""Checks for text that libyaml accepts, but reads differently from what its author meant.
 
-Each check raises `NotYAMLError`, which says where and shows nothing of the text.
+Each check raises `NotYAMLError`, which gives the position and shows nothing of the text.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from secret_sync.parse.json_document import BAD_ESCAPE, RAW_CONTROL
 
 
 class NotYAMLError(Exception):
-    """The text is no YAML; the message says where and why, and shows nothing of it."""
+    """The text is not YAML; the message gives position and cause, and nothing of the text."""
 
 
-#: What JSON forbids within quotes, and the breaks of YAML 1.1 that libyaml folds as well.
+#: Characters that JSON forbids within quotes, and line breaks of YAML 1.1 that libyaml folds.
 _CONTROL: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-#: What may stand within quotes. Legal escapes are read whole, so that the second backslash of two
-#: begins none.
+#: What quotes may contain. Legal escapes are matched whole, so that the second of two backslashes
+#: does not begin one.
 _FINE: Final = {
     "'": re.compile(f"[^{_CONTROL}]*+"),
     '"': re.compile(rf'(?:[^\\{_CONTROL}]++|\\["\\/bfnrtu])*+'),
@@ -29,22 +29,22 @@ _FOLDED_PEM: Final = re.compile(r"-----BEGIN [^-\n]{1,64}----- | -----END ")
 
 
 def check_quoted(text: str, event: Any) -> None:
-    """Refuse a quoted scalar that no JSON string could be, in what may be broken JSON.
+    """Refuse a quoted scalar that cannot be a JSON string, in what may be invalid JSON.
 
-    YAML makes a space of a raw line break, and has escapes that JSON does not know.
+    YAML folds a raw line break into a space, and has escapes that JSON does not have.
 
     Args:
         text: The whole document.
         event: A scalar of it.
 
     Raises:
-        NotYAMLError: There is a raw control character or an illegal escape in it.
+        NotYAMLError: It contains a raw control character or an illegal escape.
     """
     fine = _FINE.get(event.style)
     if fine is None:
         return
     end = event.end_mark.index
-    # A tag or an anchor may stand before it.
+    # A tag or an anchor may come first.
     start = text.find(event.style, event.start_mark.index, end)
     found = fine.match(text, start, end)
     if found is not None and found.end() < end:
@@ -53,10 +53,10 @@ def check_quoted(text: str, event: Any) -> None:
 
 
 def check_folded(event: Any) -> None:
-    """Refuse a PEM block whose line breaks became spaces: nothing could read that key.
+    """Refuse a PEM block whose line breaks became spaces: no program could read that key.
 
     Raises:
-        NotYAMLError: It is one.
+        NotYAMLError: The scalar contains such a PEM block.
     """
     is_folded = event.style != "|" and event.end_mark.line > event.start_mark.line
     if is_folded and _FOLDED_PEM.search(event.value):
@@ -67,16 +67,16 @@ def check_folded(event: Any) -> None:
 
 
 def check_key(text: str, event: Any) -> None:
-    """Refuse an alias as a key, and a plain text of flow style that begins with ``?``.
+    """Refuse an alias as a key, and an unquoted string in flow style that begins with ``?``.
 
-    Keys are shown to people, and what an alias stands for is a value. libyaml takes the ``?`` off.
+    Messages show keys, and an alias stands for a value. libyaml removes the ``?``.
 
     Args:
         text: The whole document.
-        event: The first one of a key.
+        event: The first event of a key.
 
     Raises:
-        NotYAMLError: It is one of these.
+        NotYAMLError: The key is one of these.
     """
     index = event.start_mark.index
     if type(event).__name__ == "AliasEvent":
@@ -88,7 +88,7 @@ def check_key(text: str, event: Any) -> None:
 
 
 def check_colon(text: str, key: Any, value: Any) -> None:
-    """Refuse a key of flow style without a colon: it is a value, and keys are shown to people.
+    """Refuse a key in flow style without a colon: it is a value, and messages show keys.
 
     ``{user:admin,password:1234}`` has two of them.
 
@@ -98,13 +98,13 @@ def check_colon(text: str, key: Any, value: Any) -> None:
         value: The event that follows.
 
     Raises:
-        NotYAMLError: It has none.
+        NotYAMLError: There is no colon.
     """
     between = text[key.end_mark.index : value.start_mark.index]
     if ":" not in _COMMENT.sub("", between):
         raise NotYAMLError(
             f"{_place(text, key.start_mark.index)}: key without a value in braces; write "
-            "`key: value`, with a space behind the colon"
+            "`key: value`, with a space after the colon"
         )
 
 

@@ -1,6 +1,6 @@
-"""Block YAML, byte for byte as Go's yaml.v3 writes it but for what would lose data there.
+"""Block YAML, byte for byte as Go's yaml.v3 writes it, except where that would lose data.
 
-The last line break is left out, unless it belongs to a text in block style.
+The last line break is omitted, unless it belongs to a string in block style.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.values import Value
 
-#: yaml.v3 aligns all but the items of a list to multiples of this.
+#: yaml.v3 aligns everything but the items of a list to multiples of this.
 _INDENT: Final = 4
-#: Bytes of a key that may stand before its colon.
+#: Bytes of a key that is written on one line with its colon.
 _SIMPLE_KEY: Final = 128
 
-#: Needs an escape, so double quotes.
+#: Characters that need an escape, and so double quotes.
 _SPECIAL: Final = re.compile("[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _ESCAPED: Final = re.compile(
     r'["\\]|[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]'
@@ -34,22 +34,22 @@ _ESCAPES: Final = {
     "\u2029": "\\P",
 }  # fmt: skip
 _BREAK: Final = re.compile("[\n\r\x85\u2028\u2029]")
-#: What gives an unquoted text another meaning at its beginning, or anywhere.
+#: What gives an unquoted string another meaning at its beginning, or anywhere.
 _NOT_FIRST: Final = re.compile(r"[#,\[\]{}&*!|>'\"%@` ]|[-?:](?:[ \t]|\Z)|---|\.\.\.")
 _NOT_WITHIN: Final = re.compile(r":(?:[ \t]|\Z)|[ \t]#|[\t\n]| \Z")
 _SPACE_AT_END_OF_LINE: Final = re.compile(r" (?:\n|\Z)")
 
 
 def write_yaml(value: Value, take: Callable[[int], None]) -> str:
-    """The value as block YAML.
+    """Return the value as block YAML.
 
     Args:
-        value: What is to be written.
-        take: Told the characters of each piece before it is kept; raises when they are too many.
+        value: The value to write.
+        take: Charged the characters of each piece before it is kept; raises beyond its limit.
 
     Raises:
-        DefiniteError: With code ``TooCostly`` or ``InvalidJMESPath``: a path made a value that is
-            too deep, or not one of YAML.
+        DefiniteError: With code ``TooCostly`` or ``InvalidJMESPath``: a path built a value that
+            is too deep, or that YAML does not have.
     """
     writer = _Writer(take)
     writer.root(value)
@@ -66,7 +66,7 @@ class _Writer:
     def __init__(self, take: Callable[[int], None]) -> None:
         self.pieces: list[str] = []
         self._take = take
-        #: Whether the last piece ended its line, as a text in block style may.
+        #: Whether the last piece ended its line, as a string in block style may.
         self._line_ended = True
 
     def root(self, value: Value) -> None:
@@ -85,7 +85,7 @@ class _Writer:
         self._line_ended = False
 
     def _collection(self, value: dict[str, Value] | list[Value], indent: int, level: int) -> None:
-        """Writes a mapping or list whose first line has been begun."""
+        """Write a mapping or list whose first line has been started."""
         check_level(level)
         first = True
         if isinstance(value, list):
@@ -118,7 +118,7 @@ class _Writer:
         self._child(value, indent, aligned, level)
 
     def _child(self, value: Value, indent: int, own: int, level: int) -> None:
-        """Writes a value on the line of its indicator, which is one column wide."""
+        """Write a value on the line of its indicator, which is one column wide."""
         if isinstance(value, (dict, list)) and value:
             self._put(" " * (own - indent - 1))
             self._collection(value, own, level + 1)
@@ -140,7 +140,7 @@ class _Writer:
 
 
 def _text(text: str) -> str:
-    """A text of one line: plain, else in single quotes if it needs no escape."""
+    """Return a string of one line: plain, or in single quotes, or in double quotes."""
     if not may_be_plain(text):
         return _double_quoted(text)
     if _SPECIAL.search(text) or "\t" in text or "\n" in text:
@@ -151,10 +151,10 @@ def _text(text: str) -> str:
 
 
 def _lines(text: str, indent: int, own: int) -> str:
-    """A text of several lines: in block style, each indented, if it needs no escape."""
+    """Return a string of several lines: in block style if it needs no escape."""
     if _SPECIAL.search(text) or _SPACE_AT_END_OF_LINE.search(text):
         return _double_quoted(text)
-    # Readers take the indentation from the first line, which must be no part of the text then.
+    # Parsers take the indentation from the first line, unless a hint gives it.
     hint = str(own - indent) if text[0] in " \t\n" else ""
     chomp = "" if text.endswith("\n") else "-"
     if text == "\n" or text.endswith("\n\n"):

@@ -1,4 +1,4 @@
-"""What holds for every recipe and every value, however strange."""
+"""What holds for every spec and every value, however strange."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import INVALID_KEY, KEY_COLLISION, TOO_COSTLY, cook, is_quick
+from secret_sync.parse import INVALID_KEY, KEY_COLLISION, TOO_COSTLY, extract, is_quick
 from secret_sync.parse.document import read_document
 from secret_sync.parse.keys import key_problem
 from secret_sync.parse.values import KeyText
 from secret_sync.parse.yaml_document import read_yaml
 
 if TYPE_CHECKING:
-    from secret_sync.parse import Recipe
+    from secret_sync.parse import ExtractionSpec
 
 SECONDS: Final = 1.0
 MIB: Final = 64
@@ -30,36 +30,36 @@ class BrokenError(AssertionError):
     """Something that must never happen has happened."""
 
 
-def examine(recipe: Recipe, data: bytes, *, leaks: bool = True) -> None:
-    """Cooks, and raises `BrokenError` or whatever `cook` must not raise.
+def examine(spec: ExtractionSpec, data: bytes, *, leaks: bool = True) -> None:
+    """Extract, and raise `BrokenError` or whatever `extract` must not raise.
 
     Args:
-        recipe: Any.
+        spec: Any.
         data: Any.
-        leaks: Whether errors are searched for the canary: not if the recipe itself names it.
+        leaks: Whether errors are searched for the canary: not if the spec itself names it.
     """
-    quick = is_quick(recipe, data)
+    quick = is_quick(spec, data)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.thread_time()
     try:
-        cooked = cook(recipe, data)
+        extracted = extract(spec, data)
     except DefiniteError as error:
         if leaks:
             _check_error(error, data)
         if quick and error.code == TOO_COSTLY:
             raise BrokenError("called quick, and found too costly") from error
-        cooked = {}
+        extracted = {}
     took = time.thread_time() - began
     if took > SECONDS:
         raise BrokenError(f"took {took:.1f} s")
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024
     if grown > MIB:
         raise BrokenError(f"grew by {grown:.0f} MiB")
-    for key in cooked:
+    for key in extracted:
         if key_problem(key):
             raise BrokenError(f"let the key {key!r} pass")
-    if cooked and recipe.extract and not recipe.rules:
-        _check_round_trip(cooked, data)
+    if extracted and spec.extract and not spec.rules:
+        _check_round_trip(extracted, data)
 
 
 def _check_error(error: DefiniteError, data: bytes) -> None:
@@ -77,14 +77,14 @@ def _check_error(error: DefiniteError, data: bytes) -> None:
         raise BrokenError(f"an error shows a value: {error.message}")
 
 
-def _check_round_trip(cooked: dict[str, bytes], data: bytes) -> None:
+def _check_round_trip(extracted: dict[str, bytes], data: bytes) -> None:
     """What is written must be read as what it was."""
     document = read_document(data)
     assert isinstance(document.root, dict)
     for key, value in document.root.items():
         if not isinstance(value, (dict, list)):
             continue
-        text = cooked[key].decode()
+        text = extracted[key].decode()
         if document.is_json:
             again = json.loads(text, parse_int=str, parse_float=str)
             expected = json.loads(data.decode("utf-8-sig"), parse_int=str, parse_float=str)[key]

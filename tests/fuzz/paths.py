@@ -8,7 +8,7 @@ from typing import Final
 import atheris
 
 with atheris.instrument_imports(include=["secret_sync.parse", "jmespath"]):
-    from secret_sync.parse import Recipe, Rule, Selection
+    from secret_sync.parse import ExtractionSpec, Rule, Selection
     from tests.fuzz.invariants import CANARY, examine
 
 #: The first byte of an input chooses.
@@ -26,11 +26,11 @@ def test_one_input(data: bytes) -> None:
         return
     document = DOCUMENTS[data[0] % len(DOCUMENTS)].encode()
     path, *rules = data[1:].decode(errors="replace").split("\n")
-    recipe = Recipe(
+    spec = ExtractionSpec(
         selections=(Selection(path, "alias"),),
         rules=tuple(Rule(*rule.partition("\t")[::2]) for rule in rules),
     )
-    examine(recipe, document, leaks=CANARY[:4] not in path)
+    examine(spec, document, leaks=CANARY[:4] not in path)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from secret_sync.health import STUCK_AFTER
 from secret_sync.kube import LeaseTimes, reflector
 from secret_sync.kube import errors as api_errors
 from secret_sync.kube.preflight import PATIENCE
-from secret_sync.parse import budget, json_document, keys, paths, recipe, rules, yaml_document
+from secret_sync.parse import budget, extraction, json_document, keys, paths, rules, yaml_document
 from secret_sync.parse import codes as limits
 from secret_sync.resources import Reason, names
 from secret_sync.resources import limits as per_object
@@ -265,7 +265,7 @@ LIMITS = {
     "values in a document": f"{json_document.MAX_VALUES:,}",
     "values of a YAML document, aliases filled in": f"{yaml_document.MAX_EXPANDED_NODES:,}",
     "aliases of a YAML document": f"{yaml_document.MAX_ALIASES:,}",
-    "items of `jmesPath` in an entry": f"{recipe.MAX_SELECTIONS:,}",
+    "items of `jmesPath` in an entry": f"{extraction.MAX_SELECTIONS:,}",
     "characters of a path": f"{paths.MAX_PATH_LENGTH:,}",
     "characters of all paths of an entry": f"{paths.MAX_PATHS_LENGTH:,}",
     "levels of a path": f"{paths.MAX_PATH_LEVELS:,}",

@@ -11,7 +11,7 @@ from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.resources import Reason
 from tests.support.documentation import ROOT, sections
 from tests.unit import reference_checks as checks
-from tests.unit.parse.refusals import rename
+from tests.unit.parse.extracting import rename
 from tests.unit.reference_messages import is_said, literals
 from tests.unit.reference_tables import Page, anchor, codes
 

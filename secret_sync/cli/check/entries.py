@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.expressions import extraction_spec_of
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import Recipe, Rule, check_recipe
+from secret_sync.parse import ExtractionSpec, Rule, check_spec
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def entry_path(subject: Subject, index: int) -> Path:
 
 
 def field_of(entry: DataEntry, problem: Problem) -> str:
-    """The field of an entry that a problem is about which is not in its recipe."""
+    """The field of an entry that a problem is about which is not in its spec."""
     if problem.reason is Reason.ENDPOINT_NOT_ALLOWED:
         return "kmsEndpoint"
     about_key = problem.reason in (Reason.INVALID_SPEC, Reason.REGION_MISSING)
@@ -46,27 +46,32 @@ def field_of(entry: DataEntry, problem: Problem) -> str:
     return "secretStoreRef"
 
 
-def recipe_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Problem]]:
+def extraction_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Problem]]:
     """All mistakes in what is to be made of the value, where the controller names the first.
 
     Args:
         entry: Which entry.
         path: Where it stands.
     """
-    whole = recipe_of(entry)
+    whole = extraction_spec_of(entry)
     problem = None if whole.is_plain else _problem(whole)
     if problem is None:
         return
     rules = (*path[:-1], "replaceRule")
     picks = (*path, "jmesPath")
-    parts: list[tuple[Path, Recipe]] = [
-        ((*picks, n), Recipe(selections=(item,), rules=(_NO_CHANGE,) if whole.rules else ()))
+    parts: list[tuple[Path, ExtractionSpec]] = [
+        (
+            (*picks, n),
+            ExtractionSpec(selections=(item,), rules=(_NO_CHANGE,) if whole.rules else ()),
+        )
         for n, item in enumerate(whole.selections)
     ]
-    parts += [((*rules, n), Recipe(extract=True, rules=(r,))) for n, r in enumerate(whole.rules)]
+    parts += [
+        ((*rules, n), ExtractionSpec(extract=True, rules=(r,))) for n, r in enumerate(whole.rules)
+    ]
     found = False
-    for place, recipe in parts:
-        wrong = _problem(recipe)
+    for place, spec in parts:
+        wrong = _problem(spec)
         if wrong is not None:
             found = True
             field = _FIELDS.get(wrong.reason)
@@ -82,9 +87,9 @@ def static_keys(entry: DataEntry) -> tuple[str, ...]:
     return () if entry.rules else tuple(alias for _, alias in entry.picks)
 
 
-def _problem(recipe: Recipe) -> Problem | None:
+def _problem(spec: ExtractionSpec) -> Problem | None:
     try:
-        check_recipe(recipe)
+        check_spec(spec)
     except DefiniteError as error:
         return problem_of(error)
     return None

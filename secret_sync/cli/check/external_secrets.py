@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.check.entries import entry_path, field_of, recipe_problems, static_keys
+from secret_sync.cli.check.entries import entry_path, extraction_problems, field_of, static_keys
 from secret_sync.cli.check.findings import Severity, Word
 from secret_sync.cli.check.stores import tell_reference
 from secret_sync.controller.admission import selects
-from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.expressions import extraction_spec_of
 from secret_sync.controller.references import refusal
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.objects import Subject
     from secret_sync.cli.check.surroundings import Surroundings
     from secret_sync.controller.problem import Problem
-    from secret_sync.parse import Recipe
+    from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret
 
 _PATH: Final = re.compile(r"spec((?:\.[A-Za-z]+)+)")
@@ -47,7 +47,7 @@ class Usable:
 
     index: int
     entry: DataEntry
-    recipe: Recipe
+    spec: ExtractionSpec
 
 
 class Examination:
@@ -60,7 +60,7 @@ class Examination:
         self._written = es
         self._around = surroundings
         self._ledger = ledger
-        #: Entries whose recipe or key is wrong.
+        #: Entries whose spec or key is wrong.
         self._bad: set[int] = set()
 
     def run(self) -> list[Usable]:
@@ -80,7 +80,7 @@ class Examination:
         self._tell_ignored()
         self._tell_constants()
         return [
-            Usable(index, entry, recipe_of(entry))
+            Usable(index, entry, extraction_spec_of(entry))
             for index, entry in enumerate(self._written.entries)
             if index not in self._bad
         ]
@@ -137,7 +137,7 @@ class Examination:
         mended = None
         for index, problem in wrong:
             entry, path = es.entries[index], entry_path(self._subject, index)
-            found = list(recipe_problems(entry, path))
+            found = list(extraction_problems(entry, path))
             for place, told in found:
                 self._problem(place, told)
             if found:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import tell_overwritten
 from secret_sync.cli.check.findings import NOBODY, Finding, Place, Severity, Word
-from secret_sync.controller.desired import Batch, Ingredient, Mishap
-from secret_sync.controller.extraction import cook_all
+from secret_sync.controller.desired import ExtractionError, ExtractionInput, FetchedEntry
+from secret_sync.controller.extraction import extract_all
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.external_secrets import Usable
     from secret_sync.cli.check.ledger import Ledger
     from secret_sync.cli.check.objects import Subject
-    from secret_sync.controller.desired import Cooked
+    from secret_sync.controller.desired import ExtractedData
     from secret_sync.resources import ExternalSecret
 
 
@@ -72,22 +72,22 @@ class Samples:
         if not any(key in self._values for key in keys):
             return None
         left = [u for u in left if self._is_there(subject, u, ledger)]
-        cooked = cook_all(self._batch(left))
-        while isinstance(cooked, Mishap):
-            problem = cooked.problem
-            if cooked.index is None:
+        extracted = extract_all(self._input(left))
+        while isinstance(extracted, ExtractionError):
+            problem = extracted.problem
+            if extracted.index is None:
                 ledger.problem(subject, ("spec",), problem.message, problem.reason)
                 return None
             # The others are looked at, too.
-            bad = left.pop(cooked.index)
+            bad = left.pop(extracted.index)
             path = entry_path(subject, bad.index)
             ledger.problem(subject, path, problem.message, problem.reason)
-            cooked = cook_all(self._batch(left))
+            extracted = extract_all(self._input(left))
         whole = len(left) == len(es.entries)
-        self._judge(subject, cooked, left, ledger, whole=whole)
+        self._judge(subject, extracted, left, ledger, whole=whole)
         tried = {u.index for u in left}
         without = [entry.key for n, entry in enumerate(es.entries) if n not in tried]
-        return Taste(subject, es.target.name, tuple(without), cooked.data)
+        return Taste(subject, es.target.name, tuple(without), extracted.data)
 
     def unused(self) -> list[Finding]:
         """Samples that nothing asked for: a slip of the pen would have checked nothing."""
@@ -108,25 +108,25 @@ class Samples:
             ledger.problem(subject, path, message, Reason.VALUE_UNUSABLE)
         return bool(self._values[key])
 
-    def _batch(self, usable: Sequence[Usable]) -> Batch:
+    def _input(self, usable: Sequence[Usable]) -> ExtractionInput:
         values = [(u, self._values[u.entry.key]) for u in usable]
         # The value stands for its digest, which nobody sees.
-        made = [Ingredient(u.entry, u.recipe, value, value) for u, value in values]
-        return Batch(b"", tuple(made), ())
+        made = [FetchedEntry(u.entry, u.spec, value, value) for u, value in values]
+        return ExtractionInput(b"", tuple(made), ())
 
     def _judge(
         self,
         subject: Subject,
-        cooked: Cooked,
+        extracted: ExtractedData,
         usable: Sequence[Usable],
         ledger: Ledger,
         *,
         whole: bool,
     ) -> None:
-        if whole and not cooked.data:
+        if whole and not extracted.data:
             message = "the documents have no keys, so there is nothing to write"
             ledger.problem(subject, ("spec",), message, Reason.NO_DATA)
-        for key, loser, winner in cooked.overwritten:
+        for key, loser, winner in extracted.overwritten:
             last = next(u for u in reversed(usable) if u.entry.key == winner)
             tell_overwritten(ledger, subject, last.index, (key, loser), last.entry)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.unit.controller.cooking import an_es, extract
+from tests.unit.controller.extracting import an_es, extract
 
 if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret

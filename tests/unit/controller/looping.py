@@ -17,7 +17,7 @@ from secret_sync.controller.schemas import Schemas
 from secret_sync.controller.telling import Telling
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
-from tests.unit.controller.cooking import UNREAD, reading
+from tests.unit.controller.extracting import UNREAD, reading
 from tests.unit.controller.planning import Cluster
 from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter, Statuses
 

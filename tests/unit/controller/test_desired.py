@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secret_sync.controller.desired import (
-    Mishap,
+    ExtractionError,
     Overwritten,
-    blame,
+    attribute_error,
     desire_plain,
     gather,
     outcomes_of,
@@ -19,7 +19,7 @@ from secret_sync.controller.desired import (
 from secret_sync.controller.problem import Problem
 from secret_sync.errors import NotFoundError
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import UNREAD, an_es, batch_of, plan_of, reading
+from tests.unit.controller.extracting import UNREAD, an_es, batch_of, plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,9 +95,9 @@ def test_a_mishap_is_told_of_the_entry_that_is_to_blame(
 ) -> None:
     plan = plan_of(naming("a", "b"))
     outcomes = outcomes_of(plan, [reading(b"1"), reading(b"2")])
-    mishap = Mishap(index, Problem(Reason.NOT_A_DOCUMENT, "no"))
-    found = blame(outcomes, mishap)
-    assert [outcome.problem is mishap.problem for outcome in found] == blamed
+    error = ExtractionError(index, Problem(Reason.NOT_A_DOCUMENT, "no"))
+    found = attribute_error(outcomes, error)
+    assert [outcome.problem is error.problem for outcome in found] == blamed
     assert [outcome.version_id for outcome in found] == ["v1", "v1"]
 
 

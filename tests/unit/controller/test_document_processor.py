@@ -11,18 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller import document_processor as module
-from secret_sync.controller.desired import Desired, Mishap
-from secret_sync.controller.extraction import cook_all
-from secret_sync.controller.extraction import extract as extract_steps
+from secret_sync.controller.desired import Desired, ExtractionError
+from secret_sync.controller.extraction import extract_all, extract_all_steps
 from secret_sync.parse import Expressions
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import UNREAD, an_es, batch_of, extract, pick, plan_of, reading
-from tests.unit.controller.desks import KEY, Oven, World, data_of
+from tests.unit.controller.extracting import (
+    UNREAD,
+    an_es,
+    batch_of,
+    extract,
+    pick,
+    plan_of,
+    reading,
+)
+from tests.unit.controller.processing import KEY, HeldExtraction, World, data_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.controller.desired import Batch, Cooked
+    from secret_sync.controller.desired import ExtractedData, ExtractionInput
     from secret_sync.parse import Steps
     from secret_sync.resources import ExternalSecret
 
@@ -40,9 +47,9 @@ async def world() -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def oven(monkeypatch: pytest.MonkeyPatch) -> Oven:
-    made = Oven()
-    monkeypatch.setattr(module, "extract", made)
+def extraction(monkeypatch: pytest.MonkeyPatch) -> HeldExtraction:
+    made = HeldExtraction()
+    monkeypatch.setattr(module, "extract_all_steps", made)
     return made
 
 
@@ -77,7 +84,7 @@ async def test_what_takes_no_time_is_done_at_once(
 
 async def test_so_is_what_goes_wrong_at_once(world: World) -> None:
     made = world.desire(EXTRACTING, b'["a"]')
-    assert isinstance(made, Mishap)
+    assert isinstance(made, ExtractionError)
     assert made.problem.reason is Reason.NOT_A_DOCUMENT
     assert world.desire(EXTRACTING, b'["a"]') is made
 
@@ -86,7 +93,7 @@ async def test_values_that_no_secret_holds_together_are_refused_as_they_are(worl
     es = an_es(data=[{"key": "one"}, {"key": "two"}])
     values = b"x" * 600_000, b"y" * 600_001
     made = world.desire(es, *values)
-    assert isinstance(made, Mishap)
+    assert isinstance(made, ExtractionError)
     assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
     assert "the largest is 'two' with 600001" in made.problem.message
     assert world.desk.values(KEY, batch_of(es, *values)) == made
@@ -99,7 +106,7 @@ async def test_a_known_batch_is_not_taken_apart_again(
 ) -> None:
     first = world.desire(EXTRACTING, QUICK)
     assert isinstance(first, Desired)
-    monkeypatch.setattr(module, "extract", None)
+    monkeypatch.setattr(module, "extract_all_steps", None)
     again = world.desire(EXTRACTING, QUICK)
     assert isinstance(again, Desired)
     # Most often the values are not needed, and so they are not kept.
@@ -134,7 +141,7 @@ async def test_what_is_known_does_not_need_the_value_in_hand(world: World, value
 @pytest.mark.parametrize(
     ("es", "value"),
     [(EXTRACTING, b'{"user": "other"}'), (an_es(data=[pick(x="user")]), QUICK)],
-    ids=["another value", "another recipe"],
+    ids=["another value", "another spec"],
 )
 async def test_another_batch_is_another_secret(
     world: World, es: ExternalSecret, value: bytes
@@ -175,61 +182,69 @@ async def test_C0_the_rest_is_done_beside_the_loop_and_the_object_is_woken(
     assert world.woken == [KEY]
 
 
-async def test_what_goes_wrong_there_is_told_and_remembered(world: World, oven: Oven) -> None:
-    oven.let.release()
+async def test_what_goes_wrong_there_is_told_and_remembered(
+    world: World, extraction: HeldExtraction
+) -> None:
+    extraction.let.release()
     assert world.desire(EXTRACTING, b"- a\n- b\n") is None
     await world.wait()
     for _ in range(2):
         made = world.desire(EXTRACTING, b"- a\n- b\n")
-        assert isinstance(made, Mishap)
+        assert isinstance(made, ExtractionError)
         assert made.problem.reason is Reason.NOT_A_DOCUMENT
-    assert len(oven.batches) == 1
+    assert len(extraction.batches) == 1
 
 
-async def test_who_asks_while_it_is_made_waits_for_the_same(world: World, oven: Oven) -> None:
+async def test_who_asks_while_it_is_made_waits_for_the_same(
+    world: World, extraction: HeldExtraction
+) -> None:
     for _ in range(3):
         assert world.desire(EXTRACTING, SLOW) is None
         await asyncio.sleep(0.01)
-    oven.let.release()
+    extraction.let.release()
     await world.wait()
     assert data_of(world.desire(EXTRACTING, SLOW)) == {"user": b"app"}
-    assert len(oven.batches) == 1
+    assert len(extraction.batches) == 1
     assert world.woken == [KEY]
 
 
-async def test_a_newer_batch_takes_the_place_of_one_that_waits(world: World, oven: Oven) -> None:
+async def test_a_newer_batch_takes_the_place_of_one_that_waits(
+    world: World, extraction: HeldExtraction
+) -> None:
     world.desire(EXTRACTING, SLOW, key="ns/first")
     await asyncio.sleep(0.01)
     world.desire(EXTRACTING, b"user: old\n")
     world.desire(EXTRACTING, b"user: new\n")
     assert len(world.desk) == 2
-    oven.let.release(2)
+    extraction.let.release(2)
     await world.wait()
     await world.wait()
     assert data_of(world.desire(EXTRACTING, b"user: new\n")) == {"user": b"new"}
-    assert len(oven.batches) == 2
+    assert len(extraction.batches) == 2
 
 
 async def test_a_newer_batch_takes_the_place_of_one_that_is_being_made(
-    world: World, oven: Oven
+    world: World, extraction: HeldExtraction
 ) -> None:
     world.desire(EXTRACTING, b"user: old\n")
     await asyncio.sleep(0.01)
     world.desire(EXTRACTING, b"user: new\n")
-    oven.let.release(2)
+    extraction.let.release(2)
     await world.wait()
     # Nobody hears of the old one.
     assert world.woken == [KEY]
     assert data_of(world.desire(EXTRACTING, b"user: new\n")) == {"user": b"new"}
 
 
-async def test_a_quick_batch_takes_the_place_of_a_slow_one(world: World, oven: Oven) -> None:
+async def test_a_quick_batch_takes_the_place_of_a_slow_one(
+    world: World, extraction: HeldExtraction
+) -> None:
     world.desire(EXTRACTING, SLOW)
     await asyncio.sleep(0.01)
-    oven.let.release(2)  # one for each
+    extraction.let.release(2)  # one for each
     assert data_of(world.desire(EXTRACTING, b'{"user": "new"}')) == {"user": b"new"}
     world.desire(EXTRACTING, SLOW, key="ns/next")
-    oven.let.release()
+    extraction.let.release()
     await world.wait()
     assert world.woken == ["ns/next"]
     assert data_of(world.desire(EXTRACTING, b'{"user": "new"}')) is None
@@ -243,31 +258,35 @@ async def test_what_was_made_of_another_batch_is_not_handed_out(world: World) ->
     assert not world.desk._finished
 
 
-async def test_one_after_another_in_the_order_of_their_arrival(world: World, oven: Oven) -> None:
+async def test_one_after_another_in_the_order_of_their_arrival(
+    world: World, extraction: HeldExtraction
+) -> None:
     for number in range(3):
         world.desire(EXTRACTING, f"n: {number}\n".encode(), key=f"ns/{number}")
     await asyncio.sleep(0.05)
-    assert len(oven.batches) == 1
-    oven.let.release(3)
+    assert len(extraction.batches) == 1
+    extraction.let.release(3)
     while len(world.woken) < 3:
         await world.wait()
     assert world.woken == ["ns/0", "ns/1", "ns/2"]
 
 
 @pytest.mark.parametrize("when", ["waiting", "being made", "finished"])
-async def test_what_is_forgotten_leaves_nothing_behind(world: World, oven: Oven, when: str) -> None:
+async def test_what_is_forgotten_leaves_nothing_behind(
+    world: World, extraction: HeldExtraction, when: str
+) -> None:
     world.desire(EXTRACTING, SLOW)
     if when == "being made":
         await asyncio.sleep(0.01)
-        assert oven.batches
+        assert extraction.batches
     if when == "finished":
-        oven.let.release()
+        extraction.let.release()
         await world.wait()
     before = len(world.woken)
     world.desk.forget(KEY)
     # Whoever comes next tells that the desk is through with it.
     world.desire(EXTRACTING, SLOW, key="ns/next")
-    oven.let.release(3)
+    extraction.let.release(3)
     await world.wait()
     assert world.woken[before:] == ["ns/next"]
     assert not any(
@@ -276,11 +295,11 @@ async def test_what_is_forgotten_leaves_nothing_behind(world: World, oven: Oven,
     assert world.desire(EXTRACTING, SLOW) is None
 
 
-async def test_the_loop_goes_on_meanwhile(world: World, oven: Oven) -> None:
+async def test_the_loop_goes_on_meanwhile(world: World, extraction: HeldExtraction) -> None:
     world.desire(EXTRACTING, SLOW)
     await asyncio.sleep(0.01)
     assert data_of(world.desire(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
-    oven.let.release()
+    extraction.let.release()
     await world.wait()
     assert world.woken == [KEY]
 
@@ -303,7 +322,7 @@ def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
 ) -> None:
     async def scenario() -> None:
         async with World().running() as world:
-            made: Desired | Mishap | None = None
+            made: Desired | ExtractionError | None = None
             for document, pause in arrivals:
                 made = world.desire(EXTRACTING, document)
                 if pause:
@@ -312,8 +331,8 @@ def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
             while made is None:
                 await world.wait()
                 made = world.desire(EXTRACTING, last)
-            expected = cook_all(batch_of(EXTRACTING, last))
-            if isinstance(expected, Mishap):
+            expected = extract_all(batch_of(EXTRACTING, last))
+            if isinstance(expected, ExtractionError):
                 assert made == expected
                 return
             while isinstance(made, Desired) and made.data is None:
@@ -344,27 +363,29 @@ def test_it_is_the_same_on_the_loop_that_production_runs_on() -> None:
 async def test_a_mishap_names_the_entry_as_it_is_called_now(world: World) -> None:
     world.desire(an_es(dataProcess=[extract("before")]), b"[]")
     made = world.desire(an_es(dataProcess=[extract("after")]), b"[]")
-    assert isinstance(made, Mishap)
+    assert isinstance(made, ExtractionError)
     assert "'after'" in made.problem.message
 
 
 async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
+    def poisoned(
+        batch: ExtractionInput, expressions: Expressions
+    ) -> Steps[ExtractedData | ExtractionError]:
         yield
-        if any(b"poison" in (i.data or b"") for i in batch.ingredients):
+        if any(b"poison" in (i.data or b"") for i in batch.entries):
             raise RecursionError
-        return (yield from extract_steps(batch, expressions))
+        return (yield from extract_all_steps(batch, expressions))
 
-    monkeypatch.setattr(module, "extract", poisoned)
+    monkeypatch.setattr(module, "extract_all_steps", poisoned)
     world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned")
     world.desire(EXTRACTING, SLOW)
     await world.wait()
     await world.wait()
     assert world.woken == ["ns/poisoned", KEY]
     assert data_of(world.desire(EXTRACTING, SLOW)) == {"user": b"app"}
-    assert isinstance(world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), Mishap)
+    assert isinstance(world.desire(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError)
 
 
 def test_many_small_documents_are_one_large_one() -> None:

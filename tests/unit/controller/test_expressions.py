@@ -13,7 +13,7 @@ from secret_sync.controller.expressions import ExpressionCompiler
 from secret_sync.parse.rules import compile_regex
 from secret_sync.queue import TimeSlicedWorker
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import an_es, extract, pick
+from tests.unit.controller.extracting import an_es, extract, pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

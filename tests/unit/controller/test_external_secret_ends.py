@@ -14,7 +14,7 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason
-from tests.unit.controller.cooking import an_es, extract, reading
+from tests.unit.controller.extracting import an_es, extract, reading
 from tests.unit.controller.looping import KEY, Loop
 
 if TYPE_CHECKING:

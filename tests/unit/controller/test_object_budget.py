@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller import extraction
-from secret_sync.controller.desired import Cooked, Mishap, gather
+from secret_sync.controller.desired import ExtractedData, ExtractionError, gather
 from secret_sync.controller.expressions import ImmediateChecker
 from secret_sync.parse import Expressions, ObjectBudget, read_document, run_to_end
 from secret_sync.parse.budget import MAX_KEYS, MAX_OBJECT_STEPS, MAX_PARSED_BYTES
@@ -24,7 +24,7 @@ from secret_sync.resources.limits import (
     MAX_EXPRESSIONS,
     MAX_NAME_CHARACTERS,
 )
-from tests.unit.controller.cooking import an_es, extract, plan_of, reading
+from tests.unit.controller.extracting import an_es, extract, plan_of, reading
 from tests.unit.controller.hostile import KNOWN, YAML_30K, picks, plain, rules
 from tests.unit.controller.planning import Cluster
 
@@ -51,7 +51,7 @@ def budgets() -> Any:
         yield Counted.made
 
 
-def outcome(es: ExternalSecret, values: dict[str, bytes]) -> Problem | Cooked:
+def outcome(es: ExternalSecret, values: dict[str, bytes]) -> Problem | ExtractedData:
     """What becomes of an object: it is planned, checked and extracted as the controller does."""
     problem = Cluster().planner().plan(es).problem
     if problem is not None:
@@ -62,12 +62,12 @@ def outcome(es: ExternalSecret, values: dict[str, bytes]) -> Problem | Cooked:
     known = {key: reading(value) for key, value in values.items()}
     batch = gather(es, plan_of(es), [known[entry.key] for entry in es.entries])
     assert batch is not None
-    made = run_to_end(extraction.extract(batch, Expressions()))
-    return made.problem if isinstance(made, Mishap) else made
+    made = run_to_end(extraction.extract_all_steps(batch, Expressions()))
+    return made.problem if isinstance(made, ExtractionError) else made
 
 
-def check(made: Problem | Cooked, budgets: list[ObjectBudget]) -> None:
-    if isinstance(made, Cooked):
+def check(made: Problem | ExtractedData, budgets: list[ObjectBudget]) -> None:
+    if isinstance(made, ExtractedData):
         assert sum(map(len, made.data.values())) <= MAX_BYTES
         assert len(made.data) + len(made.overwritten) <= MAX_KEYS
     else:
@@ -86,7 +86,7 @@ def test_known_bad_ones(
     es: ExternalSecret, value: bytes, reason: str, budgets: list[ObjectBudget]
 ) -> None:
     made = outcome(es, {entry.key: value for entry in es.entries})
-    assert ("" if isinstance(made, Cooked) else made.reason.value) == reason, made
+    assert ("" if isinstance(made, ExtractedData) else made.reason.value) == reason, made
     check(made, budgets)
 
 
@@ -177,5 +177,5 @@ def test_a_value_is_parsed_once_however_many_entries_use_it(
         data=[picks("one", 1, "a", f"{i}.") for i in range(60)], dataProcess=[extract("two")]
     )
     made = outcome(es, {"one": b"a: 1\n", "two": b"b: 2\n"})
-    assert isinstance(made, Cooked)
+    assert isinstance(made, ExtractedData)
     assert parsed == [b"a: 1\n", b"b: 2\n"]

@@ -19,7 +19,7 @@ from secret_sync.controller.ownership import (
     merged_by,
 )
 from secret_sync.resources import ManagedSecret, secret_from_metadata
-from tests.unit.controller.cooking import extract
+from tests.unit.controller.extracting import extract
 from tests.unit.controller.played import managed, secret
 
 if TYPE_CHECKING:

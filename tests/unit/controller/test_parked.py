@@ -18,7 +18,7 @@ from secret_sync.controller import document_processor as module
 from secret_sync.controller.document_processor import PARKED_FOR, DocumentProcessor
 from secret_sync.controller.expressions import ExpressionCompiler
 from secret_sync.queue import Priority, TimeSlicedWorker
-from tests.unit.controller.cooking import an_es, extract, plan_of, reading
+from tests.unit.controller.extracting import an_es, extract, plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

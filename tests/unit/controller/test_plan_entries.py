@@ -8,9 +8,9 @@ import pytest
 
 from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.controller.plan import Endpoints, cluster_scope_of, stores_of
-from secret_sync.parse import Recipe, Rule, Selection
+from secret_sync.parse import ExtractionSpec, Rule, Selection
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import an_es, extract, pick
+from tests.unit.controller.extracting import an_es, extract, pick
 from tests.unit.controller.planning import entry
 
 if TYPE_CHECKING:
@@ -205,26 +205,31 @@ def test_a_store_for_the_other_service_is_none(make_planner: MakePlanner, make_e
 
 
 @pytest.mark.parametrize(
-    ("spec", "recipe"),
+    ("spec", "expected"),
     [
-        ({"data": [{"key": "db"}]}, Recipe(name="db")),
-        ({"data": [{"key": "db", "name": "x"}]}, Recipe(name="x")),
+        ({"data": [{"key": "db"}]}, ExtractionSpec(name="db")),
+        ({"data": [{"key": "db", "name": "x"}]}, ExtractionSpec(name="x")),
         # With jmesPath only the aliases are written.
-        ({"data": [{**pick(x="a.b"), "name": "no"}]}, Recipe(selections=(Selection("a.b", "x"),))),
+        (
+            {"data": [{**pick(x="a.b"), "name": "no"}]},
+            ExtractionSpec(selections=(Selection("a.b", "x"),)),
+        ),
         (
             {"dataProcess": [extract("db", ("a", "b"))]},
-            Recipe(extract=True, rules=(Rule("a", "b"),)),
+            ExtractionSpec(extract=True, rules=(Rule("a", "b"),)),
         ),
         (
             {"dataProcess": [{"extract": pick(x="a"), "replaceRule": [{"source": "a"}]}]},
-            Recipe(selections=(Selection("a", "x"),), extract=True, rules=(Rule("a", ""),)),
+            ExtractionSpec(selections=(Selection("a", "x"),), extract=True, rules=(Rule("a", ""),)),
         ),
     ],
 )
-def test_recipes(make_planner: MakePlanner, spec: dict[str, Any], recipe: Recipe) -> None:
+def test_extraction_specs(
+    make_planner: MakePlanner, spec: dict[str, Any], expected: ExtractionSpec
+) -> None:
     (planned,) = make_planner().plan(an_es(**spec)).entries
     assert planned.problem is None
-    assert planned.recipe == recipe
+    assert planned.spec == expected
 
 
 @pytest.mark.parametrize(
@@ -248,7 +253,7 @@ def test_recipes(make_planner: MakePlanner, spec: dict[str, Any], recipe: Recipe
         ({"dataProcess": [extract("db", *[("a", "b")] * 65)]}, Reason.TOO_COSTLY, "64"),
     ],
 )
-def test_a_recipe_that_can_never_work_is_told_of_its_entry_and_costs_no_call(
+def test_extraction_that_can_never_work_is_reported_for_its_entry_without_a_call(
     make_planner: MakePlanner, spec: dict[str, Any], reason: Reason, said: str
 ) -> None:
     (planned,) = make_planner().plan(an_es(**spec)).entries
@@ -262,10 +267,10 @@ def test_a_recipe_that_can_never_work_is_told_of_its_entry_and_costs_no_call(
 def test_an_empty_alias_is_the_key_of_the_entry(make_planner: MakePlanner) -> None:
     spec = {"data": [pick("db", **{"": "x"}), pick("team/db", **{"": "x"})]}
     fine, illegal = make_planner().plan(an_es(**spec)).entries
-    assert fine.recipe.selections == (Selection("x", "db"),)
+    assert fine.spec.selections == (Selection("x", "db"),)
     assert illegal.problem is not None
     assert "'team/db' cannot be a key of a Secret" in illegal.problem.message
-    assert 'write another `objectAlias`, such as "team-db"' in illegal.problem.message
+    assert 'choose another `objectAlias`, such as "team-db"' in illegal.problem.message
 
 
 def test_it_is_told_of_its_entry_alone(make_planner: MakePlanner) -> None:

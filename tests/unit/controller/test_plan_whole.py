@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from secret_sync.controller.schemas import Schemas
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import an_es
+from tests.unit.controller.extracting import an_es
 from tests.unit.controller.planning import Cluster, entry
 
 if TYPE_CHECKING:

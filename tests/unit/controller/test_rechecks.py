@@ -18,7 +18,7 @@ from secret_sync.controller.payload_digests import KEPT_SECONDS, PayloadDigests
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import ApiUnavailableError, Ref
 from secret_sync.queue import Done, RequeueAfter
-from tests.unit.controller.cooking import an_es
+from tests.unit.controller.extracting import an_es
 from tests.unit.controller.looping import Loop
 from tests.unit.controller.played import PlayedClient, managed, secret
 from tests.unit.controller.writing import DESIRED, MERGE, OURS, World, memory, own

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from secret_sync.metrics import Metrics, QueueMetrics, SyncMetrics, WorkerMetrics
 from secret_sync.queue import Backoff, WorkQueue, run_workers
 from tests.support.scraping import openmetrics, samples
-from tests.unit.controller.cooking import an_es
+from tests.unit.controller.extracting import an_es
 from tests.unit.controller.looping import KEY, Loop
 from tests.unit.controller.writing import World, own
 

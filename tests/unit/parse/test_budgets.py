@@ -1,4 +1,4 @@
-"""What would cost too much is refused before it does.
+"""What would cost too much is refused before the cost is incurred.
 
 No test here looks at a clock: without its budget each of these would run for minutes, fill the
 memory or overflow the stack.
@@ -14,13 +14,13 @@ from secret_sync.parse import (
     INVALID_KEY,
     TOO_COSTLY,
     TOO_LARGE,
-    Recipe,
+    ExtractionSpec,
     Rule,
     Selection,
-    check_recipe,
-    cook,
+    check_spec,
+    extract,
 )
-from tests.unit.parse.refusals import EXTRACT, paths, refused, refused_offline, rules
+from tests.unit.parse.extracting import EXTRACT, paths, refused, refused_offline, rules
 
 MIB = 1024 * 1024
 BILLION_LAUGHS = "a0: &a0 [lol]\n" + "".join(
@@ -66,14 +66,14 @@ def test_documents(document: str, code: str, words: str) -> None:
     assert (error.code, words in error.message) == (code, True), error.message
 
 
-def test_what_is_just_within_the_limits_passes() -> None:
-    assert cook(EXTRACT, ('{"a":' + nested(99) + "}").encode())
-    assert cook(EXTRACT, ('{"a":"' + "[" * 100_000 + ',"}').encode())
-    assert cook(EXTRACT, ("a: " + nested(99)).encode())
-    assert cook(EXTRACT, ("a: '" + "x" * 131_000 + "'").encode())
-    assert cook(EXTRACT, ("a: &a x\nb: [" + "*a ," * 1000 + "]").encode())
+def test_documents_at_the_limits_pass() -> None:
+    assert extract(EXTRACT, ('{"a":' + nested(99) + "}").encode())
+    assert extract(EXTRACT, ('{"a":"' + "[" * 100_000 + ',"}').encode())
+    assert extract(EXTRACT, ("a: " + nested(99)).encode())
+    assert extract(EXTRACT, ("a: '" + "x" * 131_000 + "'").encode())
+    assert extract(EXTRACT, ("a: &a x\nb: [" + "*a ," * 1000 + "]").encode())
     text = "x" * (MIB - len('{"a":""}'))
-    assert cook(EXTRACT, json.dumps({"a": text}, separators=(",", ":")).encode())
+    assert extract(EXTRACT, json.dumps({"a": text}, separators=(",", ":")).encode())
 
 
 BIG = json.dumps({"a": list(range(40_000)), "t": "x" * 500_000}).encode()
@@ -100,66 +100,66 @@ def test_paths_have_a_budget_of_steps(path: str) -> None:
     assert refused(paths(path), BIG).code == TOO_COSTLY
 
 
-def test_a_path_makes_no_more_than_a_secret_holds() -> None:
+def test_path_output_is_limited_to_the_size_of_a_secret() -> None:
     assert refused(paths("|".join(["[@,@]"] * 40)), b"[1]").code == TOO_LARGE
 
 
-def test_the_budget_is_shared_by_all_paths_of_a_value() -> None:
-    assert cook(paths(*["a[?@==`7`]"]), BIG)
+def test_budget_is_shared_by_all_paths_of_a_value() -> None:
+    assert extract(paths(*["a[?@==`7`]"]), BIG)
     assert refused(paths(*["a[?@==`7`]"] * 10), BIG).code == TOO_COSTLY
 
 
 @pytest.mark.parametrize(
     "path", ["[" * 1000 + "a" + "]" * 1000, "!" * 2000 + "a", "a" + ".*" * 150]
 )
-def test_paths_nest_only_so_deep(path: str) -> None:
+def test_path_nesting_is_limited(path: str) -> None:
     error = refused_offline(paths(path))
     assert error.code == TOO_COSTLY
     assert "120 levels" in error.message
 
 
-def test_a_path_may_nest_as_deep_as_people_write() -> None:
-    assert cook(paths("[" * 70 + "a" + "]" * 70), b'{"a":1}')["k0"] == nested(70).encode()
+def test_path_nesting_within_the_limit_works() -> None:
+    assert extract(paths("[" * 70 + "a" + "]" * 70), b'{"a":1}')["k0"] == nested(70).encode()
 
 
-def test_values_that_paths_nest_beyond_any_document() -> None:
+def test_nesting_of_values_built_by_paths_is_limited() -> None:
     path = "|".join(["[[[[[[@]]]]]]"] * 50)
     assert refused(paths(path), ('{"a":' + nested(99) + "}")).code == TOO_COSTLY
     assert refused(paths(path), ("a: " + nested(99))).code == TOO_COSTLY
 
 
-def test_a_regular_expression_that_ruins_others() -> None:
+def test_catastrophic_regular_expression_is_linear() -> None:
     document = json.dumps({"a" * 4000 + "!": 1})
     assert refused(rules(("(a+)+$", "x")), document).code == INVALID_KEY
 
 
-def test_rules_that_double_a_key_forever() -> None:
+def test_rules_that_double_a_key_are_limited() -> None:
     error = refused(rules(*[("(.)", "$1$1")] * 40), '{"ab":1}')
     assert error.code == INVALID_KEY
-    assert "over 4096 characters of 'ab'" in error.message
+    assert "renames 'ab' to a key of over 4096 characters" in error.message
 
 
 def test_many_rules_on_many_keys() -> None:
     document = json.dumps({f"k{number}": 1 for number in range(4000)})
     assert refused(rules(*[("a", "b")] * 30), document).code == TOO_COSTLY
-    assert len(cook(rules(*[("k", "b")] * 20), document.encode())) == 4000
+    assert len(extract(rules(*[("k", "b")] * 20), document.encode())) == 4000
 
 
 def test_numbers_of_many_digits() -> None:
     digits = "9" * 5000
     document = json.dumps({"e": 1}).replace("1", f"[{digits}, 1e999999999, -{digits}]").encode()
-    recipe = Recipe(
+    spec = ExtractionSpec(
         selections=(Selection("e[0]", "a"), Selection("e[?@>`1`]", "b"), Selection("e", "c"))
     )
-    assert cook(recipe, document) == {
+    assert extract(spec, document) == {
         "a": digits.encode(),
         "b": f"[{digits},1e999999999]".encode(),
         "c": f"[{digits},1e999999999,-{digits}]".encode(),
     }
 
 
-def test_rules_are_checked_once_for_a_recipe() -> None:
-    recipe = Recipe(extract=True, rules=(Rule("a{1000}", "x"),))
-    check_recipe(recipe)
-    check_recipe(recipe)
-    assert cook(recipe, b'{"b":1}') == {"b": b"1"}
+def test_rules_are_compiled_once_per_spec() -> None:
+    spec = ExtractionSpec(extract=True, rules=(Rule("a{1000}", "x"),))
+    check_spec(spec)
+    check_spec(spec)
+    assert extract(spec, b'{"b":1}') == {"b": b"1"}

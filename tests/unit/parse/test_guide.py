@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from secret_sync.parse import Recipe, Rule, Selection, cook
+from secret_sync.parse import ExtractionSpec, Rule, Selection, extract
 
-EXTRACT = Recipe(extract=True)
+EXTRACT = ExtractionSpec(extract=True)
 GUIDE_RULES = (Rule("^/.*d$", "tom"), Rule("^n.*/$", "mark"))
 
 
-def select(*paths: str) -> Recipe:
-    return Recipe(selections=tuple(Selection(path, f"k{n}") for n, path in enumerate(paths)))
+def select(*paths: str) -> ExtractionSpec:
+    return ExtractionSpec(
+        selections=tuple(Selection(path, f"k{n}") for n, path in enumerate(paths))
+    )
 
 
 @pytest.mark.parametrize(
@@ -22,10 +24,10 @@ def select(*paths: str) -> Recipe:
     ],
 )
 def test_jmespath_of_the_guide(document: bytes) -> None:
-    recipe = Recipe(
+    spec = ExtractionSpec(
         selections=(Selection("name", "myname"), Selection("friends[0].name", "friendname"))
     )
-    assert cook(recipe, document) == {"myname": b"tom", "friendname": b"lily"}
+    assert extract(spec, document) == {"myname": b"tom", "friendname": b"lily"}
 
 
 @pytest.mark.parametrize(
@@ -36,12 +38,12 @@ def test_jmespath_of_the_guide(document: bytes) -> None:
     ],
 )
 def test_extract_of_the_guide(document: bytes, mark: bytes) -> None:
-    recipe = Recipe(extract=True, rules=GUIDE_RULES)
-    assert cook(recipe, document) == {"tom": b"lily", "mark": mark}
+    spec = ExtractionSpec(extract=True, rules=GUIDE_RULES)
+    assert extract(spec, document) == {"tom": b"lily", "mark": mark}
 
 
-def test_a_plain_recipe_leaves_the_bytes_alone() -> None:
-    assert cook(Recipe(name="key"), b"\xff{broken") == {"key": b"\xff{broken"}
+def test_plain_spec_keeps_the_bytes() -> None:
+    assert extract(ExtractionSpec(name="key"), b"\xff{broken") == {"key": b"\xff{broken"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_a_plain_recipe_leaves_the_bytes_alone() -> None:
     ],
 )
 def test_values_of_json(written: str, becomes: str) -> None:
-    assert cook(EXTRACT, f'{{"k":{written}}}'.encode()) == {"k": becomes.encode()}
+    assert extract(EXTRACT, f'{{"k":{written}}}'.encode()) == {"k": becomes.encode()}
 
 
 @pytest.mark.parametrize(
@@ -98,18 +100,18 @@ def test_values_of_json(written: str, becomes: str) -> None:
     ],
 )
 def test_values_of_yaml(written: str, becomes: str) -> None:
-    assert cook(EXTRACT, f"k: {written}".encode()) == {"k": becomes.encode()}
+    assert extract(EXTRACT, f"k: {written}".encode()) == {"k": becomes.encode()}
 
 
-def test_a_last_line_break_stays_where_it_belongs_to_a_text() -> None:
+def test_last_line_break_of_a_block_string_is_kept() -> None:
     document = b"tls:\n  key: |\n    line\n"
-    assert cook(EXTRACT, document) == {"tls": b"key: |\n    line\n"}
+    assert extract(EXTRACT, document) == {"tls": b"key: |\n    line\n"}
 
 
-def test_a_path_can_find_any_kind_of_value() -> None:
-    recipe = select("a", "b", "c", "d", "e")
+def test_path_matches_any_kind_of_value() -> None:
+    spec = select("a", "b", "c", "d", "e")
     document = b'{"a":"x","b":1.10,"c":false,"d":[1],"e":{"f":null}}'
-    assert cook(recipe, document) == {
+    assert extract(spec, document) == {
         "k0": b"x",
         "k1": b"1.10",
         "k2": b"false",
@@ -119,16 +121,16 @@ def test_a_path_can_find_any_kind_of_value() -> None:
 
 
 def test_selections_go_before_extract_and_rules_come_after_both() -> None:
-    recipe = Recipe(
+    spec = ExtractionSpec(
         selections=(Selection("a", "x/y"),), extract=True, rules=(Rule("(.)/(.)", "$2.$1"),)
     )
-    assert cook(recipe, b'{"a":1,"b":2}') == {"y.x": b"1"}
+    assert extract(spec, b'{"a":1,"b":2}') == {"y.x": b"1"}
 
 
-def test_a_byte_order_mark_is_ignored() -> None:
-    assert cook(EXTRACT, b'\xef\xbb\xbf{"a":1}') == {"a": b"1"}
-    assert cook(EXTRACT, b"\xef\xbb\xbfa: 1") == {"a": b"1"}
+def test_byte_order_mark_is_ignored() -> None:
+    assert extract(EXTRACT, b'\xef\xbb\xbf{"a":1}') == {"a": b"1"}
+    assert extract(EXTRACT, b"\xef\xbb\xbfa: 1") == {"a": b"1"}
 
 
-def test_an_empty_mapping_has_no_keys() -> None:
-    assert cook(EXTRACT, b"{}") == {}
+def test_empty_mapping_has_no_keys() -> None:
+    assert extract(EXTRACT, b"{}") == {}

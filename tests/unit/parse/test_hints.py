@@ -1,4 +1,4 @@
-"""A path that does not work is answered with the one that would."""
+"""The error of a path that does not work suggests one that does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from secret_sync.parse import (
     NOT_A_DOCUMENT,
     PATH_NOT_FOUND,
     constant_hint,
-    cook,
+    extract,
 )
 from secret_sync.parse.hints import quoted_path
-from tests.unit.parse.refusals import paths, refused, refused_offline
+from tests.unit.parse.extracting import paths, refused, refused_offline
 
 
 def suggested(message: str) -> str:
@@ -38,11 +38,11 @@ def suggested(message: str) -> str:
         ("größe", '"größe"'),
     ],
 )
-def test_a_name_that_lacks_its_quotes(path: str, works: str) -> None:
+def test_name_without_quotes_gets_the_quoted_path(path: str, works: str) -> None:
     error = refused_offline(paths(path))
     assert error.code == INVALID_JMESPATH
     assert error.message.endswith(
-        f"such a name needs double quotes, so write path: {json.dumps(works, ensure_ascii=False)}"
+        f"the name needs double quotes: write path: {json.dumps(works, ensure_ascii=False)}"
     )
     assert suggested(error.message) == works
 
@@ -54,7 +54,7 @@ def test_the_bare_path_of_the_public_reports() -> None:
 @pytest.mark.parametrize(
     "path", ["a[", "$.a", "friends.0", "a..b", "a b.", "x-y()", "a" * 90 + "-"]
 )
-def test_what_lacks_more_than_quotes_gets_no_such_advice(path: str) -> None:
+def test_path_that_quotes_do_not_fix_gets_no_hint(path: str) -> None:
     assert "write path" not in refused_offline(paths(path)).message
 
 
@@ -63,7 +63,7 @@ names = st.from_regex(r"\A[a-z0-9é/+%-]{1,3}( [a-z-])?\Z") | st.text(min_size=1
 
 @settings(deadline=None)
 @given(st.lists(names, min_size=1, max_size=3))
-def test_what_is_suggested_finds_what_the_names_say(names: list[str]) -> None:
+def test_suggested_path_matches_the_names(names: list[str]) -> None:
     path = ".".join(names)
     meant = quoted_path(path)
     if not meant:
@@ -71,7 +71,7 @@ def test_what_is_suggested_finds_what_the_names_say(names: list[str]) -> None:
     nested: object = "found"
     for name in reversed(names):
         nested = {name: nested}
-    assert cook(paths(meant), json.dumps(nested).encode()) == {"k0": b"found"}
+    assert extract(paths(meant), json.dumps(nested).encode()) == {"k0": b"found"}
 
 
 @pytest.mark.parametrize(
@@ -83,26 +83,26 @@ def test_what_is_suggested_finds_what_the_names_say(names: list[str]) -> None:
         ("app.key", '{"app": {"x": 1}, "app.key": "SECRET"}', '"app.key"'),
     ],
 )
-def test_a_key_with_a_dot_is_named(path: str, document: str, works: str) -> None:
+def test_key_with_a_dot_gets_the_quoted_path(path: str, document: str, works: str) -> None:
     error = refused(paths(path), document)
     assert error.code == PATH_NOT_FOUND
-    assert "the document has a key with dots in it: write path: " in error.message
+    assert "the document has a key that contains dots: write path: " in error.message
     assert suggested(error.message) == works
     assert "SECRET" not in error.message
-    assert cook(paths(works), document.encode()) == {"k0": b"SECRET"}
+    assert extract(paths(works), document.encode()) == {"k0": b"SECRET"}
 
 
 @pytest.mark.parametrize(
     "document", ['{"app.key": null}', '{"app": "SECRET"}', '[{"app.key": 1}]', "{}", '{"app": {}}']
 )
-def test_where_no_key_has_the_dots_nothing_is_said_of_them(document: str) -> None:
+def test_keys_without_dots_get_no_hint(document: str) -> None:
     error = refused(paths("app.key"), document)
     assert error.code == PATH_NOT_FOUND
     assert "dots" not in error.message
     assert "SECRET" not in error.message
 
 
-def test_a_long_path_of_names_is_not_tried() -> None:
+def test_long_path_of_names_gets_no_hint() -> None:
     path = ".".join(["a"] * 40)
     assert "dots" not in refused(paths(path), json.dumps({path: 1})).message
 
@@ -118,17 +118,17 @@ def test_a_long_path_of_names_is_not_tried() -> None:
         ("null", "null"),
     ],
 )
-def test_a_path_on_what_is_no_document_says_so(value: str, kind: str) -> None:
+def test_path_on_a_single_value_is_reported(value: str, kind: str) -> None:
     error = refused(paths("MONGO_DB_NAME"), value)
     assert error.code == NOT_A_DOCUMENT
-    assert f"the value is {kind} and has no fields; remove `jmesPath` to write it whole" in (
+    assert f"the value is {kind} and has no fields; remove `jmesPath` to write the whole value" in (
         error.message
     )
     assert "SECRET" not in error.message
 
 
-def test_a_single_value_can_be_selected_whole() -> None:
-    assert cook(paths("@", "length(@)"), b"hello") == {"k0": b"hello", "k1": b"5"}
+def test_single_value_is_selected_whole() -> None:
+    assert extract(paths("@", "length(@)"), b"hello") == {"k0": b"hello", "k1": b"5"}
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_a_single_value_can_be_selected_whole() -> None:
         ("join(',', ['a'])", ""),
     ],
 )
-def test_a_constant_is_known_as_one(path: str, meant: str) -> None:
+def test_constant_path_is_recognised(path: str, meant: str) -> None:
     assert constant_hint(path) == meant
 
 
 @pytest.mark.parametrize("path", ["a", '"api-key"', "@", "[0]", "*", "[]", "a || 'b'", "a["])
-def test_what_reads_the_document_is_no_constant(path: str) -> None:
+def test_path_that_reads_the_document_is_not_a_constant(path: str) -> None:
     assert constant_hint(path) is None

@@ -1,4 +1,4 @@
-"""Keys and sizes: what the API server would refuse is told before it is asked."""
+"""Keys and sizes: what the API server would refuse is reported without it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refusal_of(key: str) -> str:
 @example("a" * 254)
 @example("é")
 @example("٣")
-def test_the_rule_is_the_api_servers(key: str) -> None:
+def test_key_rule_equals_the_api_servers(key: str) -> None:
     assert refusal_of(key) == ("" if valid_for_the_api_server(key) else "InvalidKey")
 
 
@@ -64,11 +64,11 @@ def test_the_message_names_the_key_and_shortens_it() -> None:
     assert len(caught.value.message) < 300
 
 
-def test_all_illegal_names_are_told_at_once_each_with_one_that_would_do() -> None:
+def test_all_illegal_names_are_reported_with_a_correction() -> None:
     with pytest.raises(DefiniteError) as caught:
         check_data({"team/db": b"value", "fine": b"", "..": b"", "team-db": b""})
     assert caught.value.message == (
         "'team/db', '..' cannot be keys of a Secret: only letters, digits, '-', '_' and '.' are "
-        "allowed and it must not be '.' nor begin with '..'; write another one in the entry's "
+        "allowed and it must not be '.' nor begin with '..'; choose another one in the entry's "
         '`name`, such as "team-db-2", "key"'
     )

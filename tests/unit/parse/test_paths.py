@@ -9,11 +9,11 @@ from typing import Any, Final
 import pytest
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import Expressions, ObjectBudget, cook
+from secret_sync.parse import Expressions, ObjectBudget, extract
 from secret_sync.parse.json_document import read_json
 from secret_sync.parse.paths import Search
 from secret_sync.parse.values import Number
-from tests.unit.parse.refusals import paths
+from tests.unit.parse.extracting import paths
 
 CASES: Final = Path(__file__).parents[2] / "data" / "parse" / "jmespath" / "compliance.json"
 
@@ -112,12 +112,14 @@ DOCUMENT: Final = (
     ],
 )
 def test_numbers_keep_their_text(path: str, becomes: str) -> None:
-    assert cook(paths(path), DOCUMENT)["k0"] == becomes.encode()
+    assert extract(paths(path), DOCUMENT)["k0"] == becomes.encode()
 
 
 def test_yaml_has_more_numbers_and_other_keys() -> None:
     document = b"n: [0x1F, 0o17, .inf, -.INF, 1.]\nk: {1: a, true: b, ~: c}\n"
-    found = cook(paths("sort(n)[0]", "n[?@ == `31`] | [0]", 'k."1"', "keys(k)", "n[1]"), document)
+    found = extract(
+        paths("sort(n)[0]", "n[?@ == `31`] | [0]", 'k."1"', "keys(k)", "n[1]"), document
+    )
     assert found == {
         "k0": b"-.INF",
         "k1": b"0x1F",

@@ -1,4 +1,4 @@
-"""What holds for all documents."""
+"""Properties of all documents."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import Recipe, Rule, Selection, cook
+from secret_sync.parse import ExtractionSpec, Rule, Selection, extract
 from secret_sync.parse.document import read_document
 from secret_sync.parse.json_document import NotJSONError, read_json, write_json
 from secret_sync.parse.values import JSON_NUMBER, Number
-from tests.unit.parse.refusals import EXTRACT, paths
+from tests.unit.parse.extracting import EXTRACT, paths
 
 legal_keys = st.from_regex(r"\A[a-zA-Z0-9_][-._a-zA-Z0-9]{0,9}\Z")
 texts = st.text(st.characters(codec="utf-8"), max_size=15)
@@ -30,27 +30,27 @@ documents = st.dictionaries(
     ),
     max_size=5,
 )
-RECIPES = (
+SPECS = (
     EXTRACT,
-    Recipe(extract=True, rules=(Rule("[^a-z]+", "-$0"), Rule("(.)(.)", "$2$1"))),
+    ExtractionSpec(extract=True, rules=(Rule("[^a-z]+", "-$0"), Rule("(.)(.)", "$2$1"))),
     paths("@", "keys(@)", "*", "to_string(@)"),
-    Recipe(selections=(Selection("a", "x/y"),), rules=(Rule("/", "."),)),
+    ExtractionSpec(selections=(Selection("a", "x/y"),), rules=(Rule("/", "."),)),
 )
 #: Stands in values only, and in none of our messages.
 CANARY = "q7Zx-51c"
 
 
-def cooked(recipe: Recipe, data: bytes) -> DefiniteError | dict[str, bytes]:
+def extracted(spec: ExtractionSpec, data: bytes) -> DefiniteError | dict[str, bytes]:
     try:
-        return cook(recipe, data)
+        return extract(spec, data)
     except DefiniteError as error:
         return error
 
 
 @settings(deadline=None)
 @given(documents)
-def test_json_comes_out_as_it_went_in(document: dict[str, Any]) -> None:
-    found = cook(EXTRACT, json.dumps(document).encode())
+def test_json_round_trip(document: dict[str, Any]) -> None:
+    found = extract(EXTRACT, json.dumps(document).encode())
     assert list(found) == list(document)
     for key, value in document.items():
         text = found[key].decode()
@@ -86,8 +86,8 @@ def _character(escape: re.Match[str]) -> str:
 @example("0.1000000000000000055511151231257827")
 def test_numbers_of_json_stay_as_written(number: str) -> None:
     data = f'{{"a":{number},"b":[{number}]}}'.encode()
-    assert cook(EXTRACT, data) == {"a": number.encode(), "b": f"[{number}]".encode()}
-    assert cook(paths("a", "b[?@ == @]"), data)["k0"] == number.encode()
+    assert extract(EXTRACT, data) == {"a": number.encode(), "b": f"[{number}]".encode()}
+    assert extract(paths("a", "b[?@ == @]"), data)["k0"] == number.encode()
 
 
 @settings(deadline=None)
@@ -98,19 +98,19 @@ def test_numbers_of_json_stay_as_written(number: str) -> None:
 @example(".5")
 def test_numbers_of_yaml_stay_as_written(number: str) -> None:
     data = f"a: {number}\nb: [{number}, x]".encode()
-    assert cook(EXTRACT, data) == {"a": number.encode(), "b": f"- {number}\n- x".encode()}
+    assert extract(EXTRACT, data) == {"a": number.encode(), "b": f"- {number}\n- x".encode()}
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=60) | texts.map(str.encode), st.sampled_from(RECIPES))
+@given(st.binary(max_size=60) | texts.map(str.encode), st.sampled_from(SPECS))
 @example(b"\xef\xbb\xbf", EXTRACT)
 @example(b"%YAML 1.1\n---\na: 1", EXTRACT)
 @example(b"%TAG ! tag:x,2000:\n--- !a b", EXTRACT)
-@example(b'"\\uD800"', RECIPES[2])
+@example(b'"\\uD800"', SPECS[2])
 @example("a: \ufeff".encode(), EXTRACT)
 @example(b"a: &a\nb: *a\n*a : c", EXTRACT)
-def test_no_bytes_bring_anything_but_keys_or_a_definite_error(data: bytes, recipe: Recipe) -> None:
-    cooked(recipe, data)
+def test_any_bytes_give_keys_or_a_definite_error(data: bytes, spec: ExtractionSpec) -> None:
+    extracted(spec, data)
 
 
 syntax = st.sampled_from(
@@ -123,9 +123,9 @@ syntax = st.sampled_from(
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(syntax, max_size=20).map("".join), st.sampled_from(RECIPES))
-def test_no_error_shows_a_value(text: str, recipe: Recipe) -> None:
-    error = cooked(recipe, text.encode())
+@given(st.lists(syntax, max_size=20).map("".join), st.sampled_from(SPECS))
+def test_no_error_shows_a_value(text: str, spec: ExtractionSpec) -> None:
+    error = extracted(spec, text.encode())
     if not isinstance(error, DefiniteError) or CANARY not in error.message:
         return
     # Only as a key, which errors may name.
@@ -134,7 +134,7 @@ def test_no_error_shows_a_value(text: str, recipe: Recipe) -> None:
 
 @settings(deadline=None)
 @given(texts, texts)
-def test_broken_json_is_refused_without_its_text(before: str, after: str) -> None:
+def test_invalid_json_is_refused_without_its_text(before: str, after: str) -> None:
     text = json.dumps({"a": before})[:-1] + ", " + json.dumps(CANARY + after)
     with pytest.raises(NotJSONError) as caught:
         read_json(text)
@@ -143,13 +143,13 @@ def test_broken_json_is_refused_without_its_text(before: str, after: str) -> Non
 
 @settings(deadline=None)
 @given(numbers)
-def test_a_number_has_its_value(value: float) -> None:
+def test_number_has_its_value(value: float) -> None:
     number = Number(json.dumps(value))
     assert number.value == value
     assert number == Number(json.dumps(value))
 
 
-def test_a_document_knows_what_it_was() -> None:
+def test_document_format_is_recorded() -> None:
     assert read_document(b'{"a":1}').is_json
     assert not read_document(b"{a: 1}").is_json
     assert repr(Number("1.10")) == "Number('1.10')"

@@ -1,4 +1,4 @@
-"""Each mistake has its code, says where it is and what to do, and shows no value."""
+"""Each error has its code, a position and a remedy, and shows no value."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from secret_sync.parse import (
     NOT_A_DOCUMENT,
     PATH_NOT_FOUND,
     TOO_COSTLY,
-    Recipe,
+    ExtractionSpec,
     Rule,
     Selection,
-    check_recipe,
+    check_spec,
     check_yaml_parser,
     is_quick,
 )
-from tests.unit.parse.refusals import EXTRACT, paths, refused, refused_offline, rules
+from tests.unit.parse.extracting import EXTRACT, paths, refused, refused_offline, rules
 
 
 @pytest.mark.parametrize(
     ("document", "code", "words"),
     [
-        ('{"a":"SECRET" "b":1}', NOT_A_DOCUMENT, "broken JSON (line 1, column 15: Expecting"),
-        ('{\n"a": "SECRET', NOT_A_DOCUMENT, "broken JSON (line 2, column 6"),
+        ('{"a":"SECRET" "b":1}', NOT_A_DOCUMENT, "invalid JSON (line 1, column 15: Expecting"),
+        ('{\n"a": "SECRET', NOT_A_DOCUMENT, "invalid JSON (line 2, column 6"),
         ("a: [SECRET", NOT_A_DOCUMENT, "neither JSON nor YAML (line 2, column 1"),
         ("a: 'SECRET\n", NOT_A_DOCUMENT, "neither JSON nor YAML"),
-        ("a: *SECRET", NOT_A_DOCUMENT, "alias without its anchor"),
+        ("a: *SECRET", NOT_A_DOCUMENT, "alias without an anchor"),
         ("a: SECRET\n---\nb: 1", NOT_A_DOCUMENT, "second YAML document begins at line 2"),
         ("", NOT_A_DOCUMENT, "no document"),
         ("# SECRET", NOT_A_DOCUMENT, "no document"),
@@ -41,18 +41,18 @@ from tests.unit.parse.refusals import EXTRACT, paths, refused, refused_offline, 
         ("SECRET\0", NOT_A_DOCUMENT, "characters that YAML does not allow"),
         ('{"a":NaN}', NOT_A_DOCUMENT, "NaN"),
         ('{"a":-Infinity}', NOT_A_DOCUMENT, "-Infinity"),
-        ('{"a":"SECRET\\ud800"}', NOT_A_DOCUMENT, "half a surrogate pair"),
-        ('{"SECRET\\ud800":1}', NOT_A_DOCUMENT, "half a surrogate pair"),
-        ('{"a":["SECRET\\ud800"]}', NOT_A_DOCUMENT, "half a surrogate pair"),
+        ('{"a":"SECRET\\ud800"}', NOT_A_DOCUMENT, "lone surrogate"),
+        ('{"SECRET\\ud800":1}', NOT_A_DOCUMENT, "lone surrogate"),
+        ('{"a":["SECRET\\ud800"]}', NOT_A_DOCUMENT, "lone surrogate"),
         ("a: !!int SECRET", NOT_A_DOCUMENT, "tag `!!int`"),
         ("a: !!binary SECRET.", NOT_A_DOCUMENT, "base64 of UTF-8"),
         ("[SECRET]: 1", NOT_A_DOCUMENT, "key at line 1 of the document is a mapping or a list"),
         ("? {a: SECRET}\n: 1", NOT_A_DOCUMENT, "key at line 1"),
         ("a: {<<: SECRET}", NOT_A_DOCUMENT, "merge key `<<` at line 1"),
-        ('{"a":"SECRET","a":1}', DUPLICATE_KEY, "'a' is twice"),
-        ('{"x":[{"a":"SECRET","a":1}]}', DUPLICATE_KEY, "'a' is twice"),
-        ("a: SECRET\nb: 1\na: 2", DUPLICATE_KEY, "'a' at line 3 is twice"),
-        ("1: SECRET\n'1': x", DUPLICATE_KEY, "'1' at line 2"),
+        ('{"a":"SECRET","a":1}', DUPLICATE_KEY, "the key 'a' twice"),
+        ('{"x":[{"a":"SECRET","a":1}]}', DUPLICATE_KEY, "the key 'a' twice"),
+        ("a: SECRET\nb: 1\na: 2", DUPLICATE_KEY, "'a' twice, again at line 3"),
+        ("1: SECRET\n'1': x", DUPLICATE_KEY, "'1' twice, again at line 2"),
     ],
 )
 def test_documents(document: str | bytes, code: str, words: str) -> None:
@@ -62,8 +62,8 @@ def test_documents(document: str | bytes, code: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("document", ['{"a":null}', "a: ~", "{}", "b: 1", "[]"])
-def test_a_path_that_finds_nothing(document: str) -> None:
-    error = refused(Recipe(selections=(Selection("a.c || a", "alias"),)), document)
+def test_path_without_a_match(document: str) -> None:
+    error = refused(ExtractionSpec(selections=(Selection("a.c || a", "alias"),)), document)
     assert error.code == PATH_NOT_FOUND
     assert "'a.c || a'" in error.message
     assert "'alias'" in error.message
@@ -73,13 +73,13 @@ def test_a_path_that_finds_nothing(document: str) -> None:
     ("path", "words"),
     [
         ("", "is empty"),
-        (" ", "no JMESPath expression"),
-        ("a[", "no JMESPath expression (character 3)"),
-        ("a..b", "no JMESPath expression (character 3)"),
-        ("a[0", "no JMESPath expression"),
-        ("$.a", "no JMESPath expression (character 1)"),
-        ('`"`', "no JMESPath expression (character 1)"),
-        ("`[", "no JMESPath expression"),
+        (" ", "invalid JMESPath expression"),
+        ("a[", "invalid JMESPath expression 'a[' (character 3)"),
+        ("a..b", "invalid JMESPath expression 'a..b' (character 3)"),
+        ("a[0", "invalid JMESPath expression"),
+        ("$.a", "invalid JMESPath expression '$.a' (character 1)"),
+        ('`"`', "(character 1)"),
+        ("`[", "invalid JMESPath expression"),
         ("a[::0]", "step of a slice is 0"),
         ("nofunction(a)", "there is no function 'nofunction'"),
         ("length()", "length() takes 1 arguments, not 0"),
@@ -87,8 +87,8 @@ def test_a_path_that_finds_nothing(document: str) -> None:
         ("not_null()", "not_null() takes at least 1 arguments, not 0"),
     ],
 )
-def test_bad_paths_are_known_without_a_value(path: str, words: str) -> None:
-    error = refused_offline(Recipe(selections=(Selection(path, "alias"),)))
+def test_invalid_paths_are_reported_without_a_value(path: str, words: str) -> None:
+    error = refused_offline(ExtractionSpec(selections=(Selection(path, "alias"),)))
     assert error.code == INVALID_JMESPATH
     assert words in error.message
 
@@ -106,64 +106,70 @@ def test_bad_paths_are_known_without_a_value(path: str, words: str) -> None:
         "[&a]",
     ],
 )
-def test_paths_that_do_not_fit_the_document(path: str) -> None:
+def test_paths_with_arguments_of_the_wrong_type(path: str) -> None:
     error = refused(paths(path), '{"a":"SECRET","b":["SECRET",1],"c":[1,"SECRET"],"d":1e400}')
     assert error.code == INVALID_JMESPATH
     assert "SECRET" not in error.message
 
 
 @pytest.mark.parametrize("source", ["(", "a{1001}", "(?=a)", "(?<!a)b", r"\1", "[z-a]", "\ud800"])
-def test_bad_regular_expressions_are_known_without_a_value(source: str) -> None:
+def test_invalid_regular_expressions_are_reported_without_a_value(source: str) -> None:
     error = refused_offline(rules((source, "x")))
     assert error.code == INVALID_REGEX
     assert repr(source) in error.message
 
 
 @pytest.mark.parametrize(
-    ("recipe", "code", "words"),
+    ("spec", "code", "words"),
     [
-        (Recipe(), INVALID_KEY, "it is empty"),
-        (Recipe(name="a/b"), INVALID_KEY, "'a/b' cannot be a key of a Secret"),
-        (Recipe(selections=(Selection("a", ""),)), INVALID_KEY, "objectAlias"),
-        (Recipe(name="a/b"), INVALID_KEY, 'in the entry\'s `name`, such as "a-b"'),
+        (ExtractionSpec(), INVALID_KEY, "it is empty"),
+        (ExtractionSpec(name="a/b"), INVALID_KEY, "'a/b' cannot be a key of a Secret"),
+        (ExtractionSpec(selections=(Selection("a", ""),)), INVALID_KEY, "objectAlias"),
+        (ExtractionSpec(name="a/b"), INVALID_KEY, 'in the entry\'s `name`, such as "a-b"'),
         (
-            Recipe(selections=(Selection("a", "x y"), Selection("b", "z"), Selection("c", "/"))),
+            ExtractionSpec(
+                selections=(Selection("a", "x y"), Selection("b", "z"), Selection("c", "/"))
+            ),
             INVALID_KEY,
             "'x y', '/' cannot be keys of a Secret",
         ),
         (
-            Recipe(selections=(Selection("a", "x"), Selection("b", "x"))),
+            ExtractionSpec(selections=(Selection("a", "x"), Selection("b", "x"))),
             DUPLICATE_KEY,
             "two items of `jmesPath` have the objectAlias 'x'",
         ),
-        (Recipe(selections=(Selection("a" * 2049, "x"),)), TOO_COSTLY, "2049 characters"),
+        (ExtractionSpec(selections=(Selection("a" * 2049, "x"),)), TOO_COSTLY, "2049 characters"),
         (paths(*["a" * 2000] * 5), TOO_COSTLY, "8192 characters together"),
-        (Recipe(extract=True, rules=(Rule("a", "b"),) * 65), TOO_COSTLY, "64 of `replaceRule`"),
-        (Recipe(extract=True, rules=(Rule("a" * 1025, "b"),)), TOO_COSTLY, "`source`"),
-        (Recipe(extract=True, rules=(Rule("a", "b" * 1025),)), TOO_COSTLY, "`target`"),
+        (
+            ExtractionSpec(extract=True, rules=(Rule("a", "b"),) * 65),
+            TOO_COSTLY,
+            "64 of `replaceRule`",
+        ),
+        (ExtractionSpec(extract=True, rules=(Rule("a" * 1025, "b"),)), TOO_COSTLY, "`source`"),
+        (ExtractionSpec(extract=True, rules=(Rule("a", "b" * 1025),)), TOO_COSTLY, "`target`"),
     ],
 )
-def test_recipes_are_checked_without_a_value(recipe: Recipe, code: str, words: str) -> None:
-    error = refused_offline(recipe)
+def test_specs_are_checked_without_a_value(spec: ExtractionSpec, code: str, words: str) -> None:
+    error = refused_offline(spec)
     assert error.code == code
     assert words in error.message
 
 
-def test_an_alias_that_rules_may_still_rename_is_no_mistake() -> None:
-    check_recipe(Recipe(selections=(Selection("a", "x/y"),), rules=(Rule("/", "-"),)))
+def test_alias_that_rules_may_rename_is_accepted() -> None:
+    check_spec(ExtractionSpec(selections=(Selection("a", "x/y"),), rules=(Rule("/", "-"),)))
 
 
-def test_two_keys_that_become_one_are_both_named() -> None:
+def test_key_collision_names_both_keys() -> None:
     error = refused(rules(("^db-", ""), ("_", "-")), '{"db-a_b":"SECRET","a-b":"SECRET"}')
     assert error.code == KEY_COLLISION
-    assert "'a-b' of both 'db-a_b' and 'a-b'" in error.message
+    assert "renames both 'db-a_b' and 'a-b' to 'a-b'" in error.message
     assert "SECRET" not in error.message
 
 
 @pytest.mark.parametrize(
-    ("recipe", "data", "quick"),
+    ("spec", "data", "quick"),
     [
-        (Recipe(name="a"), b"x" * 10_000, True),
+        (ExtractionSpec(name="a"), b"x" * 10_000, True),
         (EXTRACT, b'{"a":1}', True),
         (paths("a.b[0]"), b'{"a":1}', True),
         (paths("a[*].b"), b'{"a":1}', False),
@@ -180,16 +186,18 @@ def test_two_keys_that_become_one_are_both_named() -> None:
         ),
     ],
 )
-def test_only_what_is_cheap_runs_on_the_loop(recipe: Recipe, data: bytes, *, quick: bool) -> None:
-    assert is_quick(recipe, data) == quick
+def test_only_cheap_extraction_runs_on_the_event_loop(
+    spec: ExtractionSpec, data: bytes, *, quick: bool
+) -> None:
+    assert is_quick(spec, data) == quick
 
 
-def test_the_c_parser_of_yaml_is_there() -> None:
+def test_c_parser_of_yaml_is_installed() -> None:
     check_yaml_parser()
 
 
 @pytest.mark.parametrize("parser", ["_ruamel_yaml", "yaml.cyaml"])
-def test_without_a_c_parser_the_start_fails(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_fails_without_a_c_parser(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, parser, None)
     with pytest.raises(RuntimeError, match="install wheels of both"):
         check_yaml_parser()

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import INVALID_KEY, KEY_COLLISION, Recipe, Rule, cook
+from secret_sync.parse import INVALID_KEY, KEY_COLLISION, ExtractionSpec, Rule, extract
 from secret_sync.parse.keys import legal_key
-from tests.unit.parse.refusals import EXTRACT, refused, rename
+from tests.unit.parse.extracting import EXTRACT, refused, rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,16 +59,16 @@ def test_replacements_are_those_of_go(source: str, target: str, key: str, become
     assert rename([key], [(source, target)]) == [becomes]
 
 
-def test_each_rule_works_on_what_the_former_made() -> None:
+def test_each_rule_applies_to_the_result_of_the_previous() -> None:
     assert rename(["a"], [("a", "b"), ("b", "c"), ("^c$", "d-$0")]) == ["d-c"]
 
 
 def test_rules_touch_no_values() -> None:
-    recipe = Recipe(extract=True, rules=(Rule("a", "b"),))
-    assert cook(recipe, b'{"a":"a","c":{"a":1}}') == {"b": b"a", "c": b'{"a":1}'}
+    spec = ExtractionSpec(extract=True, rules=(Rule("a", "b"),))
+    assert extract(spec, b'{"a":"a","c":{"a":1}}') == {"b": b"a", "c": b'{"a":1}'}
 
 
-def test_keys_may_become_one_on_the_way_only_if_they_part_again() -> None:
+def test_keys_may_collide_between_rules() -> None:
     with pytest.raises(DefiniteError) as caught:
         rename(["ax", "bx"], [("^.", "c")])
     assert caught.value.code == KEY_COLLISION
@@ -86,7 +86,7 @@ def outcome(action: Callable[[], _Result]) -> _Result | DefiniteError:
 
 @settings(deadline=None)
 @given(st.lists(keys, unique=True, max_size=8), st.sampled_from(["", "x", "$0", "$0$0", "_"]))
-def test_no_key_gets_lost(names: list[str], target: str) -> None:
+def test_no_key_is_lost(names: list[str], target: str) -> None:
     renamed = outcome(lambda: rename(names, [("[^a-z0-9]", target)]))
     if isinstance(renamed, DefiniteError):
         assert renamed.code == KEY_COLLISION
@@ -101,7 +101,7 @@ def test_no_key_gets_lost(names: list[str], target: str) -> None:
 @example("$")
 @example("$1")
 @example("${1}")
-def test_a_doubled_dollar_stands_for_itself(target: str) -> None:
+def test_doubled_dollar_is_a_literal_dollar(target: str) -> None:
     assert rename(["a"], [("a", target.replace("$", "$$"))]) == [target]
 
 
@@ -115,13 +115,13 @@ def test_a_doubled_dollar_stands_for_itself(target: str) -> None:
 @example({"$^*": 1, "😀": 1, "\u2028": 1})
 def test_following_the_suggestions_leads_to_legal_keys(document: dict[str, int]) -> None:
     data = json.dumps(document).encode()
-    cooked = outcome(partial(cook, EXTRACT, data))
-    if isinstance(cooked, DefiniteError):
-        assert cooked.code == INVALID_KEY
-        suggested = cooked.message.partition("rename with `replaceRule`: ")[2]
+    extracted = outcome(partial(extract, EXTRACT, data))
+    if isinstance(extracted, DefiniteError):
+        assert extracted.code == INVALID_KEY
+        suggested = extracted.message.partition("rename with `replaceRule`: ")[2]
         pairs = [Rule(**rule) for rule in yaml.safe_load(f"[{suggested}]")]
-        cooked = cook(Recipe(extract=True, rules=tuple(pairs)), data)
-    assert len(cooked) == len(document)
+        extracted = extract(ExtractionSpec(extract=True, rules=tuple(pairs)), data)
+    assert len(extracted) == len(document)
 
 
 def test_all_illegal_keys_are_named_at_once_each_with_its_rule() -> None:
@@ -147,7 +147,7 @@ def test_more_illegal_keys_than_fit_into_a_message_are_counted() -> None:
     assert error.message.endswith("; likewise for the others")
 
 
-def test_a_key_too_long_to_be_shown_is_shortened() -> None:
+def test_long_key_is_shortened() -> None:
     error = refused(EXTRACT, json.dumps({"k" * 300: 1}))
     assert error.code == INVALID_KEY
     assert "k" * 80 in error.message
@@ -158,10 +158,10 @@ def test_a_key_too_long_to_be_shown_is_shortened() -> None:
 @settings(deadline=None)
 @given(st.from_regex(r"\A[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}\Z"))
 def test_legal_keys_pass_untouched(key: str) -> None:
-    assert cook(EXTRACT, json.dumps({key: 1}).encode()) == {key: b"1"}
+    assert extract(EXTRACT, json.dumps({key: 1}).encode()) == {key: b"1"}
 
 
-def test_a_legal_key_is_looked_for_once_among_many_alike() -> None:
+def test_legal_key_is_found_quickly_among_many_similar() -> None:
     asked = 0
 
     class Taken(set[str]):

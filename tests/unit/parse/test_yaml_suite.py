@@ -78,7 +78,7 @@ def deviations() -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_is_read_as_the_suite_says_or_listed(case: str) -> None:
+def test_case_is_parsed_like_the_suite_or_listed(case: str) -> None:
     assert outcome_of(CASES[case]) == deviations().get(case, "right")
 
 

@@ -1,4 +1,4 @@
-"""Block YAML as Go's yaml.v3 writes it, for which ack-secret-manager is known."""
+"""Block YAML as Go's yaml.v3 writes it, as ack-secret-manager does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def written(value: Any) -> str:
 
 
 @pytest.mark.parametrize(("value", "text"), GO)
-def test_the_same_text_as_go(value: Any, text: str) -> None:
+def test_text_is_the_same_as_go_writes(value: Any, text: str) -> None:
     found = written(value)
     assert found + "\n" * (not found.endswith("\n")) == text
     assert read_yaml(found) == ours(value)
@@ -58,12 +58,12 @@ DIFFERENT: Final = [
 
 
 @pytest.mark.parametrize(("value", "text"), DIFFERENT)
-def test_another_text_than_go_where_that_is_read_differently(value: Any, text: str) -> None:
+def test_text_differs_from_go_where_that_would_be_misread(value: Any, text: str) -> None:
     assert written(value) == text
     assert read_yaml(text) == ours(value)
 
 
-def test_numbers_as_written_and_keys_that_are_none() -> None:
+def test_numbers_as_written_and_keys_that_are_not_strings() -> None:
     value = read_yaml("{1.10: 0x1F, 9: a, '9a': b, true: c, ~: d, '': e}")
     assert write_yaml(value, lambda _size: None) == (
         'true: c\n1.10: 0x1F\n9: a\n~: d\n"": e\n9a: b'
@@ -91,5 +91,5 @@ values = st.recursive(
 @given(values)
 @example({"": {"": [[], {}, "", "\n", "\n\n", " \n", "\t\n"]}})
 @example([["- a"], [[": b\n"]], {"? c": {"# d": "e\n\n\n"}}])
-def test_what_is_written_is_read_the_same(value: Any) -> None:
+def test_written_yaml_is_parsed_to_the_same_value(value: Any) -> None:
     assert read_yaml(written(value)) == ours(value)

@@ -1,4 +1,4 @@
-"""``cook_all``: documents in, keys and values out; all of them or none."""
+"""``extract_all``: documents in, keys and values out; all of them or none."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.desired import Cooked, Mishap, Overwritten, desire_cooked
-from secret_sync.controller.extraction import cook_all
+from secret_sync.controller.desired import (
+    ExtractedData,
+    ExtractionError,
+    Overwritten,
+    desire_extracted,
+)
+from secret_sync.controller.extraction import extract_all
 from secret_sync.resources import Reason
-from tests.unit.controller.cooking import an_es, batch_of, extract, pick
+from tests.unit.controller.extracting import an_es, batch_of, extract, pick
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import Desired
@@ -21,15 +26,15 @@ KEY = secrets.token_bytes(32)
 USER = b'{"user": "app", "password": "hunter2", "port": 5432}'
 
 
-def cook(spec: dict[str, Any], *values: bytes) -> Cooked | Mishap:
-    return cook_all(batch_of(an_es(**spec), *values))
+def extract_values(spec: dict[str, Any], *values: bytes) -> ExtractedData | ExtractionError:
+    return extract_all(batch_of(an_es(**spec), *values))
 
 
 def desired(spec: dict[str, Any], *values: bytes, key: bytes = KEY) -> Desired:
     batch = batch_of(an_es(**spec), *values)
-    cooked = cook_all(batch)
-    assert isinstance(cooked, Cooked)
-    return desire_cooked(batch, cooked, key)
+    extracted = extract_all(batch)
+    assert isinstance(extracted, ExtractedData)
+    return desire_extracted(batch, extracted, key)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def desired(spec: dict[str, Any], *values: bytes, key: bytes = KEY) -> Desired:
     ],
 )
 def test_what_is_made(spec: dict[str, Any], values: list[bytes], data: dict[str, bytes]) -> None:
-    assert cook(spec, *values) == Cooked(data, ())
+    assert extract_values(spec, *values) == ExtractedData(data, ())
     made = desired(spec, *values)
     assert made.data == data
     assert made.keys == data.keys()
@@ -116,7 +121,7 @@ def test_the_later_entry_wins_and_both_are_named(
     data: dict[str, bytes],
     overwritten: tuple[Overwritten, ...],
 ) -> None:
-    assert cook(spec, *values) == Cooked(data, overwritten)
+    assert extract_values(spec, *values) == ExtractedData(data, overwritten)
     assert desired(spec, *values).overwritten == overwritten
 
 
@@ -124,7 +129,7 @@ BIG = b'"' + b"x" * 600_000 + b'"'
 
 
 @pytest.mark.parametrize(
-    ("spec", "values", "mishap"),
+    ("spec", "values", "error"),
     [
         pytest.param(
             {"data": [pick(a="nowhere")]},
@@ -136,12 +141,12 @@ BIG = b'"' + b"x" * 600_000 + b'"'
             {"data": [{"key": "first"}, pick(a="nowhere")]},
             [b"x", USER],
             (1, Reason.PATH_NOT_FOUND, "entry 'db': ", "'nowhere'"),
-            id="the entry that is to blame is told",
+            id="the entry that cannot be used is named",
         ),
         pytest.param(
             {"data": [pick("a", x="none")], "dataProcess": [extract("b")]},
             [USER, b"["],
-            (0, Reason.PATH_NOT_FOUND, "entry 'a': ", "finds nothing"),
+            (0, Reason.PATH_NOT_FOUND, "entry 'a': ", "matches nothing"),
             id="the first one of two",
         ),
         pytest.param(
@@ -153,7 +158,7 @@ BIG = b'"' + b"x" * 600_000 + b'"'
         pytest.param(
             {"dataProcess": [extract()]},
             [b'{"password": "hunter2'],
-            (0, Reason.NOT_A_DOCUMENT, "entry 'db': ", "broken JSON"),
+            (0, Reason.NOT_A_DOCUMENT, "entry 'db': ", "invalid JSON"),
             id="broken JSON",
         ),
         pytest.param(
@@ -189,11 +194,11 @@ BIG = b'"' + b"x" * 600_000 + b'"'
     ],
 )
 def test_all_or_nothing(
-    spec: dict[str, Any], values: list[bytes], mishap: tuple[int | None, Reason, str, str]
+    spec: dict[str, Any], values: list[bytes], error: tuple[int | None, Reason, str, str]
 ) -> None:
-    index, reason, beginning, said = mishap
-    made = cook(spec, *values)
-    assert isinstance(made, Mishap)
+    index, reason, beginning, said = error
+    made = extract_values(spec, *values)
+    assert isinstance(made, ExtractionError)
     assert (made.index, made.problem.reason) == (index, reason)
     assert made.problem.message.startswith(beginning)
     assert said in made.problem.message
@@ -215,8 +220,8 @@ ASKED: list[dict[str, Any]] = [
 )
 def test_no_value_is_ever_told(spec: dict[str, Any], around: str, noise: str) -> None:
     value = around.format(f"s3cr3t{noise}v4lue").encode()
-    made = cook(spec, value)
-    if isinstance(made, Mishap) and made.problem.reason not in {
+    made = extract_values(spec, value)
+    if isinstance(made, ExtractionError) and made.problem.reason not in {
         # These name a key of the document, which is no secret.
         Reason.INVALID_KEY,
         Reason.DUPLICATE_KEY,
@@ -224,7 +229,7 @@ def test_no_value_is_ever_told(spec: dict[str, Any], around: str, noise: str) ->
     }:
         assert "s3cr3t" not in repr(made)
         assert "v4lue" not in repr(made)
-    elif isinstance(made, Cooked):
+    elif isinstance(made, ExtractedData):
         assert not any(
             value.decode() in repr(made) for value in made.data.values() if len(value) > 9
         )
@@ -245,7 +250,7 @@ def test_A9_equal_outputs_of_different_documents_need_no_write(one: bytes, two: 
     assert desired(spec, one).fingerprint == desired(spec, two).fingerprint
 
 
-def test_A9_it_does_not_matter_by_which_recipe() -> None:
+def test_A9_fingerprint_is_independent_of_the_spec() -> None:
     picked = desired({"data": [pick(user="user", password="password", port="port")]}, USER)
     assert picked.fingerprint == desired({"dataProcess": [extract()]}, USER).fingerprint
 
@@ -285,7 +290,7 @@ def test_A9_the_fingerprint_is_keyed() -> None:
         {"data": [pick(x="a"), pick("db2", y="a")], "type": "example.org/type"},
     ],
 )
-def test_another_recipe_is_to_be_cooked_anew(other: dict[str, Any]) -> None:
+def test_another_spec_is_extracted_again(other: dict[str, Any]) -> None:
     values = [b'{"a": "1", "b": "2"}'] * 2
     spec = {"data": [pick(x="a"), pick("db2", y="a")]}
     inputs = batch_of(an_es(**spec), *values).inputs
@@ -296,8 +301,8 @@ def test_another_recipe_is_to_be_cooked_anew(other: dict[str, Any]) -> None:
 
 def test_nothing_on_the_way_shows_a_value() -> None:
     batch = batch_of(an_es(dataProcess=[extract()]), USER)
-    cooked = cook_all(batch)
-    assert isinstance(cooked, Cooked)
-    shown = f"{batch!r} {cooked!r} {desire_cooked(batch, cooked, KEY)!r}"
+    extracted = extract_all(batch)
+    assert isinstance(extracted, ExtractedData)
+    shown = f"{batch!r} {extracted!r} {desire_extracted(batch, extracted, KEY)!r}"
     assert "hunter2" not in shown
     assert "password" in shown

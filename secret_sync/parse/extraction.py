@@ -1,4 +1,4 @@
-"""What an ExternalSecret asks to be made of one value, and the making of it."""
+"""Extraction of keys and values from one value, as an entry of an ExternalSecret specifies."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from secret_sync.parse.stepwise import Steps
     from secret_sync.parse.values import Value
 
-#: JSON of this size is read in a fraction of a millisecond.
+#: JSON of this size is parsed in a fraction of a millisecond.
 QUICK_BYTES: Final = 4096
-#: Paths that are not worth a thread; a microsecond or two each.
+#: Paths that are not worth a thread: one or two microseconds each.
 QUICK_WORK: Final = 256
-#: Instructions of all rules times bytes of the value, likewise; twenty take a microsecond at worst.
+#: Likewise, instructions of all rules times bytes of the value: at worst a microsecond for twenty.
 QUICK_SEARCH: Final = 20_000
-#: Sources of this form, in this number, are compiled in microseconds: no classes, no repetition.
+#: A few sources of this form compile in microseconds: no classes, no repetition.
 _PLAIN_SOURCE: Final = re.compile(r"[-\w^$./ ]{0,64}", re.ASCII)
 _QUICK_RULES: Final = 16
 _QUICK_CHARACTERS: Final = 1024
@@ -55,7 +55,7 @@ class Selection:
 
     Attributes:
         path: JMESPath expression.
-        alias: The key under which what it finds is written.
+        alias: The key under which the result is written.
     """
 
     path: str
@@ -67,8 +67,8 @@ class Rule:
     """One item of `replaceRule`.
 
     Attributes:
-        source: Regular expression of RE2, searched in a key.
-        target: What each match becomes; knows ``$1``, ``${name}`` and ``$$``.
+        source: RE2 regular expression, searched for in a key.
+        target: Replacement of each match, with ``$1``, ``${name}`` and ``$$``.
     """
 
     source: str
@@ -76,14 +76,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What to make of one value.
+class ExtractionSpec:
+    """What to extract from one value.
 
     Attributes:
-        name: Of a plain recipe, which writes one key with the bytes as they are.
+        name: The only key of a plain spec, which writes the bytes as they are.
         selections: If any, only their aliases are written.
-        extract: Without selections: all top-level keys are written.
-        rules: Rename what selections or extract gave.
+        extract: Without selections, all top-level keys are written.
+        rules: Rename the keys of the selections or of `extract`.
     """
 
     name: str = ""
@@ -93,38 +93,38 @@ class Recipe:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the value is not read at all."""
+        """Return whether the value is not parsed at all."""
         return not self.selections and not self.extract
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Checks what can be known without a value.
+def check_spec(spec: ExtractionSpec) -> None:
+    """Check what can be checked without a value.
 
     Raises:
         DefiniteError: With code ``InvalidJMESPath``, ``InvalidRegex``, ``InvalidKey``,
             ``DuplicateKey`` or ``TooCostly``.
     """
-    run_to_end(check_steps(recipe, Expressions()))
+    run_to_end(check_spec_steps(spec, Expressions()))
 
 
-def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
-    """Do what `check_recipe` does, one expression at a time, and keep what was compiled."""
-    if recipe.is_plain:
-        check_names([recipe.name], "write another one in the entry's `name`")
+def check_spec_steps(spec: ExtractionSpec, expressions: Expressions) -> Steps[None]:
+    """Check like `check_spec`, one expression at a time, and keep the compiled expressions."""
+    if spec.is_plain:
+        check_names([spec.name], "choose another one in the entry's `name`")
         return
-    if len(recipe.selections) > MAX_SELECTIONS or len(recipe.rules) > MAX_RULES:
+    if len(spec.selections) > MAX_SELECTIONS or len(spec.rules) > MAX_RULES:
         raise DefiniteError(
             f"at most {MAX_SELECTIONS} items of `jmesPath` and {MAX_RULES} of `replaceRule` "
             "are allowed",
             code=TOO_COSTLY,
         )
-    if sum(len(selection.path) for selection in recipe.selections) > MAX_PATHS_LENGTH:
+    if sum(len(selection.path) for selection in spec.selections) > MAX_PATHS_LENGTH:
         raise DefiniteError(
             f"the paths of `jmesPath` have over {MAX_PATHS_LENGTH} characters together",
             code=TOO_COSTLY,
         )
     aliases: set[str] = set()
-    for selection in recipe.selections:
+    for selection in spec.selections:
         _check_path(selection, expressions)
         if selection.alias in aliases:
             raise DefiniteError(
@@ -133,90 +133,90 @@ def check_steps(recipe: Recipe, expressions: Expressions) -> Steps[None]:
             )
         aliases.add(selection.alias)
         yield
-    _check_aliases(recipe)
-    for rule in recipe.rules:
+    _check_aliases(spec)
+    for rule in spec.rules:
         check_rule(rule.source, rule.target)
         expressions.regex(rule.source)
         yield
 
 
-def cook(recipe: Recipe, data: bytes) -> dict[str, bytes]:
-    """The keys and values that the recipe makes of a value.
+def extract(spec: ExtractionSpec, data: bytes) -> dict[str, bytes]:
+    """Extract the keys and values of a value.
 
     Raises:
-        DefiniteError: See the codes of this room; never shows anything of a value.
+        DefiniteError: With a code of `codes`; the message shows nothing of the value.
     """
-    if recipe.is_plain:
-        return {recipe.name: data}
+    if spec.is_plain:
+        return {spec.name: data}
     expressions = Expressions()
-    run_to_end(check_steps(recipe, expressions))
-    return run_to_end(cook_steps(recipe, read_document(data), expressions, ObjectBudget()))
+    run_to_end(check_spec_steps(spec, expressions))
+    return run_to_end(extract_steps(spec, read_document(data), expressions, ObjectBudget()))
 
 
-def cook_steps(
-    recipe: Recipe, document: Document, expressions: Expressions, budget: ObjectBudget
+def extract_steps(
+    spec: ExtractionSpec, document: Document, expressions: Expressions, budget: ObjectBudget
 ) -> Steps[dict[str, bytes]]:
-    """Return the keys and values that a checked recipe makes of a document.
+    """Extract the keys and values of a document, one item at a time; the spec is checked already.
 
     Raises:
-        DefiniteError: As `cook` does.
+        DefiniteError: Like `extract`.
     """
     step = budget.step
-    room = Budget(
+    output = Budget(
         MAX_BYTES,
         f"the values have over {MAX_BYTES} bytes together, which is what a Secret holds",
         TOO_LARGE,
         also=lambda size: step(1 + size // _CHARACTERS_PER_STEP),
     )
-    if recipe.selections:
-        found = yield from _selected(recipe, document, expressions, step, room.take)
+    if spec.selections:
+        found = yield from _selected(spec, document, expressions, step, output.take)
     else:
-        found = yield from _extracted(document, room.take)
+        found = yield from _extracted(document, output.take)
     keys = list(found)
-    if recipe.rules:
-        check_work(keys, len(recipe.rules))
-        rules = [(expressions.regex(rule.source, step), rule.target) for rule in recipe.rules]
+    if spec.rules:
+        check_work(keys, len(spec.rules))
+        rules = [(expressions.regex(rule.source, step), rule.target) for rule in spec.rules]
         keys = yield from rename_steps(keys, rules, step)
-    cooked = dict(zip(keys, found.values(), strict=True))
-    check_document_keys(cooked)
-    return cooked
+    extracted = dict(zip(keys, found.values(), strict=True))
+    check_document_keys(extracted)
+    return extracted
 
 
-def is_quick(recipe: Recipe, data: bytes, expressions: Expressions | None = None) -> bool:
-    """Whether `cook` takes about a millisecond at most and may run on the event loop.
+def is_quick(spec: ExtractionSpec, data: bytes, expressions: Expressions | None = None) -> bool:
+    """Return whether `extract` takes about a millisecond at most and may run on the event loop.
 
     Args:
-        recipe: What to make of the value.
+        spec: What to extract from the value.
         data: The value.
-        expressions: Those of the recipe, as far as they are compiled already.
+        expressions: Expressions that are compiled already.
     """
-    if recipe.is_plain:
+    if spec.is_plain:
         return True
-    if len(data) > QUICK_BYTES or len(recipe.selections) > QUICK_WORK:
+    if len(data) > QUICK_BYTES or len(spec.selections) > QUICK_WORK:
         return False
     known = expressions or Expressions()
-    if not is_quickly_checked(recipe):
+    if not is_quickly_checked(spec):
         return False
     try:
-        # YAML is a hundred times slower, so it must be known that this is none.
+        # YAML is a hundred times slower, so make sure that this is JSON.
         json.loads(data)
-        instructions = sum(known.regex(rule.source).programsize for rule in recipe.rules)
+        instructions = sum(known.regex(rule.source).programsize for rule in spec.rules)
         return instructions * len(data) <= QUICK_SEARCH and all(
-            is_simple(known.path(selection.path)) for selection in recipe.selections
+            is_simple(known.path(selection.path)) for selection in spec.selections
         )
     except (ValueError, RecursionError):
         return False
     except DefiniteError:
-        # A bad path is told before anything is read.
+        # An invalid path is reported before anything is parsed.
         return True
 
 
-def is_quickly_checked(*recipes: Recipe) -> bool:
-    """Whether `check_recipe` takes a few milliseconds at most for all of these."""
-    rules = [rule for recipe in recipes for rule in recipe.rules]
+def is_quickly_checked(*specs: ExtractionSpec) -> bool:
+    """Return whether `check_spec` takes a few milliseconds at most for all of these."""
+    rules = [rule for spec in specs for rule in spec.rules]
     if len(rules) > _QUICK_RULES or any(not _PLAIN_SOURCE.fullmatch(r.source) for r in rules):
         return False
-    return sum(len(s.path) for r in recipes for s in r.selections) <= _QUICK_CHARACTERS
+    return sum(len(s.path) for r in specs for s in r.selections) <= _QUICK_CHARACTERS
 
 
 def _check_path(selection: Selection, expressions: Expressions) -> None:
@@ -228,14 +228,14 @@ def _check_path(selection: Selection, expressions: Expressions) -> None:
     expressions.path(selection.path)
 
 
-def _check_aliases(recipe: Recipe) -> None:
-    # With rules, an alias need not be legal yet; but nothing renames an empty one for certain.
-    aliases = [s.alias for s in recipe.selections if not recipe.rules or not s.alias]
-    check_names(aliases, "write another `objectAlias`")
+def _check_aliases(spec: ExtractionSpec) -> None:
+    # With rules, an alias need not be legal yet; but an empty one may not match any rule.
+    aliases = [s.alias for s in spec.selections if not spec.rules or not s.alias]
+    check_names(aliases, "choose another `objectAlias`")
 
 
 def _selected(
-    recipe: Recipe,
+    spec: ExtractionSpec,
     document: Document,
     expressions: Expressions,
     step: Callable[[int], None],
@@ -243,7 +243,7 @@ def _selected(
 ) -> Steps[dict[str, bytes]]:
     search = Search(document.root, expressions, step)
     found: dict[str, bytes] = {}
-    for selection in recipe.selections:
+    for selection in spec.selections:
         value = search.find(selection.path)
         if value is None:
             raise _not_found(selection, document.root)
@@ -255,14 +255,14 @@ def _selected(
 def _not_found(selection: Selection, root: Value) -> DefiniteError:
     if not isinstance(root, (dict, list)):
         return DefiniteError(
-            f"the path {shown(selection.path)} finds nothing: the value is {_kind(root)} and has "
-            "no fields; remove `jmesPath` to write it whole",
+            f"the path {shown(selection.path)} matches nothing: the value is {_kind(root)} and has "
+            "no fields; remove `jmesPath` to write the whole value",
             code=NOT_A_DOCUMENT,
         )
-    advice = not_found_hint(selection.path, root) or "correct it or take it out"
+    advice = not_found_hint(selection.path, root) or "correct or remove it"
     return DefiniteError(
         f"the path {shown(selection.path)} of the objectAlias {shown(selection.alias)} "
-        f"finds nothing in the document, or null; {advice}",
+        f"matches nothing in the document, or null; {advice}",
         code=PATH_NOT_FOUND,
     )
 
@@ -280,13 +280,13 @@ def _extracted(document: Document, take: Callable[[int], None]) -> Steps[dict[st
     if not isinstance(root, dict):
         kind = "a list" if isinstance(root, list) else _kind(root)
         raise DefiniteError(
-            f"the document is {kind}; `extract` needs a mapping, whose keys it can write",
+            f"the document is {kind}; `extract` needs a mapping, whose keys it writes",
             code=NOT_A_DOCUMENT,
         )
     found: dict[str, bytes] = {}
     for key, value in root.items():
         encoded(key)
-        # Plain strings as keys: what YAML knows of a key beyond its text ends here.
+        # Plain strings as keys: the type that a YAML key had is not needed from here on.
         found[str(key)] = document.text_of(value, take)
         yield
     return found

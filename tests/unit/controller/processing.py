@@ -1,4 +1,4 @@
-"""A document processor that runs, and an oven that extracts when it is let."""
+"""A document processor that runs, and an held_extraction that extracts when it is let."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from secret_sync.controller.desired import Desired
 from secret_sync.controller.document_processor import DocumentProcessor
 from secret_sync.controller.expressions import ExpressionCompiler
-from secret_sync.controller.extraction import extract
+from secret_sync.controller.extraction import extract_all_steps
 from secret_sync.queue import Priority, TimeSlicedWorker
-from tests.unit.controller.cooking import plan_of, reading
+from tests.unit.controller.extracting import plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from secret_sync.controller.desired import Batch, Cooked, Mishap
+    from secret_sync.controller.desired import ExtractedData, ExtractionError, ExtractionInput
     from secret_sync.parse import Expressions, Steps
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import Reading
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 KEY = "ns/some"
 
 
-class Oven:
-    """Cooks in the thread, but not before it is let."""
+class HeldExtraction:
+    """Extracts in the thread, but only once `let` is released."""
 
     def __init__(self) -> None:
         self.let = threading.Semaphore(0)
-        self.batches: list[Batch] = []
+        self.batches: list[ExtractionInput] = []
 
-    def __call__(self, batch: Batch, expressions: Expressions) -> Steps[Cooked | Mishap]:
+    def __call__(
+        self, batch: ExtractionInput, expressions: Expressions
+    ) -> Steps[ExtractedData | ExtractionError]:
         self.batches.append(batch)
         assert self.let.acquire(timeout=10)
-        return (yield from extract(batch, expressions))
+        return (yield from extract_all_steps(batch, expressions))
 
 
 class World:
@@ -56,7 +58,7 @@ class World:
 
     def desire(
         self, es: ExternalSecret, *values: bytes | Reading, key: str = KEY
-    ) -> Desired | Mishap | None:
+    ) -> Desired | ExtractionError | None:
         readings = [reading(v) if isinstance(v, bytes) else v for v in values]
         return self.desk.desire(key, es, plan_of(es), readings)[1]
 
@@ -79,6 +81,6 @@ class World:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def data_of(made: Desired | Mishap | None) -> dict[str, bytes] | None:
+def data_of(made: Desired | ExtractionError | None) -> dict[str, bytes] | None:
     assert isinstance(made, Desired)
     return made.data

@@ -6,14 +6,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 from secret_sync.controller.desired import digest_of, gather
-from secret_sync.controller.expressions import recipe_of
+from secret_sync.controller.expressions import extraction_spec_of
 from secret_sync.controller.plan import Plan, PlannedEntry
 from secret_sync.credentials import CredentialKey
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources import Reading, Source, Wanted
 
 if TYPE_CHECKING:
-    from secret_sync.controller.desired import Batch
+    from secret_sync.controller.desired import ExtractionInput
     from secret_sync.credentials import Provider
     from secret_sync.errors import SecretSyncError
 
@@ -31,8 +31,8 @@ def plan_of(es: ExternalSecret) -> Plan:
         identity = CredentialKey("AccessKey", ())
         source = Source(identity, "kms", "host", entry.key, "", entry.version_id)
         wanted = Wanted(source, cast("Provider", None))
-        entries.append(PlannedEntry(entry, recipe_of(entry), wanted, None))
-    return Plan(tuple(entries), 120.0, digest=digest_of((e.entry, e.recipe) for e in entries))
+        entries.append(PlannedEntry(entry, extraction_spec_of(entry), wanted, None))
+    return Plan(tuple(entries), 120.0, digest=digest_of((e.entry, e.spec) for e in entries))
 
 
 def reading(value: bytes, *, in_hand: bool = True, error: SecretSyncError | None = None) -> Reading:
@@ -45,7 +45,7 @@ def reading(value: bytes, *, in_hand: bool = True, error: SecretSyncError | None
 UNREAD = Reading(None, None, "", None, pending=True)
 
 
-def batch_of(es: ExternalSecret, *values: bytes) -> Batch:
+def batch_of(es: ExternalSecret, *values: bytes) -> ExtractionInput:
     """The values of the entries, all in hand, in their order."""
     batch = gather(es, plan_of(es), [reading(value) for value in values])
     assert batch is not None

@@ -1,4 +1,4 @@
-"""JSON that is broken within a string is no YAML, and YAML in flow style is read as such."""
+"""JSON with an error within a string is not parsed as YAML; YAML in flow style is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secret_sync.parse import NOT_A_DOCUMENT, cook
-from tests.unit.parse.refusals import EXTRACT, paths, refused
+from secret_sync.parse import NOT_A_DOCUMENT, extract
+from tests.unit.parse.extracting import EXTRACT, paths, refused
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----"
 
@@ -37,7 +37,7 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----"
         ('[x, "a\u2028SECRET"]', "line 1, column 7"),
     ],
 )
-def test_what_no_string_of_json_may_have_is_refused(document: str, where: str) -> None:
+def test_invalid_characters_in_a_json_string_are_refused(document: str, where: str) -> None:
     error = refused(EXTRACT, document)
     assert error.code == NOT_A_DOCUMENT
     assert f"{where}: " in error.message
@@ -74,10 +74,10 @@ def flow_documents(draw: st.DrawFn) -> tuple[str, str]:
 
 @settings(max_examples=500, deadline=None)
 @given(flow_documents())
-def test_no_text_in_brackets_has_such_a_string_and_is_read(documents: tuple[str, str]) -> None:
+def test_text_in_brackets_with_such_a_string_is_refused(documents: tuple[str, str]) -> None:
     broken, right = documents
     assert refused(paths("@"), broken).code == NOT_A_DOCUMENT
-    assert cook(paths("@"), right.encode())
+    assert extract(paths("@"), right.encode())
 
 
 lines = st.text(st.sampled_from("ABab01+/="), min_size=1, max_size=8)
@@ -89,7 +89,7 @@ lines = st.text(st.sampled_from("ABab01+/="), min_size=1, max_size=8)
     st.sampled_from(['{"k":"%s"}', "{k: %s}", "k: '%s'", 'k: "%s"', "k: %s", "k: >\n  %s", "- %s"]),
     st.sampled_from(["\n", "\n  ", "\r\n", "\r\n  ", "\n\t"]),
 )
-def test_a_private_key_never_gets_spaces_for_line_breaks(
+def test_private_key_never_gets_spaces_for_line_breaks(
     body: list[str], form: str, line_break: str
 ) -> None:
     key = line_break.join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----"])
@@ -106,8 +106,8 @@ def test_a_private_key_never_gets_spaces_for_line_breaks(
         'k: "' + PEM.replace("\n", "\\n\\\n  ") + '"',
     ],
 )
-def test_a_private_key_that_is_written_as_it_should_be_keeps_its_lines(document: str) -> None:
-    assert cook(EXTRACT, document.encode()) == {"k": PEM.encode()}
+def test_private_key_with_escaped_line_breaks_keeps_its_lines(document: str) -> None:
+    assert extract(EXTRACT, document.encode()) == {"k": PEM.encode()}
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_a_private_key_that_is_written_as_it_should_be_keeps_its_lines(document:
         ('"a\tb": "x\n y"', None),
     ],
 )
-def test_flow_style_is_read(document: str, values: dict[str, str] | None) -> None:
+def test_flow_style_is_parsed(document: str, values: dict[str, str] | None) -> None:
     if values is None:
-        assert cook(paths("@"), document.encode())
+        assert extract(paths("@"), document.encode())
         return
-    assert {k: v.decode() for k, v in cook(EXTRACT, document.encode()).items()} == values
+    assert {k: v.decode() for k, v in extract(EXTRACT, document.encode()).items()} == values
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_flow_style_is_read(document: str, values: dict[str, str] | None) -> Non
         '{"user": "a"\n# n: x\n, "SECRET pass"\n# c: d\n}',
     ],
 )
-def test_a_value_where_a_key_stands_is_not_named_as_one(document: str) -> None:
+def test_value_in_the_place_of_a_key_is_not_shown(document: str) -> None:
     error = refused(EXTRACT, document)
     assert error.code == NOT_A_DOCUMENT
     assert "key without a value in braces" in error.message
@@ -159,7 +159,7 @@ def test_a_value_where_a_key_stands_is_not_named_as_one(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", ['{a: &x "SECRET pass", *x : 1}', 'a: &x "SECRET/"\n*x : 1'])
-def test_what_an_alias_stands_for_is_not_named_as_a_key(document: str) -> None:
+def test_value_of_an_alias_is_not_shown_as_a_key(document: str) -> None:
     error = refused(EXTRACT, document)
     assert error.code == NOT_A_DOCUMENT
     assert "alias as a key" in error.message
