@@ -1,4 +1,4 @@
-"""The command line: one module or package a command, each imported only when it runs."""
+"""The command line: one module or package per command, each imported only when it runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: see :func:`secret_sync.cli.entry.main`.
 
-    The controller can be told to stop from here on. Importing what it needs takes most of a
-    second, and as the first process of a container it would not even hear of SIGTERM before it
-    handles it: the kubelet would wait for its whole grace period.
+    SIGTERM stops the controller from here on. Importing its modules takes most of a second, and as
+    the first process of a container it would ignore SIGTERM without a handler: the kubelet would
+    wait for its whole grace period.
 
     Args:
         argv: The arguments after the program's name; default: the process's.
@@ -31,5 +31,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
-    # Nothing is open yet that would have to be closed; the event loop takes over from here.
+    # Nothing has to be closed yet; the event loop installs its own handler later.
     raise SystemExit(0)

@@ -1,4 +1,4 @@
-"""What the commands for people share: their flags, and one line for wrong usage."""
+"""Arguments that commands share, and one line for a usage error."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are ours, and whose texts keep their lines.
+    """An argument parser that raises `UsageError` and keeps the line breaks of its help.
 
     Args:
         name: The command, after ``secret-sync``.
-        description: What stands in its help before the flags, line by line.
-        epilog: What stands behind them.
+        description: Help before the flags.
+        epilog: Help after the flags.
     """
 
     def __init__(self, name: str, description: str, epilog: str = "") -> None:
@@ -31,18 +31,18 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Ends the command with one line and the exit code of wrong usage."""
+        """Raise the usage error, which ends the command with one line."""
         raise UsageError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which cluster, and what of it.
+    """The cluster and the namespaces that a command is about.
 
     Attributes:
-        everywhere: All namespaces.
-        namespace: The one that was named; ``""`` for the kubeconfig's.
-        kubeconfig: Paths as in the variable ``KUBECONFIG``; ``""`` for the usual places.
+        everywhere: Whether it is about all namespaces.
+        namespace: The given namespace; ``""`` for the kubeconfig's.
+        kubeconfig: Paths as in the variable ``KUBECONFIG``; ``""`` for the default ones.
     """
 
     everywhere: bool = False
@@ -51,28 +51,28 @@ class Scope:
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that say which cluster and which namespaces."""
+    """Add the flags for the cluster and the namespaces."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "-A", "--all-namespaces", dest="everywhere", action="store_true", help="in all namespaces"
+        "-A", "--all-namespaces", dest="everywhere", action="store_true", help="all namespaces"
     )
     where.add_argument(
         "-n",
         "--namespace",
         metavar="NS",
         default="",
-        help="in this namespace (default: that of the kubeconfig's context, else 'default')",
+        help="namespace (default: that of the kubeconfig's context, else 'default')",
     )
     parser.add_argument(
         "--kubeconfig",
         metavar="FILE",
         default="",
-        help="which cluster (default: $KUBECONFIG, else the pod's own, else ~/.kube/config)",
+        help="path to a kubeconfig (default: $KUBECONFIG, the pod's own, or ~/.kube/config)",
     )
 
 
 def scope_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Scope:
-    """Reads the flags of :func:`add_scope`."""
+    """Return the scope from the flags of :func:`add_scope`."""
     return Scope(
         everywhere=arguments.everywhere,
         namespace=arguments.namespace,

@@ -1,4 +1,4 @@
-"""The cluster that a command is about, and the namespace it means where none is named."""
+"""The connection to the cluster of a command, and its default namespace."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def connect(scope: Scope) -> AsyncIterator[KubeClient]:
-    """A client for the cluster.
+    """Connect to the cluster.
 
     Raises:
-        DefiniteError: Nothing says where the cluster is.
+        DefiniteError: No cluster is configured.
     """
     access = await ClusterAccess.find(scope.kubeconfig)
     try:
@@ -30,9 +30,9 @@ async def connect(scope: Scope) -> AsyncIterator[KubeClient]:
 
 
 async def namespace_of(scope: Scope) -> str:
-    """The namespace to look at; ``""`` for all.
+    """Return the namespace of the scope; ``""`` for all.
 
-    Call it after :func:`connect`, which says what is wrong with a kubeconfig.
+    Call it after :func:`connect`, which reports errors of the kubeconfig.
     """
     if scope.everywhere:
         return ""

@@ -21,19 +21,19 @@ EXIT_INTERRUPTED: Final = 130
 _HELP: Final = """\
 usage: secret-sync COMMAND [arguments]
 
-Keeps Kubernetes Secrets in step with Alibaba Cloud KMS.
+Keeps Kubernetes Secrets in sync with Alibaba Cloud KMS.
 
 Commands:
-  run      the controller
-  check    what is wrong with manifests, before they are applied
-  status   which ExternalSecrets are in step, which are not, and why
-  release  before an uninstall: let every Secret outlive its ExternalSecret
-  local    a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
+  run      run the controller
+  check    check manifests before they are applied
+  status   show which ExternalSecrets are in sync, and why the others are not
+  release  before an uninstall: keep every Secret when its ExternalSecret is deleted
+  local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
   version  print the version
 
-Each tells more of itself: secret-sync COMMAND --help
+Help for a command: secret-sync COMMAND --help
 
-Exit codes: 0 success, 1 a failure (one line on standard error), 2 wrong usage.
+Exit codes: 0 success, 1 failure (one line on standard error), 2 usage error.
 """
 _VERSION_HELP: Final = """\
 usage: secret-sync version
@@ -43,10 +43,10 @@ Prints the version.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit code: 0, 1 for a failure, 2 for wrong usage.
+    """Run a command and return the exit code: 0, 1 for a failure, 2 for a usage error.
 
-    A failure is one line on standard error. One that is not foreseen is described by type and
-    place only, since its message may quote a value.
+    A failure is one line on standard error. An unexpected one is described only by type and
+    position, since its message may quote a value.
 
     Args:
         argv: The arguments after the program's name; default: the process's.
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     command = _COMMANDS.get(name)
     if command is None:
-        problem = f"{name!r} is not a command" if name else "a command is missing"
+        problem = f"unknown command {name!r}" if name else "missing command"
         return _fail(f"secret-sync: {problem} (one of: {', '.join(_COMMANDS)})", EXIT_USAGE)
     try:
         return command(rest)
@@ -72,13 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: BaseException) -> str:
-    """Return the message of an error of ours, also of a task group of them, else a description."""
+    """Return the message of our error, or of a task group of them; else a description."""
     ours = dict.fromkeys(_messages(error))
     return "; ".join(ours) if ours else f"unexpected {logs.describe_exception(error)}"
 
 
 def _messages(error: BaseException) -> list[str]:
-    """Return the messages of our errors, or nothing if there are others among them."""
+    """Return the messages of our errors, or nothing if there are other errors among them."""
     if isinstance(error, SecretSyncError):
         return [error.message]
     if isinstance(error, BaseExceptionGroup):
@@ -98,8 +98,8 @@ def _exit_code(stop: SystemExit) -> int:
     return 0 if stop.code is None else _fail(str(stop.code), EXIT_FAILURE)
 
 
-# Each command imports what it needs when it runs: the controller's memory is measured, and the
-# playground is an extra that need not be installed.
+# Each command imports its modules when it runs: they would add to the controller's memory, and the
+# playground is an optional extra.
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Text for a terminal: tables that fit, colours where they are wanted, nothing that acts on it."""
+"""Text for a terminal: tables that fit, optional colours, no control characters from data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _BETWEEN: Final = "   "
 _ELLIPSIS: Final = "…"
-#: The last column is not cut below this, however narrow the terminal is.
+#: Minimum width of the last column, however narrow the terminal is.
 _AT_LEAST: Final = 20
 
 
 class Colour(StrEnum):
-    """How a cell is shown, as the parameter of ``ESC [ ... m``."""
+    """A colour, as the parameter of ``ESC [ ... m``."""
 
     NONE = ""
     GOOD = "32"
@@ -32,7 +32,7 @@ class Colour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text in a table."""
+    """A cell of a table."""
 
     text: str
     colour: Colour = Colour.NONE
@@ -40,14 +40,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What is written to.
+    """An output stream and what it can show.
 
     Attributes:
-        stream: Where text goes.
-        terminal: Whether a person watches, so that lines can be drawn anew.
-        colours: Whether to use them.
-        width: Columns; 0 where lines have no end.
-        height: Lines; 0 likewise.
+        stream: The stream.
+        terminal: Whether it is a terminal, on which lines can be redrawn.
+        colours: Whether to use colours.
+        width: Columns; 0 for no limit.
+        height: Lines; 0 for no limit.
     """
 
     stream: TextIO
@@ -58,7 +58,7 @@ class Screen:
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str]) -> Screen:
-        """What there is to know about a stream at this moment; a window may change its size."""
+        """Return the screen of a stream as it is now; a window may change its size."""
         if not stream.isatty():
             return cls(stream)
         size = shutil.get_terminal_size()
@@ -67,12 +67,12 @@ class Screen:
         return cls(stream, terminal=True, colours=not plain, width=size.columns, height=size.lines)
 
     def paint(self, text: str, colour: Colour) -> str:
-        """The text in this colour, where there are colours."""
+        """Return the text in this colour, if colours are used."""
         return f"\x1b[{colour.value}m{text}\x1b[0m" if self.colours and colour and text else text
 
 
 def table(screen: Screen, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """Lines of a table; the last column gets the room that is left, and is cut to it."""
+    """Return the lines of a table; the last column is cut to the remaining width."""
     whole = [[Cell(title, Colour.HEAD) for title in head], *rows]
     clean = [[Cell(plain(cell.text), cell.colour) for cell in row] for row in whole]
     widths = [max(cells(row[column].text) for row in clean) for column in range(len(head) - 1)]
@@ -92,15 +92,15 @@ def _line(screen: Screen, row: Sequence[Cell], widths: Sequence[int], room: int)
 
 
 def plain(text: str) -> str:
-    """One line without anything that a terminal would act on.
+    """Return the text on one line, without control characters.
 
-    Whoever may write a status may write what they like into it, an escape sequence too.
+    Anyone who may write a status can write escape sequences into it.
     """
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def cells(text: str) -> int:
-    """How many columns a text takes."""
+    """Return the number of columns of a text."""
     return sum(_cells(character) for character in text)
 
 
@@ -111,7 +111,7 @@ def _cells(character: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """The text, or as much of it as fits with a sign that there is more."""
+    """Return the text, shortened with an ellipsis if it does not fit."""
     if cells(text) <= room:
         return text
     taken = 0
@@ -123,7 +123,7 @@ def cut(text: str, room: int) -> str:
 
 
 def say(text: str) -> None:
-    """Writes to standard output. That nobody reads on (``| head``) stops no work."""
+    """Write to standard output, ignoring that its reader has gone (``| head``)."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -132,8 +132,8 @@ def say(text: str) -> None:
 
 
 def silence() -> None:
-    """Gives up standard output, after its reader has gone."""
-    # What is buffered would be tried again when the interpreter ends.
+    """Discard standard output, after its reader has gone."""
+    # The interpreter would try to write the buffer again when it ends.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -13,7 +13,7 @@ import yaml
 
 from secret_sync import metrics as room
 from secret_sync.cli import entry
-from secret_sync.cli.release.marks import RELEASED_MANAGER
+from secret_sync.cli.release.ownership import RELEASED_MANAGER
 from secret_sync.controller import kinds
 from secret_sync.controller.status import count_by_ready
 from secret_sync.credentials import METHODS

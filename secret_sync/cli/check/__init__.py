@@ -1,4 +1,4 @@
-"""``secret-sync check``: mistakes in manifests, told before anything is applied."""
+"""``secret-sync check``: find errors in manifests before they are applied."""
 
 from secret_sync.cli.check.command import main
 

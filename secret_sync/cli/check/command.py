@@ -1,4 +1,4 @@
-"""The command itself: its flags, and the exit code."""
+"""The command: its flags and exit code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from secret_sync.cli.arguments import Parser
 from secret_sync.cli.check import report
 from secret_sync.cli.check.examine import Options, examine
 from secret_sync.cli.check.files import STDIN, STDIN_NAME, UnreadableError, expand, read
-from secret_sync.cli.check.surroundings import Rules
+from secret_sync.cli.check.simulated_cluster import Rules
 from secret_sync.cli.terminal import Screen, say
 from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.errors import DefiniteError
@@ -21,35 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DESCRIPTION: Final = """\
-Reads manifests of ExternalSecrets and SecretStores and tells what is wrong with them, before
-anything is applied: no cluster and no Alibaba Cloud is asked. What it says are the words that the
-API server or the controller would say later; in parentheses stands the reason that the condition
-Ready would have.
+Checks manifests of ExternalSecrets and SecretStores before they are applied. It contacts neither a
+cluster nor Alibaba Cloud. Messages are those of the API server or the controller; the reason that
+the condition Ready would have follows in parentheses.
 
-  FILE is YAML or JSON with any number of documents, - for standard input, or a directory, of
-  which all *.yaml, *.yml and *.json are read, those of its folders too. Objects of other kinds
-  are skipped; Secrets, ServiceAccounts and Namespaces among them are taken as what the cluster
-  has. Of a Secret's values only whether they are empty is looked at.
+  FILE is YAML or JSON with any number of documents, - for standard input, or a directory, which
+  is searched recursively for *.yaml, *.yml and *.json. Objects of other kinds are skipped; Secrets,
+  ServiceAccounts and Namespaces among them are treated as the objects of the cluster. Values of a
+  Secret are only checked for being empty.
 
   problem  it cannot work
-  warning  it works or may work, and is hardly what was meant
-  note     what the files alone do not tell, such as a store that is in none of them
+  warning  it works or may work, but is hardly what was meant
+  note     what the files alone do not show, such as a store that is in none of them
 
-Reasons that are no condition's: Invalid (the API server would refuse the object), UnknownField
-(so would kubectl), UnknownKind, BadYAML, Unreadable, DefinedTwice, Ignored, SampleUnused.
+Reasons that conditions do not have: Invalid (the API server would refuse the object), UnknownField
+(kubectl would refuse it), UnknownKind, BadYAML, Unreadable, DefinedTwice, Ignored, SampleUnused.
 
-With --sample it shows which keys the Secret would have: --sample db=db.json is what the entries
-with the key db would get. Values are shown only with --show-values."""
+With --sample it shows which keys the Secret would have: --sample db=db.json is the value of the
+entries with the key db. Values are shown only with --show-values."""
 
 _EPILOG: Final = """\
 -o json prints one document:
-  version    1; other numbers would mean that a field has another meaning
+  version    1; it changes when the meaning of a field changes
   good       whether there is no problem
   files, objects, skipped  numbers of files, of objects of secret-sync, of other documents
   problems, warnings, notes  lists: file, line, column (from 1; 0 is the whole file), kind,
              namespace, name, path (of the field), reason, message
-  samples    a list, for each ExternalSecret: file, line, namespace, name, secret, keys, without
-             (entries without a usable sample), and with --show-values data (as in a Secret)
+  samples    a list, one item for each ExternalSecret: file, line, namespace, name, secret, keys,
+             without (entries without a usable sample), and with --show-values data (as in a Secret)
 
 Exit codes: 0 no problem, 1 problems, 2 wrong usage."""
 
@@ -62,11 +61,11 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         environ: The environment.
 
     Raises:
-        UsageError: The command line asks for something that cannot be.
+        UsageError: The command line is invalid.
     """
     arguments = _parser().parse_args(list(argv))
     if arguments.show_values and not arguments.sample:
-        raise UsageError("--show-values is about samples: add --sample SECRET=FILE")
+        raise UsageError("--show-values needs --sample SECRET=FILE")
     logs.configure("error", "auto")
     options = Options(
         rules=Rules(
@@ -89,31 +88,33 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("check", _DESCRIPTION, _EPILOG)
-    parser.add_argument("files", metavar="FILE", nargs="+", help="what to read")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="file or directory to check")
     parser.add_argument(
         "-n",
         "--namespace",
         metavar="NS",
         default="",
-        help="of objects that name none (default: 'default'; references into other namespaces "
-        "are then warnings)",
+        help="namespace of objects without one (default: 'default'; references to other "
+        "namespaces are then warnings)",
     )
     parser.add_argument(
         "--sample",
         metavar="SECRET=FILE",
         action="append",
         default=[],
-        help="what KMS or OOS may hold under this key; may be repeated",
+        help="a value of this key as KMS or OOS may have it; may be repeated",
     )
     parser.add_argument(
-        "--show-values", action="store_true", help="show what the samples give, not only its keys"
+        "--show-values",
+        action="store_true",
+        help="show values extracted from samples, not only keys",
     )
     parser.add_argument(
         "--allow-kms-endpoint",
         metavar="LIST",
         action="append",
         default=[],
-        help="hosts that the controller allows, by comma; may be repeated",
+        help="comma-separated hosts that the controller allows; may be repeated",
     )
     for flag in ("--enable-cross-namespace-secret-store", "--enable-cross-namespace-auth-ref"):
         parser.add_argument(flag, action="store_true", help="the controller has this flag")
@@ -122,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         choices=["text", "json"],
         default="text",
-        help="for people, or for programs (default: text)",
+        help="output format (default: text)",
     )
     return parser
 
@@ -139,9 +140,9 @@ def _samples(arguments: Sequence[str]) -> dict[str, bytes]:
     for argument in arguments:
         key, equals, name = argument.partition("=")
         if not (key and equals and name):
-            raise UsageError("--sample: write it as SECRET=FILE")
+            raise UsageError(f"--sample: invalid value {argument!r}: expected SECRET=FILE")
         if key in found:
-            raise UsageError(f"--sample: there are two for {key!r}")
+            raise UsageError(f"--sample: {key!r} is given twice")
         try:
             found[key] = read(name)
         except UnreadableError as error:
@@ -150,12 +151,12 @@ def _samples(arguments: Sequence[str]) -> dict[str, bytes]:
 
 
 def _contents(arguments: Sequence[str]) -> dict[str, bytes | str]:
-    """What each file holds, or why that is not known; one that is named twice counts once."""
+    """Return the content of each file, or why it cannot be read; duplicates count once."""
     found: dict[str, bytes | str] = {}
     for argument in arguments:
         names = list(expand(argument))
         if not names:
-            raise UsageError(f"{argument}: there is no *.yaml, *.yml or *.json below it")
+            raise UsageError(f"{argument}: no *.yaml, *.yml or *.json files found")
         for name in names:
             shown = STDIN_NAME if name == STDIN else name
             if shown not in found:

@@ -1,4 +1,4 @@
-"""The schemas of our kinds, from the CRDs that travel with the program."""
+"""The schemas of our kinds, from the CRDs in the package."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NAMESPACE: Final = {
     ],
 }
 
-#: What the API server knows of the metadata of any object; what it fills in itself is let pass.
+#: The metadata of any object; fields that the API server sets are accepted.
 METADATA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["name"],
@@ -64,9 +64,9 @@ METADATA: Final[dict[str, Any]] = {
 
 @lru_cache(maxsize=1)
 def schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each of our kinds.
+    """Return the schema of each of our kinds.
 
-    The status is left open: the API server pays no heed to it when an object is applied.
+    The status is not checked: the API server ignores it when an object is applied.
 
     Raises:
         SecretSyncError: The installation is incomplete.
@@ -91,10 +91,10 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def find_crds() -> Path:
-    """The folder of our CRDs: in the package, or beside it in a checkout.
+    """Return the folder of our CRDs: in the package, or beside it in a checkout.
 
     Raises:
-        SecretSyncError: It is in neither.
+        SecretSyncError: The folder is missing.
     """
     package = Path(__file__).parents[2]
     for folder in (package / "crds", package.parent / "crds"):

@@ -1,6 +1,6 @@
-"""From the text of a file to its documents, in which every place is known.
+"""Parse a file into its documents, with the position of every value.
 
-Nothing of what stands in a file is shown: among the manifests may be a Secret.
+Messages show nothing of a file's content: the manifests may include a Secret.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
     from secret_sync.cli.check.findings import Path
 
-#: Mappings and lists within each other; a manifest of ours has some ten.
+#: Nested mappings and lists; a manifest of ours has about ten.
 MAX_LEVELS: Final = 100
-#: Values of one document, with each alias counted as what it stands for.
+#: Values of one document, aliases expanded.
 MAX_NODES: Final = 200_000
-#: Bytes of a file that the parser in pure Python is tried on; it reads 30 KB a second.
+#: Bytes of the largest file that the pure Python parser is tried on; it parses 30 KB a second.
 MAX_SLOW_BYTES: Final = 128 * 1024
-#: What the C parser says of a colon that is none of YAML's.
+#: The C parser's error for a colon within a plain scalar.
 _COLON: Final = "found unexpected ':'"
 
 
 @dataclass(frozen=True, slots=True)
 class YamlProblem:
-    """Why a text, or a part of it, is not what it should be."""
+    """An error in a file, and its position."""
 
     place: Place
     message: str
 
 
 class _BrokenError(Exception):
-    """The rest of the file cannot be read."""
+    """The rest of the file cannot be parsed."""
 
     def __init__(self, problem: YamlProblem) -> None:
         super().__init__(problem.message)
@@ -47,13 +47,13 @@ class _BrokenError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A value and where it stands.
+    """A value and its position.
 
     Attributes:
-        value: A scalar, a list of nodes, or a dict of them by key.
-        keys: Of a mapping: where its keys stand.
-        size: Of it with all below it; 0 while it is not complete.
-        levels: Mappings and lists within each other, itself included.
+        value: A scalar, a list of nodes, or a dict of nodes by key.
+        keys: The positions of the keys of a mapping.
+        size: Number of nodes, itself included; 0 until it is complete.
+        levels: Nested mappings and lists, itself included.
     """
 
     place: Place
@@ -63,7 +63,7 @@ class Node:
     levels: int = 0
 
     def plain(self) -> Any:
-        """The bare value."""
+        """Return the value without positions."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -71,7 +71,7 @@ class Node:
         return self.value
 
     def find(self, path: Path) -> Place:
-        """Where a field is written, or else what would hold it."""
+        """Return the position of a field, or of its closest parent that exists."""
         place, node = self.place, self
         for step in path:
             if isinstance(step, str) and isinstance(node.value, dict) and step in node.value:
@@ -85,23 +85,23 @@ class Node:
 
 
 def read_documents(file: str, data: bytes) -> tuple[list[Node], list[YamlProblem]]:
-    """The documents of a file that are not empty, up to the first that cannot be read.
+    """Parse the documents of a file that are not empty, up to the first error.
 
     Args:
-        file: Its name, for places.
-        data: What it holds.
+        file: The name of the file, for positions.
+        data: The content.
     """
     quick = _composed(file, data, pure=False)
     if not quick.broken or len(data) > MAX_SLOW_BYTES:
         return quick.found, quick.problems
-    # The C parser knows less of YAML than kubectl: no colon within `{key: acs:kms:...}`.
+    # The C parser accepts less than kubectl: no colon within `{key: acs:kms:...}`.
     slow = _composed(file, data, pure=True)
     better = slow if not slow.broken or quick.problems[-1].message.endswith(_COLON) else quick
     return better.found, better.problems
 
 
-def _composed(file: str, data: bytes, *, pure: bool) -> _Composer:
-    composer = _Composer(file, pure=pure)
+def _composed(file: str, data: bytes, *, pure: bool) -> _NodeComposer:
+    composer = _NodeComposer(file, pure=pure)
     try:
         for node in composer.documents(data):
             composer.found.append(node)
@@ -111,12 +111,12 @@ def _composed(file: str, data: bytes, *, pure: bool) -> _Composer:
     return composer
 
 
-class _Composer:
-    """Builds nodes from events; a key that is there twice is told, and the first one counts.
+class _NodeComposer:
+    """Builds nodes from events; a duplicate key is reported, and the first one counts.
 
     Attributes:
         found: The documents so far.
-        broken: Whether the rest cannot be read.
+        broken: Whether the rest cannot be parsed.
     """
 
     def __init__(self, file: str, *, pure: bool) -> None:
@@ -130,7 +130,7 @@ class _Composer:
         self._count = 0
 
     def documents(self, data: bytes) -> Iterator[Node]:
-        """One node for each document."""
+        """Yield one node for each document."""
         self._events = self._parse(data)
         for event in self._events:
             if _kind(event) != "DocumentStart":
@@ -151,7 +151,7 @@ class _Composer:
             mark = error.problem_mark or error.context_mark
             place = self._place(mark) if mark else Place(self._file)
             what = [part for part in (error.context, error.problem) if part]
-            raise self._broken(place, ": ".join(what) or "this is no YAML") from None
+            raise self._broken(place, ": ".join(what) or "invalid YAML") from None
         except YAMLError:
             raise self._broken(
                 Place(self._file), "it has characters that YAML does not allow"
@@ -197,7 +197,7 @@ class _Composer:
                 merges += self._merged(value, event)
             elif key in node.value:
                 line = node.keys[key].line
-                self._tell(event, f"the key {key!r} is there already, in line {line}")
+                self._report(event, f"duplicate key {key!r}, already defined in line {line}")
             else:
                 node.value[key] = value
                 node.keys[key] = self._place(event.start_mark)
@@ -210,7 +210,7 @@ class _Composer:
     def _key(self, event: Any, level: int) -> str:
         if _kind(event) != "Scalar":
             self._node(event, level)
-            raise self._broken(self._place(event.start_mark), "a key has to be a text")
+            raise self._broken(self._place(event.start_mark), "a key must be a string")
         self._take(1, event)
         return _whole(event.value)
 
@@ -218,7 +218,7 @@ class _Composer:
         others = value.value if isinstance(value.value, list) else [value]
         if all(isinstance(other.value, dict) for other in others):
             return list(others)
-        self._tell(event, "the merge key << needs a mapping, or a list of mappings")
+        self._report(event, "the merge key << needs a mapping, or a list of mappings")
         return []
 
     def _alias(self, event: Any, level: int) -> Node:
@@ -241,10 +241,10 @@ class _Composer:
         if self._count > MAX_NODES:
             raise self._broken(
                 self._place(event.start_mark),
-                f"the document has over {MAX_NODES} values once its aliases are filled in",
+                f"the document has over {MAX_NODES} values once its aliases are expanded",
             )
 
-    def _tell(self, event: Any, message: str) -> None:
+    def _report(self, event: Any, message: str) -> None:
         self.problems.append(YamlProblem(self._place(event.start_mark), message))
 
     def _place(self, mark: Any) -> Place:
@@ -255,7 +255,7 @@ class _Composer:
 
 
 def _whole(text: str) -> str:
-    """The text with the pairs of surrogates, as JSON escapes them, made characters."""
+    """Return the text with surrogate pairs, as JSON escapes them, joined to characters."""
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

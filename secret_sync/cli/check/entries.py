@@ -1,4 +1,4 @@
-"""The entries of an ExternalSecret: where each stands, and which of its fields a mistake is in."""
+"""The entries of an ExternalSecret: their paths, and the field that an error is in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.cli.check.findings import Path
-    from secret_sync.cli.check.objects import Subject
+    from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.controller.problem import Problem
     from secret_sync.resources import DataEntry
 
@@ -28,16 +28,16 @@ _FIELDS: Final = {
 }
 
 
-def entry_path(subject: Subject, index: int) -> Path:
-    """Where an entry stands: those of ``data`` come first, then those of ``dataProcess``."""
-    plain = len((subject.value.get("spec") or {}).get("data") or ())
+def entry_path(obj: CheckedObject, index: int) -> Path:
+    """Return the path of an entry: those of ``data`` come first, then those of ``dataProcess``."""
+    plain = len((obj.value.get("spec") or {}).get("data") or ())
     if index < plain:
         return ("spec", "data", index)
     return ("spec", "dataProcess", index - plain, "extract")
 
 
 def field_of(entry: DataEntry, problem: Problem) -> str:
-    """The field of an entry that a problem is about which is not in its spec."""
+    """Return the field of an entry that a problem outside of the extraction is about."""
     if problem.reason is Reason.ENDPOINT_NOT_ALLOWED:
         return "kmsEndpoint"
     about_key = problem.reason in (Reason.INVALID_SPEC, Reason.REGION_MISSING)
@@ -47,11 +47,11 @@ def field_of(entry: DataEntry, problem: Problem) -> str:
 
 
 def extraction_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Problem]]:
-    """All mistakes in what is to be made of the value, where the controller names the first.
+    """Yield all errors of an entry's extraction; the controller reports only the first.
 
     Args:
-        entry: Which entry.
-        path: Where it stands.
+        entry: The entry.
+        path: Its path.
     """
     whole = extraction_spec_of(entry)
     problem = None if whole.is_plain else _problem(whole)
@@ -81,7 +81,7 @@ def extraction_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Pr
 
 
 def static_keys(entry: DataEntry) -> tuple[str, ...]:
-    """The keys that an entry writes, as far as they are known without its value."""
+    """Return the keys that an entry writes, as far as they are known without its value."""
     if entry.plain:
         return (entry.name,)
     return () if entry.rules else tuple(alias for _, alias in entry.picks)

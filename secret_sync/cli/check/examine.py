@@ -1,4 +1,4 @@
-"""All files together: from their bytes to what there is to tell."""
+"""Check all files together: from their bytes to a report."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from secret_sync.cli.check.documents import read_documents
-from secret_sync.cli.check.external_secrets import Examination
-from secret_sync.cli.check.findings import NOBODY, Finding, Place, Severity, Word, order
-from secret_sync.cli.check.ledger import Ledger
-from secret_sync.cli.check.objects import Sorter
+from secret_sync.cli.check.external_secrets import ExternalSecretCheck
+from secret_sync.cli.check.findings import (
+    NO_OBJECT,
+    CheckReason,
+    Finding,
+    Findings,
+    Place,
+    Severity,
+    order,
+)
+from secret_sync.cli.check.objects import ManifestClassifier
 from secret_sync.cli.check.samples import Samples
+from secret_sync.cli.check.simulated_cluster import Rules, SimulatedCluster, some_store
 from secret_sync.cli.check.stores import check_store
-from secret_sync.cli.check.surroundings import Rules, Surroundings, some_store
 from secret_sync.cli.check.types import check_type
 from secret_sync.resources import ExternalSecret, Reason, SecretStore, external_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secret_sync.cli.check.objects import Objects, Subject
-    from secret_sync.cli.check.samples import Taste
+    from secret_sync.cli.check.objects import CheckedObject, Objects
+    from secret_sync.cli.check.samples import SampleResult
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to look at the files.
+    """Options of a check.
 
     Attributes:
-        rules: What the operator of the controller decides.
-        namespace: Of objects that name none.
-        namespace_given: Whether somebody said so.
+        rules: Settings of the controller.
+        namespace: Namespace of objects without one.
+        namespace_given: Whether the namespace was given on the command line.
         samples: Values by the ``key`` of an entry.
     """
 
@@ -43,123 +50,126 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        findings: As they stand in the files.
-        checked: How many objects of ours there are.
-        skipped: How many of other kinds.
+        findings: In the order of the files.
+        checked: Number of objects of our kinds.
+        skipped: Number of objects of other kinds.
     """
 
     findings: tuple[Finding, ...]
-    tastes: tuple[Taste, ...]
+    sample_results: tuple[SampleResult, ...]
     files: int
     checked: int
     skipped: int
 
     @property
     def good(self) -> bool:
-        """Whether there is no problem."""
+        """Return whether there is no problem."""
         return not self.of(Severity.PROBLEM)
 
     def of(self, severity: Severity) -> list[Finding]:
-        """The findings of one kind."""
+        """Return the findings of one severity."""
         return [finding for finding in self.findings if finding.severity is severity]
 
 
 def examine(files: Mapping[str, bytes | str], options: Options) -> Report:
-    """Looks at all files.
+    """Check all files.
 
     Args:
-        files: By name, what each holds, or why that is not known.
-        options: How.
+        files: The content of each file by name, or why it cannot be read.
+        options: Options of the check.
     """
-    sorter = Sorter(options.namespace, given=options.namespace_given)
-    findings: list[Finding] = []
+    classifier = ManifestClassifier(options.namespace, given=options.namespace_given)
+    file_findings: list[Finding] = []
     for name, data in files.items():
         if isinstance(data, str):
-            findings.append(
-                Finding(Severity.PROBLEM, Place(name), NOBODY, "", data, Word.UNREADABLE)
+            file_findings.append(
+                Finding(Severity.PROBLEM, Place(name), NO_OBJECT, "", data, CheckReason.UNREADABLE)
             )
             continue
         nodes, problems = read_documents(name, data)
         for problem in problems:
-            told = problem.message
-            findings.append(
-                Finding(Severity.PROBLEM, problem.place, NOBODY, "", told, Word.BAD_YAML)
+            message, reason = problem.message, CheckReason.BAD_YAML
+            file_findings.append(
+                Finding(Severity.PROBLEM, problem.place, NO_OBJECT, "", message, reason)
             )
         for node in nodes:
-            sorter.take(node)
-    objects = sorter.objects
-    ledger = Ledger([*findings, *objects.findings])
+            classifier.add(node)
+    objects = classifier.objects
+    findings = Findings([*file_findings, *objects.findings])
     samples = Samples(options.samples)
-    tastes = _look(objects, options.rules, samples, ledger)
-    # What cannot be read may have asked for it.
-    unused = [] if findings else samples.unused()
+    sample_results = _check_objects(objects, options.rules, samples, findings)
+    # A file that cannot be read may use it.
+    unused = [] if file_findings else samples.unused()
     return Report(
-        findings=tuple(sorted([*ledger.findings, *unused], key=order)),
-        tastes=tuple(tastes),
+        findings=tuple(sorted([*findings.all, *unused], key=order)),
+        sample_results=tuple(sample_results),
         files=len(files),
-        checked=len(objects.subjects),
+        checked=len(objects.checked),
         skipped=objects.skipped,
     )
 
 
-def _look(objects: Objects, rules: Rules, samples: Samples, ledger: Ledger) -> list[Taste]:
-    around = Surroundings(rules)
-    for neighbour in objects.neighbours:
-        around.add_neighbour(neighbour)
-    stores = [s for s in objects.subjects if s.who.kind != external_secret.KIND]
-    others = [s for s in objects.subjects if s.who.kind == external_secret.KIND]
-    for subject in stores:
-        # What would follow from its faults is no news.
-        faulty = some_store(subject.who.namespace, subject.who.name)
-        around.add_store(faulty if subject.faulty else SecretStore.from_dict(subject.value))
-    for subject in stores:
-        check_store(subject, SecretStore.from_dict(subject.value), around, ledger)
-    tastes = []
-    wanted: list[tuple[Subject, ExternalSecret]] = []
-    for subject in others:
-        es = ExternalSecret.from_dict(subject.value)
-        usable = Examination(subject, es, around, ledger).run()
-        taste = samples.taste(subject, es, usable, ledger)
-        check_type(subject, es, usable, taste, ledger)
-        if taste is not None:
-            tastes.append(taste)
-        wanted.append((subject, es))
-    _tell_twice(objects.subjects, ledger)
-    _tell_conflicts(wanted, ledger)
-    return tastes
+def _check_objects(
+    objects: Objects, rules: Rules, samples: Samples, findings: Findings
+) -> list[SampleResult]:
+    cluster = SimulatedCluster(rules)
+    for value in objects.referenced:
+        cluster.add_referenced(value)
+    stores = [s for s in objects.checked if s.ref.kind != external_secret.KIND]
+    others = [s for s in objects.checked if s.ref.kind == external_secret.KIND]
+    for obj in stores:
+        # Consequences of its own errors are not reported again.
+        unknown = some_store(obj.ref.namespace, obj.ref.name)
+        cluster.add_store(unknown if obj.invalid_fields else SecretStore.from_dict(obj.value))
+    for obj in stores:
+        check_store(obj, SecretStore.from_dict(obj.value), cluster, findings)
+    sample_results = []
+    wanted: list[tuple[CheckedObject, ExternalSecret]] = []
+    for obj in others:
+        es = ExternalSecret.from_dict(obj.value)
+        usable = ExternalSecretCheck(obj, es, cluster, findings).run()
+        result = samples.check_sample(obj, es, usable, findings)
+        check_type(obj, es, usable, result, findings)
+        if result is not None:
+            sample_results.append(result)
+        wanted.append((obj, es))
+    _report_duplicates(objects.checked, findings)
+    _report_conflicts(wanted, findings)
+    return sample_results
 
 
-def _tell_twice(subjects: Sequence[Subject], ledger: Ledger) -> None:
-    first: dict[object, Subject] = {}
-    for subject in subjects:
-        if not subject.who.name:
+def _report_duplicates(checked: Sequence[CheckedObject], findings: Findings) -> None:
+    first: dict[object, CheckedObject] = {}
+    for obj in checked:
+        if not obj.ref.name:
             continue
-        before = first.setdefault(subject.who, subject)
-        if before is not subject:
-            message = f"it is there already, at {before.node.place}; applied, the later one counts"
-            ledger.tell(
-                Severity.WARNING, subject, ("metadata", "name"), message, Word.DEFINED_TWICE
+        before = first.setdefault(obj.ref, obj)
+        if before is not obj:
+            message = f"already defined at {before.node.place}; the later definition is applied"
+            findings.add(
+                Severity.WARNING, obj, ("metadata", "name"), message, CheckReason.DEFINED_TWICE
             )
 
 
-def _tell_conflicts(wanted: Sequence[tuple[Subject, ExternalSecret]], ledger: Ledger) -> None:
-    """Tells of ExternalSecrets that ask for one Secret; the second of them is refused."""
-    by_target: dict[tuple[str, str], list[tuple[Subject, ExternalSecret]]] = defaultdict(list)
-    for subject, es in wanted:
-        if not es.target.merge and subject.who.name:
-            by_target[es.namespace, es.target.name].append((subject, es))
+def _report_conflicts(
+    wanted: Sequence[tuple[CheckedObject, ExternalSecret]], findings: Findings
+) -> None:
+    """Report ExternalSecrets with the same target Secret; the second of them is refused."""
+    by_target: dict[tuple[str, str], list[tuple[CheckedObject, ExternalSecret]]] = defaultdict(list)
+    for obj, es in wanted:
+        if not es.target.merge and obj.ref.name:
+            by_target[es.namespace, es.target.name].append((obj, es))
     for (namespace, target), users in by_target.items():
         first, owner = users[0]
-        for subject, es in users[1:]:
+        for obj, es in users[1:]:
             if es.name == owner.name:
                 continue
             message = (
-                f"Secret {namespace}/{target} is to belong to ExternalSecret {owner.name} "
-                f"({first.node.place}), too; write another name in spec.target.name of one of "
-                "the two"
+                f"Secret {namespace}/{target} is also the target of ExternalSecret {owner.name} "
+                f"({first.node.place}); set another spec.target.name in one of the two"
             )
             path = ("spec", "target", "name")
-            ledger.problem(subject, path, message, Reason.SECRET_CONFLICT)
+            findings.add_problem(obj, path, message, Reason.SECRET_CONFLICT)

@@ -1,4 +1,4 @@
-"""From what the command line names to the bytes of each file."""
+"""Find and read the files that the command line names."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class UnreadableError(SecretSyncError):
 
 
 def expand(name: str) -> Iterator[str]:
-    """The files that an argument stands for: itself, or those below a directory.
+    """Yield the file that an argument names, or the files below a directory, sorted.
 
-    Hidden ones are left out, and names come in their order.
+    Hidden files are omitted.
     """
     path = Path(name)
     if name == STDIN or not path.is_dir():
@@ -41,10 +41,10 @@ def expand(name: str) -> Iterator[str]:
 
 
 def read(name: str) -> bytes:
-    """What a file holds, or standard input.
+    """Return the content of a file, or of standard input.
 
     Raises:
-        UnreadableError: It is not there, may not be read, or is too large.
+        UnreadableError: It does not exist, cannot be read, or is too large.
     """
     try:
         if name == STDIN:
@@ -53,9 +53,9 @@ def read(name: str) -> bytes:
             with Path(name).open("rb") as file:
                 data = _bounded(file)
     except OSError as error:
-        raise UnreadableError(f"it cannot be read: {error.strerror or 'no reason given'}") from None
+        raise UnreadableError(f"cannot be read: {error.strerror or 'no reason given'}") from None
     if len(data) > MAX_BYTES:
-        raise UnreadableError(f"it has more than {MAX_BYTES} bytes; split it")
+        raise UnreadableError(f"has more than {MAX_BYTES} bytes; split it")
     return data
 
 

@@ -1,10 +1,13 @@
-"""What is found in the files, and how a place in them is written."""
+"""Findings of a check, and their positions in the files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from secret_sync.cli.check.objects import CheckedObject
 
 #: Steps into a document: names of fields and numbers of items.
 Path: TypeAlias = tuple[str | int, ...]
@@ -16,32 +19,32 @@ class Severity(StrEnum):
     PROBLEM = "problem"
     """The API server or the controller would refuse it."""
     WARNING = "warning"
-    """It works, or may work, and yet is hardly what was meant."""
+    """It works, or may work, but is hardly what was meant."""
     NOTE = "note"
-    """What the files alone do not tell."""
+    """What the files alone do not show."""
 
 
-class Word(StrEnum):
+class CheckReason(StrEnum):
     """Reasons of this command, beside those of the controller's conditions."""
 
     UNREADABLE = "Unreadable"
     """The file cannot be read, or is too large."""
     BAD_YAML = "BadYAML"
-    """It is no YAML, or YAML that cannot be used."""
+    """It is not YAML, or YAML that cannot be used."""
     INVALID = "Invalid"
-    """The API server would refuse the object: its own word for that."""
+    """The API server would refuse the object: its own reason."""
     UNKNOWN_FIELD = "UnknownField"
-    """kubectl would refuse the object; others would lose the field without a word."""
+    """kubectl would refuse the object; other clients would lose the field silently."""
     UNKNOWN_KIND = "UnknownKind"
     """There is no such kind, or no such version of it."""
     DEFINED_TWICE = "DefinedTwice"
     """The same object is in the files twice."""
     IGNORED = "Ignored"
-    """It is written, but has no effect."""
+    """It is set, but has no effect."""
     CONSTANT = "Constant"
-    """A path takes nothing of the document: its value is what stands in the file."""
+    """A path does not read the document: its value is a constant."""
     SAMPLE_UNUSED = "SampleUnused"
-    """A sample is for a secret that nothing asks for."""
+    """A sample is for a secret that no entry uses."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,16 +56,16 @@ class Place:
     column: int = 0
 
     def __str__(self) -> str:
-        """As editors and terminals take it for a link."""
+        """Return the form that editors and terminals recognise as a link."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """The object that a finding is about; empty where it is about the file.
+class ObjectRef:
+    """The object that a finding is about; empty if it is about the file.
 
     Attributes:
-        namespace: As written, or as it was assumed; ``""`` for one that is in none.
+        namespace: As written or assumed; ``""`` for a cluster-scoped object.
     """
 
     kind: str = ""
@@ -70,32 +73,32 @@ class Who:
     name: str = ""
 
     def __str__(self) -> str:
-        """What a report calls it."""
+        """Return the name for a report."""
         return f"{self.kind}/{self.name or '?'}" if self.kind else ""
 
 
-NOBODY: Final = Who()
+NO_OBJECT: Final = ObjectRef()
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to tell.
+    """One finding.
 
     Attributes:
-        path: The field, as `written` writes it; ``""`` for the object or the file.
-        reason: Of a condition, or a `Word`.
+        path: The field, as `written` formats it; ``""`` for the object or the file.
+        reason: The reason of a condition, or a `CheckReason`.
     """
 
     severity: Severity
     place: Place
-    who: Who
+    ref: ObjectRef
     path: str
     message: str
     reason: str
 
 
 def written(path: Path) -> str:
-    """A path as people write it: ``spec.data[0].key``."""
+    """Format a path as people write it: ``spec.data[0].key``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -108,5 +111,39 @@ def written(path: Path) -> str:
 
 
 def order(finding: Finding) -> tuple[Place, str, str]:
-    """The sort key of findings: as they stand in the files."""
+    """Return the sort key of findings: their position in the files."""
     return finding.place, finding.path, finding.message
+
+
+class Findings:
+    """Findings in the order in which they were made, each once."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self._findings = dict.fromkeys(findings)
+
+    @property
+    def all(self) -> list[Finding]:
+        """Return all findings."""
+        return list(self._findings)
+
+    def add_problem(self, obj: CheckedObject, path: Path, message: str, reason: str) -> None:
+        """Add what the controller would report about an object.
+
+        Nothing is added if the schema already rejects the same field, or one above or below it:
+        the API server would not accept the object.
+        """
+        if not any(_related(path, invalid) for invalid in obj.invalid_fields):
+            self.add(Severity.PROBLEM, obj, path, message, reason)
+
+    def add(
+        self, severity: Severity, obj: CheckedObject, path: Path, message: str, reason: str
+    ) -> None:
+        """Add any other finding."""
+        place = obj.node.find(path)
+        finding = Finding(severity, place, obj.ref, written(path), message, str(reason))
+        self._findings.setdefault(finding)
+
+
+def _related(one: Path, other: Path) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]

@@ -1,4 +1,4 @@
-"""From documents to objects: which are ours, and what of them the API server would keep."""
+"""Classify documents: objects of our kinds, with what the API server would keep, and others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.cli.check.definitions import METADATA, schemas
-from secret_sync.cli.check.findings import NOBODY, Finding, Severity, Who, Word, written
-from secret_sync.cli.check.schema import Fault, Validator
+from secret_sync.cli.check.findings import (
+    NO_OBJECT,
+    CheckReason,
+    Finding,
+    ObjectRef,
+    Severity,
+    written,
+)
+from secret_sync.cli.check.schema import FieldError, Validator
 from secret_sync.resources import Reason, external_secret, secret_store
 from secret_sync.resources.names import API_VERSION, GROUP
 
@@ -19,51 +26,51 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Path
 
 OURS: Final = (external_secret.KIND, secret_store.KIND, secret_store.CLUSTER_KIND)
-#: A kind of ack-secret-manager that a later version brings.
-LATER: Final = "ClusterExternalSecret"
-#: Of other kinds, those that ours refer to.
-NEIGHBOURS: Final = ("Secret", "ServiceAccount", "Namespace")
+#: A kind of ack-secret-manager that is not supported yet.
+PLANNED_KIND: Final = "ClusterExternalSecret"
+#: Other kinds that ours refer to.
+REFERENCED_KINDS: Final = ("Secret", "ServiceAccount", "Namespace")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """An object of ours.
+class CheckedObject:
+    """An object of one of our kinds.
 
     Attributes:
-        node: What is written.
-        value: What the API server would keep of it, and what it would add.
-        assumed: Whether it says nothing of its namespace.
-        faulty: The fields that are not as its schema wants them.
+        node: The object as written.
+        value: The object as the API server would store it.
+        assumed: Whether its namespace is assumed.
+        invalid_fields: The fields that its schema rejects.
     """
 
     node: Node
-    who: Who
+    ref: ObjectRef
     value: dict[str, Any]
     assumed: bool
-    faulty: tuple[Path, ...]
+    invalid_fields: tuple[Path, ...]
 
 
 @dataclass(slots=True)
 class Objects:
-    """What the files hold.
+    """The objects of the files.
 
     Attributes:
-        neighbours: Objects of other kinds that ours refer to; as dicts, with their metadata whole.
-        skipped: How many documents are of other kinds.
+        referenced: Objects of other kinds that ours refer to, as dicts with complete metadata.
+        skipped: Number of documents of other kinds.
     """
 
-    subjects: list[Subject] = field(default_factory=list)
-    neighbours: list[dict[str, Any]] = field(default_factory=list)
+    checked: list[CheckedObject] = field(default_factory=list)
+    referenced: list[dict[str, Any]] = field(default_factory=list)
     skipped: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 
-class Sorter:
-    """Takes documents in.
+class ManifestClassifier:
+    """Classifies documents.
 
     Args:
-        home: The namespace of what names none.
-        given: Whether somebody said that this is so.
+        home: The namespace of objects without one.
+        given: Whether that namespace was given on the command line.
     """
 
     def __init__(self, home: str, *, given: bool) -> None:
@@ -71,84 +78,87 @@ class Sorter:
         self._given = given
         self.objects = Objects()
 
-    def take(self, node: Node) -> None:
-        """One document."""
+    def add(self, node: Node) -> None:
+        """Classify one document."""
         value = node.plain()
         if not isinstance(value, dict):
-            self._tell(node, (), NOBODY, "a manifest has to be a mapping", Word.INVALID)
+            self._report_not_a_mapping(node)
             return
         for item, whole in _items(node, value):
             if isinstance(whole, dict):
-                self._take(item, whole)
+                self._classify(item, whole)
             else:
-                self._tell(item, (), NOBODY, "a manifest has to be a mapping", Word.INVALID)
+                self._report_not_a_mapping(item)
 
-    def _take(self, node: Node, value: dict[str, Any]) -> None:
+    def _report_not_a_mapping(self, node: Node) -> None:
+        self._report(node, (), NO_OBJECT, "a manifest must be a mapping", CheckReason.INVALID)
+
+    def _classify(self, node: Node, value: dict[str, Any]) -> None:
         api, kind = _text(value.get("apiVersion")), _text(value.get("kind"))
         if api == API_VERSION and kind in OURS:
-            self._subject(node, value, kind)
+            self._add_checked(node, value, kind)
             return
-        path, message, reason = _stranger(api, kind)
+        path, message, reason = _unknown_kind(api, kind)
         if message:
-            self._tell(node, path, Who(kind, "", _name_of(value)), message, reason)
+            self._report(node, path, ObjectRef(kind, "", _name_of(value)), message, reason)
             return
         self.objects.skipped += 1
-        if api == "v1" and kind in NEIGHBOURS:
-            self._neighbour(value, kind)
+        if api == "v1" and kind in REFERENCED_KINDS:
+            self._add_referenced(value, kind)
 
-    def _subject(self, node: Node, value: dict[str, Any], kind: str) -> None:
+    def _add_checked(self, node: Node, value: dict[str, Any], kind: str) -> None:
         validator = Validator(schemas()[kind])
         kept = validator.read(schemas()[kind], value, ())
-        faults = validator.faults
+        errors = validator.errors
         metadata = kept.get("metadata") or {}
         name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
         title = _name_of(value)
-        if not name and not any(fault.path[:1] == ("metadata",) for fault in faults):
-            faults.append(Fault(("metadata", "name"), "it is empty"))
+        if not name and not any(error.path[:1] == ("metadata",) for error in errors):
+            errors.append(FieldError(("metadata", "name"), "it is empty"))
         clustered = kind == secret_store.CLUSTER_KIND
         place = "" if clustered else namespace or self._home
-        who = Who(kind, place, title)
-        for fault in faults:
-            self._tell(node, fault.path, who, fault.message, fault.word)
+        ref = ObjectRef(kind, place, title)
+        for error in errors:
+            self._report(node, error.path, ref, error.message, error.reason)
         if clustered and namespace:
-            message = f"a {kind} is in no namespace, so this has no effect"
+            message = f"a {kind} is cluster-scoped, so this has no effect"
             path = ("metadata", "namespace")
-            self._tell(node, path, who, message, Word.IGNORED, Severity.WARNING)
+            self._report(node, path, ref, message, CheckReason.IGNORED, Severity.WARNING)
         filled = _filled(metadata, place, name or _UNNAMED)
-        self.objects.subjects.append(
-            Subject(
+        self.objects.checked.append(
+            CheckedObject(
                 node=node,
-                who=who,
+                ref=ref,
                 value={**kept, "metadata": filled, "status": {}},
                 assumed=not (clustered or namespace or self._given),
-                faulty=tuple(fault.path for fault in faults),
+                invalid_fields=tuple(error.path for error in errors),
             )
         )
 
-    def _neighbour(self, value: dict[str, Any], kind: str) -> None:
-        # What is wrong with it is nobody's business here.
+    def _add_referenced(self, value: dict[str, Any], kind: str) -> None:
+        # Its errors are not reported: it is not one of our kinds.
         kept = Validator(METADATA).read(METADATA, value.get("metadata"), ())
         namespace = "" if kind == "Namespace" else kept.get("namespace") or self._home
         if kept.get("name"):
             filled = _filled(kept, namespace, kept["name"])
-            self.objects.neighbours.append({**value, "metadata": filled})
+            self.objects.referenced.append({**value, "metadata": filled})
 
-    def _tell(
+    def _report(
         self,
         node: Node,
         path: Path,
-        who: Who,
+        ref: ObjectRef,
         message: str,
         reason: str,
         severity: Severity = Severity.PROBLEM,
     ) -> None:
         self.objects.findings.append(
-            Finding(severity, node.find(path), who, written(path), message, reason)
+            Finding(severity, node.find(path), ref, written(path), message, reason)
         )
 
 
 def _items(node: Node, value: dict[str, Any]) -> Iterator[tuple[Node, Any]]:
-    """The object, or the objects of a list as ``kubectl get -o yaml`` writes it."""
+    """Yield the object, or the items of a list as ``kubectl get -o yaml`` writes it."""
     kind, items = _text(value.get("kind")), value.get("items")
     if not kind.endswith("List") or not isinstance(items, list):
         yield node, value
@@ -162,43 +172,43 @@ def _items(node: Node, value: dict[str, Any]) -> Iterator[tuple[Node, Any]]:
             yield below, item
 
 
-def _stranger(api: str, kind: str) -> tuple[Path, str, str]:
-    """Whether something of another kind is meant to be of one of ours, and what is wrong then."""
+def _unknown_kind(api: str, kind: str) -> tuple[Path, str, str]:
+    """Return what is wrong with an object that is probably meant to be of one of our kinds."""
     if api.partition("/")[0] == GROUP:
         return _misnamed(api, kind)
-    if kind in (*OURS, LATER) and not api:
-        return ("apiVersion",), f"it is missing; write {API_VERSION}", Word.INVALID
-    # Others have kinds of these names as well.
+    if kind in (*OURS, PLANNED_KIND) and not api:
+        return ("apiVersion",), f"it is missing; write {API_VERSION}", CheckReason.INVALID
+    # Other projects have kinds of these names, too.
     close = difflib.get_close_matches(api.lower(), [API_VERSION, GROUP], n=1, cutoff=0.8)
-    if kind in (*OURS, LATER) and close:
+    if kind in (*OURS, PLANNED_KIND) and close:
         return ("apiVersion",), f"there is no such group; did you mean {API_VERSION}?", _UNKNOWN
     return _NEITHER
 
 
 def _misnamed(api: str, kind: str) -> tuple[Path, str, str]:
-    """The same for what is of our group."""
+    """Return what is wrong with an object of our group."""
     if not kind:
-        return ("kind",), "it is missing", Word.INVALID
-    if kind == LATER and api == API_VERSION:
-        message = f"{LATER} is not built yet; write an ExternalSecret for each namespace"
+        return ("kind",), "it is missing", CheckReason.INVALID
+    if kind == PLANNED_KIND and api == API_VERSION:
+        message = f"{PLANNED_KIND} is not supported; write an ExternalSecret for each namespace"
         return ("kind",), message, Reason.UNSUPPORTED
-    if kind in (*OURS, LATER):
+    if kind in (*OURS, PLANNED_KIND):
         return ("apiVersion",), f"there is no such version; write {API_VERSION}", _UNKNOWN
-    by_lower = {ours.lower(): ours for ours in (*OURS, LATER)}
+    by_lower = {ours.lower(): ours for ours in (*OURS, PLANNED_KIND)}
     close = difflib.get_close_matches(kind.lower(), by_lower, n=1, cutoff=0.8)
     if close:
         return ("kind",), f"there is no such kind; did you mean {by_lower[close[0]]}?", _UNKNOWN
     return _NEITHER
 
 
-_UNKNOWN: Final = Word.UNKNOWN_KIND
-#: Stands for a name that is missing or wrong.
+_UNKNOWN: Final = CheckReason.UNKNOWN_KIND
+#: In place of a missing or invalid name.
 _UNNAMED: Final = "unnamed"
 _NEITHER: Final[tuple[Path, str, str]] = ((), "", "")
 
 
 def _filled(metadata: dict[str, Any], namespace: str, name: str) -> dict[str, Any]:
-    """The metadata with what the API server adds."""
+    """Return the metadata with the fields that the API server adds."""
     return {
         "namespace": namespace,
         "name": name,

@@ -1,4 +1,4 @@
-"""What is told: for people line by line, for programs as one document of JSON."""
+"""Format a report: as lines for people, or as one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from secret_sync.cli.check.examine import Report
     from secret_sync.cli.check.findings import Finding
-    from secret_sync.cli.check.samples import Taste
+    from secret_sync.cli.check.samples import SampleResult
     from secret_sync.cli.terminal import Screen
 
 _TITLES: Final = (
@@ -28,29 +28,29 @@ _VERSION: Final = 1
 
 
 def text(report: Report, screen: Screen, *, values: bool) -> str:
-    """For people.
+    """Return the report as text for people.
 
     Args:
-        report: What to tell.
+        report: The report.
         screen: Where it is shown.
-        values: Whether the values of samples are shown.
+        values: Whether to show the values of samples.
     """
     blocks = []
     for severity, title, colour in _TITLES:
         lines = [_line(finding, screen, colour) for finding in report.of(severity)]
         if lines:
             blocks.append([title, *lines] if title else lines)
-    blocks += [list(_tasted(taste, values=values)) for taste in report.tastes]
+    blocks += [list(_sample_lines(result, values=values)) for result in report.sample_results]
     blocks.append([screen.paint(_summary(report), Colour.GOOD if report.good else Colour.BAD)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def document(report: Report, *, values: bool) -> str:
-    """For programs.
+    """Return the report as JSON for programs.
 
     Args:
-        report: What to tell.
-        values: Whether the values of samples are shown.
+        report: The report.
+        values: Whether to show the values of samples.
     """
     whole = {
         "version": _VERSION,
@@ -61,33 +61,33 @@ def document(report: Report, *, values: bool) -> str:
         "problems": [_finding(finding) for finding in report.of(Severity.PROBLEM)],
         "warnings": [_finding(finding) for finding in report.of(Severity.WARNING)],
         "notes": [_finding(finding) for finding in report.of(Severity.NOTE)],
-        "samples": [_sample(taste, values=values) for taste in report.tastes],
+        "samples": [_sample(result, values=values) for result in report.sample_results],
     }
     return json.dumps(whole, indent=2) + "\n"
 
 
 def _line(finding: Finding, screen: Screen, colour: Colour) -> str:
     place = str(finding.place)
-    if finding.place.line and not finding.who.kind:
-        # Of what is wrong with the text itself the column helps.
+    if finding.place.line and not finding.ref.kind:
+        # For errors of the text itself the column helps.
         place += f":{finding.place.column}"
-    # Some messages begin with the field themselves.
+    # Some messages begin with the field.
     path = "" if finding.message.startswith(finding.path) else finding.path
-    parts = [place, str(finding.who), path, finding.message]
+    parts = [place, str(finding.ref), path, finding.message]
     line = ": ".join(plain(part) for part in parts if part)
     return f"{line} ({screen.paint(finding.reason, colour)})"
 
 
-def _tasted(taste: Taste, *, values: bool) -> Iterator[str]:
-    who = taste.subject.who
-    yield plain(f"Keys of Secret {who.namespace}/{taste.secret}, made of samples:")
-    for key in sorted(taste.data):
-        yield f"  {plain(key)}" + (f" = {shown(taste.data[key])}" if values else "")
-    if not taste.data:
+def _sample_lines(result: SampleResult, *, values: bool) -> Iterator[str]:
+    ref = result.obj.ref
+    yield plain(f"Keys of Secret {ref.namespace}/{result.secret}, from samples:")
+    for key in sorted(result.data):
+        yield f"  {plain(key)}" + (f" = {shown(result.data[key])}" if values else "")
+    if not result.data:
         yield "  none"
-    if taste.without:
-        names = ", ".join(dict.fromkeys(taste.without))
-        yield plain(f"and what these entries give, for lack of a usable sample: {names}")
+    if result.without:
+        names = ", ".join(dict.fromkeys(result.without))
+        yield plain(f"and the keys of these entries, which have no usable sample: {names}")
 
 
 def _summary(report: Report) -> str:
@@ -96,12 +96,12 @@ def _summary(report: Report) -> str:
     else:
         start = _count(report.checked, "object")
     problems = _count(len(report.of(Severity.PROBLEM)), "problem")
-    told = [f"{start} in {_count(report.files, 'file')}: {problems}"]
+    parts = [f"{start} in {_count(report.files, 'file')}: {problems}"]
     for severity in (Severity.WARNING, Severity.NOTE):
         number = len(report.of(severity))
-        told += [_count(number, severity.value)] if number else []
+        parts += [_count(number, severity.value)] if number else []
     skipped = f"; {_count(report.skipped, 'document')} of other kinds" if report.skipped else ""
-    return ", ".join(told) + skipped
+    return ", ".join(parts) + skipped
 
 
 def _count(number: int, what: str) -> str:
@@ -113,27 +113,27 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "file": finding.place.file,
         "line": finding.place.line,
         "column": finding.place.column,
-        "kind": finding.who.kind,
-        "namespace": finding.who.namespace,
-        "name": finding.who.name,
+        "kind": finding.ref.kind,
+        "namespace": finding.ref.namespace,
+        "name": finding.ref.name,
         "path": finding.path,
         "reason": finding.reason,
         "message": finding.message,
     }
 
 
-def _sample(taste: Taste, *, values: bool) -> dict[str, Any]:
-    who = taste.subject.who
-    told: dict[str, Any] = {
-        "file": taste.subject.node.place.file,
-        "line": taste.subject.node.place.line,
-        "namespace": who.namespace,
-        "name": who.name,
-        "secret": taste.secret,
-        "keys": sorted(taste.data),
-        "without": list(taste.without),
+def _sample(result: SampleResult, *, values: bool) -> dict[str, Any]:
+    ref = result.obj.ref
+    sample: dict[str, Any] = {
+        "file": result.obj.node.place.file,
+        "line": result.obj.node.place.line,
+        "namespace": ref.namespace,
+        "name": ref.name,
+        "secret": result.secret,
+        "keys": sorted(result.data),
+        "without": list(result.without),
     }
     if values:
         # As in a Secret, since a value need not be text.
-        told["data"] = {k: base64.b64encode(v).decode() for k, v in sorted(taste.data.items())}
-    return told
+        sample["data"] = {k: base64.b64encode(v).decode() for k, v in sorted(result.data.items())}
+    return sample

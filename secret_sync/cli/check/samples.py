@@ -1,6 +1,6 @@
-"""Samples: what a document would give, taken apart as the controller does it.
+"""Samples: documents from which keys are extracted as the controller does it.
 
-A value is shown only where somebody asks for it.
+Values are shown only on request.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from secret_sync.cli.check.entries import entry_path
-from secret_sync.cli.check.external_secrets import tell_overwritten
-from secret_sync.cli.check.findings import NOBODY, Finding, Place, Severity, Word
+from secret_sync.cli.check.external_secrets import report_overwritten
+from secret_sync.cli.check.findings import NO_OBJECT, CheckReason, Finding, Place, Severity
 from secret_sync.controller.desired import ExtractionError, ExtractionInput, FetchedEntry
 from secret_sync.controller.extraction import extract_all
 from secret_sync.resources import Reason
@@ -22,34 +22,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secret_sync.cli.check.external_secrets import Usable
-    from secret_sync.cli.check.ledger import Ledger
-    from secret_sync.cli.check.objects import Subject
+    from secret_sync.cli.check.findings import Findings
+    from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.controller.desired import ExtractedData
     from secret_sync.resources import ExternalSecret
 
 
 @dataclass(frozen=True, slots=True)
-class Taste:
-    """What samples give for one ExternalSecret.
+class SampleResult:
+    """The data of one ExternalSecret, extracted from samples.
 
     Attributes:
         secret: The name of the Secret.
-        without: Entries of which there is no sample, or whose sample cannot be used, by their
-            ``key``; the Secret has more keys than these then.
+        without: The ``key`` of each entry without a usable sample; the Secret has further keys.
         data: Keys and values.
     """
 
-    subject: Subject
+    obj: CheckedObject
     secret: str
     without: tuple[str, ...]
     data: dict[str, bytes] = field(repr=False)
 
 
 class Samples:
-    """Values that stand for what KMS or OOS holds.
+    """Sample values of KMS or OOS.
 
     Args:
-        values: By the ``key`` of an entry.
+        values: The values by the ``key`` of an entry.
     """
 
     def __init__(self, values: Mapping[str, bytes]) -> None:
@@ -57,13 +56,13 @@ class Samples:
         self._used: set[str] = set()
         self._asked: set[str] = set()
 
-    def taste(
-        self, subject: Subject, es: ExternalSecret, usable: Sequence[Usable], ledger: Ledger
-    ) -> Taste | None:
-        """Makes of an ExternalSecret's samples what the controller would make of the values.
+    def check_sample(
+        self, obj: CheckedObject, es: ExternalSecret, usable: Sequence[Usable], findings: Findings
+    ) -> SampleResult | None:
+        """Extract the samples of an ExternalSecret as the controller would extract the values.
 
         Returns:
-            What they give; ``None`` where there are none of it.
+            The extracted data; ``None`` if there are no samples, or they exceed a limit together.
         """
         keys = [entry.key for entry in es.entries]
         self._asked.update(keys)
@@ -71,68 +70,70 @@ class Samples:
         left = [u for u in usable if u.entry.key in self._values]
         if not any(key in self._values for key in keys):
             return None
-        left = [u for u in left if self._is_there(subject, u, ledger)]
+        left = [u for u in left if self._is_there(obj, u, findings)]
         extracted = extract_all(self._input(left))
         while isinstance(extracted, ExtractionError):
             problem = extracted.problem
             if extracted.index is None:
-                ledger.problem(subject, ("spec",), problem.message, problem.reason)
+                findings.add_problem(obj, ("spec",), problem.message, problem.reason)
                 return None
-            # The others are looked at, too.
+            # The others are checked, too.
             bad = left.pop(extracted.index)
-            path = entry_path(subject, bad.index)
-            ledger.problem(subject, path, problem.message, problem.reason)
+            path = entry_path(obj, bad.index)
+            findings.add_problem(obj, path, problem.message, problem.reason)
             extracted = extract_all(self._input(left))
         whole = len(left) == len(es.entries)
-        self._judge(subject, extracted, left, ledger, whole=whole)
+        self._report_result(obj, extracted, left, findings, whole=whole)
         tried = {u.index for u in left}
         without = [entry.key for n, entry in enumerate(es.entries) if n not in tried]
-        return Taste(subject, es.target.name, tuple(without), extracted.data)
+        return SampleResult(obj, es.target.name, tuple(without), extracted.data)
 
     def unused(self) -> list[Finding]:
-        """Samples that nothing asked for: a slip of the pen would have checked nothing."""
+        """Return a problem for each sample that no entry uses, which is probably a typing error."""
         found = []
         for key in sorted(self._values.keys() - self._used):
             close = difflib.get_close_matches(key, self._asked, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            message = f"no entry of the files has the key {key!r}{hint}"
+            message = f"no entry in the files has the key {key!r}{hint}"
             place = Place("--sample")
-            found.append(Finding(Severity.PROBLEM, place, NOBODY, "", message, Word.SAMPLE_UNUSED))
+            found.append(
+                Finding(Severity.PROBLEM, place, NO_OBJECT, "", message, CheckReason.SAMPLE_UNUSED)
+            )
         return found
 
-    def _is_there(self, subject: Subject, usable: Usable, ledger: Ledger) -> bool:
+    def _is_there(self, obj: CheckedObject, usable: Usable, findings: Findings) -> bool:
         key = usable.entry.key
         if not self._values[key]:
-            message = f"entry {key!r}: the sample is empty, and neither KMS nor OOS has such values"
-            path = entry_path(subject, usable.index)
-            ledger.problem(subject, path, message, Reason.VALUE_UNUSABLE)
+            message = f"entry {key!r}: the sample is empty, but KMS and OOS have no empty values"
+            path = entry_path(obj, usable.index)
+            findings.add_problem(obj, path, message, Reason.VALUE_UNUSABLE)
         return bool(self._values[key])
 
     def _input(self, usable: Sequence[Usable]) -> ExtractionInput:
         values = [(u, self._values[u.entry.key]) for u in usable]
-        # The value stands for its digest, which nobody sees.
+        # The value serves as its digest, which is not shown.
         made = [FetchedEntry(u.entry, u.spec, value, value) for u, value in values]
         return ExtractionInput(b"", tuple(made), ())
 
-    def _judge(
+    def _report_result(
         self,
-        subject: Subject,
+        obj: CheckedObject,
         extracted: ExtractedData,
         usable: Sequence[Usable],
-        ledger: Ledger,
+        findings: Findings,
         *,
         whole: bool,
     ) -> None:
         if whole and not extracted.data:
-            message = "the documents have no keys, so there is nothing to write"
-            ledger.problem(subject, ("spec",), message, Reason.NO_DATA)
+            message = "the documents have no keys; there is nothing to write"
+            findings.add_problem(obj, ("spec",), message, Reason.NO_DATA)
         for key, loser, winner in extracted.overwritten:
             last = next(u for u in reversed(usable) if u.entry.key == winner)
-            tell_overwritten(ledger, subject, last.index, (key, loser), last.entry)
+            report_overwritten(findings, obj, last.index, (key, loser), last.entry)
 
 
 def shown(value: bytes) -> str:
-    """A value on one line, without anything that a terminal would act on."""
+    """Return a value on one line, without control characters."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

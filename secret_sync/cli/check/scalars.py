@@ -1,6 +1,6 @@
-"""Plain scalars as kubectl reads them: YAML 1.1, the way go-yaml does it.
+"""Plain scalars as kubectl parses them: YAML 1.1 as go-yaml implements it.
 
-The difference to YAML 1.2 is what surprises people: ``on`` and ``yes`` are no texts.
+The surprising difference to YAML 1.2: ``on`` and ``yes`` are not strings.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _TAG: Final = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """A number; its value is of no interest here.
+class NumberScalar:
+    """A number; its value is not needed.
 
     Attributes:
-        integer: Whether it is a whole one.
+        integer: Whether it is an integer.
     """
 
     integer: bool
 
 
-Scalar: TypeAlias = str | bool | Number | None
+Scalar: TypeAlias = str | bool | NumberScalar | None
 
 
 def scalar(text: str, tag: str | None, *, plain: bool) -> Scalar:
-    """The value of a scalar.
+    """Return the value of a scalar.
 
     Args:
-        text: What stands there.
+        text: Its text.
         tag: An explicit tag, or ``None``.
-        plain: Whether it stands there without quotes.
+        plain: Whether it is unquoted.
     """
     kind = (tag or "").removeprefix(_TAG)
     if kind in {"bool", "int", "float", "null"} or (tag is None and plain):
@@ -59,5 +59,5 @@ def _plain(text: str) -> Scalar:
     if text in _NULL:
         return None
     if _INTEGER.fullmatch(text):
-        return Number(integer=True)
-    return Number(integer=False) if _FLOAT.fullmatch(text) else text
+        return NumberScalar(integer=True)
+    return NumberScalar(integer=False) if _FLOAT.fullmatch(text) else text

@@ -1,8 +1,7 @@
-"""A structural validator: what the API server says of a value, as far as our CRDs need it.
+"""A structural validator: the checks of the API server, as far as our CRDs need them.
 
-It gives back what the API server would keep, so that what is right can be looked at further.
-No value is shown, apart from words of a closed list: somebody may have written an AccessKey
-where a reference belongs.
+It returns what the API server would keep, so that the valid part can be checked further. Messages
+show no values, except those of an enum: there may be an AccessKey where a reference belongs.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.check.findings import Word
-from secret_sync.cli.check.scalars import Number
+from secret_sync.cli.check.findings import CheckReason
+from secret_sync.cli.check.scalars import NumberScalar
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Path
@@ -22,48 +21,48 @@ if TYPE_CHECKING:
 _WORDS: Final = {
     "object": "a mapping",
     "array": "a list",
-    "string": "a text",
-    "boolean": "true or false",
-    "integer": "a whole number",
+    "string": "a string",
+    "boolean": "a boolean",
+    "integer": "an integer",
 }
-#: What stands for a value that is not what it should be; lists keep their numbering so.
+#: In place of an invalid value, so that lists keep their indexes.
 _NOTHING: Final[dict[str, Any]] = {"object": {}, "array": [], "string": "", "boolean": False}
 
-#: The one form of rule that our CRDs have: a text that is empty or matches.
+#: The only form of rule in our CRDs: a string that is empty or matches.
 _RULE: Final = re.compile(r"self == '' \|\| self\.matches\('(?P<regex>[^']+)'\)")
 _SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a field."""
+class FieldError:
+    """An error in a field."""
 
     path: Path
     message: str
-    word: Word = Word.INVALID
+    reason: CheckReason = CheckReason.INVALID
 
 
 class Validator:
-    """Reads values by a schema.
+    """Validates values against a schema.
 
     Args:
-        root: The schema of the whole object, for where fields belong.
+        root: The schema of the whole object, to suggest where a field belongs.
 
     Attributes:
-        faults: What was found.
+        errors: The errors found.
     """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
-        self.faults: list[Fault] = []
+        self.errors: list[FieldError] = []
 
     def read(self, schema: dict[str, Any], value: Any, path: Path) -> Any:
-        """The value as far as it is right."""
+        """Return the valid part of the value."""
         wanted = schema.get("type")
         if wanted is None:
             return value
         if _type_of(value) != wanted:
-            self._fault(path, f"it must be {_WORDS[wanted]}, and is {_described(value, wanted)}")
+            self._error(path, f"must be {_WORDS[wanted]}, not {_described(value, wanted)}")
             return _NOTHING.get(wanted)
         match value:
             case dict():
@@ -77,7 +76,7 @@ class Validator:
     def _list(self, schema: dict[str, Any], value: list[Any], path: Path) -> list[Any]:
         most = schema.get("maxItems")
         if most is not None and len(value) > most:
-            self._fault(path, f"it has {len(value)} items, {most} are allowed")
+            self._error(path, f"has {len(value)} items, {most} are allowed")
             return []
         items = schema.get("items", {})
         return [self.read(items, item, (*path, n)) for n, item in enumerate(value)]
@@ -91,12 +90,12 @@ class Validator:
             if below is None:
                 if not schema.get("x-kubernetes-preserve-unknown-fields"):
                     self._unknown(name, value, known, path)
-            # The API server drops an empty value before it looks at anything else.
+            # The API server drops null before it validates.
             elif item is not None:
                 kept[name] = self.read(below, item, (*path, name))
         for name in schema.get("required", ()):
             if name not in kept:
-                self._fault((*path, name), "it is missing")
+                self._error((*path, name), "it is missing")
         return kept
 
     def _unknown(
@@ -110,35 +109,35 @@ class Validator:
         elif places:
             hint = f"; it belongs under {' or '.join(places)}"
         else:
-            hint = f"; known here: {', '.join(sorted(known))}" if known else ""
-        self.faults.append(
-            Fault((*path, name), f"there is no such field{hint}", Word.UNKNOWN_FIELD)
+            hint = f"; known fields: {', '.join(sorted(known))}" if known else ""
+        self.errors.append(
+            FieldError((*path, name), f"unknown field{hint}", CheckReason.UNKNOWN_FIELD)
         )
 
     def _text(self, schema: dict[str, Any], value: str, path: Path) -> str:
         words = schema.get("enum")
         longest = schema.get("maxLength")
         if words is not None and value not in words:
-            shown = f"{value[:_SHOWN]!r}, which" if value else "empty, which"
             close = difflib.get_close_matches(value, words, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            self._fault(path, f"it is {shown} is none of {', '.join(words)}{hint}")
+            allowed = ", ".join(words)
+            self._error(path, f"invalid value {value[:_SHOWN]!r}: expected one of {allowed}{hint}")
             return ""
         if longest is not None and len(value) > longest:
-            self._fault(path, f"it has {len(value)} characters, {longest} are allowed")
+            self._error(path, f"has {len(value)} characters, {longest} are allowed")
             return ""
         for rule in schema.get("x-kubernetes-validations", ()):
             if not satisfies(rule["rule"], value):
-                self._fault(path, rule["message"])
+                self._error(path, rule["message"])
                 return ""
         return value
 
-    def _fault(self, path: Path, message: str) -> None:
-        self.faults.append(Fault(path, message))
+    def _error(self, path: Path, message: str) -> None:
+        self.errors.append(FieldError(path, message))
 
 
 def satisfies(rule: str, text: str) -> bool:
-    """Whether a text satisfies a rule of ours in CEL."""
+    """Return whether a string satisfies a CEL rule of our CRDs."""
     form = _RULE.fullmatch(" ".join(rule.split()))
     if form is None:
         raise ValueError(f"a rule of another form: {rule}")
@@ -154,7 +153,7 @@ def _compiled(regex: str) -> Any:
 
 
 def _places(root: dict[str, Any], name: str) -> list[str]:
-    """Where else a field of this name is known, if those are few."""
+    """Return the paths of a field of this name elsewhere, if they are few."""
     found: dict[str, None] = {}
     pending: list[tuple[str, dict[str, Any]]] = [("", root)]
     while pending:
@@ -179,7 +178,7 @@ def _type_of(value: Any) -> str:
             return "string"
         case bool():
             return "boolean"
-        case Number(integer=True):
+        case NumberScalar(integer=True):
             return "integer"
     return "null" if value is None else "number"
 
@@ -187,10 +186,9 @@ def _type_of(value: Any) -> str:
 def _described(value: Any, wanted: str) -> str:
     kind = _type_of(value)
     if wanted == "string" and kind == "boolean":
-        return "true or false (as are yes, no, on and off); put it in quotes"
+        return "a boolean (yes, no, on and off are, too); quote it"
     if wanted == "string" and kind in {"integer", "number"}:
-        return "a number; put it in quotes"
+        return "a number; quote it"
     if kind == "number":
         return "a number"
-    words = _WORDS | {"null": "empty", "boolean": "true or false"}
-    return words[kind]
+    return "null" if kind == "null" else _WORDS[kind]

@@ -1,4 +1,4 @@
-"""Stores, as the controller reads them."""
+"""Check stores with the controller's own resolver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.check.findings import Severity, Word
+from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.controller.admission import mistake
 from secret_sync.controller.identity import SERVICES
 from secret_sync.controller.problem import Problem
@@ -18,10 +18,9 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
-    from secret_sync.cli.check.findings import Path
-    from secret_sync.cli.check.ledger import Ledger
-    from secret_sync.cli.check.objects import Subject
-    from secret_sync.cli.check.surroundings import Surroundings
+    from secret_sync.cli.check.findings import Findings, Path
+    from secret_sync.cli.check.objects import CheckedObject
+    from secret_sync.cli.check.simulated_cluster import SimulatedCluster
     from secret_sync.controller.identity import Identity, Service
     from secret_sync.credentials import Provider
     from secret_sync.resources import SecretStore
@@ -36,66 +35,65 @@ _AUTH_FLAG: Final = "--enable-cross-namespace-auth-ref"
 
 
 def check_store(
-    subject: Subject, store: SecretStore, surroundings: Surroundings, ledger: Ledger
+    obj: CheckedObject, store: SecretStore, cluster: SimulatedCluster, findings: Findings
 ) -> None:
-    """Tells what is wrong with a store, whoever uses it."""
-    for kind, key in surroundings.assume_references(store):
-        if store.namespace and not surroundings.rules.cross_auth:
-            problem = refusal(f"it refers to {kind} {key}", _AUTH_FLAG)
-            ledger.tell(Severity.WARNING, subject, ("spec",), problem.message, problem.reason)
+    """Report the errors of a store that are independent of its users."""
+    for kind, key in cluster.assume_references(store):
+        if store.namespace and not cluster.rules.cross_auth:
+            problem = refusal(f"the store refers to {kind} {key}", _AUTH_FLAG)
+            findings.add(Severity.WARNING, obj, ("spec",), problem.message, problem.reason)
     for service in _services(store):
-        identity = surroundings.identities.resolve(store, service)
+        identity = cluster.identities.resolve(store, service)
         path = _BLOCKS[service]
         if isinstance(identity, Problem):
-            tell_reference(subject, _field(subject, path, identity), identity, ledger)
+            report_reference(obj, _field(obj, path, identity), identity, findings)
             continue
         if identity.ignored:
-            message = f"written too, but ignored: {', '.join(identity.ignored)}"
-            ledger.tell(Severity.WARNING, subject, path, message, Word.IGNORED)
+            message = f"set, but ignored: {', '.join(identity.ignored)}"
+            findings.add(Severity.WARNING, obj, path, message, CheckReason.IGNORED)
         broken = _broken_key(identity)
         if broken is not None:
-            ledger.problem(subject, path, broken.message, broken.reason)
+            findings.add_problem(obj, path, broken.message, broken.reason)
     conditions = mistake(store)
     if conditions:
         found = _CONDITION.match(conditions)
         path = ("spec", "conditions", int(found[1]), found[2]) if found else ("spec", "conditions")
         message = f"{store.title}: {conditions}; that matches no namespace"
-        ledger.problem(subject, path, message, Reason.CONDITIONS_INVALID)
+        findings.add_problem(obj, path, message, Reason.CONDITIONS_INVALID)
 
 
-def tell_reference(subject: Subject, path: Path, problem: Problem, ledger: Ledger) -> None:
-    """A problem that may be about a reference, which is certain only between known namespaces."""
-    if subject.assumed and problem.reason is Reason.REFERENCE_REFUSED:
+def report_reference(obj: CheckedObject, path: Path, problem: Problem, findings: Findings) -> None:
+    """Report a problem; one of a reference is certain only between known namespaces."""
+    if obj.assumed and problem.reason is Reason.REFERENCE_REFUSED:
         message = (
-            f"{problem.message} (if it is to be in another namespace than "
-            f"{subject.who.namespace}, say which: -n)"
+            f"{problem.message} (if the object belongs into another namespace than "
+            f"{obj.ref.namespace}, name it with -n)"
         )
-        ledger.tell(Severity.WARNING, subject, path, message, problem.reason)
+        findings.add(Severity.WARNING, obj, path, message, problem.reason)
     else:
-        ledger.problem(subject, path, problem.message, problem.reason)
+        findings.add_problem(obj, path, problem.message, problem.reason)
 
 
 def _services(store: SecretStore) -> list[Service]:
-    """The services that a store is written for, as in the control loop of stores."""
+    """Return the services that a store configures, as the reconciler of stores does."""
     auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
     return [service for service in SERVICES if auths[service]]
 
 
-def _field(subject: Subject, block: Path, problem: Problem) -> Path:
-    """The field that a message is about: the first it names that is written."""
+def _field(obj: CheckedObject, block: Path, problem: Problem) -> Path:
+    """Return the field that a message is about: the first field in it that is set."""
     if problem.reason is Reason.UNSUPPORTED:
         return (*block[:-1], "dedicatedKMSAuth")
-    written = subject.value
+    written = obj.value
     for step in block:
         written = written.get(str(step)) or {}
     _, _, said = problem.message.partition(str(block[-1]))
-    named = (word for word in _FIELDS.findall(said) if word in written)
-    word = next(named, None)
-    return block if word is None else (*block, word)
+    name = next((name for name in _FIELDS.findall(said) if name in written), None)
+    return block if name is None else (*block, name)
 
 
 def _broken_key(identity: Identity) -> Problem | None:
-    """What is wrong with an AccessKey whose Secrets are among the files."""
+    """Return what is wrong with an AccessKey whose Secrets are in the files."""
     provider: Provider | None = identity.provider
     while provider is not None and provider.base is not None:
         provider = provider.base

@@ -1,4 +1,4 @@
-"""What Kubernetes asks of Secrets of its own types; its API server would refuse them later."""
+"""The keys that Kubernetes requires for its own Secret types, before the API server refuses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from secret_sync.cli.check.external_secrets import Usable
-    from secret_sync.cli.check.findings import Path
-    from secret_sync.cli.check.ledger import Ledger
-    from secret_sync.cli.check.objects import Subject
-    from secret_sync.cli.check.samples import Taste
+    from secret_sync.cli.check.findings import Findings, Path
+    from secret_sync.cli.check.objects import CheckedObject
+    from secret_sync.cli.check.samples import SampleResult
     from secret_sync.resources import ExternalSecret
 
-#: Of each group one key has to be there.
+#: One key of each group is required.
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
 
 #: As ``ValidateSecret`` of Kubernetes has it (pkg/apis/core/validation).
@@ -32,7 +31,7 @@ _REQUIRED: Final[Mapping[str, Groups]] = {
     "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
 }
-#: The API server stores a Secret without them, and kubeadm's controllers pass over it.
+#: The API server stores a Secret without them, but kubeadm's controllers ignore it.
 _EXPECTED: Final[Mapping[str, Groups]] = {
     "bootstrap.kubernetes.io/token": (("token-id",), ("token-secret",)),
 }
@@ -43,81 +42,83 @@ _CLOSE: Final = 0.8
 
 
 def check_type(
-    subject: Subject,
+    obj: CheckedObject,
     es: ExternalSecret,
     usable: Sequence[Usable],
-    taste: Taste | None,
-    ledger: Ledger,
+    result: SampleResult | None,
+    findings: Findings,
 ) -> None:
-    """Tell which keys the type of the Secret lacks.
+    """Report the keys that the type of the Secret requires and no entry writes.
 
     Args:
-        subject: Which ExternalSecret.
-        es: The same.
-        usable: Its entries in which nothing is wrong.
-        taste: What samples give for it, if there are any.
-        ledger: Where it is told.
+        obj: The ExternalSecret.
+        es: The same, parsed.
+        usable: Its entries without errors.
+        result: The data extracted from samples, if there are any.
+        findings: Where to report.
     """
     kind = es.secret_type
     if es.target.merge:
-        # The type is that of the Secret which is there.
+        # The existing Secret has its own type.
         return
     if kind == _OF_ACCOUNTS:
         message = (
             f"type {kind} needs the annotation kubernetes.io/service-account.name, which"
             " secret-sync does not write: the API server refuses the Secret"
         )
-        ledger.problem(subject, _TYPE, message, Reason.WRITE_FAILED)
+        findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
         return
     groups = _REQUIRED.get(kind) or _EXPECTED.get(kind) or ()
-    tasted = {} if taste is None else taste.data
-    keys = {key for u in usable for key in static_keys(u.entry)} | tasted.keys()
-    lacking = [group for group in groups if keys.isdisjoint(group)]
-    # What is wrong with an entry was told, and may be the name of its key.
-    if lacking and len(usable) == len(es.entries):
-        untried = [u.entry.key for u in usable if taste is None or u.entry.key in taste.without]
-        _tell_lacking(subject, kind, lacking, keys, _unknown(usable, untried), ledger)
+    sample_data = {} if result is None else result.data
+    keys = {key for u in usable for key in static_keys(u.entry)} | sample_data.keys()
+    missing = [group for group in groups if keys.isdisjoint(group)]
+    # An entry with an error was reported, and the error may be the name of its key.
+    if missing and len(usable) == len(es.entries):
+        untried = [u.entry.key for u in usable if result is None or u.entry.key in result.without]
+        _report_missing_keys(obj, kind, missing, keys, _unknown(usable, untried), findings)
     if kind in _REQUIRED:
-        _check_json(subject, kind, tasted, ledger)
+        _check_json(obj, kind, sample_data, findings)
 
 
 def _unknown(usable: Sequence[Usable], untried: Sequence[str]) -> tuple[str, ...]:
-    """Return the entries whose keys are known with their values only, by their ``key``."""
+    """Return the ``key`` of each entry whose keys are known only with its value."""
     open_ = (u.entry.key for u in usable if not static_keys(u.entry) and u.entry.key in untried)
     return tuple(dict.fromkeys(open_))
 
 
-def _tell_lacking(
-    subject: Subject,
+def _report_missing_keys(
+    obj: CheckedObject,
     kind: str,
-    lacking: Sequence[tuple[str, ...]],
+    missing: Sequence[tuple[str, ...]],
     keys: Iterable[str],
     unknown: Sequence[str],
-    ledger: Ledger,
+    findings: Findings,
 ) -> None:
-    needs = f"type {kind} needs {' and '.join(' or '.join(group) for group in lacking)}"
+    needs = f"type {kind} needs {' and '.join(' or '.join(group) for group in missing)}"
     if unknown:
         names = ", ".join(repr(key) for key in unknown)
-        message = f"{needs}; whether the document of {names} has that is not known: try --sample"
-        ledger.tell(Severity.NOTE, subject, _TYPE, message, Reason.WRITE_FAILED)
+        message = f"{needs}; whether the document of {names} has it is unknown: try --sample"
+        findings.add(Severity.NOTE, obj, _TYPE, message, Reason.WRITE_FAILED)
         return
     message = f"{needs}, which no entry writes"
-    wanted = [key for group in lacking for key in group]
+    wanted = [key for group in missing for key in group]
     for key in sorted(keys):
         for close in difflib.get_close_matches(key, wanted, n=1, cutoff=_CLOSE):
             message += f"; is {key!r} meant to be {close!r}?"
     if kind in _EXPECTED:
-        ledger.tell(Severity.WARNING, subject, _TYPE, message, Reason.WRITE_FAILED)
+        findings.add(Severity.WARNING, obj, _TYPE, message, Reason.WRITE_FAILED)
     else:
-        ledger.problem(subject, _TYPE, message, Reason.WRITE_FAILED)
+        findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
 
 
-def _check_json(subject: Subject, kind: str, data: Mapping[str, bytes], ledger: Ledger) -> None:
+def _check_json(
+    obj: CheckedObject, kind: str, data: Mapping[str, bytes], findings: Findings
+) -> None:
     groups = _REQUIRED[kind]
     for key in (k for group in groups for k in group if k in _JSON_OBJECTS and k in data):
         if not _is_object(data[key]):
-            message = f"type {kind} needs a JSON object in {key}, and the sample gives none"
-            ledger.problem(subject, _TYPE, message, Reason.WRITE_FAILED)
+            message = f"type {kind} needs a JSON object in {key}, but the sample has none"
+            findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
 
 
 def _is_object(value: bytes) -> bool:

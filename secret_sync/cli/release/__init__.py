@@ -1,4 +1,4 @@
-"""``secret-sync release``: Secrets that outlive their ExternalSecrets."""
+"""``secret-sync release``: keep Secrets when their ExternalSecrets are deleted."""
 
 from secret_sync.cli.release.command import main
 

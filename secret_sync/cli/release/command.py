@@ -1,4 +1,4 @@
-"""The command itself: what is asked, what is told, and the exit code."""
+"""The command: its flags, prompt, output and exit code."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secret_sync.cli.arguments import Scope
-    from secret_sync.cli.release.marks import Held
-    from secret_sync.cli.release.steps import Failure, Found
+    from secret_sync.cli.release.ownership import ManagedSecret
+    from secret_sync.cli.release.steps import Found, ReleaseFailure
 
 _DESCRIPTION: Final = """\
-Lets every Secret that secret-sync made outlive its ExternalSecret. Do this before an uninstall:
-deleting an ExternalSecret, or the CRDs and with them all ExternalSecrets, otherwise has the
-garbage collector of Kubernetes delete their Secrets.
+Keeps every Secret that secret-sync manages when its ExternalSecret is deleted. Run this before an
+uninstall: otherwise deleting an ExternalSecret, or the CRDs and with them all ExternalSecrets,
+makes the garbage collector of Kubernetes delete the Secrets.
 
-  1. Stop the controller, which would take the Secrets back at once:
+  1. Stop the controller, which would adopt the Secrets again at once:
        kubectl -n secret-sync-system scale deployment secret-sync --replicas=0
   2. secret-sync release --keep-secrets --all-namespaces
-  3. Delete what is to go. There are no finalizers of secret-sync, so nothing hangs.
+  3. Delete the ExternalSecrets or the CRDs. secret-sync uses no finalizers, so nothing hangs.
 
-From each Secret that is ours it takes the ownerReference to the ExternalSecret and the annotation
-secret-sync.alibabacloud.com/owner. Data, type, labels and all else stay as they are; no value is
-read, let alone written. Ours is a Secret with that annotation, set by the field manager
-secret-sync. Keys written with creationPolicy Merge stay in any case and are not touched.
+From each managed Secret it removes the ownerReference to the ExternalSecret and the annotation
+secret-sync.alibabacloud.com/owner. Data, type, labels and everything else are unchanged; values are
+neither read nor written. A managed Secret has that annotation, set by the field manager
+secret-sync. Keys written with creationPolicy Merge are kept in any case and are not touched.
 
-Afterwards the Secrets belong to nobody: their keys have no field manager, so that kubectl apply
-(--server-side too), ack-secret-manager or any other tool can take them over without a conflict.
-A secret-sync that is installed again does not take them over by itself, for they are not its own:
-an ExternalSecret of that name gets the condition SecretConflict, and its Secret stays as it is,
-until the ExternalSecret says so: annotation secret-sync.alibabacloud.com/adopt: "true".
+Released Secrets have no owner: their keys have no field manager, so kubectl apply (also with
+--server-side), ack-secret-manager or any other tool can take them over without a conflict.
+A new installation of secret-sync does not take them over by itself: an ExternalSecret of that name
+gets the condition SecretConflict, and the Secret is unchanged, until the ExternalSecret has the
+annotation secret-sync.alibabacloud.com/adopt: "true".
 
-At the end it waits a few seconds to see that the Secrets stay released. It may be run again at any
-time; what is released already is left alone. It needs the rights to list, get and patch Secrets."""
+At the end it waits a few seconds to check that the Secrets stay released. It can be run again at
+any time; released Secrets are skipped. It needs permission to list, get and patch Secrets."""
 
 _EPILOG: Final = """\
-Exit codes: 0 all are released, 1 some are not or were taken back, 2 wrong usage."""
+Exit codes: 0 all are released, 1 some are not or were adopted again, 2 usage error."""
 
-_INTENT: Final = (
-    "say --keep-secrets if you mean it: every Secret is taken out of the hands of secret-sync, "
-    "none is deleted (see secret-sync release --help)"
+_CONFIRMATION_MISSING: Final = (
+    "confirm with --keep-secrets: secret-sync stops managing every Secret, none is deleted "
+    "(see secret-sync release --help)"
 )
-_TAKEN_BACK: Final = (
-    "a controller still runs and took its Secrets back, {count} of {total} ({some}). Stop it "
+_RECLAIMED: Final = (
+    "a controller is still running and adopted {count} of {total} Secrets again ({some}). Stop it "
     "(kubectl -n secret-sync-system scale deployment secret-sync --replicas=0), then run this again"
 )
-#: So many names are told of in one sentence.
-_SOME: Final = 3
+#: Names in one message.
+_MAX_NAMES: Final = 3
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -72,38 +72,36 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     arguments = _parser().parse_args(list(argv))
     if not arguments.keep_secrets:
-        raise UsageError(_INTENT)
+        raise UsageError(_CONFIRMATION_MISSING)
     ask = not (arguments.yes or arguments.dry_run)
     if ask and not sys.stdin.isatty():
-        raise UsageError("nobody can be asked, standard input is not a terminal: add --yes")
+        raise UsageError("cannot prompt: stdin is not a terminal; use --yes")
     logs.configure("error", "auto")
     scope = scope_of(arguments, environ)
-    # Two runs of the loop, for a question blocks.
+    # Two runs of the loop, since a prompt blocks.
     namespace, found = asyncio.run(_find(scope))
-    strays = _tell_strays(found)
-    if not found.held:
+    orphan_risks = _report_orphan_risks(found)
+    if not found.managed:
         place = f"in namespace {namespace}" if namespace else "in any namespace"
-        say(f"no Secret {place} is secret-sync's; nothing to release\n")
-        return 1 if strays else 0
-    if ask and not _agreed(found.held, namespace):
+        say(f"secret-sync manages no Secret {place}; nothing to release\n")
+        return 1 if orphan_risks else 0
+    if ask and not _confirmed(found.managed, namespace):
         sys.stderr.write("nothing was changed\n")
         return 1
-    done = asyncio.run(_release(scope, namespace, found.held, rehearse=arguments.dry_run))
-    return 0 if done and not strays else 1
+    done = asyncio.run(_release(scope, namespace, found.managed, dry_run=arguments.dry_run))
+    return 0 if done and not orphan_risks else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("release", _DESCRIPTION, _EPILOG)
-    parser.add_argument(
-        "--keep-secrets", action="store_true", help="required; states what is meant"
-    )
+    parser.add_argument("--keep-secrets", action="store_true", help="required as a confirmation")
     add_scope(parser)
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="tell what would be released; the API server checks it all and keeps nothing",
+        help="print what would be released; the API server validates it and changes nothing",
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not prompt")
     return parser
 
 
@@ -113,52 +111,54 @@ async def _find(scope: Scope) -> tuple[str, Found]:
         return namespace, await steps.find(client, namespace)
 
 
-async def _release(scope: Scope, namespace: str, held: Sequence[Held], *, rehearse: bool) -> bool:
-    """Whether all of them are released, and stay so."""
-    released: list[Held] = []
-    word = "would release" if rehearse else "released"
+async def _release(
+    scope: Scope, namespace: str, managed: Sequence[ManagedSecret], *, dry_run: bool
+) -> bool:
+    """Return whether all of them are released, and stay released."""
+    released: list[ManagedSecret] = []
+    word = "would release" if dry_run else "released"
 
-    def tell(one: Held) -> None:
+    def on_released(one: ManagedSecret) -> None:
         released.append(one)
         say(f"{word} {one.title}\n")
 
     async with connect(scope) as client:
-        failures = await steps.release(client, held, rehearse=rehearse, tell=tell)
-        _tell_failures(failures)
-        say(_summary(len(released), len(failures), rehearse=rehearse))
-        if rehearse or not released:
+        failures = await steps.release(client, managed, dry_run=dry_run, on_released=on_released)
+        _report_failures(failures)
+        say(_summary(len(released), len(failures), dry_run=dry_run))
+        if dry_run or not released:
             return not failures
-        back = await steps.taken_back(client, namespace, {one.uid for one in released})
+        back = await steps.find_reclaimed(client, namespace, {one.uid for one in released})
     if back:
-        some = ", ".join(back[:_SOME]) + (", ..." if len(back) > _SOME else "")
-        told = _TAKEN_BACK.format(count=len(back), total=len(released), some=some)
-        sys.stderr.write(f"secret-sync release: {told}\n")
+        some = ", ".join(back[:_MAX_NAMES]) + (", ..." if len(back) > _MAX_NAMES else "")
+        message = _RECLAIMED.format(count=len(back), total=len(released), some=some)
+        sys.stderr.write(f"secret-sync release: {message}\n")
     return not back and not failures
 
 
-def _agreed(held: Sequence[Held], namespace: str) -> bool:
+def _confirmed(managed: Sequence[ManagedSecret], namespace: str) -> bool:
     place = f"in namespace {namespace}" if namespace else "in all namespaces"
-    say(f"Release {_secrets(len(held))} {place} from secret-sync? None is deleted. [y/N] ")
+    say(f"Release {_secrets(len(managed))} {place} from secret-sync? None is deleted. [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _tell_strays(found: Found) -> bool:
-    for stray in found.strays:
+def _report_orphan_risks(found: Found) -> bool:
+    for risk in found.orphan_risks:
         sys.stderr.write(
-            f"secret-sync release: {stray.title} is left alone: it has no mark of secret-sync, yet "
-            f"an ownerReference to ExternalSecret {stray.owner}, with which it will be deleted; "
-            "if it is to stay, remove that ownerReference by hand\n"
+            f"secret-sync release: {risk.title} is skipped: secret-sync does not manage it, but it "
+            f"has an ownerReference to ExternalSecret {risk.owner} and will be deleted with it; "
+            "to keep it, remove that ownerReference yourself\n"
         )
-    return bool(found.strays)
+    return bool(found.orphan_risks)
 
 
-def _tell_failures(failures: Sequence[Failure]) -> None:
+def _report_failures(failures: Sequence[ReleaseFailure]) -> None:
     for failure in failures:
         sys.stderr.write(f"secret-sync release: {failure.title} is not released: {failure.why}\n")
 
 
-def _summary(released: int, failed: int, *, rehearse: bool) -> str:
-    what = "would be released" if rehearse else "released"
+def _summary(released: int, failed: int, *, dry_run: bool) -> str:
+    what = "would be released" if dry_run else "released"
     return f"{_secrets(released)} {what}" + (f", {failed} failed\n" if failed else "\n")
 
 

@@ -1,4 +1,4 @@
-"""The steps of a release: find what is ours, take the marks off, see that they stay off."""
+"""The steps of a release: find managed Secrets, release them, check that they stay released."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.release.marks import RELEASED_MANAGER, Held, Stray, judge
+from secret_sync.cli.release.ownership import RELEASED_MANAGER, ManagedSecret, OrphanRisk, classify
 from secret_sync.kube import (
     METADATA,
     METADATA_LIST,
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 
     from secret_sync.kube import KubeClient
 
-#: Patches under way at a time.
+#: Concurrent patches.
 _AT_ONCE: Final = 8
-#: Tries of one Secret, be it that it changed meanwhile or that the API server is busy.
+#: Tries for one Secret, whether it changed meanwhile or the API server is busy.
 TRIES: Final = 5
 #: Seconds before the second try; doubled for each further one.
 _FIRST_WAIT: Final = 0.2
-#: Seconds after which a running controller has certainly taken its Secrets back.
-STAYS: Final = 3.0
+#: Seconds after which a running controller has certainly adopted its Secrets again.
+RECLAIM_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is to be released, and what cannot be."""
+    """The Secrets to release, and those that cannot be released."""
 
-    held: list[Held]
-    strays: list[Stray]
+    managed: list[ManagedSecret]
+    orphan_risks: list[OrphanRisk]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A Secret that was not released, and why."""
+class ReleaseFailure:
+    """A Secret that was not released, and the reason."""
 
     title: str
     why: str
 
 
 async def find(client: KubeClient, namespace: str) -> Found:
-    """All Secrets that are ours, in a namespace or, with ``""``, in all.
+    """Find all managed Secrets in a namespace or, with ``""``, in all namespaces.
 
     Raises:
         ApiError: The server refused the list.
@@ -62,41 +62,41 @@ async def find(client: KubeClient, namespace: str) -> Found:
         SECRETS.path(namespace),
         accept=METADATA_LIST,
         kind="PartialObjectMetadata",
-        read=checked(judge, "list of Secrets"),
+        read=checked(classify, "list of Secrets"),
     )
     found = (await pager.list_all()).objects
     return Found(
-        held=[one for one in found if isinstance(one, Held)],
-        strays=[one for one in found if isinstance(one, Stray)],
+        managed=[one for one in found if isinstance(one, ManagedSecret)],
+        orphan_risks=[one for one in found if isinstance(one, OrphanRisk)],
     )
 
 
 async def release(
     client: KubeClient,
-    held: Iterable[Held],
+    managed: Iterable[ManagedSecret],
     *,
-    rehearse: bool,
-    tell: Callable[[Held], None],
-) -> list[Failure]:
-    """Takes our marks off Secrets; returns those of which they could not be taken.
+    dry_run: bool,
+    on_released: Callable[[ManagedSecret], None],
+) -> list[ReleaseFailure]:
+    """Release Secrets, and return the failures.
 
     Args:
         client: The API server.
-        held: The Secrets.
-        rehearse: Let the API server check everything and keep nothing.
-        tell: Called with each that is done.
+        managed: The Secrets.
+        dry_run: Let the API server validate everything and change nothing.
+        on_released: Called with each released Secret.
     """
-    failures: list[Failure] = []
-    waiting = iter(held)
+    failures: list[ReleaseFailure] = []
+    waiting = iter(managed)
 
     async def work() -> None:
         for one in waiting:
             try:
-                await _release(client, one, rehearse=rehearse)
+                await _release(client, one, dry_run=dry_run)
             except ApiError as error:
-                failures.append(Failure(one.title, error.message))
+                failures.append(ReleaseFailure(one.title, error.message))
             else:
-                tell(one)
+                on_released(one)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(_AT_ONCE):
@@ -104,26 +104,25 @@ async def release(
     return sorted(failures, key=lambda failure: failure.title)
 
 
-async def taken_back(client: KubeClient, namespace: str, uids: Collection[str]) -> list[str]:
-    """Which of these Secrets are ours again after a while: a controller took them back.
+async def find_reclaimed(client: KubeClient, namespace: str, uids: Collection[str]) -> list[str]:
+    """Return which of these Secrets are managed again after a while: a controller adopted them.
 
-    That a controller runs cannot be told in any other way by somebody who may know neither its
-    namespace nor its name.
+    There is no other way to find out that a controller runs if its namespace and name are unknown.
     """
-    await asyncio.sleep(STAYS)
-    return [one.title for one in (await find(client, namespace)).held if one.uid in uids]
+    await asyncio.sleep(RECLAIM_SECONDS)
+    return [one.title for one in (await find(client, namespace)).managed if one.uid in uids]
 
 
-async def _release(client: KubeClient, held: Held, *, rehearse: bool) -> None:
-    current: Held | None = held
-    path = SECRETS.path(held.namespace, held.name)
+async def _release(client: KubeClient, managed: ManagedSecret, *, dry_run: bool) -> None:
+    current: ManagedSecret | None = managed
+    path = SECRETS.path(managed.namespace, managed.name)
     for attempt in range(TRIES):
         if current is None:
             return
         if current.deleting:
-            raise ApiError("it is being deleted already, which cannot be stopped")
+            raise ApiError("it is already being deleted, which cannot be stopped")
         try:
-            await _patch(client, path, current, rehearse=rehearse)
+            await _patch(client, path, current, dry_run=dry_run)
         except ApiNotFoundError:
             return
         except ApiUnavailableError as error:
@@ -139,23 +138,23 @@ async def _release(client: KubeClient, held: Held, *, rehearse: bool) -> None:
     raise ApiError(f"it changed {TRIES} times meanwhile; run this again")
 
 
-async def _patch(client: KubeClient, path: str, held: Held, *, rehearse: bool) -> None:
-    params = {"fieldManager": RELEASED_MANAGER} | ({"dryRun": "All"} if rehearse else {})
+async def _patch(client: KubeClient, path: str, managed: ManagedSecret, *, dry_run: bool) -> None:
+    params = {"fieldManager": RELEASED_MANAGER} | ({"dryRun": "All"} if dry_run else {})
     await client.request(
         "PATCH",
         path,
         params=params,
-        body=held.patch,
+        body=managed.patch,
         content_type=MERGE_PATCH,
         accept=METADATA,
         expected=Answer.ANY,
     )
 
 
-async def _read(client: KubeClient, path: str) -> Held | None:
-    """The Secret as it is now, if it is still ours."""
+async def _read(client: KubeClient, path: str) -> ManagedSecret | None:
+    """Return the Secret as it is now, if it is still managed."""
     try:
-        found = judge(await client.request("GET", path, accept=METADATA))
+        found = classify(await client.request("GET", path, accept=METADATA))
     except ApiNotFoundError:
         return None
-    return found if isinstance(found, Held) else None
+    return found if isinstance(found, ManagedSecret) else None

@@ -1,4 +1,4 @@
-"""``secret-sync status``: how ExternalSecrets and stores stand."""
+"""``secret-sync status``: show the status of ExternalSecrets and stores."""
 
 from secret_sync.cli.status.command import main
 

@@ -1,4 +1,4 @@
-"""What is told of an object, and the documented JSON of it."""
+"""The status of each object, and its documented JSON."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from secret_sync.resources import Condition
 
-#: Moves when a field of the JSON changes its meaning or goes; new ones may come at any time.
+#: Changes when a field of the JSON changes its meaning or is removed; fields may be added.
 JSON_VERSION: Final = 1
-_UNTOLD: Final = "no controller has looked at it yet"
-_OUTDATED: Final = "no controller has looked at its last change yet"
+_NOT_RECONCILED: Final = "not reconciled yet"
+_OUTDATED: Final = "the last change is not reconciled yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Readiness:
     """The condition ``Ready`` of an object.
 
     Attributes:
-        ready: ``True``, ``False`` or ``Unknown``; as in the condition, so as kubectl shows it.
-        current: Whether it tells of the object's newest generation.
+        ready: ``True``, ``False`` or ``Unknown``, as in the condition and in kubectl.
+        current: Whether it is about the object's newest generation.
     """
 
     ready: str
@@ -33,10 +33,10 @@ class Standing:
     current: bool
 
     @classmethod
-    def of(cls, condition: Condition | None, metadata: dict[str, Any]) -> Standing:
-        """Reads the condition of an object with this metadata."""
+    def of(cls, condition: Condition | None, metadata: dict[str, Any]) -> Readiness:
+        """Return the readiness of an object with this condition and metadata."""
         if condition is None:
-            return cls("Unknown", "", _UNTOLD, current=False)
+            return cls("Unknown", "", _NOT_RECONCILED, current=False)
         return cls(
             ready=condition.status,
             reason=condition.reason,
@@ -46,18 +46,18 @@ class Standing:
 
     @property
     def good(self) -> bool:
-        """Whether there is nothing to worry about."""
+        """Return whether the object is ready in its newest generation."""
         return self.ready == "True" and self.current
 
     @property
     def why_not(self) -> str:
-        """Why it is not ready; ``""`` if it is."""
+        """Return why it is not ready; ``""`` if it is."""
         if self.good:
             return ""
         return self.message if self.ready != "True" else _OUTDATED
 
     def to_json(self) -> dict[str, Any]:
-        """The part of the JSON that all kinds share."""
+        """Return the part of the JSON that all kinds share."""
         return {
             "ready": self.ready,
             "upToDate": self.current,
@@ -68,11 +68,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class ExternalSecretRow:
-    """An ExternalSecret, for people.
+    """The status of an ExternalSecret.
 
     Attributes:
-        last_sync: RFC 3339, UTC: when a change was last written; ``""`` if none ever was.
-        interval: As written in the object; ``""``: the controller's.
+        last_sync: When a change was last written, RFC 3339 in UTC; ``""`` if never.
+        interval: As written in the object; ``""`` for the controller's.
         refresh_policy: ``Periodic``, ``OnChange`` or ``CreatedOnce``.
     """
 
@@ -80,7 +80,7 @@ class ExternalSecretRow:
     name: str
     uid: str
     resource_version: str
-    standing: Standing
+    readiness: Readiness
     target: str
     last_sync: str
     interval: str
@@ -88,7 +88,7 @@ class ExternalSecretRow:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretRow:
-        """Reads an ExternalSecret as the API server stores it."""
+        """Return the row of an ExternalSecret as the API server stores it."""
         metadata, spec = value["metadata"], value.get("spec") or {}
         status = ExternalSecretStatus.from_dict(value.get("status") or {})
         return cls(
@@ -96,7 +96,7 @@ class ExternalSecretRow:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            standing=Standing.of(status.ready, metadata),
+            readiness=Readiness.of(status.ready, metadata),
             target=(spec.get("target") or {}).get("name") or metadata["name"],
             last_sync=status.last_sync_time,
             interval=spec.get("rotationInterval") or "",
@@ -105,25 +105,25 @@ class ExternalSecretRow:
 
     @property
     def next_sync(self) -> str:
-        """What can be known of the next one.
+        """Return what is known about the next sync.
 
-        The API server does not hear of a fetch that changes nothing, so nobody but the
-        controller knows when the last one was.
+        A fetch that changes nothing is not recorded in the API server, so only the controller
+        knows when the last one was.
         """
         if self.refresh_policy == "OnChange":
             return "on change"
-        if not self.standing.good:
+        if not self.readiness.good:
             return "with backoff"
         if self.refresh_policy == "CreatedOnce":
             return "never"
         return f"every {self.interval}" if self.interval else "polling interval"
 
     def to_json(self) -> dict[str, Any]:
-        """The object in the JSON; absent texts are null."""
+        """Return the JSON of the object; missing strings are null."""
         return {
             "namespace": self.namespace,
             "name": self.name,
-            **self.standing.to_json(),
+            **self.readiness.to_json(),
             "target": self.target,
             "lastSyncTime": self.last_sync or None,
             "refreshPolicy": self.refresh_policy,
@@ -133,18 +133,18 @@ class ExternalSecretRow:
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """A SecretStore or, without a namespace, a ClusterSecretStore."""
+    """The status of a SecretStore or, without a namespace, of a ClusterSecretStore."""
 
     kind: str
     namespace: str
     name: str
     uid: str
     resource_version: str
-    standing: Standing
+    readiness: Readiness
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> StoreRow:
-        """Reads a store of either kind as the API server stores it."""
+        """Return the row of a store as the API server stores it."""
         metadata = value["metadata"]
         status = StoreStatus.from_dict(value.get("status") or {})
         return cls(
@@ -153,26 +153,26 @@ class StoreRow:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            standing=Standing.of(status.ready, metadata),
+            readiness=Readiness.of(status.ready, metadata),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The store in the JSON; absent texts are null."""
+        """Return the JSON of the store; missing strings are null."""
         return {
             "kind": self.kind,
             "namespace": self.namespace or None,
             "name": self.name,
-            **self.standing.to_json(),
+            **self.readiness.to_json(),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """All objects at one moment.
+class StatusSnapshot:
+    """The status of all objects at one moment.
 
     Attributes:
-        namespace: Where they are; ``""`` for all.
-        stores: Those that could be read.
+        namespace: Their namespace; ``""`` for all.
+        stores: The stores that could be read.
         notes: What could not be read, and why.
     """
 
@@ -188,8 +188,8 @@ class Picture:
         objects: Collection[ExternalSecretRow],
         stores: Collection[StoreRow],
         notes: Collection[str] = (),
-    ) -> Picture:
-        """In the order in which they are shown."""
+    ) -> StatusSnapshot:
+        """Return the snapshot with its objects sorted as they are shown."""
         return cls(
             namespace,
             sorted(objects, key=lambda row: (row.namespace, row.name)),
@@ -199,13 +199,13 @@ class Picture:
 
     @property
     def good(self) -> bool:
-        """Whether every ExternalSecret and every store is ready."""
-        standings = [row.standing for row in self.objects]
-        standings += [store.standing for store in self.stores]
-        return all(standing.good for standing in standings)
+        """Return whether every ExternalSecret and every store is ready."""
+        states = [row.readiness for row in self.objects]
+        states += [store.readiness for store in self.stores]
+        return all(readiness.good for readiness in states)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole document; described in the help of the command."""
+        """Return the whole document, which the help of the command describes."""
         return {
             "version": JSON_VERSION,
             "ready": self.good,

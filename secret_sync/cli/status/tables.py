@@ -1,4 +1,4 @@
-"""The picture as tables."""
+"""Render a snapshot as tables."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from secret_sync.cli.terminal import Cell, Colour, plain, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.cli.status.rows import ExternalSecretRow, Picture, Standing, StoreRow
+    from secret_sync.cli.status.rows import ExternalSecretRow, Readiness, StatusSnapshot, StoreRow
     from secret_sync.cli.terminal import Screen
 
 _NONE: Final = "-"
 _COLOURS: Final = {"True": Colour.GOOD, "False": Colour.BAD}
-#: From how many of the smaller unit on the next one is told: 119s, 2m.
+#: Seconds from which the next unit is used: 119s, 2m.
 _SECONDS, _MINUTES, _HOURS = 120, 120 * 60, 48 * 3600
 
 
-def draw(picture: Picture, screen: Screen, now: datetime) -> list[str]:
-    """The lines of the whole picture.
+def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+    """Return the lines of the whole snapshot.
 
     Args:
-        picture: What there is.
+        snapshot: The snapshot.
         screen: Where it is shown.
-        now: The present time, for ages.
+        now: The current time, for ages.
     """
-    lines = _objects(picture, screen, now)
-    bad = [store for store in picture.stores if not store.standing.good]
+    lines = _objects(snapshot, screen, now)
+    bad = [store for store in snapshot.stores if not store.readiness.good]
     if bad:
         lines += ["", *_stores(bad, screen)]
-    if picture.notes:
-        lines += ["", *(screen.paint(plain(note), Colour.FAINT) for note in picture.notes)]
+    if snapshot.notes:
+        lines += ["", *(screen.paint(plain(note), Colour.FAINT) for note in snapshot.notes)]
     return lines
 
 
-def _objects(picture: Picture, screen: Screen, now: datetime) -> list[str]:
-    if not picture.objects:
-        place = f"in namespace {picture.namespace}" if picture.namespace else "in this cluster"
+def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+    if not snapshot.objects:
+        place = f"in namespace {snapshot.namespace}" if snapshot.namespace else "in this cluster"
         return [f"no ExternalSecrets {place}"]
-    wide = not picture.namespace
+    wide = not snapshot.namespace
     head = ["NAMESPACE"] if wide else []
     head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC", "WHY NOT"]
     rows = [
-        [*([Cell(row.namespace)] if wide else []), *_object(row, now)] for row in picture.objects
+        [*([Cell(row.namespace)] if wide else []), *_object(row, now)] for row in snapshot.objects
     ]
     lines = table(screen, head, rows)
-    failing = sum(not row.standing.good for row in picture.objects)
-    total = _count(len(picture.objects), "ExternalSecret")
+    failing = sum(not row.readiness.good for row in snapshot.objects)
+    total = _count(len(snapshot.objects), "ExternalSecret")
     summary = f"{total}, {failing} not ready" if failing else f"{total}, all ready"
     return [*lines, "", summary]
 
@@ -56,11 +56,11 @@ def _objects(picture: Picture, screen: Screen, now: datetime) -> list[str]:
 def _object(row: ExternalSecretRow, now: datetime) -> list[Cell]:
     return [
         Cell(row.name),
-        _ready(row.standing),
-        Cell(row.standing.reason or _NONE),
+        _ready(row.readiness),
+        Cell(row.readiness.reason or _NONE),
         Cell(ago(row.last_sync, now)),
         Cell(row.next_sync),
-        Cell(row.standing.why_not),
+        Cell(row.readiness.why_not),
     ]
 
 
@@ -69,27 +69,27 @@ def _stores(stores: Sequence[StoreRow], screen: Screen) -> list[str]:
     rows = [
         [
             Cell(f"{store.kind} {store.namespace}/{store.name}".replace(" /", " ")),
-            _ready(store.standing),
-            Cell(store.standing.reason or _NONE),
-            Cell(store.standing.why_not),
+            _ready(store.readiness),
+            Cell(store.readiness.reason or _NONE),
+            Cell(store.readiness.why_not),
         ]
         for store in stores
     ]
     return table(screen, head, rows)
 
 
-def _ready(standing: Standing) -> Cell:
-    colour = _COLOURS.get(standing.ready, Colour.UNSURE)
-    return Cell(standing.ready, colour if standing.current else Colour.UNSURE)
+def _ready(readiness: Readiness) -> Cell:
+    colour = _COLOURS.get(readiness.ready, Colour.UNSURE)
+    return Cell(readiness.ready, colour if readiness.current else Colour.UNSURE)
 
 
 def ago(time: str, now: datetime) -> str:
-    """How long ago that was, as short as kubectl has it."""
+    """Return how long ago a time was, as short as kubectl shows it."""
     try:
         then = datetime.fromisoformat(time)
     except ValueError:
         return _NONE
-    # One without a zone is not what the API server lets through.
+    # The API server accepts no time without a zone.
     seconds = max(0, int((now - then.replace(tzinfo=then.tzinfo or UTC)).total_seconds()))
     if seconds < _SECONDS:
         return f"{seconds}s ago"

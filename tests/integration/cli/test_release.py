@@ -106,7 +106,7 @@ async def test_a_second_run_changes_nothing(api: Api, made: str, cli: Cli) -> No
     before = await api.get("Secret", made, "opaque")
     done = await cli("release", "--keep-secrets", "-n", made, "--yes")
     assert done.code == 0
-    assert done.out == f"no Secret in namespace {made} is secret-sync's; nothing to release\n"
+    assert done.out == f"secret-sync manages no Secret in namespace {made}; nothing to release\n"
     assert await api.get("Secret", made, "opaque") == before
 
 
@@ -151,7 +151,7 @@ async def test_what_is_not_ours_is_not_touched(api: Api, home: str, cli: Cli) ->
     assert done.code == 1
     assert "nothing to release" in done.out
     assert done.err.count("\n") == 1
-    assert f"{home}/owned is left alone" in done.err
+    assert f"{home}/owned is skipped" in done.err
     assert "ExternalSecret some" in done.err
     assert [await api.get("Secret", home, name) for name in names] == before
 
@@ -200,7 +200,7 @@ async def test_a_controller_that_still_runs_is_noticed(
         done = await cli("release", "--keep-secrets", "-n", made, "--yes")
     assert done.code == 1
     assert done.err.count("\n") == 1
-    assert "a controller still runs" in done.err
+    assert "a controller is still running" in done.err
     assert f"{made}/opaque" in done.err
 
 

@@ -217,7 +217,7 @@ async def test_a_watch_on_a_terminal_gives_the_screen_back(
                 seen += await asyncio.to_thread(read)
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
-            # What is left of the terminal's: the last picture, on the screen that came back.
+            # What is left of the terminal's: the last snapshot, on the screen that came back.
             while b"WHY NOT" not in seen.partition(b"\x1b[?1049l")[2]:
                 seen += await asyncio.to_thread(read)
     os.close(theirs)

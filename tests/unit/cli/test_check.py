@@ -18,7 +18,7 @@ from secret_sync.cli.check.documents import read_documents
 from secret_sync.cli.check.examine import Options, examine
 from secret_sync.cli.check.objects import OURS
 from secret_sync.cli.check.samples import shown
-from secret_sync.cli.check.scalars import Number, scalar
+from secret_sync.cli.check.scalars import NumberScalar, scalar
 from secret_sync.cli.check.schema import Validator, satisfies
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_standard_input_and_directories(
     [
         ([], "FILE"),
         (["{good}", "--sample", "db"], "SECRET=FILE"),
-        (["{good}", "--sample", "db={good}", "--sample", "db={good}"], "two for 'db'"),
+        (["{good}", "--sample", "db={good}", "--sample", "db={good}"], "'db' is given twice"),
         (["{good}", "--sample", "db={good}.not"], "No such file"),
         (["{good}", "--show-values"], "--sample"),
         (["{good}", "--allow-kms-endpoint", "https://kms"], "--allow-kms-endpoint"),
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_stops_nothing(
 ) -> None:
     assert cli.main(["check", f"{good}.not", str(good)]) == 1
     out = capsys.readouterr().out
-    assert f"{good}.not: it cannot be read: No such file or directory (Unreadable)\n" in out
+    assert f"{good}.not: cannot be read: No such file or directory (Unreadable)\n" in out
     assert "1 object in 2 files: 1 problem\n" in out
 
 
@@ -182,7 +182,7 @@ def test_a_huge_file_is_refused_before_it_is_looked_at(
     huge = tmp_path / "huge.yaml"
     huge.write_bytes(b"[" * (files.MAX_BYTES + 1))
     assert cli.main(["check", str(huge)]) == 1
-    assert f"{huge}: it has more than {files.MAX_BYTES} bytes" in capsys.readouterr().out
+    assert f"{huge}: has more than {files.MAX_BYTES} bytes" in capsys.readouterr().out
 
 
 def test_json_says_all_that_lines_say(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,13 +228,13 @@ def test_json_says_all_that_lines_say(good: Path, capsys: pytest.CaptureFixture[
         ("~", None),
         ("", None),
         ("nULL", "nULL"),
-        ("0o17", Number(integer=True)),
-        ("017", Number(integer=True)),
-        ("1_000", Number(integer=True)),
-        ("-0", Number(integer=True)),
-        ("1e3", Number(integer=False)),
-        (".5", Number(integer=False)),
-        (".inf", Number(integer=False)),
+        ("0o17", NumberScalar(integer=True)),
+        ("017", NumberScalar(integer=True)),
+        ("1_000", NumberScalar(integer=True)),
+        ("-0", NumberScalar(integer=True)),
+        ("1e3", NumberScalar(integer=False)),
+        (".5", NumberScalar(integer=False)),
+        (".inf", NumberScalar(integer=False)),
         ("1e", "1e"),
         ("0x", "0x"),
         (".", "."),
@@ -334,7 +334,7 @@ def walk(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
     for below in (
         *schema.get("properties", {}).values(),
-        *(schema[word] for word in ("items", "additionalProperties") if word in schema),
+        *(schema[reason] for reason in ("items", "additionalProperties") if reason in schema),
     ):
         yield from walk(below)
 
@@ -366,7 +366,7 @@ def test_a_list_with_more_items_than_the_schema_takes_is_a_fault() -> None:
     schema = {"type": "array", "maxItems": 2, "items": {"type": "string"}}
     validator = Validator({})
     assert validator.read(schema, ["a", "b"], ()) == ["a", "b"]
-    assert not validator.faults
+    assert not validator.errors
     assert validator.read(schema, ["a", "b", "c"], ("spec", "data")) == []
-    (fault,) = validator.faults
-    assert fault.message == "it has 3 items, 2 are allowed"
+    (error,) = validator.errors
+    assert error.message == "has 3 items, 2 are allowed"

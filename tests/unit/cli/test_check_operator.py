@@ -144,8 +144,8 @@ def expected_reasons(case: Path) -> dict[str, set[tuple[str, str]]]:
     for expected in matching.load(case / "expected.yaml"):
         for condition in expected.get("status", {}).get("conditions", ()):
             if condition["status"] != "True":
-                who = expected["kind"], expected["metadata"]["name"]
-                reasons.setdefault(condition["reason"], set()).add(who)
+                ref = expected["kind"], expected["metadata"]["name"]
+                reasons.setdefault(condition["reason"], set()).add(ref)
     return reasons
 
 
@@ -192,7 +192,7 @@ def test_a_mistake_is_told_with_the_reason_of_the_controller(case: Path, check: 
         # One of the objects is enough: what is wrong with the AccessKey of a store need not be
         # repeated for each user of the store.
         return all(
-            any(reason in checked.reasons(s, *who) for s in severities for who in objects)
+            any(reason in checked.reasons(s, *ref) for s in severities for ref in objects)
             for reason, objects in expected.items()
         )
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from secret_sync.cli.release import steps
-from secret_sync.cli.release.marks import Held, Stray, judge
+from secret_sync.cli.release.ownership import ManagedSecret, OrphanRisk, classify
 from secret_sync.kube import METADATA, METADATA_LIST
 from tests.unit.cli.conftest import collection
 from tests.unit.kube.scripted import answering, closing, refusing
@@ -64,7 +64,7 @@ RELEASED = {
 
 
 def secret(name: str = "some", rv: str = "7", **metadata: Any) -> dict[str, Any]:
-    """A Secret of ours, as its metadata tell."""
+    """A Secret of ours, as its metadata on_released."""
     return {
         "metadata": {
             "namespace": "ns",
@@ -81,7 +81,7 @@ def secret(name: str = "some", rv: str = "7", **metadata: Any) -> dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "STAYS", 0.0)
+    monkeypatch.setattr(steps, "RECLAIM_SECONDS", 0.0)
     monkeypatch.setattr(steps, "_FIRST_WAIT", 0.0)
 
 
@@ -136,17 +136,17 @@ async def test_S11_payloads_are_never_asked_for(server: ScriptedServer, cli: Cli
     ],
 )
 def test_what_is_not_ours(metadata: dict[str, Any]) -> None:
-    assert judge(secret(**{"ownerReferences": None, **metadata})) is None
+    assert classify(secret(**{"ownerReferences": None, **metadata})) is None
 
 
 def test_a_retained_secret_is_ours() -> None:
-    held = judge(secret(ownerReferences=None))
-    assert isinstance(held, Held)
-    assert held.patch["metadata"]["ownerReferences"] is None
+    managed = classify(secret(ownerReferences=None))
+    assert isinstance(managed, ManagedSecret)
+    assert managed.patch["metadata"]["ownerReferences"] is None
 
 
 def test_a_secret_that_would_go_although_it_is_not_ours_is_a_stray() -> None:
-    assert judge(secret(managedFields=[EDITED])) == Stray("ns", "some", "some")
+    assert classify(secret(managedFields=[EDITED])) == OrphanRisk("ns", "some", "some")
 
 
 async def test_L1_the_list_is_read_page_by_page(server: ScriptedServer, cli: Cli) -> None:
@@ -194,10 +194,10 @@ async def test_a_secret_that_changes_all_the_time_is_a_failure(
     assert "run this again" in done.err
 
 
-@pytest.mark.parametrize("fault", [BUSY, closing()])
-async def test_a_passing_fault_is_tried_again(fault: Any, server: ScriptedServer, cli: Cli) -> None:
+@pytest.mark.parametrize("error", [BUSY, closing()])
+async def test_a_passing_fault_is_tried_again(error: Any, server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret())
-    server.others.extend([fault, fault])
+    server.others.extend([error, error])
     done = await cli(*RELEASE)
     assert (done.code, done.err) == (0, "")
 
@@ -215,7 +215,7 @@ async def test_one_that_fails_does_not_keep_the_others(server: ScriptedServer, c
     assert done.code == 1
     assert "1 Secret released, 2 failed" in done.out
     assert done.err.count(" is not released: ") == 2
-    assert "ns/c is not released: it is being deleted already" in done.err
+    assert "ns/c is not released: it is already being deleted" in done.err
 
 
 async def test_secrets_that_were_taken_back_are_told_of(server: ScriptedServer, cli: Cli) -> None:
@@ -223,7 +223,7 @@ async def test_secrets_that_were_taken_back_are_told_of(server: ScriptedServer, 
     server.lists.extend([ours, ours])
     done = await cli(*RELEASE)
     assert done.code == 1
-    assert "took its Secrets back, 4 of 4 (ns/a, ns/b, ns/c, ...)" in done.err
+    assert "adopted 4 of 4 Secrets again (ns/a, ns/b, ns/c, ...)" in done.err
 
 
 async def test_a_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, cli: Cli) -> None:
@@ -236,7 +236,7 @@ async def test_a_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, c
 
 
 class Terminal(io.StringIO):
-    """Somebody who answers."""
+    """Somebody ref answers."""
 
     def isatty(self) -> bool:
         return True

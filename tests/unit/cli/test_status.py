@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.cli.status import watching
-from secret_sync.cli.status.rows import ExternalSecretRow, Picture, StoreRow
-from secret_sync.cli.status.tables import ago, draw
+from secret_sync.cli.status import watch
+from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, StoreRow
+from secret_sync.cli.status.tables import ago, render
 from secret_sync.cli.terminal import Screen
 from secret_sync.kube import ClusterAccess, KubeClient
 from tests.unit.cli.conftest import collection, serving
@@ -82,7 +82,7 @@ def drawn(*documents: dict[str, Any], width: int = 0, colours: bool = False) -> 
     rows = [ExternalSecretRow.from_dict(d) for d in documents if d["kind"] == "ExternalSecret"]
     stores = [StoreRow.from_dict(d) for d in documents if d["kind"] != "ExternalSecret"]
     screen = Screen(io.StringIO(), terminal=bool(width), colours=colours, width=width)
-    return draw(Picture.of("ns", rows, stores), screen, NOW)
+    return render(StatusSnapshot.of("ns", rows, stores), screen, NOW)
 
 
 def test_a_table_of_objects() -> None:
@@ -97,7 +97,7 @@ def test_a_table_of_objects() -> None:
 NAME   READY     REASON           LAST SYNC   NEXT SYNC      WHY NOT
 bad    False     SecretNotFound   -           with backoff   KMS has no secret db; create it
 good   True      Synced           3m ago      every 30s
-new    Unknown   -                -           with backoff   no controller has looked at it yet
+new    Unknown   -                -           with backoff   not reconciled yet
 
 3 ExternalSecrets, 2 not ready"""
     )
@@ -126,8 +126,8 @@ def test_nothing_to_show_is_said() -> None:
 
 def test_ready_for_an_older_generation_is_not_ready() -> None:
     row = ExternalSecretRow.from_dict(example("some", SYNCED, generation=2))
-    assert (row.standing.ready, row.standing.good) == ("True", False)
-    assert row.standing.why_not == "no controller has looked at its last change yet"
+    assert (row.readiness.ready, row.readiness.good) == ("True", False)
+    assert row.readiness.why_not == "the last change is not reconciled yet"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
                 "ready": "Unknown",
                 "upToDate": False,
                 "reason": None,
-                "message": "no controller has looked at it yet",
+                "message": "not reconciled yet",
             }
         ],
         "notes": [
@@ -265,11 +265,11 @@ async def watched(client: KubeClient, screen: Screen, *words: str) -> str:
     """What a watch has shown when each of these has been seen, in their order."""
     stream = screen.stream
     assert isinstance(stream, io.StringIO)
-    task = asyncio.create_task(watching.watch(client, "ns", lambda: screen))
+    task = asyncio.create_task(watch.watch(client, "ns", lambda: screen))
     place = 0
-    for word in words:
-        await eventually(lambda word=word, place=place: word in stream.getvalue()[place:])  # type: ignore[misc]
-        place = stream.getvalue().index(word, place)
+    for reason in words:
+        await eventually(lambda reason=reason, place=place: reason in stream.getvalue()[place:])  # type: ignore[misc]
+        place = stream.getvalue().index(reason, place)
     signal.raise_signal(signal.SIGINT)
     await task
     return stream.getvalue()
@@ -301,7 +301,9 @@ async def test_a_watch_says_when_it_may_be_old(server: ScriptedServer, client: K
     busy = answering(status_of(503, "ServiceUnavailable"), 503, Retry_After="1")
     server.watches.extend([busy] * 2)
     screen = Screen(io.StringIO())
-    shown = await watched(client, screen, "all ready", "this may be old", "all ready\n\nCluster")
+    shown = await watched(
+        client, screen, "all ready", "this may be outdated", "all ready\n\nCluster"
+    )
     assert shown.rstrip().endswith("403 Forbidden")
 
 

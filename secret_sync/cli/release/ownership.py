@@ -1,4 +1,7 @@
-"""What of a Secret is ours, and the patch that takes it off. Judged on metadata alone (S11)."""
+"""Which Secrets are managed, and the patch that releases one, from metadata alone.
+
+Values are never read: the command has to work without seeing any.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,22 @@ from typing import Any, Final
 from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.names import FIELD_MANAGER, GROUP, OWNER_ANNOTATION
 
-#: Who stands in ``managedFields`` of a released Secret. It must not be our field manager: an
-#: apply of that one, after a new install, would delete the keys that it leaves out.
+#: The field manager of a released Secret. It must not be our own: an apply of that one, after a
+#: new installation, would delete the keys that it omits.
 RELEASED_MANAGER: Final = "secret-sync-released"
-#: All that it owns. Keys that nobody owns can be taken over by whoever comes next, be it by
-#: ``kubectl apply --server-side``, without a conflict and without us as a second owner. But a
-#: list without any entry would make the API server invent an owner of everything
-#: (``before-first-apply``), which is that conflict again.
+#: The only field that it owns. Keys without an owner can be taken over without a conflict, also
+#: with ``kubectl apply --server-side``, and without us as a second owner. But without any entry the
+#: API server would add an owner of all fields (``before-first-apply``), which conflicts again.
 _RELEASED_FIELDS: Final[dict[str, Any]] = {"f:type": {}}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A Secret that is ours.
+class ManagedSecret:
+    """A Secret that secret-sync manages.
 
     Attributes:
-        deleting: It is on its way out already, which nothing can stop.
-        patch: A merge patch that takes our marks off this very Secret in this very version.
+        deleting: Whether it is already being deleted.
+        patch: A merge patch that releases this Secret in exactly this version.
     """
 
     namespace: str
@@ -35,13 +37,13 @@ class Held:
 
     @property
     def title(self) -> str:
-        """What a report calls it."""
+        """Return the name for a report."""
         return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A Secret that is not ours, and yet would be deleted with an ExternalSecret."""
+class OrphanRisk:
+    """An unmanaged Secret that would be deleted with an ExternalSecret nevertheless."""
 
     namespace: str
     name: str
@@ -49,30 +51,30 @@ class Stray:
 
     @property
     def title(self) -> str:
-        """What a report calls it."""
+        """Return the name for a report."""
         return f"{self.namespace}/{self.name}"
 
 
-def judge(value: dict[str, Any]) -> Held | Stray | None:
-    """Whose a Secret is.
+def classify(value: dict[str, Any]) -> ManagedSecret | OrphanRisk | None:
+    """Return whether a Secret is managed, at risk of being deleted, or neither.
 
-    Ours is what carries the owner annotation from our field manager; a copied one does not
-    count. Ours is also what our field manager wrote and what an ExternalSecret owns: somebody
-    may have taken the annotation away, but the garbage collector would still delete it.
+    A Secret is managed if our field manager set its owner annotation; a copied annotation does not
+    count. It is also managed if our field manager wrote it and an ExternalSecret owns it: without
+    the annotation the garbage collector would still delete it.
 
     Args:
         value: The Secret's metadata, as ``{"metadata": {...}}``.
     """
     metadata = value["metadata"]
     references = metadata.get("ownerReferences") or []
-    owners = [reference for reference in references if _names_ours(reference)]
+    owners = [reference for reference in references if _refers_to_external_secret(reference)]
     entries = metadata.get("managedFields") or []
     written = [entry for entry in entries if _is_apply_of_ours(entry)]
-    if not (written and owners) and not any(map(_owns_mark, written)):
+    if not (written and owners) and not any(map(_owns_annotation, written)):
         if owners:
-            return Stray(metadata["namespace"], metadata["name"], owners[0]["name"])
+            return OrphanRisk(metadata["namespace"], metadata["name"], owners[0]["name"])
         return None
-    return Held(
+    return ManagedSecret(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
@@ -83,13 +85,13 @@ def judge(value: dict[str, Any]) -> Held | Stray | None:
                 "resourceVersion": metadata["resourceVersion"],
                 "annotations": {OWNER_ANNOTATION: None},
                 "ownerReferences": [r for r in references if r not in owners] or None,
-                "managedFields": _handed_back(entries, written[-1]),
+                "managedFields": _released_managed_fields(entries, written[-1]),
             }
         },
     )
 
 
-def _names_ours(reference: dict[str, Any]) -> bool:
+def _refers_to_external_secret(reference: dict[str, Any]) -> bool:
     group = str(reference.get("apiVersion")).partition("/")[0]
     return group == GROUP and reference.get("kind") == KIND
 
@@ -102,13 +104,15 @@ def _is_apply_of_ours(entry: dict[str, Any]) -> bool:
     return _is_ours(entry) and entry.get("operation") == "Apply"
 
 
-def _owns_mark(entry: dict[str, Any]) -> bool:
+def _owns_annotation(entry: dict[str, Any]) -> bool:
     metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
     return f"f:{OWNER_ANNOTATION}" in (metadata.get("f:annotations") or {})
 
 
-def _handed_back(entries: list[dict[str, Any]], last: dict[str, Any]) -> list[dict[str, Any]]:
-    """``managedFields`` in which nothing is ours any more; those of others stay as they are."""
+def _released_managed_fields(
+    entries: list[dict[str, Any]], last: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return ``managedFields`` without our field manager; other entries are unchanged."""
     others = [
         entry
         for entry in entries

@@ -1,7 +1,7 @@
-"""A cluster made of the files, in which the controller's own rooms are asked.
+"""A cluster simulated from the files, for the controller's own planner and resolver.
 
-What the files do not hold is taken for right: of a store that is not among them nothing is known,
-so nothing can be wrong with it. Whether a reference is allowed is judged as far as it shows.
+Objects that are not in the files are assumed to be valid. References are checked as far as the
+files allow.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from secret_sync.cloud.endpoints import EndpointRules
     from secret_sync.resources import ExternalSecret, SecretMeta, StoreRef
 
-#: Where the controller would be; only a key without a region needs one.
+#: The region of the controller; only a key without a region needs one.
 _REGION: Final = "cn-hangzhou"
-#: Stands for half of an AccessKey whose value is not looked at.
+#: In place of a part of an AccessKey, whose value is not checked.
 _SOME_KEY: Final = b"LTAI0000000000000000"
 _SOME_ROLE: Final = "acs:ram::0:role/some"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator of the controller decides.
+    """Settings of the controller.
 
     Attributes:
-        allowed: Hosts that objects may name beside the documented ones.
+        allowed: Hosts that objects may name besides the documented ones.
         cross_stores: Whether stores of other namespaces may be used.
         cross_auth: Whether stores may refer to Secrets and ServiceAccounts of other namespaces.
     """
@@ -52,7 +52,7 @@ class Rules:
 
 
 class _KeysOfFiles:
-    """Reads Secrets of the files; of any other it has every key."""
+    """Reads Secrets of the files; any other Secret has every key."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, dict[str, bytes]] = {}
@@ -68,20 +68,20 @@ class _EveryKey(dict[str, bytes]):
 
 
 class _Unused:
-    """Stands for what only a call would use."""
+    """A dependency that only calls would use."""
 
     hosts = ("sts.aliyuncs.com",)
     endpoint = ""
 
     async def mint(self, *_: Any) -> str:
-        raise AssertionError("what is checked offline makes no token")
+        raise AssertionError("the offline check requests no token")
 
 
-class Surroundings:
-    """The cluster, and what the controller makes of objects in it.
+class SimulatedCluster:
+    """The simulated cluster, with the controller's planner and resolver.
 
     Attributes:
-        namespaces: Those whose labels are known.
+        namespaces: The namespaces whose labels are known.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -102,7 +102,7 @@ class Surroundings:
                 sts=unused,
                 metadata=unused,
                 own=OwnIdentity(),
-                # So that nothing is missing that only the controller's flags say.
+                # Known from the controller's flags only.
                 account="0",
                 cluster="some",
             ),
@@ -122,8 +122,8 @@ class Surroundings:
             expressions=ImmediateChecker(),
         )
 
-    def add_neighbour(self, value: dict[str, Any]) -> None:
-        """A Secret, ServiceAccount or Namespace."""
+    def add_referenced(self, value: dict[str, Any]) -> None:
+        """Add a Secret, ServiceAccount or Namespace of the files."""
         match value["kind"]:
             case "Namespace":
                 namespace = Namespace.from_metadata(value)
@@ -137,25 +137,25 @@ class Surroundings:
                 secret = _secret(metadata["namespace"], metadata["name"], allows)
                 self._secrets.put(key_of(secret), secret)
                 keys = _keys(value)
-                # Without any, somebody else is to fill it.
+                # A Secret without keys is filled by another tool.
                 if keys:
                     self._reader.secrets[key_of(secret)] = keys
 
     def add_store(self, store: SecretStore) -> None:
-        """A store of the files."""
+        """Add a store of the files."""
         place = self._stores if store.namespace else self._cluster_stores
         place.put(key_of(store), store)
 
     def store_of(self, es: ExternalSecret, ref: StoreRef) -> SecretStore | None:
-        """The store that an entry refers to, if it is known."""
+        """Return the store that an entry refers to, if it is known."""
         if ref.kind == CLUSTER_KIND:
             return self._cluster_stores.get(ref.name)
         return self._stores.get(object_key(ref.namespace or es.namespace, ref.name))
 
     def assume_store(self, es: ExternalSecret, ref: StoreRef) -> bool:
-        """Puts a store in place that is not among the files; tells whether that was needed.
+        """Add a store that is not in the files; return whether that was necessary.
 
-        It may be used from anywhere and has an identity for either service.
+        Every namespace may use it, and it has an identity for both services.
         """
         if not ref.name or ref.kind not in (KIND, CLUSTER_KIND) or self.store_of(es, ref):
             return False
@@ -166,15 +166,15 @@ class Surroundings:
         return True
 
     def is_assumed(self, es: ExternalSecret, ref: StoreRef) -> bool:
-        """Whether a store is none of the files."""
+        """Return whether a store is not in the files."""
         store = self.store_of(es, ref)
         return store is not None and key_of(store) in self._assumed
 
     def assume_references(self, store: SecretStore) -> list[tuple[str, str]]:
-        """Puts in place what a store refers to and the files do not hold.
+        """Add objects that a store refers to and that are not in the files.
 
         Returns:
-            What of that is in another namespace: its kind, and where it is.
+            Those in another namespace: kind and key of each.
         """
         foreign = []
         for auth in filter(None, (store.kms, store.oos)):
@@ -184,10 +184,10 @@ class Surroundings:
                 if namespace and ref.name and self._secrets.get(key_of(secret)) is None:
                     self._secrets.put(key_of(secret), secret)
                     foreign += [("Secret", key_of(secret))] if namespace != store.namespace else []
-            who = auth.service_account
-            if who is None or not (who.name and (who.namespace or store.namespace)):
+            sa = auth.service_account
+            if sa is None or not (sa.name and (sa.namespace or store.namespace)):
                 continue
-            account = _account(who.namespace or store.namespace, who.name, auth.role_arn)
+            account = _account(sa.namespace or store.namespace, sa.name, auth.role_arn)
             if self._accounts.get(key_of(account)) is None:
                 self._accounts.put(key_of(account), account)
                 away = account.namespace != store.namespace
@@ -196,7 +196,7 @@ class Surroundings:
 
 
 def some_store(namespace: str, name: str) -> SecretStore:
-    """A store of which nothing is known; the controller finds nothing wrong with it."""
+    """Return a valid store of which only the name is known."""
     return SecretStore.from_dict(
         {
             "metadata": {
@@ -233,9 +233,9 @@ def _account(namespace: str, name: str, role: str) -> ServiceAccount:
 
 
 def _keys(value: dict[str, Any]) -> dict[str, bytes]:
-    """The keys of a Secret; of the values only whether they are empty.
+    """Return the keys of a Secret; the values only show whether they are empty.
 
-    What stands in a file is often a stand-in for the value, or an encrypted one.
+    In a file the value is often a placeholder, or encrypted.
     """
     found: dict[str, bytes] = {}
     for block in ("data", "stringData"):

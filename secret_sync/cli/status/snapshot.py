@@ -1,11 +1,11 @@
-"""One look at the cluster."""
+"""Read the status of all objects once."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from secret_sync.cli.status.rows import ExternalSecretRow, Picture, StoreRow
+from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, StoreRow
 from secret_sync.controller.kinds import (
     CLUSTER_SECRET_STORES,
     EXTERNAL_SECRETS,
@@ -28,19 +28,21 @@ T = TypeVar("T")
 STORES: Final = (SECRET_STORES, CLUSTER_SECRET_STORES)
 
 
-async def look(client: KubeClient, namespace: str) -> tuple[Picture, list[Resource]]:
-    """The picture, and the kinds of stores that could be read.
+async def take_snapshot(
+    client: KubeClient, namespace: str
+) -> tuple[StatusSnapshot, list[Resource]]:
+    """Return the snapshot, and the kinds of stores that could be read.
 
-    Not everybody who may read ExternalSecrets may read stores, those of the cluster least of
-    all: what cannot be read is noted.
+    Not everyone who may read ExternalSecrets may read stores, least of all cluster stores: a note
+    says what could not be read.
 
     Args:
         client: The API server.
         namespace: ``""`` for all.
 
     Raises:
-        DefiniteError: The API server does not know ExternalSecrets.
-        ApiError: It did not let them be read.
+        DefiniteError: The API server does not have the CRDs.
+        ApiError: Reading ExternalSecrets failed.
     """
     try:
         objects = await _list(client, EXTERNAL_SECRETS, namespace, ExternalSecretRow.from_dict)
@@ -52,11 +54,11 @@ async def look(client: KubeClient, namespace: str) -> tuple[Picture, list[Resour
     read = [kind for kind, answer in zip(STORES, answers, strict=True) if isinstance(answer, list)]
     stores = [store for answer in answers if isinstance(answer, list) for store in answer]
     notes = [answer for answer in answers if isinstance(answer, str)]
-    return Picture.of(namespace, objects, stores, notes), read
+    return StatusSnapshot.of(namespace, objects, stores, notes), read
 
 
 async def _stores(client: KubeClient, kind: Resource, namespace: str) -> list[StoreRow] | str:
-    """The stores of one kind, or why there are none."""
+    """Return the stores of one kind, or why they cannot be read."""
     try:
         return await _list(client, kind, namespace, StoreRow.from_dict)
     except ApiUnavailableError:

@@ -1,4 +1,4 @@
-"""The picture, drawn anew when something changes."""
+"""Show the snapshot, and redraw it when something changes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.status.look import look
-from secret_sync.cli.status.rows import ExternalSecretRow, Picture, StoreRow
-from secret_sync.cli.status.tables import draw
+from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, StoreRow
+from secret_sync.cli.status.snapshot import take_snapshot
+from secret_sync.cli.status.tables import render
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.kube import Informer
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from secret_sync.cli.terminal import Screen
     from secret_sync.kube import KubeClient, Resource
 
-#: Seconds in which changes are gathered: 10,000 objects that sync at once are not 10,000 drawings.
+#: Seconds in which changes are collected: 10,000 objects that sync at once are not redrawn 10,000
+#: times.
 _GATHER: Final = 0.1
-#: Seconds after which ages are wrong enough to be drawn anew.
+#: Seconds after which ages are redrawn.
 _TICK: Final = 5.0
-_LOST: Final = "the API server does not answer, this may be old; trying again"
+_LOST: Final = "the API server does not answer; this may be outdated; retrying"
 
 _ALTERNATE_SCREEN: Final = "\x1b[?1049h\x1b[?25l"
 _NORMAL_SCREEN: Final = "\x1b[?25h\x1b[?1049l"
@@ -34,8 +35,8 @@ _END_OF_LINE: Final = "\x1b[K\n"
 _BELOW: Final = "\x1b[J"
 
 
-class _Wake:
-    """Wakes who draws: something changed, or it is time to stop."""
+class _RedrawSignal:
+    """Signals that something changed, or that it is time to stop."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -49,7 +50,7 @@ class _Wake:
         self._event.set()
 
     async def wait(self, seconds: float | None) -> None:
-        """Waits for a change, at most for so long."""
+        """Wait for a change, at most for this time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -59,10 +60,10 @@ class _Wake:
 
 
 class _Connection:
-    """An observer of one reflector that knows whether what it shows may be old."""
+    """An observer of one reflector that knows whether its objects may be outdated."""
 
-    def __init__(self, wake: _Wake) -> None:
-        self._wake = wake
+    def __init__(self, redraw: _RedrawSignal) -> None:
+        self._redraw = redraw
         self.lost = False
 
     def listed(self) -> None:
@@ -80,29 +81,29 @@ class _Connection:
             self._set(lost=True)
 
     def handler_raised(self) -> None:
-        """Nothing that is shown; ours do not raise."""
+        """Ignore it: our handlers do not raise."""
 
     def _set(self, *, lost: bool) -> None:
         if self.lost != lost:
             self.lost = lost
-            self._wake.changed()
+            self._redraw.changed()
 
 
-class _Live:
-    """The objects, kept in step."""
+class _LiveSnapshot:
+    """The objects, kept up to date by informers."""
 
     def __init__(
-        self, client: KubeClient, namespace: str, stores: Sequence[Resource], wake: _Wake
+        self, client: KubeClient, namespace: str, stores: Sequence[Resource], redraw: _RedrawSignal
     ) -> None:
         self._namespace = namespace
         self._connections: list[_Connection] = []
 
         def informer(resource: Resource, convert: Callable[[dict[str, Any]], Any]) -> Informer[Any]:
-            connection = _Connection(wake)
+            connection = _Connection(redraw)
             self._connections.append(connection)
             only = (namespace,) if namespace and resource.namespaced else ()
             made = Informer(client, resource, convert, connection, namespaces=only)
-            made.add_handler(wake.changed)
+            made.add_handler(redraw.changed)
             return made
 
         self._objects = informer(EXTERNAL_SECRETS, ExternalSecretRow.from_dict)
@@ -110,20 +111,22 @@ class _Live:
 
     @property
     def synced(self) -> bool:
-        """Whether everything has been listed."""
+        """Return whether everything has been listed."""
         return all(informer.synced for informer in (self._objects, *self._stores))
 
     async def run(self) -> None:
-        """Ends only when cancelled."""
+        """Run the informers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for informer in (self._objects, *self._stores):
                 tasks.create_task(informer.run())
 
-    def picture(self, notes: Sequence[str]) -> Picture:
-        """As far as is known now."""
+    def snapshot(self, notes: Sequence[str]) -> StatusSnapshot:
+        """Return the current snapshot."""
         lost = (_LOST,) if any(connection.lost for connection in self._connections) else ()
         stores = [store for informer in self._stores for store in informer.store.values()]
-        return Picture.of(self._namespace, self._objects.store.values(), stores, (*notes, *lost))
+        return StatusSnapshot.of(
+            self._namespace, self._objects.store.values(), stores, (*notes, *lost)
+        )
 
 
 def _store_of(kind: Resource) -> Callable[[dict[str, Any]], StoreRow]:
@@ -132,43 +135,43 @@ def _store_of(kind: Resource) -> Callable[[dict[str, Any]], StoreRow]:
 
 
 async def watch(client: KubeClient, namespace: str, screen: Callable[[], Screen]) -> None:
-    """Shows the picture until SIGINT or SIGTERM.
+    """Show the snapshot until SIGINT or SIGTERM.
 
     Args:
         client: The API server.
         namespace: ``""`` for all.
-        screen: Where to; asked for anew at each drawing, since windows change their size.
+        screen: Returns the screen; called for each redraw, since windows change their size.
 
     Raises:
-        SecretSyncError: The first look failed; later ones are repeated until they succeed.
+        SecretSyncError: The first snapshot failed; later failures are retried.
     """
-    picture, readable = await look(client, namespace)
-    notes = picture.notes
-    wake = _Wake()
+    snapshot, readable = await take_snapshot(client, namespace)
+    notes = snapshot.notes
+    redraw = _RedrawSignal()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, wake.stop)
-    live = _Live(client, namespace, readable, wake)
+        loop.add_signal_handler(number, redraw.stop)
+    live = _LiveSnapshot(client, namespace, readable, redraw)
     running = asyncio.create_task(live.run())
     try:
         with _drawing(screen()):
-            while not wake.stopping:
-                _show(picture, screen())
-                # Ages grow on a terminal only: elsewhere each drawing is there to stay.
-                await wake.wait(_TICK if screen().terminal else None)
+            while not redraw.stopping:
+                _draw(snapshot, screen())
+                # Only a terminal is redrawn for growing ages: elsewhere each output is appended.
+                await redraw.wait(_TICK if screen().terminal else None)
                 if live.synced:
-                    picture = live.picture(notes)
+                    snapshot = live.snapshot(notes)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     if screen().terminal:
-        # What was drawn has gone with the screen it was drawn on.
-        screen().stream.write("\n".join(draw(picture, screen(), datetime.now(UTC))) + "\n")
+        # The alternate screen is gone: write the last snapshot to the normal one.
+        screen().stream.write("\n".join(render(snapshot, screen(), datetime.now(UTC))) + "\n")
 
 
 @contextmanager
 def _drawing(screen: Screen) -> Iterator[None]:
-    """A screen of its own, as long as a person watches; theirs comes back afterwards."""
+    """Use the alternate screen of a terminal, and restore the normal one afterwards."""
     if not screen.terminal:
         yield
         return
@@ -180,15 +183,17 @@ def _drawing(screen: Screen) -> Iterator[None]:
         screen.stream.flush()
 
 
-def _show(picture: Picture, screen: Screen) -> None:
-    lines = draw(picture, screen, datetime.now(UTC))
+def _draw(snapshot: StatusSnapshot, screen: Screen) -> None:
+    lines = render(snapshot, screen, datetime.now(UTC))
     if not screen.terminal:
         screen.stream.write("\n".join([*lines, "", ""]))
     else:
         if len(lines) >= screen.height:
-            # What needs somebody comes first, where not everything can be seen.
-            first = replace(picture, objects=sorted(picture.objects, key=lambda r: r.standing.good))
-            lines = draw(first, screen, datetime.now(UTC))
+            # Objects that are not ready come first if not everything fits.
+            first = replace(
+                snapshot, objects=sorted(snapshot.objects, key=lambda r: r.readiness.good)
+            )
+            lines = render(first, screen, datetime.now(UTC))
             seen = max(screen.height - 2, 1)
             lines = [*lines[:seen], f"... and {len(lines) - seen} more lines"]
         screen.stream.write(_HOME + "".join(line + _END_OF_LINE for line in lines) + _BELOW)
