@@ -63,7 +63,7 @@ def _sources(count: int) -> SourceRegistry:
     registry = SourceRegistry(
         fetchers={},
         credentials=nothing,
-        new_gate=nothing,
+        new_limiter=nothing,
         observers={},
         notify=nothing,
         tenant_of=nothing,

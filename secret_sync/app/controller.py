@@ -226,7 +226,7 @@ class Controller:
             if self._election is not None:
                 await self._election.release()
 
-    def place(self, region: str) -> None:
+    def set_region(self, region: str) -> None:
         """Tells everything that depends on it which region this is; ``""`` if unknown."""
         self.planner.region = region
         self._sts.region = region
@@ -237,7 +237,7 @@ class Controller:
 
     def _region_found(self, region: str) -> None:
         _log.info("region found", region=region)
-        self.place(region)
+        self.set_region(region)
         self.triggers.everything_changed()
 
     async def _finish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.metrics import CallMetrics, QueueMetrics
 from secret_sync.providers.kms import KmsClient, fetch_secret
 from secret_sync.providers.oos import OosClient, fetch_parameter
@@ -57,7 +57,7 @@ def make_sources(
     return SourceRegistry(
         fetchers={DEFAULT_PROVIDER: from_kms, OOS: from_oos},
         credentials=cache,
-        new_gate=lambda provider: RateGate(rates[provider], on_wait=calls[provider].waited),
+        new_limiter=lambda provider: RateLimiter(rates[provider], on_wait=calls[provider].waited),
         observers={
             provider: FetchObservers(QueueMetrics(metrics, f"source-{provider}"), calls[provider])
             for provider in rates

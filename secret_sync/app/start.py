@@ -132,7 +132,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         election=election,
     )
     stack.push_async_callback(controller.credentials.close)
-    controller.place(region)
+    controller.set_region(region)
     built.append(controller)
     _log.info("starting", version=__version__, server=access.server, region=region)
     return controller

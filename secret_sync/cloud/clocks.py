@@ -1,4 +1,4 @@
-"""The clock of this machine beside that of an answer."""
+"""Comparison of this machine's clock with the date of a response."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds by which clocks may differ: a service refuses what was signed outside of that.
+#: Tolerated difference of clocks in seconds; a service refuses signatures outside of it.
 TOLERATED_SKEW: Final = 15 * 60.0
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """Read an answer's ``Date``; ``None`` if it is missing or malformed.
+    """Return the ``Date`` of a response; ``None`` if it is missing or malformed.
 
-    It need not be the service's: a proxy may have written it.
+    It may be that of a proxy instead of the service.
     """
     try:
         return with_zone(parsedate_to_datetime(headers.get("Date", "")))
@@ -25,20 +25,20 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
 
 
 def with_zone(moment: datetime) -> datetime:
-    """Take a time without a zone as UTC, which is what all services mean."""
+    """Return the time; without a zone it is UTC, as all services mean it."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def minutes(seconds: float) -> str:
-    """Tell a difference of two clocks; a status does not take another number for news."""
+    """Format the difference of two clocks, rounded so that a status rarely changes."""
     return f"about {abs(round(seconds / 60.0))} minutes"
 
 
 def compare(headers: Mapping[str, str]) -> str:
-    """Say which clock seems to be wrong where a service says that ours differs from its own.
+    """Explain which clock seems to be wrong when a service rejects ours.
 
     Returns:
-        What to append to a message; ``""`` where the answer has no ``Date``.
+        What to append to a message; ``""`` if the response has no ``Date``.
     """
     date = date_of(headers)
     if date is None:

@@ -1,4 +1,4 @@
-"""Connections that are kept open between requests: as many as are of use, and no more."""
+"""A pool of connections that closes those in excess."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OPENED_AT_ONCE: Final = 16
 
 
 class Connector(aiohttp.TCPConnector):
-    """Takes the connection that was used last, so that those in excess grow old and are closed.
+    """Uses the most recently used connection, so that those in excess become idle and are closed.
 
-    aiohttp takes the one that was idle for longest. So what a burst opened, or a moment in which
-    the other side was slow, stays for ever as long as there are a few requests a second: each
-    connection has its turn before it is too old.
+    aiohttp uses the one that was idle for longest. So connections opened in a burst, or while the
+    other side was slow, stay open as long as there are a few requests per second: each connection
+    is used before its idle timeout.
 
-    Opens few at a time: a handshake is a millisecond of the event loop's, and where all
-    connections broke at once hundreds of them would be one long moment.
+    Opens few connections at a time: a handshake takes a millisecond of the event loop, and after
+    all connections broke at once, hundreds of them would block it.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Of a host that nobody connects to just now there is nothing to count.
+        # Only hosts to which a connection is being made have an entry.
         self._opening: WeakValueDictionary[ConnectionKey, asyncio.Semaphore] = WeakValueDictionary()
 
     async def connect(
@@ -40,7 +40,7 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> Connection:
-        """One from the pool, or a new one; whoever waited looks in the pool again."""
+        """Return a connection from the pool, which is tried again after waiting, or a new one."""
         key = req.connection_key
         if any(protocol.is_connected() for protocol, _ in reversed(self._conns.get(key, ()))):
             return await super().connect(req, traces, timeout)
@@ -51,7 +51,7 @@ class Connector(aiohttp.TCPConnector):
             return await super().connect(req, traces, timeout)
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        # aiohttp takes from the left and gives back on the right.
+        # aiohttp takes connections from the left and returns them on the right.
         if idle := self._conns.get(key):
             idle.rotate(1)
         return await super()._get(key, traces)

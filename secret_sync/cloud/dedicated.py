@@ -1,6 +1,6 @@
-"""Whom to trust at a dedicated KMS gateway: the private CA of its region, and nobody else.
+"""Trust for dedicated KMS gateways: only the private CA of their region.
 
-The certificates are in ``private_cas.json``, which tells where they are from.
+The certificates are in ``private_cas.json``, which documents their origin.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from secret_sync.errors import DefiniteError
 from secret_sync.tls import client_context
 
 _DATA: Final = Path(__file__).with_name("private_cas.json")
-# Of all contexts that a user's bundle stands in for.
+# Key of the only context if there is a user's bundle.
 _ANY: Final = ""
 
 _Outcome = ssl.SSLContext | DefiniteError
@@ -25,15 +25,15 @@ _Outcome = ssl.SSLContext | DefiniteError
 class DedicatedTrust:
     """The SSL contexts for dedicated gateways, each built when it is first needed.
 
-    To be used on one event loop. A context costs tens of milliseconds, so it is built on a
-    thread, once, however many calls wait for it.
+    To be used on one event loop. Building a context takes tens of milliseconds, so it is done once
+    in a thread, however many calls wait for it.
     """
 
     def __init__(self, cert_file: str = "") -> None:
         """Set up; reads nothing yet.
 
         Args:
-            cert_file: A PEM bundle of the user's to trust instead, for every region, or ``""``.
+            cert_file: The user's PEM bundle to trust instead for every region, or ``""``.
         """
         self._cert_file = cert_file
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -44,7 +44,7 @@ class DedicatedTrust:
 
         Args:
             region: ``""`` if it is not known.
-            what: What is asked for and where, to begin the message of an error with.
+            what: What is requested and where; error messages begin with it.
 
         Raises:
             DefiniteError: No private CA is known for the region (code ``UnknownRegionCA``), or
@@ -58,16 +58,16 @@ class DedicatedTrust:
             task = asyncio.create_task(asyncio.to_thread(self._build, key))
             self._building[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
-        # Whoever gives up must not take the context away from the others.
+        # A cancelled caller must not cancel the build for the others.
         outcome = await asyncio.shield(task)
         if isinstance(outcome, DefiniteError):
-            # One of its own for each call: they are raised in several tasks.
+            # A new error for each call: they are raised in several tasks.
             raise DefiniteError(f"{what}: {outcome.message}", code=outcome.code)
         return outcome
 
     def _finished(self, key: str, task: asyncio.Task[_Outcome]) -> None:
         del self._building[key]
-        # A failure is not kept: a region's name may be a tenant's, and a bundle may be mended.
+        # A failure is not kept: the region may come from a tenant, and a bundle may be fixed.
         if not task.cancelled() and isinstance(context := task.result(), ssl.SSLContext):
             self._contexts[key] = context
 
@@ -78,13 +78,13 @@ class DedicatedTrust:
             except OSError as error:  # ssl.SSLError is one too
                 return DefiniteError(f"cannot load the CA bundle {self._cert_file}: {error}")
         authorities = _authorities(region)
-        # A server may omit its intermediate, which is therefore trusted in its own right.
+        # A server may omit its intermediate, which is therefore trusted directly.
         return client_context(ca_data=authorities) if authorities else _unknown(region)
 
 
 def _authorities(region: str) -> str:
     """Return the root and the region's intermediate in PEM, ``""`` for an unknown region."""
-    # Read again for each region: most processes need none, and hardly any more than one.
+    # Read for each region: most processes need none, and hardly any needs more than one.
     data = orjson.loads(_DATA.read_bytes())
     intermediate: str = data["regions"].get(region, "")
     return intermediate and data["root"] + intermediate
@@ -99,7 +99,7 @@ def _unknown(region: str) -> DefiniteError:
             code="UnknownRegionCA",
         )
     return DefiniteError(
-        f"no private CA is known for dedicated KMS gateways in region {region}: the one that the"
-        " KMS console gives out can be named by SSL_CERT_FILE",
+        f"no private CA is known for dedicated KMS gateways in region {region}: download it from"
+        " the KMS console and set SSL_CERT_FILE to its path",
         code="UnknownRegionCA",
     )

@@ -1,4 +1,4 @@
-"""Where a call goes: the host, and whose quota it draws on."""
+"""The host of a call, and the quota that it counts against."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from secret_sync.errors import DefiniteError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The region becomes a part of the host name, and it may come from an object that a tenant
-# wrote. Two letters first: in kms-vpc.oss-cn-hangzhou.aliyuncs.com a looser reading would take
-# anybody's OSS bucket for an endpoint. At most 63 characters, as in any host name.
+# The region becomes part of the host name, and may come from an object of a tenant. Two letters
+# first: otherwise kms-vpc.oss-cn-hangzhou.aliyuncs.com, anyone's OSS bucket, would be an endpoint.
+# At most 63 characters, as in any host name.
 _REGION_FORM: Final = r"(?:[a-z]{2}|rus)(?:-[a-z0-9]{1,14}){1,4}"
 _REGION = re.compile(_REGION_FORM)
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _ARN = re.compile(r"acs:kms:([^:]+):([^:]+):secret/(.+)", re.DOTALL)
 
 _REGIONAL = re.compile(rf"kms(?:-vpc)?\.({_REGION_FORM})\.aliyuncs\.com")
-# An instance's id is one label; two hyphens in a row would let punycode in.
+# An instance's id is one label; two hyphens in a row would allow punycode.
 _INSTANCE = re.compile(
     r"(?=[^.]{1,63}\.)[a-z0-9]+(?:-[a-z0-9]+)*\.cryptoservice\.kms\.aliyuncs\.com"
 )
@@ -41,21 +41,21 @@ class EndpointRules:
     """The hosts that an object may name besides the documented ones.
 
     A pattern of ``--allow-kms-endpoint`` is ``host``, ``host:port``, ``*.domain`` or
-    ``*.domain:port``, in lower case. ``*`` stands for one label or more, never for none, and
-    for nothing but the beginning; the domain has two labels at least. Everything else is
-    compared as a whole: without a port none may be written, with one it has to be that one.
+    ``*.domain:port``, in lower case. ``*`` stands for one or more labels at the beginning; the
+    domain has at least two labels. Everything else is compared as a whole: without a port the
+    endpoint must not have one, with a port it must have the same.
     """
 
     __slots__ = ("_exact", "_wildcards")
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
-        """Read the patterns.
+        """Parse the patterns.
 
         Args:
             patterns: As the operator wrote them.
 
         Raises:
-            DefiniteError: One is malformed.
+            DefiniteError: A pattern is malformed.
         """
         exact = set()
         wildcards = []
@@ -65,7 +65,7 @@ class EndpointRules:
             if match is None or len(pattern) > _MAX_NAME or int(match["port"] or 0) > _MAX_PORT:
                 raise DefiniteError(
                     f"--allow-kms-endpoint: {_shown(pattern)} is not host[:port] or"
-                    " *.domain[:port] in lower case, where the domain has two labels at least",
+                    " *.domain[:port] in lower case, with at least two labels in the domain",
                     code="InvalidEndpointPattern",
                 )
             if below is None:
@@ -76,7 +76,7 @@ class EndpointRules:
         self._wildcards = tuple(wildcards)
 
     def allow(self, endpoint: str) -> bool:
-        """Tell whether a host[:port] matches a pattern."""
+        """Return whether a host[:port] matches a pattern."""
         if endpoint in self._exact:
             return True
         return len(endpoint) <= _MAX_NAME and any(w.fullmatch(endpoint) for w in self._wildcards)
@@ -87,13 +87,13 @@ DOCUMENTED_ONLY: Final = EndpointRules()
 
 @dataclass(frozen=True, slots=True)
 class KmsTarget:
-    """Where to send a KMS call.
+    """The target of a KMS call.
 
     Attributes:
-        host: ``host`` or ``host:port``, reached by https.
-        region: Whose quota the call draws on and whose private CA vouches for a dedicated
-            gateway; ``""`` if none is known (only possible beside an endpoint that was given).
-        account: The account of the ARN, ``""`` if the secret was named without one.
+        host: ``host`` or ``host:port``, reached over https.
+        region: The region whose quota the call counts against, and whose private CA is trusted at
+            a dedicated gateway; ``""`` if unknown (only possible with a given endpoint).
+        account: The account of the ARN, ``""`` if the key is not an ARN.
     """
 
     host: str
@@ -103,11 +103,11 @@ class KmsTarget:
 
 @dataclass(frozen=True, slots=True)
 class OosTarget:
-    """Where to send an OOS call.
+    """The target of an OOS call.
 
     Attributes:
-        host: ``host`` or ``host:port``, reached by https.
-        region: ``""`` if none is known (only possible beside an endpoint that was given).
+        host: ``host`` or ``host:port``, reached over https.
+        region: ``""`` if unknown (only possible with a given endpoint).
     """
 
     host: str
@@ -122,21 +122,20 @@ def resolve_kms(
     entry_endpoint: str = "",
     allowed: EndpointRules = DOCUMENTED_ONLY,
 ) -> KmsTarget:
-    """Tell where a secret is asked for, without any call.
+    """Return the target for a secret, without any call.
 
-    The first that is given goes: the entry's endpoint, the operator's, the VPC endpoint of the
-    region. Where an endpoint names a region, the call draws on that one's quota, whatever
-    region an ARN names.
+    The first that is set is used: the entry's endpoint, the operator's, the VPC endpoint of the
+    region. If an endpoint names a region, the call counts against the quota of that region,
+    whatever region an ARN names.
 
     Args:
         key: A KMS secret's name, or its ARN ``acs:kms:{region}:{account}:secret/{name}``,
-            whose region goes before the given one.
+            whose region takes precedence.
         region: The controller's own region, or ``""``.
         endpoint: The operator's host[:port] for all KMS calls, or ``""``.
-        entry_endpoint: What the object says (``kmsEndpoint``), or ``""``. The request with its
-            token would be sent to whoever that names, so it has to be one of the documented
-            hosts or one that the operator allows.
-        allowed: The operator's further hosts.
+        entry_endpoint: The object's ``kmsEndpoint``, or ``""``. The request with its token is sent
+            there, so it must be a documented host or one that the operator allows.
+        allowed: The additional hosts that the operator allows.
 
     Raises:
         DefiniteError: The ARN, a region or an endpoint is malformed, the entry's endpoint is
@@ -167,7 +166,7 @@ def resolve_kms(
 
 
 def resolve_oos(name: str, *, region: str, endpoint: str = "") -> OosTarget:
-    """Tell where a parameter of OOS is asked for, without any call.
+    """Return the target for a parameter of OOS, without any call.
 
     Args:
         name: The parameter's name.
@@ -180,8 +179,8 @@ def resolve_oos(name: str, *, region: str, endpoint: str = "") -> OosTarget:
     """
     if name.startswith("acs:"):
         raise DefiniteError(
-            f"{_shown(name)} is an ARN: a parameter of OOS is written by its name, and is one of"
-            " the controller's region",
+            f"{_shown(name)} is an ARN: a parameter of OOS is referred to by its name, in the"
+            " controller's region",
             code="InvalidARN",
         )
     _check_region(region)
@@ -194,12 +193,12 @@ def resolve_oos(name: str, *, region: str, endpoint: str = "") -> OosTarget:
 
 
 def sts_hosts(*, region: str, endpoint: str) -> tuple[str, ...]:
-    """Tell where STS is reached, in the order to try.
+    """Return the hosts of STS, in the order to try.
 
     Args:
-        region: The controller's region, or ``""``: then the global endpoint serves.
-        endpoint: The operator's host[:port], or ``""``: then the VPC endpoint of the region
-            and, for where that cannot be reached, the public one.
+        region: The controller's region, or ``""`` for the global endpoint.
+        endpoint: The operator's host[:port], or ``""`` for the VPC endpoint of the region and, if
+            that cannot be reached, the public one.
 
     Raises:
         DefiniteError: The region or the endpoint is malformed.
@@ -214,28 +213,28 @@ def sts_hosts(*, region: str, endpoint: str) -> tuple[str, ...]:
 
 
 def is_region(text: str) -> bool:
-    """Tell whether a text can be the name of a region."""
+    """Return whether a string can be the name of a region."""
     return _REGION.fullmatch(text) is not None
 
 
 def is_dedicated(endpoint: str) -> bool:
-    """Tell whether a host[:port] is that of a dedicated KMS gateway, which has a private CA."""
+    """Return whether a host[:port] is a dedicated KMS gateway, which has a private CA."""
     return _INSTANCE.fullmatch(_name_of(endpoint)) is not None
 
 
 @lru_cache(maxsize=1024)
 def endpoint_class(endpoint: str) -> str:
-    """Return what hosts that share a quota have in common.
+    """Return the key of the quota that a host counts against.
 
-    That is the region of a shared KMS gateway, whose public and VPC host are two ways to one;
-    else the host: a dedicated instance, a gateway of OOS, or another that the operator allows.
+    That is the region of a shared KMS gateway, whose public and VPC hosts share a quota; otherwise
+    the host: a dedicated instance, a gateway of OOS, or another one that the operator allows.
     """
     regional = _REGIONAL.fullmatch(_name_of(endpoint))
     return regional[1] if regional else endpoint.lower()
 
 
 def _name_of(endpoint: str) -> str:
-    """Return a host's name in lower case, without the port; of an address nothing useful."""
+    """Return a host's name in lower case, without the port; nothing useful for an IPv6 address."""
     return endpoint.partition(":")[0].lower()
 
 
@@ -275,6 +274,6 @@ def _check_host(endpoint: str, kind: str) -> None:
 
 
 def _shown(text: str) -> str:
-    """Quote a text so that a look-alike of a letter is seen to be none."""
+    """Quote a string in ASCII, so that letters of other alphabets are visible as such."""
     quoted = ascii(text[:_MAX_SHOWN])[1:-1]
     return f'"{quoted}..."' if len(text) > _MAX_SHOWN else f'"{quoted}"'

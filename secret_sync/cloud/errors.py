@@ -1,8 +1,8 @@
-"""What a failed call means: try again, slow down, refresh the credentials, or stop.
+"""The meaning of a failed call: retry, slow down, refresh the credentials, or stop.
 
-The services name the cause in a code. Their message may repeat what was sent, the security
-token and the string that was signed among it, so a message of theirs is quoted only for codes
-that are not about credentials, and never unwashed.
+Services give the cause as a code. Their message may repeat the request, including the security
+token and the signed string, so it is quoted only for codes that are not about credentials, and
+always redacted.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from secret_sync.errors import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from secret_sync.cloud.services import Service
+    from secret_sync.cloud.services import ServiceProfile
     from secret_sync.cloud.transport import Reply
     from secret_sync.errors import SecretSyncError
 
-# No wait that a service asks for may stop us for longer: a header is not to be trusted that far.
+# Longest wait that a service may request: a header must not stop us for longer.
 MAX_RETRY_AFTER = 60.0
 _MAX_QUOTE = 200
 _MAX_XML = 64 * 1024
@@ -43,12 +43,12 @@ _KEY_LIKE = re.compile(r"[A-Za-z0-9+/=_.~%-]{20,}")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _XML_FIELD = re.compile(rb"<(Code|Message|RequestId)>([^<]{0,4096})</\1>")
 
-# For these the service's words are not quoted even where we have none of our own.
+# For these the service's message is not quoted, even if the code is unknown.
 _ABOUT_CREDENTIALS = re.compile(r".*(AccessKey|Signature|Token|Authenticat|Credential)", re.DOTALL)
 
 _THROTTLED = re.compile(r"Rejected\.Throttling|Throttling.*")
 _TRANSIENT = re.compile(
-    # The second one is how the service itself spells it.
+    # The second one is spelled as the service spells it.
     r"ServiceUnavailable.*|SerivceUnvailableTemporary|InternalFailure|InternalError"
     r"|SignatureNonceUsed"
 )
@@ -66,14 +66,14 @@ _CLIENT_ERROR = 400
 
 
 class UnreachableError(TransientError):
-    """No connection was made, so that nothing was sent: another host of the service may do."""
+    """No connection was made, so nothing was sent: another host of the service may work."""
 
 
 class StaleConnectionError(TransientError):
-    """The connection was closed before any answer came.
+    """The connection was closed before any response.
 
-    For a kept-alive connection that is ordinary: the server had given it up. So the first time
-    the call is worth repeating at once, signed anew; like every try it takes its own token.
+    That is normal for a kept-alive connection that the server closed. So the first time the call
+    is repeated at once, with a new signature; like every try it acquires the rate limiter.
     """
 
 
@@ -90,41 +90,41 @@ def error_of(
     what: str,
     temporary: bool,
     hide: Collection[str] = (),
-    service: Service = KMS,
+    service: ServiceProfile = KMS,
 ) -> SecretSyncError:
-    """Turn an answer that is not a success into an error.
+    """Convert a response that is not a success into an error.
 
     Args:
-        reply: The answer, with any status but 200.
-        what: What was asked for and where, to begin the message with.
-        temporary: Whether the credentials were temporary ones, that a refresh could replace.
-        hide: Strings that were part of the request and must not be repeated.
-        service: Who answered.
+        reply: The response, with any status but 200.
+        what: What was requested and where; the message begins with it.
+        temporary: Whether the credentials were temporary, so that a refresh can replace them.
+        hide: Strings of the request that must not be repeated.
+        service: The service that responded.
 
     Returns:
-        An instance of the class that says what to do, with the service's code.
+        An error whose class says what to do, with the service's code.
     """
     refusal = _parse(reply)
     wait = retry_after(reply.headers)
     if refusal is None:
         return _unreadable(reply, what, wait)
     code = refusal.code
-    told = [part for part in (code, f"HTTP {reply.status}") if part]
+    details = [part for part in (code, f"HTTP {reply.status}") if part]
     if refusal.request_id:
-        told.append(f"request {refusal.request_id}")
+        details.append(f"request {refusal.request_id}")
     kind = _kind(code, reply.status, service, temporary=temporary)
     clocks = compare(reply.headers) if kind is ClockError else ""
-    message = f"{what}: {_meaning(refusal, hide, service)}{clocks} ({', '.join(told)})"
+    message = f"{what}: {_meaning(refusal, hide, service)}{clocks} ({', '.join(details)})"
     if issubclass(kind, TransientError):
         return kind(message, code=code, retry_after=wait)
     return kind(message, code=code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks us to wait, at most ``MAX_RETRY_AFTER``.
+    """Return the seconds that a response asks to wait, at most ``MAX_RETRY_AFTER``.
 
-    ``x-acs-retry-after`` is in milliseconds and goes first; ``Retry-After`` is in seconds, or
-    a date, which is read against the answer's own ``Date``. Anything else is ignored.
+    ``x-acs-retry-after`` is in milliseconds and takes precedence; ``Retry-After`` is in seconds, or
+    a date, which is compared with the response's own ``Date``. Anything else is ignored.
     """
     seconds = _number(headers.get("x-acs-retry-after"), 0.001)
     if seconds is None:
@@ -137,8 +137,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(seconds, MAX_RETRY_AFTER)
 
 
-def _kind(code: str, status: int, service: Service, *, temporary: bool) -> type[SecretSyncError]:
-    # Codes go before the status: the same refusal comes with one status here, another there.
+def _kind(
+    code: str, status: int, service: ServiceProfile, *, temporary: bool
+) -> type[SecretSyncError]:
+    # Codes take precedence: the same refusal has different statuses in different services.
     kind: type[SecretSyncError]
     if _THROTTLED.fullmatch(code):
         kind = ThrottledError
@@ -161,7 +163,7 @@ def _kind(code: str, status: int, service: Service, *, temporary: bool) -> type[
     return kind
 
 
-def _meaning(refusal: _Refusal, hide: Collection[str], service: Service) -> str:
+def _meaning(refusal: _Refusal, hide: Collection[str], service: ServiceProfile) -> str:
     code = refusal.code
     while code:
         if (known := service.meaning.get(code)) is not None:
@@ -171,12 +173,12 @@ def _meaning(refusal: _Refusal, hide: Collection[str], service: Service) -> str:
         return "too many calls for the quota"
     if _ABOUT_CREDENTIALS.match(refusal.code):
         return "the credentials were not accepted"
-    return f'refused with "{quoted}"' if (quoted := _washed(refusal.message, hide)) else "refused"
+    return f'refused with "{quoted}"' if (quoted := _redacted(refusal.message, hide)) else "refused"
 
 
 def _unreadable(reply: Reply, what: str, wait: float | None) -> TransientError:
-    # Without a code it is not the service that speaks but something on the way to it, so even a
-    # 4xx says nothing definite about the secret.
+    # Without a code the response is not from the service but from a proxy or gateway, so even a 4xx
+    # says nothing definite about the secret.
     kind = ThrottledError if reply.status == _TOO_MANY_REQUESTS else TransientError
     body = "an unreadable answer" if reply.body else "an empty answer"
     return kind(f"{what}: {body} (HTTP {reply.status})", retry_after=wait)
@@ -213,7 +215,7 @@ def _json_fields(body: bytes) -> tuple[str, str, str] | None:
 
 
 def _xml_fields(body: bytes) -> tuple[str, str, str] | None:
-    # Three flat fields need no XML parser, and so none of what one can be made to expand.
+    # Three flat fields need no XML parser, which could be made to expand entities.
     found = {
         name: value.strip().decode(errors="replace")
         for name, value in _XML_FIELD.findall(body[:_MAX_XML])
@@ -223,7 +225,7 @@ def _xml_fields(body: bytes) -> tuple[str, str, str] | None:
     return found[b"Code"], found.get(b"Message", ""), found.get(b"RequestId", "")
 
 
-def _washed(message: str, hide: Collection[str]) -> str:
+def _redacted(message: str, hide: Collection[str]) -> str:
     for secret in hide:
         if secret:
             message = message.replace(secret, "***")

@@ -25,10 +25,10 @@ _T = TypeVar("_T")
 
 NOT_ATTACHED: Final = "WorkerRole.NotAttached"
 UNAVAILABLE: Final = "WorkerRole.Unavailable"
-#: No region is known, as opposed to: no role.
+#: No region is known; as opposed to no role.
 NO_REGION: Final = "Metadata.Unavailable"
 
-# It answers from the node itself, within milliseconds or never.
+# It responds from the node itself, within milliseconds or never.
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0, connect=1.0, ceil_threshold=60.0)
 _TRIES = 3
 # Above three tries of a few requests each.
@@ -46,27 +46,27 @@ _OK, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 200, 404, 429, 500
 
 
 class MetadataService:
-    """Asks the metadata service; keeps nothing of the answers.
+    """Reads from the metadata service; keeps none of its responses.
 
-    In its hardened mode each request carries a token that was asked for with a PUT, which a
-    forged request cannot make. Where that mode is unknown, or where the answer to the PUT is
-    lost on the way to a container (it may travel one hop only), the plain mode serves.
+    In the hardened mode each request has a token from a PUT request, which a forged request cannot
+    make. If the service does not have that mode, or the response to the PUT does not reach a
+    container (it may travel one hop only), the plain mode is used.
     """
 
     def __init__(self, transport: Transport, endpoint: str = "100.100.100.200") -> None:
         """Set up; calls nothing.
 
         Args:
-            transport: One without proxies: through one, the metadata would be that of the
-                proxy's machine, another identity.
-            endpoint: ``host`` or ``host:port``, reached by http.
+            transport: A transport without proxies: a proxy would return the metadata of its own
+                machine, another identity.
+            endpoint: ``host`` or ``host:port``, reached over http.
         """
         self._transport = transport
         self._endpoint = endpoint
 
     @property
     def endpoint(self) -> str:
-        """``host`` or ``host:port``."""
+        """Return ``host`` or ``host:port``."""
         return self._endpoint
 
     async def role_credentials(self) -> TemporaryKeys:
@@ -74,29 +74,29 @@ class MetadataService:
 
         Raises:
             DefiniteError: ``WorkerRole.NotAttached``: there is no role.
-            TransientError: ``WorkerRole.Unavailable``: no usable answer came in three tries.
+            TransientError: ``WorkerRole.Unavailable``: no usable response in three tries.
         """
         what = f"RAM role of this node, asked of {self._endpoint}"
-        advice = "--enable-worker-role=false turns the worker role off"
+        advice = "--enable-worker-role=false disables the worker role"
         return await self._ask(_role_credentials, what, UNAVAILABLE, advice)
 
     async def region_id(self) -> str:
-        """Ask for the region that this node is in.
+        """Return the region that this node is in.
 
         Raises:
-            TransientError: ``Metadata.Unavailable``: no usable answer came in three tries.
+            TransientError: ``Metadata.Unavailable``: no usable response in three tries.
         """
         what = f"region of this node, asked of {self._endpoint}"
         return await self._ask(_region_id, what, NO_REGION, "--region sets the region")
 
     async def _ask(
-        self, read: Callable[[_Visit], Awaitable[_T]], what: str, code: str, advice: str
+        self, read: Callable[[_MetadataSession], Awaitable[_T]], what: str, code: str, advice: str
     ) -> _T:
-        visit = _Visit(self._transport, self._endpoint, what)
+        session = _MetadataSession(self._transport, self._endpoint, what)
 
         async def attempt() -> _T:
-            await visit.enter()
-            return await read(visit)
+            await session.enter()
+            return await read(session)
 
         outcome = await settled(repeated(attempt, what=what, seconds=_SECONDS, most=_TRIES))
         if isinstance(outcome, TransientError):
@@ -107,8 +107,8 @@ class MetadataService:
         return outcome
 
 
-class _Visit:
-    """The requests for one thing; its tries share what was learnt of the modes."""
+class _MetadataSession:
+    """The requests for one value; its tries share which mode the service has."""
 
     __slots__ = ("_endpoint", "_headers", "_plain", "_transport", "what")
 
@@ -120,13 +120,13 @@ class _Visit:
         self.what = what
 
     async def enter(self) -> None:
-        """Ask for a token, if that mode is known to the service."""
+        """Obtain a token, if the service has the hardened mode."""
         self._headers = {}
         if self._plain:
             return
         outcome = await settled(self._send("PUT", _TOKEN, {_TTL_HEADER: _TTL}))
         if isinstance(outcome, SecretSyncError):
-            # Connected, but silent: the answer did not get as far as a container.
+            # Connected, but silent: the response did not reach the container.
             self._plain = not isinstance(outcome, UnreachableError)
             raise outcome
         if outcome.status == _OK:
@@ -138,12 +138,12 @@ class _Visit:
             raise TransientError(f"{self.what}: HTTP {outcome.status}")
 
     async def get(self, path: str) -> Reply | None:
-        """Read one thing; ``None`` if the service does not have it."""
+        """Return one value; ``None`` if the service does not have it."""
         reply = await self._send("GET", path, self._headers)
         if reply.status == _NOT_FOUND:
             return None
         if reply.status != _OK or not reply.complete:
-            # It may insist on the token after all.
+            # The service may require the token after all.
             self._plain = False
             raise TransientError(f"{self.what}: HTTP {reply.status}")
         return reply
@@ -153,38 +153,38 @@ class _Visit:
         return await self._transport.send(method, url, headers, what=self.what, timeout=_TIMEOUT)
 
 
-async def _role_credentials(visit: _Visit) -> TemporaryKeys:
-    listed = await visit.get(_ROLES)
-    # One role can be attached, and is named by the first line.
+async def _role_credentials(session: _MetadataSession) -> TemporaryKeys:
+    listed = await session.get(_ROLES)
+    # One role can be attached; the first line is its name.
     name = "" if listed is None else listed.body.decode(errors="replace").strip().partition("\n")[0]
     reply = None
     if name:
         if not _WORD.fullmatch(name):
-            raise TransientError(f"{visit.what}: an unreadable answer (HTTP 200)")
-        reply = await visit.get(_ROLES + name)
+            raise TransientError(f"{session.what}: an unreadable answer (HTTP 200)")
+        reply = await session.get(_ROLES + name)
     if reply is None:
         raise DefiniteError(
-            f"{visit.what}: no RAM role is attached; attach one to the node, write another way to"
-            " authenticate in the SecretStore, or turn the worker role off with"
+            f"{session.what}: no RAM role is attached; attach one to the node, set another"
+            " authentication method in the SecretStore, or disable the worker role with"
             " --enable-worker-role=false",
             code=NOT_ATTACHED,
         )
     document = _loads(reply.body)
     code = document.get("Code") if isinstance(document, dict) else None
     if code != "Success":
-        told = code if isinstance(code, str) and _WORD.fullmatch(code) else "nothing"
-        raise TransientError(f"{visit.what}: it says {told} instead of Success")
-    keys = read_keys(document, reply.headers, what=visit.what)
+        found = code if isinstance(code, str) and _WORD.fullmatch(code) else "nothing"
+        raise TransientError(f"{session.what}: it says {found} instead of Success")
+    keys = read_keys(document, reply.headers, what=session.what)
     if keys is None:
-        raise TransientError(f"{visit.what}: the answer holds no credentials")
+        raise TransientError(f"{session.what}: the answer holds no credentials")
     return keys
 
 
-async def _region_id(visit: _Visit) -> str:
-    reply = await visit.get(_REGION)
+async def _region_id(session: _MetadataSession) -> str:
+    reply = await session.get(_REGION)
     region = "" if reply is None else reply.body.decode(errors="replace").strip()
     if not is_region(region):
-        raise TransientError(f"{visit.what}: the answer is not the name of a region")
+        raise TransientError(f"{session.what}: the answer is not the name of a region")
     return region
 
 
@@ -193,7 +193,7 @@ def _passes(status: int) -> bool:
 
 
 def _loads(body: bytes) -> Any:
-    # The decoder's exception holds the document.
+    # The decoder's exception contains the document.
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

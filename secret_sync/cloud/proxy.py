@@ -1,7 +1,7 @@
-"""Which forward proxy a host is reached through, by the usual environment conventions.
+"""The forward proxy for a host, by the usual conventions of the environment variables.
 
-The environment itself is read elsewhere, once; asking aiohttp to read it on every request
-costs about a millisecond of CPU each time.
+The environment is read elsewhere, once; aiohttp would read it for every request, which takes about
+a millisecond of CPU each time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def proxy_for(host: str, scheme: str, *, https_proxy: str, http_proxy: str, no_p
 
     ``no_proxy`` is a comma-separated list of: ``*`` (everything); a name, ``.name`` or
     ``*.name`` (that domain and all below it); an IP address; a CIDR block; each but the last
-    optionally with ``:port``. This machine itself is never reached through a proxy.
+    optionally with ``:port``. Loopback addresses are never reached through a proxy.
 
     Args:
-        host: A host name or address, with ``:port`` if it is not the scheme's own; an IPv6
+        host: A host name or address, with ``:port`` if it is not the scheme's default; an IPv6
             address in brackets.
         scheme: ``https`` or ``http``.
         https_proxy: The proxy URL for https targets, or ``""``; without a scheme it is http.
@@ -63,7 +63,7 @@ def _split(netloc: str) -> tuple[str, str]:
     if netloc.startswith("["):
         name, _, rest = netloc[1:].partition("]")
         return name, rest.removeprefix(":")
-    if netloc.count(":") > 1:  # an IPv6 address without brackets has no room for a port
+    if netloc.count(":") > 1:  # an IPv6 address without brackets cannot have a port
         return netloc, ""
     name, _, port = netloc.partition(":")
     return name.rstrip("."), port

@@ -1,4 +1,4 @@
-"""How soon a failed call is tried again."""
+"""Retries of failed calls."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _CAP = 10.0
 
 
 def next_delay(tries: int, error: TransientError, *, most: int = MAX_TRIES) -> float | None:
-    """Return the seconds until the next try, or ``None`` if there shall be none.
+    """Return the seconds until the next try, or ``None`` if there is none.
 
-    Exponential with full jitter, so that callers who failed together do not come back
-    together. A wait that the service asked for is kept and never shortened. A connection that
-    had gone stale is no sign of trouble: the first time the call is repeated at once.
+    Exponential with full jitter, so that callers who failed together do not retry together. A
+    requested wait is never shortened. A stale connection is not a failure of the service: the
+    first time, the call is repeated at once.
 
     Args:
-        tries: How many tries there were, the failed one included.
-        error: What the last one ended with.
-        most: How many tries there may be.
+        tries: Number of tries, the failed one included.
+        error: The error of the last one.
+        most: Maximum number of tries.
     """
     if tries >= most:
         return None
@@ -47,18 +47,18 @@ async def repeated(
     admit: Callable[[], Awaitable[None]] | None = None,
     most: int = MAX_TRIES,
 ) -> _T:
-    """Try a call until it ends well, or with what no other try would mend.
+    """Try a call until it succeeds or fails with an error that retries do not fix.
 
     Args:
         attempt: Makes one try.
-        what: What is asked for, to begin the message of an error with.
-        seconds: For all tries and the waits between them.
-        admit: Waited for before each try, on nobody's account: the gate of the service's rate.
-        most: How many tries there may be.
+        what: What is requested; error messages begin with it.
+        seconds: Limit for all tries and the waits between them.
+        admit: Awaited before each try, outside of that limit: the service's rate limiter.
+        most: Maximum number of tries.
 
     Raises:
-        TransientError: Of the last try, or that the time was over.
-        SecretSyncError: Of the first try that failed for good.
+        TransientError: The error of the last try, or the time is over.
+        SecretSyncError: The error of the first try that failed for good.
     """
     loop = asyncio.get_running_loop()
     spent = 0.0
@@ -71,7 +71,7 @@ async def repeated(
         if not isinstance(outcome, SecretSyncError):
             return outcome
         tries += 1
-        # Raised outside of any except block: each error would carry the ones before it.
+        # Raised outside of any except block: each error would have the previous ones as context.
         delay = None
         if isinstance(outcome, TransientError):
             delay = next_delay(tries, outcome, most=most)
@@ -84,7 +84,7 @@ async def repeated(
 
 
 async def settled(call: Awaitable[_T]) -> _T | SecretSyncError:
-    """Return an error instead of raising it, so that it becomes nobody's context."""
+    """Return an error instead of raising it, so that it does not become a context."""
     try:
         return await call
     except SecretSyncError as error:

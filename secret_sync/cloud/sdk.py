@@ -1,8 +1,8 @@
-"""Imports the SDK's packages without what we do not need of them.
+"""Import only the needed parts of the SDK's packages.
 
-Two of their habits are costly. The ``models`` package of a service imports every model of it,
-hundreds of modules for the three that one call needs. And their cores attach handlers of their
-own to loggers, which would print beside our structured lines.
+The ``models`` package of a service imports all of its models, hundreds of modules for the three
+that one call needs. And the SDK attaches its own handlers to loggers, which would print between our
+structured lines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOGGERS = ("alibabacloud-tea", "darabonba-core", "credentials")
 def import_client(package: str, models: Iterable[str]) -> ModuleType:
     """Import a service's ``client`` module with only some of its models.
 
-    The rest of ``{package}.models`` is imported when, and only if, one of them is asked for.
+    The rest of ``{package}.models`` is imported only when one of them is used.
 
     Args:
         package: The package of the service, such as ``alibabacloud_kms20160120``.
@@ -43,7 +43,7 @@ def import_client(package: str, models: Iterable[str]) -> ModuleType:
 
 
 def _defer_init(name: str) -> None:
-    """Register a package whose ``__init__`` runs at the first use of a name it lacks."""
+    """Register a package whose ``__init__`` runs at the first use of a missing name."""
     parent_name, _, child = name.rpartition(".")
     parent = importlib.import_module(parent_name)
     spec = importlib.util.find_spec(name)
@@ -53,7 +53,7 @@ def _defer_init(name: str) -> None:
     loader = spec.loader
 
     def complete(attribute: str) -> Any:
-        # Dunders are probed by the import system and by inspection, and none is ever missing.
+        # The import system and inspection probe dunders, which must not trigger the import.
         if attribute.startswith("__") or "__getattr__" not in vars(module):
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
         del vars(module)["__getattr__"]

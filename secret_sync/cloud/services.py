@@ -1,4 +1,4 @@
-"""What is particular to each service: the words for its codes, and what they are about."""
+"""What differs between services: the meaning of their error codes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _COMMON: Final = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Service:
-    """One service of Alibaba Cloud.
+class ServiceProfile:
+    """Error codes of one service of Alibaba Cloud.
 
     Attributes:
-        meaning: What a code means, in words that say what to do. Where ours are known the
-            service's own are not quoted. Of ``A.B.C`` the longest of ``A.B.C``, ``A.B``, ``A``
-            that is known counts.
-        not_found: The codes that say that the secret which was asked for does not exist.
-        holds_values: Whether its answers carry what becomes part of a Kubernetes Secret.
+        meaning: What a code means and what to do. The service's own message is quoted only for
+            unknown codes. For ``A.B.C`` the longest known prefix of ``A.B.C``, ``A.B``, ``A``
+            counts.
+        not_found: The codes for a secret that does not exist.
+        holds_values: Whether its responses contain values of a Kubernetes Secret.
     """
 
     meaning: Mapping[str, str]
@@ -39,7 +39,7 @@ class Service:
     holds_values: bool = False
 
 
-KMS: Final = Service(
+KMS: Final = ServiceProfile(
     {
         **_COMMON,
         "Forbidden.ResourceNotFound": "it does not exist (in this region, account and version)",
@@ -62,7 +62,7 @@ _MAY_NOT_READ_PARAMETER = (
 )
 
 #: The codes of a refusal by RAM are not documented for it: these are the usual ones.
-OOS: Final = Service(
+OOS: Final = ServiceProfile(
     {
         **_COMMON,
         "EntityNotExists.Parameter": "it does not exist (in this region, account and version)",
@@ -83,7 +83,7 @@ _MAY_NOT_ASSUME = (
 )
 
 #: Its refusals of an AccessKey or a session concern the identity that assumes the role.
-STS: Final = Service(
+STS: Final = ServiceProfile(
     {
         **_COMMON,
         "AuthenticationFail.NoPermission": (

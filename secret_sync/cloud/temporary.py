@@ -1,4 +1,4 @@
-"""Temporary credentials as STS and the metadata service write them down."""
+"""Temporary credentials as STS and the metadata service return them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from secret_sync.errors import ClockError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds; no RAM role allows a longer session.
+#: The longest session of a RAM role, in seconds.
 _LONGEST_SESSION: Final = 12 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TemporaryKeys:
-    """What both services give out. Nothing of it is ever shown.
+    """Temporary credentials of either service. Nothing of them is ever shown.
 
     Attributes:
-        access_key_id: The public half of the pair.
-        access_key_secret: The private half.
-        security_token: What goes with the pair.
-        expires_at: When they cease to be valid, on the running loop's clock.
+        access_key_id: The AccessKey ID.
+        access_key_secret: The AccessKey secret.
+        security_token: The token that belongs to them.
+        expires_at: When they expire, on the running loop's clock.
     """
 
     access_key_id: str
@@ -40,24 +40,24 @@ class TemporaryKeys:
 def read_keys(
     document: Any, headers: Mapping[str, str], *, what: str, session: float | None = None
 ) -> TemporaryKeys | None:
-    """Read an answer's ``AccessKeyId, AccessKeySecret, SecurityToken, Expiration``.
+    """Return the ``AccessKeyId, AccessKeySecret, SecurityToken, Expiration`` of a response.
 
-    Called as soon as the answer has come. ``Expiration`` is a time of the service's clock, which
-    the answer's ``Date`` tells; but a proxy may have written that, and the clock of this machine
-    may be wrong. So neither is relied on alone.
+    Called as soon as the response has arrived. ``Expiration`` is a time of the service's clock,
+    which is the response's ``Date``; but a proxy may have written that, and the clock of this
+    machine may be wrong. So neither is relied on alone.
 
     Args:
-        document: What was decoded of the answer.
-        headers: The answer's, by case-insensitive name.
-        what: What was asked for and where, to begin the message of an error with.
-        session: Seconds that were asked for, if the credentials were made for this answer;
-            ``None`` if they may be older, as those of the metadata service are.
+        document: The decoded response.
+        headers: Its headers, by case-insensitive name.
+        what: What was requested and where; error messages begin with it.
+        session: The requested duration in seconds, if the credentials are new; ``None`` if they
+            may be older, as those of the metadata service.
 
     Returns:
         ``None`` if one of the four is missing or malformed.
 
     Raises:
-        ClockError: They are over by every clock (code ``ClockSkew``).
+        ClockError: They have expired by every clock (code ``ClockSkew``).
     """
     if not isinstance(document, dict):
         return None
@@ -70,7 +70,7 @@ def read_keys(
     by_ours = (expiration - datetime.now(UTC)).total_seconds()
     date = date_of(headers)
     by_date = None if date is None else (expiration - date).total_seconds()
-    # By a clock that is wrong they are over, or last longer than they can.
+    # By a wrong clock they have expired, or last longer than possible.
     candidates = [left for left in (by_ours, by_date) if left is not None and left > 0.0]
     if not candidates:
         raise ClockError(f"{what}: the credentials {_ended(by_ours, by_date)}", code="ClockSkew")
@@ -83,7 +83,7 @@ def read_keys(
 
 
 def _longest(expiration: datetime, updated: datetime | None) -> float:
-    """Return the seconds from the beginning of a session to its end, as far as known."""
+    """Return the duration of a session in seconds, as far as it is known."""
     whole = 0.0 if updated is None else (expiration - updated).total_seconds()
     return min(whole, _LONGEST_SESSION) if whole > 0.0 else _LONGEST_SESSION
 
@@ -94,7 +94,7 @@ def _ended(by_ours: float, by_date: float | None) -> str:
         return f"{ours}; check that clock"
     theirs = f"and {minutes(by_date)} ago by the Date of the answer"
     if abs(by_ours - by_date) < TOLERATED_SKEW:
-        return f"{ours}, {theirs}; both clocks agree: the service gave out old ones"
+        return f"{ours}, {theirs}; both clocks agree: the service returned expired ones"
     return f"{ours}, {theirs}; check both clocks"
 
 

@@ -26,23 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-# A proxy of a company takes seconds for a tunnel: 3.5 s were reported.
+# A company's proxy may take seconds for a tunnel: 3.5 s were reported.
 CONNECT_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0
 # A secret's value has at most 30 KB, a Kubernetes Secret holds at most 1 MiB.
 MAX_BODY = 1024 * 1024
 
 _KEEP_ALIVE = 30.0
-# Hosts whose proxy is remembered: regions of one cloud and an operator's few endpoints.
+# Hosts whose route is cached: regions of one cloud and an operator's few endpoints.
 _MAX_ROUTES = 256
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
-# In our words, since aiohttp's may quote the request or a proxy's password. The first that fits.
+# Our own messages, since aiohttp's may quote the request or a proxy's password. The first match
+# counts.
 _FAULTS: tuple[tuple[type[Exception], type[SecretSyncError], str], ...] = (
     (
         aiohttp.ClientConnectorCertificateError,
         DefiniteError,
-        "its certificate is not trusted ({}); a CA of your own is named by SSL_CERT_FILE",
+        "its certificate is not trusted ({}); set SSL_CERT_FILE to a CA of your own",
     ),
     (aiohttp.ClientHttpProxyError, UnreachableError, "the proxy refused to connect ({})"),
     (aiohttp.ClientProxyConnectionError, UnreachableError, "the proxy cannot be reached ({})"),
@@ -57,13 +58,13 @@ _FAULTS: tuple[tuple[type[Exception], type[SecretSyncError], str], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply:
-    """An answer as it came over the wire.
+    """A response as it was received.
 
     Attributes:
         status: The HTTP status.
         headers: The headers, by case-insensitive name.
-        body: The body, cut off at ``MAX_BODY`` bytes.
-        complete: Whether the body is whole.
+        body: The body, truncated at ``MAX_BODY`` bytes.
+        complete: Whether the body is complete.
     """
 
     status: int
@@ -78,21 +79,21 @@ class Reply:
 @dataclass(frozen=True, slots=True, repr=False)
 class _Route:
     proxy: URL | None = None
-    # For the CONNECT of a tunnel; aiohttp leaves them out where there is none ...
+    # For the CONNECT of a tunnel; aiohttp omits them without a tunnel ...
     proxy_headers: Mapping[str, str] | None = None
-    # ... so for plain http they go with the request itself.
+    # ... so for plain http they are sent with the request itself.
     headers: Mapping[str, str] | None = None
-    # Whether a private CA vouches for the host.
+    # Whether a private CA is trusted for the host.
     dedicated: bool = False
 
 
 def call_timeout(
     *, connect: float = CONNECT_SECONDS, total: float = CALL_SECONDS
 ) -> aiohttp.ClientTimeout:
-    """Return the limits of one try, in seconds: so long until connected, and so long in all.
+    """Return the limits of one try, in seconds: for connecting, and in total.
 
-    After half of the whole without a byte it ends, too. A reply that drips a byte now and then
-    ends with the whole.
+    The limit without receiving a byte is half of the total. A response that arrives byte by byte
+    ends with the total.
     """
     return aiohttp.ClientTimeout(
         total=total, connect=connect, sock_read=total / 2.0, ceil_threshold=60.0
@@ -100,7 +101,7 @@ def call_timeout(
 
 
 def build_ssl_context(cert_file: str) -> ssl.SSLContext:
-    """Build the context for all connections; tens of milliseconds, so once, at start.
+    """Build the context for all connections; takes tens of milliseconds, so once at start.
 
     Args:
         cert_file: A PEM bundle to trust instead of the system's, or ``""``.
@@ -115,9 +116,9 @@ def build_ssl_context(cert_file: str) -> ssl.SSLContext:
 
 
 class Transport:
-    """Sends requests over one session, through a proxy where one is set.
+    """Sends requests over one session, through a proxy if one is set.
 
-    Built inside the running loop and closed last of all that calls Alibaba Cloud.
+    Built inside the running loop, and closed after everything that calls Alibaba Cloud.
     """
 
     def __init__(
@@ -136,10 +137,9 @@ class Transport:
             ssl_context: As from ``build_ssl_context``, for all but dedicated KMS gateways.
             https_proxy: The proxy for https targets, ``""`` for none.
             http_proxy: The proxy for http targets, ``""`` for none.
-            no_proxy: The hosts reached without one, as in the environment variable.
-            dedicated: Whom to trust at dedicated KMS gateways; by default their regions' CAs.
-            timeout: The limits of a try where none are given with it; by default those of
-                ``call_timeout``.
+            no_proxy: The hosts reached without a proxy, as in the environment variable.
+            dedicated: The trust for dedicated KMS gateways; by default their regions' CAs.
+            timeout: The default limits of a try; by default those of ``call_timeout``.
 
         Raises:
             DefiniteError: A proxy is not an http or https address.
@@ -154,7 +154,7 @@ class Transport:
         self._routes: dict[URL, _Route] = {}
         self._resolver = Resolver()
         self._session = aiohttp.ClientSession(
-            # How many calls are in flight is for the gates to say.
+            # The number of concurrent calls is limited elsewhere.
             connector=Connector(
                 limit=0,
                 ssl=ssl_context,
@@ -182,32 +182,31 @@ class Transport:
         timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - three limits, aiohttp's
         region: str = "",
     ) -> Reply:
-        """Send one request, once, and read the answer.
+        """Send one request, once, and read the response.
 
         Redirects are not followed: a signed request is for one host only.
 
         Args:
             method: The HTTP method.
-            url: The whole address, encoded as it is to be sent.
-            headers: All headers; of its own aiohttp adds only those of the connection.
-            what: What is asked for and where, to begin the message of an error with.
+            url: The whole URL, encoded as it is to be sent.
+            headers: All headers; aiohttp adds only those of the connection.
+            what: What is requested and where; error messages begin with it.
             body: The body, if any.
-            timeout: The limits for this one try; ``None`` for those of the flags.
-            region: Whose private CA vouches for the host, if it is a dedicated KMS gateway.
+            timeout: The limits of this try; ``None`` for those of the flags.
+            region: The region whose private CA is trusted, if the host is a dedicated KMS gateway.
 
         Raises:
-            TransientError: No answer came in time, or the connection broke.
-            UnreachableError: There was no connection, from the host or from the proxy.
-            StaleConnectionError: It was closed before any answer.
-            DefiniteError: The server's certificate is not trusted, or it is not known whom to
-                trust.
+            TransientError: There was no response in time, or the connection broke.
+            UnreachableError: No connection was made, to the host or to the proxy.
+            StaleConnectionError: The connection was closed before any response.
+            DefiniteError: The server's certificate is not trusted, or no CA is known for it.
         """
         route = self._route(url)
-        # A context in the request is a part of the key of aiohttp's pool, so that no connection
-        # is ever used under another trust than the one it was made under.
+        # The context is part of the key of aiohttp's pool, so a connection is never used with
+        # another trust than the one that it was made with.
         trust = await self._dedicated.context(region, what=what) if route.dedicated else None
-        # Raised outside of the except block: aiohttp's exceptions hold the request with its
-        # Authorization header, and would stay reachable as the context of ours.
+        # Raised outside of the except block: aiohttp's exceptions reference the request with its
+        # Authorization header, and would be the context of ours.
         outcome = await _outcome(
             self._session.request(
                 method,
@@ -266,7 +265,7 @@ def _check_proxy(name: str, value: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        # The value is not shown: it may hold a password.
+        # The value is not shown: it may contain a password.
         raise DefiniteError(f"{name} is not the address of an http proxy")
 
 
@@ -290,7 +289,7 @@ async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_BODY:
-            # The rest is not wanted, so the connection cannot be used again.
+            # The rest is not read, so the connection cannot be reused.
             response.close()
             return b"".join(chunks)[:MAX_BODY], False
     return b"".join(chunks), True
@@ -321,5 +320,5 @@ def _detail(error: Exception, flags: aiohttp.ClientTimeout | None) -> str:
 
 
 def _limit(flag: str, seconds: float | None) -> str:
-    """Name the flag that sets a limit; the metadata service has limits of its own."""
+    """Return the flag that sets a limit; the metadata service has its own limits."""
     return f" ({seconds:g} s; --cloud-{flag}-timeout sets the limit)" if seconds else ""

@@ -27,7 +27,7 @@ from secret_sync.resources.names import ROLE_ARN_ANNOTATION
 if TYPE_CHECKING:
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.controller.references import AuthReferences
-    from secret_sync.credentials import Provider, Role, SecretReader, Sts, TokenMinter
+    from secret_sync.credentials import CredentialProvider, Role, SecretReader, Sts, TokenMinter
     from secret_sync.resources import SecretStore, ServiceAccount
     from secret_sync.settings import OwnIdentity
 
@@ -48,7 +48,7 @@ class Identity:
         borrowed: Whether it stands on what is the controller's own.
     """
 
-    provider: Provider
+    provider: CredentialProvider
     ignored: tuple[str, ...] = ()
     borrowed: bool = False
 
@@ -159,7 +159,7 @@ class IdentityResolver:
         )
         return replace(chosen, provider=provider, borrowed=borrowed)
 
-    def _is_own(self, provider: Provider) -> bool:
+    def _is_own(self, provider: CredentialProvider) -> bool:
         """Return whether an identity stands on something of the controller's own."""
         match base_of(provider):
             case AccessKeyProvider():
@@ -270,7 +270,7 @@ class IdentityResolver:
         provider = AssumedRoleProvider(self._means.sts, pair, role, tenant=writing.tenant)
         return Identity(provider, ignored)
 
-    def _pair(self, writing: Writing) -> Provider | Problem:
+    def _pair(self, writing: Writing) -> CredentialProvider | Problem:
         auth, store = writing.auth, writing.store
         if store is None:
             own = self._means.own
@@ -302,7 +302,9 @@ class IdentityResolver:
         unused = writing.written("session_name", "session_expiration")
         return Identity(WorkerRoleProvider(self._means.metadata), unused)
 
-    def _not_lent(self, store: SecretStore, writing: Writing, provider: Provider) -> Problem | None:
+    def _not_lent(
+        self, store: SecretStore, writing: Writing, provider: CredentialProvider
+    ) -> Problem | None:
         """Return why a store may not use what is the controller's own; any tenant can write one."""
         refused = self._not_for(store.namespace, store.title) if store.namespace else None
         if refused is not None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.identity import Identity, IdentityResolver
     from secret_sync.controller.schemas import Schemas
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
 
@@ -258,7 +258,7 @@ class Planner:
             return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}"))
         return PlannedEntry(entry, spec, Wanted(source, identity.provider), None)
 
-    def _source(self, service: str, entry: DataEntry, provider: Provider) -> Source:
+    def _source(self, service: str, entry: DataEntry, provider: CredentialProvider) -> Source:
         endpoints, name = self._endpoints, entry.key
         target: KmsTarget | OosTarget
         if service == OOS:

@@ -1,4 +1,4 @@
-"""Who calls Alibaba Cloud: one module per method, and the cache that they all share."""
+"""Credentials for Alibaba Cloud: one module per method, and the cache that they share."""
 
 from secret_sync.credentials.access_key import AccessKeyProvider, SecretKeyRef, SecretReader
 from secret_sync.credentials.assumed import AssumedRoleProvider, OidcRoleProvider
@@ -21,7 +21,7 @@ from secret_sync.credentials.tokens import (
     TokenMinter,
     TokenSource,
 )
-from secret_sync.credentials.types import METHODS, CredentialKey, Credentials, Provider
+from secret_sync.credentials.types import METHODS, CredentialKey, CredentialProvider, Credentials
 from secret_sync.credentials.worker_role import WorkerRoleProvider
 
 __all__ = [
@@ -32,11 +32,11 @@ __all__ = [
     "CredentialCache",
     "CredentialKey",
     "CredentialObserver",
+    "CredentialProvider",
     "Credentials",
     "EnvironmentKeyProvider",
     "Failure",
     "OidcRoleProvider",
-    "Provider",
     "Role",
     "SecretKeyRef",
     "SecretReader",

@@ -1,4 +1,4 @@
-"""The AccessKey of a RAM user, from the one or two Secrets that hold its halves."""
+"""The AccessKey of a RAM user, from the Secrets that hold its ID and its secret."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class SecretKeyRef:
         name: Its name.
         key: The key within its data.
         uid: Its uid.
-        resource_version: Its version, whose grant was checked; no other one is read. With each
-            change of it the identity becomes another.
+        resource_version: Its version, whose grant was checked; no other version is read. Each
+            change makes it another identity.
     """
 
     namespace: str
@@ -47,13 +47,13 @@ class SecretKeyRef:
     resource_version: str
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
-        """All but the version."""
+    def location(self) -> tuple[str, str, str, str]:
+        """Return the reference without the version."""
         return self.namespace, self.name, self.key, self.uid
 
 
 class AccessKeyProvider:
-    """Provides permanent credentials from Secrets; one that holds both halves is read once."""
+    """Provides permanent credentials from one or two Secrets; one Secret is read once."""
 
     __slots__ = ("_id_ref", "_key", "_reader", "_secret_ref")
 
@@ -64,26 +64,25 @@ class AccessKeyProvider:
         self._id_ref = access_key_id
         self._secret_ref = access_key_secret
         refs = (access_key_id, access_key_secret)
-        self._key = CredentialKey("AccessKey", refs, tuple(ref.place for ref in refs))
+        self._key = CredentialKey("AccessKey", refs, tuple(ref.location for ref in refs))
 
     @property
     def key(self) -> CredentialKey:
-        """The identity."""
         return self._key
 
     @property
     def base(self) -> None:
-        """None: it stands on nothing else."""
+        """Return ``None``: it has no base."""
         return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Read the Secrets.
 
-        White space around a half is dropped: people paste it, and editors add line ends.
+        Surrounding white space is removed: it is pasted, and editors add line ends.
 
         Raises:
             DefiniteError: ``AccessKeySecretNotFound``, ``AccessKeySecretKeyMissing`` or
-                ``InvalidAccessKey``: a Secret or its key does not exist, or holds no AccessKey.
+                ``InvalidAccessKey``: a Secret or its key does not exist, or is not an AccessKey.
             SecretSyncError: A Secret could not be read.
         """
         id_ref, secret_ref = self._id_ref, self._secret_ref
@@ -99,7 +98,7 @@ class AccessKeyProvider:
                 ref.namespace, ref.name, uid=ref.uid, resource_version=ref.resource_version
             )
         except NotFoundError:
-            # Not "not found" to our caller: there it would mean the secret that is synced.
+            # Not a NotFoundError: to the caller it would mean the secret that is synced.
             raise DefiniteError(
                 f"{_where(ref)} does not exist, but the AccessKey is read from it",
                 code="AccessKeySecretNotFound",
@@ -113,23 +112,23 @@ def _text(data: Mapping[str, bytes], ref: SecretKeyRef) -> str:
             f'{_where(ref)} has no key "{ref.key}", but the AccessKey is read from it',
             code="AccessKeySecretKeyMissing",
         )
-    # An undecodable value must not become the context of the error: its exception holds it.
+    # The exception of a decoder would contain the value and become the context of the error.
     text = value.decode(errors="replace").strip()
     if not text:
         raise DefiniteError(f'{_where(ref)}: key "{ref.key}" is empty', code="InvalidAccessKey")
     if not is_clean(text):
         raise DefiniteError(
-            f'{_where(ref)}: key "{ref.key}" holds no part of an AccessKey:'
-            " it has characters that none contains",
+            f'{_where(ref)}: key "{ref.key}" is not part of an AccessKey:'
+            " it has characters that an AccessKey cannot have",
             code="InvalidAccessKey",
         )
     return text
 
 
 def is_clean(text: str) -> bool:
-    """Tell whether a text can be half of an AccessKey.
+    """Return whether a string can be an AccessKey ID or secret.
 
-    Either half is plain ASCII; anything else, a line end in the middle too, breaks the headers.
+    Both are plain ASCII; anything else, such as a line end in the middle, would break the headers.
     """
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 

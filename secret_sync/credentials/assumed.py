@@ -1,4 +1,4 @@
-"""Identities that come from assuming a role, with a token or on top of another identity."""
+"""Identities of assumed roles, with a token or with another identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials.roles import Role
     from secret_sync.credentials.sts import Sts
     from secret_sync.credentials.tokens import TokenSource
-    from secret_sync.credentials.types import Credentials, Provider
+    from secret_sync.credentials.types import CredentialProvider, Credentials
 
 _TOKEN_EXPIRED = "AuthenticationFail.OIDCToken.Expired"  # noqa: S105 - a code of STS
 
@@ -29,8 +29,8 @@ class OidcRoleProvider:
 
         Args:
             sts: The client, which may be shared.
-            tokens: Gives the token.
-            provider_arn: The OIDC provider that stands for the token's cluster.
+            tokens: Source of the token.
+            provider_arn: The OIDC provider of the token's cluster.
             role: The role that is assumed.
             tenant: Whose turn at STS it goes with; no part of the key, so of equal ones that of
                 the first counts.
@@ -48,26 +48,24 @@ class OidcRoleProvider:
 
     @property
     def key(self) -> CredentialKey:
-        """The identity."""
         return self._key
 
     @property
     def tokens(self) -> TokenSource:
-        """What gives the token."""
+        """Return the source of the token."""
         return self._tokens
 
     @property
     def role(self) -> Role:
-        """The role that is assumed."""
         return self._role
 
     @property
     def base(self) -> None:
-        """None: a token is no credentials."""
+        """Return ``None``: the role is assumed with a token."""
         return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
-        """Obtain a token and assume the role; one that has expired meanwhile is replaced once.
+        """Obtain a token and assume the role; a token that expired meanwhile is replaced once.
 
         Raises:
             SecretSyncError: As of the token source and of ``Sts``.
@@ -88,21 +86,21 @@ class OidcRoleProvider:
         except CredentialsError as error:
             if error.code != _TOKEN_EXPIRED:
                 raise
-            # Returned, so that it is not the context of what the second attempt raises.
+            # Returned, so that it is not the context of an error of the second attempt.
             return error
 
 
 class AssumedRoleProvider:
-    """A role assumed as another identity: that of an AccessKey, or of another role."""
+    """A role assumed with another identity: an AccessKey, or another role."""
 
     __slots__ = ("_base", "_key", "_role", "_sts", "_tenant")
 
-    def __init__(self, sts: Sts, base: Provider, role: Role, *, tenant: str = "") -> None:
+    def __init__(self, sts: Sts, base: CredentialProvider, role: Role, *, tenant: str = "") -> None:
         """Build on the hosts that STS has now: they are a part of the key.
 
         Args:
             sts: The client, which may be shared.
-            base: Who assumes the role.
+            base: The identity that assumes the role.
             role: The role that is assumed.
             tenant: Whose turn at STS it goes with; no part of the key, so of equal ones that of
                 the first counts.
@@ -120,24 +118,22 @@ class AssumedRoleProvider:
 
     @property
     def key(self) -> CredentialKey:
-        """The identity."""
         return self._key
 
     @property
     def role(self) -> Role:
-        """The role that is assumed."""
         return self._role
 
     @property
-    def base(self) -> Provider:
-        """Who assumes the role."""
+    def base(self) -> CredentialProvider:
+        """Return the identity that assumes the role."""
         return self._base
 
     async def fetch(self, base: Credentials | None) -> Credentials:
         """Assume the role.
 
         Raises:
-            CredentialsError: Those of the base were not accepted.
+            CredentialsError: The credentials of the base were not accepted.
             SecretSyncError: As of ``Sts``.
         """
         if base is None:

@@ -1,8 +1,8 @@
-"""Credentials in hand: obtained once for all who need them, renewed before they expire.
+"""A cache of credentials: obtained once for all users, renewed before they expire.
 
-Nobody waits here unless it wants to. A caller asks what there is; where there is nothing yet,
-one fetch is started for all callers, and each is told when it has ended. A failure is kept
-too: a thousand stores with one wrong role ask for it no more often than one store does.
+Callers do not block. If there are no credentials yet, one fetch is started for all callers, and
+each is called back when it has ended. Failures are cached, too: a thousand stores with one wrong
+role cause no more requests than one store.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from secret_sync.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from secret_sync.credentials.types import CredentialKey, Provider
+    from secret_sync.credentials.types import CredentialKey, CredentialProvider
 
 _log = structlog.get_logger(__name__)
 
 _BACKOFF_BASE = 1.0
 _BACKOFF_CAP = 60.0
-# STS or what is before it is down: its users are to have their values soon after it is back.
+# For an outage of STS or the network: values have to arrive soon after it ends.
 _BACKOFF_CAP_OUTAGE = 15.0
 # Refreshed this long before the end, or a fifth of the lifetime if that is more ...
 _REFRESH_AHEAD = 300.0
 _REFRESH_FRACTION = 0.2
-# ... spread by up to a tenth of that, so that what was obtained together is not renewed together.
+# ... plus up to a tenth of that, so that credentials obtained together are not renewed together.
 _REFRESH_JITTER = 0.1
-# Not given out any more this long before the end: a call takes up to 30 s with its retries.
+# Not returned any more this long before the end: a call takes up to 30 s with its retries.
 _LAST_MOMENTS = 60.0
-# What is refused again after a forced refresh, without having been accepted once, will be refused
-# after the next one as well: ever more slowly, up to this.
+# Credentials that are refused again after a forced refresh, without having been accepted, will be
+# refused after the next one, too: the interval grows up to this.
 _BETWEEN_FORCED = 10.0
 _BETWEEN_FORCED_CAP = 60.0
 # Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
-# rate of STS come on top (10,000 identities take 200 s). So this only ends hangs.
+# rate of STS are added (10,000 identities take 200 s). So this limit only ends hanging fetches.
 _FETCH_TIMEOUT = 300.0
-# What is referred to has changed since its grant was checked. Usually a watch says so in an
-# instant, and another identity takes the place of this one before anybody hears of a failure.
+# A referenced object changed since its grant was checked. Usually the watch event arrives within an
+# instant, and another identity replaces this one before a failure is reported.
 _CHANGE_ARRIVES = 1.0
 
 
 class CredentialObserver(Protocol):
-    """What attempts to obtain credentials tell their metrics."""
+    """Observes attempts to obtain credentials, for metrics."""
 
     def fetched(self, method: str, result: str) -> None:
-        """An attempt ended; one that failed for want of its base's credentials is none.
+        """Record the end of an attempt; none was made if the credentials of the base failed.
 
         Args:
-            method: How it was tried; one of ``METHODS``.
+            method: The method; one of ``METHODS``.
             result: ``ok``, ``throttled``, ``unavailable``, ``credentials`` or ``refused``.
         """
         ...
@@ -75,8 +75,8 @@ class Failure:
     """Why there are no credentials.
 
     Attributes:
-        error: What the last attempt ended with.
-        retry_at: When the next one is allowed, on the loop's clock.
+        error: The error of the last attempt.
+        retry_at: When the next attempt is allowed, on the loop's clock.
     """
 
     error: SecretSyncError
@@ -86,8 +86,8 @@ class Failure:
 class _Entry:
     """One identity.
 
-    ``task`` is set exactly while a fetch is under way, and only then are there ``waiters``.
-    ``failure`` is of the last attempt, ``credentials`` of the last that succeeded.
+    ``task`` is set exactly while a fetch is running, and only then are there ``waiters``.
+    ``failure`` is that of the last attempt, ``credentials`` those of the last successful one.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class _Entry:
         "users", "waiters",
     )  # fmt: skip
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: CredentialProvider) -> None:
         self.provider = provider
         self.users: set[Hashable] = set()
         self.credentials: Credentials | None = None
@@ -111,11 +111,11 @@ class _Entry:
 class CredentialCache:
     """All credentials of the process, by identity.
 
-    An identity is known as long as someone holds it. Built inside the running loop; it owns
-    its tasks, and is closed after all that calls Alibaba Cloud (G3).
+    An identity is known as long as it has a user. Built inside the running loop; it owns its
+    tasks, and is closed after everything that calls Alibaba Cloud.
 
     Args:
-        observer: Hears of every attempt.
+        observer: Notified of every attempt.
     """
 
     def __init__(self, observer: CredentialObserver) -> None:
@@ -124,11 +124,11 @@ class CredentialCache:
         self._entries: dict[CredentialKey, _Entry] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def hold(self, user: Hashable, provider: Provider) -> None:
-        """Note that a user needs an identity; does nothing if that is known.
+    def hold(self, user: Hashable, provider: CredentialProvider) -> None:
+        """Record that a user needs an identity.
 
-        Of several providers with equal keys the first stays. What it is built on is needed,
-        too: by the identity itself.
+        Of several providers with equal keys the first is kept. The identity itself is a user of
+        its base.
         """
         entry = self._entries.get(provider.key)
         if entry is None:
@@ -137,13 +137,13 @@ class CredentialCache:
                 self.hold(provider.key, provider.base)
         entry.users.add(user)
 
-    def shared(self, provider: Provider) -> Provider:
-        """The provider that stands for this identity: the first of equal ones, if it is held."""
+    def shared(self, provider: CredentialProvider) -> CredentialProvider:
+        """Return the provider that is kept for this identity, or the given one."""
         entry = self._entries.get(provider.key)
         return provider if entry is None else entry.provider
 
     def release(self, user: Hashable, key: CredentialKey) -> None:
-        """Note that a user needs an identity no more; with its last user it is forgotten."""
+        """Record that a user no longer needs an identity; without users it is removed."""
         entry = self._entries.get(key)
         if entry is None:
             return
@@ -155,11 +155,11 @@ class CredentialCache:
                 self.release(key, entry.provider.base.key)
 
     def peek(self, key: CredentialKey) -> Credentials | Failure | None:
-        """Tell what there is, and start nothing.
+        """Return what is cached, and start nothing.
 
         Returns:
-            Credentials that can be used now; else why the last attempt failed; ``None`` if
-            there was no attempt yet or nobody holds the identity.
+            Credentials that can be used now; else the failure of the last attempt; ``None`` if
+            there was no attempt yet or the identity has no user.
         """
         entry = self._entries.get(key)
         if entry is None:
@@ -169,19 +169,19 @@ class CredentialCache:
     def request(
         self, key: CredentialKey, on_ready: Callable[[], None]
     ) -> Credentials | Failure | None:
-        """Tell what there is, and see to it that there will be something.
+        """Return what is cached, or start a fetch.
 
         Args:
-            key: An identity that is held.
-            on_ready: Called once when the fetch that is under way has ended, however it
-                ended; only if ``None`` is returned.
+            key: An identity with a user.
+            on_ready: Called once when the running fetch has ended, whether or not it succeeded;
+                only if ``None`` is returned.
 
         Returns:
-            Credentials; or a failure whose time to retry has not come: ask again then; or
-            ``None`` while they are being fetched.
+            Credentials; or a failure, before the time of its next attempt; or ``None`` while the
+            credentials are being fetched.
 
         Raises:
-            KeyError: Nobody holds the identity.
+            KeyError: The identity has no user.
         """
         entry = self._entries[key]
         outcome = self._usable(entry) or self._recent_failure(entry)
@@ -190,34 +190,19 @@ class CredentialCache:
             entry.waiters.append(on_ready)
         return outcome
 
-    async def get(self, key: CredentialKey) -> Credentials:
-        """Wait for credentials.
-
-        Cancelling the caller does not cancel the fetch, for which others may wait too.
-
-        Raises:
-            KeyError: Nobody holds the identity.
-            SecretSyncError: They could not be obtained, just now or lately.
-        """
-        outcome = await self._outcome(self._entries[key])
-        if isinstance(outcome, Failure):
-            # It is raised for many callers, each of whom would add to its traceback.
-            raise outcome.error.with_traceback(None)
-        return outcome
-
     def invalidate(self, key: CredentialKey, refused: Credentials) -> bool:
-        """Drop credentials that were refused, and fetch new ones.
+        """Discard credentials that were refused, and fetch new ones.
 
-        Permanent ones stay: what is read again would be the same.
+        Permanent credentials are kept: fetching them again would return the same.
 
         Args:
             key: The identity.
-            refused: What the refused call was signed with.
+            refused: The credentials that the refused call was signed with.
 
         Returns:
-            Whether the call is worth repeating, once, with what ``request`` gives next: not if
-            they were replaced for a refusal just now (or within the last minute, if no call
-            was accepted since), nor if they are permanent, nor if nobody holds the identity.
+            Whether to repeat the call once with what ``request`` returns next: not if the
+            credentials were just replaced after a refusal (or within the last minute, if no call
+            was accepted since), nor if they are permanent, nor if the identity has no user.
         """
         entry = self._entries.get(key)
         if entry is None or refused.expires_at is None:
@@ -234,13 +219,13 @@ class CredentialCache:
         return True
 
     def accepted(self, key: CredentialKey, used: Credentials) -> None:
-        """Note that a call was not refused for its credentials: the next refusal is another."""
+        """Record that a call was not refused for its credentials, so the next refusal is new."""
         entry = self._entries.get(key)
         if entry is not None and entry.credentials is used:
             entry.forced = 0
 
     async def close(self) -> None:
-        """Cancel what is under way and forget everything."""
+        """Cancel all fetches and remove everything."""
         for entry in self._entries.values():
             self._stop(entry)
         self._entries.clear()
@@ -248,7 +233,7 @@ class CredentialCache:
             await asyncio.wait(self._ending)
 
     async def _outcome(self, entry: _Entry) -> Credentials | Failure:
-        """Wait for the fetch that is under way, and start one if there is nothing yet."""
+        """Wait for the running fetch, and start one if there is nothing yet."""
         while (outcome := self._usable(entry) or self._recent_failure(entry)) is None:
             if self._entries.get(entry.provider.key) is not entry:
                 error = TransientError("the credentials are not in use any more")
@@ -275,7 +260,7 @@ class CredentialCache:
             entry.task = self._loop.create_task(
                 self._attempt(entry),
                 name=f"credentials {entry.provider.key.mode}",
-                # It works for all who need the identity, not for the one that came first.
+                # It serves all users of the identity, not only the context of the first one.
                 context=Context(),
             )
         return entry.task
@@ -293,7 +278,7 @@ class CredentialCache:
         entry.task = None
         match outcome:
             case Failure():
-                # That of the base, which was counted as its own.
+                # The failure of the base, which was counted as such.
                 self._failed(entry, outcome.error, not_before=outcome.retry_at)
             case SecretSyncError():
                 self._refused(entry, outcome)
@@ -301,13 +286,13 @@ class CredentialCache:
                 self._succeeded(entry, outcome)
         waiters, entry.waiters = entry.waiters, []
         for on_ready in waiters:
-            self._loop.call_soon(on_ready)  # one that raises keeps it from nobody else
+            self._loop.call_soon(on_ready)  # one that raises does not affect the others
 
     async def _obtain(self, entry: _Entry) -> Credentials | SecretSyncError | Failure:
         """Fetch an identity's credentials, with those of its base first; never raises.
 
         Returns:
-            A ``Failure`` if it is the base's: nothing can be had before that can.
+            A ``Failure`` if it is that of the base, which has to be fetched first.
         """
         provider = entry.provider
         if provider.base is None:
@@ -335,7 +320,7 @@ class CredentialCache:
                 return
             ahead = max(_REFRESH_AHEAD, lifetime * _REFRESH_FRACTION)
             ahead *= random.uniform(1.0, 1.0 + _REFRESH_JITTER)  # noqa: S311 - spreads load only
-            # Short-lived ones, that would be due at once, are renewed at half their time.
+            # Short-lived ones, which would be due at once, are renewed after half their lifetime.
             self._schedule(entry, now + max(lifetime - ahead, lifetime / 2))
         entry.credentials = credentials
         entry.failure = None
@@ -354,7 +339,7 @@ class CredentialCache:
         asked = error.retry_after if isinstance(error, TransientError) else None
         retry_at = max(self._loop.time() + max(backoff, asked or 0.0), not_before)
         entry.failure = Failure(error, retry_at)
-        # As long as there is something to lose we come back ourselves; after that, the users do.
+        # While there are valid credentials, retry here; later the users request them again.
         if self._usable(entry) is not None:
             self._schedule(entry, retry_at)
 
@@ -363,21 +348,23 @@ class CredentialCache:
         entry.timer = self._loop.call_at(when, self._start, entry, context=Context())
 
 
-async def _fetch(provider: Provider, base: Credentials | None) -> Credentials | SecretSyncError:
+async def _fetch(
+    provider: CredentialProvider, base: Credentials | None
+) -> Credentials | SecretSyncError:
     try:
         async with asyncio.timeout(_FETCH_TIMEOUT):
             return await provider.fetch(base)
     except SecretSyncError as error:
         if isinstance(error, ReferenceChangedError):
             await asyncio.sleep(_CHANGE_ARRIVES)
-        # Kept for long, so without the frames, whose locals hold what was read, and without
-        # other errors with theirs.
+        # Kept for long, so without frames, whose locals contain what was read, and without other
+        # errors and their frames.
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
     except TimeoutError:
         return TransientError("the credentials could not be obtained in time")
     except Exception as error:  # noqa: BLE001 - one faulty method must not end the process
-        # Its type only: its message may hold what the fetch had in hand.
+        # Only its type: the message may contain secrets.
         kind = type(error).__name__
         _log.error("credential fetch failed unexpectedly", error=kind)
         return TransientError(f"unexpected {kind} while obtaining credentials")

@@ -8,14 +8,14 @@ from secret_sync.errors import DefiniteError
 
 
 class EnvironmentKeyProvider:
-    """Provides the permanent credentials that the process was started with."""
+    """Provides the permanent credentials of the process's environment."""
 
     __slots__ = ("_access_key_id", "_access_key_secret", "_key")
 
     def __init__(self, access_key_id: str, access_key_secret: str) -> None:
-        """Take the pair; white space around a half is dropped.
+        """Keep the AccessKey, without surrounding white space.
 
-        A process has one environment, so the key says nothing but that.
+        A process has one environment, so the key has no parts.
         """
         self._access_key_id = access_key_id.strip()
         self._access_key_secret = access_key_secret.strip()
@@ -26,26 +26,25 @@ class EnvironmentKeyProvider:
 
     @property
     def key(self) -> CredentialKey:
-        """The identity."""
         return self._key
 
     @property
     def base(self) -> None:
-        """None: it stands on nothing else."""
+        """Return ``None``: it has no base."""
         return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
-        """Return the pair.
+        """Return the AccessKey.
 
         Raises:
-            DefiniteError: ``InvalidAccessKey``: one half cannot be of an AccessKey.
+            DefiniteError: ``InvalidAccessKey``: the ID or the secret is invalid.
         """
         for name, value in (
             ("ACCESS_KEY_ID", self._access_key_id),
             ("SECRET_ACCESS_KEY", self._access_key_secret),
         ):
             if not is_clean(value):
-                fault = "has characters that no AccessKey contains" if value else "is empty"
+                fault = "has characters that an AccessKey cannot have" if value else "is empty"
                 raise DefiniteError(
                     f"the controller's environment variable {name} {fault}",
                     code="InvalidAccessKey",

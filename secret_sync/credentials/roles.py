@@ -1,4 +1,4 @@
-"""Which role is assumed as which session, and how its parts are written."""
+"""Roles and their sessions, and the syntax of their parts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ACCOUNT = re.compile(r"acs:[a-z0-9-]+:[a-z0-9-]*:([0-9]{1,32}):.+")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A RAM role, as one session of it.
+    """A RAM role and its session.
 
     Attributes:
         arn: ``acs:ram::<account>:role/<name>``.
-        session_name: What the audit trail of Alibaba Cloud calls the session.
-        duration: How long a session is valid, in seconds; ``None`` leaves it to STS (an hour).
+        session_name: The name of the session in the audit trail of Alibaba Cloud.
+        duration: The duration of the session in seconds; ``None`` for that of STS (an hour).
     """
 
     arn: str
@@ -35,17 +35,17 @@ def check_session_name(text: str) -> None:
     """Check the name of a session.
 
     Raises:
-        ValueError: With what would be right.
+        ValueError: The name is invalid; the message says what is expected.
     """
     if not _SESSION.fullmatch(text):
         raise ValueError("it must have 2 to 64 characters of A-Z a-z 0-9 . @ _ -")
 
 
 def read_duration(text: str) -> int:
-    """Read how long a session is to be valid, in seconds.
+    """Parse the duration of a session, in seconds.
 
     Raises:
-        ValueError: With what would be right.
+        ValueError: The duration is invalid; the message says what is expected.
     """
     seconds = int(text) if _DURATION.fullmatch(text) else 0
     if not _SHORTEST <= seconds <= _LONGEST:
@@ -54,16 +54,16 @@ def read_duration(text: str) -> int:
 
 
 def is_role_arn(text: str) -> bool:
-    """Tell whether a text is written as the ARN of a RAM role."""
+    """Return whether a string has the form of the ARN of a RAM role."""
     return _ROLE.fullmatch(text) is not None
 
 
 def is_provider_arn(text: str) -> bool:
-    """Tell whether a text is written as the ARN of an OIDC provider."""
+    """Return whether a string has the form of the ARN of an OIDC provider."""
     return _PROVIDER.fullmatch(text) is not None
 
 
 def account_of(arn: str) -> str:
-    """Return the account of an ARN, ``""`` if it names none."""
+    """Return the account of an ARN, ``""`` if it has none."""
     match = _ACCOUNT.fullmatch(arn)
     return match[1] if match else ""

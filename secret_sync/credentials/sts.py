@@ -1,4 +1,4 @@
-"""The Security Token Service: roles assumed with credentials, or with a token."""
+"""The Security Token Service: assume roles with credentials, or with a token."""
 
 from __future__ import annotations
 
@@ -11,30 +11,37 @@ from yarl import URL
 
 from secret_sync.cloud.endpoints import sts_hosts
 from secret_sync.cloud.errors import UnreachableError, error_of
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.cloud.retry import repeated, settled
-from secret_sync.cloud.seam import FORM, USER_AGENT, Call, Seam, document_of, stamp
+from secret_sync.cloud.sdk_transport import (
+    FORM,
+    USER_AGENT,
+    CallContext,
+    SdkTransportAdapter,
+    document_of,
+    stamp,
+)
 from secret_sync.cloud.services import STS
 from secret_sync.cloud.temporary import read_keys
-from secret_sync.credentials.turns import FairGate
+from secret_sync.credentials.fair_limiter import FairRateLimiter
 from secret_sync.credentials.types import Credentials
 from secret_sync.errors import SecretSyncError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from secret_sync.cloud.seam import Keys
+    from secret_sync.cloud.sdk_transport import Keys
     from secret_sync.cloud.transport import Transport
     from secret_sync.credentials.roles import Role
     from secret_sync.credentials.tokens import TokenSource
 
 _T = TypeVar("_T")
 
-# Calls a second: half of the service's quota, since the account has other callers.
+# Calls per second: half of the service's quota, since the account has other callers.
 _RATE = 50.0
 # Calls and backoff; waiting for the rate does not count.
 _SECONDS = 25.0
-# Of a session whose duration was not asked for.
+# The duration of a session if none is requested.
 _SESSION = 3600.0
 _VERSION = "2015-04-01"
 _WITH_TOKEN = "AssumeRoleWithOIDC"  # noqa: S105 - the name of a call
@@ -62,34 +69,33 @@ class Sts:
 
         Args:
             transport: The shared session.
-            endpoint: The operator's host[:port], or ``""``: then the VPC endpoint of the
-                region and, where no connection to that is made, the public one.
-            region: ``""`` if it is not known (yet): then the global endpoint.
+            endpoint: The operator's host[:port], or ``""`` for the VPC endpoint of the region and,
+                if that cannot be reached, the public one.
+            region: ``""`` for the global endpoint, while no region is known.
 
         Raises:
             DefiniteError: The endpoint or the region is malformed.
         """
         self._transport = transport
-        self._seam = _Signed(transport)
+        self._adapter = _Signed(transport)
         self._endpoint = endpoint
         self._region = region
         self._hosts = sts_hosts(region=region, endpoint=endpoint)
-        # The host that answered last, to be tried first.
+        # The host that responded last is tried first.
         self._known = self._hosts[0]
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Each ``host`` or ``host:port``, in the order to try: a part of credential keys."""
+        """Return each ``host`` or ``host:port``, in the order to try; part of credential keys."""
         return self._hosts
 
     @property
     def region(self) -> str:
-        """The region, ``""`` if none is known."""
         return self._region
 
     @region.setter
     def region(self, region: str) -> None:
-        """Set the region; providers that were built before keep the key they have.
+        """Set the region; providers that were built before keep their keys.
 
         Raises:
             DefiniteError: It is malformed.
@@ -102,21 +108,21 @@ class Sts:
         """Assume a role with credentials: AssumeRole, signed with them.
 
         Args:
-            keys: What the call is signed with.
+            keys: The credentials that sign the call.
             role: The role.
-            tenant: For whom; tenants take turns at the rate.
+            tenant: The tenant of the call; tenants share the rate fairly.
 
         Raises:
             CredentialsError: The credentials were not accepted; newer ones may be.
-            DefiniteError: The role does not exist, or may not be assumed by them.
-            TransientError: No usable answer came in four tries and 25 seconds.
+            DefiniteError: The role does not exist, or they may not assume it.
+            TransientError: No usable response in four tries and 25 seconds.
         """
         what = _what(role)
         request = OpenApiRequest(query=_session(role))
 
         async def call(host: str) -> Credentials:
-            answer = await self._seam.call_api_async(
-                _ASSUME_ROLE, request, Call(host, keys, what, STS)
+            answer = await self._adapter.call_api_async(
+                _ASSUME_ROLE, request, CallContext(host, keys, what, STS)
             )
             return _credentials(answer["body"], answer["headers"], f"{what} at {host}", role)
 
@@ -127,18 +133,18 @@ class Sts:
     ) -> Credentials:
         """Assume a role with the token of a ServiceAccount: AssumeRoleWithOIDC, unsigned.
 
-        The token is sent in the body only: an address is logged on its way, a body is not.
+        The token is sent in the body only: URLs are logged on the way, bodies are not.
 
         Args:
             token: The token.
-            provider_arn: The OIDC provider that stands for its cluster.
+            provider_arn: The OIDC provider of its cluster.
             role: The role.
-            tenant: For whom; tenants take turns at the rate.
+            tenant: The tenant of the call; tenants share the rate fairly.
 
         Raises:
             CredentialsError: The token has expired.
-            DefiniteError: The role or the provider does not exist, or does not admit it.
-            TransientError: No usable answer came in four tries and 25 seconds.
+            DefiniteError: The role or the provider does not exist, or does not accept the token.
+            TransientError: No usable response in four tries and 25 seconds.
         """
         what = _what(role)
         fields = {"OIDCProviderArn": provider_arn, "OIDCToken": token, **_session(role)}
@@ -168,10 +174,10 @@ class Sts:
         return await self._repeat(call, what, tenant)
 
     async def token_of(self, tokens: TokenSource, *, tenant: str = "") -> str:
-        """Obtain a token to assume a role with, no sooner than calls use them up.
+        """Obtain a token to assume a role with, at the rate of the calls that use them.
 
-        Thousands that are asked of the API server at once would keep its connections from all
-        other work, and wait for their calls until they are old.
+        Thousands of concurrent requests would block the connections to the API server, and the
+        tokens would expire while waiting for their calls.
 
         Raises:
             SecretSyncError: As of the token source.
@@ -180,21 +186,21 @@ class Sts:
         return await tokens.token()
 
     async def _repeat(self, call: Callable[[str], Awaitable[_T]], what: str, tenant: str) -> _T:
-        # Not slowed down by throttling: the quota is that of one account, the rate serves all.
+        # Not slowed down by throttling: a quota is that of one account, this rate is for all.
         admit = partial(self._calls.acquire, tenant)
         return await repeated(lambda: self._reach(call), what=what, seconds=_SECONDS, admit=admit)
 
-    # Made by the first call: a client can be built without a running loop.
+    # Created by the first call: a client can be built without a running loop.
     @cached_property
-    def _calls(self) -> FairGate:
-        return FairGate(RateGate(_RATE, on_wait=lambda _: None))
+    def _calls(self) -> FairRateLimiter:
+        return FairRateLimiter(RateLimiter(_RATE, on_wait=lambda _: None))
 
     @cached_property
-    def _tokens(self) -> FairGate:
-        return FairGate(RateGate(_RATE, on_wait=lambda _: None))
+    def _tokens(self) -> FairRateLimiter:
+        return FairRateLimiter(RateLimiter(_RATE, on_wait=lambda _: None))
 
     async def _reach(self, call: Callable[[str], Awaitable[_T]]) -> _T:
-        """Make one try at the first host that a connection is made to."""
+        """Make one try at the first host that can be reached."""
         first = self._known
         unreached: UnreachableError | None = None
         for host in (first, *(host for host in self._hosts if host != first)):
@@ -203,7 +209,7 @@ class Sts:
                 unreached = unreached or outcome
                 continue
             if isinstance(outcome, SecretSyncError):
-                # Without a code it was not STS that spoke: a certificate was not trusted, say.
+                # Without a code the error is not from STS: an untrusted certificate, for example.
                 if outcome.code:
                     self._remember(host)
                 raise outcome
@@ -216,7 +222,7 @@ class Sts:
             self._known = host
 
 
-class _Signed(Seam):
+class _Signed(SdkTransportAdapter):
     """Signed calls; holds no credentials."""
 
     def __init__(self, transport: Transport) -> None:

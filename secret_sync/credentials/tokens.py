@@ -1,4 +1,4 @@
-"""Where the ServiceAccount token comes from that a role is assumed with."""
+"""Sources of the ServiceAccount tokens that roles are assumed with."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from secret_sync.errors import DefiniteError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-# The kubelet's are about 1 KiB; what is larger is some other file.
+# The kubelet's tokens have about 1 KiB; a larger file is something else.
 _MAX_BYTES = 1024 * 1024
-# Of their own: reads of a volume that hangs must not take the threads of other work.
+# Separate threads: reads of a volume that hangs must not occupy those of other work.
 _READERS = DaemonExecutor(2, "token reader")
 
 
 class TokenSource(Protocol):
-    """Gives the token of one ServiceAccount."""
+    """Obtains the token of one ServiceAccount."""
 
     @property
     def key(self) -> Hashable:
-        """What tells this token's identity from others."""
+        """Return the identity of the ServiceAccount."""
 
     async def token(self) -> str:
-        """Obtain a token, anew each time.
+        """Obtain a new token.
 
         Raises:
-            SecretSyncError: There is none, or not now.
+            SecretSyncError: No token was obtained.
         """
 
 
 class TokenMinter(Protocol):
-    """Asks the API server for tokens."""
+    """Requests tokens from the API server."""
 
     async def mint(self, namespace: str, name: str, uid: str, audiences: Sequence[str]) -> str:
-        """Ask for a token of a ServiceAccount.
+        """Request a token of a ServiceAccount.
 
         Raises:
             ReferenceChangedError: The ServiceAccount of that name has another uid.
-            SecretSyncError: It was not given.
+            SecretSyncError: No token was obtained.
         """
 
 
@@ -55,7 +55,6 @@ class TokenFile:
 
     @property
     def key(self) -> Hashable:
-        """The path."""
         return "file", self._path
 
     async def token(self) -> str:
@@ -64,7 +63,7 @@ class TokenFile:
         Raises:
             DefiniteError: ``TokenFileUnreadable``.
         """
-        # A projected volume is in memory, but the path is a setting and may be anywhere.
+        # A projected volume is in memory, but the path is configurable.
         loop = asyncio.get_running_loop()
         content, fault = await loop.run_in_executor(_READERS, _read, self._path)
         if fault:
@@ -77,7 +76,7 @@ class TokenFile:
 
 
 class ServiceAccountToken:
-    """The token of any ServiceAccount, asked of the API server."""
+    """The token of any ServiceAccount, requested from the API server."""
 
     __slots__ = ("_audiences", "_minter", "_name", "_namespace", "_uid")
 
@@ -97,35 +96,35 @@ class ServiceAccountToken:
 
     @property
     def user(self) -> str:
-        """Who the token stands for, as the API server calls it."""
+        """Return the user name of the ServiceAccount in the API server."""
         return f"system:serviceaccount:{self._namespace}:{self._name}"
 
     @property
     def key(self) -> Hashable:
-        """The ServiceAccount: one that is created anew under its name is another."""
+        """Return the ServiceAccount with its uid: a recreated one is another identity."""
         return "serviceaccount", self._namespace, self._name, self._uid, self._audiences
 
     async def token(self) -> str:
-        """Ask for a token.
+        """Request a token.
 
         Raises:
-            SecretSyncError: It was not given.
+            SecretSyncError: No token was obtained.
         """
         return await self._minter.mint(self._namespace, self._name, self._uid, self._audiences)
 
 
 def _read(path: str) -> tuple[str, str]:
-    """Return the token, or what is wrong; an exception would hold the former in its frames."""
+    """Return the token, or an error; an exception would reference the token in its frames."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         return "", f"cannot be read: {error.strerror or type(error).__name__}"
     except ValueError:
-        return "", "cannot be read: it is no path"
+        return "", "cannot be read: invalid path"
     token = content.decode(errors="replace").strip()
     if not token:
         return "", "is empty"
     if len(content) > _MAX_BYTES or not (token.isascii() and token.isprintable()):
-        return "", "holds no token"
+        return "", "does not contain a token"
     return token, ""

@@ -1,4 +1,4 @@
-"""What credentials are, how they are told apart and who obtains them."""
+"""Credentials, their identities, and the protocol of their providers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-#: The ``mode`` of every provider there is.
+#: The ``mode`` of every provider.
 METHODS: Final = ("AccessKey", "AssumedRole", "Environment", "RRSA", "WorkerRole")
 
 
@@ -18,12 +18,12 @@ class Credentials:
     """What requests are signed with. Nothing of it is ever shown.
 
     Attributes:
-        access_key_id: The public half of the pair.
-        access_key_secret: The private half.
+        access_key_id: The AccessKey ID.
+        access_key_secret: The AccessKey secret.
         security_token: The token of temporary credentials, ``""`` for permanent ones.
-        expires_at: When they cease to be valid, on the running loop's clock; ``None`` for
-            never. A timestamp of the service is converted once, when it arrives: a wall clock
-            that is set later then moves no refresh.
+        expires_at: When they expire, on the running loop's clock; ``None`` for never. A timestamp
+            of the service is converted once, when it arrives, so that setting the wall clock later
+            does not move a refresh.
     """
 
     access_key_id: str
@@ -37,19 +37,17 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class CredentialKey:
-    """An identity, and all that was written down about how to assume it.
+    """An identity, and everything that was configured about how to assume it.
 
     Equal keys share one provider, so everything that makes a difference is a part, down to the
     resource version of a Secret that was read; no part is secret.
 
     Attributes:
         mode: The method, one of ``METHODS``; it becomes a label.
-        parts: What the method was given.
-        lineage: What of the parts stays when the Secrets that were read get other versions;
-            ``None`` where all does. Of an identity that is built on another, that one's
-            ``stable`` form is a part of it.
-        account: The Alibaba Cloud account it belongs to, where that is known (from the ARN of
-            a role); else ``""``.
+        parts: The arguments of the method.
+        lineage: The parts that do not change with the versions of Secrets; ``None`` for all. For an
+            identity with a base it contains the base's ``stable`` form.
+        account: The Alibaba Cloud account, if it is known from the ARN of a role; else ``""``.
     """
 
     mode: str
@@ -59,28 +57,29 @@ class CredentialKey:
 
     @property
     def stable(self) -> Hashable:
-        """Equal for all versions of this identity; stands for its account (rates)."""
+        """Return what is equal for all versions of this identity; rates are limited by it."""
         return self.mode, self.parts if self.lineage is None else self.lineage
 
 
-class Provider(Protocol):
-    """Obtains the credentials of one identity; holds no state that a fetch changes."""
+class CredentialProvider(Protocol):
+    """Obtains the credentials of one identity; a fetch changes none of its state.
+
+    ``base`` is the identity that this one is assumed with, if any.
+    """
 
     @property
-    def key(self) -> CredentialKey:
-        """The identity."""
+    def key(self) -> CredentialKey: ...
 
     @property
-    def base(self) -> Provider | None:
-        """The identity that this one is built on, if there is one."""
+    def base(self) -> CredentialProvider | None: ...
 
     async def fetch(self, base: Credentials | None) -> Credentials:
-        """Obtain credentials anew.
+        """Obtain new credentials.
 
         Args:
-            base: Credentials of ``self.base``; ``None`` where there is none.
+            base: Credentials of ``self.base``; ``None`` without a base.
 
         Raises:
-            CredentialsError: Those of the base were not accepted.
-            SecretSyncError: Of the class that says whether it may succeed later.
+            CredentialsError: The credentials of the base were not accepted.
+            SecretSyncError: Its class says whether a retry may succeed.
         """

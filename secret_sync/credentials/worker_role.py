@@ -21,20 +21,19 @@ class WorkerRoleProvider:
 
     @property
     def key(self) -> CredentialKey:
-        """The identity."""
         return self._key
 
     @property
     def base(self) -> None:
-        """None: it stands on nothing else."""
+        """Return ``None``: it has no base."""
         return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
-        """Ask the metadata service.
+        """Read the credentials from the metadata service.
 
         Raises:
             DefiniteError: ``WorkerRole.NotAttached``: the node has no role.
-            TransientError: ``WorkerRole.Unavailable``: no usable answer came.
+            TransientError: ``WorkerRole.Unavailable``: there was no usable response.
         """
         keys = await self._metadata.role_credentials()
         return Credentials(

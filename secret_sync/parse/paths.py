@@ -117,7 +117,7 @@ def not_found_hint(path: str, root: Value) -> str:
     return f"the document has a key that contains dots: write path: {copyable(meant)}"
 
 
-class _Lexer(Lexer):  # type: ignore[misc]
+class _JMESPathLexer(Lexer):  # type: ignore[misc]
     """Reads literals as our values, without a warning for the old form of a string."""
 
     def _consume_literal(self) -> dict[str, Any]:
@@ -133,10 +133,10 @@ class _Lexer(Lexer):  # type: ignore[misc]
         return {"type": "literal", "value": value, "start": start, "end": self._position - start}
 
 
-class _Parser(Parser):  # type: ignore[misc]
+class _JMESPathParser(Parser):  # type: ignore[misc]
     def tree(self, expression: str) -> Any:
         """Parse with our lexer, which the base class cannot be given, and without its cache."""
-        self._tokens = list(_Lexer().tokenize(expression))
+        self._tokens = list(_JMESPathLexer().tokenize(expression))
         self._index = 0
         tree = self._expression(binding_power=0)
         if self._current_token() != "eof":
@@ -206,7 +206,7 @@ def compile_path(path: str) -> Any:
             code=TOO_COSTLY,
         )
     try:
-        tree = _Parser().tree(path)
+        tree = _JMESPathParser().tree(path)
     except RecursionError:
         raise _too_deep(path) from None
     except (JMESPathError, ValueError) as error:
@@ -284,7 +284,7 @@ def _advice(path: str) -> str:
 
 def _compiles(path: str) -> bool:
     try:
-        _Parser().tree(path)
+        _JMESPathParser().tree(path)
     except (JMESPathError, ValueError, RecursionError):
         return False
     return True

@@ -1,1 +1,1 @@
-"""What secrets are fetched from: one stateless function per service, one try per call."""
+"""Secret backends: one stateless fetch function per service, one try per call."""

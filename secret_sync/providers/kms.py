@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from alibabacloud_tea_openapi.utils_models import Config
 
 from secret_sync.cloud.sdk import import_client
-from secret_sync.cloud.seam import Call, Seam
+from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.providers.value import SecretRequest, SecretValue, check_version, shown
 
 if TYPE_CHECKING:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 
-    from secret_sync.cloud.seam import Keys
+    from secret_sync.cloud.sdk_transport import Keys
     from secret_sync.cloud.transport import Transport
 
 __all__ = ["KmsClient", "SecretRequest", "SecretValue", "fetch_secret"]
@@ -29,26 +29,26 @@ _sdk = import_client(
 
 _CURRENT: Final = "ACSCurrent"
 _IGNORED_ID: Final = (
-    "; KMS ignores versionId for secrets of a managed type (RDS, RAM and ECS credentials, say): "
-    "leave it out, or write versionStage"
+    "; KMS ignores versionId for secrets of a managed type (such as RDS, RAM and ECS credentials): "
+    "omit it, or set versionStage"
 )
 
 
-class KmsClient(Seam, _sdk.Client):  # type: ignore[misc,name-defined] # the SDK is untyped
+class KmsClient(SdkTransportAdapter, _sdk.Client):  # type: ignore[misc,name-defined] # the SDK is untyped
     """The SDK's KMS client over the shared session; stateless, one for the whole process."""
 
     def __init__(self, transport: Transport) -> None:
-        # Each call brings its own endpoint; this one only keeps the SDK from deriving another.
+        # Each call has its own endpoint; this one only keeps the SDK from deriving another.
         super().__init__(Config(endpoint="kms.aliyuncs.com"))
         self._transport = transport
 
     async def call_api_async(
-        self, params: Params, request: OpenApiRequest, runtime: Call
+        self, params: Params, request: OpenApiRequest, runtime: CallContext
     ) -> dict[str, Any]:
-        """Make the call, as in ``Seam``.
+        """Make the call like ``SdkTransportAdapter``.
 
-        ``VersionStages`` comes in two shapes. At the plain list the SDK's model would give up,
-        silently, and with it lose the value.
+        ``VersionStages`` has two shapes. For the plain list the SDK's model would silently stop
+        parsing, and lose the value.
         """
         reply = await super().call_api_async(params, request, runtime)
         if isinstance(stages := reply["body"].get("VersionStages"), list):
@@ -60,12 +60,11 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
     """Fetch one secret's value: one try of at most ten seconds.
 
     Raises:
-        TransientError: Worth another try, ``ThrottledError`` and ``StaleConnectionError`` among
-            them.
-        CredentialsError: Worth another try with refreshed credentials.
+        TransientError: A retry may succeed; includes ``ThrottledError`` and
+            ``StaleConnectionError``.
+        CredentialsError: A retry with refreshed credentials may succeed.
         NotFoundError: There is no such secret or version.
-        DefiniteError: Refused, not a value that can be used, or another version than the one
-            asked for.
+        DefiniteError: Refused, an unusable value, or another version than requested.
     """
     what = f'KMS secret "{shown(request.name)}"'
     response = await client.get_secret_value_with_options_async(
@@ -74,7 +73,7 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
             version_id=request.version_id or None,
             version_stage=request.version_stage or None,
         ),
-        Call(request.endpoint, credentials, what, region=request.region),
+        CallContext(request.endpoint, credentials, what, region=request.region),
     )
     value = _value(response.body, what)
     check_version(value, request, what, _IGNORED_ID)
@@ -105,10 +104,10 @@ def _value(body: Any, what: str) -> SecretValue:
 
 
 def _check_stage(body: Any, stage: str, what: str) -> None:
-    """Check that a version has the stage that was asked for, if the answer says which it has.
+    """Check that a version has the requested stage, if the response has its stages.
 
-    ACSCurrent needs no check: it is what KMS gives to whoever names no stage, and it may have
-    moved on while the call was answered, which the next poll finds.
+    ACSCurrent needs no check: it is what KMS returns without a stage, and it may have moved during
+    the call, which the next poll finds.
     """
     found = getattr(body.version_stages, "version_stage", None)
     if stage in ("", _CURRENT) or not isinstance(found, list) or not found or stage in found:

@@ -1,7 +1,7 @@
 """Encrypted parameters of Alibaba Cloud OOS: GetSecretParameter.
 
-The SDK's package for OOS would add 6 MiB for one call of four fields, so the call is written
-here; signature and transport are those of every other one.
+The SDK's package for OOS would add 6 MiB for one call of four fields, so the call is implemented
+here; signature and transport are the same as for all calls.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 
-from secret_sync.cloud.seam import Call, Seam
+from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.cloud.services import OOS
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.providers.value import SecretValue, check_version, shown
 
 if TYPE_CHECKING:
-    from secret_sync.cloud.seam import Keys
+    from secret_sync.cloud.sdk_transport import Keys
     from secret_sync.cloud.transport import Transport
     from secret_sync.providers.value import SecretRequest
 
@@ -36,7 +36,7 @@ _GET_SECRET_PARAMETER: Final = Params(
 )
 
 
-class OosClient(Seam):
+class OosClient(SdkTransportAdapter):
     """Calls OOS over the shared session; stateless, one for the whole process."""
 
     def __init__(self, transport: Transport) -> None:
@@ -49,15 +49,15 @@ async def fetch_parameter(
     """Fetch one parameter's value: one try of at most ten seconds.
 
     Raises:
-        TransientError: Worth another try, ``ThrottledError`` and ``StaleConnectionError`` among
-            them.
-        CredentialsError: Worth another try with refreshed credentials.
+        TransientError: A retry may succeed; includes ``ThrottledError`` and
+            ``StaleConnectionError``.
+        CredentialsError: A retry with refreshed credentials may succeed.
         NotFoundError: There is no such parameter.
-        DefiniteError: Refused, not a value that can be used, not a version (code
-            ``InvalidVersionId``), or another version than the one asked for.
+        DefiniteError: Refused, an unusable value, an invalid version (code ``InvalidVersionId``),
+            or another version than requested.
     """
     what = f'OOS parameter "{shown(request.name)}"'
-    # Without decryption the answer comes without the value.
+    # Without decryption the response has no value.
     query = {"Name": request.name, "WithDecryption": "true"}
     if request.region:
         query["RegionId"] = request.region
@@ -66,7 +66,7 @@ async def fetch_parameter(
     answer = await client.call_api_async(
         _GET_SECRET_PARAMETER,
         OpenApiRequest(query=query),
-        Call(request.endpoint, credentials, what, OOS),
+        CallContext(request.endpoint, credentials, what, OOS),
     )
     value = _value(answer["body"].get("Parameter"), what)
     check_version(value, request, what)
@@ -74,7 +74,7 @@ async def fetch_parameter(
 
 
 def _version(text: str, what: str) -> str:
-    # Left out, the current version would come in the place of the one that was asked for.
+    # Without it, OOS would return the current version instead of the requested one.
     if not _VERSION.fullmatch(text):
         raise DefiniteError(
             f'{what}: versionId "{shown(text)}" is not a version of a parameter, which is a'

@@ -1,4 +1,4 @@
-"""What is asked of a provider, and what it gives."""
+"""Requests to a provider, and the values that it returns."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _MAX_SHOWN = 256
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """Which value to fetch from where.
+    """A value to fetch.
 
     Attributes:
         endpoint: ``host`` or ``host:port``.
         name: The KMS secret's name or ARN, or the OOS parameter's name.
-        version_id: The version, ``""`` if none was written.
-        version_stage: The stage, ``""`` if none was written; KMS then takes ACSCurrent. OOS has
-            no stages and pays no heed to it.
-        region: Where the endpoint is, ``""`` if that is not known. KMS needs it of a dedicated
-            gateway only, for whose certificate the private CA of its region vouches.
+        version_id: The version, ``""`` if none is set.
+        version_stage: The stage, ``""`` if none is set; KMS then uses ACSCurrent. OOS has no stages
+            and ignores it.
+        region: The region of the endpoint, ``""`` if unknown. KMS needs it only for a dedicated
+            gateway, whose certificate is from the private CA of its region.
     """
 
     endpoint: str
@@ -32,7 +32,7 @@ class SecretRequest:
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """A value as the service holds it.
+    """A value as the service has it.
 
     Attributes:
         data: The text in UTF-8, or the decoded bytes of a binary secret; never empty.
@@ -44,11 +44,11 @@ class SecretValue:
 
 
 def check_version(value: SecretValue, request: SecretRequest, what: str, hint: str = "") -> None:
-    """Check that a value is of the version that was asked for, if one was.
+    """Check that a value has the requested version, if one was requested.
 
     Raises:
-        TransientError: The answer does not say of which version it is.
-        DefiniteError: ``VersionMismatch``: it is of another one.
+        TransientError: The response has no version.
+        DefiniteError: ``VersionMismatch``: it has another version.
     """
     wanted, found = request.version_id, value.version_id
     if wanted in ("", found):
@@ -63,6 +63,6 @@ def check_version(value: SecretValue, request: SecretRequest, what: str, hint: s
 
 
 def shown(name: str) -> str:
-    """Return a name as it can stand in a message, whatever it is made of."""
+    """Return a name for a message, without control characters."""
     printable = "".join(c if c.isprintable() else "?" for c in name)
     return printable if len(printable) <= _MAX_SHOWN else f"{printable[:_MAX_SHOWN]}..."

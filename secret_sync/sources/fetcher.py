@@ -25,8 +25,8 @@ from secret_sync.sources.lanes import Lanes
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
-    from secret_sync.cloud.limiter import RateGate
-    from secret_sync.credentials import CredentialCache, Provider
+    from secret_sync.cloud.rate_limiter import RateLimiter
+    from secret_sync.credentials import CredentialCache, CredentialProvider
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
     from secret_sync.sources.lane import LaneKey
@@ -62,7 +62,7 @@ class Fetcher:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: Builds the gate of a lane, by provider.
+        new_limiter: Builds the limiter of a lane, by provider.
         observers: Who hears of the queues and calls of each provider.
         find: The record of a source that is still in use.
         called: Told of each call that begins.
@@ -75,7 +75,7 @@ class Fetcher:
         *,
         fetchers: Mapping[str, Fetch],
         credentials: CredentialCache,
-        new_gate: Callable[[str], RateGate],
+        new_limiter: Callable[[str], RateLimiter],
         observers: Mapping[str, FetchObservers],
         find: Callable[[Source], Record | None],
         called: Callable[[Record], None],
@@ -89,7 +89,7 @@ class Fetcher:
         self._called = called
         self._tenants = tenants
         self._finished = finished
-        self._lanes = Lanes(tuple(fetchers), new_gate, self._new_lane, self._moved)
+        self._lanes = Lanes(tuple(fetchers), new_limiter, self._new_lane, self._moved)
         self._numbers = count(1)
 
     def next_number(self) -> int:
@@ -107,11 +107,11 @@ class Fetcher:
         """The open lanes."""
         return self._lanes.lanes
 
-    def shared(self, credentials: Provider) -> Provider:
+    def shared(self, credentials: CredentialProvider) -> CredentialProvider:
         """The provider that stands for an identity: the first of equal ones."""
         return self._credentials.shared(credentials)
 
-    def attach(self, source: Source, credentials: Provider) -> Lane:
+    def attach(self, source: Source, credentials: CredentialProvider) -> Lane:
         """The lane of a source that came into use."""
         self._credentials.hold(source, credentials)
         return self._lanes.attach(source)
@@ -122,13 +122,13 @@ class Fetcher:
         self._credentials.release(record.source, record.credentials.key)
         self._lanes.detach(record.source, record.lane)
 
-    def _new_lane(self, key: LaneKey, gate: RateGate) -> Lane:
+    def _new_lane(self, key: LaneKey, limiter: RateLimiter) -> Lane:
         queue: WorkQueue[Source] = WorkQueue(
             f"source-{key.provider}",
             observer=self._observers[key.provider].queue,
             tenants=self._tenants,
         )
-        return Lane(key, queue, gate, is_due=self._is_due, call=self._call)
+        return Lane(key, queue, limiter, is_due=self._is_due, call=self._call)
 
     def _moved(self, source: Source, lane: Lane) -> None:
         """Plan a source in the lane that it belongs to now as it was in its former one."""
@@ -204,7 +204,7 @@ class Fetcher:
         if isinstance(outcome, ThrottledError):
             record.lane.throttled(outcome.retry_after)
         elif not isinstance(outcome, SecretSyncError):
-            record.lane.gate.succeeded()
+            record.lane.limiter.succeeded()
             self._credentials.accepted(record.credentials.key, found)
         if self._find(source) is not record:
             return

@@ -15,7 +15,7 @@ from secret_sync.sources.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
-    from secret_sync.cloud.limiter import RateGate
+    from secret_sync.cloud.rate_limiter import RateLimiter
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.source import Source
 
@@ -73,14 +73,14 @@ class Lane:
         self,
         key: LaneKey,
         queue: WorkQueue[Source],
-        gate: RateGate,
+        limiter: RateLimiter,
         *,
         is_due: Callable[[Source], bool],
         call: Callable[[Source], Awaitable[None]],
     ) -> None:
         self.key = key
         self.queue = queue
-        self.gate = gate
+        self.limiter = limiter
         self.sources = 0
         self._outage = Outage()
         self._groups: dict[Hashable, _Group] = {}
@@ -93,7 +93,7 @@ class Lane:
 
     def __repr__(self) -> str:
         """The state an operator would ask for."""
-        return f"<Lane {self.queue!r} sources={self.sources} rate={self.gate.rate}>"
+        return f"<Lane {self.queue!r} sources={self.sources} rate={self.limiter.rate}>"
 
     @property
     def mixed(self) -> bool:
@@ -140,7 +140,7 @@ class Lane:
         is refused on purpose would slow down the others.
         """
         if not self.mixed:
-            self.gate.throttled(retry_after)
+            self.limiter.throttled(retry_after)
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
         """Starts the dispatcher; it and its calls live in the given group.
@@ -164,7 +164,7 @@ class Lane:
             await self.queue.ready()
             await self._all.acquire()
             await self._fast.acquire()
-            await self.gate.acquire()
+            await self.limiter.acquire()
             tasks.create_task(self._run(await self._next_due()), context=Context())
 
     async def _next_due(self) -> Source:

@@ -19,13 +19,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import endpoint_class
-from secret_sync.sources.gates import Gates
 from secret_sync.sources.lane import LaneKey
+from secret_sync.sources.rate_limiters import RateLimiterPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-    from secret_sync.cloud.limiter import RateGate
+    from secret_sync.cloud.rate_limiter import RateLimiter
     from secret_sync.sources.lane import Lane
     from secret_sync.sources.source import Source
 
@@ -70,7 +70,7 @@ class Lanes:
 
     Args:
         providers: Names of all providers.
-        new_gate: Builds the rate gate of a lane, by provider.
+        new_limiter: Builds the rate limiter of a lane, by provider.
         new_lane: Builds a lane that is not open yet.
         moved: Told of a source that belongs to another lane from now on.
     """
@@ -78,12 +78,12 @@ class Lanes:
     def __init__(
         self,
         providers: tuple[str, ...],
-        new_gate: Callable[[str], RateGate],
-        new_lane: Callable[[LaneKey, RateGate], Lane],
+        new_limiter: Callable[[str], RateLimiter],
+        new_lane: Callable[[LaneKey, RateLimiter], Lane],
         moved: Callable[[Source, Lane], None],
     ) -> None:
         self._providers = providers
-        self._gates = Gates(new_gate)
+        self._limiters = RateLimiterPool(new_limiter)
         self._new_lane = new_lane
         self._moved = moved
         self._lanes: dict[LaneKey, Lane] = {}
@@ -196,8 +196,8 @@ class Lanes:
         key = self._key_of(source)
         lane = self._lanes.get(key)
         if lane is None:
-            gate = self._gates.take(key.provider, key)
-            lane = self._lanes[key] = self._new_lane(key, gate)
+            limiter = self._limiters.take(key.provider, key)
+            lane = self._lanes[key] = self._new_lane(key, limiter)
             if self._tasks is not None:
                 lane.open(self._tasks)
         lane.join(source)
@@ -208,4 +208,4 @@ class Lanes:
         if not lane.sources:
             lane.close()
             del self._lanes[lane.key]
-            self._gates.leave(lane.key)
+            self._limiters.leave(lane.key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.errors import SecretSyncError
     from secret_sync.sources.lane import Lane
     from secret_sync.sources.outage import Outage
@@ -67,7 +67,7 @@ class Record:
     """
 
     source: Source
-    credentials: Provider
+    credentials: CredentialProvider
     lane: Lane
     users: dict[str, float | None] = field(default_factory=dict)
     waiters: set[str] | None = None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from secret_sync.cloud.limiter import RateGate
+    from secret_sync.cloud.rate_limiter import RateLimiter
     from secret_sync.credentials import CredentialCache
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import WorkQueue
@@ -56,7 +56,7 @@ class SourceRegistry:
 
     Args:
         fetchers: The fetch function of each provider.
-        new_gate: Builds the rate gate of a lane, by provider.
+        new_limiter: Builds the rate limiter of a lane, by provider.
         observers: Who hears of the queues and calls of each provider.
         notify: Told which users a finished fetch concerns, and how urgently.
         tenant_of: For whom a user wants what it wants; tenants take turns.
@@ -67,7 +67,7 @@ class SourceRegistry:
         *,
         fetchers: Mapping[str, Fetch],
         credentials: CredentialCache,
-        new_gate: Callable[[str], RateGate],
+        new_limiter: Callable[[str], RateLimiter],
         observers: Mapping[str, FetchObservers],
         notify: Callable[[Iterable[str], Priority], None],
         tenant_of: Callable[[str], Hashable],
@@ -82,7 +82,7 @@ class SourceRegistry:
         self._fetcher = Fetcher(
             fetchers=fetchers,
             credentials=credentials,
-            new_gate=new_gate,
+            new_limiter=new_limiter,
             observers=observers,
             find=self._records.get,
             called=self._called,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from secret_sync.credentials import CredentialKey, Credentials, Provider
+    from secret_sync.credentials import CredentialKey, CredentialProvider, Credentials
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
 
@@ -61,7 +61,7 @@ class Wanted:
     """A source that somebody uses, with what can authenticate for it."""
 
     source: Source
-    credentials: Provider
+    credentials: CredentialProvider
 
 
 @dataclass(frozen=True, slots=True)

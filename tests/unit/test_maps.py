@@ -32,7 +32,7 @@ from secret_sync.resources import (
     ForeignSecret,
     Reason,
 )
-from secret_sync.sources.gates import KEPT_AT_MOST
+from secret_sync.sources.rate_limiters import KEPT_AT_MOST
 from tests.unit.sources.conftest import make_world  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ SWEPT = {
     "sources/lanes.py Lanes._lanes": 0,
     "sources/lanes.py Lanes._identities": 0,
     "sources/lanes.py Lanes._owners": 0,
-    "sources/gates.py Gates._gates": KEPT_AT_MOST,
-    "sources/gates.py Gates._idle": KEPT_AT_MOST,
+    "sources/rate_limiters.py RateLimiterPool._limiters": KEPT_AT_MOST,
+    "sources/rate_limiters.py RateLimiterPool._idle": KEPT_AT_MOST,
     "credentials/cache.py CredentialCache._entries": 0,
     "credentials/cache.py CredentialCache._ending": 0,
     "cloud/transport.py Transport._routes": 256,
@@ -90,7 +90,7 @@ OTHERS = {
     "credentials/cache.py _Entry.users": "goes with the identity",
     "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
     "cloud/dedicated.py DedicatedTrust._building": "what is being built",
-    "cloud/metadata.py _Visit._headers": "one token",
+    "cloud/metadata.py _MetadataSession._headers": "one token",
     "controller/document_processor.py DocumentProcessor._known": "goes with the object",
     "controller/document_processor.py DocumentProcessor._waiting": "goes with the object",
     "controller/document_processor.py DocumentProcessor._parked": "goes with the object",
@@ -222,7 +222,7 @@ async def sources(make: Callable[..., Any]) -> list[Any]:
         lanes = fetcher._lanes
         previous = world.registry._snapshots._previous
         objects = [world.registry, previous, world.registry._groups, world.registry._hand]
-        objects += [lanes, lanes._gates]
+        objects += [lanes, lanes._limiters]
         await asyncio.sleep(1)
         return [*objects, fetcher._credentials]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
     from secret_sync.controller.identity import Identity, Service
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.resources import SecretStore
 
 _BLOCKS: Final[dict[str, Path]] = {
@@ -94,7 +94,7 @@ def _field(obj: CheckedObject, block: Path, problem: Problem) -> Path:
 
 def _broken_key(identity: Identity) -> Problem | None:
     """Return what is wrong with an AccessKey whose Secrets are in the files."""
-    provider: Provider | None = identity.provider
+    provider: CredentialProvider | None = identity.provider
     while provider is not None and provider.base is not None:
         provider = provider.base
     if not isinstance(provider, AccessKeyProvider):

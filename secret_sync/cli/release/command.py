@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secret_sync.cli.arguments import Scope
-    from secret_sync.cli.release.ownership import ManagedSecret
+    from secret_sync.cli.release.ownership import ReleasableSecret
     from secret_sync.cli.release.steps import Found, ReleaseFailure
 
 _DESCRIPTION: Final = """\
@@ -112,13 +112,13 @@ async def _find(scope: Scope) -> tuple[str, Found]:
 
 
 async def _release(
-    scope: Scope, namespace: str, managed: Sequence[ManagedSecret], *, dry_run: bool
+    scope: Scope, namespace: str, managed: Sequence[ReleasableSecret], *, dry_run: bool
 ) -> bool:
     """Return whether all of them are released, and stay released."""
-    released: list[ManagedSecret] = []
+    released: list[ReleasableSecret] = []
     word = "would release" if dry_run else "released"
 
-    def on_released(one: ManagedSecret) -> None:
+    def on_released(one: ReleasableSecret) -> None:
         released.append(one)
         say(f"{word} {one.title}\n")
 
@@ -136,7 +136,7 @@ async def _release(
     return not back and not failures
 
 
-def _confirmed(managed: Sequence[ManagedSecret], namespace: str) -> bool:
+def _confirmed(managed: Sequence[ReleasableSecret], namespace: str) -> bool:
     place = f"in namespace {namespace}" if namespace else "in all namespaces"
     say(f"Release {_secrets(len(managed))} {place} from secret-sync? None is deleted. [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}

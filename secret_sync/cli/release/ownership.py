@@ -21,7 +21,7 @@ _RELEASED_FIELDS: Final[dict[str, Any]] = {"f:type": {}}
 
 
 @dataclass(frozen=True, slots=True)
-class ManagedSecret:
+class ReleasableSecret:
     """A Secret that secret-sync manages.
 
     Attributes:
@@ -55,7 +55,7 @@ class OrphanRisk:
         return f"{self.namespace}/{self.name}"
 
 
-def classify(value: dict[str, Any]) -> ManagedSecret | OrphanRisk | None:
+def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
     """Return whether a Secret is managed, at risk of being deleted, or neither.
 
     A Secret is managed if our field manager set its owner annotation; a copied annotation does not
@@ -74,7 +74,7 @@ def classify(value: dict[str, Any]) -> ManagedSecret | OrphanRisk | None:
         if owners:
             return OrphanRisk(metadata["namespace"], metadata["name"], owners[0]["name"])
         return None
-    return ManagedSecret(
+    return ReleasableSecret(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],

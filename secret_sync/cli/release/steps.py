@@ -6,7 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.release.ownership import RELEASED_MANAGER, ManagedSecret, OrphanRisk, classify
+from secret_sync.cli.release.ownership import (
+    RELEASED_MANAGER,
+    OrphanRisk,
+    ReleasableSecret,
+    classify,
+)
 from secret_sync.kube import (
     METADATA,
     METADATA_LIST,
@@ -39,7 +44,7 @@ RECLAIM_SECONDS: Final = 3.0
 class Found:
     """The Secrets to release, and those that cannot be released."""
 
-    managed: list[ManagedSecret]
+    managed: list[ReleasableSecret]
     orphan_risks: list[OrphanRisk]
 
 
@@ -66,17 +71,17 @@ async def find(client: KubeClient, namespace: str) -> Found:
     )
     found = (await pager.list_all()).objects
     return Found(
-        managed=[one for one in found if isinstance(one, ManagedSecret)],
+        managed=[one for one in found if isinstance(one, ReleasableSecret)],
         orphan_risks=[one for one in found if isinstance(one, OrphanRisk)],
     )
 
 
 async def release(
     client: KubeClient,
-    managed: Iterable[ManagedSecret],
+    managed: Iterable[ReleasableSecret],
     *,
     dry_run: bool,
-    on_released: Callable[[ManagedSecret], None],
+    on_released: Callable[[ReleasableSecret], None],
 ) -> list[ReleaseFailure]:
     """Release Secrets, and return the failures.
 
@@ -113,8 +118,8 @@ async def find_reclaimed(client: KubeClient, namespace: str, uids: Collection[st
     return [one.title for one in (await find(client, namespace)).managed if one.uid in uids]
 
 
-async def _release(client: KubeClient, managed: ManagedSecret, *, dry_run: bool) -> None:
-    current: ManagedSecret | None = managed
+async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bool) -> None:
+    current: ReleasableSecret | None = managed
     path = SECRETS.path(managed.namespace, managed.name)
     for attempt in range(TRIES):
         if current is None:
@@ -138,7 +143,9 @@ async def _release(client: KubeClient, managed: ManagedSecret, *, dry_run: bool)
     raise ApiError(f"it changed {TRIES} times meanwhile; run this again")
 
 
-async def _patch(client: KubeClient, path: str, managed: ManagedSecret, *, dry_run: bool) -> None:
+async def _patch(
+    client: KubeClient, path: str, managed: ReleasableSecret, *, dry_run: bool
+) -> None:
     params = {"fieldManager": RELEASED_MANAGER} | ({"dryRun": "All"} if dry_run else {})
     await client.request(
         "PATCH",
@@ -151,10 +158,10 @@ async def _patch(client: KubeClient, path: str, managed: ManagedSecret, *, dry_r
     )
 
 
-async def _read(client: KubeClient, path: str) -> ManagedSecret | None:
+async def _read(client: KubeClient, path: str) -> ReleasableSecret | None:
     """Return the Secret as it is now, if it is still managed."""
     try:
         found = classify(await client.request("GET", path, accept=METADATA))
     except ApiNotFoundError:
         return None
-    return found if isinstance(found, ManagedSecret) else None
+    return found if isinstance(found, ReleasableSecret) else None

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from secret_sync.cli.release import steps
-from secret_sync.cli.release.ownership import ManagedSecret, OrphanRisk, classify
+from secret_sync.cli.release.ownership import OrphanRisk, ReleasableSecret, classify
 from secret_sync.kube import METADATA, METADATA_LIST
 from tests.unit.cli.conftest import collection
 from tests.unit.kube.scripted import answering, closing, refusing
@@ -141,7 +141,7 @@ def test_what_is_not_ours(metadata: dict[str, Any]) -> None:
 
 def test_a_retained_secret_is_ours() -> None:
     managed = classify(secret(ownerReferences=None))
-    assert isinstance(managed, ManagedSecret)
+    assert isinstance(managed, ReleasableSecret)
     assert managed.patch["metadata"]["ownerReferences"] is None
 
 

@@ -17,7 +17,7 @@ from yarl import URL
 from secret_sync.cloud import dedicated as module
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import is_region
-from secret_sync.cloud.seam import Call, Seam
+from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.cloud.transport import Transport
 from secret_sync.errors import DefiniteError
 from secret_sync.tls import client_context
@@ -191,7 +191,7 @@ async def test_a_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gate
 async def test_the_region_of_a_call_finds_its_way(gateways: Gateways) -> None:
     await gateways.start(gateways.beijing)
 
-    class Client(Seam):
+    class Client(SdkTransportAdapter):
         _transport = gateways.transport
 
     class Nobody:
@@ -204,7 +204,7 @@ async def test_the_region_of_a_call_finds_its_way(gateways: Gateways) -> None:
         {"action": "A", "version": "1", "protocol": "HTTPS", "pathname": "/", "method": "POST"},
     )
     request: Any = type("R", (), {"query": None, "body": None})
-    call = Call(HOST, Nobody(), "KMS", region="cn-beijing")
+    call = CallContext(HOST, Nobody(), "KMS", region="cn-beijing")
     assert (await Client().call_api_async(params, request, call))["statusCode"] == 200
 
 

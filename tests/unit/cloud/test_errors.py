@@ -25,7 +25,7 @@ from secret_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    from secret_sync.cloud.services import Service
+    from secret_sync.cloud.services import ServiceProfile
     from secret_sync.errors import SecretSyncError
 
 WHAT = 'KMS secret "db" at kms.example'
@@ -116,7 +116,7 @@ def test_what_to_do_with_a_refusal(
     ],
 )
 def test_where_clocks_differ_it_is_said_which_one_seems_wrong(
-    service: Service, ahead: float | None, words: str
+    service: ServiceProfile, ahead: float | None, words: str
 ) -> None:
     headers = {}
     if ahead is not None:
@@ -178,7 +178,7 @@ def test_what_sts_does_not_find_is_no_missing_secret() -> None:
 
 
 @pytest.mark.parametrize("service", [KMS, STS])
-def test_every_word_of_ours_is_a_clause(service: Service) -> None:
+def test_every_word_of_ours_is_a_clause(service: ServiceProfile) -> None:
     for code, words in service.meaning.items():
         assert words.isprintable()
         assert not words.endswith("."), code

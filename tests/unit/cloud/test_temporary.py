@@ -150,7 +150,7 @@ async def test_what_has_ended_by_every_clock_is_refused_with_the_clocks(
 
 
 async def test_by_two_clocks_that_agree_the_service_is_at_fault() -> None:
-    with pytest.raises(ClockError, match="both clocks agree: the service gave out old ones"):
+    with pytest.raises(ClockError, match="both clocks agree: the service returned expired ones"):
         read(ends=-HOUR, date=0.0, session=None)
 
 

@@ -149,7 +149,7 @@ async def test_an_answer_that_breaks_off_is_transient(transport: Transport, serv
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [("502 Bad Gateway", b"<html><h1>502</h1></html>"), ("503 Service Unavailable", b"")],
+    [("502 Bad Gateway", b"<html><h1>502</h1></html>"), ("503 ServiceProfile Unavailable", b"")],
 )
 async def test_html_and_empty_5xx_keep_their_status(
     transport: Transport, serve: Any, status: str, body: bytes

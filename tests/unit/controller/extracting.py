@@ -14,7 +14,7 @@ from secret_sync.sources import Reading, Source, Wanted
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import ExtractionInput
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.errors import SecretSyncError
 
 
@@ -30,7 +30,7 @@ def plan_of(es: ExternalSecret) -> Plan:
     for entry in es.entries:
         identity = CredentialKey("AccessKey", ())
         source = Source(identity, "kms", "host", entry.key, "", entry.version_id)
-        wanted = Wanted(source, cast("Provider", None))
+        wanted = Wanted(source, cast("CredentialProvider", None))
         entries.append(PlannedEntry(entry, extraction_spec_of(entry), wanted, None))
     return Plan(tuple(entries), 120.0, digest=digest_of((e.entry, e.spec) for e in entries))
 

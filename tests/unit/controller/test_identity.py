@@ -24,7 +24,7 @@ from tests.unit.controller.planning import Cluster, account
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
 
 ROLE = "acs:ram::1:role/reader"
 OTHER = "acs:ram::2:role/remote"
@@ -53,7 +53,7 @@ def cluster() -> Cluster:
     return made
 
 
-def provider_of(found: Identity | Problem) -> Provider:
+def provider_of(found: Identity | Problem) -> CredentialProvider:
     assert isinstance(found, Identity), found
     return found.provider
 

@@ -22,7 +22,7 @@ from secret_sync.settings import OwnIdentity
 from tests.unit.controller.planning import Cluster, account
 
 if TYPE_CHECKING:
-    from secret_sync.credentials import CredentialKey, Provider
+    from secret_sync.credentials import CredentialKey, CredentialProvider
 
 ROLE = "acs:ram::1:role/reader"
 SECOND = "acs:ram::1:role/second"
@@ -57,7 +57,7 @@ def cluster() -> Cluster:
     return made
 
 
-def provider(given: SecretStore) -> Provider:
+def provider(given: SecretStore) -> CredentialProvider:
     found = cluster().identities().resolve(given, "kms")
     assert isinstance(found, Identity), found
     return found.provider
@@ -384,7 +384,7 @@ def test_sessions_of_the_controllers_own_identity_go_with_nobodys_turn() -> None
     assert turns_of(found.provider) == {""}
 
 
-def turns_of(given: Provider | None) -> set[str]:
+def turns_of(given: CredentialProvider | None) -> set[str]:
     """Whose turns the sessions of a chain go with."""
     if given is None:
         return set()

@@ -64,11 +64,11 @@ async def test_pasted_white_space_is_dropped() -> None:
         (None, 'Secret team/ak has no key "secret"'),
         (b"", 'key "secret" is empty'),
         (b" \n", 'key "secret" is empty'),
-        (b"hush\xff\xfe", 'key "secret" holds no part of an AccessKey'),
-        (b"hush\nhush", 'key "secret" holds no part of an AccessKey'),
-        (b"hush hush", 'key "secret" holds no part of an AccessKey'),
-        ("hush密".encode(), 'key "secret" holds no part of an AccessKey'),
-        (b"hush\x00", 'key "secret" holds no part of an AccessKey'),
+        (b"hush\xff\xfe", 'key "secret" is not part of an AccessKey'),
+        (b"hush\nhush", 'key "secret" is not part of an AccessKey'),
+        (b"hush hush", 'key "secret" is not part of an AccessKey'),
+        ("hush密".encode(), 'key "secret" is not part of an AccessKey'),
+        (b"hush\x00", 'key "secret" is not part of an AccessKey'),
     ],
 )
 async def test_what_is_no_accesskey_is_named_but_not_shown(value: bytes | None, words: str) -> None:

@@ -20,6 +20,7 @@ from secret_sync.credentials import (
     Sts,
 )
 from secret_sync.errors import CredentialsError, DefiniteError, TransientError
+from tests.unit.credentials.obtaining import obtain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -88,7 +89,7 @@ async def test_each_is_fetched_with_the_credentials_of_the_one_below(
 ) -> None:
     low, middle, high = chain()
     cache.hold("store", high)
-    found = await cache.get(high.key)
+    found = await obtain(cache, high.key)
     assert found.access_key_id.startswith("STS.high")
     assert low.given == [None]
     assert middle.given == [cache.peek(low.key)]
@@ -100,7 +101,7 @@ async def test_one_base_serves_all_that_build_on_it(cache: CredentialCache) -> N
     tops = [Link(f"top-{n}", low) for n in range(500)]
     for top in tops:
         cache.hold(top.name, top)
-    await asyncio.gather(*(cache.get(top.key) for top in tops))
+    await asyncio.gather(*(obtain(cache, top.key) for top in tops))
     assert len(low.started) == 1
     assert {top.given[0] for top in tops} == {cache.peek(low.key)}
 
@@ -109,7 +110,7 @@ async def test_with_its_last_user_the_whole_chain_is_forgotten(cache: Credential
     low, middle, high = chain()
     cache.hold("store", high)
     cache.hold("other", high)
-    await cache.get(high.key)
+    await obtain(cache, high.key)
     cache.release("other", high.key)
     assert cache.peek(low.key) is not None
     cache.release("store", high.key)
@@ -123,11 +124,11 @@ async def test_a_base_that_somebody_else_needs_stays(cache: CredentialCache) -> 
     low, middle, high = chain()
     cache.hold("store", high)
     cache.hold("other", low)
-    await cache.get(high.key)
+    await obtain(cache, high.key)
     cache.release("store", high.key)
     assert list(cache._entries) == [low.key]
     cache.hold("store", high)
-    await cache.get(high.key)
+    await obtain(cache, high.key)
     assert [len(link.started) for link in (low, middle, high)] == [1, 2, 2]
     cache.release("store", high.key)
     cache.release("other", low.key)
@@ -193,10 +194,10 @@ async def test_nobody_asks_a_failing_base_more_often_for_what_is_built_on_it(
 async def test_a_base_that_is_refused_is_replaced_once(cache: CredentialCache) -> None:
     low, middle, high = chain()
     cache.hold("store", middle)
-    revoked = await cache.get(low.key)
+    revoked = await obtain(cache, low.key)
     cache.hold("store", high)
     middle.refuses = lambda base: base is revoked
-    assert (await cache.get(high.key)).access_key_id.startswith("STS.high")
+    assert (await obtain(cache, high.key)).access_key_id.startswith("STS.high")
     assert len(low.started) == 2
     assert middle.given == [revoked, cache.peek(low.key)]
     assert len(high.started) == 1
@@ -207,10 +208,10 @@ async def test_one_base_that_is_refused_to_many_is_replaced_once(cache: Credenti
     tops = [Link(f"top-{n}", low, takes=n * 0.01) for n in range(50)]
     for top in tops:
         cache.hold(top.name, top)
-    revoked = await cache.get(low.key)
+    revoked = await obtain(cache, low.key)
     for top in tops:
         top.refuses = lambda base: base is revoked
-    await asyncio.gather(*(cache.get(top.key) for top in tops))
+    await asyncio.gather(*(obtain(cache, top.key) for top in tops))
     assert len(low.started) == 2
 
 
@@ -238,7 +239,7 @@ async def test_a_permanent_base_is_not_refreshed_away(cache: CredentialCache) ->
     top = Link("top", low, refuses=lambda _: True)
     cache.hold("store", top)
     with pytest.raises(CredentialsError):
-        await cache.get(top.key)
+        await obtain(cache, top.key)
     assert len(low.started) == 1
     assert isinstance(cache.peek(low.key), Credentials)
 
@@ -249,7 +250,7 @@ async def test_a_renewed_base_leaves_the_sessions_made_with_it_alone(
     low = Link("low", lifetime=900.0)
     top = Link("top", low, lifetime=43_200.0)
     cache.hold("store", top)
-    first = await cache.get(top.key)
+    first = await obtain(cache, top.key)
     await asyncio.sleep(10_000.0)
     assert cache.peek(top.key) is first
     assert len(low.started) > 10
@@ -259,7 +260,7 @@ async def test_the_wait_for_the_base_is_not_counted(cache: CredentialCache) -> N
     low = Link("low", takes=290.0)
     top = Link("top", low, takes=290.0)
     cache.hold("store", top)
-    assert isinstance(await cache.get(top.key), Credentials)
+    assert isinstance(await obtain(cache, top.key), Credentials)
 
 
 async def test_closing_ends_whole_chains(heard: Any) -> None:
@@ -298,10 +299,10 @@ async def test_remote_role_on_rrsa_against_a_played_sts_that_revokes(
     remote = AssumedRoleProvider(sts, base, Role("acs:ram::2:role/b"))
     with structlog.testing.capture_logs() as logs:
         cache.hold("store", remote)
-        first = await cache.get(remote.key)
+        first = await obtain(cache, remote.key)
         revoked.add("hush-token-1")
         assert cache.invalidate(remote.key, first)
-        second = await cache.get(remote.key)
+        second = await obtain(cache, remote.key)
     actions = [sent.headers["x-acs-action"] for sent in wire.sent]
     assert actions == [
         "AssumeRoleWithOIDC",

@@ -31,10 +31,10 @@ async def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"hush\xff", "holds no token"),
-        (b"hush\nhush", "holds no token"),
-        (b"hush\x00", "holds no token"),
-        (b"hush" * (256 * 1024) + b"!", "holds no token"),
+        (b"hush\xff", "does not contain a token"),
+        (b"hush\nhush", "does not contain a token"),
+        (b"hush\x00", "does not contain a token"),
+        (b"hush" * (256 * 1024) + b"!", "does not contain a token"),
     ],
 )
 async def test_what_is_no_token_is_named_but_not_shown(
@@ -70,7 +70,7 @@ async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             await TokenFile(str(path)).token()
         assert caught.value.code == "TokenFileUnreadable"
         assert str(path) in caught.value.message
-    with pytest.raises(DefiniteError, match="no path"):
+    with pytest.raises(DefiniteError, match="invalid path"):
         await TokenFile("a\x00b").token()
 
 

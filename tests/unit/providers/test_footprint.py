@@ -13,7 +13,7 @@ def resident():
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 import aiohttp, aiolimiter, orjson, structlog
 before = resident()
-import secret_sync.credentials, secret_sync.cloud.limiter, secret_sync.providers.kms
+import secret_sync.credentials, secret_sync.cloud.rate_limiter, secret_sync.providers.kms
 import secret_sync.providers.oos
 print(json.dumps({
     "MiB": resident() - before,

@@ -117,7 +117,7 @@ def pinned(version: str = "", stage: str = "") -> SecretRequest:
     ("request_", "fields", "said"),
     [
         (pinned("v1"), {}, 'version "v1" was asked for, and the answer holds version "v7"'),
-        (pinned("v1", "ACSCurrent"), {}, "leave it out, or write versionStage"),
+        (pinned("v1", "ACSCurrent"), {}, "omit it, or set versionStage"),
         (pinned(stage="ACSPrevious"), {}, "holds a version with ACSCurrent"),
         (pinned(stage="Blue"), {"VersionStages": ["ACSCurrent", "Green"]}, "ACSCurrent, Green"),
     ],

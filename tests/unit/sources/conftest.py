@@ -1,4 +1,4 @@
-"""A registry on the real queue, gate and credential cache; only the cloud is played."""
+"""A registry on the real queue, limiter and credential cache; only the cloud is played."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.credentials import CredentialCache, CredentialKey, Credentials
 from secret_sync.errors import NotFoundError
 from secret_sync.metrics import CallMetrics, CredentialMetrics, Metrics, QueueMetrics
@@ -130,7 +130,7 @@ def make_world() -> Callable[..., object]:
         registry = SourceRegistry(
             fetchers={"kms": cloud},
             credentials=cache,
-            new_gate=lambda _: RateGate(rate, on_wait=calls.waited),
+            new_limiter=lambda _: RateLimiter(rate, on_wait=calls.waited),
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
             notify=notify,
             tenant_of=lambda user: user.partition("/")[0],

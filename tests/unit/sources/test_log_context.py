@@ -45,13 +45,15 @@ async def test_credentials_do_not_log_as_the_object_that_needed_them_first(
     seen = []
     async with make_world() as world:
 
-        class Provider(type(world.provider)):  # type: ignore[misc] # a base known at run time
+        class CredentialProvider(type(world.provider)):  # type: ignore[misc] # a base known at run time
             async def fetch(self, base: Credentials | None) -> Credentials:
                 seen.append(get_contextvars())
                 fetched: Credentials = await super().fetch(base)
                 return fetched
 
         with bound_contextvars(key="ns/one"):
-            world.registry.register("ns/one", [world.want("one", Provider())], interval=None)
+            world.registry.register(
+                "ns/one", [world.want("one", CredentialProvider())], interval=None
+            )
         await asyncio.sleep(1)
         assert seen == [{}]

@@ -208,8 +208,8 @@ async def test_a_throttling_answer_slows_the_whole_lane(make_world: MakeWorld) -
         world.registry.register("ns/b", [world.want("db")], interval=None)
         await asyncio.sleep(30)
         (lane,) = world.registry._fetcher.lanes.values()
-        assert lane.gate.rate is not None
-        assert lane.gate.rate < 100
+        assert lane.limiter.rate is not None
+        assert lane.limiter.rate < 100
 
 
 async def test_hanging_calls_delay_no_other_source_of_the_lane(make_world: MakeWorld) -> None:

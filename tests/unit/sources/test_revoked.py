@@ -15,7 +15,7 @@ from secret_sync.providers.kms import SecretValue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.sources import Source
 
     MakeWorld = Callable[..., Any]
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.looptime
 class Sessions:
     """Gives out a new session each time."""
 
-    base: Provider | None = None
+    base: CredentialProvider | None = None
     fetches: int = 0
     key: CredentialKey = field(default_factory=lambda: CredentialKey("sessions", ()))
 

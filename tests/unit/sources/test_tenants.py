@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from secret_sync.credentials import Provider
+    from secret_sync.credentials import CredentialProvider
     from secret_sync.sources import Source
 
     MakeWorld = Callable[..., Any]
@@ -122,7 +122,7 @@ class Tokens:
         return self.token_text
 
 
-def identity(sts: Sts, tenant: str, method: str) -> Provider:
+def identity(sts: Sts, tenant: str, method: str) -> CredentialProvider:
     """One tenant's way to its own role."""
     role = Role(f"acs:ram::1:role/{tenant}-reader")
     shared = EnvironmentKeyProvider("LTAI.shared", "key-shared")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.credentials import (
     AssumedRoleProvider,
     CredentialCache,
@@ -19,10 +19,11 @@ from secret_sync.credentials import (
     Role,
     Sts,
 )
-from secret_sync.credentials.turns import FairGate
+from secret_sync.credentials.fair_limiter import FairRateLimiter
+from tests.unit.credentials.obtaining import obtain
 
 if TYPE_CHECKING:
-    from secret_sync.credentials import Provider, TokenSource
+    from secret_sync.credentials import CredentialProvider, TokenSource
 
 MANY = 3000
 RATE = 50.0
@@ -45,19 +46,21 @@ class Tokens:
         return "hush-jwt"
 
 
-def with_token(sts: Sts, tenant: str, name: object, tokens: TokenSource | None = None) -> Provider:
+def with_token(
+    sts: Sts, tenant: str, name: object, tokens: TokenSource | None = None
+) -> CredentialProvider:
     role = Role(f"acs:ram::42:role/{tenant}-{name}")
     tokens = tokens or Tokens()
     return OidcRoleProvider(sts, tokens, "acs:ram::42:oidc-provider/p", role, tenant=tenant)
 
 
-def with_keys(sts: Sts, tenant: str, name: object) -> Provider:
+def with_keys(sts: Sts, tenant: str, name: object) -> CredentialProvider:
     role = Role(f"acs:ram::42:role/{tenant}-{name}")
     base = EnvironmentKeyProvider("LTAI-id", "hush-key")
     return AssumedRoleProvider(sts, base, role, tenant=tenant)
 
 
-def with_two_roles(sts: Sts, tenant: str, name: object) -> Provider:
+def with_two_roles(sts: Sts, tenant: str, name: object) -> CredentialProvider:
     base = with_token(sts, tenant, name)
     return AssumedRoleProvider(sts, base, Role(f"acs:ram::43:role/{tenant}-{name}"), tenant=tenant)
 
@@ -84,7 +87,7 @@ async def test_3000_invented_roles_of_one_namespace_delay_another_by_a_turn(
     mine = method(sts, "tenant", "reader")
     cache.hold("store", mine)
     began = now()
-    await cache.get(mine.key)
+    await obtain(cache, mine.key)
     calls = 2 if method is with_two_roles else 1
     assert now() - began <= calls * (0.1 + 0.1), "two turns at most, and the call"
     assert len(wire.sent) < 100, "the others still wait"
@@ -109,18 +112,18 @@ async def test_the_api_server_is_asked_for_no_more_tokens_than_are_used(
 
 @pytest.mark.looptime
 async def test_each_of_many_namespaces_waits_for_one_call_of_each() -> None:
-    gate = FairGate(RateGate(RATE, on_wait=lambda _: None))
+    limiter = FairRateLimiter(RateLimiter(RATE, on_wait=lambda _: None))
     order: list[str] = []
 
     async def call(tenant: str) -> None:
-        await gate.acquire(tenant)
+        await limiter.acquire(tenant)
         order.append(tenant)
 
     tenants = [f"ns-{n % 10}" if n % 2 else "hostile" for n in range(400)]
     await asyncio.gather(*(call(tenant) for tenant in tenants))
     assert set(order[:12]) == set(tenants)
     assert now() == pytest.approx(400 / RATE, abs=0.2)
-    assert not gate._waiting
+    assert not limiter._waiting
 
 
 @pytest.mark.looptime
@@ -143,7 +146,7 @@ async def test_a_namespace_that_goes_away_holds_up_nobody(played: Any, heard: An
     assert not sts._calls._waiting
     mine = with_token(sts, "tenant", "reader")
     cache.hold("store", mine)
-    await cache.get(mine.key)
+    await obtain(cache, mine.key)
     assert len(wire.sent) < 60
     await cache.close()
 
@@ -168,12 +171,12 @@ def test_whoever_is_cancelled_costs_nobody_a_turn(
     rate = 100.0
 
     async def live() -> None:
-        gate = FairGate(RateGate(rate, on_wait=lambda _: None))
+        limiter = FairRateLimiter(RateLimiter(rate, on_wait=lambda _: None))
         passed: list[float] = []
 
         async def call(tenant: str, at: int) -> None:
             await asyncio.sleep(at / 200)
-            await gate.acquire(tenant)
+            await limiter.acquire(tenant)
             passed.append(now())
 
         loop = asyncio.get_running_loop()
@@ -191,8 +194,8 @@ def test_whoever_is_cancelled_costs_nobody_a_turn(
         assert ended <= (30 + 60) / 200 + len(steps) / rate, "and none waits for one that left"
         for n, start in enumerate(passed):
             assert sum(other < start + 0.1 for other in passed[n:]) <= rate * 0.2 + 1
-        assert not gate._waiting
-        await gate.acquire("late")
+        assert not limiter._waiting
+        await limiter.acquire("late")
         assert now() - ended <= 2 / rate
 
     loop = looptime.new_event_loop()
@@ -204,11 +207,11 @@ def test_whoever_is_cancelled_costs_nobody_a_turn(
 
 @pytest.mark.looptime
 async def test_a_call_cancelled_in_the_moment_it_passes_gives_its_turn_away() -> None:
-    gate = FairGate(RateGate(1.0, on_wait=lambda _: None))
-    await gate.acquire("a")
-    first, second = (asyncio.create_task(gate.acquire(tenant)) for tenant in "ab")
+    limiter = FairRateLimiter(RateLimiter(1.0, on_wait=lambda _: None))
+    await limiter.acquire("a")
+    first, second = (asyncio.create_task(limiter.acquire(tenant)) for tenant in "ab")
     await asyncio.sleep(0.5)
-    gate._pass_next()  # as the dispatcher does: it is set, and has not run yet
+    limiter._pass_next()  # as the dispatcher does: it is set, and has not run yet
     first.cancel()
     await second
     assert first.cancelled()

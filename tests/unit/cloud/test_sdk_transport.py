@@ -1,4 +1,4 @@
-"""The signature, and the requests that the seam makes of the SDK's calls."""
+"""The signature, and the requests that the adapter makes of the SDK's calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote
 import pytest
 from multidict import CIMultiDict
 
-from secret_sync.cloud.seam import Call, Seam, Signable, sign
+from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter, Signable, sign
 from secret_sync.cloud.transport import Reply
 from secret_sync.errors import CredentialsError, DefiniteError, TransientError
 
@@ -51,7 +51,7 @@ def reply(body: bytes, status: int = 200, *, complete: bool = True) -> Reply:
 
 
 async def call(transport: FakeTransport, keys: Keys, **request: Any) -> dict[str, Any]:
-    client = Seam()
+    client = SdkTransportAdapter()
     client._transport = transport  # type: ignore[assignment] # it is only sent through
     params = SimpleNamespace(
         action="GetSecretValue",
@@ -63,7 +63,7 @@ async def call(transport: FakeTransport, keys: Keys, **request: Any) -> dict[str
     return await client.call_api_async(
         params,
         SimpleNamespace(**{"query": None, "body": None, **request}),
-        Call("kms.example:8443", keys, 'secret "db"'),
+        CallContext("kms.example:8443", keys, 'secret "db"'),
     )
 
 

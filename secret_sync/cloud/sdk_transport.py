@@ -1,8 +1,8 @@
-"""The seam: the SDK's clients over our session.
+"""The adapter that sends the calls of the SDK's clients over our session.
 
-A client of the SDK builds the request and reads the response with its models; between the two
-it calls ``call_api_async``. Overriding that one method keeps models and signature the SDK's,
-and leaves its session per request, its sleeping retries and its lost statuses behind.
+A client of the SDK builds the request and parses the response with its models; between the two
+it calls ``call_api_async``. Overriding that one method keeps the SDK's models and signature, but
+not its session per request, its blocking retries and its lost statuses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from secret_sync.errors import DefiniteError, TransientError
 if TYPE_CHECKING:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 
-    from secret_sync.cloud.services import Service
+    from secret_sync.cloud.services import ServiceProfile
     from secret_sync.cloud.transport import Reply, Transport
 
 _ALGORITHM = "ACS3-HMAC-SHA256"
@@ -37,45 +37,42 @@ _OK = 200
 
 
 class Keys(Protocol):
-    """What a request is signed with."""
+    """What a request is signed with; ``security_token`` is ``""`` for permanent credentials."""
 
     @property
-    def access_key_id(self) -> str:
-        """The public half of the pair."""
+    def access_key_id(self) -> str: ...
 
     @property
-    def access_key_secret(self) -> str:
-        """The private half."""
+    def access_key_secret(self) -> str: ...
 
     @property
-    def security_token(self) -> str:
-        """The token of temporary credentials, ``""`` for permanent ones."""
+    def security_token(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """All that differs from call to call, given to a client's method as its ``runtime``.
+class CallContext:
+    """What differs between calls, passed to a client's method as its ``runtime``.
 
-    So a client holds no credentials, and one serves every tenant without ever being changed.
+    So a client holds no credentials, and an immutable one serves every tenant.
 
     Attributes:
         endpoint: ``host`` or ``host:port``.
         keys: The credentials to sign with.
-        what: What is asked for, to begin the message of an error with.
-        service: Who is asked.
-        region: Whose private CA vouches for the endpoint, if that is a dedicated KMS gateway.
+        what: What is requested; error messages begin with it.
+        service: The service that is called.
+        region: The region whose private CA is trusted, if the endpoint is a dedicated KMS gateway.
     """
 
     endpoint: str
     keys: Keys
     what: str
-    service: Service = KMS
+    service: ServiceProfile = KMS
     region: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signable:
-    """The parts of a request that its signature covers, as the SDK's helper reads them."""
+    """The parts of a request that its signature covers, as the SDK's helper expects them."""
 
     method: str
     pathname: str
@@ -87,9 +84,9 @@ def sign(request: Signable, payload: bytes, keys: Keys) -> None:
     """Add the headers that authenticate a request, ACS3-HMAC-SHA256.
 
     Args:
-        request: The request with all its other headers, whose names are in lower case.
+        request: The request with all its other headers, named in lower case.
         payload: The body.
-        keys: The credentials; of temporary ones the token is sent and signed too.
+        keys: The credentials; the token of temporary ones is sent and signed, too.
     """
     headers = request.headers
     digest = sha256(payload).hexdigest()
@@ -102,18 +99,18 @@ def sign(request: Signable, payload: bytes, keys: Keys) -> None:
     )
 
 
-class Seam:
-    """Mixed in before a client class of the SDK, it takes over how calls are made."""
+class SdkTransportAdapter:
+    """Sends the calls of an SDK client; to be mixed in before the client class."""
 
     _transport: Transport
 
     async def call_api_async(
-        self, params: Params, request: OpenApiRequest, runtime: Call
+        self, params: Params, request: OpenApiRequest, runtime: CallContext
     ) -> dict[str, Any]:
-        """Make one try of a signed call that has a JSON answer.
+        """Make one try of a signed call with a JSON response.
 
         Returns:
-            What the SDK's response models are read from: ``body``, ``headers``, ``statusCode``.
+            The input of the SDK's response models: ``body``, ``headers``, ``statusCode``.
 
         Raises:
             SecretSyncError: Of the class that says what to do next.
@@ -159,19 +156,19 @@ class Seam:
 
 
 def stamp() -> dict[str, str]:
-    """Return the headers that make a request one of its own: its time and a nonce."""
+    """Return the headers that make a request unique: its time and a nonce."""
     return {
         "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "x-acs-signature-nonce": secrets.token_hex(16),
     }
 
 
-def document_of(reply: Reply, what: str, service: Service) -> dict[str, Any]:
-    """Read the document of a success.
+def document_of(reply: Reply, what: str, service: ServiceProfile) -> dict[str, Any]:
+    """Parse the document of a successful response.
 
     Raises:
-        TransientError: There is none; so it was not the service that answered.
-        DefiniteError: It is too large for the value that it was to hold.
+        TransientError: There is no document, so the response is not from the service.
+        DefiniteError: It is too large to hold a value that fits into a Secret.
     """
     if not reply.complete and service.holds_values:
         raise DefiniteError(
@@ -186,7 +183,7 @@ def document_of(reply: Reply, what: str, service: Service) -> dict[str, Any]:
 
 
 def _loads(body: bytes) -> Any:
-    # The decoder's exception holds the document, so it must not become the context of ours.
+    # The decoder's exception contains the document, so it must not become the context of ours.
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

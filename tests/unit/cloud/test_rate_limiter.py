@@ -1,4 +1,4 @@
-"""The gate under a virtual clock."""
+"""The limiter under a virtual clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from secret_sync.cloud.limiter import RateGate
+from secret_sync.cloud.rate_limiter import RateLimiter
 
 pytestmark = pytest.mark.looptime
 
@@ -15,16 +15,16 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def gate_at(rate: float | None) -> RateGate:
-    return RateGate(rate, on_wait=lambda _: None)
+def limiter_at(rate: float | None) -> RateLimiter:
+    return RateLimiter(rate, on_wait=lambda _: None)
 
 
-async def passed_within(gate: RateGate, seconds: float) -> list[float]:
+async def passed_within(limiter: RateLimiter, seconds: float) -> list[float]:
     """The times at which one waiter that never tires passes."""
     start = now()
     times: list[float] = []
     while True:
-        await gate.acquire()
+        await limiter.acquire()
         if now() - start > seconds:
             return times
         times.append(now() - start)
@@ -32,15 +32,15 @@ async def passed_within(gate: RateGate, seconds: float) -> list[float]:
 
 @pytest.mark.parametrize("rate", [0.5, 2, 10, 15, 100, 450])
 async def test_the_rate_is_kept_and_used_over_ten_seconds(rate: float) -> None:
-    times = await passed_within(gate_at(rate), 10.0)
+    times = await passed_within(limiter_at(rate), 10.0)
     assert 0.97 * rate * 10 <= len(times) <= 1.011 * rate * 10 + 1
 
 
 @pytest.mark.parametrize("rate", [0.5, 2, 10, 15, 100, 450])
 async def test_no_single_second_sees_a_burst_of_another_seconds_worth(rate: float) -> None:
-    gate = gate_at(rate)
+    limiter = limiter_at(rate)
     await asyncio.sleep(60)
-    times = await passed_within(gate, 3.0)
+    times = await passed_within(limiter, 3.0)
     for first in times:
         in_a_second = sum(first <= time < first + 1.0 for time in times)
         assert in_a_second <= rate * 1.1 + 1
@@ -48,117 +48,116 @@ async def test_no_single_second_sees_a_burst_of_another_seconds_worth(rate: floa
 
 @pytest.mark.parametrize("rate", [None, 0, 0.0])
 async def test_a_lifted_limit_waits_for_nothing(rate: float | None) -> None:
-    gate = gate_at(rate)
+    limiter = limiter_at(rate)
     start = now()
     for _ in range(10_000):
-        await gate.acquire()
+        await limiter.acquire()
     assert now() == start
-    assert gate.rate is None
+    assert limiter.rate is None
 
 
 async def test_a_throttling_answer_halves_the_rate_at_most_once_a_second() -> None:
-    gate = gate_at(10)
+    limiter = limiter_at(10)
     for _ in range(8):  # all that were under way
-        gate.throttled(None)
-    assert gate.rate == 5.0
+        limiter.throttled(None)
+    assert limiter.rate == 5.0
     await asyncio.sleep(1.0)
-    gate.throttled(None)
-    assert gate.rate == 2.5
+    limiter.throttled(None)
+    assert limiter.rate == 2.5
 
 
 async def test_the_lowered_rate_is_kept() -> None:
-    gate = gate_at(100)
-    await passed_within(gate, 0.1)
-    gate.throttled(None)
-    times = await passed_within(gate, 4.0)
+    limiter = limiter_at(100)
+    await passed_within(limiter, 0.1)
+    limiter.throttled(None)
+    times = await passed_within(limiter, 4.0)
     assert 190 <= len(times) <= 206
 
 
 async def test_whoever_already_waits_is_slowed_down_too() -> None:
-    gate = gate_at(1)
-    await gate.acquire()
-    waiting = asyncio.create_task(gate.acquire())
+    limiter = limiter_at(1)
+    await limiter.acquire()
+    waiting = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(0.5)
-    gate.throttled(5.0)
+    limiter.throttled(5.0)
     start = now()
     await waiting
     assert now() - start >= 5.0
 
 
 async def test_it_never_becomes_too_slow_to_notice_that_the_trouble_is_over() -> None:
-    gate = gate_at(10)
+    limiter = limiter_at(10)
     for _ in range(50):
-        gate.throttled(None)
+        limiter.throttled(None)
         await asyncio.sleep(1.0)
-    assert gate.rate == 0.5
+    assert limiter.rate == 0.5
 
 
 async def test_a_limit_below_that_floor_is_not_raised_to_it() -> None:
-    gate = gate_at(0.2)
-    gate.throttled(None)
-    assert gate.rate == 0.2
+    limiter = limiter_at(0.2)
+    limiter.throttled(None)
+    assert limiter.rate == 0.2
 
 
 async def test_success_raises_the_rate_again_up_to_the_limit() -> None:
-    gate = gate_at(10)
-    gate.throttled(None)
+    limiter = limiter_at(10)
+    limiter.throttled(None)
     rates = []
     for _ in range(15):
         await asyncio.sleep(1.0)
         for _ in range(10):
-            gate.succeeded()
-        rates.append(gate.rate)
+            limiter.succeeded()
+        rates.append(limiter.rate)
     assert rates[:3] == pytest.approx([5.5, 6.0, 6.5])
     assert rates[9:] == [10.0] * 6
-    assert gate.limit == 10.0
 
 
 async def test_success_within_the_same_second_does_not_undo_the_halving() -> None:
-    gate = gate_at(10)
-    gate.throttled(None)
+    limiter = limiter_at(10)
+    limiter.throttled(None)
     await asyncio.sleep(0.9)
-    gate.succeeded()
-    assert gate.rate == 5.0
+    limiter.succeeded()
+    assert limiter.rate == 5.0
 
 
 @pytest.mark.parametrize("rate", [10, None])
 async def test_retry_after_stops_all_for_that_long(rate: float | None) -> None:
-    gate = gate_at(rate)
-    gate.throttled(7.5)
-    gate.throttled(0.1)
+    limiter = limiter_at(rate)
+    limiter.throttled(7.5)
+    limiter.throttled(0.1)
     start = now()
-    await gate.acquire()
+    await limiter.acquire()
     assert 7.5 <= now() - start < 7.8
 
 
 async def test_an_unlimited_gate_stops_for_a_moment() -> None:
-    gate = gate_at(None)
-    gate.throttled(None)
+    limiter = limiter_at(None)
+    limiter.throttled(None)
     start = now()
-    await gate.acquire()
-    await gate.acquire()
+    await limiter.acquire()
+    await limiter.acquire()
     assert now() - start == pytest.approx(1.0)
 
 
 async def test_the_wait_is_told_also_when_there_was_none() -> None:
     waits: list[float] = []
-    gate = RateGate(2, on_wait=waits.append)
+    limiter = RateLimiter(2, on_wait=waits.append)
     for _ in range(3):
-        await gate.acquire()
+        await limiter.acquire()
     assert waits == pytest.approx([0.0, 0.5, 0.5])
 
 
 async def test_a_cancelled_waiter_takes_no_token() -> None:
-    gate = gate_at(1)
-    await gate.acquire()
-    waiting = asyncio.create_task(gate.acquire())
+    limiter = limiter_at(1)
+    await limiter.acquire()
+    waiting = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(0.5)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     start = now()
-    await gate.acquire()
+    await limiter.acquire()
     assert now() - start == pytest.approx(0.5)
 
 
 async def test_repr_tells_the_rates() -> None:
-    assert repr(gate_at(10)) == "<RateGate rate=10 limit=10>"
+    assert repr(limiter_at(10)) == "<RateLimiter rate=10 limit=10>"

@@ -45,7 +45,7 @@ async def test_a_throttled_rate_is_remembered_when_its_last_source_goes(
         world.registry.register("ns/a", [world.want("db")], interval=None)
         await asyncio.sleep(1)
         (lane,) = world.registry._fetcher.lanes.values()
-        assert lane.gate.rate < 100
+        assert lane.limiter.rate < 100
 
 
 async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: MakeWorld) -> None:
@@ -55,8 +55,8 @@ async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: Mak
             world.registry.register("ns/a", [world.want("db", provider)], interval=None)
             await asyncio.sleep(1000)
             world.registry.release("ns/a")
-        gates = world.registry._fetcher._lanes._gates
-        assert len(gates) == 1
+        limiters = world.registry._fetcher._lanes._limiters
+        assert len(limiters) == 1
         await asyncio.sleep(1000)
         world.registry.register("ns/a", [world.want("db")], interval=None)
-        assert len(gates) == 1
+        assert len(limiters) == 1

@@ -1,4 +1,4 @@
-"""The gate before each call: so many a second, fewer when the service complains."""
+"""The rate limiter before each call, which slows down when the service throttles."""
 
 from __future__ import annotations
 
@@ -11,80 +11,76 @@ from aiolimiter import AsyncLimiter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A leaky bucket passes its whole capacity at once. With a capacity of a second's worth the
-# first second would see twice the rate and trip the very quota it is there to keep; with a
-# tenth no second sees more than 1.1 times the rate (plus one call for rates below ten).
+# A leaky bucket admits its whole capacity at once. With the capacity of a second, the first second
+# would have twice the rate and exceed the quota; with that of a tenth, no second has more than 1.1
+# times the rate (plus one call for rates below ten).
 _BURST_SECONDS = 0.1
-# Half at once and back by a twentieth a second: ten seconds from a halved rate to the full one.
+# Halved at once, raised by a twentieth per second: ten seconds from a halved rate to the full one.
 _LOWER_FACTOR = 0.5
 _RAISE_STEP = 0.05
 _ADJUST_SECONDS = 1.0
-# However often it is throttled, a source is asked for at least every two seconds: a rate that
-# approaches zero would not notice that the trouble is over.
+# However often calls are throttled, one is made at least every two seconds: a rate near zero would
+# not notice that the service has recovered.
 _SLOWEST = 0.5
-# Of an unlimited gate there is no rate to halve, so it stops for a moment instead.
+# Without a limit there is no rate to halve, so it pauses for a moment instead.
 _UNLIMITED_PAUSE = 1.0
 
-# Timers count in milliseconds (uvloop); a shorter sleep would only turn the loop in circles.
+# Timers have a resolution of a millisecond (uvloop); a shorter sleep would be a busy loop.
 _TICK = 0.001
 
 
-class _Bucket(AsyncLimiter):
-    """The leaky bucket, which can also tell how long to wait instead of waiting itself."""
+class _LeakyBucket(AsyncLimiter):
+    """A leaky bucket that also returns how long to wait, instead of waiting itself."""
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, rate: float) -> _Bucket:
+    def of(cls, rate: float) -> _LeakyBucket:
         capacity = max(1.0, rate * _BURST_SECONDS)
         return cls(capacity, capacity / rate)
 
     def delay(self) -> float:
-        """Return the seconds until there is room for one more call; ``acquire`` then is instant."""
+        """Return the seconds until ``acquire`` would not wait."""
         if self.has_capacity():
             return 0.0
         return (self._level + 1.0 - self.max_rate) * self.time_period / self.max_rate
 
 
-class RateGate:
-    """Lets callers pass at a limited rate that adapts to throttling answers.
+class RateLimiter:
+    """Limits calls to a rate that adapts to throttling.
 
-    Built inside the running loop, one for each quota. Each try of a call, repeated ones too,
-    passes it once. Meant for one waiter (C0): the dispatcher, which then picks the work item.
+    Built inside the running loop, one for each quota. Each try of a call acquires it once, retries
+    included. Meant for one waiter: the dispatcher, which picks the item only after it has acquired
+    ("token first, then item").
     """
 
     __slots__ = ("_adjusted", "_bucket", "_limit", "_loop", "_on_wait", "_rate", "_resume_at")
 
     def __init__(self, rate: float | None, *, on_wait: Callable[[float], None]) -> None:
-        """Build an open gate.
+        """Build a limiter at its full rate.
 
         Args:
-            rate: Calls a second; ``None`` or 0 lifts the limit.
-            on_wait: Told of the seconds that each caller waited, 0.0 included.
+            rate: Calls per second; ``None`` or 0 for no limit.
+            on_wait: Called with the seconds that each caller waited, 0.0 included.
         """
         self._loop = asyncio.get_running_loop()
         self._on_wait = on_wait
         self._limit = rate or None
         self._rate = self._limit
-        self._bucket = None if self._limit is None else _Bucket.of(self._limit)
+        self._bucket = None if self._limit is None else _LeakyBucket.of(self._limit)
         self._resume_at = 0.0
         self._adjusted = -math.inf
 
     @property
     def rate(self) -> float | None:
-        """The calls a second let through at present; ``None`` if unlimited."""
+        """Return the current calls per second; ``None`` if unlimited."""
         return self._rate
 
-    @property
-    def limit(self) -> float | None:
-        """The calls a second let through at best; ``None`` if unlimited."""
-        return self._limit
-
     async def acquire(self) -> None:
-        """Wait for the right to make one call."""
+        """Wait until one call may be made."""
         started = self._loop.time()
-        # Everything is looked at anew after each sleep: the rate may have been changed meanwhile.
-        while (delay := self._delay()) > 0.0:  # noqa: ASYNC110 - only time opens the gate
+        # Computed again after each sleep: the rate may have changed meanwhile.
+        while (delay := self._delay()) > 0.0:  # noqa: ASYNC110 - only time passes, no event
             await asyncio.sleep(max(delay, _TICK))
         if self._bucket is not None:
             await self._bucket.acquire()
@@ -93,11 +89,10 @@ class RateGate:
     def throttled(self, retry_after: float | None) -> None:
         """Slow down: the service refused a call for its rate.
 
-        The rate is halved at most once a second, since calls that were under way together are
-        refused together.
+        The rate is halved at most once a second, since concurrent calls are refused together.
 
         Args:
-            retry_after: The seconds that nobody shall pass, or ``None``.
+            retry_after: Seconds without any call, or ``None``.
         """
         now = self._loop.time()
         if retry_after is not None:
@@ -106,11 +101,11 @@ class RateGate:
             self._resume_at = max(self._resume_at, now + _UNLIMITED_PAUSE)
         elif self._may_adjust(now):
             self._replace(max(self._rate * _LOWER_FACTOR, min(_SLOWEST, self._limit)), now)
-            # The new bucket has its whole burst to give; without a pause that would follow at once.
+            # The new bucket admits a whole burst; without a pause that would follow at once.
             self._resume_at = max(self._resume_at, now + 1.0 / self._rate)
 
     def succeeded(self) -> None:
-        """Note a call that was not refused: a lowered rate rises, at most once a second."""
+        """Record a call that was not refused: a lowered rate is raised, at most once a second."""
         if self._limit is None or self._rate is None or self._rate >= self._limit:
             return
         now = self._loop.time()
@@ -119,7 +114,7 @@ class RateGate:
             self._replace(min(self._limit, raised), now)
 
     def __repr__(self) -> str:
-        return f"<RateGate rate={self._rate} limit={self._limit}>"
+        return f"<RateLimiter rate={self._rate} limit={self._limit}>"
 
     def _delay(self) -> float:
         pause = self._resume_at - self._loop.time()
@@ -130,5 +125,5 @@ class RateGate:
 
     def _replace(self, rate: float, now: float) -> None:
         self._rate = rate
-        self._bucket = _Bucket.of(rate)
+        self._bucket = _LeakyBucket.of(rate)
         self._adjusted = now

@@ -1,4 +1,4 @@
-"""Whose call comes next: tenants take turns at a rate that they share."""
+"""A rate limiter that tenants share fairly."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from secret_sync.queue import Priority
 from secret_sync.queue.level import Item, Level
 
 if TYPE_CHECKING:
-    from secret_sync.cloud.limiter import RateGate
+    from secret_sync.cloud.rate_limiter import RateLimiter
 
 
-class FairGate:
-    """Lets callers pass at the rate of a gate, one of each tenant after the other.
+class FairRateLimiter:
+    """Admits callers at the rate of a limiter, taking the tenants in turn.
 
-    To be built inside the running loop. Who passes is chosen when there is room for a call, and
-    not before: a tenant with one call does not wait for the thousands of another one.
+    To be built inside the running loop. The next caller is chosen only when a call is allowed: a
+    tenant with one call does not wait for the thousands of another one.
 
     Args:
-        gate: Keeps the rate; nobody else may use it.
+        limiter: Limits the rate; it must not be used elsewhere.
     """
 
-    def __init__(self, gate: RateGate) -> None:
-        self._gate = gate
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._gate = limiter
         self._waiting: Level[asyncio.Event] = Level()
         self._dispatcher: asyncio.Task[None] | None = None
 
     async def acquire(self, tenant: str) -> None:
-        """Wait for the right to make one call; whoever is cancelled leaves nothing behind."""
+        """Wait until one call may be made; a cancelled caller leaves nothing behind."""
         loop = asyncio.get_running_loop()
-        # Set when it is taken out of those who wait.
+        # Set when the caller is taken from the queue.
         passed = asyncio.Event()
         now = loop.time()
         self._waiting.join(passed, Item(now, now, Priority.HIGH), (tenant,))
         if self._dispatcher is None or self._dispatcher.done():
-            # It works for all who wait, not for the one that came first.
+            # It serves all callers, not only the context of the first one.
             self._dispatcher = loop.create_task(
                 self._dispatch(), name="turns at a rate", context=Context()
             )
@@ -44,7 +44,7 @@ class FairGate:
             await passed.wait()
         except asyncio.CancelledError:
             if passed.is_set():
-                self._pass_next()  # the call that will not be made is somebody else's
+                self._pass_next()  # another caller may make the call
             else:
                 self._waiting.leave(passed)
             raise
