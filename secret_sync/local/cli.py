@@ -29,23 +29,23 @@ EXIT_USAGE: Final = 2
 _HELP: Final = """\
 A playground on this machine: a real Kubernetes API server and a local Alibaba Cloud.
 
-  secret-sync local demo    shows a Secret being kept in step, start to end, and cleans up
-  secret-sync local up      starts both for you to play with, until Ctrl-C
+  secret-sync local demo    shows a Secret being kept in sync, from start to end, and cleans up
+  secret-sync local up      starts both and runs until Ctrl-C
 
-While 'up' runs, the other commands change what its cloud holds and how it behaves."""
+While 'up' runs, the other commands change the content and the behaviour of its cloud."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command of the playground; return the exit code.
 
-    A failure is one line on standard error and the exit code 1, wrong usage 2; a signal that
-    ends a command early gives 128 and its number.
+    A failure is one line on standard error and exit code 1, a usage error 2; a signal that ends a
+    command early gives 128 plus its number.
 
     Args:
         argv: The arguments after ``local``.
 
     Raises:
-        SystemExit: The usage is wrong, or help was asked for.
+        SystemExit: The usage is wrong, or help was requested.
     """
     arguments = _parser().parse_args(list(argv))
     command: Command = arguments.command
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     except (LocalError, ControlPlaneError) as error:
         problem = str(error)
     except AdminError as error:
-        # It begins with the HTTP status, which says nothing to a person.
+        # It begins with the HTTP status, which does not help.
         problem = str(error).partition(": ")[2]
     except OSError as error:
         problem = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     return EXIT_FAILURE
 
 
-class _Parser(argparse.ArgumentParser):
+class _LocalParser(argparse.ArgumentParser):
     """argparse with one line for an error."""
 
     def error(self, message: str) -> NoReturn:
@@ -71,18 +71,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = _LocalParser(
         prog="secret-sync local",
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    place = _Parser(add_help=False)
+    place = _LocalParser(add_help=False)
     place.add_argument(
         "--directory",
         type=Path,
         default=default_directory(os.environ),
-        help="which playground, if several run on this machine (default: the user's own)",
+        help="folder of the playground, if several run on this machine (default: the user's)",
     )
     commands = _group(parser)
     _add_up(commands, place)
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _group(parser: argparse.ArgumentParser) -> Any:
-    return parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    return parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_LocalParser)
 
 
 def _add(
@@ -121,14 +121,14 @@ def _add_up(commands: Any, place: argparse.ArgumentParser) -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _add(commands, "demo", demo.demo, None, "show a Secret being kept in step with KMS")
+    parser = _add(commands, "demo", demo.demo, None, "show a Secret being kept in sync with KMS")
     parser.add_argument(
         "--kubeconfig",
         default=os.environ.get("KUBECONFIG", ""),
         metavar="FILE",
-        help="an existing cluster to show it on, in a namespace of its own, which is deleted at "
-        "the end; the CRDs are applied if missing, and stay (default: $KUBECONFIG; empty: a "
-        "control plane is started)",
+        help="an existing cluster to use; the demo creates a namespace and deletes it at the end; "
+        "missing CRDs are applied and kept (default: $KUBECONFIG; if empty, a control plane is "
+        "started)",
     )
 
 
@@ -138,8 +138,8 @@ def _add_secret(commands: Any, place: argparse.ArgumentParser) -> None:
     put.add_argument("name", metavar="NAME")
     value = put.add_mutually_exclusive_group(required=True)
     value.add_argument("value", metavar="VALUE", nargs="?")
-    value.add_argument("--file", metavar="FILE", help="take the value from a file; - is stdin")
-    put.add_argument("--binary", action="store_true", help="a secret of bytes instead of text")
+    value.add_argument("--file", metavar="FILE", help="read the value from a file; - is stdin")
+    put.add_argument("--binary", action="store_true", help="store a binary secret instead of text")
     _add(group, "list", cloud_commands.list_secrets, place, "list the secrets, without values")
     for name, command, text in (
         ("get", cloud_commands.get_secret, "show a secret's versions and stages, without values"),
@@ -156,7 +156,7 @@ def _add_parameter(commands: Any, place: argparse.ArgumentParser) -> None:
     put.add_argument("name", metavar="NAME")
     value = put.add_mutually_exclusive_group(required=True)
     value.add_argument("value", metavar="VALUE", nargs="?")
-    value.add_argument("--file", metavar="FILE", help="take the value from a file; - is stdin")
+    value.add_argument("--file", metavar="FILE", help="read the value from a file; - is stdin")
     _add(group, "list", cloud_commands.list_parameters, place, "list them, without values")
     _add(
         group, "delete", cloud_commands.delete_parameter, place, "delete a parameter at once"
@@ -164,7 +164,9 @@ def _add_parameter(commands: Any, place: argparse.ArgumentParser) -> None:
 
 
 def _add_fault(commands: Any, place: argparse.ArgumentParser) -> None:
-    group = _group(commands.add_parser("fault", help="break the cloud, and mend it"))
+    group = _group(
+        commands.add_parser("fault", help="inject faults into the cloud, and clear them")
+    )
     put = _add(group, "set", cloud_commands.set_fault, place, "put a fault in force; prints its id")
     put.add_argument("kind", metavar="KIND", choices=[kind.value for kind in FaultKind],
                      help=f"one of {', '.join(kind.value for kind in FaultKind)}")  # fmt: skip
@@ -188,4 +190,4 @@ def _add_fault(commands: Any, place: argparse.ArgumentParser) -> None:
 def _add_calls(commands: Any, place: argparse.ArgumentParser) -> None:
     calls = _add(commands, "calls", cloud_commands.calls, place, "what the cloud was asked")
     calls.add_argument("--last", type=int, metavar="N", default=0, help="list the last N calls")
-    calls.add_argument("--reset", action="store_true", help="then begin to count anew")
+    calls.add_argument("--reset", action="store_true", help="reset the counters afterwards")

@@ -212,4 +212,4 @@ def _value(arguments: argparse.Namespace) -> str | bytes:
     except UnicodeDecodeError:
         # Without the decoder's words: they quote the value.
         hint = "" if arguments.binary is None else "; add --binary"
-        raise LocalError(f"{arguments.file} is no UTF-8 text{hint}") from None
+        raise LocalError(f"{arguments.file} is not UTF-8 text{hint}") from None

@@ -1,4 +1,4 @@
-"""``secret-sync local demo``: a Secret kept in step with KMS, from start to end."""
+"""``secret-sync local demo``: a Secret kept in sync with KMS, from start to end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from secret_sync.local.cloud import AdminError, CloudAdmin
 from secret_sync.local.controlplane.errors import ControlPlaneError
 from secret_sync.local.demo_documents import DocumentsStep
 from secret_sync.local.demo_rrsa import RrsaStep
-from secret_sync.local.demo_screen import Screen, seconds
+from secret_sync.local.demo_screen import DemoScreen, seconds
 from secret_sync.local.demo_watch import SecretWatch
 from secret_sync.local.errors import LocalError
 from secret_sync.local.state import RunFolder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import argparse
 
     from secret_sync.local.cloud import CloudInfo
-    from secret_sync.local.demo_setup import Controller, Target
+    from secret_sync.local.demo_setup import DemoController, DemoTarget
     from secret_sync.local.demo_watch import Event
     from secret_sync.local.signals import Signals
 
@@ -44,7 +44,7 @@ _STEPS_WITHIN: Final = 300.0
 
 async def demo(arguments: argparse.Namespace, _signals: Signals) -> int:
     """Show everything on a cluster of its own or on an existing one; return the exit code."""
-    screen = Screen(colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    screen = DemoScreen(colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     begun = asyncio.get_running_loop().time()
     with tempfile.TemporaryDirectory(prefix="secret-sync-demo-") as directory:
         folder = RunFolder(Path(directory))
@@ -64,7 +64,9 @@ async def demo(arguments: argparse.Namespace, _signals: Signals) -> int:
     return 0
 
 
-async def _show(kubeconfig: str, folder: RunFolder, stack: AsyncExitStack, screen: Screen) -> None:
+async def _show(
+    kubeconfig: str, folder: RunFolder, stack: AsyncExitStack, screen: DemoScreen
+) -> None:
     screen.step("A Kubernetes API server and a local Alibaba Cloud")
     if kubeconfig:
         target = await demo_setup.existing_cluster(kubeconfig, screen)
@@ -95,11 +97,11 @@ class Demo:
 
     def __init__(
         self,
-        target: Target,
+        target: DemoTarget,
         cloud: CloudInfo,
         admin: CloudAdmin,
         folder: RunFolder,
-        screen: Screen,
+        screen: DemoScreen,
     ) -> None:
         self._target = target
         self._cloud = cloud
@@ -125,7 +127,7 @@ class Demo:
         )
         environment = demo_setup.controller_environment(self._target.kubeconfig, self._cloud)
         log = self._folder.path / "controller.log"
-        controller = demo_setup.Controller(arguments, environment, log)
+        controller = demo_setup.DemoController(arguments, environment, log)
         stack.push_async_exit(_Ending(controller, self._screen))
         self._screen.command(*controller.command)
         await controller.ready()
@@ -259,12 +261,12 @@ class Demo:
 class _Ending:
     """Stops the controller, and shows its log if something went wrong."""
 
-    def __init__(self, controller: Controller, screen: Screen) -> None:
+    def __init__(self, controller: DemoController, screen: DemoScreen) -> None:
         self._controller = controller
         self._screen = screen
 
     async def __aenter__(self) -> None:
-        """Nothing to do: it runs."""
+        """Do nothing: the controller is running already."""
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self._controller.stop()
@@ -278,6 +280,6 @@ def _now() -> float:
 
 
 def _short(path: Path) -> str:
-    """The path as a person in this folder would type it."""
+    """Return the path as a user in this folder would type it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

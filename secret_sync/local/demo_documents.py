@@ -53,7 +53,7 @@ class DocumentsStep(Step):
             for key, value in sorted(held.items()):
                 screen.output(f"{key}: {value}")
             if held != expected:
-                raise LocalError(f"Secret {name} does not hold what its document says")
+                raise LocalError(f"Secret {name} does not have the content of its document")
         screen.good("JSON and YAML became the keys of four Secrets")
 
     async def _held(self, name: str) -> dict[str, str]:

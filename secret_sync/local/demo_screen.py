@@ -20,7 +20,7 @@ _YELLOW: Final = "33"
 _DIGEST: Final = 8
 
 
-class Screen:
+class DemoScreen:
     """Prints for a person, in colour on a terminal.
 
     Args:
@@ -89,5 +89,5 @@ class Screen:
 
 
 def seconds(duration: float) -> str:
-    """A duration for a person."""
+    """Format a duration."""
     return f"{duration * 1000:.0f} ms" if duration < 1 else f"{duration:.1f} s"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from secret_sync.local import playground
-from secret_sync.local.controlplane import recipe
+from secret_sync.local.controlplane import build_spec
 from secret_sync.local.controlplane.binaries import cache_root, find
 from secret_sync.local.controlplane.build import Builder
 from secret_sync.local.controlplane.endpoint import Endpoint
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from secret_sync.local.demo_screen import Screen
+    from secret_sync.local.demo_screen import DemoScreen
     from secret_sync.local.state import RunFolder
 
 _READY_SECONDS: Final = 30.0
@@ -39,7 +39,7 @@ _TAIL: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DemoTarget:
     """A cluster to show something on.
 
     Attributes:
@@ -53,7 +53,7 @@ class Target:
     plane: ControlPlane | None = None
 
 
-async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: Screen) -> Target:
+async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: DemoScreen) -> DemoTarget:
     """Start a control plane.
 
     Raises:
@@ -63,10 +63,10 @@ async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: Screen) 
     kubeconfig = str(plane.kubeconfig)
     kubectl = Kubectl(plane.binaries.kubectl, {**os.environ, "KUBECONFIG": kubeconfig})
     screen.good(f"etcd, kube-apiserver and kube-controller-manager run: {plane.server}")
-    return Target(kubectl, kubeconfig, plane)
+    return DemoTarget(kubectl, kubeconfig, plane)
 
 
-async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
+async def existing_cluster(kubeconfig: str, screen: DemoScreen) -> DemoTarget:
     """Take a cluster that is there; it is said which one before anything is done to it.
 
     Raises:
@@ -86,7 +86,7 @@ async def existing_cluster(kubeconfig: str, screen: Screen) -> Target:
         await asyncio.sleep(5)
     version = json.loads(await kubectl.run("get", "--raw", "/version"))
     screen.good(f"the API server answers: {version['gitVersion']}")
-    return Target(kubectl, kubeconfig)
+    return DemoTarget(kubectl, kubeconfig)
 
 
 async def missing_crds(kubectl: Kubectl) -> list[str]:
@@ -98,7 +98,7 @@ async def missing_crds(kubectl: Kubectl) -> list[str]:
     return [name for name in playground.CRD_NAMES if name not in names]
 
 
-class Controller:
+class DemoController:
     """``secret-sync run`` as a child process; its log is kept for the day it is needed.
 
     Attributes:
@@ -142,7 +142,7 @@ class Controller:
             raise LocalError(f"the controller has ended with status {status}")
 
     def log_tail(self) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         text = self._process.log.read_text(errors="replace")
         return "\n".join(text.splitlines()[-_TAIL:])
 
@@ -170,12 +170,12 @@ async def _where(kubectl: Kubectl) -> tuple[str, str]:
         ) from None
 
 
-async def _build_kubectl(screen: Screen) -> Path:
+async def _build_kubectl(screen: DemoScreen) -> Path:
     """Find or build kubectl alone; a build that is cancelled ends at once."""
     cancelled = threading.Event()
 
     def build() -> Path:
-        pinned = recipe.load()
+        pinned = build_spec.load()
         builder = Builder(pinned, cache_root(os.environ), screen.note, cancelled)
         return find("kubectl", pinned, os.environ) or builder.ensure("kubectl")
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from secret_sync.local.cloud import CloudAdmin
-    from secret_sync.local.demo_screen import Screen
+    from secret_sync.local.demo_screen import DemoScreen
     from secret_sync.local.kubectl import Kubectl
 
 _WITHIN: Final = "20s"
@@ -30,7 +30,7 @@ class Step:
     kubectl: Kubectl
     admin: CloudAdmin
     namespace: str
-    screen: Screen
+    screen: DemoScreen
     apply: Callable[[str], Awaitable[None]]
 
     async def wait_ready(self, what: str) -> None:

@@ -122,6 +122,6 @@ class _Pipe(asyncio.SubprocessProtocol):
         self.news.set()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """The process has ended and all it printed was read."""
+        """Handle the end of the process, after all of its output was read."""
         self.ended.set()
         self.news.set()

@@ -49,7 +49,7 @@ async def trust_cluster(kubectl: Kubectl, admin: CloudAdmin, namespace: str) -> 
     except AdminError as error:
         # Without its status, which says nothing to a person.
         why = str(error).partition(": ")[2]
-        raise LocalError(f"the cluster's OIDC keys are of no use here: {why}") from None
+        raise LocalError(f"the cluster's OIDC keys cannot be used: {why}") from None
     subject = f"system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}"
     trust = [{"oidc_provider": provider, "sub": subject, "aud": AUDIENCE}]
     return await admin.put_role(ROLE, trust=trust, secrets=list(_SECRETS))

@@ -42,12 +42,12 @@ class RunFolder:
 
     @property
     def plane(self) -> Path:
-        """The control plane's part, made by it."""
+        """Return the control plane's folder, which it creates."""
         return self.path / "control-plane"
 
     @property
     def cloud(self) -> Path:
-        """The cloud's part."""
+        """Return the cloud's folder."""
         folder = self.path / "cloud"
         folder.mkdir(exist_ok=True)
         return folder

@@ -202,7 +202,7 @@ async def test_a_killed_api_server_comes_back_with_its_data(
     await plane.start_api_server()
     answer = plane.admin.request("GET", f"/api/v1/namespaces/{breakable_namespace}/configmaps/kept")
     assert answer.body["metadata"]["uid"] == kept["metadata"]["uid"]
-    with pytest.raises(ControlPlaneError, match="runs already"):
+    with pytest.raises(ControlPlaneError, match="already running"):
         await plane.start_api_server()
 
 

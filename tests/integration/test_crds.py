@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from secret_sync.local.controlplane.endpoint import Answer
+    from secret_sync.local.controlplane.endpoint import EndpointResponse
     from secret_sync.local.controlplane.plane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -339,7 +339,7 @@ def test_the_largest_is_taken_and_what_is_larger_refused_in_words(
     larger: dict[str, Any],
     complaint: str,
 ) -> None:
-    def create(spec: dict[str, Any]) -> Answer:
+    def create(spec: dict[str, Any]) -> EndpointResponse:
         document = an_object("ExternalSecret", spec)
         path = path_of(document, namespace).rpartition("/")[0]
         return control_plane.admin.request("POST", path, document)

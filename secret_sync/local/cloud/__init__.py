@@ -3,9 +3,9 @@
 `LocalCloud` runs it in this process, `spawn` in one of its own; both give a `CloudInfo`, whose
 `environment` is all that a client needs. `CloudAdmin` puts secrets and roles in and sets faults.
 
-A request passes `server` (TLS, proxy) -> `gateway` (parse, `verifier`, faults) -> a room such as
-`kms` or `sts`. A further service is a module with a `Room`, entered in `server.ROOMS`. The
-`metadata` of a machine has neither rooms nor signatures, and a listener of its own.
+A request passes `server` (TLS, proxy) -> `gateway` (parse, `verifier`, faults) -> a service such as
+`kms` or `sts`. A further service is a module with a `LocalService`, listed in `server.SERVICES`.
+The `metadata` of a machine has neither services nor signatures, and its own listener.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from secret_sync.local.cloud.admin_body import check, take
 from secret_sync.local.cloud.admin_oos import ParameterAdmin
 from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.faults import Fault, FaultKind
-from secret_sync.local.cloud.places import ANY_REGION
+from secret_sync.local.cloud.regional import ANY_REGION
 from secret_sync.local.cloud.store import CURRENT, SecretState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud.faults import Faults
     from secret_sync.local.cloud.journal import Journal
     from secret_sync.local.cloud.metadata import Metadata
-    from secret_sync.local.cloud.store import Secret, Store
+    from secret_sync.local.cloud.store import CloudStore, Secret
 
 _MAX_BODY: Final = 512 << 20
 """Thousands of secrets of 30 KB come in one request."""
@@ -64,7 +64,7 @@ class Admin:
     """
 
     def __init__(
-        self, store: Store, faults: Faults, journal: Journal, metadata: Metadata, account: str
+        self, store: CloudStore, faults: Faults, journal: Journal, metadata: Metadata, account: str
     ) -> None:
         self._store = store
         self._ram = RamAdmin(store, metadata, account)
@@ -179,7 +179,7 @@ class Admin:
         return {"cleared": self._faults.clear(take(body, "id", str, ""))}
 
     def update_settings(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change some `Settings`; return them all."""
+        """Change some `CloudSettings`; return them all."""
         check(body, _SETTINGS)
         self._store.settings = replace(self._store.settings, **body)
         return asdict(self._store.settings)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.local.cloud.admin_body import take
 from secret_sync.local.cloud.parameters import Parameter, check_name, check_value
-from secret_sync.local.cloud.places import ANY_REGION
+from secret_sync.local.cloud.regional import ANY_REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from secret_sync.local.cloud.store import Store
+    from secret_sync.local.cloud.store import CloudStore
 
 
 class ParameterAdmin:
@@ -23,7 +23,7 @@ class ParameterAdmin:
         account: The account meant where a request names none.
     """
 
-    def __init__(self, store: Store, account: str) -> None:
+    def __init__(self, store: CloudStore, account: str) -> None:
         self._store = store
         self._account = account
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from secret_sync.local.cloud.metadata import Metadata
-    from secret_sync.local.cloud.ram import Role
-    from secret_sync.local.cloud.store import Store
+    from secret_sync.local.cloud.ram import RamRole
+    from secret_sync.local.cloud.store import CloudStore
 
 _TRUST: Final = {"account": str, "role": str, "oidc_provider": str, "sub": str, "aud": str}
 
@@ -37,7 +37,7 @@ class RamAdmin:
         account: The account meant where a request names none.
     """
 
-    def __init__(self, store: Store, metadata: Metadata, account: str) -> None:
+    def __init__(self, store: CloudStore, metadata: Metadata, account: str) -> None:
         self._store = store
         self._metadata = metadata
         self._account = account
@@ -171,10 +171,10 @@ class RamAdmin:
         return {"expired": self._metadata.expire_tokens()}
 
     def issued(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """List what is confidential: see `Ledger`."""
-        return {"issued": self._store.ledger.entries()}
+        """List what is confidential: see `ConfidentialValues`."""
+        return {"issued": self._store.confidential.entries()}
 
-    def _role(self, body: Mapping[str, Any]) -> Role:
+    def _role(self, body: Mapping[str, Any]) -> RamRole:
         return self._store.ram.role(self._arn(body, "role", role_arn))
 
     def _arn(self, body: Mapping[str, Any], name: str, make: Callable[[str, str], str]) -> str:
@@ -199,7 +199,7 @@ def _role_changes(body: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _change(role: Role, changes: Mapping[str, Any]) -> None:
+def _change(role: RamRole, changes: Mapping[str, Any]) -> None:
     role.trust = changes.get("trust", role.trust)
     role.max_session_seconds = changes.get("max_session_seconds", role.max_session_seconds)
     role.permissions = replace(role.permissions, **changes["permissions"])

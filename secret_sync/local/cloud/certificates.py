@@ -39,7 +39,7 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The authority's certificate, for clients to trust."""
+        """Return the authority's certificate, for clients to trust."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def default_context(self) -> ssl.SSLContext:

@@ -147,7 +147,7 @@ class CloudAdmin(RamCalls, ParameterCalls):
         await self._call("clear-faults", id=fault_id)
 
     async def update_settings(self, **settings: Any) -> dict[str, Any]:
-        """Change some of `Settings`; return them all."""
+        """Change some of `CloudSettings`; return them all."""
         return await self._call("update-settings", **settings)
 
     async def counters(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class CloudAdmin(RamCalls, ParameterCalls):
         return await self._call("counters")
 
     async def calls(self, last: int = 1000) -> list[dict[str, Any]]:
-        """Return the last calls, oldest first: see `Record`."""
+        """Return the last calls, oldest first: see `CallRecord`."""
         return list((await self._call("calls", last=last))["calls"])
 
     async def reset_counters(self) -> None:

@@ -74,7 +74,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
 }
 
 
-class ApiError(Exception):
+class CloudApiError(Exception):
     """An answer of the service that is not a success.
 
     Args:

@@ -89,11 +89,11 @@ class SetFault:
 
     fault: Fault
     left: int | None
-    bucket: _Bucket | None
+    bucket: _TokenBucket | None
     cleared: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class _Bucket:
+class _TokenBucket:
     """Lets `rate` calls a second pass, and up to one second's worth at once."""
 
     __slots__ = ("_burst", "_clock", "_level", "_rate", "_updated")
@@ -130,7 +130,7 @@ class Faults:
         """Put a fault in force; return its id."""
         self._serial += 1
         fault_id = f"fault-{self._serial}"
-        bucket = None if fault.qps is None else _Bucket(fault.qps, time.monotonic)
+        bucket = None if fault.qps is None else _TokenBucket(fault.qps, time.monotonic)
         self._faults[fault_id] = SetFault(fault, fault.count, bucket)
         return fault_id
 

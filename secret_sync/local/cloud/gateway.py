@@ -1,4 +1,4 @@
-"""The way of a call: find its room, check who signed it, suffer faults, answer."""
+"""The steps of a call: find its service, verify the signature, apply faults, respond."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import web
 
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 from secret_sync.local.cloud.faults import FaultKind
-from secret_sync.local.cloud.metadata import Question, refusal
-from secret_sync.local.cloud.rooms import METADATA_HOST, Call, is_alibaba
+from secret_sync.local.cloud.metadata import MetadataRequest, refusal
+from secret_sync.local.cloud.services import METADATA_HOST, ServiceCall, is_alibaba
 from secret_sync.local.cloud.verifier import Verifier
-from secret_sync.local.cloud.wire import Reply, read, send
+from secret_sync.local.cloud.wire import HttpReply, read, send
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
     from secret_sync.local.cloud.faults import Fault, Faults, SetFault
-    from secret_sync.local.cloud.journal import Journal, Record
+    from secret_sync.local.cloud.journal import CallRecord, Journal
     from secret_sync.local.cloud.metadata import Metadata
-    from secret_sync.local.cloud.rooms import Directory, Room
-    from secret_sync.local.cloud.store import Store
-    from secret_sync.local.cloud.wire import Incoming
+    from secret_sync.local.cloud.services import LocalService, ServiceRegistry
+    from secret_sync.local.cloud.store import CloudStore
+    from secret_sync.local.cloud.wire import IncomingRequest
 
 _CREDENTIAL = re.compile(r"Credential=([^,\s]+)")
 _HTML_502: Final = (
@@ -41,7 +41,7 @@ _TOKENS: Final = frozenset(("OIDCToken", "SecurityToken"))
 """Parameters that have no place in a URL, whatever the protocol says of the second."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Answer = Callable[[web.BaseRequest, "Record"], Awaitable[Reply]]
+Answer = Callable[[web.BaseRequest, "CallRecord"], Awaitable[HttpReply]]
 
 
 class Connections(web.Server):
@@ -92,14 +92,14 @@ class Gateway:
 
     def __init__(
         self,
-        store: Store,
-        directory: Directory,
+        store: CloudStore,
+        services: ServiceRegistry,
         faults: Faults,
         journal: Journal,
         metadata: Metadata,
     ) -> None:
         self._store = store
-        self._directory = directory
+        self._services = services
         self._faults = faults
         self._journal = journal
         self._metadata = metadata
@@ -146,48 +146,52 @@ class Gateway:
             self._served.add(request.protocol)
             self._journal.end(record, status, code)
 
-    async def _reply(self, request: web.BaseRequest, record: Record) -> Reply:
+    async def _reply(self, request: web.BaseRequest, record: CallRecord) -> HttpReply:
         request_id = str(uuid.uuid4()).upper()
         try:
-            room, call = self._admit(await read(request), record)
+            service, call = self._admit(await read(request), record)
             hit = self._hit(request, record)
-            if hit is not None and (reply := await _suffer(hit)) is not None:
+            if hit is not None and (reply := await _apply_fault(hit)) is not None:
                 return reply
-            body = room.actions[call.action](self._store, call)
-        except ApiError as error:
+            body = service.actions[call.action](self._store, call)
+        except CloudApiError as error:
             return self._refusal(error, request_id)
         body["RequestId"] = request_id
-        return _paced(Reply(200, orjson.dumps(body), headers={"x-acs-request-id": request_id}), hit)
+        return _paced(
+            HttpReply(200, orjson.dumps(body), headers={"x-acs-request-id": request_id}), hit
+        )
 
-    async def _metadata_reply(self, request: web.BaseRequest, record: Record) -> Reply:
-        question = Question.read((await read(request)).signed)
+    async def _metadata_reply(self, request: web.BaseRequest, record: CallRecord) -> HttpReply:
+        question = MetadataRequest.read((await read(request)).signed)
         record.action, record.subject = question.action, question.subject
         hit = self._hit(request, record)
         try:
-            if hit is not None and (reply := await _suffer(hit)) is not None:
+            if hit is not None and (reply := await _apply_fault(hit)) is not None:
                 return reply
-        except ApiError as error:
+        except CloudApiError as error:
             return refusal(error.status, error.code)
         return _paced(self._metadata.answer(question), hit)
 
-    def _admit(self, incoming: Incoming, record: Record) -> tuple[Room, Call]:
-        """Find the room and check the signature, telling the record what is learnt on the way."""
+    def _admit(
+        self, incoming: IncomingRequest, record: CallRecord
+    ) -> tuple[LocalService, ServiceCall]:
+        """Find the service and check the signature; fill in the record."""
         parameters = incoming.parameters
         action, version, record.access_key = _identify(incoming)
         record.action = action
         record.token_in_url = any(name in _TOKENS for name, _ in incoming.signed.query)
-        self._store.ledger.note(parameters.get("OIDCToken", ""))
+        self._store.confidential.note(parameters.get("OIDCToken", ""))
         if not action:
-            raise ApiError("MissingParameter", "x-acs-action is mandatory.")
-        room, region = self._directory.find(incoming.host, version)
-        record.subject = parameters.get(room.subject, "")
-        if action not in room.actions:
-            raise ApiError("InvalidAction.NotFound")
-        anonymous = action in room.anonymous
+            raise CloudApiError("MissingParameter", "x-acs-action is mandatory.")
+        service, region = self._services.find(incoming.host, version)
+        record.subject = parameters.get(service.subject, "")
+        if action not in service.actions:
+            raise CloudApiError("InvalidAction.NotFound")
+        anonymous = action in service.anonymous
         principal = None if anonymous else self._verifier.verify(incoming.signed)
-        return room, Call(action, region, parameters, principal)
+        return service, ServiceCall(action, region, parameters, principal)
 
-    def _hit(self, request: web.BaseRequest, record: Record) -> SetFault | None:
+    def _hit(self, request: web.BaseRequest, record: CallRecord) -> SetFault | None:
         if not self._faults:
             return None
         return self._faults.hit(
@@ -197,15 +201,15 @@ class Gateway:
             reused=request.protocol in self._served,
         )
 
-    def _refusal(self, error: ApiError, request_id: str) -> Reply:
+    def _refusal(self, error: CloudApiError, request_id: str) -> HttpReply:
         body, content_type = error.body(request_id, xml=self._store.settings.xml_errors)
         headers = {"x-acs-request-id": request_id}
         if error.retry_after_ms is not None:
             headers["x-acs-retry-after"] = str(error.retry_after_ms)
-        return Reply(error.status, body, error.code, content_type, headers)
+        return HttpReply(error.status, body, error.code, content_type, headers)
 
 
-def _identify(incoming: Incoming) -> tuple[str, str, str]:
+def _identify(incoming: IncomingRequest) -> tuple[str, str, str]:
     """Return the action, the API version and the access key's id, none of them checked."""
     headers, parameters = incoming.signed.headers, incoming.parameters
     # RPC clients send the headers as well, but what they sign is the parameters.
@@ -220,18 +224,18 @@ def _identify(incoming: Incoming) -> tuple[str, str, str]:
     return headers.get("x-acs-action", ""), headers.get("x-acs-version", ""), key_id
 
 
-def _paced(reply: Reply, hit: SetFault | None) -> Reply:
+def _paced(reply: HttpReply, hit: SetFault | None) -> HttpReply:
     """Return the reply, dripping if it was hit by such a fault."""
     if hit is not None and hit.fault.kind is FaultKind.DRIP:
         return replace(reply, drip=hit.fault.seconds)
     return reply
 
 
-async def _suffer(hit: SetFault) -> Reply | None:
-    """Let a fault take its course; None means that the call goes on.
+async def _apply_fault(hit: SetFault) -> HttpReply | None:
+    """Apply a fault; return None if the call continues.
 
     Raises:
-        ApiError: The fault is an error of the service.
+        CloudApiError: The fault is an error of the service.
     """
     fault = hit.fault
     if fault.kind is FaultKind.HANG:
@@ -240,7 +244,7 @@ async def _suffer(hit: SetFault) -> Reply | None:
         await asyncio.sleep(fault.seconds)
     elif fault.kind in {FaultKind.THROTTLE, FaultKind.ERROR}:
         default = "Rejected.Throttling" if fault.kind is FaultKind.THROTTLE else "InternalFailure"
-        raise ApiError(
+        raise CloudApiError(
             fault.code or default,
             status=fault.status or None,
             retry_after_ms=fault.retry_after_ms,
@@ -248,15 +252,15 @@ async def _suffer(hit: SetFault) -> Reply | None:
     return _broken(fault)
 
 
-def _broken(fault: Fault) -> Reply | None:
+def _broken(fault: Fault) -> HttpReply | None:
     match fault.kind:
         case FaultKind.HTML:
-            return Reply(fault.status or 502, _HTML_502, "HtmlBody", "text/html")
+            return HttpReply(fault.status or 502, _HTML_502, "HtmlBody", "text/html")
         case FaultKind.EMPTY:
-            return Reply(fault.status or 503, b"", "EmptyBody")
+            return HttpReply(fault.status or 503, b"", "EmptyBody")
         case FaultKind.BLANK:
-            return Reply(200, b"", "EmptyBody")
+            return HttpReply(200, b"", "EmptyBody")
         case FaultKind.CLOSE:
-            return Reply(0, b"", "ConnectionClosed", close=True)
+            return HttpReply(0, b"", "ConnectionClosed", close=True)
         case _:
             return None

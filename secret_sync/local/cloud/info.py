@@ -40,7 +40,7 @@ class CloudInfo:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What to export so that an unmodified client reaches this cloud at default endpoints.
+        """Return the environment with which an unmodified client reaches this cloud.
 
         `SSL_CERT_FILE` replaces a client's usual authorities; what is on this machine is not
         sent through the proxy.

@@ -1,4 +1,4 @@
-"""What was called and how it ended: for tests to assert on and for people to read."""
+"""The log of calls and their results, for tests and for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OTHERS: Final = "(others)"
 
 
 @dataclass(slots=True)
-class Record:
+class CallRecord:
     """One call.
 
     Attributes:
@@ -40,20 +40,20 @@ class Journal:
 
     def __init__(self) -> None:
         self.connections = 0
-        self._calls: deque[Record] = deque(maxlen=_MAX_CALLS)
+        self._calls: deque[CallRecord] = deque(maxlen=_MAX_CALLS)
         self._ended: Counter[tuple[str, str, str]] = Counter()
         self._in_flight = 0
         self._max_in_flight = 0
 
-    def begin(self, now: float) -> Record:
+    def begin(self, now: float) -> CallRecord:
         """Enter a call; the caller fills in what it learns and then ends it."""
-        record = Record(now)
+        record = CallRecord(now)
         self._calls.append(record)
         self._in_flight += 1
         self._max_in_flight = max(self._max_in_flight, self._in_flight)
         return record
 
-    def end(self, record: Record, status: int, code: str) -> None:
+    def end(self, record: CallRecord, status: int, code: str) -> None:
         """Count a call that was answered or given up."""
         self._in_flight -= 1
         record.status, record.code = status, code
@@ -69,7 +69,7 @@ class Journal:
         self._max_in_flight = self._in_flight
         self.connections = 0
 
-    def calls(self, last: int) -> list[Record]:
+    def calls(self, last: int) -> list[CallRecord]:
         """Return the last calls, oldest first."""
         return list(self._calls)[-last:] if last > 0 else []
 

@@ -7,13 +7,13 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.local.cloud.errors import ApiError
-from secret_sync.local.cloud.rooms import Room
+from secret_sync.local.cloud.errors import CloudApiError
+from secret_sync.local.cloud.services import LocalService
 from secret_sync.local.cloud.store import CURRENT, PREVIOUS, SecretState
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud.rooms import Call
-    from secret_sync.local.cloud.store import Secret, Store, Version
+    from secret_sync.local.cloud.services import ServiceCall
+    from secret_sync.local.cloud.store import CloudStore, Secret, Version
 
 _ARN = re.compile(r"acs:kms:(?P<region>[^:]*):(?P<account>[^:]*):secret/(?P<name>.+)")
 _STATES: Final = {
@@ -22,11 +22,11 @@ _STATES: Final = {
 }
 
 
-def get_secret_value(store: Store, call: Call) -> dict[str, Any]:
+def get_secret_value(store: CloudStore, call: ServiceCall) -> dict[str, Any]:
     """Return one version of a secret: the one named, else the one at a stage."""
     name = call.parameters.get("SecretName")
     if not name:
-        raise ApiError(
+        raise CloudApiError(
             "MissingParameter",
             'The parameter "SecretName" that is mandatory for this request is not supplied.',
         )
@@ -35,26 +35,28 @@ def get_secret_value(store: Store, call: Call) -> dict[str, Any]:
     return _answer(store, secret, version, call)
 
 
-def _find(store: Store, call: Call, name: str) -> Secret:
+def _find(store: CloudStore, call: ServiceCall, name: str) -> Secret:
     if call.principal is None:
-        raise ApiError("Forbidden.NoPermission")
+        raise CloudApiError("Forbidden.NoPermission")
     account, region = call.principal.account, call.region
     if name.startswith("acs:"):
         arn = _ARN.fullmatch(name)
         if arn is None:
-            raise ApiError("InvalidParameter", "The specified parameter SecretName is not valid.")
+            raise CloudApiError(
+                "InvalidParameter", "The specified parameter SecretName is not valid."
+            )
         region, name = arn["region"], arn["name"]
         if arn["account"] != account:
-            raise ApiError("Forbidden.NoPermission")
+            raise CloudApiError("Forbidden.NoPermission")
     if not call.principal.permissions.reads(name):
-        raise ApiError("Forbidden.NoPermission")
+        raise CloudApiError("Forbidden.NoPermission")
     secret = store.find(account, region, name)
     if secret is None:
-        raise ApiError("Forbidden.ResourceNotFound")
+        raise CloudApiError("Forbidden.ResourceNotFound")
     if secret.forbidden:
-        raise ApiError("Forbidden.NoPermission")
+        raise CloudApiError("Forbidden.NoPermission")
     if secret.state in _STATES:
-        raise ApiError(_STATES[secret.state])
+        raise CloudApiError(_STATES[secret.state])
     return secret
 
 
@@ -62,18 +64,22 @@ def _select(secret: Secret, parameters: Any) -> Version:
     version_id = parameters.get("VersionId", "")
     if version_id and not secret.managed:
         if version_id not in secret.versions:
-            raise ApiError("Forbidden.ResourceNotFound")
+            raise CloudApiError("Forbidden.ResourceNotFound")
         return secret.versions[version_id]
     stage = parameters.get("VersionStage") or CURRENT
     if secret.managed and stage not in {CURRENT, PREVIOUS}:
-        raise ApiError("InvalidParameter", "The specified parameter VersionStage is not valid.")
+        raise CloudApiError(
+            "InvalidParameter", "The specified parameter VersionStage is not valid."
+        )
     holder = secret.stages.get(stage)
     if holder is None:
-        raise ApiError("Forbidden.ResourceNotFound")
+        raise CloudApiError("Forbidden.ResourceNotFound")
     return secret.versions[holder]
 
 
-def _answer(store: Store, secret: Secret, version: Version, call: Call) -> dict[str, Any]:
+def _answer(
+    store: CloudStore, secret: Secret, version: Version, call: ServiceCall
+) -> dict[str, Any]:
     binary = isinstance(version.value, bytes)
     stages = secret.stages_of(version.id)
     answer: dict[str, Any] = {
@@ -101,7 +107,7 @@ def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-KMS: Final = Room(
+KMS: Final = LocalService(
     version="2016-01-20",
     host=re.compile(
         r"kms(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com"

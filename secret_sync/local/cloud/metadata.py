@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from secret_sync.local.cloud.sts import timestamp
-from secret_sync.local.cloud.wire import Reply
+from secret_sync.local.cloud.wire import HttpReply
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud.ram import Role, Session
+    from secret_sync.local.cloud.ram import RamRole, Session
     from secret_sync.local.cloud.signature import Signed
-    from secret_sync.local.cloud.store import Store
+    from secret_sync.local.cloud.store import CloudStore
 
 TOKEN: Final = "MetadataToken"  # noqa: S105 - an action
 ROLE: Final = "MetadataRole"
@@ -66,7 +66,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MetadataRequest:
     """A request to the service, read.
 
     Attributes:
@@ -80,7 +80,7 @@ class Question:
     token: str = field(repr=False)
 
     @classmethod
-    def read(cls, request: Signed) -> Question:
+    def read(cls, request: Signed) -> MetadataRequest:
         """Find out what is asked."""
         action, subject = _identify(request.method, request.path)
         headers = request.headers
@@ -94,7 +94,7 @@ class Metadata:
         store: Whose roles and clock count.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CloudStore) -> None:
         self._store = store
         self._machine = Machine()
         self._session: Session | None = None
@@ -112,7 +112,7 @@ class Metadata:
         self._tokens.clear()
         return count
 
-    def answer(self, question: Question) -> Reply:
+    def answer(self, question: MetadataRequest) -> HttpReply:
         """Answer a request."""
         if question.action == TOKEN:
             return self._issue_token(question.ttl)
@@ -128,13 +128,13 @@ class Metadata:
             return self._give_credentials(role)
         return refusal(404)
 
-    def _issue_token(self, ttl: str) -> Reply:
+    def _issue_token(self, ttl: str) -> HttpReply:
         if self._machine.mode is MetadataMode.PLAIN:
             return refusal(404)
         if not (ttl.isascii() and ttl.isdecimal() and 1 <= int(ttl[:9]) <= _LONGEST_TTL):
             return refusal(400)
         token = secrets.token_urlsafe(40)
-        self._store.ledger.note(token)
+        self._store.confidential.note(token)
         self._tokens[token] = self._store.now() + int(ttl)
         while len(self._tokens) > _MAX_TOKENS:
             del self._tokens[next(iter(self._tokens))]
@@ -146,7 +146,7 @@ class Metadata:
             return True
         return self._tokens.get(token, 0.0) > self._store.now()
 
-    def _give_credentials(self, role: Role) -> Reply:
+    def _give_credentials(self, role: RamRole) -> HttpReply:
         now = self._store.now()
         session = self._session
         if session is None or session.expires - now < _RENEW_BEFORE:
@@ -161,14 +161,14 @@ class Metadata:
             "LastUpdated": timestamp(now),
             "Code": "Success",
         }
-        return Reply(200, orjson.dumps(content), content_type="application/json")
+        return HttpReply(200, orjson.dumps(content), content_type="application/json")
 
 
-def refusal(status: int, code: str = "") -> Reply:
+def refusal(status: int, code: str = "") -> HttpReply:
     """Return an answer that is not a success, as the service gives it: a page for people."""
     code = code or _CODES.get(status, "Error")
     page = f"<html><head><title>{status} - {code}</title></head></html>\n"
-    return Reply(status, page.encode(), code, "text/html")
+    return HttpReply(status, page.encode(), code, "text/html")
 
 
 def _identify(method: str, path: str) -> tuple[str, str]:
@@ -185,5 +185,5 @@ def _identify(method: str, path: str) -> tuple[str, str]:
     return OTHER, ""
 
 
-def _text(text: str) -> Reply:
-    return Reply(200, text.encode(), content_type="text/plain")
+def _text(text: str) -> HttpReply:
+    return HttpReply(200, text.encode(), content_type="text/plain")

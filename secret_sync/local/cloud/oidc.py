@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 from secret_sync.local.cloud.jwks import unpad
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class TokenClaims:
     """What a genuine token says.
 
     Attributes:
@@ -27,7 +27,7 @@ class Claims:
     audiences: tuple[str, ...]
 
 
-def verify(token: str, provider: OidcProvider, now: float) -> Claims:
+def verify(token: str, provider: OidcProvider, now: float) -> TokenClaims:
     """Return what a token says, once it is known to be genuine, current and meant for us.
 
     Args:
@@ -36,7 +36,7 @@ def verify(token: str, provider: OidcProvider, now: float) -> Claims:
         now: Seconds since the epoch.
 
     Raises:
-        ApiError: `AuthenticationFail.OIDCToken.*`, 401; no part of the token is quoted.
+        CloudApiError: `AuthenticationFail.OIDCToken.*`, 401; no part of the token is quoted.
     """
     try:
         signed, _, encoded_signature = token.rpartition(".")
@@ -44,7 +44,7 @@ def verify(token: str, provider: OidcProvider, now: float) -> Claims:
         header, payload = _object(encoded_header), _object(encoded_payload)
         signature = unpad(encoded_signature)
     except ValueError:
-        raise ApiError("AuthenticationFail.OIDCToken.Invalid") from None
+        raise CloudApiError("AuthenticationFail.OIDCToken.Invalid") from None
     _check_signature(header, signed.encode(), signature, provider)
     return _check_claims(payload, provider, now)
 
@@ -62,7 +62,7 @@ def _check_signature(
     algorithm, kid = header.get("alg"), header.get("kid", "")
     # A token may choose among the provider's keys, but not what a key is good for.
     if algorithm not in {"RS256", "ES256"}:
-        raise ApiError("AuthenticationFail.OIDCToken.Invalid")
+        raise CloudApiError("AuthenticationFail.OIDCToken.Invalid")
     for key in provider.keys:
         if (
             key.algorithm == algorithm
@@ -70,10 +70,10 @@ def _check_signature(
             and key.verifies(signature, signed)
         ):
             return
-    raise ApiError("AuthenticationFail.OIDCToken.InvalidSignature")
+    raise CloudApiError("AuthenticationFail.OIDCToken.InvalidSignature")
 
 
-def _check_claims(payload: dict[str, Any], provider: OidcProvider, now: float) -> Claims:
+def _check_claims(payload: dict[str, Any], provider: OidcProvider, now: float) -> TokenClaims:
     expires, not_before = payload.get("exp"), payload.get("nbf", 0)
     subject, audience = payload.get("sub"), payload.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience
@@ -85,9 +85,9 @@ def _check_claims(payload: dict[str, Any], provider: OidcProvider, now: float) -
         or not isinstance(audiences, list)
         or not_before > now
     ):
-        raise ApiError("AuthenticationFail.OIDCToken.Invalid")
+        raise CloudApiError("AuthenticationFail.OIDCToken.Invalid")
     if expires <= now:
-        raise ApiError("AuthenticationFail.OIDCToken.Expired")
+        raise CloudApiError("AuthenticationFail.OIDCToken.Expired")
     if not any(audience in provider.audiences for audience in audiences):
-        raise ApiError("AuthenticationFail.OIDCToken.AudienceNotMatch")
-    return Claims(subject, tuple(map(str, audiences)))
+        raise CloudApiError("AuthenticationFail.OIDCToken.AudienceNotMatch")
+    return TokenClaims(subject, tuple(map(str, audiences)))

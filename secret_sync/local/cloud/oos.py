@@ -11,23 +11,23 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.local.cloud.errors import ApiError
-from secret_sync.local.cloud.places import ANY_REGION
-from secret_sync.local.cloud.rooms import Room
+from secret_sync.local.cloud.errors import CloudApiError
+from secret_sync.local.cloud.regional import ANY_REGION
+from secret_sync.local.cloud.services import LocalService
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud.parameters import Parameter
-    from secret_sync.local.cloud.rooms import Call
-    from secret_sync.local.cloud.store import Store
+    from secret_sync.local.cloud.services import ServiceCall
+    from secret_sync.local.cloud.store import CloudStore
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def get_secret_parameter(store: Store, call: Call) -> dict[str, Any]:
+def get_secret_parameter(store: CloudStore, call: ServiceCall) -> dict[str, Any]:
     """Return one version of a parameter: the one named, else the current one."""
     name = call.parameters.get("Name")
     if not name:
-        raise ApiError(
+        raise CloudApiError(
             "MissingParameter",
             'The parameter "Name" that is mandatory for this request is not supplied.',
         )
@@ -37,22 +37,22 @@ def get_secret_parameter(store: Store, call: Call) -> dict[str, Any]:
     return {"Parameter": _describe(parameter, number, decrypt=decrypt)}
 
 
-def _find(store: Store, call: Call, name: str, *, decrypt: bool) -> Parameter:
+def _find(store: CloudStore, call: ServiceCall, name: str, *, decrypt: bool) -> Parameter:
     if call.principal is None:
-        raise ApiError("NoPermission")
+        raise CloudApiError("NoPermission")
     permissions = call.principal.permissions
     if not permissions.reads_parameter(name):
-        raise ApiError("NoPermission")
+        raise CloudApiError("NoPermission")
     region = call.region
     if region == ANY_REGION:
         region = call.parameters.get("RegionId") or ANY_REGION
     parameter = store.parameters.find(call.principal.account, region, name)
     if parameter is None:
-        raise ApiError("EntityNotExists.Parameter")
+        raise CloudApiError("EntityNotExists.Parameter")
     if parameter.forbidden:
-        raise ApiError("NoPermission")
+        raise CloudApiError("NoPermission")
     if decrypt and not permissions.decrypts:
-        raise ApiError("Forbidden.NoPermission")
+        raise CloudApiError("Forbidden.NoPermission")
     return parameter
 
 
@@ -60,9 +60,9 @@ def _select(parameter: Parameter, version: str) -> int:
     if not version:
         return parameter.current
     if not _NUMBER.fullmatch(version):
-        raise ApiError("InvalidParameter", "The specified ParameterVersion is not valid.")
+        raise CloudApiError("InvalidParameter", "The specified ParameterVersion is not valid.")
     if int(version) not in parameter.versions:
-        raise ApiError("EntityNotExists.Parameter")
+        raise CloudApiError("EntityNotExists.Parameter")
     return int(version)
 
 
@@ -91,7 +91,7 @@ def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-OOS: Final = Room(
+OOS: Final = LocalService(
     version="2019-06-01",
     host=re.compile(r"oos(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com"),
     actions={"GetSecretParameter": get_secret_parameter},

@@ -40,7 +40,7 @@ class Parameter:
 
     @property
     def current(self) -> int:
-        """The number of the current version."""
+        """Return the number of the current version."""
         return max(self.versions)
 
     def add(self, text: str, now: float) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, cast
 
-from secret_sync.local.cloud.rooms import is_alibaba
+from secret_sync.local.cloud.services import is_alibaba
 
 if TYPE_CHECKING:
     import ssl

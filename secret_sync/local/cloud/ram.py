@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from secret_sync.local.cloud.confidential import ConfidentialValues
     from secret_sync.local.cloud.jwks import VerifyingKey
-    from secret_sync.local.cloud.ledger import Ledger
 
 SHORTEST_SESSION: Final = 900
 LONGEST_SESSION: Final = 43_200
@@ -88,7 +88,7 @@ class Trust:
 
 
 @dataclass(slots=True)
-class Role:
+class RamRole:
     """A role.
 
     Attributes:
@@ -106,7 +106,7 @@ class Role:
 
     @property
     def arn(self) -> str:
-        """The name that is unique in the cloud."""
+        """Return the ARN."""
         return role_arn(self.account, self.name)
 
     def trusts(self, account: str, role: str) -> bool:
@@ -149,7 +149,7 @@ class OidcProvider:
 
     @property
     def arn(self) -> str:
-        """The name that is unique in the cloud."""
+        """Return the ARN."""
         return provider_arn(self.account, self.name)
 
 
@@ -167,19 +167,17 @@ class Session:
     id: str
     secret: str = field(repr=False)
     token: str = field(repr=False)
-    role: Role
+    role: RamRole
     name: str
     opened_by: str
     expires: float
 
     @property
     def account(self) -> str:
-        """The role's."""
         return self.role.account
 
     @property
     def permissions(self) -> Permissions:
-        """The role's."""
         return self.role.permissions
 
 
@@ -187,16 +185,16 @@ class Ram:
     """All roles, providers and sessions; accounts come into being by being named.
 
     Args:
-        ledger: Is told of what sessions are given.
+        confidential: Records what sessions are given.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.roles: dict[str, Role] = {}
+    def __init__(self, confidential: ConfidentialValues) -> None:
+        self._confidential = confidential
+        self.roles: dict[str, RamRole] = {}
         self.providers: dict[str, OidcProvider] = {}
         self.sessions: dict[str, Session] = {}
 
-    def put_role(self, account: str, name: str) -> Role:
+    def put_role(self, account: str, name: str) -> RamRole:
         """Return the role of that name; made, trusting nobody, if there was none.
 
         Raises:
@@ -206,10 +204,10 @@ class Ram:
         arn = role_arn(account, name)
         if arn not in self.roles:
             number = 300_000_000_000_000_000 + secrets.randbelow(10**17)
-            self.roles[arn] = Role(account, name, str(number))
+            self.roles[arn] = RamRole(account, name, str(number))
         return self.roles[arn]
 
-    def role(self, arn: str) -> Role:
+    def role(self, arn: str) -> RamRole:
         """Return a role; raises `KeyError` if there is none."""
         role = self.roles.get(arn)
         if role is None:
@@ -222,7 +220,7 @@ class Ram:
         del self.roles[arn]
 
     def open_session(
-        self, role: Role, name: str, *, seconds: float, now: float, opened_by: str = ""
+        self, role: RamRole, name: str, *, seconds: float, now: float, opened_by: str = ""
     ) -> Session:
         """Give out new temporary credentials of a role."""
         session = Session(
@@ -236,7 +234,7 @@ class Ram:
             # It is told in whole seconds.
             expires=float(int(now + seconds)),
         )
-        self._ledger.note(session.secret, session.token)
+        self._confidential.note(session.secret, session.token)
         self.sessions[session.id] = session
         while len(self.sessions) > _MAX_SESSIONS:
             del self.sessions[next(iter(self.sessions))]

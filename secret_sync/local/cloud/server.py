@@ -18,8 +18,8 @@ from secret_sync.local.cloud.kms import KMS
 from secret_sync.local.cloud.metadata import Metadata
 from secret_sync.local.cloud.oos import OOS
 from secret_sync.local.cloud.proxy import Proxy
-from secret_sync.local.cloud.rooms import Directory
-from secret_sync.local.cloud.store import Store
+from secret_sync.local.cloud.services import ServiceRegistry
+from secret_sync.local.cloud.store import CloudStore
 from secret_sync.local.cloud.sts import STS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-ROOMS: Final = (KMS, OOS, STS)
+SERVICES: Final = (KMS, OOS, STS)
 ACCOUNT: Final = "1234567890123456"
 """The account that is there from the start."""
 
@@ -61,7 +61,7 @@ class LocalCloud:
 
     @property
     def info(self) -> CloudInfo:
-        """Where it is; raises `RuntimeError` before it is started."""
+        """Return its addresses; raise `RuntimeError` before it is started."""
         if self._info is None:
             raise RuntimeError("the local cloud is not started")
         return self._info
@@ -85,10 +85,10 @@ class LocalCloud:
         authority = await asyncio.to_thread(Authority)
         context = await asyncio.to_thread(authority.default_context)
         ca_file = await asyncio.to_thread(_write_ca, directory, authority.pem)
-        store, journal = Store(), Journal()
+        store, journal = CloudStore(), Journal()
         key = store.create_access_key(ACCOUNT)
         metadata = Metadata(store)
-        gateway = Gateway(store, Directory(ROOMS), self._faults, journal, metadata)
+        gateway = Gateway(store, ServiceRegistry(SERVICES), self._faults, journal, metadata)
         tls, plain = gateway.server(proxy=False), gateway.server(proxy=True)
         machine = gateway.metadata_server()
         for server in (tls, plain, machine):

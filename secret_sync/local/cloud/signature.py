@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,32 +97,31 @@ class HeaderClaim:
 
     @property
     def date(self) -> str:
-        """When it was signed."""
         return self.request.headers.get("x-acs-date", "")
 
     @property
     def nonce(self) -> str:
-        """What makes it the only one of its kind."""
         return self.request.headers.get("x-acs-signature-nonce", "")
 
     @property
     def token(self) -> str:
-        """The security token of temporary credentials."""
         return self.request.headers.get("x-acs-security-token", "")
 
     def check(self, secret: str) -> None:
-        """Refuse a signature that is not made with this secret; raises `ApiError`."""
+        """Refuse a signature that is not made with this secret; raises `CloudApiError`."""
         request = self.request
         _check_coverage(request.headers, self.signed_headers)
         claimed = request.headers.get("x-acs-content-sha256", "")
         if not hmac.compare_digest(
             claimed.lower().encode(), hashlib.sha256(request.body).hexdigest().encode()
         ):
-            raise ApiError("SignatureDoesNotMatch", "x-acs-content-sha256 is not the body's hash.")
+            raise CloudApiError(
+                "SignatureDoesNotMatch", "x-acs-content-sha256 is not the body's hash."
+            )
         text = string_to_sign(canonical_request(request, self.signed_headers))
         if not hmac.compare_digest(signature(secret, text), self.given.lower()):
             # The text holds but a hash, and tells the author of a client where to look.
-            raise ApiError(
+            raise CloudApiError(
                 "SignatureDoesNotMatch",
                 f"Specified signature does not match our calculation. String to sign: {text}",
             )
@@ -132,9 +131,9 @@ def _check_coverage(headers: Mapping[str, str], signed_headers: list[str]) -> No
     """Refuse a signature that leaves out a header which the service acts upon."""
     for name in _ALWAYS_SIGNED:
         if name not in headers:
-            raise ApiError("MissingParameter", f"{name} is mandatory.")
+            raise CloudApiError("MissingParameter", f"{name} is mandatory.")
         if name not in signed_headers:
-            raise ApiError("IncompleteSignature", f"{name} is not signed.")
+            raise CloudApiError("IncompleteSignature", f"{name} is not signed.")
     for name in headers:
         if name.startswith("x-acs-") and name not in signed_headers:
-            raise ApiError("IncompleteSignature", f"{name} is not signed.")
+            raise CloudApiError("IncompleteSignature", f"{name} is not signed.")

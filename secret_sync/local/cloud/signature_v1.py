@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,12 +65,12 @@ class RpcClaim:
         )
 
     def check(self, secret: str) -> None:
-        """Refuse a signature that is not made with this secret; raises `ApiError`."""
+        """Refuse a signature that is not made with this secret; raises `CloudApiError`."""
         pairs = [*self.request.query, *self.request.form]
         for name, value in (("SignatureMethod", METHOD), ("SignatureVersion", VERSION)):
             if (name, value) not in pairs:
-                raise ApiError("InvalidParameter", f"{name} is to be {value}.")
+                raise CloudApiError("InvalidParameter", f"{name} is to be {value}.")
         text = string_to_sign(self.request.method, pairs)
         if not hmac.compare_digest(signature(secret, text).encode(), self.given.encode()):
             # Without the string to sign: security tokens are a part of it.
-            raise ApiError("SignatureDoesNotMatch")
+            raise CloudApiError("SignatureDoesNotMatch")

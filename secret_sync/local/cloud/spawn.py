@@ -1,4 +1,4 @@
-"""The cloud as a process of its own, which ends with the one that started it."""
+"""The cloud in its own process, which ends with the parent process."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.local.cloud.ledger import Ledger
-from secret_sync.local.cloud.places import Places
+from secret_sync.local.cloud.confidential import ConfidentialValues
 from secret_sync.local.cloud.ram import KEY_PERMISSIONS, Ram, Session
+from secret_sync.local.cloud.regional import RegionalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class Secret:
 
     @property
     def managed(self) -> bool:
-        """Whether the service writes the value itself."""
+        """Return whether the service writes the value itself."""
         return self.type != "Generic"
 
     def stages_of(self, version_id: str) -> list[str]:
@@ -116,7 +116,7 @@ class Secret:
 
 
 @dataclass(slots=True)
-class Settings:
+class CloudSettings:
     """How the service answers, where clients have to cope with more than one way.
 
     Attributes:
@@ -130,16 +130,16 @@ class Settings:
     clock_offset: float = 0.0
 
 
-class Store:
-    """All state that the rooms share. Everything happens on one event loop; nothing is on disk."""
+class CloudStore:
+    """The state that the services share, used on one event loop; nothing is on disk."""
 
     def __init__(self) -> None:
         self.access_keys: dict[str, AccessKey] = {}
-        self.settings = Settings()
-        self.ledger = Ledger()
-        self.ram = Ram(self.ledger)
-        self.parameters: Places[Parameter] = Places()
-        self._secrets: Places[Secret] = Places()
+        self.settings = CloudSettings()
+        self.confidential = ConfidentialValues()
+        self.ram = Ram(self.confidential)
+        self.parameters: RegionalStore[Parameter] = RegionalStore()
+        self._secrets: RegionalStore[Secret] = RegionalStore()
 
     def now(self) -> float:
         """Return the service's idea of the time, in seconds since the epoch."""
@@ -153,7 +153,7 @@ class Store:
             account=account,
         )
         self.access_keys[key.id] = key
-        self.ledger.note(key.secret)
+        self.confidential.note(key.secret)
         return key
 
     def principal(self, key_id: str) -> Principal | None:
@@ -169,7 +169,7 @@ class Store:
         self.access_keys[key_id] = replace(self.access_keys[key_id], active=active)
 
     def find(self, account: str, region: str, name: str) -> Secret | None:
-        """Return the secret that a call to a region's endpoint means: see `Places`."""
+        """Return the secret that a call to a region's endpoint means: see `RegionalStore`."""
         return self._secrets.find(account, region, name)
 
     def put(self, account: str, region: str, name: str, *, type_: str) -> Secret:

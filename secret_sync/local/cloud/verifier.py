@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 from secret_sync.local.cloud.ram import Session
 from secret_sync.local.cloud.signature import ALGORITHM, HeaderClaim
 from secret_sync.local.cloud.signature_v1 import RpcClaim
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.local.cloud.signature import Signed
-    from secret_sync.local.cloud.store import Principal, Store
+    from secret_sync.local.cloud.store import CloudStore, Principal
 
 MAX_SKEW: Final = 15 * 60.0
 """Seconds a request's date may be off, either way."""
@@ -39,18 +39,18 @@ class Claim(Protocol):
 
     @property
     def date(self) -> str:
-        """When it was signed."""
+        """Return when the request was signed."""
 
     @property
     def nonce(self) -> str:
-        """What makes it the only one of its kind."""
+        """Return what makes the request unique."""
 
     @property
     def token(self) -> str:
-        """The security token of temporary credentials."""
+        """Return the security token of temporary credentials."""
 
     def check(self, secret: str) -> None:
-        """Refuse a signature that is not made with this secret; raises `ApiError`."""
+        """Refuse a signature that is not made with this secret; raises `CloudApiError`."""
 
 
 class Verifier:
@@ -61,7 +61,7 @@ class Verifier:
         clock: The service's idea of the time, in seconds since the epoch.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: CloudStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         # Nonce -> when it may be forgotten; insertion order is arrival order.
@@ -71,22 +71,24 @@ class Verifier:
         """Return the key or the session that signed the request.
 
         Raises:
-            ApiError: With the code of the service's table.
+            CloudApiError: With the code of the service's table.
         """
         claim: Claim | None = HeaderClaim.read(request)
         if claim is None and "authorization" not in request.headers:
             claim = RpcClaim.read(request)
         if claim is None:
-            raise ApiError("MissingParameter", f"An Authorization with {ALGORITHM} is mandatory.")
+            raise CloudApiError(
+                "MissingParameter", f"An Authorization with {ALGORITHM} is mandatory."
+            )
         principal = self._store.principal(claim.key_id)
         if principal is None:
-            raise ApiError("InvalidAccessKeyId.NotFound")
+            raise CloudApiError("InvalidAccessKeyId.NotFound")
         if not isinstance(principal, Session) and not principal.active:
-            raise ApiError("InvalidAccessKeyId.Inactive")
+            raise CloudApiError("InvalidAccessKeyId.Inactive")
         now = self._clock()
         _check_date(claim.date, now)
         if not claim.nonce:
-            raise ApiError("MissingParameter", "A signature nonce is mandatory.")
+            raise CloudApiError("MissingParameter", "A signature nonce is mandatory.")
         claim.check(principal.secret)
         _check_token(principal, claim.token, now)
         # Last, so that nobody but the key's holder can use up a nonce.
@@ -101,25 +103,25 @@ class Verifier:
                 break
             del nonces[oldest]
         if nonce in nonces:
-            raise ApiError("SignatureNonceUsed")
+            raise CloudApiError("SignatureNonceUsed")
         # A request dated ahead stays acceptable for up to two windows.
         nonces[nonce] = now + 2 * MAX_SKEW
 
 
 def _check_date(date: str, now: float) -> None:
     if not _DATE.fullmatch(date):
-        raise ApiError("IllegalTimestamp")
+        raise CloudApiError("IllegalTimestamp")
     try:
         signed_at = datetime.fromisoformat(date).timestamp()
     except ValueError:
-        raise ApiError("IllegalTimestamp") from None
+        raise CloudApiError("IllegalTimestamp") from None
     if abs(now - signed_at) > MAX_SKEW:
-        raise ApiError("InvalidTimeStamp.Expired")
+        raise CloudApiError("InvalidTimeStamp.Expired")
 
 
 def _check_token(principal: Principal, token: str, now: float) -> None:
     expected = principal.token if isinstance(principal, Session) else ""
     if not hmac.compare_digest(expected.encode(), token.encode()):
-        raise ApiError("InvalidSecurityToken.Malformed")
+        raise CloudApiError("InvalidSecurityToken.Malformed")
     if isinstance(principal, Session) and principal.expires <= now:
-        raise ApiError("InvalidSecurityToken.Expired")
+        raise CloudApiError("InvalidSecurityToken.Expired")

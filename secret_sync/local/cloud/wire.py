@@ -19,7 +19,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class IncomingRequest:
     """A request as the gateway judges it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """What is answered.
 
     Attributes:
@@ -52,7 +52,7 @@ class Reply:
     close: bool = False
 
 
-async def read(request: web.BaseRequest) -> Incoming:
+async def read(request: web.BaseRequest) -> IncomingRequest:
     """Take a request apart, with its target in either form and the names in lower case."""
     target = request.raw_path
     if not target.startswith("/"):
@@ -70,10 +70,10 @@ async def read(request: web.BaseRequest) -> Incoming:
         form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     host = headers.get("host", "").partition(":")[0].lower()
     signed = Signed(request.method, path, pairs, headers, body, form)
-    return Incoming(host, signed, dict([*pairs, *form]))
+    return IncomingRequest(host, signed, dict([*pairs, *form]))
 
 
-async def send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+async def send(request: web.BaseRequest, reply: HttpReply) -> web.StreamResponse:
     """Answer, in the way the reply asks for."""
     headers = {**reply.headers, "Content-Type": reply.content_type}
     if reply.close and request.transport is not None:

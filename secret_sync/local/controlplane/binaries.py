@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secret_sync.local.controlplane import recipe
+from secret_sync.local.controlplane import build_spec
 from secret_sync.local.controlplane.build import Builder
 from secret_sync.local.controlplane.errors import ControlPlaneError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-    from secret_sync.local.controlplane.recipe import Recipe
+    from secret_sync.local.controlplane.build_spec import BuildSpec
 
 # How far a program may be from the pinned minor version: what Kubernetes supports of kubectl.
 _SKEW = 1
@@ -50,7 +50,7 @@ def ensure_binaries(progress: Callable[[str], None], cancelled: threading.Event)
             can be; with what to do about it.
         CancelledStartError: ``cancelled`` was set.
     """
-    pinned = recipe.load()
+    pinned = build_spec.load()
     asked = asked_for(pinned, os.environ)
     root = cache_root(os.environ)
 
@@ -60,12 +60,12 @@ def ensure_binaries(progress: Callable[[str], None], cancelled: threading.Event)
         found = find(program, pinned, os.environ)
         return found or Builder(pinned, root, progress, cancelled).ensure(program)
 
-    paths = {program: ensure(program) for program in recipe.PACKAGES}
+    paths = {program: ensure(program) for program in build_spec.PACKAGES}
     return Binaries(**{program.replace("-", "_"): path for program, path in paths.items()})
 
 
-def asked_for(pinned: Recipe, environ: Mapping[str, str]) -> Recipe | None:
-    """The recipe of the API server that ``$K8S`` asks for; ``None`` if it asks for none.
+def asked_for(pinned: BuildSpec, environ: Mapping[str, str]) -> BuildSpec | None:
+    """Return the build specification that ``$K8S`` selects; ``None`` if it is not set.
 
     Raises:
         ControlPlaneError: There is none for that version.
@@ -76,23 +76,23 @@ def asked_for(pinned: Recipe, environ: Mapping[str, str]) -> Recipe | None:
     own = ".".join(map(str, pinned.versions["kube-apiserver"]))
     if version == own:
         return pinned
-    others = recipe.others()
+    others = build_spec.others()
     if version not in others:
         known = ", ".join([own, *others])
-        raise ControlPlaneError(f"K8S={version}: no such API server can be built, only {known}")
-    return recipe.load(others[version])
+        raise ControlPlaneError(f"K8S={version}: cannot build this API server, only {known}")
+    return build_spec.load(others[version])
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
-    """Where the user's builds of all versions are."""
+    """Return the folder of the user's builds of all versions."""
     base = environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
     cache = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return cache / "secret-sync" / "controlplane"
 
 
-def find(program: str, pinned: Recipe, environ: Mapping[str, str]) -> Path | None:
-    """A program that somebody else has put on this machine, if it will do.
+def find(program: str, pinned: BuildSpec, environ: Mapping[str, str]) -> Path | None:
+    """Return an installed program of this machine, if its version fits.
 
     What ``$KUBEBUILDER_ASSETS`` has is taken unseen: whoever sets it, chose it. A folder without
     the controller manager, as they usually are, is fine.
@@ -117,7 +117,7 @@ def _is_near(program: Path, pinned: tuple[int, int, int]) -> bool:
             timeout=_VERSION_SECONDS,
             check=True,
         ).stdout
-        major, minor, _ = recipe.version(answer)
+        major, minor, _ = build_spec.version(answer)
     except (OSError, ValueError, subprocess.SubprocessError):
         return False
     return major == pinned[0] and abs(minor - pinned[1]) <= _SKEW

@@ -12,46 +12,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from secret_sync.local.controlplane import golang
+from secret_sync.local.controlplane.build_spec import PACKAGES
 from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
 from secret_sync.local.controlplane.process import Process
-from secret_sync.local.controlplane.recipe import PACKAGES
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from secret_sync.local.controlplane.recipe import Recipe
+    from secret_sync.local.controlplane.build_spec import BuildSpec
 
 _REPORT_SECONDS = 10.0
 _POLL = 0.2
 
 
 class Builder:
-    """Makes sure that programs of one recipe are in the cache.
+    """Makes sure that programs of one build specification are in the cache.
 
     Args:
-        recipe: What to build.
-        root: The cache of all recipes; this one's programs go to ``root/<key>/``.
+        build_spec: What to build.
+        root: The cache of all builds; this one's programs go to ``root/<key>/``.
         progress: Gets a line for a person now and then.
         cancelled: Set from another thread, it ends waiting and building.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        build_spec: BuildSpec,
         root: Path,
         progress: Callable[[str], None],
         cancelled: threading.Event,
     ) -> None:
-        self._recipe = recipe
+        self._spec = build_spec
         self._root = root
-        self._folder = root / recipe.key
+        self._folder = root / build_spec.key
         self._durations = root / "durations.json"
         self._progress = progress
         self._cancelled = cancelled
 
     def ensure(self, program: str) -> Path:
-        """The path of a program, built first if it is not in the cache.
+        """Return the path of a program; build it if it is not in the cache.
 
         Raises:
             ControlPlaneError: There is no Go, or the build failed.
@@ -67,7 +67,7 @@ class Builder:
         return path
 
     def _build(self, program: str, path: Path) -> None:
-        go = golang.find(self._recipe.go, self._root, self._progress, self._cancelled)
+        go = golang.find(self._spec.go, self._root, self._progress, self._cancelled)
         last = self._remembered().get(program)
         clock = _Clock(program, last, self._progress)
         log = self._folder / f"{program}.build.log"
@@ -77,11 +77,11 @@ class Builder:
             dir=self._folder, prefix=".unfinished-", ignore_cleanup_errors=True
         ) as unfinished:
             built = Path(unfinished, program)
-            argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", self._recipe.ldflags]
+            argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", self._spec.ldflags]
             process = Process(
                 [*argv, "-o", built, PACKAGES[program]],
                 log=log,
-                cwd=self._recipe.modules,
+                cwd=self._spec.modules,
                 env={**golang.environment(os.environ), "GOTMPDIR": unfinished},
             )
             if process.finish(self._cancelled, clock.tick) != 0:

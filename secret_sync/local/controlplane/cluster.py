@@ -96,7 +96,7 @@ class Cluster:
             CancelledStartError: ``cancelled`` was set.
         """
         if self._api_server is not None and self._api_server.returncode is None:
-            raise ControlPlaneError("the API server runs already")
+            raise ControlPlaneError("the API server is already running")
         self._api_server = self._spawn(flags.api_server(self.layout, audit_log=self._audit_log))
         self._api_server.wait_until(
             lambda: self.admin.answers("/readyz"), seconds=_READY_SECONDS, cancelled=cancelled

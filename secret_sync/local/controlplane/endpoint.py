@@ -16,7 +16,7 @@ _TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointResponse:
     """An HTTP status and the body: parsed if it is JSON, else as text."""
 
     status: int
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Somebody on loopback to send requests to, one connection each.
+    """A server on loopback, with one connection for each request.
 
     Blocking: for the thread that owns the control plane, never for an event loop.
 
@@ -39,7 +39,7 @@ class Endpoint:
     token: str = field(default="", repr=False)
     ca_file: Path | None = None
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None) -> EndpointResponse:
         """Send one request.
 
         Raises:
@@ -59,12 +59,12 @@ class Endpoint:
         finally:
             connection.close()
         try:
-            return Answer(response.status, json.loads(text))
+            return EndpointResponse(response.status, json.loads(text))
         except json.JSONDecodeError:
-            return Answer(response.status, text)
+            return EndpointResponse(response.status, text)
 
     def answers(self, path: str) -> bool:
-        """Whether a GET is answered with 200 now."""
+        """Return whether a GET is answered with 200 now."""
         try:
             return self.request("GET", path).status == http.client.OK
         except (OSError, http.client.HTTPException):

@@ -64,37 +64,37 @@ class Layout:
 
     @property
     def kubeconfig(self) -> Path:
-        """How a user with all permissions reaches the API server."""
+        """Return the path of the kubeconfig of a user with all permissions."""
         return self.directory / "kubeconfig"
 
     @property
     def etcd_data(self) -> Path:
-        """Where etcd keeps everything."""
+        """Return etcd's data folder."""
         return self.directory / "etcd"
 
     @property
     def etcd_backup(self) -> Path:
-        """What etcd had at some time."""
+        """Return the path of etcd's backup."""
         return self.directory / "etcd-backup"
 
     @property
     def tokens(self) -> Path:
-        """The API server's list of static tokens."""
+        """Return the path of the API server's static tokens."""
         return self.directory / "tokens.csv"
 
     @property
     def audit_policy(self) -> Path:
-        """What the API server records."""
+        """Return the path of the audit policy."""
         return self.directory / "audit-policy.json"
 
     @property
     def audit_log(self) -> Path:
-        """Where it records that, a JSON object per line."""
+        """Return the path of the audit log, a JSON object per line."""
         return self.directory / "audit.log"
 
 
 def etcd(layout: Layout) -> list[str | Path]:
-    """One member; its data is not worth a disk flush and dies with the run."""
+    """Return the flags of one member, without disk flushes: its data ends with the run."""
     peer = f"http://{LOOPBACK}:{layout.etcd_peer_port}"
     return [
         layout.binaries.etcd,
@@ -159,7 +159,7 @@ def controller_manager(layout: Layout) -> list[str | Path]:
 
 
 def kubeconfig(layout: Layout, token: str) -> bytes:
-    """A kubeconfig that needs no other file. JSON is YAML."""
+    """Return a kubeconfig that needs no other file, as JSON, which is YAML."""
     name = "secret-sync-local"
     document = {
         "apiVersion": "v1",
@@ -181,7 +181,7 @@ def kubeconfig(layout: Layout, token: str) -> bytes:
 
 
 def token_file(admin_token: str) -> bytes:
-    """The API server's static tokens: one user who may do everything."""
+    """Return the API server's static tokens: one user with all permissions."""
     return f'{admin_token},admin,admin,"system:masters"\n'.encode()
 
 

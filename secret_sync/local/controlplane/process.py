@@ -64,12 +64,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The program's own process id."""
+        """Return the program's own process id."""
         return self._popen.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit status, or ``None`` while it runs."""
+        """Return its exit status, or ``None`` while it runs."""
         return self._popen.poll()
 
     def wait(self, seconds: float) -> int | None:
@@ -107,7 +107,7 @@ class Process:
         return status
 
     def tail(self) -> str:
-        """The end of its log, for an error message."""
+        """Return the end of its log, for an error message."""
         text = self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
         return text if len(text) < _TAIL_BYTES else "..." + text.partition("\n")[2]
 

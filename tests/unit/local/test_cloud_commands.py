@@ -54,7 +54,7 @@ async def test_a_parameter_is_text(run: Run, tmp_path: Path) -> None:
     file.write_text(VALUE)
     assert await run("parameter", "put", "db", "--file", str(file)) == "db: version 1\n"
     file.write_bytes(b"\xff")
-    with pytest.raises(LocalError, match=r"value is no UTF-8 text$"):
+    with pytest.raises(LocalError, match=r"value is not UTF-8 text$"):
         await run("parameter", "put", "db", "--file", str(file))
 
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.local.cloud import AdminError, CloudInfo
-from secret_sync.local.cloud import ledger as ledger_module
+from secret_sync.local.cloud import confidential as confidential_module
 from secret_sync.local.cloud import ram as ram_module
-from secret_sync.local.cloud.ledger import Ledger
-from secret_sync.local.cloud.metadata import Question
+from secret_sync.local.cloud.confidential import ConfidentialValues
+from secret_sync.local.cloud.metadata import MetadataRequest
 from secret_sync.local.cloud.ram import Ram
-from secret_sync.local.cloud.rooms import Call
+from secret_sync.local.cloud.services import ServiceCall
 from secret_sync.local.cloud.signature import HeaderClaim, Signed
 from secret_sync.local.cloud.signature_v1 import RpcClaim
-from secret_sync.local.cloud.store import Store
-from secret_sync.local.cloud.wire import Incoming, Reply
+from secret_sync.local.cloud.store import CloudStore
+from secret_sync.local.cloud.wire import HttpReply, IncomingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -143,15 +143,15 @@ async def test_listings_hold_no_secrets(admin: CloudAdmin, sts: KmsCaller) -> No
 
 
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "_MAX_ENTRIES", 3)
+    monkeypatch.setattr(confidential_module, "_MAX_ENTRIES", 3)
     monkeypatch.setattr(ram_module, "_MAX_SESSIONS", 2)
-    ledger = Ledger()
-    ram = Ram(ledger)
+    confidential = ConfidentialValues()
+    ram = Ram(confidential)
     role = ram.put_role("1", "r")
     sessions = [ram.open_session(role, "s", seconds=60, now=0.0) for _ in range(3)]
     assert list(ram.sessions) == [session.id for session in sessions[1:]]
     last = sessions[-1]
-    assert ledger.entries() == [sessions[1].token, last.secret, last.token]
+    assert confidential.entries() == [sessions[1].token, last.secret, last.token]
 
 
 def test_no_secret_shows_in_a_repr() -> None:
@@ -163,7 +163,7 @@ def test_no_secret_shows_in_a_repr() -> None:
         "authorization": "ACS3-HMAC-SHA256 Credential=k,SignedHeaders=host,Signature=00",
     }
     signed = Signed("POST", "/", query, headers, confidential.encode(), query)
-    store = Store()
+    store = CloudStore()
     role = store.ram.put_role("1", "r")
     session = store.ram.open_session(role, "s", seconds=60, now=0.0)
     key = store.create_access_key("1", key_secret=confidential)
@@ -179,11 +179,17 @@ def test_no_secret_shows_in_a_repr() -> None:
     )
     shown = repr(
         [
-            *(signed, Incoming("h", signed, dict(query)), Reply(200, confidential.encode())),
-            *(HeaderClaim.read(signed), RpcClaim.read(signed), Question.read(signed)),
-            *(Call("a", "r", dict(query), session), session, key, info, store.ram.roles),
+            *(
+                signed,
+                IncomingRequest("h", signed, dict(query)),
+                HttpReply(200, confidential.encode()),
+            ),
+            *(HeaderClaim.read(signed), RpcClaim.read(signed), MetadataRequest.read(signed)),
+            *(ServiceCall("a", "r", dict(query), session), session, key, info, store.ram.roles),
         ]
     )
     assert "HeaderClaim" in shown
     assert "RpcClaim" in shown
-    assert not [secret for secret in (confidential, *store.ledger.entries()) if secret in shown]
+    assert not [
+        secret for secret in (confidential, *store.confidential.entries()) if secret in shown
+    ]

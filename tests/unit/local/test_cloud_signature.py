@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secret_sync.local.cloud import verifier as verifier_module
-from secret_sync.local.cloud.errors import ApiError
+from secret_sync.local.cloud.errors import CloudApiError
 from secret_sync.local.cloud.signature import Signed, canonical_query
-from secret_sync.local.cloud.store import Store
+from secret_sync.local.cloud.store import CloudStore
 from secret_sync.local.cloud.verifier import MAX_SKEW, Verifier
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def verifier(clock: Clock) -> Verifier:
-    store = Store()
+    store = CloudStore()
     store.create_access_key("1", "YourAccessKeyId", "YourAccessKeySecret")
     return Verifier(store, clock)
 
@@ -86,7 +86,7 @@ def test_the_documented_signature_is_accepted(verifier: Verifier) -> None:
 def test_whatever_is_changed_the_signature_no_longer_matches(
     verifier: Verifier, change: dict[str, object]
 ) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(CloudApiError) as caught:
         verifier.verify(replace(DOCUMENTED, **change))  # type: ignore[arg-type]  # parametrized
     assert caught.value.code == "SignatureDoesNotMatch"
     assert "YourAccessKeySecret" not in str(caught.value)
@@ -101,7 +101,7 @@ def test_fifteen_minutes_off_are_in_time(verifier: Verifier, clock: Clock, skew:
 @pytest.mark.parametrize("skew", [-MAX_SKEW - 1, MAX_SKEW + 1])
 def test_more_is_expired(verifier: Verifier, clock: Clock, skew: float) -> None:
     clock.now += skew
-    with pytest.raises(ApiError, match=r"InvalidTimeStamp\.Expired"):
+    with pytest.raises(CloudApiError, match=r"InvalidTimeStamp\.Expired"):
         verifier.verify(DOCUMENTED)
 
 
@@ -109,7 +109,7 @@ def test_a_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, cloc
     clock.now -= MAX_SKEW
     verifier.verify(DOCUMENTED)
     clock.now += 2 * MAX_SKEW - 1
-    with pytest.raises(ApiError, match="SignatureNonceUsed"):
+    with pytest.raises(CloudApiError, match="SignatureNonceUsed"):
         verifier.verify(DOCUMENTED)
 
 
@@ -126,7 +126,7 @@ def test_nonces_are_forgotten_at_last(
 
 
 def test_a_wrong_signature_uses_up_no_nonce(verifier: Verifier) -> None:
-    with pytest.raises(ApiError, match="SignatureDoesNotMatch"):
+    with pytest.raises(CloudApiError, match="SignatureDoesNotMatch"):
         verifier.verify(replace(DOCUMENTED, path="/x"))
     verifier.verify(DOCUMENTED)
 
@@ -152,7 +152,7 @@ def test_what_is_missing_or_unsigned_is_told(
     headers.pop(name, None)
     if value is not None:
         headers[name] = value
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(CloudApiError) as caught:
         verifier.verify(replace(DOCUMENTED, headers=headers))
     assert caught.value.code == code
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from secret_sync.local.controlplane import build, golang, recipe
+from secret_sync.local.controlplane import build, build_spec, golang
 from secret_sync.local.controlplane.binaries import asked_for, cache_root, find
 from secret_sync.local.controlplane.build import Builder
 from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
 
-PINNED = recipe.load()
+PINNED = build_spec.load()
 SERVER = "kube-apiserver"
 MINOR = PINNED.versions[SERVER][1]
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from secret_sync.local.demo_rrsa import RrsaStep
-from secret_sync.local.demo_screen import Screen, seconds
+from secret_sync.local.demo_screen import DemoScreen, seconds
 from secret_sync.local.demo_watch import SecretWatch
 from secret_sync.local.errors import LocalError
 from secret_sync.local.kubectl import Kubectl
@@ -48,7 +48,7 @@ def fake_kubectl(tmp_path: Path) -> tuple[Kubectl, Path]:
 
 def test_a_secret_is_shown_by_key_size_and_digest(capsys: pytest.CaptureFixture[str]) -> None:
     before = {"a": encoded(VALUE), "bb": encoded("x")}
-    Screen(colour=False).secret({**before, "bb": encoded("yy")}, before)
+    DemoScreen(colour=False).secret({**before, "bb": encoded("yy")}, before)
     shown = capsys.readouterr().out
     assert [line.split()[0] for line in shown.splitlines()] == ["a", "bb"]
     assert "17 bytes" in shown
@@ -60,7 +60,7 @@ def test_a_secret_is_shown_by_key_size_and_digest(capsys: pytest.CaptureFixture[
 
 def test_colour_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
     for colour in (False, True):
-        screen = Screen(colour=colour)
+        screen = DemoScreen(colour=colour)
         screen.step("First")
         screen.command("kubectl", "get", "a b")
         screen.good("done")
@@ -70,7 +70,7 @@ def test_colour_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
 def test_steps_are_numbered_and_commands_can_be_typed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    screen = Screen(colour=False)
+    screen = DemoScreen(colour=False)
     screen.step("First")
     screen.step("Second")
     screen.command("kubectl", "get", "a b")
@@ -80,7 +80,7 @@ def test_steps_are_numbered_and_commands_can_be_typed(
 def test_a_reader_that_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(os.open(os.devnull, os.O_RDONLY), "r") as unwritable:
         monkeypatch.setattr(sys, "stdout", unwritable)
-        Screen(colour=False).note("nobody reads this")
+        DemoScreen(colour=False).note("nobody reads this")
 
 
 @pytest.mark.parametrize(("duration", "text"), [(0.0114, "11 ms"), (1.26, "1.3 s")])
@@ -173,7 +173,7 @@ ISSUER = {"issuer": "https://issuer.example"}
         (answers(ISSUER, ["key"]), "the cluster does not tell its OIDC issuer and keys"),
         (
             answers(ISSUER, {"keys": [{"kty": "EC", "crv": "P-384"}]}),
-            "the cluster's OIDC keys are of no use here: the JWKS has no RSA and no P-256 key",
+            "the cluster's OIDC keys cannot be used: the JWKS has no RSA and no P-256 key",
         ),
     ],
 )
@@ -190,7 +190,7 @@ async def test_a_cluster_without_keys_to_go_by_is_no_failure(
     async def apply(name: str) -> None:
         raise AssertionError(f"{name} must not be applied")
 
-    await RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply).show()
+    await RrsaStep(kubectl, admin, "ns", DemoScreen(colour=False), apply).show()
     shown = capsys.readouterr().out
     assert f"left out: {reason}\n" in shown
     assert "✗" not in shown
@@ -211,7 +211,7 @@ async def test_an_access_key_that_is_used_after_all_is_told(
         if used:
             await kms.get("shop-db-password")
 
-    step = RrsaStep(kubectl, admin, "ns", Screen(colour=False), apply)
+    step = RrsaStep(kubectl, admin, "ns", DemoScreen(colour=False), apply)
     used = False
     await step.show()
     assert "0 calls of STS; no AccessKey is left" in capsys.readouterr().out

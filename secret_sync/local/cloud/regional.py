@@ -1,4 +1,4 @@
-"""Where what has a name is kept: by account and region."""
+"""Named objects by account and region."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ANY_REGION: Final = "*"
-"""Where a thing lives that is to be found through every region's endpoint."""
+"""The region of an object that every region's endpoint returns."""
 
 
-class Placed(Protocol):
-    """What knows its place."""
+class RegionalObject(Protocol):
+    """A named object of an account and region."""
 
     name: str
     account: str
     region: str
 
 
-_T = TypeVar("_T", bound=Placed)
+_T = TypeVar("_T", bound=RegionalObject)
 
 
-class Places(Generic[_T]):
-    """Things of one kind, in the order in which their names were first used."""
+class RegionalStore(Generic[_T]):
+    """Objects of one kind, in the order in which their names were first used."""
 
     def __init__(self) -> None:
         # (account, name) -> region -> thing.
-        self._places: dict[tuple[str, str], dict[str, _T]] = {}
+        self._objects: dict[tuple[str, str], dict[str, _T]] = {}
 
     def find(self, account: str, region: str, name: str) -> _T | None:
         """Return what a call to a region's endpoint means.
@@ -37,7 +37,7 @@ class Places(Generic[_T]):
             region: `ANY_REGION` for an endpoint that tells none: then any region's will do.
             name: Of the thing.
         """
-        regions = self._places.get((account, name), {})
+        regions = self._objects.get((account, name), {})
         found = regions.get(region) or regions.get(ANY_REGION)
         if found is None and region == ANY_REGION:
             return next(iter(regions.values()), None)
@@ -45,18 +45,18 @@ class Places(Generic[_T]):
 
     def put(self, account: str, region: str, name: str, make: Callable[[], _T]) -> _T:
         """Return the thing of exactly that place, made if there was none."""
-        regions = self._places.setdefault((account, name), {})
+        regions = self._objects.setdefault((account, name), {})
         if region not in regions:
             regions[region] = make()
         return regions[region]
 
     def delete(self, thing: _T) -> None:
         """Forget a thing at once."""
-        regions = self._places[thing.account, thing.name]
+        regions = self._objects[thing.account, thing.name]
         del regions[thing.region]
         if not regions:
-            del self._places[thing.account, thing.name]
+            del self._objects[thing.account, thing.name]
 
     def __iter__(self) -> Iterator[_T]:
-        for regions in self._places.values():
+        for regions in self._objects.values():
             yield from regions.values()

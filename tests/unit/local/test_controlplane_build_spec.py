@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.local.controlplane import recipe
+from secret_sync.local.controlplane import build_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_kubernetes_and_its_staging_modules_are_of_one_release() -> None:
-    pinned = recipe.load()
+    pinned = build_spec.load()
     _, minor, patch = pinned.versions["kube-apiserver"]
     replaced = [
         line.split()
@@ -26,30 +26,30 @@ def test_kubernetes_and_its_staging_modules_are_of_one_release() -> None:
 
 
 def test_the_programs_are_told_the_version_they_cannot_know() -> None:
-    pinned = recipe.load()
+    pinned = build_spec.load()
     major, minor, patch = pinned.versions["kube-apiserver"]
     assert f"version.gitVersion=v{major}.{minor}.{patch} " in pinned.ldflags
     assert pinned.ldflags.endswith(f"version.gitMinor={minor}")
 
 
-@pytest.mark.parametrize("version", recipe.others())
+@pytest.mark.parametrize("version", build_spec.others())
 def test_another_api_server_is_all_that_its_module_has(version: str) -> None:
-    other = recipe.load(recipe.others()[version])
-    assert other.versions == {"kube-apiserver": recipe.version(version)}
-    assert other.key != recipe.load().key
-    _, minor, patch = recipe.version(version)
+    other = build_spec.load(build_spec.others()[version])
+    assert other.versions == {"kube-apiserver": build_spec.version(version)}
+    assert other.key != build_spec.load().key
+    _, minor, patch = build_spec.version(version)
     text = (other.modules / "go.mod").read_text()
     staging = [line.split()[-1] for line in text.splitlines() if "=>" in line]
     assert set(staging) == {f"v0.{minor}.{patch}"}
 
 
 def test_another_pin_is_another_key(tmp_path: Path) -> None:
-    pinned = recipe.load()
+    pinned = build_spec.load()
     shutil.copytree(pinned.modules, tmp_path, dirs_exist_ok=True)
-    assert recipe.load(tmp_path).key == pinned.key
+    assert build_spec.load(tmp_path).key == pinned.key
     with (tmp_path / "go.sum").open("a") as sums:
         sums.write("\n")
-    assert recipe.load(tmp_path).key != pinned.key
+    assert build_spec.load(tmp_path).key != pinned.key
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_another_pin_is_another_key(tmp_path: Path) -> None:
     ],
 )
 def test_versions_are_read_as_programs_print_them(text: str, version: tuple[int, ...]) -> None:
-    assert recipe.version(text) == version
+    assert build_spec.version(text) == version
 
 
 def test_a_text_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match="no version"):
-        recipe.version("unknown flag: --version")
+        build_spec.version("unknown flag: --version")

@@ -1,4 +1,4 @@
-"""What the control plane's programs are built from, and how."""
+"""The pinned sources and build options of the control plane's programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BuildSpec:
     """A Go module that pins the programs, and what follows from it.
 
     Attributes:
@@ -54,12 +54,12 @@ class Recipe:
         )
 
 
-def load(modules: Path = _MODULES) -> Recipe:
+def load(modules: Path = _MODULES) -> BuildSpec:
     """Read the pins in ``modules``."""
     pins = [(modules / name).read_bytes() for name in ("go.mod", "go.sum")]
     text = pins[0].decode()
     machine = f"{sys.platform}-{platform.machine()}".encode()
-    return Recipe(
+    return BuildSpec(
         modules=modules,
         key=hashlib.sha256(b"".join([*pins, machine])).hexdigest()[:16],
         go=version(_line(r"go (\S+)", text))[:2],
@@ -72,7 +72,7 @@ def load(modules: Path = _MODULES) -> Recipe:
 
 
 def others() -> dict[str, Path]:
-    """The other versions of the API server that can be had, each with its module."""
+    """Return the other available versions of the API server, each with its module."""
     return {
         folder.name.removeprefix(_OTHERS): folder
         for folder in sorted(_MODULES.parent.glob(f"{_OTHERS}*"))
@@ -80,7 +80,7 @@ def others() -> dict[str, Path]:
 
 
 def version(text: str) -> tuple[int, int, int]:
-    """The first ``1.2.3`` or ``1.2`` in a text; a missing third number is 0.
+    """Return the first ``1.2.3`` or ``1.2`` in a text; a missing third number is 0.
 
     Raises:
         ValueError: There is none.

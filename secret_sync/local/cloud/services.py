@@ -1,4 +1,4 @@
-"""The table by which a call finds the module that answers it."""
+"""The services of the local cloud, and how a call finds its service."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.local.cloud.errors import ApiError
-from secret_sync.local.cloud.places import ANY_REGION
-from secret_sync.local.cloud.store import Store
+from secret_sync.local.cloud.errors import CloudApiError
+from secret_sync.local.cloud.regional import ANY_REGION
+from secret_sync.local.cloud.store import CloudStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """An authenticated call, as a room sees it.
+class ServiceCall:
+    """An authenticated call, as a service sees it.
 
     Attributes:
         action: Name of the operation, such as "GetSecretValue".
@@ -34,12 +34,12 @@ class Call:
     principal: Principal | None
 
 
-Action = Callable[[Store, Call], dict[str, Any]]
-"""Returns the body of the answer without its RequestId, or raises `ApiError`."""
+Action = Callable[[CloudStore, ServiceCall], dict[str, Any]]
+"""Returns the body of the answer without its RequestId, or raises `CloudApiError`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LocalService:
     """One service.
 
     Attributes:
@@ -57,14 +57,14 @@ class Room:
     anonymous: frozenset[str] = frozenset()
 
 
-class Directory:
-    """All rooms of a cloud, by API version."""
+class ServiceRegistry:
+    """All services of a cloud, by API version."""
 
-    def __init__(self, rooms: Iterable[Room]) -> None:
-        self._rooms = {room.version: room for room in rooms}
+    def __init__(self, services: Iterable[LocalService]) -> None:
+        self._services = {service.version: service for service in services}
 
-    def find(self, host: str, version: str) -> tuple[Room, str]:
-        """Return the room and the region meant.
+    def find(self, host: str, version: str) -> tuple[LocalService, str]:
+        """Return the service and the region meant.
 
         Args:
             host: Without its port. A name outside aliyuncs.com, such as "localhost", stands for
@@ -72,17 +72,17 @@ class Directory:
             version: API version.
 
         Raises:
-            ApiError: `InvalidVersion`: nothing of that version behind that host.
+            CloudApiError: `InvalidVersion`: nothing of that version behind that host.
         """
-        room = self._rooms.get(version)
-        if room is None:
-            raise ApiError("InvalidVersion")
+        service = self._services.get(version)
+        if service is None:
+            raise CloudApiError("InvalidVersion")
         if not host.endswith(".aliyuncs.com"):
-            return room, ANY_REGION
-        match = room.host.fullmatch(host)
+            return service, ANY_REGION
+        match = service.host.fullmatch(host)
         if match is None:
-            raise ApiError("InvalidVersion")
-        return room, match.groupdict().get("region") or ANY_REGION
+            raise CloudApiError("InvalidVersion")
+        return service, match.groupdict().get("region") or ANY_REGION
 
 
 _MAX_NAME: Final = 253

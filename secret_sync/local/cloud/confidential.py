@@ -1,4 +1,4 @@
-"""Everything confidential that this cloud gave out or was shown: what a leak test looks for."""
+"""Confidential values that the cloud issued or received, which leak tests search for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MAX_ENTRIES: Final = 100_000
 """Of about a kilobyte each, if they are tokens."""
 
 
-class Ledger:
+class ConfidentialValues:
     """A bounded set of strings, oldest first."""
 
     def __init__(self) -> None:
