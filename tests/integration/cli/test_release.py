@@ -101,7 +101,7 @@ async def test_secrets_stay_byte_for_byte_when_their_external_secrets_are_delete
     assert [await api.get("Secret", made, name) for name in ("opaque", "typed")] == after
 
 
-async def test_a_second_run_changes_nothing(api: Api, made: str, cli: Cli) -> None:
+async def test_second_run_changes_nothing(api: Api, made: str, cli: Cli) -> None:
     await cli("release", "--keep-secrets", "-n", made, "--yes")
     before = await api.get("Secret", made, "opaque")
     done = await cli("release", "--keep-secrets", "-n", made, "--yes")
@@ -110,16 +110,14 @@ async def test_a_second_run_changes_nothing(api: Api, made: str, cli: Cli) -> No
     assert await api.get("Secret", made, "opaque") == before
 
 
-async def test_a_dry_run_changes_nothing(api: Api, made: str, cli: Cli) -> None:
+async def test_dry_run_changes_nothing(api: Api, made: str, cli: Cli) -> None:
     before = await api.get("Secret", made, "opaque")
     done = await cli("release", "--keep-secrets", "--all-namespaces", "--dry-run")
     assert f"would release {made}/opaque\n" in done.out
     assert await api.get("Secret", made, "opaque") == before
 
 
-async def test_without_yes_and_without_a_terminal_nothing_is_done(
-    api: Api, made: str, cli: Cli
-) -> None:
+async def test_release_without_yes_needs_a_terminal(api: Api, made: str, cli: Cli) -> None:
     before = await api.get("Secret", made, "opaque")
     done = await cli("release", "--keep-secrets", "-n", made)
     assert (done.code, done.out) == (2, "")
@@ -127,7 +125,7 @@ async def test_without_yes_and_without_a_terminal_nothing_is_done(
     assert await api.get("Secret", made, "opaque") == before
 
 
-async def test_what_is_not_ours_is_not_touched(api: Api, home: str, cli: Cli) -> None:
+async def test_unmanaged_secret_is_not_touched(api: Api, home: str, cli: Cli) -> None:
     """Not even where it looks like ours; what will be deleted nevertheless is told of."""
     await api.put(secret("plain", {"a": "b"}), home)
     copied = secret("copied", {"a": "b"})
@@ -176,16 +174,14 @@ async def test_references_and_annotations_of_others_stay(api: Api, made: str, cl
     assert "kubectl-edit" in {entry["manager"] for entry in after["managedFields"]}
 
 
-async def test_a_secret_whose_annotation_was_taken_away_is_released_too(
-    api: Api, made: str, cli: Cli
-) -> None:
+async def test_secret_without_the_annotation_is_released_too(api: Api, made: str, cli: Cli) -> None:
     await api.merge("Secret", made, "opaque", {"metadata": {"annotations": {OWNER: None}}})
     done = await cli("release", "--keep-secrets", "-n", made, "--yes")
     assert f"released {made}/opaque\n" in done.out
     assert "ownerReferences" not in (await api.get("Secret", made, "opaque"))["metadata"]
 
 
-async def test_an_immutable_secret_is_released(api: Api, made: str, cli: Cli) -> None:
+async def test_immutable_secret_is_released(api: Api, made: str, cli: Cli) -> None:
     await api.merge("Secret", made, "opaque", {"immutable": True})
     assert (await cli("release", "--keep-secrets", "-n", made, "--yes")).code == 0
     after = await api.get("Secret", made, "opaque")
@@ -193,7 +189,7 @@ async def test_an_immutable_secret_is_released(api: Api, made: str, cli: Cli) ->
     assert "ownerReferences" not in after["metadata"]
 
 
-async def test_a_controller_that_still_runs_is_noticed(
+async def test_controller_that_still_runs_is_noticed(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, made: str, cli: Cli
 ) -> None:
     async with operator(settings_for(cluster, cloud, made)):
@@ -204,7 +200,7 @@ async def test_a_controller_that_still_runs_is_noticed(
     assert f"{made}/opaque" in done.err
 
 
-async def test_a_new_install_leaves_a_released_secret_alone(
+async def test_new_install_leaves_a_released_secret_alone(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, made: str, cli: Cli
 ) -> None:
     await cli("release", "--keep-secrets", "-n", made, "--yes")
@@ -219,7 +215,7 @@ async def test_a_new_install_leaves_a_released_secret_alone(
         assert await api.get("Secret", made, "opaque") == released
 
 
-async def test_a_new_install_adopts_a_released_secret_where_it_is_told_to(
+async def test_new_install_adopts_a_released_secret_where_it_is_told_to(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, made: str, cli: Cli
 ) -> None:
     await cli("release", "--keep-secrets", "-n", made, "--yes")
@@ -263,7 +259,7 @@ async def kubectl_apply(plane: ControlPlane, document: dict[str, Any], namespace
     assert done.returncode == 0, done.stderr.decode()
 
 
-async def test_a_change_in_between_is_seen_and_kept(api: Api, made: str, cli: Cli) -> None:
+async def test_change_in_between_is_seen_and_kept(api: Api, made: str, cli: Cli) -> None:
     """Somebody labels the Secrets all the time."""
     stop = asyncio.Event()
 

@@ -43,15 +43,15 @@ def test_one_key_of_each_group_is_enough_and_needed(control_plane: ControlPlane,
     "value", ["null", "{}", '{"a": [1]}', "[]", '"a"', "1", "e30=", "", "{", "NaN"]
 )
 @pytest.mark.parametrize("key", types._JSON_OBJECTS)
-def test_what_counts_as_a_json_object(control_plane: ControlPlane, key: str, value: str) -> None:
+def test_json_objects(control_plane: ControlPlane, key: str, value: str) -> None:
     kind = next(kind for kind, groups in types._REQUIRED.items() if (key,) in groups)
     assert is_accepted(control_plane, kind, {key: value}) is types._is_object(value.encode())
 
 
-def test_what_only_its_users_expect(control_plane: ControlPlane) -> None:
+def test_keys_that_only_users_of_the_type_expect(control_plane: ControlPlane) -> None:
     for kind in types._EXPECTED:
         assert is_accepted(control_plane, kind, {"a": "b"})
 
 
-def test_a_service_accounts_token_needs_an_annotation(control_plane: ControlPlane) -> None:
+def test_service_account_token_type_needs_an_annotation(control_plane: ControlPlane) -> None:
     assert not is_accepted(control_plane, types._OF_ACCOUNTS, {"token": "a"})

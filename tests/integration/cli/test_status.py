@@ -56,7 +56,7 @@ async def kubectl(plane: ControlPlane, *arguments: str) -> str:
     return out.decode()
 
 
-async def test_it_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str, cli: Cli) -> None:
+async def test_status_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str, cli: Cli) -> None:
     told = await kubectl(cluster, "get", "externalsecrets", "-n", mixed, "-o", "json")
     expected = []
     for found in json.loads(told)["items"]:
@@ -85,9 +85,7 @@ async def test_it_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str, cl
     assert stores["store"] == ("SecretStore", "True")
 
 
-async def test_the_table_says_what_is_wrong_and_nothing_about_what_is_right(
-    mixed: str, cli: Cli
-) -> None:
+async def test_table_shows_only_stores_that_are_not_ready(mixed: str, cli: Cli) -> None:
     done = await cli("status", "-n", mixed)
     assert done.code == 0
     head, good, no_secret, no_store, *_ = done.out.splitlines()
@@ -103,17 +101,17 @@ async def test_the_table_says_what_is_wrong_and_nothing_about_what_is_right(
     assert "\x1b" not in done.out
 
 
-async def test_all_namespaces_have_a_column_for_them(mixed: str, cli: Cli) -> None:
+async def test_all_namespaces_have_a_column(mixed: str, cli: Cli) -> None:
     done = await cli("status", "-A")
     assert done.out.startswith("NAMESPACE ")
     assert [mixed, "good", "True"] in [line.split()[:3] for line in done.out.splitlines()]
 
 
-async def test_the_exit_code_tells_of_it_if_asked_to(mixed: str, cli: Cli) -> None:
+async def test_exit_code_reports_readiness_on_request(mixed: str, cli: Cli) -> None:
     assert (await cli("status", "-n", mixed, "--exit-code")).code == 1
 
 
-async def test_the_namespace_is_that_of_the_context(
+async def test_namespace_is_that_of_the_context(
     cluster: ControlPlane, mixed: str, cli: Cli, tmp_path: Path
 ) -> None:
     document = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -124,7 +122,7 @@ async def test_the_namespace_is_that_of_the_context(
     assert "\ngood " in done.out
 
 
-async def test_who_may_not_read_stores_sees_the_rest(
+async def test_user_without_access_to_stores_sees_the_rest(
     cluster: ControlPlane, api: Api, mixed: str, cli: Cli, tmp_path: Path
 ) -> None:
     account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "viewer"}}
@@ -182,7 +180,7 @@ async def watching(
             await process.wait()
 
 
-async def test_a_watch_shows_changes_and_ends_cleanly(
+async def test_watch_shows_changes_and_ends_cleanly(
     cluster: ControlPlane, api: Api, mixed: str
 ) -> None:
     async with watching(cluster, mixed, asyncio.subprocess.PIPE) as process:
@@ -202,9 +200,7 @@ async def test_a_watch_shows_changes_and_ends_cleanly(
         assert (process.returncode, err) == (0, b"")
 
 
-async def test_a_watch_on_a_terminal_gives_the_screen_back(
-    cluster: ControlPlane, mixed: str
-) -> None:
+async def test_watch_on_a_terminal_gives_the_screen_back(cluster: ControlPlane, mixed: str) -> None:
     ours, theirs = os.openpty()
     seen = b""
 
@@ -227,7 +223,7 @@ async def test_a_watch_on_a_terminal_gives_the_screen_back(
     assert b"\x1b[31mFalse\x1b[0m" in seen
 
 
-async def test_a_missing_kubeconfig_is_one_line(cluster: ControlPlane, cli: Cli) -> None:
+async def test_missing_kubeconfig_is_one_line(cluster: ControlPlane, cli: Cli) -> None:
     done = await cli("status", "--kubeconfig", "/nonexistent/config")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("secret-sync status: kubeconfig '/nonexistent/config': no such file")

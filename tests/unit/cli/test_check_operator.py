@@ -154,7 +154,7 @@ def keys_of(secret: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("case", folders("good"))
-def test_what_is_synced_has_no_problem(case: Path, check: Any) -> None:
+def test_valid_objects_have_no_problem(case: Path, check: Any) -> None:
     checked = check(case, samples=False)
     assert checked.found["problems"] == []
     assert checked.code == 0
@@ -183,7 +183,7 @@ def test_samples_give_the_keys_that_the_secret_has(case: Path, check: Any) -> No
 
 
 @pytest.mark.parametrize("case", folders("bad"))
-def test_a_mistake_is_told_with_the_reason_of_the_controller(case: Path, check: Any) -> None:
+def test_error_is_reported_with_the_reason_of_the_controller(case: Path, check: Any) -> None:
     alone, sampled = check(case, samples=False), check(case, samples=True)
     expected = expected_reasons(case)
     assert expected

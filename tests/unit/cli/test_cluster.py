@@ -34,7 +34,7 @@ def kubeconfig(path: Path, **context: str) -> str:
     return str(path)
 
 
-async def test_what_is_named_counts(tmp_path: Path) -> None:
+async def test_named_namespace_counts(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "config", namespace="team-a")
     assert await cluster.namespace_of(Scope(namespace="team-b", kubeconfig=path)) == "team-b"
     assert await cluster.namespace_of(Scope(everywhere=True, kubeconfig=path)) == ""
@@ -51,7 +51,9 @@ async def test_else_the_default_one(tmp_path: Path) -> None:
     assert await cluster.namespace_of(Scope(kubeconfig=kubeconfig(tmp_path / "c"))) == "default"
 
 
-async def test_in_a_pod_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_in_a_pod_the_namespace_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     own = tmp_path / "namespace"
     monkeypatch.setattr(namespace, "OWN_NAMESPACE", own)

@@ -135,17 +135,17 @@ async def test_S11_payloads_are_never_asked_for(server: ScriptedServer, cli: Cli
         pytest.param({"ownerReferences": [FOREIGN_REFERENCE], "managedFields": []}, id="another's"),
     ],
 )
-def test_what_is_not_ours(metadata: dict[str, Any]) -> None:
+def test_unmanaged_secrets(metadata: dict[str, Any]) -> None:
     assert classify(secret(**{"ownerReferences": None, **metadata})) is None
 
 
-def test_a_retained_secret_is_ours() -> None:
+def test_retained_secret_is_managed() -> None:
     managed = classify(secret(ownerReferences=None))
     assert isinstance(managed, ReleasableSecret)
     assert managed.patch["metadata"]["ownerReferences"] is None
 
 
-def test_a_secret_that_would_go_although_it_is_not_ours_is_a_stray() -> None:
+def test_unmanaged_secret_with_our_owner_is_an_orphan_risk() -> None:
     assert classify(secret(managedFields=[EDITED])) == OrphanRisk("ns", "some", "some")
 
 
@@ -163,7 +163,7 @@ async def test_L1_the_list_is_read_page_by_page(server: ScriptedServer, cli: Cli
 
 
 @pytest.mark.parametrize("refusal", [CONFLICT, REPLACED])
-async def test_a_secret_that_changed_meanwhile_is_judged_again(
+async def test_secret_that_changed_meanwhile_is_classified_again(
     refusal: Any, server: ScriptedServer, cli: Cli
 ) -> None:
     holding(server, secret())
@@ -173,7 +173,7 @@ async def test_a_secret_that_changed_meanwhile_is_judged_again(
     assert [patch["resourceVersion"] for patch in patches(server)] == ["7", "8"]
 
 
-async def test_a_secret_that_is_no_longer_ours_is_left_alone(
+async def test_secret_that_is_no_longer_managed_is_skipped(
     server: ScriptedServer, cli: Cli
 ) -> None:
     holding(server, secret())
@@ -183,7 +183,7 @@ async def test_a_secret_that_is_no_longer_ours_is_left_alone(
     assert len(patches(server)) == 1
 
 
-async def test_a_secret_that_changes_all_the_time_is_a_failure(
+async def test_secret_that_changes_all_the_time_is_a_failure(
     server: ScriptedServer, cli: Cli
 ) -> None:
     server.lists.append(answering(collection("PartialObjectMetadata", secret())))
@@ -195,20 +195,20 @@ async def test_a_secret_that_changes_all_the_time_is_a_failure(
 
 
 @pytest.mark.parametrize("error", [BUSY, closing()])
-async def test_a_passing_fault_is_tried_again(error: Any, server: ScriptedServer, cli: Cli) -> None:
+async def test_transient_fault_is_retried(error: Any, server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret())
     server.others.extend([error, error])
     done = await cli(*RELEASE)
     assert (done.code, done.err) == (0, "")
 
 
-async def test_a_secret_that_is_gone_needs_no_release(server: ScriptedServer, cli: Cli) -> None:
+async def test_secret_that_is_gone_needs_no_release(server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret())
     server.others.append(refusing(404, "NotFound"))
     assert (await cli(*RELEASE)).code == 0
 
 
-async def test_one_that_fails_does_not_keep_the_others(server: ScriptedServer, cli: Cli) -> None:
+async def test_failure_does_not_stop_the_others(server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret("a"), secret("b"), secret("c", deletionTimestamp="2026-01-01T00:00:00Z"))
     server.others.append(refusing(403, "Forbidden"))
     done = await cli(*RELEASE)
@@ -218,7 +218,7 @@ async def test_one_that_fails_does_not_keep_the_others(server: ScriptedServer, c
     assert "ns/c is not released: it is already being deleted" in done.err
 
 
-async def test_secrets_that_were_taken_back_are_told_of(server: ScriptedServer, cli: Cli) -> None:
+async def test_reclaimed_secrets_are_reported(server: ScriptedServer, cli: Cli) -> None:
     ours = answering(collection("PartialObjectMetadata", *map(secret, "abcd")))
     server.lists.extend([ours, ours])
     done = await cli(*RELEASE)
@@ -226,7 +226,7 @@ async def test_secrets_that_were_taken_back_are_told_of(server: ScriptedServer, 
     assert "adopted 4 of 4 Secrets again (ns/a, ns/b, ns/c, ...)" in done.err
 
 
-async def test_a_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, cli: Cli) -> None:
+async def test_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, cli: Cli) -> None:
     server.lists.append(answering(collection("PartialObjectMetadata", secret())))
     done = await cli("release", "--keep-secrets", "--dry-run", "-n", "ns")
     assert (done.code, done.err) == (0, "")
@@ -245,7 +245,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("answer", "code", "writes"), [("y\n", 0, 1), ("Yes\n", 0, 1), ("\n", 1, 0), ("", 1, 0)]
 )
-async def test_a_person_is_asked(
+async def test_person_is_asked(
     answer: str,
     code: int,
     writes: int,

@@ -85,7 +85,7 @@ def drawn(*documents: dict[str, Any], width: int = 0, colours: bool = False) -> 
     return render(StatusSnapshot.of("ns", rows, stores), screen, NOW)
 
 
-def test_a_table_of_objects() -> None:
+def test_table_of_objects() -> None:
     lines = drawn(
         example("good", SYNCED, last_sync="2026-01-01T11:57:00Z", rotationInterval="30s"),
         example("bad", BROKEN),
@@ -141,7 +141,7 @@ def test_ready_for_an_older_generation_is_not_ready() -> None:
         ({"refreshPolicy": "CreatedOnce"}, BROKEN, "with backoff"),
     ],
 )
-def test_the_next_sync_is_told_as_far_as_it_can_be_known(
+def test_next_sync_is_shown_as_far_as_it_is_known(
     spec: dict[str, Any], ready: dict[str, Any], expected: str
 ) -> None:
     assert ExternalSecretRow.from_dict(example("some", ready, **spec)).next_sync == expected
@@ -164,7 +164,7 @@ def test_ages_are_short(time: str, expected: str) -> None:
     assert ago(time, NOW) == expected
 
 
-def test_the_message_is_cut_to_the_terminal() -> None:
+def test_message_is_cut_to_the_terminal() -> None:
     long = condition("False", "Forbidden", "the role may not read this secret " * 9)
     lines = drawn(example("some", long), width=90)
     assert len(lines[1]) == 90
@@ -180,7 +180,7 @@ def test_colours_do_not_move_columns() -> None:
     assert coloured == drawn(*documents)
 
 
-def test_a_message_cannot_act_on_the_terminal() -> None:
+def test_message_cannot_act_on_the_terminal() -> None:
     evil = condition("False", "Forbidden", "\x1b]0;owned\x07\x9b2J\nsecond line")
     assert drawn(example("some", evil))[1].endswith("?]0;owned??2J second line")
 
@@ -231,7 +231,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
     ("flags", "ready", "code"),
     [((), BROKEN, 0), (("--exit-code",), BROKEN, 1), (("--exit-code",), SYNCED, 0)],
 )
-async def test_the_exit_code_tells_of_objects_only_if_asked_to(
+async def test_exit_code_reports_objects_only_on_request(
     flags: tuple[str, ...], ready: dict[str, Any], code: int, server: ScriptedServer, cli: Cli
 ) -> None:
     everything = serving(
@@ -245,7 +245,7 @@ async def test_the_exit_code_tells_of_objects_only_if_asked_to(
     assert "/namespaces/default/" in server.listed[0].path
 
 
-async def test_missing_definitions_are_told_of(server: ScriptedServer, cli: Cli) -> None:
+async def test_missing_crds_are_reported(server: ScriptedServer, cli: Cli) -> None:
     server.lists.append(refusing(404, "NotFound"))
     done = await cli("status", "-A")
     assert (done.code, done.out) == (1, "")
@@ -283,7 +283,7 @@ def holding(*objects: dict[str, Any]) -> Any:
     )
 
 
-async def test_a_watch_shows_changes_until_it_is_interrupted(
+async def test_watch_shows_changes_until_it_is_interrupted(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     server.lists.extend([holding(example("some", BROKEN))] * 5)
@@ -296,7 +296,9 @@ async def test_a_watch_shows_changes_until_it_is_interrupted(
     assert sum("clustersecretstores" in request.path for request in server.requests) == 1
 
 
-async def test_a_watch_says_when_it_may_be_old(server: ScriptedServer, client: KubeClient) -> None:
+async def test_watch_notes_when_it_may_be_outdated(
+    server: ScriptedServer, client: KubeClient
+) -> None:
     server.lists.extend([holding(example("some", SYNCED))] * 9)
     busy = answering(status_of(503, "ServiceUnavailable"), 503, Retry_After="1")
     server.watches.extend([busy] * 2)
@@ -307,7 +309,7 @@ async def test_a_watch_says_when_it_may_be_old(server: ScriptedServer, client: K
     assert shown.rstrip().endswith("403 Forbidden")
 
 
-async def test_a_watch_that_does_not_fit_shows_what_is_not_ready(
+async def test_watch_that_does_not_fit_shows_what_is_not_ready(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     objects = [example(f"good-{i}", SYNCED) for i in range(9)] + [example("zzz", BROKEN)]

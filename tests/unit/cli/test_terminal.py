@@ -43,20 +43,20 @@ def test_lines_have_an_end_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
         ("凭据不存在", 6, "凭据…"),
     ],
 )
-def test_a_text_is_cut_by_the_columns_it_takes(text: str, room: int, expected: str) -> None:
+def test_text_is_cut_by_the_columns_it_takes(text: str, room: int, expected: str) -> None:
     assert cut(text, room) == expected
     assert cells(cut(text, room)) <= room
 
 
-def test_an_accent_of_its_own_takes_no_column() -> None:
+def test_accent_of_its_own_takes_no_column() -> None:
     assert cells("e\N{COMBINING ACUTE ACCENT}") == 1
 
 
-def test_a_text_is_one_line_without_control_characters() -> None:
+def test_text_is_one_line_without_control_characters() -> None:
     assert plain("a\n  b\t\x1b[31mc\u202e") == "a b ?[31mc?"
 
 
-def test_a_reader_that_leaves_is_no_failure() -> None:
+def test_reader_that_leaves_is_no_failure() -> None:
     program = "from secret_sync.cli.terminal import say\nfor _ in range(9999): say('line\\n')"
     ours, theirs = os.pipe()
     os.close(ours)

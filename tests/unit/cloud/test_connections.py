@@ -96,7 +96,7 @@ async def test_connections_in_excess_grow_old_while_requests_go_on(server: Serve
         assert len(set(server.used)) == 1
 
 
-async def test_a_burst_is_opened_little_by_little(server: Server) -> None:
+async def test_burst_is_opened_little_by_little(server: Server) -> None:
     names = Names()
     url = f"http://one.example:{server.port}"
     connector = Connector(limit=0, resolver=names, use_dns_cache=False)
@@ -111,7 +111,7 @@ async def test_a_burst_is_opened_little_by_little(server: Server) -> None:
         assert len(server.used) == 3 * OPENED_AT_ONCE + 1
 
 
-async def test_whoever_waited_takes_what_has_become_free_meanwhile(server: Server) -> None:
+async def test_waiting_request_uses_a_connection_that_became_free(server: Server) -> None:
     names = Names()
     url = f"http://one.example:{server.port}"
     connector = Connector(limit=0, resolver=names, use_dns_cache=False)

@@ -93,17 +93,17 @@ async def gateways(
     await gateways.transport.close()
 
 
-async def test_a_gateway_may_leave_its_intermediate_out(gateways: Gateways) -> None:
+async def test_gateway_may_leave_its_intermediate_out(gateways: Gateways) -> None:
     await gateways.start(gateways.hangzhou)
     assert (await gateways.call()).status == 200
 
 
-async def test_or_show_it(gateways: Gateways) -> None:
+async def test_build_output_is_shown(gateways: Gateways) -> None:
     await gateways.start(gateways.hangzhou, gateways.hangzhou)
     assert (await gateways.call()).status == 200
 
 
-async def test_an_intermediate_is_trusted_in_its_own_right(gateways: Gateways) -> None:
+async def test_intermediate_is_trusted_in_its_own_right(gateways: Gateways) -> None:
     await gateways.start(gateways.beijing)
     assert (await gateways.call(region="cn-beijing")).status == 200
 
@@ -119,7 +119,7 @@ async def test_another_chain_is_refused_before_anything_is_sent(
     assert not server.requests
 
 
-async def test_a_root_that_only_has_the_same_name_is_refused(gateways: Gateways) -> None:
+async def test_root_that_only_has_the_same_name_is_refused(gateways: Gateways) -> None:
     impostor = Authority.root()
     below = impostor.intermediate("cn-hangzhou")
     server = await gateways.start(below, below, impostor)
@@ -128,7 +128,7 @@ async def test_a_root_that_only_has_the_same_name_is_refused(gateways: Gateways)
     assert not server.requests
 
 
-async def test_a_gateway_is_not_another_one(gateways: Gateways) -> None:
+async def test_gateway_is_not_another_one(gateways: Gateways) -> None:
     other = "kst-hzz2.cryptoservice.kms.aliyuncs.com"
     server = await gateways.start(gateways.hangzhou, name=other)
     with pytest.raises(DefiniteError, match=r"certificate is not trusted .*[Hh]ostname"):
@@ -136,7 +136,7 @@ async def test_a_gateway_is_not_another_one(gateways: Gateways) -> None:
     assert not server.requests
 
 
-async def test_a_private_ca_vouches_for_nothing_else(gateways: Gateways) -> None:
+async def test_private_ca_vouches_for_nothing_else(gateways: Gateways) -> None:
     for host in (SHARED, f"{HOST}.evil.example"):
         server = await gateways.start(gateways.hangzhou, gateways.hangzhou, name=host)
         with pytest.raises(DefiniteError, match="certificate is not trusted"):
@@ -146,7 +146,7 @@ async def test_a_private_ca_vouches_for_nothing_else(gateways: Gateways) -> None
     assert (await gateways.call(SHARED)).status == 200
 
 
-async def test_a_connection_is_used_under_the_trust_that_it_was_made_under(
+async def test_connection_is_used_under_the_trust_that_it_was_made_under(
     gateways: Gateways,
 ) -> None:
     server = await gateways.start(gateways.hangzhou)
@@ -162,7 +162,7 @@ async def test_a_connection_is_used_under_the_trust_that_it_was_made_under(
     ("region", "words"),
     [("cn-nowhere", "region cn-nowhere.*SSL_CERT_FILE"), ("", "region, which is not known")],
 )
-async def test_a_region_without_a_known_ca_is_said_in_words(
+async def test_region_without_a_known_ca_is_reported(
     gateways: Gateways, region: str, words: str
 ) -> None:
     server = await gateways.start(gateways.hangzhou)
@@ -172,7 +172,7 @@ async def test_a_region_without_a_known_ca_is_said_in_words(
     assert not server.connections
 
 
-async def test_a_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gateways) -> None:
+async def test_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gateways) -> None:
     own = Authority.root("Our own CA")
     bundle = gateways.folder / "bundle.pem"
     gateways.transport._dedicated = DedicatedTrust(str(bundle))
@@ -188,7 +188,7 @@ async def test_a_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gate
         await gateways.call("kst-2.cryptoservice.kms.aliyuncs.com")
 
 
-async def test_the_region_of_a_call_finds_its_way(gateways: Gateways) -> None:
+async def test_region_of_a_call_finds_its_way(gateways: Gateways) -> None:
     await gateways.start(gateways.beijing)
 
     class Client(SdkTransportAdapter):
@@ -208,7 +208,7 @@ async def test_the_region_of_a_call_finds_its_way(gateways: Gateways) -> None:
     assert (await Client().call_api_async(params, request, call))["statusCode"] == 200
 
 
-async def test_a_context_is_built_once_on_a_thread_and_whoever_leaves_takes_nothing_away(
+async def test_context_is_built_once_in_a_thread_and_survives_a_cancelled_caller(
     gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
@@ -236,7 +236,7 @@ async def test_a_context_is_built_once_on_a_thread_and_whoever_leaves_takes_noth
     assert where[0] != threading.main_thread().name
 
 
-async def test_the_checks_of_a_context() -> None:
+async def test_checks_of_a_context() -> None:
     context = await DedicatedTrust().context("cn-hangzhou", what="KMS")
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -248,7 +248,7 @@ async def test_the_checks_of_a_context() -> None:
     assert "Private KMS cn-hangzhou Second CA" in trusted[1]
 
 
-def test_the_certificates_that_come_with_the_package() -> None:
+def test_certificates_that_come_with_the_package() -> None:
     data = orjson.loads(module._DATA.read_bytes())
     [root] = x509.load_pem_x509_certificates(data["root"].encode())
     root.verify_directly_issued_by(root)

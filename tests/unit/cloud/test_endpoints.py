@@ -42,7 +42,7 @@ def test_arn_goes_before_the_given_region_and_the_operators_host_before_the_defa
         assert resolve_kms(key, region=region, endpoint=endpoint) == KmsTarget(*target)
 
 
-def test_no_region_is_an_error_that_says_what_to_do() -> None:
+def test_missing_region_is_an_error_with_advice() -> None:
     with pytest.raises(DefiniteError, match="--region") as caught:
         resolve_kms("db", region="", endpoint="")
     assert caught.value.code == "RegionMissing"
@@ -65,7 +65,7 @@ def test_no_region_is_an_error_that_says_what_to_do() -> None:
         "acs:oos:cn-hangzhou:123:secret/db",
     ],
 )
-def test_an_arn_cannot_choose_the_host(key: str) -> None:
+def test_arn_cannot_choose_the_host(key: str) -> None:
     with pytest.raises(DefiniteError):
         resolve_kms(key, region="", endpoint="")
 
@@ -82,7 +82,7 @@ def test_an_arn_cannot_choose_the_host(key: str) -> None:
         "[",
     ],
 )
-def test_an_endpoint_is_a_host_and_perhaps_a_port(endpoint: str) -> None:
+def test_endpoint_is_a_host_and_perhaps_a_port(endpoint: str) -> None:
     with pytest.raises(DefiniteError, match="host:port"):
         resolve_kms("db", region="cn-hangzhou", endpoint=endpoint)
     assert resolve_kms("db", region="", endpoint="[::1]:8443").host == "[::1]:8443"
@@ -97,7 +97,7 @@ def test_an_endpoint_is_a_host_and_perhaps_a_port(endpoint: str) -> None:
         ("", "sts.example", ("sts.example",)),
     ],
 )
-def test_where_sts_is(region: str, endpoint: str, hosts: tuple[str, ...]) -> None:
+def test_sts_hosts(region: str, endpoint: str, hosts: tuple[str, ...]) -> None:
     assert sts_hosts(region=region, endpoint=endpoint) == hosts
 
 
@@ -110,7 +110,7 @@ def test_where_sts_is(region: str, endpoint: str, hosts: tuple[str, ...]) -> Non
         ("", "u@sts.example", "InvalidEndpoint"),
     ],
 )
-def test_nothing_but_a_host_is_one_of_sts(region: str, endpoint: str, code: str) -> None:
+def test_sts_endpoint_must_be_a_host(region: str, endpoint: str, code: str) -> None:
     with pytest.raises(DefiniteError) as caught:
         sts_hosts(region=region, endpoint=endpoint)
     assert caught.value.code == code
@@ -141,7 +141,7 @@ def test_regions(text: str) -> None:
         "vpc100-oss-cn-hangzhou",
     ],
 )
-def test_what_is_no_region(text: str) -> None:
+def test_invalid_regions(text: str) -> None:
     assert not is_region(text)
 
 
@@ -152,7 +152,7 @@ def test_what_is_no_region(text: str) -> None:
         ("127.0.0.1:8443", "127.0.0.1:8443", "cn-hangzhou"),
     ],
 )
-def test_where_oos_is(endpoint: str, host: str, region: str) -> None:
+def test_oos_endpoints(endpoint: str, host: str, region: str) -> None:
     assert resolve_oos("db", region="cn-hangzhou", endpoint=endpoint) == OosTarget(host, region)
 
 
@@ -188,7 +188,7 @@ def test_no_parameter_is_asked_for_elsewhere(
         ("[::1]:8443", False),
     ],
 )
-def test_a_dedicated_gateway_is_told_by_the_whole_name(host: str, *, dedicated: bool) -> None:
+def test_dedicated_gateway_is_recognised_by_its_whole_name(host: str, *, dedicated: bool) -> None:
     assert is_dedicated(host) is dedicated
 
 

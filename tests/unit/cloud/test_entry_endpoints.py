@@ -31,11 +31,11 @@ def resolve(entry: str, *patterns: str, key: str = "db", endpoint: str = "") -> 
         (INSTANCE, "cn-hangzhou"),
     ],
 )
-def test_the_documented_hosts_need_no_flag(entry: str, region: str) -> None:
+def test_documented_hosts_need_no_flag(entry: str, region: str) -> None:
     assert resolve(entry) == KmsTarget(entry, region, "")
 
 
-def test_the_entrys_endpoint_goes_before_the_operators() -> None:
+def test_entrys_endpoint_goes_before_the_operators() -> None:
     entry = "kms.cn-hangzhou.aliyuncs.com"
     assert resolve(entry, endpoint="kms.example:8443").host == entry
     assert resolve("", endpoint="kms.example:8443").host == "kms.example:8443"
@@ -50,13 +50,13 @@ def test_the_entrys_endpoint_goes_before_the_operators() -> None:
         (INSTANCE, "cn-beijing"),
     ],
 )
-def test_the_quota_is_that_of_the_host_where_it_tells_a_region(entry: str, region: str) -> None:
+def test_quota_is_that_of_the_host_where_it_tells_a_region(entry: str, region: str) -> None:
     target = resolve(entry, key=ARN)
     assert (target.region, target.account) == (region, "123")
     assert target.host == (entry or "kms-vpc.cn-beijing.aliyuncs.com")
 
 
-def test_an_operators_host_may_tell_the_region_too() -> None:
+def test_operators_host_may_name_the_region() -> None:
     endpoint = "kms.cn-shanghai.aliyuncs.com:443"
     assert resolve_kms("db", region="", endpoint=endpoint).region == "cn-shanghai"
 
@@ -157,7 +157,7 @@ def test_no_other_host_is_sent_anything(entry: str) -> None:
 
 
 @given(st.text(alphabet="kms-vpc.ncaghzouliyuxertd:/@#?%\\ \n1ѕ。", max_size=60))  # noqa: RUF001
-def test_what_is_let_through_cannot_be_read_in_two_ways(entry: str) -> None:
+def test_allowed_endpoint_is_unambiguous(entry: str) -> None:
     try:
         host = resolve(entry).host
     except DefiniteError:
@@ -180,7 +180,7 @@ def test_what_is_let_through_cannot_be_read_in_two_ways(entry: str) -> None:
         ("kms.cn-hangzhou.aliyuncs.com:8443", "kms.cn-hangzhou.aliyuncs.com:8443"),
     ],
 )
-def test_the_operator_allows_more(pattern: str, entry: str) -> None:
+def test_operator_allows_more(pattern: str, entry: str) -> None:
     assert resolve(entry, "other.example", pattern).host == entry
 
 
@@ -215,7 +215,7 @@ def test_the_operator_allows_more(pattern: str, entry: str) -> None:
         ("*.kms.example:8443", "a.kms.example:8443:8443"),
     ],
 )
-def test_a_pattern_allows_what_it_says_and_nothing_else(pattern: str, entry: str) -> None:
+def test_pattern_allows_what_it_says_and_nothing_else(pattern: str, entry: str) -> None:
     with pytest.raises(DefiniteError, match="--allow-kms-endpoint"):
         resolve(entry, pattern)
 
@@ -254,7 +254,7 @@ def test_a_pattern_allows_what_it_says_and_nothing_else(pattern: str, entry: str
         "::1",
     ],
 )
-def test_a_malformed_pattern_is_noticed_at_the_start(pattern: str) -> None:
+def test_malformed_pattern_is_noticed_at_the_start(pattern: str) -> None:
     with pytest.raises(DefiniteError, match="--allow-kms-endpoint") as caught:
         EndpointRules(["kms.example", pattern])
     assert caught.value.code == "InvalidEndpointPattern"

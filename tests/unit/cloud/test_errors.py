@@ -93,7 +93,7 @@ def xml_refusal(status: int, code: str, message: str = "") -> Reply:
 
 @pytest.mark.parametrize(("status", "code", "permanent", "temporary"), TABLE)
 @pytest.mark.parametrize("form", [refusal, xml_refusal])
-def test_what_to_do_with_a_refusal(
+def test_classes_of_refusals(
     form: type, status: int, code: str, permanent: type, temporary: type
 ) -> None:
     for is_temporary, expected in ((False, permanent), (True, temporary)):
@@ -115,7 +115,7 @@ def test_what_to_do_with_a_refusal(
         (None, "15 minutes (InvalidTimeStamp.Expired, HTTP 400"),
     ],
 )
-def test_where_clocks_differ_it_is_said_which_one_seems_wrong(
+def test_clock_difference_names_the_clock_that_seems_wrong(
     service: ServiceProfile, ahead: float | None, words: str
 ) -> None:
     headers = {}
@@ -133,7 +133,7 @@ def test_where_clocks_differ_it_is_said_which_one_seems_wrong(
     ("status", "kind"),
     [(502, TransientError), (503, TransientError), (404, TransientError), (429, ThrottledError)],
 )
-def test_what_is_not_from_the_service_keeps_its_status_and_says_nothing_definite(
+def test_response_not_from_the_service_keeps_its_status_and_is_transient(
     status: int, kind: type, body: bytes
 ) -> None:
     error = error_of(reply(status, body, Retry_After="2"), what=WHAT, temporary=False)
@@ -159,7 +159,7 @@ def test_what_is_not_from_the_service_keeps_its_status_and_says_nothing_definite
         ("InvalidParameter", 'refused with "The parameter SecretName is invalid."'),
     ],
 )
-def test_the_cause_is_told_in_words(code: str, words: str) -> None:
+def test_cause_is_explained(code: str, words: str) -> None:
     answer = refusal(400, code, "The parameter SecretName is invalid.")
     assert words in error_of(answer, what=WHAT, temporary=False).message
 
@@ -172,13 +172,13 @@ def test_sts_is_not_spoken_of_as_kms(code: str) -> None:
     assert "sts:AssumeRole" in error.message or code == "EntityNotExist.Role"
 
 
-def test_what_sts_does_not_find_is_no_missing_secret() -> None:
+def test_not_found_from_sts_is_not_a_missing_secret() -> None:
     answer = refusal(404, "Forbidden.ResourceNotFound", "m")
     assert type(error_of(answer, what="role", temporary=True, service=STS)) is DefiniteError
 
 
 @pytest.mark.parametrize("service", [KMS, STS])
-def test_every_word_of_ours_is_a_clause(service: ServiceProfile) -> None:
+def test_every_meaning_is_a_clause(service: ServiceProfile) -> None:
     for code, words in service.meaning.items():
         assert words.isprintable()
         assert not words.endswith("."), code
@@ -216,12 +216,12 @@ def test_every_word_of_ours_is_a_clause(service: ServiceProfile) -> None:
         ),
     ],
 )
-def test_the_wait_that_is_asked_for(headers: dict[str, str], seconds: float | None) -> None:
+def test_requested_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(reply(503, b"", **headers).headers) == seconds
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_no_header_breaks_it(wait: str, date: str) -> None:
+def test_any_header_is_handled(wait: str, date: str) -> None:
     found = retry_after({"x-acs-retry-after": wait, "Retry-After": wait, "Date": date})
     assert found is None or 0.0 < found <= MAX_RETRY_AFTER
 
@@ -237,14 +237,14 @@ def test_no_header_breaks_it(wait: str, date: str) -> None:
         "InvalidCredentials.Other",
     ],
 )
-def test_of_refused_credentials_the_service_is_never_quoted(code: str) -> None:
+def test_service_is_never_quoted_about_credentials(code: str) -> None:
     message = f"server string to sign is: POST x-acs-security-token:{TOKEN} tail"
     text = str(error_of(refusal(400, code, message), what=WHAT, temporary=True))
     assert "string to sign" not in text
     assert TOKEN not in text
 
 
-def test_a_quoted_message_is_washed() -> None:
+def test_quoted_message_is_redacted() -> None:
     message = (
         f"bad\r\n\x1b[31m thing {TOKEN} LTAI5tExampleExampleExample"
         " c2VjcmV0IHRva2VuIG9mIHNvbWVib2R5+/== " + "word " * 100
@@ -257,18 +257,18 @@ def test_a_quoted_message_is_washed() -> None:
     assert len(text) < 350
 
 
-def test_a_code_or_request_id_that_is_none_is_dropped() -> None:
+def test_malformed_code_or_request_id_is_dropped() -> None:
     body = {"Code": "Bad code\n" * 50, "Message": "m", "RequestId": "<script>"}
     error = error_of(reply(400, json.dumps(body).encode()), what=WHAT, temporary=False)
     assert error.code == ""
     assert error.message == f'{WHAT}: refused with "m" (HTTP 400)'
 
 
-def test_the_request_id_may_come_in_a_header() -> None:
+def test_request_id_may_come_in_a_header() -> None:
     answer = reply(400, b'{"Code":"InvalidParameter"}', x_acs_request_id="REQ-9")
     assert "request REQ-9" in error_of(answer, what=WHAT, temporary=False).message
 
 
 @given(st.integers(300, 599), st.binary(max_size=200))
-def test_no_body_breaks_it(status: int, body: bytes) -> None:
+def test_any_body_is_handled(status: int, body: bytes) -> None:
     assert error_of(reply(status, body), what=WHAT, temporary=False).message.startswith(WHAT)

@@ -104,7 +104,7 @@ def service(node: Node) -> MetadataService:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("put", [200, 404, 405, 403, 400])
-async def test_the_hardened_mode_goes_first_and_the_plain_one_serves_without(put: int) -> None:
+async def test_hardened_mode_goes_first_and_the_plain_one_serves_without(put: int) -> None:
     node = Node(put=put)
     keys = await service(node).role_credentials()
     assert node.requests == [("PUT", TOKEN_PATH), ("GET", ROLES), ("GET", f"{ROLES}worker")]
@@ -115,14 +115,14 @@ async def test_the_hardened_mode_goes_first_and_the_plain_one_serves_without(put
 
 
 @pytest.mark.looptime
-async def test_the_region() -> None:
+async def test_region() -> None:
     node = Node(region=b"cn-hangzhou\n")
     assert await service(node).region_id() == "cn-hangzhou"
     assert node.requests == [("PUT", TOKEN_PATH), ("GET", REGION)]
 
 
 @pytest.mark.looptime
-async def test_an_answer_to_the_put_that_is_lost_costs_one_try() -> None:
+async def test_answer_to_the_put_that_is_lost_costs_one_try() -> None:
     node = Node(put="hang")
     assert (await service(node).role_credentials()).access_key_id == "STS.id"
     assert [method for method, _ in node.requests] == ["PUT", "GET", "GET"]
@@ -130,7 +130,7 @@ async def test_an_answer_to_the_put_that_is_lost_costs_one_try() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_service_that_insists_on_the_token_gets_it_after_all() -> None:
+async def test_service_that_insists_on_the_token_gets_it_after_all() -> None:
     node = Node(put="hang", insists=True, heals_after=2)
     assert (await service(node).role_credentials()).access_key_id == "STS.id"
     assert [method for method, _ in node.requests] == ["PUT", "GET", "PUT", "GET", "GET"]
@@ -138,7 +138,7 @@ async def test_a_service_that_insists_on_the_token_gets_it_after_all() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("role", [b"", b"\n"])
-async def test_a_node_without_a_role_is_told_how_to_go_on(role: bytes) -> None:
+async def test_node_without_a_role_gets_advice(role: bytes) -> None:
     node = Node(role=role)
     with pytest.raises(DefiniteError, match="--enable-worker-role=false") as caught:
         await service(node).role_credentials()
@@ -152,7 +152,7 @@ async def test_a_node_without_a_role_is_told_how_to_go_on(role: bytes) -> None:
     # Three tries; the first asks for a token, and after a silence the others do not.
     [("hang", 3, 6.0), ("refuse", 3, 3.0), (503, 3, 0.0), (429, 3, 0.0)],
 )
-async def test_a_service_that_is_away_is_given_up_after_three_tries(
+async def test_service_that_is_away_is_given_up_after_three_tries(
     fault: int | str, requests: int, seconds: float
 ) -> None:
     for code, call in (
@@ -173,7 +173,7 @@ async def test_a_service_that_is_away_is_given_up_after_three_tries(
 
 
 @pytest.mark.looptime
-async def test_a_fault_that_passes_is_not_noticed() -> None:
+async def test_fault_that_passes_is_not_noticed() -> None:
     for fault in ("hang", "refuse", 503):
         node = Node(put=fault, get=fault, heals_after=2)
         assert (await service(node).role_credentials()).access_key_id == "STS.id"
@@ -198,7 +198,7 @@ async def test_a_fault_that_passes_is_not_noticed() -> None:
         ({"get": 302}, "HTTP 302"),
     ],
 )
-async def test_what_cannot_be_used_passes_and_is_not_shown(
+async def test_unusable_response_is_transient_and_not_shown(
     change: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(TransientError, match=words) as caught:
@@ -210,12 +210,12 @@ async def test_what_cannot_be_used_passes_and_is_not_shown(
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("region", [b"", b"<html>", b"evil.example/", b"cn test"])
-async def test_what_is_no_region_is_not_taken_for_one(region: bytes) -> None:
+async def test_invalid_region_is_rejected(region: bytes) -> None:
     with pytest.raises(TransientError, match="not the name of a region"):
         await service(Node(region=region)).region_id()
 
 
-async def test_on_the_wire(transport: Transport, serve: Any) -> None:
+async def test_metadata_service_on_the_wire(transport: Transport, serve: Any) -> None:
     node = Node()
 
     async def script(n: int, writer: asyncio.StreamWriter) -> None:
@@ -235,7 +235,7 @@ async def test_on_the_wire(transport: Transport, serve: Any) -> None:
     assert all(b"hush" not in request for request in server.requests)
 
 
-async def test_nobody_there_on_the_wire(transport: Transport, serve: Any) -> None:
+async def test_unreachable_metadata_service_on_the_wire(transport: Transport, serve: Any) -> None:
     server = await serve(None)
     authority = server.authority
     await server.stop()

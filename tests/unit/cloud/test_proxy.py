@@ -21,12 +21,12 @@ def way(host: str, no_proxy: str = "", scheme: str = "https") -> str:
     )
 
 
-def test_the_scheme_of_the_target_chooses_the_proxy() -> None:
+def test_scheme_of_the_target_chooses_the_proxy() -> None:
     assert way(HOST) == "http://secure:3128"
     assert way(HOST, scheme="http") == "http://plain:8080"
 
 
-def test_without_a_proxy_all_is_direct() -> None:
+def test_hosts_are_reached_directly_without_a_proxy() -> None:
     assert proxy_for(HOST, "https", https_proxy=" ", http_proxy="x", no_proxy="") == ""
 
 
@@ -51,7 +51,7 @@ def test_without_a_proxy_all_is_direct() -> None:
         ("[::1]:6443", ""),
     ],
 )
-def test_an_exception_is_reached_directly(host: str, no_proxy: str) -> None:
+def test_exception_is_reached_directly(host: str, no_proxy: str) -> None:
     assert way(host, no_proxy) == ""
 
 
@@ -74,5 +74,5 @@ def test_anything_else_goes_through_the_proxy(host: str, no_proxy: str) -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_no_text_of_the_environment_breaks_it(host: str, no_proxy: str) -> None:
+def test_any_environment_is_handled(host: str, no_proxy: str) -> None:
     assert way(host, no_proxy) in {"", "http://secure:3128"}

@@ -31,7 +31,7 @@ async def passed_within(limiter: RateLimiter, seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize("rate", [0.5, 2, 10, 15, 100, 450])
-async def test_the_rate_is_kept_and_used_over_ten_seconds(rate: float) -> None:
+async def test_rate_is_kept_and_used_over_ten_seconds(rate: float) -> None:
     times = await passed_within(limiter_at(rate), 10.0)
     assert 0.97 * rate * 10 <= len(times) <= 1.011 * rate * 10 + 1
 
@@ -47,7 +47,7 @@ async def test_no_single_second_sees_a_burst_of_another_seconds_worth(rate: floa
 
 
 @pytest.mark.parametrize("rate", [None, 0, 0.0])
-async def test_a_lifted_limit_waits_for_nothing(rate: float | None) -> None:
+async def test_lifted_limit_waits_for_nothing(rate: float | None) -> None:
     limiter = limiter_at(rate)
     start = now()
     for _ in range(10_000):
@@ -56,7 +56,7 @@ async def test_a_lifted_limit_waits_for_nothing(rate: float | None) -> None:
     assert limiter.rate is None
 
 
-async def test_a_throttling_answer_halves_the_rate_at_most_once_a_second() -> None:
+async def test_throttling_halves_the_rate_at_most_once_a_second() -> None:
     limiter = limiter_at(10)
     for _ in range(8):  # all that were under way
         limiter.throttled(None)
@@ -66,7 +66,7 @@ async def test_a_throttling_answer_halves_the_rate_at_most_once_a_second() -> No
     assert limiter.rate == 2.5
 
 
-async def test_the_lowered_rate_is_kept() -> None:
+async def test_lowered_rate_is_kept() -> None:
     limiter = limiter_at(100)
     await passed_within(limiter, 0.1)
     limiter.throttled(None)
@@ -74,7 +74,7 @@ async def test_the_lowered_rate_is_kept() -> None:
     assert 190 <= len(times) <= 206
 
 
-async def test_whoever_already_waits_is_slowed_down_too() -> None:
+async def test_waiting_callers_are_slowed_down_too() -> None:
     limiter = limiter_at(1)
     await limiter.acquire()
     waiting = asyncio.create_task(limiter.acquire())
@@ -85,7 +85,7 @@ async def test_whoever_already_waits_is_slowed_down_too() -> None:
     assert now() - start >= 5.0
 
 
-async def test_it_never_becomes_too_slow_to_notice_that_the_trouble_is_over() -> None:
+async def test_rate_has_a_floor() -> None:
     limiter = limiter_at(10)
     for _ in range(50):
         limiter.throttled(None)
@@ -93,7 +93,7 @@ async def test_it_never_becomes_too_slow_to_notice_that_the_trouble_is_over() ->
     assert limiter.rate == 0.5
 
 
-async def test_a_limit_below_that_floor_is_not_raised_to_it() -> None:
+async def test_limit_below_that_floor_is_not_raised_to_it() -> None:
     limiter = limiter_at(0.2)
     limiter.throttled(None)
     assert limiter.rate == 0.2
@@ -130,7 +130,7 @@ async def test_retry_after_stops_all_for_that_long(rate: float | None) -> None:
     assert 7.5 <= now() - start < 7.8
 
 
-async def test_an_unlimited_gate_stops_for_a_moment() -> None:
+async def test_unlimited_rate_pauses_for_a_moment() -> None:
     limiter = limiter_at(None)
     limiter.throttled(None)
     start = now()
@@ -139,7 +139,7 @@ async def test_an_unlimited_gate_stops_for_a_moment() -> None:
     assert now() - start == pytest.approx(1.0)
 
 
-async def test_the_wait_is_told_also_when_there_was_none() -> None:
+async def test_wait_is_observed_even_if_zero() -> None:
     waits: list[float] = []
     limiter = RateLimiter(2, on_wait=waits.append)
     for _ in range(3):
@@ -147,7 +147,7 @@ async def test_the_wait_is_told_also_when_there_was_none() -> None:
     assert waits == pytest.approx([0.0, 0.5, 0.5])
 
 
-async def test_a_cancelled_waiter_takes_no_token() -> None:
+async def test_cancelled_waiter_takes_no_token() -> None:
     limiter = limiter_at(1)
     await limiter.acquire()
     waiting = asyncio.create_task(limiter.acquire())

@@ -14,31 +14,31 @@ from secret_sync.errors import DefiniteError, SecretSyncError, ThrottledError, T
 
 
 @given(tries=st.integers(min_value=1, max_value=MAX_TRIES - 1))
-def test_the_delay_is_jittered_below_a_growing_bound(tries: int) -> None:
+def test_delay_is_jittered_below_a_growing_bound(tries: int) -> None:
     delay = next_delay(tries, TransientError("x"))
     assert delay is not None
     assert 0.0 <= delay <= min(10.0, 0.2 * 2**tries)
 
 
-def test_there_are_at_most_four_tries() -> None:
+def test_tries_are_limited_to_four() -> None:
     assert next_delay(4, TransientError("x")) is None
     assert next_delay(4, ThrottledError("x", retry_after=1.0)) is None
 
 
 @pytest.mark.parametrize("tries", [1, 2, 3])
-def test_a_wait_that_was_asked_for_is_never_shortened(tries: int) -> None:
+def test_wait_that_was_asked_for_is_never_shortened(tries: int) -> None:
     delay = next_delay(tries, ThrottledError("x", retry_after=7.5))
     assert delay is not None
     assert delay >= 7.5
 
 
-def test_a_stale_connection_is_tried_again_at_once_but_once() -> None:
+def test_stale_connection_is_tried_again_at_once_but_once() -> None:
     assert next_delay(1, StaleConnectionError("x")) == 0.0
     later = [next_delay(2, StaleConnectionError("x")) for _ in range(20)]
     assert all(delay is not None and delay > 0.0 for delay in later)
 
 
-def test_there_may_be_fewer() -> None:
+def test_tries_may_be_limited_further() -> None:
     assert next_delay(3, TransientError("x"), most=3) is None
 
 
@@ -65,14 +65,14 @@ class Attempts:
 
 
 @pytest.mark.looptime
-async def test_a_call_is_repeated_until_it_ends_well() -> None:
+async def test_call_is_repeated_until_it_succeeds() -> None:
     attempts = Attempts(TransientError("a"), TransientError("b"), "good")
     assert await repeated(attempts, what="x", seconds=25.0) == "good"
     assert attempts.made == 3
 
 
 @pytest.mark.looptime
-async def test_a_definite_no_is_not_repeated() -> None:
+async def test_definite_refusal_is_not_repeated() -> None:
     attempts = Attempts(DefiniteError("no"))
     with pytest.raises(DefiniteError):
         await repeated(attempts, what="x", seconds=25.0)
@@ -80,7 +80,7 @@ async def test_a_definite_no_is_not_repeated() -> None:
 
 
 @pytest.mark.looptime
-async def test_the_last_fault_is_told_and_carries_none_of_the_others() -> None:
+async def test_last_error_is_raised_without_the_others_as_context() -> None:
     attempts = Attempts(TransientError("first"), TransientError("last"))
     with pytest.raises(TransientError, match="last") as caught:
         await repeated(attempts, what="x", seconds=25.0)
@@ -89,7 +89,7 @@ async def test_the_last_fault_is_told_and_carries_none_of_the_others() -> None:
 
 
 @pytest.mark.looptime
-async def test_all_tries_together_have_a_time_which_waiting_for_the_rate_does_not_use() -> None:
+async def test_time_limit_of_all_tries_excludes_waiting_for_the_rate() -> None:
     attempts = Attempts("never", takes=1e6)
     with pytest.raises(TransientError, match="role at sts: no answer in time") as caught:
         await repeated(attempts, what="role at sts", seconds=25.0, admit=attempts.admit)
@@ -99,7 +99,7 @@ async def test_all_tries_together_have_a_time_which_waiting_for_the_rate_does_no
 
 
 @pytest.mark.looptime
-async def test_a_wait_that_would_last_longer_than_the_time_is_not_begun() -> None:
+async def test_wait_that_would_last_longer_than_the_time_is_not_begun() -> None:
     attempts = Attempts(ThrottledError("slow", retry_after=30.0))
     with pytest.raises(ThrottledError):
         await repeated(attempts, what="x", seconds=25.0)

@@ -51,7 +51,7 @@ print(json.dumps([other, same, missing, models() > 100]))
     assert run(code) == ["EncryptRequest", True, True, True]
 
 
-def test_a_package_that_was_imported_whole_is_left_alone() -> None:
+def test_package_that_was_imported_whole_is_left_alone() -> None:
     code = f"import alibabacloud_kms20160120.models as whole\n{LEAN}"
     assert run(code + "print(json.dumps(client.main_models is whole))") is True
 
@@ -59,7 +59,7 @@ def test_a_package_that_was_imported_whole_is_left_alone() -> None:
 @pytest.mark.parametrize(
     "arguments", ['"alibabacloud_none", []', '"alibabacloud_kms20160120", ["none"]']
 )
-def test_a_changed_layout_is_noticed_at_import(arguments: str) -> None:
+def test_changed_layout_is_noticed_at_import(arguments: str) -> None:
     code = f"""
 try:
     import_client({arguments})

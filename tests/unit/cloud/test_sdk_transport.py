@@ -110,7 +110,7 @@ def test_known_answer() -> None:
 
 
 @pytest.mark.parametrize("value", ["db", "a b+c*d~e/f%g&h=i", "密钥", "acs:kms:r:1:secret/x"])
-async def test_what_arrives_is_what_was_signed(value: str) -> None:
+async def test_signed_request_arrives_unchanged(value: str) -> None:
     transport = FakeTransport(reply(b"{}"))
     await call(transport, Keys(), query={"SecretName": value, "VersionStage": "A"}, body={})
     method, url, headers, body = transport.sent[0]
@@ -123,7 +123,7 @@ async def test_what_arrives_is_what_was_signed(value: str) -> None:
     signature(url, method, headers, "YourAccessKeySecret")
 
 
-async def test_a_form_body_is_signed() -> None:
+async def test_form_body_is_signed() -> None:
     transport = FakeTransport(reply(b"{}"))
     await call(transport, Keys(), query={}, body={"Recipient": "x y"})
     _, _, headers, body = transport.sent[0]
@@ -131,13 +131,13 @@ async def test_a_form_body_is_signed() -> None:
     assert headers["x-acs-content-sha256"] == hashlib.sha256(body).hexdigest()
 
 
-async def test_without_a_body_there_is_no_content_type() -> None:
+async def test_request_without_a_body_has_no_content_type() -> None:
     transport = FakeTransport(reply(b"{}"))
     await call(transport, Keys(), query={"A": "b"})
     assert "content-type" not in transport.sent[0][2]
 
 
-async def test_the_token_of_temporary_credentials_is_sent_and_signed() -> None:
+async def test_token_of_temporary_credentials_is_sent_and_signed() -> None:
     transport = FakeTransport(reply(b"{}"))
     await call(transport, Keys(security_token="TOKEN"), query={"A": "b"})
     method, url, headers, _ = transport.sent[0]
@@ -155,20 +155,20 @@ async def test_every_try_has_a_nonce_of_its_own() -> None:
     assert len({headers["x-acs-signature-nonce"] for _, _, headers, _ in transport.sent}) == 50
 
 
-async def test_what_the_models_are_read_from() -> None:
+async def test_input_of_the_response_models() -> None:
     result = await call(FakeTransport(reply(b'{"a": 1}')), Keys(), query={})
     assert result["body"] == {"a": 1}
     assert result["statusCode"] == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"SecretData": "hush', b"\xff"])
-async def test_a_200_that_is_no_document_is_transient_and_not_kept(body: bytes) -> None:
+async def test_200_without_a_document_is_transient_and_not_kept(body: bytes) -> None:
     with pytest.raises(TransientError, match="HTTP 200") as caught:
         await call(FakeTransport(reply(body)), Keys(), query={})
     assert caught.value.__context__ is None, "the decoder's error holds the document"
 
 
-async def test_an_answer_that_was_cut_off_is_definite() -> None:
+async def test_answer_that_was_cut_off_is_definite() -> None:
     with pytest.raises(DefiniteError, match="1 MiB") as caught:
         await call(FakeTransport(reply(b"x" * 10, complete=False)), Keys(), query={})
     assert caught.value.code == "TooLarge"

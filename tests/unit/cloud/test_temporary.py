@@ -53,7 +53,7 @@ def about(seconds: float) -> Any:
     return pytest.approx(seconds, abs=2.0)
 
 
-async def test_the_fields_are_read_and_not_shown() -> None:
+async def test_fields_are_read_and_not_shown() -> None:
     keys = read_keys(GOOD, {"Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, what="role x", session=HOUR)
     assert isinstance(keys, TemporaryKeys)
     assert keys.expires_at - asyncio.get_running_loop().time() == pytest.approx(HOUR, abs=0.1)
@@ -65,7 +65,7 @@ async def test_the_fields_are_read_and_not_shown() -> None:
 @pytest.mark.parametrize(
     "expiration", ["2026-10-21T08:28:00", "2026-10-21T08:28:00+00:00", "2026-10-21T16:28:00+08:00"]
 )
-async def test_the_forms_of_an_expiration(expiration: str) -> None:
+async def test_forms_of_an_expiration(expiration: str) -> None:
     date = {"Date": "Wed, 21 Oct 2026 07:28:00 -0000"}
     keys = read_keys({**GOOD, "Expiration": expiration}, date, what="role x", session=HOUR)
     assert keys is not None
@@ -78,18 +78,18 @@ WRONG_DATES = [2 * HOUR, 0.5 * HOUR, -0.5 * HOUR, -2 * HOUR, "Thu, 01 Jan 1970 0
 
 
 @pytest.mark.parametrize("date", [*NEVER_A_DATE, *WRONG_DATES, 0.0])
-async def test_with_our_clock_right_no_date_changes_how_long_a_session_lasts(
+async def test_date_does_not_change_a_session_if_our_clock_is_right(
     date: float | str | None,
 ) -> None:
     assert read(ends=HOUR, date=date) == about(HOUR)
 
 
 @pytest.mark.parametrize("skew", [2 * HOUR, 600.0, -600.0, -2 * HOUR, -50 * HOUR])
-async def test_with_our_clock_wrong_the_date_tells_how_long_a_session_lasts(skew: float) -> None:
+async def test_date_determines_a_session_if_our_clock_is_wrong(skew: float) -> None:
     assert read(ends=HOUR + skew, date=skew) == about(HOUR)
 
 
-async def test_a_session_lasts_no_longer_than_was_asked_for() -> None:
+async def test_session_lasts_no_longer_than_was_asked_for() -> None:
     assert read(ends=30 * HOUR, date=None) == about(HOUR)
     assert read(ends=30 * HOUR, date=-2 * HOUR, session=900.0) == about(900.0)
 
@@ -108,14 +108,14 @@ async def test_a_session_lasts_no_longer_than_was_asked_for() -> None:
         ("Thu, 01 Jan 1970 00:00:00 GMT", 5 * HOUR),
     ],
 )
-async def test_what_was_given_out_before_lasts_as_long_as_both_clocks_allow(
+async def test_older_credentials_last_as_long_as_both_clocks_allow(
     date: float | str | None, left: float
 ) -> None:
     """As the metadata service does: from an hour ago to five hours from now."""
     assert read(ends=5 * HOUR, date=date, session=None, updated=-HOUR) == about(left)
 
 
-async def test_and_no_longer_than_from_its_beginning_to_its_end_or_than_any_session() -> None:
+async def test_older_session_lasts_at_most_its_duration_or_that_of_any_session() -> None:
     assert read(ends=30 * HOUR, date=None, session=None, updated=24 * HOUR) == about(6 * HOUR)
     assert read(ends=30 * HOUR, date=None, session=None) == about(12 * HOUR)
     assert read(ends=30 * HOUR, date=None, session=None, updated=99 * HOUR) == about(12 * HOUR)
@@ -140,7 +140,7 @@ async def test_and_no_longer_than_from_its_beginning_to_its_end_or_than_any_sess
     ],
 )
 @pytest.mark.parametrize("session", [HOUR, None])
-async def test_what_has_ended_by_every_clock_is_refused_with_the_clocks(
+async def test_credentials_expired_by_every_clock_are_refused(
     ends: float, date: float | None, words: str, session: float | None
 ) -> None:
     with pytest.raises(ClockError) as caught:
@@ -149,30 +149,30 @@ async def test_what_has_ended_by_every_clock_is_refused_with_the_clocks(
     assert caught.value.code == "ClockSkew"
 
 
-async def test_by_two_clocks_that_agree_the_service_is_at_fault() -> None:
+async def test_two_agreeing_clocks_blame_the_service() -> None:
     with pytest.raises(ClockError, match="both clocks agree: the service returned expired ones"):
         read(ends=-HOUR, date=0.0, session=None)
 
 
 @pytest.mark.parametrize("name", list(GOOD))
 @pytest.mark.parametrize("value", [None, "", 7, "a b", "a\r\nb", "密", ["x"]])
-async def test_what_cannot_be_one_is_none(name: str, value: Any) -> None:
+async def test_malformed_credentials_are_none(name: str, value: Any) -> None:
     assert read_keys({**GOOD, name: value}, {}, what="role x") is None
 
 
 @given(st.text(), st.text(), st.one_of(st.none(), st.text()))
-async def test_no_text_breaks_it(expiration: str, date: str, updated: str | None) -> None:
+async def test_any_text_is_handled(expiration: str, date: str, updated: str | None) -> None:
     document = {**GOOD, "Expiration": expiration, "LastUpdated": updated}
     read_keys(document, {"Date": date}, what="role x")
 
 
 @given(st.datetimes(), st.datetimes())
-async def test_no_time_breaks_it(expiration: datetime, date: datetime) -> None:
+async def test_any_time_is_handled(expiration: datetime, date: datetime) -> None:
     document = {**GOOD, "Expiration": expiration.isoformat()}
     with suppress(ClockError):
         read_keys(document, {"Date": date.strftime("%a, %d %b %Y %H:%M:%S GMT")}, what="role x")
 
 
 @pytest.mark.parametrize("value", [None, [], "text", {}])
-async def test_what_is_no_document_is_none(value: Any) -> None:
+async def test_document_of_another_shape_is_none(value: Any) -> None:
     assert read_keys(value, {}, what="role x") is None

@@ -72,7 +72,9 @@ async def test_only_the_signed_headers_are_sent(transport: Transport, serve: Any
     assert names == {"host", "authorization", "content-length"}
 
 
-async def test_close_on_a_reused_connection_is_told_apart(transport: Transport, serve: Any) -> None:
+async def test_close_of_a_reused_connection_is_a_stale_connection(
+    transport: Transport, serve: Any
+) -> None:
     async def script(n: int, writer: asyncio.StreamWriter) -> None:
         if n == 2:
             raise EOFError
@@ -86,7 +88,7 @@ async def test_close_on_a_reused_connection_is_told_apart(transport: Transport, 
     assert server.connections == 2
 
 
-async def test_a_connection_given_up_between_calls_is_not_noticed(
+async def test_connection_given_up_between_calls_is_not_noticed(
     transport: Transport, serve: Any
 ) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
@@ -100,7 +102,7 @@ async def test_a_connection_given_up_between_calls_is_not_noticed(
     assert server.connections == 3
 
 
-async def test_a_hang_ends_at_the_read_limit(transport: Transport, serve: Any) -> None:
+async def test_hang_ends_at_the_read_limit(transport: Transport, serve: Any) -> None:
     async def script(_: int, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(10)
 
@@ -109,7 +111,7 @@ async def test_a_hang_ends_at_the_read_limit(transport: Transport, serve: Any) -
         await call(transport, server.authority, timeout=quick(sock_read=0.05))
 
 
-async def test_a_drip_ends_at_the_limit_for_the_try(transport: Transport, serve: Any) -> None:
+async def test_drip_ends_at_the_limit_for_the_try(transport: Transport, serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         for _ in range(1000):
@@ -122,7 +124,7 @@ async def test_a_drip_ends_at_the_limit_for_the_try(transport: Transport, serve:
         await call(transport, server.authority, timeout=quick(total=0.15, sock_read=0.1))
 
 
-async def test_a_body_without_end_is_cut_off(transport: Transport, serve: Any) -> None:
+async def test_body_without_end_is_cut_off(transport: Transport, serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -137,7 +139,7 @@ async def test_a_body_without_end_is_cut_off(transport: Transport, serve: Any) -
     assert server.connections == 2, "the rest of the body must not be read as the next answer"
 
 
-async def test_an_answer_that_breaks_off_is_transient(transport: Transport, serve: Any) -> None:
+async def test_answer_that_breaks_off_is_transient(transport: Transport, serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
         raise EOFError
@@ -162,7 +164,7 @@ async def test_html_and_empty_5xx_keep_their_status(
     assert (reply.status, reply.body) == (int(status[:3]), body)
 
 
-async def test_a_redirect_is_not_followed(transport: Transport, serve: Any) -> None:
+async def test_redirect_is_not_followed(transport: Transport, serve: Any) -> None:
     elsewhere = await serve(ok)
 
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +175,7 @@ async def test_a_redirect_is_not_followed(transport: Transport, serve: Any) -> N
     assert not elsewhere.requests
 
 
-async def test_nobody_listening_is_transient(transport: Transport, serve: Any) -> None:
+async def test_refused_connection_is_transient(transport: Transport, serve: Any) -> None:
     server = await serve(ok)
     authority = server.authority
     await server.stop()
@@ -181,12 +183,12 @@ async def test_nobody_listening_is_transient(transport: Transport, serve: Any) -
         await call(transport, authority)
 
 
-async def test_a_name_that_does_not_resolve_is_told_apart(transport: Transport) -> None:
+async def test_unresolvable_name_is_reported_as_such(transport: Transport) -> None:
     with pytest.raises(UnreachableError, match="KMS: the host name cannot be resolved"):
         await call(transport, "none.invalid")
 
 
-async def test_a_server_that_was_reached_is_not_called_unreachable(
+async def test_server_that_was_reached_is_not_called_unreachable(
     transport: Transport, serve: Any
 ) -> None:
     async def hang(_: int, __: asyncio.StreamWriter) -> None:
@@ -202,7 +204,7 @@ async def test_a_server_that_was_reached_is_not_called_unreachable(
         assert not isinstance(caught.value, UnreachableError)
 
 
-async def test_a_proxy_gets_the_absolute_form_and_its_credentials(serve: Any) -> None:
+async def test_proxy_gets_the_absolute_form_and_its_credentials(serve: Any) -> None:
     proxy = await serve(ok)
     transport = Transport(
         ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -221,7 +223,7 @@ async def test_a_proxy_gets_the_absolute_form_and_its_credentials(serve: Any) ->
     assert proxy.connections == 1
 
 
-async def test_the_name_of_a_proxy_is_looked_up_like_others(
+async def test_name_of_a_proxy_is_looked_up_like_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_up: list[str] = []
@@ -240,7 +242,7 @@ async def test_the_name_of_a_proxy_is_looked_up_like_others(
     assert looked_up == ["proxy.example"]
 
 
-async def test_a_proxy_that_refuses_is_named_without_its_password(serve: Any) -> None:
+async def test_proxy_that_refuses_is_named_without_its_password(serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b"", "407 No"))
 
@@ -266,14 +268,14 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(serve: Any) ->
 @pytest.mark.parametrize(
     "address", ["socks5://hunter2@proxy:1080", "http://u:hunter2@proxy:no", "http://"]
 )
-async def test_a_proxy_that_is_none_is_noticed_at_the_start(address: str) -> None:
+async def test_proxy_that_is_none_is_noticed_at_the_start(address: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(DefiniteError, match="HTTPS_PROXY is not") as caught:
         Transport(ssl_context=context, https_proxy=address)
     assert "hunter2" not in str(caught.value)
 
 
-async def test_an_error_keeps_no_hold_of_the_request(transport: Transport, serve: Any) -> None:
+async def test_error_keeps_no_hold_of_the_request(transport: Transport, serve: Any) -> None:
     async def script(_: int, writer: asyncio.StreamWriter) -> None:
         writer.write(b"not http at all\r\n\r\n")
 
@@ -291,7 +293,7 @@ def assert_keeps_nothing(error: BaseException) -> None:
     assert "hunter2" not in f"{error!r} {error}"
 
 
-async def test_which_way_to_a_host_is_worked_out_once(
+async def test_route_of_a_host_is_computed_once(
     serve: Any, monkeypatch: pytest.MonkeyPatch, transport: Transport
 ) -> None:
     asked: list[str] = []
@@ -307,7 +309,7 @@ async def test_which_way_to_a_host_is_worked_out_once(
     assert asked == [f"http://{server.authority}"]
 
 
-def test_a_ca_bundle_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
+def test_ca_bundle_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
     with pytest.raises(DefiniteError, match=r"CA bundle .*missing\.pem"):
         build_ssl_context(str(missing))
@@ -317,5 +319,5 @@ def test_a_ca_bundle_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", [TransientError, ThrottledError, StaleConnectionError])
-def test_all_that_passes_is_a_transient_error(kind: type[SecretSyncError]) -> None:
+def test_all_passing_errors_are_transient(kind: type[SecretSyncError]) -> None:
     assert issubclass(kind, TransientError)

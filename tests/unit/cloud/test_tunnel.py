@@ -100,7 +100,7 @@ def call(transport: Transport) -> Awaitable[Reply]:
     return transport.send("POST", URL_, {}, what="KMS")
 
 
-async def test_a_tunnel_that_takes_3_5_seconds_serves_a_burst_of_calls(
+async def test_tunnel_that_takes_3_5_seconds_serves_a_burst_of_calls(
     proxy: SlowProxy, through: Callable[..., Transport]
 ) -> None:
     """More than are opened at once: who waits for that has not begun to connect."""
@@ -110,7 +110,7 @@ async def test_a_tunnel_that_takes_3_5_seconds_serves_a_burst_of_calls(
     assert {reply.status for reply in replies} == {200}
 
 
-async def test_a_slower_one_is_given_up_and_the_flag_named(
+async def test_slower_tunnel_is_given_up_and_the_flag_named(
     proxy: SlowProxy, through: Callable[..., Transport]
 ) -> None:
     proxy.hold = 30.0
@@ -121,7 +121,7 @@ async def test_a_slower_one_is_given_up_and_the_flag_named(
     )
 
 
-async def test_an_answer_that_takes_longer_is_given_up_and_the_flag_named(
+async def test_answer_that_takes_longer_is_given_up_and_the_flag_named(
     proxy: SlowProxy, through: Callable[..., Transport]
 ) -> None:
     proxy.think = 30.0

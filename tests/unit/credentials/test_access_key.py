@@ -38,14 +38,14 @@ def provider(reader: Reader, id_ref: SecretKeyRef, secret_ref: SecretKeyRef) -> 
     return AccessKeyProvider(reader, id_ref, secret_ref)
 
 
-async def test_both_halves_in_one_secret_are_one_read() -> None:
+async def test_access_key_in_one_secret_is_read_once() -> None:
     reader = Reader(ak={"id": b"LTAI1", "secret": b"s3cret"})
     credentials = await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
     assert reader.reads == ["team/ak uid-of-ak 1"]
 
 
-async def test_the_halves_may_lie_in_two_secrets() -> None:
+async def test_access_key_may_be_in_two_secrets() -> None:
     reader = Reader(a={"k": b"LTAI1"}, b={"k": b"s3cret"})
     credentials = await provider(reader, ref("a", "k"), ref("b", "k")).fetch(None)
     assert credentials == Credentials("LTAI1", "s3cret")
@@ -71,7 +71,7 @@ async def test_pasted_white_space_is_dropped() -> None:
         (b"hush\x00", 'key "secret" is not part of an AccessKey'),
     ],
 )
-async def test_what_is_no_accesskey_is_named_but_not_shown(value: bytes | None, words: str) -> None:
+async def test_invalid_access_key_is_named_but_not_shown(value: bytes | None, words: str) -> None:
     data = {"id": b"LTAI1"} if value is None else {"id": b"LTAI1", "secret": value}
     with pytest.raises(DefiniteError, match=words) as caught:
         await provider(Reader(ak=data), ref(key="id"), ref(key="secret")).fetch(None)
@@ -83,7 +83,7 @@ async def test_what_is_no_accesskey_is_named_but_not_shown(value: bytes | None, 
     assert caught.value.code == expected
 
 
-async def test_a_missing_accesskey_is_no_missing_kms_secret() -> None:
+async def test_missing_accesskey_is_no_missing_kms_secret() -> None:
     with pytest.raises(DefiniteError, match="Secret team/ak does not exist") as caught:
         await provider(Reader(), ref(key="id"), ref(key="secret")).fetch(None)
     assert not isinstance(caught.value, NotFoundError)
@@ -96,7 +96,7 @@ async def test_other_errors_of_the_reader_are_passed_on() -> None:
         await provider(reader, ref(key="id"), ref(key="secret")).fetch(None)
 
 
-def test_the_identity_is_all_that_was_referred_to() -> None:
+def test_identity_contains_every_reference() -> None:
     base = provider(Reader(), ref(), ref(key="secret")).key
     assert base == provider(Reader(), ref(), ref(key="secret")).key
     assert hash(base) == hash(provider(Reader(), ref(), ref(key="secret")).key)

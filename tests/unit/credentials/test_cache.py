@@ -98,7 +98,7 @@ async def test_asking_starts_one_fetch_and_tells_each_caller_once(cache: Credent
     assert len(provider.started) == 1, "what does not expire is never fetched again"
 
 
-async def test_nothing_is_fetched_before_it_is_asked_for(cache: CredentialCache) -> None:
+async def test_nothing_is_fetched_before_a_request(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent())
     cache.hold("store", provider)
     cache.peek(provider.key)
@@ -106,7 +106,7 @@ async def test_nothing_is_fetched_before_it_is_asked_for(cache: CredentialCache)
     assert not provider.started
 
 
-async def test_a_caller_that_raises_keeps_it_from_nobody(cache: CredentialCache) -> None:
+async def test_callback_that_raises_does_not_affect_the_others(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent())
     cache.hold("store", provider)
     told: list[str] = []
@@ -119,7 +119,7 @@ async def test_a_caller_that_raises_keeps_it_from_nobody(cache: CredentialCache)
     assert isinstance(reported[0]["exception"], ZeroDivisionError)
 
 
-async def test_waiters_share_the_fetch_and_a_cancelled_one_leaves_it_running(
+async def test_waiters_share_the_fetch_and_a_cancelled_waiter_does_not_stop_it(
     cache: CredentialCache,
 ) -> None:
     provider = ScriptedProvider(permanent())
@@ -141,7 +141,7 @@ async def test_waiters_share_the_fetch_and_a_cancelled_one_leaves_it_running(
         (DefiniteError("refused"), [1, 2, 4, 8, 16, 32, 60, 60, 60]),
     ],
 )
-async def test_a_failure_is_kept_and_retried_ever_more_slowly(
+async def test_failure_is_kept_and_retried_with_growing_delays(
     cache: CredentialCache, error: SecretSyncError, expected: list[int]
 ) -> None:
     provider = ScriptedProvider(error, takes=0.0)
@@ -169,7 +169,7 @@ async def test_success_ends_the_backoff(cache: CredentialCache) -> None:
     assert cache.peek(provider.key) == permanent()
 
 
-async def test_a_wait_that_was_asked_for_is_kept(cache: CredentialCache) -> None:
+async def test_wait_that_was_asked_for_is_kept(cache: CredentialCache) -> None:
     provider = ScriptedProvider(ThrottledError("slow down", retry_after=30.0), takes=0.0)
     cache.hold("store", provider)
     cache.request(provider.key, ignore)
@@ -179,7 +179,7 @@ async def test_a_wait_that_was_asked_for_is_kept(cache: CredentialCache) -> None
     assert failure.retry_at == pytest.approx(30.0, abs=0.01)
 
 
-async def test_a_failed_fetch_tells_its_callers_too(cache: CredentialCache) -> None:
+async def test_failed_fetch_calls_its_callers_back(cache: CredentialCache) -> None:
     provider = ScriptedProvider(DefiniteError("no such role"))
     cache.hold("store", provider)
     told: list[object] = []
@@ -200,7 +200,7 @@ async def test_failure_is_kept_and_not_fetched_again_before_its_time(
     assert len(provider.started) == 1
 
 
-async def test_a_surprise_is_told_without_what_it_carries(cache: CredentialCache) -> None:
+async def test_unexpected_error_is_logged_without_its_message(cache: CredentialCache) -> None:
     provider = ScriptedProvider(ValueError("holds hush"))
     cache.hold("store", provider)
     with structlog.testing.capture_logs() as logs, pytest.raises(TransientError) as caught:
@@ -211,7 +211,7 @@ async def test_a_surprise_is_told_without_what_it_carries(cache: CredentialCache
     assert [entry["error"] for entry in logs] == ["ValueError"]
 
 
-async def test_a_hung_fetch_ends(cache: CredentialCache) -> None:
+async def test_hung_fetch_ends(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent(), takes=1e6)
     cache.hold("store", provider)
     with pytest.raises(TransientError, match="in time"):
@@ -219,7 +219,7 @@ async def test_a_hung_fetch_ends(cache: CredentialCache) -> None:
     assert now() == pytest.approx(300.0)
 
 
-async def test_it_is_kept_until_its_last_user_lets_go(cache: CredentialCache) -> None:
+async def test_identity_is_kept_until_its_last_user_releases_it(cache: CredentialCache) -> None:
     first, equal = ScriptedProvider(permanent("1")), ScriptedProvider(permanent("2"))
     cache.hold("store-a", first)
     cache.hold("store-a", first)
@@ -236,7 +236,7 @@ async def test_it_is_kept_until_its_last_user_lets_go(cache: CredentialCache) ->
     assert not equal.started
 
 
-async def test_letting_go_cancels_the_fetch_and_frees_who_waits(cache: CredentialCache) -> None:
+async def test_release_cancels_the_fetch_and_wakes_waiters(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent(), takes=5.0)
     cache.hold("store", provider)
     told: list[str] = []
@@ -279,7 +279,7 @@ async def test_close_cancels_and_awaits_all_fetches(heard: Any) -> None:
         (lasting(59.0), "refused"),
     ],
 )
-async def test_every_attempt_is_told_of(
+async def test_every_attempt_is_observed(
     cache: CredentialCache, heard: Any, outcome: Any, result: str
 ) -> None:
     provider = ScriptedProvider(outcome)
@@ -290,7 +290,7 @@ async def test_every_attempt_is_told_of(
     assert heard == [("Scripted", result)]
 
 
-async def test_renewals_are_told_of_as_well(cache: CredentialCache, heard: Any) -> None:
+async def test_renewals_are_observed(cache: CredentialCache, heard: Any) -> None:
     provider = ScriptedProvider(lasting(900.0), TransientError("away"), lasting(900.0))
     cache.hold("store", provider)
     await obtain(cache, provider.key)
@@ -319,7 +319,9 @@ async def test_expiring_ones_are_renewed_ahead(
     assert second is not first
 
 
-async def test_what_was_obtained_together_is_not_renewed_together(cache: CredentialCache) -> None:
+async def test_credentials_obtained_together_are_not_renewed_together(
+    cache: CredentialCache,
+) -> None:
     providers = [ScriptedProvider(lasting(3600.0), takes=0.0, name=str(n)) for n in range(50)]
     for provider in providers:
         cache.hold("store", provider)
@@ -329,7 +331,7 @@ async def test_what_was_obtained_together_is_not_renewed_together(cache: Credent
     assert len(times) > 20
 
 
-async def test_while_the_renewal_fails_the_old_ones_are_given_out_until_their_last_minute(
+async def test_old_credentials_are_returned_until_their_last_minute_while_renewal_fails(
     cache: CredentialCache,
 ) -> None:
     provider = ScriptedProvider(lasting(900.0), TransientError("away"), takes=0.0)
@@ -347,7 +349,7 @@ async def test_while_the_renewal_fails_the_old_ones_are_given_out_until_their_la
     assert len(provider.started) <= tries + 1, "nothing is left to lose: the users come back"
 
 
-async def test_a_renewal_is_not_noticed_by_those_who_ask_meanwhile(cache: CredentialCache) -> None:
+async def test_renewal_does_not_affect_concurrent_callers(cache: CredentialCache) -> None:
     provider = ScriptedProvider(lasting(900.0), takes=5.0)
     cache.hold("store", provider)
     first = await obtain(cache, provider.key)
@@ -361,7 +363,7 @@ async def test_a_renewal_is_not_noticed_by_those_who_ask_meanwhile(cache: Creden
     assert await obtain(cache, provider.key) is first
 
 
-async def test_a_forgotten_identity_is_not_renewed(cache: CredentialCache) -> None:
+async def test_forgotten_identity_is_not_renewed(cache: CredentialCache) -> None:
     provider = ScriptedProvider(lasting(900.0))
     cache.hold("store", provider)
     await obtain(cache, provider.key)
@@ -377,7 +379,7 @@ async def test_credentials_about_to_expire_are_refused_at_once(cache: Credential
         await obtain(cache, provider.key)
 
 
-async def test_refused_ones_are_replaced_once_for_all_who_were_refused(
+async def test_refused_credentials_are_replaced_once_for_all_callers(
     cache: CredentialCache,
 ) -> None:
     provider = ScriptedProvider(lasting(3600.0))
@@ -403,7 +405,9 @@ async def test_fresh_ones_that_are_refused_are_replaced_once(cache: CredentialCa
     assert len(provider.started) == 2
 
 
-async def test_what_was_accepted_meanwhile_is_replaced_soon_again(cache: CredentialCache) -> None:
+async def test_credentials_accepted_meanwhile_are_replaced_soon_again(
+    cache: CredentialCache,
+) -> None:
     provider = ScriptedProvider(lasting(3600.0), takes=0.0)
     cache.hold("store", provider)
     for _ in range(600):
@@ -414,7 +418,7 @@ async def test_what_was_accepted_meanwhile_is_replaced_soon_again(cache: Credent
     assert 58 <= len(provider.started) <= 62, "every ten seconds"
 
 
-async def test_what_others_were_accepted_with_is_no_good_word(cache: CredentialCache) -> None:
+async def test_acceptance_of_other_credentials_does_not_count(cache: CredentialCache) -> None:
     provider = ScriptedProvider(lasting(3600.0), takes=0.0)
     cache.hold("store", provider)
     former = await obtain(cache, provider.key)
@@ -425,7 +429,9 @@ async def test_what_others_were_accepted_with_is_no_good_word(cache: CredentialC
     assert len(provider.started) <= 14
 
 
-async def test_what_is_refused_for_good_is_replaced_once_a_minute(cache: CredentialCache) -> None:
+async def test_permanently_refused_credentials_are_replaced_once_a_minute(
+    cache: CredentialCache,
+) -> None:
     provider = ScriptedProvider(lasting(3600.0), takes=0.0)
     cache.hold("store", provider)
     for _ in range(600):
@@ -453,11 +459,11 @@ async def test_permanent_ones_are_not_replaced(cache: CredentialCache) -> None:
     assert len(provider.started) == 1
 
 
-async def test_nobodys_credentials_cannot_be_replaced(cache: CredentialCache) -> None:
+async def test_credentials_without_a_user_cannot_be_invalidated(cache: CredentialCache) -> None:
     assert not cache.invalidate(CredentialKey("None", ()), lasting(3600.0)())
 
 
-async def test_500_who_hold_and_wait_for_one_cold_identity_are_one_fetch(
+async def test_500_users_of_one_identity_cause_one_fetch(
     cache: CredentialCache,
 ) -> None:
     provider = ScriptedProvider(lasting(3600.0), takes=2.0)
@@ -485,7 +491,7 @@ async def test_ten_minutes_without_sts_lose_nothing(cache: CredentialCache) -> N
     assert len(down) < 100, "it was away when the renewal was due"
 
 
-async def test_an_error_is_kept_without_frames_and_without_other_errors(
+async def test_error_is_kept_without_frames_and_without_other_errors(
     cache: CredentialCache,
 ) -> None:
     def fails() -> Credentials:
@@ -505,7 +511,7 @@ async def test_an_error_is_kept_without_frames_and_without_other_errors(
     assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
 
 
-async def test_a_reference_that_changed_is_no_failure_before_the_change_has_arrived(
+async def test_changed_reference_fails_only_after_the_change_had_time_to_arrive(
     cache: CredentialCache,
 ) -> None:
     changed = ReferenceChangedError("Secret team/ak changed while it was read")
@@ -524,7 +530,7 @@ async def test_a_reference_that_changed_is_no_failure_before_the_change_has_arri
     assert cache.peek(after.key) == permanent()
 
 
-async def test_a_reference_that_keeps_being_another_is_tried_again_and_never_used(
+async def test_reference_that_keeps_changing_is_retried_and_never_used(
     cache: CredentialCache,
 ) -> None:
     changed = ReferenceChangedError("Secret team/ak changed while it was read")

@@ -84,7 +84,7 @@ async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
     await cache.close()
 
 
-async def test_each_is_fetched_with_the_credentials_of_the_one_below(
+async def test_each_identity_is_fetched_with_the_credentials_of_its_base(
     cache: CredentialCache,
 ) -> None:
     low, middle, high = chain()
@@ -96,7 +96,7 @@ async def test_each_is_fetched_with_the_credentials_of_the_one_below(
     assert high.given == [cache.peek(middle.key)]
 
 
-async def test_one_base_serves_all_that_build_on_it(cache: CredentialCache) -> None:
+async def test_one_base_serves_all_identities_above(cache: CredentialCache) -> None:
     low = Link("low", takes=2.0)
     tops = [Link(f"top-{n}", low) for n in range(500)]
     for top in tops:
@@ -106,7 +106,7 @@ async def test_one_base_serves_all_that_build_on_it(cache: CredentialCache) -> N
     assert {top.given[0] for top in tops} == {cache.peek(low.key)}
 
 
-async def test_with_its_last_user_the_whole_chain_is_forgotten(cache: CredentialCache) -> None:
+async def test_chain_is_removed_with_its_last_user(cache: CredentialCache) -> None:
     low, middle, high = chain()
     cache.hold("store", high)
     cache.hold("other", high)
@@ -120,7 +120,7 @@ async def test_with_its_last_user_the_whole_chain_is_forgotten(cache: Credential
     assert [len(link.started) for link in (low, middle, high)] == [1, 1, 1]
 
 
-async def test_a_base_that_somebody_else_needs_stays(cache: CredentialCache) -> None:
+async def test_base_with_another_user_is_kept(cache: CredentialCache) -> None:
     low, middle, high = chain()
     cache.hold("store", high)
     cache.hold("other", low)
@@ -135,7 +135,7 @@ async def test_a_base_that_somebody_else_needs_stays(cache: CredentialCache) -> 
     assert not cache._entries
 
 
-async def test_letting_go_in_the_middle_of_it_leaves_nothing_behind(
+async def test_release_during_a_fetch_leaves_nothing_behind(
     cache: CredentialCache,
 ) -> None:
     for moment in (0.0, 0.05, 0.15, 0.25):
@@ -151,7 +151,7 @@ async def test_letting_go_in_the_middle_of_it_leaves_nothing_behind(
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_base_that_fails_is_the_failure_of_all_above(
+async def test_failure_of_a_base_is_the_failure_of_all_identities_above(
     cache: CredentialCache, heard: Any
 ) -> None:
     low, middle, high = chain(base=Link("low", error=DefiniteError("no such Secret", code="X")))
@@ -168,7 +168,7 @@ async def test_a_base_that_fails_is_the_failure_of_all_above(
     assert heard == [("Link", "refused")], "of the others nothing was tried"
 
 
-async def test_nobody_asks_a_failing_base_more_often_for_what_is_built_on_it(
+async def test_failing_base_is_not_requested_more_often_for_identities_above(
     cache: CredentialCache,
 ) -> None:
     low = Link("low", takes=0.0, error=TransientError("away"))
@@ -191,7 +191,7 @@ async def test_nobody_asks_a_failing_base_more_often_for_what_is_built_on_it(
     assert all(isinstance(cache.peek(top.key), Credentials) for top in tops)
 
 
-async def test_a_base_that_is_refused_is_replaced_once(cache: CredentialCache) -> None:
+async def test_base_that_is_refused_is_replaced_once(cache: CredentialCache) -> None:
     low, middle, high = chain()
     cache.hold("store", middle)
     revoked = await obtain(cache, low.key)
@@ -203,7 +203,7 @@ async def test_a_base_that_is_refused_is_replaced_once(cache: CredentialCache) -
     assert len(high.started) == 1
 
 
-async def test_one_base_that_is_refused_to_many_is_replaced_once(cache: CredentialCache) -> None:
+async def test_base_refused_for_many_is_replaced_once(cache: CredentialCache) -> None:
     low = Link("low")
     tops = [Link(f"top-{n}", low, takes=n * 0.01) for n in range(50)]
     for top in tops:
@@ -215,7 +215,7 @@ async def test_one_base_that_is_refused_to_many_is_replaced_once(cache: Credenti
     assert len(low.started) == 2
 
 
-async def test_a_base_that_is_always_refused_makes_no_storm(cache: CredentialCache) -> None:
+async def test_base_that_is_always_refused_causes_no_request_storm(cache: CredentialCache) -> None:
     low, middle, _ = chain()
     middle.refuses = lambda _: True
     cache.hold("store", middle)
@@ -229,7 +229,7 @@ async def test_a_base_that_is_always_refused_makes_no_storm(cache: CredentialCac
     assert len(middle.started) <= 30
 
 
-async def test_a_permanent_base_is_not_refreshed_away(cache: CredentialCache) -> None:
+async def test_permanent_base_is_not_refreshed_away(cache: CredentialCache) -> None:
     class Permanent(Link):
         async def fetch(self, base: Credentials | None) -> Credentials:
             await super().fetch(base)
@@ -244,7 +244,7 @@ async def test_a_permanent_base_is_not_refreshed_away(cache: CredentialCache) ->
     assert isinstance(cache.peek(low.key), Credentials)
 
 
-async def test_a_renewed_base_leaves_the_sessions_made_with_it_alone(
+async def test_renewed_base_leaves_the_sessions_made_with_it_alone(
     cache: CredentialCache,
 ) -> None:
     low = Link("low", lifetime=900.0)
@@ -256,7 +256,7 @@ async def test_a_renewed_base_leaves_the_sessions_made_with_it_alone(
     assert len(low.started) > 10
 
 
-async def test_the_wait_for_the_base_is_not_counted(cache: CredentialCache) -> None:
+async def test_wait_for_the_base_is_not_counted(cache: CredentialCache) -> None:
     low = Link("low", takes=290.0)
     top = Link("top", low, takes=290.0)
     cache.hold("store", top)
@@ -317,7 +317,7 @@ async def test_remote_role_on_rrsa_against_a_played_sts_that_revokes(
     assert not cache._entries
 
 
-async def test_a_failure_of_sts_is_kept_without_the_token(
+async def test_failure_of_sts_is_kept_without_the_token(
     cache: CredentialCache, played: Any
 ) -> None:
     wire = played.wire([played.refused(401, "AuthenticationFail.OIDCToken.Invalid", "hush-jwt")])

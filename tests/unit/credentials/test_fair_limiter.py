@@ -95,7 +95,7 @@ async def test_3000_invented_roles_of_one_namespace_delay_another_by_a_turn(
 
 
 @pytest.mark.looptime
-async def test_the_api_server_is_asked_for_no_more_tokens_than_are_used(
+async def test_api_server_is_asked_for_no_more_tokens_than_are_used(
     played: Any, heard: Any
 ) -> None:
     sts = Sts(played.wire([played.granted()]), endpoint="sts.example", region="")
@@ -127,7 +127,7 @@ async def test_each_of_many_namespaces_waits_for_one_call_of_each() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_namespace_that_goes_away_holds_up_nobody(played: Any, heard: Any) -> None:
+async def test_vanishing_tenant_does_not_delay_the_others(played: Any, heard: Any) -> None:
     wire = played.wire([played.granted()])
     sts = Sts(wire, endpoint="sts.example", region="")
     cache = CredentialCache(heard)
@@ -165,7 +165,7 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(STEPS)
-def test_whoever_is_cancelled_costs_nobody_a_turn(
+def test_cancelled_caller_costs_no_turn(
     steps: list[tuple[str, int, int | None]],
 ) -> None:
     rate = 100.0
@@ -206,7 +206,7 @@ def test_whoever_is_cancelled_costs_nobody_a_turn(
 
 
 @pytest.mark.looptime
-async def test_a_call_cancelled_in_the_moment_it_passes_gives_its_turn_away() -> None:
+async def test_call_cancelled_as_it_is_admitted_passes_its_turn_on() -> None:
     limiter = FairRateLimiter(RateLimiter(1.0, on_wait=lambda _: None))
     await limiter.acquire("a")
     first, second = (asyncio.create_task(limiter.acquire(tenant)) for tenant in "ab")

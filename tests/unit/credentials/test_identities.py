@@ -74,14 +74,14 @@ async def test_rrsa_assumes_the_role_with_a_token_of_the_source(played: Any) -> 
     }
 
 
-async def test_a_token_that_has_expired_is_replaced_once(played: Any) -> None:
+async def test_token_that_has_expired_is_replaced_once(played: Any) -> None:
     wire = played.wire([played.refused(*EXPIRED), played.granted("x")])
     tokens = Tokens()
     await OidcRoleProvider(sts_on(wire), tokens, PROVIDER, ROLE).fetch(None)
     assert [sent.fields["OIDCToken"] for sent in wire.sent] == ["hush-jwt-1", "hush-jwt-2"]
 
 
-async def test_one_that_has_expired_again_is_an_error(played: Any) -> None:
+async def test_token_that_expires_again_is_an_error(played: Any) -> None:
     wire = played.wire([played.refused(*EXPIRED)])
     tokens = Tokens()
     with pytest.raises(CredentialsError, match="token has expired") as caught:
@@ -99,7 +99,7 @@ async def test_other_refusals_ask_for_no_other_token(played: Any, code: str) -> 
     assert tokens.asked == 1
 
 
-async def test_without_a_token_sts_is_not_called(played: Any) -> None:
+async def test_sts_is_not_called_without_a_token(played: Any) -> None:
     wire = played.wire([played.granted()])
     tokens = Tokens(error=TransientError("the API server is away"))
     with pytest.raises(TransientError, match="API server"):
@@ -107,7 +107,7 @@ async def test_without_a_token_sts_is_not_called(played: Any) -> None:
     assert not wire.sent
 
 
-async def test_a_role_is_assumed_with_what_the_base_has(played: Any) -> None:
+async def test_role_is_assumed_with_what_the_base_has(played: Any) -> None:
     wire = played.wire([played.granted("x")])
     base = access_key()
     provider = AssumedRoleProvider(sts_on(wire), base, ROLE)
@@ -118,7 +118,7 @@ async def test_a_role_is_assumed_with_what_the_base_has(played: Any) -> None:
         await provider.fetch(None)
 
 
-async def test_the_environments_pair_is_given_out_without_the_white_space() -> None:
+async def test_environment_key_is_returned_without_white_space() -> None:
     provider = EnvironmentKeyProvider(" LTAI-id\n", "hush ")
     assert await provider.fetch(None) == Credentials("LTAI-id", "hush")
     assert provider.base is None
@@ -134,7 +134,9 @@ async def test_the_environments_pair_is_given_out_without_the_white_space() -> N
         (("LTAI密", "hush"), "ACCESS_KEY_ID has characters"),
     ],
 )
-async def test_what_is_no_pair_is_named_but_not_shown(pair: tuple[str, str], words: str) -> None:
+async def test_invalid_environment_key_is_named_but_not_shown(
+    pair: tuple[str, str], words: str
+) -> None:
     with pytest.raises(DefiniteError, match=words) as caught:
         await EnvironmentKeyProvider(*pair).fetch(None)
     assert caught.value.code == "InvalidAccessKey"
@@ -150,13 +152,13 @@ class Metadata:
         return TemporaryKeys("STS.id", "hush", "hush-token", 900.0)
 
 
-async def test_the_worker_role_is_that_of_the_metadata_service() -> None:
+async def test_worker_role_is_that_of_the_metadata_service() -> None:
     provider = WorkerRoleProvider(Metadata())  # type: ignore[arg-type] # played
     assert await provider.fetch(None) == Credentials("STS.id", "hush", "hush-token", 900.0)
     assert provider.base is None
 
 
-def test_all_that_was_written_down_tells_identities_apart() -> None:
+def test_every_setting_distinguishes_identities() -> None:
     keys = [
         access_key().key,
         EnvironmentKeyProvider("LTAI", "hush").key,
@@ -179,7 +181,7 @@ def test_all_that_was_written_down_tells_identities_apart() -> None:
     assert "hush" not in f"{keys!r}"
 
 
-def test_what_stays_of_a_chain_when_the_accesskey_gets_another_version() -> None:
+def test_stable_key_of_a_chain_is_independent_of_the_secret_version() -> None:
     sts = sts_on()
     one, two = (
         AssumedRoleProvider(sts, AssumedRoleProvider(sts, access_key(version), ROLE), REMOTE).key
@@ -192,7 +194,7 @@ def test_what_stays_of_a_chain_when_the_accesskey_gets_another_version() -> None
     assert hash(one.stable) == hash(two.stable)
 
 
-def test_the_account_is_that_of_the_role() -> None:
+def test_account_is_that_of_the_role() -> None:
     sts = sts_on()
     rrsa = OidcRoleProvider(sts, Tokens(), PROVIDER, ROLE)
     assert rrsa.key.account == "42"
@@ -202,7 +204,7 @@ def test_the_account_is_that_of_the_role() -> None:
     assert CredentialKey("a", ("b",), account="1") == CredentialKey("a", ("b",))
 
 
-def test_a_key_stays_what_it_was_when_the_region_is_learnt(played: Any) -> None:
+def test_key_stays_what_it_was_when_the_region_is_learnt(played: Any) -> None:
     sts = Sts(played.wire([]), endpoint="", region="")
     provider = OidcRoleProvider(sts, Tokens(), PROVIDER, ROLE)
     before = provider.key
@@ -211,7 +213,7 @@ def test_a_key_stays_what_it_was_when_the_region_is_learnt(played: Any) -> None:
     assert OidcRoleProvider(sts, Tokens(), PROVIDER, ROLE).key != before
 
 
-async def test_no_provider_shows_what_it_has(played: Any) -> None:
+async def test_repr_of_providers_shows_no_secrets(played: Any) -> None:
     wire = played.wire([played.granted()])
     sts = sts_on(wire)
     rrsa = OidcRoleProvider(sts, Tokens(), PROVIDER, ROLE)

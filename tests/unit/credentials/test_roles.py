@@ -19,7 +19,7 @@ ROLE = "acs:ram::1234567890123456:role/reader"
 PROVIDER = "acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0ffee"
 
 
-def test_a_role_without_more_is_an_ordinary_session() -> None:
+def test_role_without_more_is_an_ordinary_session() -> None:
     assert Role(ROLE) == Role(ROLE, "secret-sync", None)
 
 

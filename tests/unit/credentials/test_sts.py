@@ -51,7 +51,7 @@ async def assume_with_token(sts: Sts) -> Credentials:
 both = pytest.mark.parametrize("call", [assume, assume_with_token])
 
 
-async def test_the_token_is_sent_in_the_body_and_nowhere_else(played: Any) -> None:
+async def test_token_is_sent_in_the_body_and_nowhere_else(played: Any) -> None:
     wire = played.wire([played.granted()])
     await assume_with_token(sts_on(wire))
     (sent,) = wire.sent
@@ -98,7 +98,7 @@ async def test_assume_role_is_signed_with_the_credentials_given(played: Any) -> 
 
 
 @both
-async def test_a_duration_that_is_not_written_is_not_sent(played: Any, call: Any) -> None:
+async def test_duration_that_is_not_written_is_not_sent(played: Any, call: Any) -> None:
     wire = played.wire([played.granted()])
     sts = sts_on(wire)
     role = Role(ROLE.arn, "me")
@@ -112,7 +112,7 @@ async def test_a_duration_that_is_not_written_is_not_sent(played: Any, call: Any
 
 @both
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
-async def test_a_session_lives_by_the_clock_of_sts(played: Any, call: Any, skew: float) -> None:
+async def test_session_lives_by_the_clock_of_sts(played: Any, call: Any, skew: float) -> None:
     await asyncio.sleep(100.0)
     wire = played.wire([played.granted("x", seconds=900.0, skew=skew)])
     credentials = await call(sts_on(wire))
@@ -124,7 +124,7 @@ async def test_a_session_lives_by_the_clock_of_sts(played: Any, call: Any, skew:
 
 @both
 @pytest.mark.parametrize("hours", [2, -2])
-async def test_a_session_outlives_a_date_that_a_proxy_made_up(
+async def test_session_outlives_a_date_that_a_proxy_made_up(
     played: Any, call: Any, hours: int
 ) -> None:
     good = played.granted(seconds=900.0)
@@ -134,7 +134,7 @@ async def test_a_session_outlives_a_date_that_a_proxy_made_up(
     assert credentials.expires_at == pytest.approx(now() + 900.0, abs=2.0)
 
 
-async def test_without_a_date_it_lives_by_the_clock_of_this_machine(played: Any) -> None:
+async def test_session_without_a_date_uses_our_clock(played: Any) -> None:
     good = played.granted(seconds=900.0)
     for date in ({}, {"Date": "yesterday"}):
         wire = played.wire([played.reply(200, good.body, **date)])
@@ -143,7 +143,7 @@ async def test_without_a_date_it_lives_by_the_clock_of_this_machine(played: Any)
 
 
 @both
-async def test_a_session_that_is_over_by_every_clock_is_refused_with_the_clocks(
+async def test_session_that_is_over_by_every_clock_is_refused_with_the_clocks(
     played: Any, call: Any
 ) -> None:
     good = played.granted(seconds=900.0, skew=-7200.0)
@@ -173,7 +173,7 @@ async def test_a_session_that_is_over_by_every_clock_is_refused_with_the_clocks(
         ({}, b"[]"),
     ],
 )
-async def test_a_200_without_a_session_passes(
+async def test_200_without_a_session_passes(
     played: Any, call: Any, change: dict[str, Any], cut: bytes | None
 ) -> None:
     answer = played.granted(**change) if cut is None else played.reply(200, cut)
@@ -186,7 +186,7 @@ async def test_a_200_without_a_session_passes(
 
 
 @both
-async def test_an_answer_that_is_cut_off_passes(played: Any, call: Any) -> None:
+async def test_answer_that_is_cut_off_passes(played: Any, call: Any) -> None:
     good = played.granted()
     cut = type(good)(200, good.headers, good.body, complete=False)
     with pytest.raises(TransientError, match="unreadable answer"):
@@ -195,7 +195,7 @@ async def test_an_answer_that_is_cut_off_passes(played: Any, call: Any) -> None:
 
 @both
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>"])
-async def test_what_is_not_from_sts_is_tried_four_times(
+async def test_response_not_from_sts_is_tried_four_times(
     played: Any, call: Any, body: bytes
 ) -> None:
     wire = played.wire([played.reply(502, body)])
@@ -207,7 +207,7 @@ async def test_what_is_not_from_sts_is_tried_four_times(
 
 
 @both
-async def test_a_fault_that_passes_is_not_noticed(played: Any, call: Any) -> None:
+async def test_fault_that_passes_is_not_noticed(played: Any, call: Any) -> None:
     wire = played.wire(
         [
             StaleConnectionError("closed"),
@@ -220,14 +220,14 @@ async def test_a_fault_that_passes_is_not_noticed(played: Any, call: Any) -> Non
     assert len(wire.sent) == 4
 
 
-async def test_a_wait_that_sts_asks_for_is_kept(played: Any) -> None:
+async def test_wait_that_sts_asks_for_is_kept(played: Any) -> None:
     throttled = played.refused(429, "Throttling.User", x_acs_retry_after="3000")
     wire = played.wire([throttled, played.granted()])
     await assume(sts_on(wire))
     assert wire.sent[1].at - wire.sent[0].at >= 3.0
 
 
-async def test_one_that_is_too_long_is_left_to_the_caller(played: Any) -> None:
+async def test_retry_after_beyond_the_limit_is_left_to_the_caller(played: Any) -> None:
     wire = played.wire([played.refused(429, "Throttling.User", x_acs_retry_after="40000")])
     with pytest.raises(ThrottledError) as caught:
         await assume(sts_on(wire))
@@ -245,7 +245,7 @@ async def test_all_tries_end_within_25_seconds(played: Any, call: Any) -> None:
     assert len(wire.sent) == 3
 
 
-async def test_50_calls_a_second_and_the_wait_for_them_is_on_nobodys_account(played: Any) -> None:
+async def test_rate_is_50_calls_a_second_and_waiting_uses_no_time_of_the_call(played: Any) -> None:
     wire = played.wire([played.granted()])
     sts = sts_on(wire)
     await asyncio.gather(*(assume(sts) for _ in range(2000)))
@@ -279,7 +279,7 @@ REFUSALS = [
 
 @both
 @pytest.mark.parametrize(("status", "code", "kind", "words"), REFUSALS)
-async def test_what_sts_refuses_is_told_in_words(
+async def test_refusals_of_sts_are_explained(
     played: Any, call: Any, status: int, code: str, kind: type[SecretSyncError], words: str
 ) -> None:
     secret = "hush-key" if call is assume else TOKEN
@@ -303,7 +303,7 @@ async def test_what_sts_refuses_is_told_in_words(
     [(KEYS, DefiniteError), (Credentials("STS.id", "hush-key", "t"), CredentialsError)],
 )
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive"])
-async def test_a_refused_accesskey_is_that_of_the_base(
+async def test_refused_accesskey_is_that_of_the_base(
     played: Any, keys: Credentials, kind: type[SecretSyncError], code: str
 ) -> None:
     sts = sts_on(played.wire([played.refused(404, code)]))
@@ -321,7 +321,7 @@ async def test_a_refused_accesskey_is_that_of_the_base(
         ("sts.example", "", ("sts.example",)),
     ],
 )
-async def test_the_hosts(played: Any, endpoint: str, region: str, hosts: tuple[str, ...]) -> None:
+async def test_hosts(played: Any, endpoint: str, region: str, hosts: tuple[str, ...]) -> None:
     sts = sts_on(played.wire([played.granted()]), endpoint=endpoint, region=region)
     assert sts.hosts == hosts
     assert sts.region == region
@@ -330,12 +330,12 @@ async def test_the_hosts(played: Any, endpoint: str, region: str, hosts: tuple[s
 @pytest.mark.parametrize(
     ("endpoint", "region"), [("https://sts.example/", ""), ("a b", ""), ("", "evil.example/")]
 )
-async def test_a_host_that_is_none_is_noticed_at_the_start(endpoint: str, region: str) -> None:
+async def test_host_that_is_none_is_noticed_at_the_start(endpoint: str, region: str) -> None:
     with pytest.raises(DefiniteError, match="is not"):
         Sts(None, endpoint=endpoint, region=region)  # type: ignore[arg-type] # never called
 
 
-async def test_the_region_may_be_learnt_later(played: Any) -> None:
+async def test_region_may_be_learnt_later(played: Any) -> None:
     wire = played.wire([played.granted()])
     sts = sts_on(wire, endpoint="", region="")
     sts.region = "cn-test"
@@ -348,9 +348,7 @@ async def test_the_region_may_be_learnt_later(played: Any) -> None:
 
 
 @both
-async def test_where_the_first_host_is_not_reached_the_second_serves(
-    played: Any, call: Any
-) -> None:
+async def test_second_host_is_used_if_the_first_is_unreachable(played: Any, call: Any) -> None:
     unreachable = {VPC}
 
     def answer(sent: Any) -> Any:
@@ -376,7 +374,7 @@ async def test_where_the_first_host_is_not_reached_the_second_serves(
 
 @both
 @pytest.mark.parametrize("answered", ["refusal", "silence", "broken", "certificate", "html"])
-async def test_a_host_that_was_reached_is_not_left_for_another(
+async def test_host_that_was_reached_is_not_left_for_another(
     played: Any, call: Any, answered: str
 ) -> None:
     answer = {
@@ -393,7 +391,7 @@ async def test_a_host_that_was_reached_is_not_left_for_another(
 
 
 @both
-async def test_where_no_host_is_reached_both_are_tried_again(played: Any, call: Any) -> None:
+async def test_both_hosts_are_retried_if_none_is_reached(played: Any, call: Any) -> None:
     wire = played.wire([UnreachableError("cannot connect")])
     with pytest.raises(TransientError, match="cannot connect") as caught:
         await call(sts_on(wire, endpoint=""))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import TokenSource
 
 
-async def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
+async def test_token_file_is_read_each_time(tmp_path: Path) -> None:
     path = tmp_path / "token"
     source = TokenFile(str(path))
     for text in ("first", "second\n"):
@@ -37,7 +37,7 @@ async def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
         (b"hush" * (256 * 1024) + b"!", "does not contain a token"),
     ],
 )
-async def test_what_is_no_token_is_named_but_not_shown(
+async def test_invalid_token_is_named_but_not_shown(
     tmp_path: Path, content: bytes, words: str
 ) -> None:
     path = tmp_path / "token"
@@ -50,7 +50,7 @@ async def test_what_is_no_token_is_named_but_not_shown(
     assert caught.value.__context__ is None
 
 
-async def test_a_volume_that_hangs_takes_no_threads_of_other_work(tmp_path: Path) -> None:
+async def test_volume_that_hangs_takes_no_threads_of_other_work(tmp_path: Path) -> None:
     # Opening a pipe waits until somebody writes to it.
     path = tmp_path / "token"
     os.mkfifo(path)
@@ -64,7 +64,7 @@ async def test_a_volume_that_hangs_takes_no_threads_of_other_work(tmp_path: Path
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
 
-async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+async def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(DefiniteError, match="cannot be read: ") as caught:
             await TokenFile(str(path)).token()
@@ -86,7 +86,7 @@ class Minter:
         return f"token-{len(self.asked)}"
 
 
-async def test_a_serviceaccounts_token_is_minted_anew_each_time() -> None:
+async def test_service_account_token_is_requested_each_time() -> None:
     minter = Minter()
     source = ServiceAccountToken(minter, "team", "app", "uid-1", ("sts.aliyuncs.com",))
     assert [await source.token(), await source.token()] == ["token-1", "token-2"]
@@ -96,7 +96,7 @@ async def test_a_serviceaccounts_token_is_minted_anew_each_time() -> None:
         await source.token()
 
 
-def test_what_tells_tokens_apart() -> None:
+def test_token_identity() -> None:
     minter = Minter()
     sources: list[TokenSource] = [
         TokenFile("/a"),

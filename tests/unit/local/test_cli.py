@@ -88,7 +88,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"up", "demo", "secret", "access-key", "fault", "calls"} <= set(words)
 
 
-def test_a_command_without_a_playground_says_how_to_get_one(
+def test_command_without_a_playground_says_how_to_get_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["secret", "list", "--directory", str(tmp_path)]) == cli.EXIT_FAILURE
@@ -97,7 +97,7 @@ def test_a_command_without_a_playground_says_how_to_get_one(
     assert errors.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_one_line(
+def test_file_that_is_not_there_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["secret", "put", "a", "--file", str(tmp_path / "no")]) == cli.EXIT_FAILURE
@@ -123,7 +123,7 @@ async def test_secrets_are_put_rotated_shown_and_deleted(
     assert await run("secret", "list") == "no secrets\n"
 
 
-async def test_a_value_comes_from_a_file_or_stdin_as_it_is(
+async def test_value_comes_from_a_file_or_stdin_as_it_is(
     local: tuple[CommandLine, CloudAdmin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, admin = local
@@ -182,7 +182,7 @@ async def test_calls_are_counted_and_listed(local: tuple[CommandLine, CloudAdmin
     assert await run("calls", "--last", "5", "--reset") == "no calls\n"
 
 
-async def test_the_access_key_is_printed_as_the_secret_that_the_examples_refer_to(
+async def test_access_key_is_printed_as_the_secret_that_the_examples_refer_to(
     local: tuple[CommandLine, CloudAdmin],
 ) -> None:
     run, _ = local
@@ -193,7 +193,7 @@ async def test_the_access_key_is_printed_as_the_secret_that_the_examples_refer_t
     assert f"name: {manifest['metadata']['name']}, key: id" in store
 
 
-def test_a_run_folder_is_private_and_goes_with_the_run(tmp_path: Path) -> None:
+def test_run_folder_is_private_and_goes_with_the_run(tmp_path: Path) -> None:
     directory = tmp_path / "new"
     with state.claim(directory) as folder:
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -211,12 +211,12 @@ def test_one_playground_per_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_a_playground_that_is_starting_is_not_found_yet(tmp_path: Path) -> None:
+def test_playground_that_is_starting_is_not_found_yet(tmp_path: Path) -> None:
     with state.claim(tmp_path), pytest.raises(LocalError, match="still starting"):
         state.find_cloud(tmp_path)
 
 
-def test_what_a_killed_run_left_is_neither_found_nor_kept(tmp_path: Path) -> None:
+def test_state_of_a_killed_run_is_neither_found_nor_kept(tmp_path: Path) -> None:
     left = tmp_path / "run-killed"
     left.mkdir()
     (tmp_path / "lock").touch()
@@ -239,7 +239,7 @@ def test_nothing_but_a_run_folder_is_ever_removed(tmp_path: Path, name: str) -> 
     assert (directory / "precious").exists()
 
 
-def test_what_up_prints_can_be_sourced(tmp_path: Path) -> None:
+def test_output_of_up_can_be_sourced(tmp_path: Path) -> None:
     variables = {"KUBECONFIG": "/with space/it's", "NO_PROXY": "localhost,127.0.0.1"}
     script = tmp_path / "environment.sh"
     script.write_text(usage(variables, ["/a dir"], script, Path("/else where")))
@@ -255,13 +255,13 @@ def test_what_up_prints_can_be_sourced(tmp_path: Path) -> None:
     assert output.splitlines() == ["/with space/it's", "localhost,127.0.0.1", "/a dir:/bin"]
 
 
-def test_the_crds_are_found_in_a_checkout() -> None:
+def test_crds_are_found_in_a_checkout() -> None:
     names = {path.name for path in playground.find_crds().iterdir()}
     assert {"kustomization.yaml", "externalsecrets.yaml", "clustersecretstores.yaml"} <= names
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_cancels_a_command_which_cleans_up(signum: signal.Signals) -> None:
+def test_signal_cancels_a_command_which_cleans_up(signum: signal.Signals) -> None:
     cleaned = False
 
     async def command(_: Signals) -> int:
@@ -280,7 +280,7 @@ def test_a_signal_cancels_a_command_which_cleans_up(signum: signal.Signals) -> N
     assert cleaned
 
 
-def test_a_signal_that_is_waited_for_is_the_regular_end() -> None:
+def test_signal_that_is_waited_for_is_the_regular_end() -> None:
     async def command(received: Signals) -> int:
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
         await received.wait()

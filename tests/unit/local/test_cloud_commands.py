@@ -39,7 +39,7 @@ async def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
         await cloud.stop()
 
 
-async def test_a_parameter_from_put_to_delete(run: Run) -> None:
+async def test_parameter_from_put_to_delete(run: Run) -> None:
     assert await run("parameter", "list") == "no parameters\n"
     assert await run("parameter", "put", "team/db", VALUE) == "team/db: version 1\n"
     assert await run("parameter", "put", "team/db", VALUE) == "team/db: version 2\n"
@@ -49,7 +49,7 @@ async def test_a_parameter_from_put_to_delete(run: Run) -> None:
         await run("parameter", "delete", "team/db")
 
 
-async def test_a_parameter_is_text(run: Run, tmp_path: Path) -> None:
+async def test_parameter_is_text(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "value"
     file.write_text(VALUE)
     assert await run("parameter", "put", "db", "--file", str(file)) == "db: version 1\n"
@@ -58,7 +58,7 @@ async def test_a_parameter_is_text(run: Run, tmp_path: Path) -> None:
         await run("parameter", "put", "db", "--file", str(file))
 
 
-async def test_a_value_that_is_refused_is_not_repeated(run: Run) -> None:
+async def test_value_that_is_refused_is_not_repeated(run: Run) -> None:
     with pytest.raises(AdminError, match="4096 bytes") as caught:
         await run("parameter", "put", "db", VALUE * 1000)
     assert VALUE not in str(caught.value)

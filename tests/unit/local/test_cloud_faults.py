@@ -45,14 +45,14 @@ async def test_throttled_beyond_a_rate(admin: CloudAdmin, kms: KmsCaller) -> Non
     assert (await kms.get("s")).status == 200
 
 
-def test_a_share_of_the_calls() -> None:
+def test_fault_hits_a_share_of_the_calls() -> None:
     faults = Faults()
     faults.set(Fault(kind=FaultKind.ERROR, probability=0.5))
     hits = sum(faults.hit("a", "s", "k", reused=False) is not None for _ in range(1000))
     assert 400 < hits < 600
 
 
-async def test_an_error_of_choice(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_error_of_choice(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("error", status=503, code="SerivceUnvailableTemporary")
     answer = await kms.get("s")
     assert (answer.status, answer.code) == (503, "SerivceUnvailableTemporary")
@@ -69,7 +69,7 @@ async def test_bodies_that_are_no_json(admin: CloudAdmin, kms: KmsCaller) -> Non
     assert (blank.status, blank.raw) == (200, b"")
 
 
-async def test_a_hang_lasts_until_it_is_cleared(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_hang_lasts_until_it_is_cleared(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("hang")
     call = asyncio.create_task(kms.get("s"))
     done, _ = await asyncio.wait([call], timeout=0.1)
@@ -79,7 +79,7 @@ async def test_a_hang_lasts_until_it_is_cleared(admin: CloudAdmin, kms: KmsCalle
     assert (await call).status == 200
 
 
-async def test_a_client_that_leaves_a_hang_is_noticed(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_client_that_leaves_a_hang_is_noticed(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("hang", count=1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
@@ -91,7 +91,7 @@ async def test_a_client_that_leaves_a_hang_is_noticed(admin: CloudAdmin, kms: Km
     assert (await kms.get("s")).status == 200
 
 
-async def test_a_delay(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_delay(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("delay", seconds=0.1)
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -99,19 +99,19 @@ async def test_a_delay(admin: CloudAdmin, kms: KmsCaller) -> None:
     assert loop.time() - started >= 0.09
 
 
-async def test_a_dripping_reply_is_whole_in_the_end(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_dripping_reply_is_whole_in_the_end(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("drip", seconds=0.0005)
     assert (await kms.get("s")).body["SecretData"] == "v"
 
 
-async def test_a_dripping_reply_starts_and_does_not_end(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_dripping_reply_starts_and_does_not_end(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("drip", seconds=0.05)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await kms.get("s")
 
 
-async def test_a_reused_connection_is_closed(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_reused_connection_is_closed(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.set_fault("close", count=1)
     assert (await kms.get("s")).status == 200
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -131,7 +131,7 @@ async def test_a_reused_connection_is_closed(admin: CloudAdmin, kms: KmsCaller) 
         ({"action": "GetSecretValue", "subject": "t"}, False),
     ],
 )
-async def test_a_fault_has_a_scope(
+async def test_fault_has_a_scope(
     admin: CloudAdmin, kms: KmsCaller, scope: dict[str, str], *, hit: bool
 ) -> None:
     await admin.set_fault("error", **scope)

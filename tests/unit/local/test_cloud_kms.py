@@ -78,7 +78,7 @@ async def test_both_shapes_of_version_stages(admin: CloudAdmin, kms: KmsCaller) 
     assert (await kms.get("s")).body["VersionStages"] == stages
 
 
-async def test_a_managed_type_knows_two_stages_and_no_version_ids(
+async def test_managed_type_knows_two_stages_and_no_version_ids(
     admin: CloudAdmin, kms: KmsCaller
 ) -> None:
     await admin.put_secret("rds", '{"AccountName":"a","AccountPassword":"1"}', type="Rds")
@@ -90,7 +90,7 @@ async def test_a_managed_type_knows_two_stages_and_no_version_ids(
     assert (await kms.get("rds", VersionStage="Canary")).code == "InvalidParameter"
 
 
-async def test_a_name_may_be_an_arn(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_name_may_be_an_arn(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "here", region="cn-hangzhou")
     await admin.put_secret("s", "there", region="cn-beijing")
     account = kms.info.account
@@ -102,7 +102,7 @@ async def test_a_name_may_be_an_arn(admin: CloudAdmin, kms: KmsCaller) -> None:
     assert (await kms.get("acs:kms:nonsense")).code == "InvalidParameter"
 
 
-async def test_a_host_tells_the_region(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_host_tells_the_region(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "here", region="cn-hangzhou")
     await admin.put_secret("everywhere", "v")
     kms.proxied = True
@@ -120,7 +120,7 @@ async def test_accounts_are_apart(admin: CloudAdmin, kms: KmsCaller) -> None:
     assert (await kms.get("s")).body["SecretData"] == "theirs"
 
 
-async def test_the_error_table(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_error_table(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "v")
 
     async def outcome() -> tuple[int, str]:
@@ -159,7 +159,7 @@ async def test_errors_in_xml(admin: CloudAdmin, kms: KmsCaller) -> None:
         ("x-acs-version", "1999-01-01", 400, "InvalidVersion"),
     ],
 )
-async def test_what_the_service_does_not_offer(
+async def test_unsupported_operations(
     kms: KmsCaller, header: str, value: str | None, status: int, code: str
 ) -> None:
     kms.signed[header] = value
@@ -167,7 +167,7 @@ async def test_what_the_service_does_not_offer(
     assert (answer.status, answer.code) == (status, code)
 
 
-async def test_an_api_version_behind_the_wrong_host(kms: KmsCaller) -> None:
+async def test_api_version_behind_the_wrong_host(kms: KmsCaller) -> None:
     kms.proxied = True
     answer = await kms.send({"SecretName": "s"}, host="sts.cn-hangzhou.aliyuncs.com")
     assert answer.code == "InvalidVersion"
@@ -196,7 +196,7 @@ async def test_old_versions_do_not_pile_up(admin: CloudAdmin, kms: KmsCaller) ->
         (lambda admin: admin._call("no-such-thing"), 404),
     ],
 )
-async def test_a_mistake_in_an_admin_request_is_told(
+async def test_error_in_an_admin_request_is_reported(
     admin: CloudAdmin, call: object, status: int
 ) -> None:
     with pytest.raises(AdminError) as caught:
@@ -204,7 +204,7 @@ async def test_a_mistake_in_an_admin_request_is_told(
     assert caught.value.status == status
 
 
-async def test_a_version_id_is_used_once(admin: CloudAdmin) -> None:
+async def test_version_id_is_used_once(admin: CloudAdmin) -> None:
     await admin.put_secret("s", "1", version_id="x")
     with pytest.raises(AdminError, match="has a version x already"):
         await admin.put_secret("s", "2", version_id="x")

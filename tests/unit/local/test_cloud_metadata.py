@@ -68,7 +68,7 @@ async def test_at_the_start_there_is_no_role_and_no_region(machine: Machine) -> 
 
 
 @pytest.mark.parametrize("mode", ["both", "hardened"])
-async def test_with_a_token(admin: CloudAdmin, machine: Machine, role: str, mode: str) -> None:
+async def test_token_requests(admin: CloudAdmin, machine: Machine, role: str, mode: str) -> None:
     await admin.set_metadata(role=role, region_id="cn-hangzhou", mode=mode)
     status, token = await machine.token()
     assert status == 200
@@ -101,7 +101,7 @@ async def test_how_long_a_token_may_last(machine: Machine, ttl: str) -> None:
     assert (await machine.token("21600"))[0] == 200
 
 
-async def test_a_token_ends(admin: CloudAdmin, machine: Machine) -> None:
+async def test_token_ends(admin: CloudAdmin, machine: Machine) -> None:
     await admin.set_metadata(region_id="cn-hangzhou", mode="hardened")
     _, token = await machine.token("60")
     await admin.update_settings(clock_offset=61)
@@ -112,7 +112,7 @@ async def test_a_token_ends(admin: CloudAdmin, machine: Machine) -> None:
     assert (await machine.get(REGION, token))[0] == 403
 
 
-async def test_the_credentials_are_those_of_the_role(
+async def test_credentials_are_those_of_the_role(
     admin: CloudAdmin, kms: KmsCaller, machine: Machine
 ) -> None:
     await admin.put_secret("s", "theirs", account="2")
@@ -130,7 +130,7 @@ async def test_the_credentials_are_those_of_the_role(
     assert (await kms.get("s")).body["SecretData"] == "theirs"
 
 
-async def test_the_credentials_rotate(
+async def test_credentials_rotate(
     admin: CloudAdmin, kms: KmsCaller, machine: Machine, role: str
 ) -> None:
     await admin.put_secret("s", "v")
@@ -155,9 +155,7 @@ async def test_the_credentials_rotate(
     assert await current() != third
 
 
-async def test_a_deleted_role_and_one_taken_away(
-    admin: CloudAdmin, machine: Machine, role: str
-) -> None:
+async def test_deleted_and_detached_role(admin: CloudAdmin, machine: Machine, role: str) -> None:
     await admin.set_metadata(role=role)
     await admin.delete_role(role)
     assert (await machine.get(ROLES))[0] == 404
@@ -176,7 +174,7 @@ async def test_other_methods_are_not_answered(
     assert (await machine.ask("/latest/api/token", {TTL: "60"})).status == 404
 
 
-async def test_the_journal(admin: CloudAdmin, machine: Machine, role: str) -> None:
+async def test_journal(admin: CloudAdmin, machine: Machine, role: str) -> None:
     await admin.set_metadata(role=role, region_id="cn-hangzhou")
     await machine.token()
     for path in (ROLES, f"{ROLES}worker", REGION, "/latest/meta-data/"):
@@ -207,7 +205,7 @@ async def test_faults(admin: CloudAdmin, machine: Machine, role: str) -> None:
     assert await machine.get(REGION) == (200, "cn-hangzhou")
 
 
-async def test_the_listener_speaks_no_tls(kms: KmsCaller) -> None:
+async def test_listener_speaks_no_tls(kms: KmsCaller) -> None:
     endpoint = kms.info.metadata_endpoint
     assert kms.info.environment["SECRET_SYNC_METADATA_ENDPOINT"] == endpoint
     reader, writer = await asyncio.open_connection(*endpoint.split(":"))

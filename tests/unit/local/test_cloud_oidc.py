@@ -63,7 +63,7 @@ async def rrsa(admin: CloudAdmin, kms: KmsCaller) -> Rrsa:
 
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
-async def test_a_token_opens_a_session(
+async def test_token_opens_a_session(
     admin: CloudAdmin, kms: KmsCaller, rrsa: Rrsa, alg: str
 ) -> None:
     await admin.put_secret("s", "v")
@@ -75,7 +75,7 @@ async def test_a_token_opens_a_session(
     assert (await kms.get("s")).body["SecretData"] == "v"
 
 
-async def test_the_three_forms_and_where_the_token_is_seen(
+async def test_three_forms_and_where_the_token_is_seen(
     admin: CloudAdmin, kms: KmsCaller, rrsa: Rrsa
 ) -> None:
     given = rrsa.parameters(issuer().token())
@@ -125,12 +125,12 @@ async def test_tokens_that_are_refused(
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "a.b", "W10.W10.W10", "ä.ä.ä"])
-async def test_what_is_no_token(rrsa: Rrsa, token: str) -> None:
+async def test_invalid_tokens(rrsa: Rrsa, token: str) -> None:
     answer = await rrsa.send(token)
     assert (answer.status, answer.code) == (401, f"{FAIL}.Invalid")
 
 
-async def test_a_forged_token(rrsa: Rrsa) -> None:
+async def test_forged_token(rrsa: Rrsa) -> None:
     genuine = issuer().token(sub="system:serviceaccount:shop:other").split(".")
     wanted = issuer().token().split(".")
     spliced = f"{wanted[0]}.{wanted[1]}.{genuine[2]}"
@@ -160,7 +160,7 @@ async def test_parameters_that_are_refused(
     assert await rrsa.refusal(issuer().token(), **changes) == (status, code)
 
 
-async def test_whom_a_role_trusts(admin: CloudAdmin, rrsa: Rrsa) -> None:
+async def test_trust_of_roles(admin: CloudAdmin, rrsa: Rrsa) -> None:
     async def trusting(**rule: str) -> str:
         await admin.update_role(rrsa.role, trust=[rule])
         answer = await rrsa.send(issuer().token(aud=["sts.aliyuncs.com", "second"]))

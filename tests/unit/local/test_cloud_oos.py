@@ -29,7 +29,7 @@ async def get(oos: KmsCaller, name: str, host: str = HOST, **more: str) -> Answe
     return await oos.send({"Name": name, "WithDecryption": "true", **more}, host=host)
 
 
-async def test_a_parameter(admin: CloudAdmin, oos: KmsCaller) -> None:
+async def test_parameter(admin: CloudAdmin, oos: KmsCaller) -> None:
     assert await admin.put_parameter("team/db", "pässword") == 1
     answer = await get(oos, "team/db")
     assert answer.status == 200
@@ -53,7 +53,7 @@ async def test_a_parameter(admin: CloudAdmin, oos: KmsCaller) -> None:
     }
 
 
-async def test_without_decryption_there_is_no_value(admin: CloudAdmin, oos: KmsCaller) -> None:
+async def test_parameter_without_decryption_has_no_value(admin: CloudAdmin, oos: KmsCaller) -> None:
     await admin.put_parameter("db", "v")
     for query in ({"Name": "db"}, {"Name": "db", "WithDecryption": "false"}):
         assert (await oos.send(query)).body["Parameter"]["Value"] is None
@@ -73,7 +73,7 @@ async def test_versions(admin: CloudAdmin, oos: KmsCaller) -> None:
     assert (await get(oos, "db", ParameterVersion="v1")).code == "InvalidParameter"
 
 
-async def test_the_oldest_of_more_than_a_hundred_versions_are_gone(
+async def test_oldest_of_more_than_a_hundred_versions_are_gone(
     admin: CloudAdmin, oos: KmsCaller
 ) -> None:
     for number in range(101):
@@ -84,7 +84,7 @@ async def test_the_oldest_of_more_than_a_hundred_versions_are_gone(
     assert len(parameter["versions"]) == 100
 
 
-async def test_a_host_tells_the_region_or_else_the_parameter_does(
+async def test_host_tells_the_region_or_else_the_parameter_does(
     admin: CloudAdmin, oos: KmsCaller
 ) -> None:
     await admin.put_parameter("db", "here", region="cn-hangzhou")
@@ -120,7 +120,9 @@ async def test_secrets_and_parameters_are_apart(
     assert (await kms.get("p")).code == "Forbidden.ResourceNotFound"
 
 
-async def test_it_takes_a_right_of_oos_and_one_of_kms(admin: CloudAdmin, oos: KmsCaller) -> None:
+async def test_parameter_needs_a_permission_of_oos_and_one_of_kms(
+    admin: CloudAdmin, oos: KmsCaller
+) -> None:
     await admin.put_parameters({"shop-db": "v", "bank-db": "w"})
     key = oos.info.access_key_id
     await admin.restrict_access_key(key, parameters=["shop-*"], secrets=[])
@@ -133,7 +135,7 @@ async def test_it_takes_a_right_of_oos_and_one_of_kms(admin: CloudAdmin, oos: Km
     assert (await oos.send({"Name": "shop-db"})).status == 200
 
 
-async def test_a_session_reads_what_its_role_may(
+async def test_session_reads_what_its_role_may(
     admin: CloudAdmin, oos: KmsCaller, sts: KmsCaller
 ) -> None:
     await admin.put_parameters({"shop-db": "v", "bank-db": "w"})
@@ -147,7 +149,7 @@ async def test_a_session_reads_what_its_role_may(
     assert (await get(oos, "bank-db")).status == 200
 
 
-async def test_the_errors(admin: CloudAdmin, oos: KmsCaller) -> None:
+async def test_errors(admin: CloudAdmin, oos: KmsCaller) -> None:
     await admin.put_parameter("db", "v")
     await admin.update_parameter("db", forbidden=True)
     assert (await get(oos, "db")).code == "NoPermission"
@@ -161,7 +163,7 @@ async def test_the_errors(admin: CloudAdmin, oos: KmsCaller) -> None:
     assert (answer.status, answer.code) == (400, "MissingParameter")
 
 
-async def test_a_signature_is_checked_as_for_kms(admin: CloudAdmin, oos: KmsCaller) -> None:
+async def test_signature_is_checked_as_for_kms(admin: CloudAdmin, oos: KmsCaller) -> None:
     await admin.put_parameter("db", "v")
     oos.tampered["x-acs-date"] = "2020-01-01T00:00:00Z"
     assert (await get(oos, "db")).code == "InvalidTimeStamp.Expired"
@@ -197,7 +199,7 @@ async def test_faults_and_calls_go_by_the_parameters_name(
         (lambda admin: admin.update_parameter("missing", forbidden=True), 404),
     ],
 )
-async def test_a_mistake_in_an_admin_request_is_told(
+async def test_error_in_an_admin_request_is_reported(
     admin: CloudAdmin, call: Callable[[CloudAdmin], Awaitable[Any]], status: int
 ) -> None:
     with pytest.raises(AdminError) as caught:

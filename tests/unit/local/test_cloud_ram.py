@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ACCOUNT = "1234567890123456"
 
 
-async def test_a_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
+async def test_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
     arn = await admin.put_role("reader")
     assert arn == f"acs:ram::{ACCOUNT}:role/reader"
     assert await admin.roles() == [
@@ -58,7 +58,7 @@ async def test_a_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
     ]
 
 
-async def test_a_name_is_one_of_an_account(admin: CloudAdmin) -> None:
+async def test_name_is_one_of_an_account(admin: CloudAdmin) -> None:
     assert await admin.put_role("r", account="2") == "acs:ram::2:role/r"
     with pytest.raises(AdminError, match=f"no role acs:ram::{ACCOUNT}:role/r"):
         await admin.delete_role("r")
@@ -66,7 +66,7 @@ async def test_a_name_is_one_of_an_account(admin: CloudAdmin) -> None:
     assert await admin.roles() == []
 
 
-async def test_a_key_reads_what_it_may(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_key_reads_what_it_may(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secrets({"shop/db": "v", "bank/db": "w"})
     await admin.restrict_access_key(kms.info.access_key_id, secrets=["shop/*"])
     arn = f"acs:kms:cn-hangzhou:{ACCOUNT}:secret/bank/db"
@@ -102,7 +102,7 @@ async def test_a_key_reads_what_it_may(admin: CloudAdmin, kms: KmsCaller) -> Non
         (lambda admin: admin.set_metadata(session_seconds=0), 400),
     ],
 )
-async def test_a_mistake_in_an_admin_request_is_told(
+async def test_error_in_an_admin_request_is_reported(
     admin: CloudAdmin, call: Callable[[CloudAdmin], Awaitable[Any]], status: int
 ) -> None:
     with pytest.raises(AdminError) as caught:
@@ -142,7 +142,7 @@ async def test_listings_hold_no_secrets(admin: CloudAdmin, sts: KmsCaller) -> No
     assert not [secret for secret in await admin.issued() if secret in listed]
 
 
-def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_confidential_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confidential_module, "_MAX_ENTRIES", 3)
     monkeypatch.setattr(ram_module, "_MAX_SESSIONS", 2)
     confidential = ConfidentialValues()

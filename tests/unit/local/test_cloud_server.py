@@ -41,7 +41,7 @@ async def test_default_endpoints_are_reached_through_the_proxy(
 
 
 @pytest.mark.parametrize("proxied", [False, True], ids=["endpoint", "proxy"])
-async def test_the_sdk_takes_it_for_the_real_one(
+async def test_sdk_accepts_the_local_cloud(
     admin: CloudAdmin, cloud: CloudInfo, *, proxied: bool
 ) -> None:
     await admin.put_secret("dir/name with space", "pässword")
@@ -62,7 +62,7 @@ async def test_the_sdk_takes_it_for_the_real_one(
     assert response.body.version_stages.version_stage == ["ACSCurrent"]
 
 
-async def test_the_endpoint_has_a_certificate_for_every_name_of_alibaba(
+async def test_endpoint_has_a_certificate_for_every_name_of_alibaba(
     cloud: CloudInfo, kms: KmsCaller
 ) -> None:
     # As with a hosts file instead of a proxy.
@@ -73,7 +73,7 @@ async def test_the_endpoint_has_a_certificate_for_every_name_of_alibaba(
             assert response.status == 400
 
 
-async def test_a_client_that_trusts_others_is_not_served(kms: KmsCaller) -> None:
+async def test_client_that_trusts_others_is_not_served(kms: KmsCaller) -> None:
     kms.tls = ssl.create_default_context()
     for kms.proxied in (False, True):
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
@@ -91,7 +91,7 @@ async def test_a_client_that_trusts_others_is_not_served(kms: KmsCaller) -> None
         HOST,
     ],
 )
-async def test_the_proxy_leads_nowhere_else(cloud: CloudInfo, target: str) -> None:
+async def test_proxy_leads_nowhere_else(cloud: CloudInfo, target: str) -> None:
     reader, writer = await _open_proxy(cloud)
     writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     answer = await asyncio.wait_for(reader.read(), 5)
@@ -117,7 +117,7 @@ async def test_plain_requests_through_the_proxy(
         assert response.status == status
 
 
-async def test_a_connect_may_come_in_pieces(cloud: CloudInfo) -> None:
+async def test_connect_may_come_in_pieces(cloud: CloudInfo) -> None:
     reader, writer = await _open_proxy(cloud)
     for piece in (b"CON", b"NECT ", f"{HOST}:443 HTTP/1.1\r\n".encode(), b"\r\n"):
         writer.write(piece)
@@ -128,7 +128,7 @@ async def test_a_connect_may_come_in_pieces(cloud: CloudInfo) -> None:
     writer.close()
 
 
-async def test_it_stops_whatever_clients_are_doing(tmp_path: Path) -> None:
+async def test_cloud_stops_whatever_clients_do(tmp_path: Path) -> None:
     local = LocalCloud()
     info = await local.start(tmp_path)
     idle, half, mute = [await _open_proxy(info) for _ in range(3)]
@@ -143,7 +143,7 @@ async def test_it_stops_whatever_clients_are_doing(tmp_path: Path) -> None:
         await _open_proxy(info)
 
 
-async def test_it_starts_on_the_ports_asked_for(tmp_path: Path) -> None:
+async def test_cloud_starts_on_the_requested_ports(tmp_path: Path) -> None:
     first = LocalCloud()
     info = await first.start(tmp_path)
     await first.stop()
@@ -163,7 +163,7 @@ async def test_it_starts_on_the_ports_asked_for(tmp_path: Path) -> None:
     )
 
 
-async def test_a_process_of_its_own(tmp_path: Path) -> None:
+async def test_process_of_its_own(tmp_path: Path) -> None:
     cloud = await spawn(tmp_path)
     try:
         assert CloudInfo.read(tmp_path) == cloud.info
@@ -177,12 +177,12 @@ async def test_a_process_of_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "cloud.json").exists()
 
 
-async def test_a_process_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
+async def test_process_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"cloud\.log"):
         await spawn(tmp_path, "--port", "no number")
 
 
-async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+async def test_cloud_ends_with_its_parent(tmp_path: Path) -> None:
     program = (
         "import asyncio, pathlib, sys, time\n"
         "from secret_sync.local.cloud import spawn\n"

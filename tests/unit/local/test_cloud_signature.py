@@ -67,7 +67,7 @@ def verifier(clock: Clock) -> Verifier:
     return Verifier(store, clock)
 
 
-def test_the_documented_signature_is_accepted(verifier: Verifier) -> None:
+def test_documented_signature_is_accepted(verifier: Verifier) -> None:
     assert verifier.verify(DOCUMENTED).id == "YourAccessKeyId"
 
 
@@ -105,7 +105,7 @@ def test_more_is_expired(verifier: Verifier, clock: Clock, skew: float) -> None:
         verifier.verify(DOCUMENTED)
 
 
-def test_a_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, clock: Clock) -> None:
+def test_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, clock: Clock) -> None:
     clock.now -= MAX_SKEW
     verifier.verify(DOCUMENTED)
     clock.now += 2 * MAX_SKEW - 1
@@ -125,7 +125,7 @@ def test_nonces_are_forgotten_at_last(
     assert len(verifier._nonces) == 1
 
 
-def test_a_wrong_signature_uses_up_no_nonce(verifier: Verifier) -> None:
+def test_wrong_signature_uses_up_no_nonce(verifier: Verifier) -> None:
     with pytest.raises(CloudApiError, match="SignatureDoesNotMatch"):
         verifier.verify(replace(DOCUMENTED, path="/x"))
     verifier.verify(DOCUMENTED)
@@ -145,7 +145,7 @@ def test_a_wrong_signature_uses_up_no_nonce(verifier: Verifier) -> None:
         ("x-acs-security-token", "unsigned", "IncompleteSignature"),
     ],
 )
-def test_what_is_missing_or_unsigned_is_told(
+def test_missing_or_unsigned_header_is_reported(
     verifier: Verifier, name: str, value: str | None, code: str
 ) -> None:
     headers = dict(DOCUMENTED.headers)
@@ -162,12 +162,12 @@ NAMES = st.text(string.ascii_letters + string.digits + ".", min_size=1)
 
 
 @given(st.dictionaries(NAMES, st.text(), max_size=6))
-def test_the_canonical_query_is_the_one_of_the_sdk(query: dict[str, str]) -> None:
+def test_canonical_query_is_the_one_of_the_sdk(query: dict[str, str]) -> None:
     assert canonical_query(query.items()) == get_canonical_query_string(query)
 
 
 @pytest.mark.parametrize("plus", [False, True], ids=["%20", "+"])
-async def test_a_space_may_be_written_both_ways(
+async def test_space_may_be_written_both_ways(
     admin: CloudAdmin, kms: KmsCaller, *, plus: bool
 ) -> None:
     await admin.put_secret("with space + plus/*~", "v")
@@ -175,7 +175,7 @@ async def test_a_space_may_be_written_both_ways(
     assert (answer.status, answer.body["SecretData"]) == (200, "v")
 
 
-async def test_an_unknown_key_an_inactive_one_and_a_wrong_secret(
+async def test_unknown_key_an_inactive_one_and_a_wrong_secret(
     admin: CloudAdmin, kms: KmsCaller
 ) -> None:
     kms.key = ("LTAIunknown", "x")
@@ -190,7 +190,7 @@ async def test_an_unknown_key_an_inactive_one_and_a_wrong_secret(
     assert (answer.status, answer.code) == (400, "InvalidAccessKeyId.Inactive")
 
 
-async def test_a_replay_is_refused(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_replay_is_refused(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "v")
     kms.signed["x-acs-signature-nonce"] = "the same"
     assert (await kms.get("s")).status == 200
@@ -198,7 +198,7 @@ async def test_a_replay_is_refused(admin: CloudAdmin, kms: KmsCaller) -> None:
     assert (answer.status, answer.code) == (400, "SignatureNonceUsed")
 
 
-async def test_the_clock_of_the_cloud_can_be_put_wrong(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_clock_of_the_cloud_can_be_put_wrong(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "v")
     await admin.update_settings(clock_offset=timedelta(minutes=20).total_seconds())
     assert (await kms.get("s")).code == "InvalidTimeStamp.Expired"

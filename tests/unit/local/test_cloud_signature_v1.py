@@ -29,7 +29,7 @@ DOCUMENTED = {
 }
 
 
-def test_the_documented_signature() -> None:
+def test_documented_signature() -> None:
     text = string_to_sign("GET", DOCUMENTED.items())
     assert text == (
         "GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeRegions%26Format%3DXML"
@@ -40,7 +40,7 @@ def test_the_documented_signature() -> None:
     assert signature("testsecret", text) == "OLeaidS1JvxuMvnyHOwuJ+uX5qY="
 
 
-def test_by_hand_with_what_needs_encoding() -> None:
+def test_values_that_need_encoding() -> None:
     pairs = [("b", "x y*~/"), ("a", "+="), ("Signature", "left out")]
     text = string_to_sign("POST", pairs)
     assert text == "POST&%2F&a%3D%252B%253D%26b%3Dx%2520y%252A~%252F"
@@ -83,7 +83,7 @@ async def send(
     ("method", "form"),
     [("GET", ()), ("POST", ()), ("POST", ("RoleArn", "RoleSessionName", "Timestamp"))],
 )
-async def test_it_is_accepted_in_the_query_and_in_a_form(
+async def test_signature_is_accepted_in_the_query_and_in_a_form(
     kms: KmsCaller, role: str, method: str, form: tuple[str, ...]
 ) -> None:
     answer = await send(kms, method, parameters(kms, role), form=form)
@@ -105,14 +105,14 @@ async def test_it_is_accepted_in_the_query_and_in_a_form(
         ({"Action": "AssumeEverything"}, 404, "InvalidAction.NotFound"),
     ],
 )
-async def test_what_is_wrong_is_told(
+async def test_errors_are_reported(
     kms: KmsCaller, role: str, changes: dict[str, str], status: int, code: str
 ) -> None:
     answer = await send(kms, "GET", parameters(kms, role, **changes))
     assert (answer.status, answer.code) == (status, code)
 
 
-async def test_a_change_after_signing_and_a_replay(kms: KmsCaller, role: str) -> None:
+async def test_change_after_signing_and_a_replay(kms: KmsCaller, role: str) -> None:
     given = parameters(kms, role)
     secret = kms.info.access_key_secret
     signed = {**given, "Signature": Utils.get_rpcsignature(given, "GET", secret)}
@@ -123,7 +123,7 @@ async def test_a_change_after_signing_and_a_replay(kms: KmsCaller, role: str) ->
     assert (again.status, again.code) == (400, "SignatureNonceUsed")
 
 
-async def test_a_session_signs_with_its_token_which_is_noted_in_the_url(
+async def test_session_signs_with_its_token_which_is_noted_in_the_url(
     admin: CloudAdmin, kms: KmsCaller, role: str
 ) -> None:
     await admin.update_role(role, roles=[role])

@@ -37,7 +37,7 @@ def lifetime(credentials: dict[str, str]) -> timedelta:
     return datetime.fromisoformat(credentials["Expiration"]) - datetime.now(UTC)
 
 
-async def test_the_answer(sts: KmsCaller, role: str) -> None:
+async def test_answer(sts: KmsCaller, role: str) -> None:
     answer = await sts.send({"RoleArn": role, "RoleSessionName": "a-test"})
     assert answer.status == 200
     assert set(answer.body) == {"RequestId", "AssumedRoleUser", "Credentials"}
@@ -61,7 +61,7 @@ async def test_its_hosts(sts: KmsCaller, role: str, host: str) -> None:
     assert (await sts.send(query, host=host)).status == 200
 
 
-async def test_it_is_not_behind_the_hosts_of_others(sts: KmsCaller, role: str) -> None:
+async def test_service_is_not_served_at_hosts_of_others(sts: KmsCaller, role: str) -> None:
     sts.proxied = True
     query = {"RoleArn": role, "RoleSessionName": "a-test"}
     told = await refusal(sts, query, host="kms.cn-hangzhou.aliyuncs.com")
@@ -92,7 +92,7 @@ async def test_parameters_are_checked(
     assert await refusal(sts, query) == (400, code)
 
 
-async def test_a_role_says_how_long_its_sessions_may_last(
+async def test_role_says_how_long_its_sessions_may_last(
     admin: CloudAdmin, sts: KmsCaller, role: str
 ) -> None:
     await admin.update_role(role, max_session_seconds=43_200)
@@ -102,7 +102,7 @@ async def test_a_role_says_how_long_its_sessions_may_last(
     assert lifetime(await assume(sts, role)) <= timedelta(minutes=15)
 
 
-async def test_who_may_not_assume_what(admin: CloudAdmin, sts: KmsCaller, role: str) -> None:
+async def test_refused_role_assumptions(admin: CloudAdmin, sts: KmsCaller, role: str) -> None:
     query = {"RoleArn": role, "RoleSessionName": "a-test"}
     missing = {**query, "RoleArn": f"acs:ram::{sts.info.account}:role/missing"}
     assert await refusal(sts, missing) == (404, "EntityNotExist.Role")
@@ -127,13 +127,13 @@ async def test_signatures_are_checked_as_everywhere(sts: KmsCaller, role: str) -
     assert await refusal(sts, query) == (400, "SignatureDoesNotMatch")
 
 
-async def test_an_unsigned_call_is_refused(sts: KmsCaller, role: str) -> None:
+async def test_unsigned_call_is_refused(sts: KmsCaller, role: str) -> None:
     query = {"Action": "AssumeRole", "Version": "2015-04-01", "RoleArn": role}
     answer = await sts.plain("POST", query=query)
     assert (answer.status, answer.code) == (400, "MissingParameter")
 
 
-async def test_a_session_reads_the_secrets_of_its_role(
+async def test_session_reads_the_secrets_of_its_role(
     admin: CloudAdmin, sts: KmsCaller, kms: KmsCaller, role: str
 ) -> None:
     await admin.put_secrets({"shop/db": "v", "bank/db": "w"})
@@ -148,7 +148,7 @@ async def test_a_session_reads_the_secrets_of_its_role(
     assert (await kms.get("no such secret")).code == "Forbidden.NoPermission"
 
 
-async def test_a_chain_into_another_account(
+async def test_chain_into_another_account(
     admin: CloudAdmin, sts: KmsCaller, kms: KmsCaller, role: str
 ) -> None:
     await admin.put_secret("s", "ours")
@@ -169,7 +169,7 @@ async def test_a_chain_into_another_account(
 
 
 @pytest.mark.parametrize("token", [None, "wrong"], ids=["missing", "wrong"])
-async def test_a_session_without_its_token(
+async def test_session_without_a_token(
     sts: KmsCaller, kms: KmsCaller, role: str, token: str | None
 ) -> None:
     kms.use(await assume(sts, role))
@@ -194,7 +194,7 @@ async def test_credentials_that_do_not_belong_together(
     assert (await kms.get("s")).code == "InvalidSecurityToken.Malformed"
 
 
-async def test_a_session_ends_at_its_time(
+async def test_session_ends_at_its_time(
     admin: CloudAdmin, sts: KmsCaller, kms: KmsCaller, role: str
 ) -> None:
     await admin.put_secret("s", "v")
@@ -231,7 +231,7 @@ async def test_sessions_end_on_command(
     assert (await kms.get("s")).status == 200
 
 
-async def test_the_sessions_of_a_deleted_role_end(
+async def test_sessions_of_a_deleted_role_end(
     admin: CloudAdmin, sts: KmsCaller, kms: KmsCaller, role: str
 ) -> None:
     kms.use(await assume(sts, role))

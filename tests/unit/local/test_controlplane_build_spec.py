@@ -25,7 +25,7 @@ def test_kubernetes_and_its_staging_modules_are_of_one_release() -> None:
     assert {line[-1] for line in replaced} == {f"v0.{minor}.{patch}"}
 
 
-def test_the_programs_are_told_the_version_they_cannot_know() -> None:
+def test_programs_are_linked_with_their_version() -> None:
     pinned = build_spec.load()
     major, minor, patch = pinned.versions["kube-apiserver"]
     assert f"version.gitVersion=v{major}.{minor}.{patch} " in pinned.ldflags
@@ -65,6 +65,6 @@ def test_versions_are_read_as_programs_print_them(text: str, version: tuple[int,
     assert build_spec.version(text) == version
 
 
-def test_a_text_without_a_version_is_refused() -> None:
+def test_text_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match="no version"):
         build_spec.version("unknown flag: --version")

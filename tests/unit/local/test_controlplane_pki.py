@@ -23,13 +23,13 @@ def test_everything_but_the_ca_is_for_the_owner_alone(tmp_path: Path) -> None:
     assert open_to_all == [made.ca]
 
 
-def test_the_key_of_the_ca_is_not_kept(tmp_path: Path) -> None:
+def test_key_of_the_ca_is_not_kept(tmp_path: Path) -> None:
     made = pki.create(tmp_path)
     keys = {path for path in tmp_path.iterdir() if b"PRIVATE KEY" in path.read_bytes()}
     assert keys == {made.server_key, made.service_account_key}
 
 
-def test_the_server_is_known_by_its_loopback_names(tmp_path: Path) -> None:
+def test_server_is_known_by_its_loopback_names(tmp_path: Path) -> None:
     certificate = x509.load_pem_x509_certificate(
         pki.create(tmp_path).server_certificate.read_bytes()
     )
@@ -41,7 +41,7 @@ def test_the_server_is_known_by_its_loopback_names(tmp_path: Path) -> None:
     ]
 
 
-def test_a_strict_client_trusts_the_server_through_the_ca(tmp_path: Path) -> None:
+def test_strict_client_trusts_the_server_through_the_ca(tmp_path: Path) -> None:
     made = pki.create(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(made.server_certificate, made.server_key)
@@ -55,7 +55,7 @@ def test_a_strict_client_trusts_the_server_through_the_ca(tmp_path: Path) -> Non
         accepted.result(10).close()
 
 
-def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+def test_existing_objects_are_not_overwritten(tmp_path: Path) -> None:
     made = pki.create(tmp_path)
     before = made.ca.read_bytes()
     with pytest.raises(FileExistsError):

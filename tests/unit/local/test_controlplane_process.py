@@ -86,13 +86,13 @@ def test_stopping_what_has_ended_is_nothing(started: Starter) -> None:
     assert process.returncode == 0
 
 
-def test_an_early_end_is_told_with_the_end_of_the_log(started: Starter) -> None:
+def test_early_end_is_reported_with_the_end_of_the_log(started: Starter) -> None:
     process = started("echo no such flag; exit 2")
     with pytest.raises(ControlPlaneError, match=r"(?s)sh ended with status 2; .*no such flag"):
         process.wait_until(lambda: False, seconds=10, cancelled=threading.Event())
 
 
-def test_what_does_not_get_ready_is_told_with_the_end_of_the_log(started: Starter) -> None:
+def test_timeout_is_reported_with_the_end_of_the_log(started: Starter) -> None:
     process = started("echo thinking; exec sleep 60")
     with pytest.raises(ControlPlaneError, match="sh was not ready within 0 s"):
         process.wait_until(lambda: False, seconds=0.1, cancelled=threading.Event())
@@ -105,7 +105,7 @@ def test_waiting_can_be_cancelled(started: Starter) -> None:
         started("exec sleep 60").wait_until(lambda: False, seconds=10, cancelled=cancelled)
 
 
-def test_a_long_log_is_shown_from_a_whole_line_on(started: Starter) -> None:
+def test_long_log_is_shown_from_a_whole_line_on(started: Starter) -> None:
     process = started("for i in $(seq 1000 9999); do echo line $i; done")
     process.wait(10)
     tail = process.tail()
@@ -114,14 +114,14 @@ def test_a_long_log_is_shown_from_a_whole_line_on(started: Starter) -> None:
     assert len(tail) <= 2003
 
 
-def test_it_dies_with_the_thread_that_started_it(started: Starter) -> None:
+def test_process_ends_with_the_thread_that_started_it(started: Starter) -> None:
     with ThreadPoolExecutor(1) as executor:
         process = executor.submit(started, "echo up; exec sleep 60").result()
         until_printed(process, "up")
     assert process.wait(10) == -signal.SIGKILL
 
 
-def test_it_dies_with_its_parent(tmp_path: Path) -> None:
+def test_process_ends_with_its_parent(tmp_path: Path) -> None:
     script = f"""
 import pathlib, time
 from secret_sync.local.controlplane.process import Process
@@ -138,7 +138,7 @@ time.sleep(60)
     until_gone(child)
 
 
-def test_a_reserved_port_is_free_for_a_server_that_shares_it_alone() -> None:
+def test_reserved_port_is_free_for_a_server_that_shares_it_alone() -> None:
     port = ReservedPort()
     for _ in range(2):
         with socket.socket() as server:

@@ -46,7 +46,7 @@ def fake_kubectl(tmp_path: Path) -> tuple[Kubectl, Path]:
     return Kubectl(program, {}), script
 
 
-def test_a_secret_is_shown_by_key_size_and_digest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_secret_is_shown_by_key_size_and_digest(capsys: pytest.CaptureFixture[str]) -> None:
     before = {"a": encoded(VALUE), "bb": encoded("x")}
     DemoScreen(colour=False).secret({**before, "bb": encoded("yy")}, before)
     shown = capsys.readouterr().out
@@ -77,7 +77,7 @@ def test_steps_are_numbered_and_commands_can_be_typed(
     assert capsys.readouterr().out == "\n1. First\n\n2. Second\n   $ kubectl get 'a b'\n"
 
 
-def test_a_reader_that_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_that_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(os.open(os.devnull, os.O_RDONLY), "r") as unwritable:
         monkeypatch.setattr(sys, "stdout", unwritable)
         DemoScreen(colour=False).note("nobody reads this")
@@ -88,7 +88,7 @@ def test_durations_are_for_people(duration: float, text: str) -> None:
     assert seconds(duration) == text
 
 
-async def test_the_watch_sees_states_that_lasted_for_a_moment_only(
+async def test_watch_sees_short_lived_states(
     fake_kubectl: tuple[Kubectl, Path],
 ) -> None:
     kubectl, script = fake_kubectl
@@ -112,7 +112,7 @@ async def test_the_watch_sees_states_that_lasted_for_a_moment_only(
     await watch.stop()
 
 
-async def test_a_watch_that_breaks_off_says_why(fake_kubectl: tuple[Kubectl, Path]) -> None:
+async def test_watch_that_breaks_off_says_why(fake_kubectl: tuple[Kubectl, Path]) -> None:
     kubectl, script = fake_kubectl
     script.write_text("import sys; sys.exit('the server is gone')")
     watch = SecretWatch()
@@ -122,7 +122,7 @@ async def test_a_watch_that_breaks_off_says_why(fake_kubectl: tuple[Kubectl, Pat
     await watch.stop()
 
 
-async def test_a_failing_kubectl_is_one_line(fake_kubectl: tuple[Kubectl, Path]) -> None:
+async def test_failing_kubectl_is_one_line(fake_kubectl: tuple[Kubectl, Path]) -> None:
     kubectl, script = fake_kubectl
     script.write_text("import sys; sys.exit('error: no\\n  such thing')")
     with pytest.raises(LocalError) as failed:
@@ -130,7 +130,7 @@ async def test_a_failing_kubectl_is_one_line(fake_kubectl: tuple[Kubectl, Path])
     assert str(failed.value) == "kubectl get: error: no such thing"
 
 
-async def test_a_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) -> None:
+async def test_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) -> None:
     kubectl, script = fake_kubectl
     script.write_text("import time; time.sleep(60)")
     with pytest.raises(LocalError, match="took over 0 s"):
@@ -177,7 +177,7 @@ ISSUER = {"issuer": "https://issuer.example"}
         ),
     ],
 )
-async def test_a_cluster_without_keys_to_go_by_is_no_failure(
+async def test_cluster_without_usable_keys_is_not_a_failure(
     admin: CloudAdmin,
     fake_kubectl: tuple[Kubectl, Path],
     capsys: pytest.CaptureFixture[str],
@@ -196,7 +196,7 @@ async def test_a_cluster_without_keys_to_go_by_is_no_failure(
     assert "✗" not in shown
 
 
-async def test_an_access_key_that_is_used_after_all_is_told(
+async def test_unexpected_use_of_an_access_key_is_reported(
     admin: CloudAdmin,
     kms: KmsCaller,
     fake_kubectl: tuple[Kubectl, Path],

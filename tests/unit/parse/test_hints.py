@@ -47,7 +47,7 @@ def test_name_without_quotes_gets_the_quoted_path(path: str, works: str) -> None
     assert suggested(error.message) == works
 
 
-def test_the_bare_path_of_the_public_reports() -> None:
+def test_bare_path_of_the_public_reports() -> None:
     assert r'write path: "\"api-key\""' in refused_offline(paths("api-key")).message
 
 

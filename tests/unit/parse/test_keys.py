@@ -55,7 +55,7 @@ def test_all_values_together_have_a_limit(size: int, *, fits: bool) -> None:
     assert "yyy" not in caught.value.message
 
 
-def test_the_message_names_the_key_and_shortens_it() -> None:
+def test_message_names_the_key_and_shortens_it() -> None:
     with pytest.raises(DefiniteError, match="'team/db' cannot be a key") as caught:
         check_data({"fine": b"", "team/db": b"value"})
     assert "value" not in caught.value.message

@@ -82,7 +82,7 @@ def test_case_is_parsed_like_the_suite_or_listed(case: str) -> None:
     assert outcome_of(CASES[case]) == deviations().get(case, "right")
 
 
-def test_the_table_names_cases_of_the_suite_once() -> None:
+def test_table_names_cases_of_the_suite_once() -> None:
     listed = " ".join(
         cases for table in (REFUSED, ACCEPTED, OTHER_VALUE) for cases in table.values()
     ).split()

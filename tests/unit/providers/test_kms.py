@@ -132,7 +132,7 @@ async def test_another_version_than_the_pinned_one_is_refused(
     assert "hunter2" not in str(caught.value)
 
 
-async def test_a_version_that_is_not_told_is_not_taken_for_the_pinned_one() -> None:
+async def test_missing_version_is_not_accepted_as_the_pinned_one() -> None:
     with pytest.raises(TransientError, match="does not say which version"):
         await fetch(document(VersionId=None), pinned("v1"))
 
@@ -154,13 +154,13 @@ async def test_a_version_that_is_not_told_is_not_taken_for_the_pinned_one() -> N
         (pinned(stage="ACSCurrent"), ["ACSPrevious"]),
     ],
 )
-async def test_what_does_not_contradict_the_pin_is_taken(
+async def test_version_that_matches_the_pin_is_accepted(
     request_: SecretRequest, stages: Any
 ) -> None:
     assert (await fetch(document(VersionStages=stages), request_)).data == b"hunter2"
 
 
-async def test_a_managed_type_is_its_document() -> None:
+async def test_managed_type_is_its_document() -> None:
     data = '{"AccountName":"a","AccountPassword":"b"}'
     body = document(SecretType="Rds", SecretData=data, ExtendedConfig="{}", AutomaticRotation="X")
     assert (await fetch(body)).data == data.encode()
@@ -179,7 +179,7 @@ async def test_a_managed_type_is_its_document() -> None:
         (b'{"SecretData": "hush\\ud800"}', TransientError, "unreadable answer"),
     ],
 )
-async def test_what_cannot_be_used_is_named_but_not_shown(
+async def test_unusable_value_is_named_but_not_shown(
     body: bytes, kind: type[Exception], words: str
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
@@ -188,7 +188,7 @@ async def test_what_cannot_be_used_is_named_but_not_shown(
     assert 'KMS secret "db"' in str(caught.value)
 
 
-async def test_a_type_that_is_not_told_is_text() -> None:
+async def test_missing_type_is_text() -> None:
     assert (await fetch(document(SecretDataType=None, VersionId=None))) == SecretValue(
         b"hunter2", ""
     )
@@ -204,18 +204,18 @@ async def test_not_found_says_which_secret_where_and_the_request() -> None:
     )
 
 
-async def test_a_hostile_name_breaks_no_message() -> None:
+async def test_hostile_name_breaks_no_message() -> None:
     with pytest.raises(TransientError) as caught:
         await fetch(b"", SecretRequest("kms.example", "a\nb\x1b[2J" + "x" * 5000))
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 400
 
 
-def test_a_value_does_not_show_itself() -> None:
+def test_value_does_not_show_itself() -> None:
     assert "hunter2" not in f"{SecretValue(b'hunter2', 'v1')!r} {SecretValue(b'hunter2', 'v1')}"
 
 
 @given(st.binary(max_size=300))
-async def test_no_body_breaks_it(body: bytes) -> None:
+async def test_any_body_is_handled(body: bytes) -> None:
     with pytest.raises((TransientError, DefiniteError)):
         await fetch(body)

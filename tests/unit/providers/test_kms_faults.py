@@ -73,7 +73,7 @@ class Impatient(Transport):
         return await super().send(*args, **options, timeout=limits)
 
 
-async def test_a_value_text_or_binary_by_name_or_arn(world: World) -> None:
+async def test_value_text_or_binary_by_name_or_arn(world: World) -> None:
     assert (await world.fetch()).data == VALUE.encode()
     await world.admin.put_secret("odd name+*~%/ä", b"\x00\xff")
     assert (await world.fetch("odd name+*~%/ä")).data == b"\x00\xff"
@@ -91,19 +91,19 @@ async def test_versions_and_stages(world: World) -> None:
         assert value == SecretValue(VALUE.encode(), first)
 
 
-async def test_the_other_shape_of_version_stages(world: World) -> None:
+async def test_other_shape_of_version_stages(world: World) -> None:
     await world.admin.update_settings(version_stages_as_list=True)
     assert (await world.fetch()).data == VALUE.encode()
 
 
 @pytest.mark.parametrize("xml", [False, True])
-async def test_an_absent_secret(world: World, xml: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_absent_secret(world: World, xml: bool) -> None:  # noqa: FBT001 - a parameter
     await world.admin.update_settings(xml_errors=xml)
     with pytest.raises(NotFoundError, match=r"Forbidden\.ResourceNotFound"):
         await world.fetch("absent")
 
 
-async def test_a_forbidden_secret(world: World) -> None:
+async def test_forbidden_secret(world: World) -> None:
     await world.admin.update(NAME, forbidden=True)
     with pytest.raises(DefiniteError, match="RAM does not allow") as caught:
         await world.fetch()
@@ -111,7 +111,7 @@ async def test_a_forbidden_secret(world: World) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["id", "secret"])
-async def test_a_wrong_accesskey_is_named_and_not_shown(world: World, wrong: str) -> None:
+async def test_wrong_accesskey_is_named_and_not_shown(world: World, wrong: str) -> None:
     keys = (
         Credentials("LTAI-nobody", world.keys.access_key_secret)
         if wrong == "id"
@@ -153,7 +153,7 @@ async def test_html_and_empty_answers_keep_their_status(
 
 
 @pytest.mark.parametrize("kind", ["hang", "drip"])
-async def test_a_hang_and_a_drip_end_in_time(world: World, kind: str) -> None:
+async def test_hang_and_a_drip_end_in_time(world: World, kind: str) -> None:
     transport = Impatient(ssl_context=build_ssl_context(world.ca_file))
     world.client = KmsClient(transport)
     try:
@@ -165,7 +165,7 @@ async def test_a_hang_and_a_drip_end_in_time(world: World, kind: str) -> None:
         await transport.close()
 
 
-async def test_a_close_on_a_reused_connection(world: World) -> None:
+async def test_close_of_a_reused_connection(world: World) -> None:
     await world.fetch()
     await world.admin.set_fault("close", count=1)
     with pytest.raises(StaleConnectionError):
@@ -180,13 +180,13 @@ async def test_many_calls_share_few_connections_and_no_nonce(world: World) -> No
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of the admin's upload
-async def test_a_value_of_more_than_a_secret_can_hold(world: World) -> None:
+async def test_value_of_more_than_a_secret_can_hold(world: World) -> None:
     await world.admin.put_secret("huge", "x" * 1_500_000)
     with pytest.raises(DefiniteError, match="more than 1 MiB"):
         await world.fetch("huge")
 
 
-async def test_a_certificate_of_an_unknown_ca(world: World) -> None:
+async def test_certificate_of_an_unknown_ca(world: World) -> None:
     transport = Transport(ssl_context=ssl.create_default_context())
     try:
         with pytest.raises(DefiniteError, match=r"not trusted.*SSL_CERT_FILE"):
@@ -197,7 +197,7 @@ async def test_a_certificate_of_an_unknown_ca(world: World) -> None:
         await transport.close()
 
 
-async def test_the_default_host_through_the_proxy(world: World) -> None:
+async def test_default_host_through_the_proxy(world: World) -> None:
     transport = Transport(ssl_context=build_ssl_context(world.ca_file), https_proxy=world.proxy_url)
     try:
         request = SecretRequest("kms-vpc.cn-hangzhou.aliyuncs.com", NAME)

@@ -76,7 +76,7 @@ async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200
         (SecretRequest("oos.example", "db", version_stage="ACSCurrent"), {"Name": "db"}),
     ],
 )
-async def test_what_is_sent(request_: SecretRequest, query: dict[str, str]) -> None:
+async def test_sent_request(request_: SecretRequest, query: dict[str, str]) -> None:
     transport = FakeTransport(document(ParameterVersion=request_.version_id or 7))
     await fetch_parameter(OosClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
     assert dict(transport.urls[0].query) == {**query, "WithDecryption": "true"}
@@ -102,7 +102,7 @@ async def test_text_is_kept_byte_for_byte(text: str) -> None:
 
 
 @pytest.mark.parametrize(("version", "id_"), [(3, "3"), ("3", "3"), (None, ""), (True, "")])
-async def test_the_number_of_the_version_is_its_id(version: Any, id_: str) -> None:
+async def test_number_of_the_version_is_its_id(version: Any, id_: str) -> None:
     assert (await fetch(document(ParameterVersion=version))).version_id == id_
 
 
@@ -121,7 +121,7 @@ async def test_another_version_than_the_pinned_one_is_refused(
     assert "managed" not in caught.value.message
 
 
-async def test_a_version_that_is_not_told_is_not_taken_for_the_pinned_one() -> None:
+async def test_missing_version_is_not_accepted_as_the_pinned_one() -> None:
     with pytest.raises(TransientError, match="does not say which version"):
         await fetch(
             document(ParameterVersion=None), SecretRequest("oos.example", "db", version_id="12")
@@ -152,7 +152,7 @@ async def test_another_version_than_the_one_asked_for_is_never_fetched(version: 
         (b'{"Parameter": {"Value": "hush\\ud800"}}', TransientError, "unreadable answer"),
     ],
 )
-async def test_what_cannot_be_used_is_named_but_not_shown(
+async def test_unusable_value_is_named_but_not_shown(
     body: bytes, kind: type[Exception], words: str
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
@@ -193,7 +193,7 @@ async def test_refusals_are_sorted_as_those_of_kms(
     assert type(caught.value) is kind
 
 
-async def test_a_hostile_name_breaks_no_message() -> None:
+async def test_hostile_name_breaks_no_message() -> None:
     with pytest.raises(TransientError) as caught:
         await fetch(b"", SecretRequest("oos.example", "a\nb\x1b[2J" + "x" * 5000))
     assert caught.value.message.isprintable()
@@ -201,6 +201,6 @@ async def test_a_hostile_name_breaks_no_message() -> None:
 
 
 @given(st.binary(max_size=300))
-async def test_no_body_breaks_it(body: bytes) -> None:
+async def test_any_body_is_handled(body: bytes) -> None:
     with pytest.raises((TransientError, DefiniteError)):
         await fetch(body)

@@ -60,38 +60,38 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await cloud.stop()
 
 
-async def test_a_value_and_its_version(world: World) -> None:
+async def test_value_and_its_version(world: World) -> None:
     assert await world.fetch() == SecretValue(VALUE.encode(), "1")
     await world.admin.put_parameter(NAME, "newer")
     assert await world.fetch() == SecretValue(b"newer", "2")
     assert await world.fetch(version="1") == SecretValue(VALUE.encode(), "1")
 
 
-async def test_the_default_endpoint(world: World) -> None:
+async def test_default_endpoint(world: World) -> None:
     host = resolve_oos(NAME, region=REGION).host
     assert (await world.fetch(endpoint=host)).data == VALUE.encode()
 
 
-async def test_a_region_is_another_place(world: World) -> None:
+async def test_region_is_another_place(world: World) -> None:
     await world.admin.put_parameter("there", VALUE, region="cn-beijing")
     with pytest.raises(NotFoundError):
         await world.fetch("there")
 
 
 @pytest.mark.parametrize("version", ["", "7"])
-async def test_an_absent_parameter_or_version(world: World, version: str) -> None:
+async def test_absent_parameter_or_version(world: World, version: str) -> None:
     with pytest.raises(NotFoundError, match=r"EntityNotExists\.Parameter"):
         await world.fetch(NAME if version else "absent", version)
 
 
 @pytest.mark.parametrize("lacking", [{"parameters": ["other"]}, {"decrypts": False}])
-async def test_a_forbidden_parameter(world: World, lacking: dict[str, list[str] | bool]) -> None:
+async def test_forbidden_parameter(world: World, lacking: dict[str, list[str] | bool]) -> None:
     await world.admin.restrict_access_key(world.info.access_key_id, **lacking)
     with pytest.raises(DefiniteError, match="RAM does not allow"):
         await world.fetch()
 
 
-async def test_a_wrong_accesskey_is_named_and_not_shown(world: World) -> None:
+async def test_wrong_accesskey_is_named_and_not_shown(world: World) -> None:
     right = world.keys
     world.keys = Credentials(right.access_key_id, "wrong-secret")
     with pytest.raises(DefiniteError, match="AccessKey") as caught:
@@ -119,7 +119,7 @@ async def test_html_and_empty_answers_keep_their_status(
     assert (await world.fetch()).data == VALUE.encode()
 
 
-async def test_a_close_on_a_reused_connection(world: World) -> None:
+async def test_close_of_a_reused_connection(world: World) -> None:
     await world.fetch()
     await world.admin.set_fault("close", count=1)
     with pytest.raises(StaleConnectionError):
