@@ -29,49 +29,49 @@ _FAULT_OPTIONS: Final = (
 
 
 async def put_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``secret put NAME VALUE``."""
+    """Run ``secret put NAME VALUE``."""
     value: str | bytes = await asyncio.to_thread(_value, arguments)
     return await _print(arguments, lambda admin: _put(admin, arguments.name, value))
 
 
 async def get_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``secret get NAME``."""
+    """Run ``secret get NAME``."""
     return await _print(arguments, lambda admin: _describe(admin, arguments.name))
 
 
 async def list_secrets(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``secret list``."""
+    """Run ``secret list``."""
     return await _print(arguments, _list)
 
 
 async def rotate_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``secret rotate NAME``."""
+    """Run ``secret rotate NAME``."""
     return await _print(arguments, lambda admin: _rotate(admin, arguments.name))
 
 
 async def delete_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``secret delete NAME``."""
+    """Run ``secret delete NAME``."""
     return await _print(arguments, lambda admin: _delete(admin, arguments.name))
 
 
 async def put_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``parameter put NAME VALUE``."""
+    """Run ``parameter put NAME VALUE``."""
     value = str(await asyncio.to_thread(_value, arguments))
     return await _print(arguments, lambda admin: _put_parameter(admin, arguments.name, value))
 
 
 async def list_parameters(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``parameter list``."""
+    """Run ``parameter list``."""
     return await _print(arguments, _list_parameters)
 
 
 async def delete_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``parameter delete NAME``."""
+    """Run ``parameter delete NAME``."""
     return await _print(arguments, lambda admin: _delete_parameter(admin, arguments.name))
 
 
 async def access_key(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``access-key``: the one command that shows a secret, since that is what it is for."""
+    """Run ``access-key``, the only command that shows a secret."""
     info = await asyncio.to_thread(find_cloud, arguments.directory)
     manifest = {
         "apiVersion": "v1",
@@ -84,19 +84,19 @@ async def access_key(arguments: argparse.Namespace, _signals: Signals) -> int:
 
 
 async def set_fault(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``fault set KIND``."""
+    """Run ``fault set KIND``."""
     given = {name: getattr(arguments, name) for name in _FAULT_OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
     return await _print(arguments, lambda admin: admin.set_fault(arguments.kind, **options))
 
 
 async def clear_faults(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``fault clear [ID]``."""
+    """Run ``fault clear [ID]``."""
     return await _print(arguments, lambda admin: _clear(admin, arguments.id))
 
 
 async def calls(arguments: argparse.Namespace, _signals: Signals) -> int:
-    """``calls``."""
+    """Run ``calls``."""
     return await _print(
         arguments, lambda admin: _calls(admin, last=arguments.last, reset=arguments.reset)
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.cli.check.findings import Severity
 from secret_sync.cli.check.samples import shown
-from secret_sync.cli.terminal import Colour, plain
+from secret_sync.cli.terminal import Colour, count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _summary(report: Report) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}" + ("" if number == 1 else "s")
+    return count(number, what) if number else f"no {what}s"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from secret_sync import logs
 from secret_sync.cli.arguments import Parser, add_scope, scope_of
 from secret_sync.cli.cluster import connect, namespace_of
 from secret_sync.cli.release import steps
-from secret_sync.cli.terminal import say
+from secret_sync.cli.terminal import count, say
 from secret_sync.settings import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,9 @@ async def _release(
 
 def _confirmed(managed: Sequence[ReleasableSecret], namespace: str) -> bool:
     place = f"in namespace {namespace}" if namespace else "in all namespaces"
-    say(f"Release {_secrets(len(managed))} {place} from secret-sync? None is deleted. [y/N] ")
+    say(
+        f"Release {count(len(managed), 'Secret')} {place} from secret-sync? None is deleted. [y/N] "
+    )
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -159,8 +161,4 @@ def _report_failures(failures: Sequence[ReleaseFailure]) -> None:
 
 def _summary(released: int, failed: int, *, dry_run: bool) -> str:
     what = "would be released" if dry_run else "released"
-    return f"{_secrets(released)} {what}" + (f", {failed} failed\n" if failed else "\n")
-
-
-def _secrets(number: int) -> str:
-    return f"{number} Secret" if number == 1 else f"{number} Secrets"
+    return f"{count(released, 'Secret')} {what}" + (f", {failed} failed\n" if failed else "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.terminal import Cell, Colour, plain, table
+from secret_sync.cli.terminal import Cell, Colour, count, plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[st
     ]
     lines = table(screen, head, rows)
     failing = sum(not row.readiness.good for row in snapshot.objects)
-    total = _count(len(snapshot.objects), "ExternalSecret")
+    total = count(len(snapshot.objects), "ExternalSecret")
     summary = f"{total}, {failing} not ready" if failing else f"{total}, all ready"
     return [*lines, "", summary]
 
@@ -98,7 +98,3 @@ def ago(time: str, now: datetime) -> str:
     if seconds < _HOURS:
         return f"{seconds // 3600}h ago"
     return f"{seconds // 86400}d ago"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
