@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SECRET: Final = "database"  # noqa: S105 - the name of an object
 _ROTATED: Final = "shop-db-password"
 _POLLING_SECONDS: Final = 2
-# Bounds, not expectations: a laptop may be busy.
+# Limits, not expectations: a laptop may be busy.
 _SYNC_WITHIN: Final = 20.0
 _REPAIR_WITHIN: Final = 10.0
 # The garbage collector looks for new kinds every 30 s.
@@ -109,11 +109,11 @@ class Demo:
         self._folder = folder
         self._screen = screen
         self._watch = SecretWatch()
-        # Where others live too, a name that nobody has.
+        # An unused name, since the cluster has other users.
         self._namespace = "shop" if target.plane else f"secret-sync-demo-{secrets.token_hex(3)}"
 
     async def prepare(self, stack: AsyncExitStack) -> None:
-        """CRDs, the namespace, the controller; the stack takes it all back but the CRDs."""
+        """Set up the CRDs, the namespace and the controller; the stack removes all but the CRDs."""
         self._screen.step("The CRDs and a namespace")
         await self._apply_crds()
         if self._target.plane is None:
@@ -136,7 +136,7 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Sync, rotate, repair, delete; then documents, and the same without an AccessKey."""
+        """Show sync, rotation, repair and deletion; then documents, and RRSA."""
         first = await self._sync()
         second = await self._rotate(first)
         await self._repair(second)
@@ -195,7 +195,7 @@ class Demo:
 
     async def _repair(self, good: Event) -> None:
         screen = self._screen
-        screen.step("Somebody edits the Secret by hand: it is repaired")
+        screen.step("Someone edits the Secret by hand: it is repaired")
         patch = '{"stringData":{"password":"edited by hand","extra":"key"}}'
         await self._kubectl(
             *("patch", "secret", _SECRET, "-n", self._namespace, "--type=merge", "-p", patch)
@@ -252,7 +252,7 @@ class Demo:
                 *("delete", "namespace", self._namespace, "--ignore-not-found", "--timeout=50s")
             )
         except LocalError as error:
-            # What went wrong before is worth more than that.
+            # An earlier error is more important.
             if kind is None:
                 raise
             self._screen.bad(f"{error}; the namespace {self._namespace} may be left")

@@ -1,4 +1,4 @@
-"""The demo's step with documents: the JSON and YAML of Alibaba's guide, taken apart."""
+"""The demo's step with documents: extraction from the JSON and YAML of Alibaba's guide."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DOCUMENTS: Final[Mapping[str, str]] = {
     "odd-keys-yaml": "/name-invalid: lily\nname-invalid/:\n  - name: mark\n",
 }
 _FIELDS: Final = {"myname": "tom", "friendname": "lily"}
-#: Each example, and what its Secret is to hold.
+#: Each example, and the expected content of its Secret.
 EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "json-fields": _FIELDS,
     "json-all": {"tom": "lily", "mark": '[{"name":"mark"}]'},
@@ -32,7 +32,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 class DocumentsStep(Step):
-    """Shows what becomes of documents."""
+    """Shows extraction from documents."""
 
     async def show(self) -> None:
         """Show it.

@@ -11,10 +11,10 @@ from secret_sync.local.errors import LocalError
 EXAMPLE: Final = "rrsa/as-a-service-account.yaml"
 _OBJECT: Final = "database-by-role"
 _STORE: Final = "kms-by-role"
-#: Of examples/secret-store.yaml, which has no AccessKey to use any more.
+#: Those of examples/secret-store.yaml, which then has no AccessKey any more.
 _OLD_STORE: Final = "kms"
 _STS_CALLS: Final = frozenset({"AssumeRole", "AssumeRoleWithOIDC"})
-#: How the ids of keys begin that end by themselves.
+#: Prefix of the ids of temporary AccessKeys.
 _TEMPORARY: Final = "STS."
 
 
@@ -32,14 +32,14 @@ class RrsaStep(Step):
         try:
             role = await rrsa.trust_cluster(self.kubectl, self.admin, self.namespace)
         except LocalError as error:
-            screen.note(f"left out: {error}")
+            screen.note(f"skipped: {error}")
             return
         screen.output(f"{role} trusts ServiceAccount {self.namespace}/{rrsa.SERVICE_ACCOUNT}")
         key = f"secret/{playground.ACCESS_KEY_SECRET}"
-        # What was shown before would only fail now.
+        # The previous objects would only fail now.
         await self._run("delete", "aes", "--all")
         await self._run("delete", f"ass/{_OLD_STORE}", key)
-        # What is called from here on is this store's doing: nothing else is polled any more.
+        # All calls from here on are from this store: nothing else is polled any more.
         await self.admin.reset_counters()
         await self.apply(EXAMPLE)
         await self.wait_ready(f"aes/{_OBJECT}")
@@ -57,9 +57,9 @@ class RrsaStep(Step):
         self.screen.output(await self.kubectl.run(*command))
 
     async def _sts_calls(self) -> int:
-        """Count them, and see that no call was made with a key that lasts."""
+        """Count the calls, and check that none used a permanent AccessKey."""
         calls = await self.admin.calls()
-        # Who opens a session by a token gives no key at all.
+        # Opening a session with a token uses no AccessKey.
         lasting = {
             call["action"]
             for call in calls

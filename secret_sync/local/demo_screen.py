@@ -62,7 +62,7 @@ class DemoScreen:
         self._print(f"   {self._paint(_RED, f'✗ {text}')}")
 
     def secret(self, data: Mapping[str, str], before: Mapping[str, str] | None = None) -> None:
-        """Show a Secret's keys; of the values only what tells them apart.
+        """Show a Secret's keys, with sizes and digests instead of values.
 
         Args:
             data: Of the Secret, in base64.

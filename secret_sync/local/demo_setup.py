@@ -1,4 +1,4 @@
-"""What the demo stands on: a cluster, a cloud, the controller."""
+"""The environment of the demo: a cluster, a cloud, the controller."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ async def own_cluster(folder: RunFolder, stack: AsyncExitStack, screen: DemoScre
 
 
 async def existing_cluster(kubeconfig: str, screen: DemoScreen) -> DemoTarget:
-    """Take a cluster that is there; it is said which one before anything is done to it.
+    """Use an existing cluster; show which one before anything is done to it.
 
     Raises:
-        LocalError: There is none to be had by this kubeconfig.
+        LocalError: The kubeconfig gives no access to a cluster.
         ControlPlaneError: There is no kubectl, and it cannot be built.
     """
     program = await asyncio.to_thread(shutil.which, "kubectl")
@@ -99,7 +99,7 @@ async def missing_crds(kubectl: Kubectl) -> list[str]:
 
 
 class DemoController:
-    """``secret-sync run`` as a child process; its log is kept for the day it is needed.
+    """``secret-sync run`` as a child process; its log is kept for errors.
 
     Attributes:
         command: What a person would type.
@@ -118,7 +118,7 @@ class DemoController:
         )
 
     async def ready(self) -> None:
-        """Wait until it says that it is ready.
+        """Wait until it is ready.
 
         Raises:
             LocalError: It ended, or is not.
@@ -133,7 +133,7 @@ class DemoController:
             raise LocalError(f"the controller is not ready after {_READY_SECONDS:.0f} s") from None
 
     def check(self) -> None:
-        """See that it runs.
+        """Check that it is running.
 
         Raises:
             LocalError: It has ended.
@@ -152,8 +152,8 @@ class DemoController:
 
 
 def controller_environment(kubeconfig: str, cloud: CloudInfo) -> dict[str, str]:
-    """Return the environment of a controller that takes the local cloud for the real one."""
-    # A flag that the user has set for a controller of his own is not meant for this one.
+    """Return the environment of a controller that uses the local cloud as the real one."""
+    # Flags that the user has set for another controller do not apply to this one.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("SECRET_SYNC_")}
     return {**inherited, **cloud.environment, "KUBECONFIG": kubeconfig}
 
@@ -185,7 +185,7 @@ async def _build_kubectl(screen: DemoScreen) -> Path:
     except asyncio.CancelledError:
         cancelled.set()
         await asyncio.wait([work])
-        # Looked at, or asyncio complains; what it says to being cancelled is no news.
+        # Retrieved, or asyncio complains; the result of a cancelled task is not needed.
         work.exception()
         raise
 

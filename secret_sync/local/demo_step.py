@@ -23,8 +23,8 @@ class Step:
         kubectl: For the cluster.
         admin: Of the cloud.
         namespace: Where it is shown.
-        screen: Where it is told.
-        apply: Applies an example, telling so.
+        screen: Where it is shown.
+        apply: Applies and shows an example.
     """
 
     kubectl: Kubectl

@@ -1,4 +1,4 @@
-"""What becomes of a Secret, and when, as the API server tells it."""
+"""The changes of a Secret and their times, from a watch of the API server."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class SecretWatch:
                             return event
                     if self._pipe.ended.is_set():
                         raise LocalError(f"kubectl's watch broke off: {self._pipe.errors.strip()}")
-                    self._pipe.news.clear()
-                    await self._pipe.news.wait()
+                    self._pipe.changed.clear()
+                    await self._pipe.changed.wait()
         except TimeoutError:
             raise LocalError(f"{what}: not within {within:.0f} s") from None
 
@@ -105,7 +105,7 @@ class _Pipe(asyncio.SubprocessProtocol):
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.errors = ""
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         self.ended = asyncio.Event()
         self._text = b""
 
@@ -119,9 +119,9 @@ class _Pipe(asyncio.SubprocessProtocol):
         for line in lines:
             change: dict[str, Any] = json.loads(line)
             self.events.append(Event(at, change["type"], change["object"].get("data") or {}))
-        self.news.set()
+        self.changed.set()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Handle the end of the process, after all of its output was read."""
         self.ended.set()
-        self.news.set()
+        self.changed.set()

@@ -1,4 +1,4 @@
-"""What the processes of the playground have in common: they end with whoever started them."""
+"""Processes of the playground that end with their parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def die_with_parent(parent: int, signum: signal.Signals = signal.SIGTERM) -> Non
 
     Args:
         parent: Process id of the parent, taken before the fork: the parent may have ended
-            before the kernel was told, and then no signal would come.
+            before the request to the kernel, and then no signal would come.
         signum: The signal to get.
 
     Raises:

@@ -35,15 +35,17 @@ async def trust_cluster(kubectl: Kubectl, admin: CloudAdmin, namespace: str) -> 
         The role's ARN.
 
     Raises:
-        LocalError: The cluster does not tell its keys, or none that can be used.
+        LocalError: The cluster does not publish usable keys.
     """
     try:
-        told = json.loads(await kubectl.run("get", "--raw", "/.well-known/openid-configuration"))
+        discovery = json.loads(
+            await kubectl.run("get", "--raw", "/.well-known/openid-configuration")
+        )
         keys = json.loads(await kubectl.run("get", "--raw", "/openid/v1/jwks"))
         # Nothing but a mapping: a string would be taken for a URL to read the keys from.
-        issuer, keys = told["issuer"], dict(keys.items())
+        issuer, keys = discovery["issuer"], dict(keys.items())
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise LocalError("the cluster does not tell its OIDC issuer and keys") from None
+        raise LocalError("the cluster does not publish its OIDC issuer and keys") from None
     try:
         provider = await admin.put_oidc_provider(PROVIDER, issuer=issuer, jwks=keys)
     except AdminError as error:

@@ -24,7 +24,7 @@ _PREFIX: Final = "run-"
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory of this user's playground, for commands that are told none."""
+    """Return the default directory of this user's playground."""
     return cache_root(environ).with_name("local")
 
 

@@ -90,7 +90,7 @@ def usage(
     return f"""\
 # The playground is up. Paste this into another terminal, or: . {shlex.quote(str(script))}
 {exports}\
-# In that terminal, all that uses a proxy reaches the local Alibaba Cloud and nothing else.
+# In that terminal, everything that uses a proxy reaches only the local Alibaba Cloud.
 # Then, for example:
 #   secret-sync local secret put shop-db-user shop{where}
 #   secret-sync local secret put shop-db-password "$(head -c 12 /dev/urandom | base64)"{where}
@@ -101,7 +101,7 @@ def usage(
 #   secret-sync local calls{where}
 # Without an AccessKey, as a ServiceAccount of the namespace default:
 #   kubectl apply -f {examples}/rrsa
-# The Secret {playground.ACCESS_KEY_SECRET} of the namespace default holds the AccessKey; elsewhere:
+# Secret {playground.ACCESS_KEY_SECRET} in namespace default has the AccessKey; elsewhere:
 #   secret-sync local access-key{where} | kubectl apply -n NAMESPACE -f -
 # Ctrl-C here stops everything and removes its files.
 """

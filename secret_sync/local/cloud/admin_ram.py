@@ -118,7 +118,7 @@ class RamAdmin:
         return {}
 
     def restrict_access_key(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set what the key `id` may do: its `Permissions`; what is left out stays."""
+        """Set the `Permissions` of the key `id`; omitted ones stay."""
         key_id = take(body, "id", str)
         key = self._store.access_keys.get(key_id)
         if key is None:
@@ -149,9 +149,9 @@ class RamAdmin:
         return {"expired": self._store.ram.expire_sessions(role, access_key, now)}
 
     def set_metadata(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set all that the metadata service tells: `role`, `region_id`, `mode`, `session_seconds`.
+        """Set what the metadata service returns: `role`, `region_id`, `mode`, `session_seconds`.
 
-        What is left out is as at the start.
+        Omitted values are reset.
         """
         seconds = take(body, "session_seconds", int, SESSION_SECONDS)
         if not 1 <= seconds <= LONGEST_SESSION:

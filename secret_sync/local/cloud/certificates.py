@@ -100,7 +100,7 @@ class Authority:
 
     def _issue_leaf(self, names: tuple[str, ...]) -> x509.Certificate:
         public = self._leaf_key.public_key()
-        # Common names end at 64 characters and nobody reads them: the names are in the extension.
+        # Common names have at most 64 characters and are not used: the names are in the extension.
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (

@@ -31,7 +31,7 @@ class AdminError(Exception):
 
 
 class CloudAdmin(RamCalls, ParameterCalls):
-    """Puts secrets and parameters into a running cloud, breaks it, and looks at what was called.
+    """Manages secrets, parameters and faults of a running cloud, and reads its calls.
 
     To be used as an async context manager. Every method raises `AdminError` if the request is
     refused and `aiohttp.ClientError` if the cloud is gone.
@@ -59,7 +59,7 @@ class CloudAdmin(RamCalls, ParameterCalls):
             await self._session.close()
 
     async def put_secret(self, name: str, value: str | bytes, **options: Any) -> str:
-        """Give a secret a new version, making the secret if there is none.
+        """Give a secret a new version, creating the secret if necessary.
 
         Args:
             name: Of the secret.
@@ -117,7 +117,7 @@ class CloudAdmin(RamCalls, ParameterCalls):
     async def create_access_key(
         self, *, key_id: str = "", key_secret: str = "", account: str = ""
     ) -> tuple[str, str]:
-        """Make a key pair (or replace one); what is left out is made up.
+        """Create or replace an AccessKey; omitted parts are generated.
 
         Returns:
             Its id and its secret.

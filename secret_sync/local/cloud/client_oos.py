@@ -13,7 +13,7 @@ class ParameterCalls(ABC):
     """Encrypted parameters: see `CloudAdmin`."""
 
     async def put_parameter(self, name: str, value: str, **place: str) -> int:
-        """Give a parameter a new version, making the parameter if there is none.
+        """Give a parameter a new version, creating the parameter if necessary.
 
         Args:
             name: Of the parameter: letters, digits, `_`, `-`, `/`.
@@ -32,7 +32,7 @@ class ParameterCalls(ABC):
         await self._call("put-parameters", parameters=entries)
 
     async def update_parameter(self, name: str, *, forbidden: bool, **place: str) -> None:
-        """Say whether nobody may read a parameter."""
+        """Set whether reading a parameter is forbidden."""
         await self._call("update-parameter", name=name, forbidden=forbidden, **place)
 
     async def delete_parameter(self, name: str, **place: str) -> None:

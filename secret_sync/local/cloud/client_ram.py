@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class RamCalls(ABC):
     """Roles, OIDC providers, sessions and the metadata service: see `CloudAdmin`.
 
-    A `role` is an ARN, or the name of a role of `account`, which is the first one if left out.
+    A `role` is an ARN, or the name of a role of `account`, which is the first one by default.
     """
 
     async def put_role(
@@ -27,7 +27,7 @@ class RamCalls(ABC):
         Args:
             name: Of the role.
             trust: Whom it trusts, any one of: `{"account": <id>}`, `{"role": <ARN>}`,
-                `{"oidc_provider": <ARN>, "sub": <pattern>, "aud": <audience, may be left out>}`.
+                `{"oidc_provider": <ARN>, "sub": <pattern>, "aud": <audience, optional>}`.
             **options: `account`, and as for `update_role`; a new role reads every secret and
                 parameter of its account (`secrets=["*"]`), assumes no other role (`roles=[]`),
                 and its sessions last for 3600 seconds at most.
@@ -103,7 +103,7 @@ class RamCalls(ABC):
         Args:
             key_id: Of the key.
             **permissions: As for `update_role`: `secrets`, `parameters`, `decrypts`, `roles`;
-                what is left out stays (all of them "*" or true for a new key).
+                omitted ones stay (all of them "*" or true for a new key).
         """
         given = {
             name: value if isinstance(value, bool) else list(value)
@@ -132,7 +132,7 @@ class RamCalls(ABC):
     async def set_metadata(
         self, *, role: str = "", region_id: str = "", mode: str = "both", **options: Any
     ) -> None:
-        """Set all that the metadata service tells from now on; its next credentials are new.
+        """Set everything that the metadata service returns; its next credentials are new.
 
         Args:
             role: Attached to the machine, an ARN or a name; "" for none.
@@ -148,7 +148,7 @@ class RamCalls(ABC):
         return int((await self._call("expire-metadata-tokens"))["expired"])
 
     async def issued(self) -> list[str]:
-        """Return what must be in nobody's log.
+        """Return the values that must not be in any log.
 
         That is the secrets of access keys and sessions, security tokens and tokens of the
         metadata service ever given out, and the OIDC tokens ever received.

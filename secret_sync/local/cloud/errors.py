@@ -1,4 +1,4 @@
-"""The error table of the service, and the two forms in which it is told."""
+"""The errors of the service, and their two formats."""
 
 from __future__ import annotations
 

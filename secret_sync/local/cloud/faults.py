@@ -39,7 +39,7 @@ class FaultKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A fault and the calls it hits; a scope left out matches everything.
+    """A fault and the calls it hits; an omitted scope matches everything.
 
     Attributes:
         kind: What happens.
@@ -84,7 +84,7 @@ class SetFault:
 
     Attributes:
         left: Calls it still hits; None: no limit.
-        cleared: Set when it is taken back: whoever hangs on it goes on.
+        cleared: Set when it is cleared: calls that hang on it continue.
     """
 
     fault: Fault

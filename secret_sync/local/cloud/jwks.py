@@ -50,7 +50,7 @@ def read_keys(document: Mapping[str, Any]) -> tuple[VerifyingKey, ...]:
     """Read a JSON Web Key Set: its RSA and P-256 keys.
 
     Raises:
-        ValueError: It is none, or there is no such key in it.
+        ValueError: It is not a JWKS, or has no such key.
     """
     entries = document.get("keys")
     if not isinstance(entries, list):

@@ -51,11 +51,11 @@ class MetadataMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the service tells.
+    """What the service returns.
 
     Attributes:
         role: ARN of the role attached to the machine; "" for none.
-        region_id: "" is told as missing.
+        region_id: "" for none.
         session_seconds: How long the role's credentials are valid when they are new.
     """
 

@@ -88,7 +88,7 @@ class Entry(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection, or tell who has taken it over while this call was scheduled."""
+        """Forget the connection, or notify the protocol that took it over meanwhile."""
         self._lost = True
         self._stop_timer()
         if self._successor is not None:
@@ -114,7 +114,7 @@ class Entry(asyncio.Protocol):
         self._buffer.clear()
         target = head.split(b" ", 2)[1].decode("latin-1").lower()
         host, _, port = target.rpartition(":")
-        # Whoever talks TLS before he was told that he may is no client of ours.
+        # A client that starts TLS before the response to CONNECT is not supported.
         if port != "443" or not is_alibaba(host) or rest:
             transport.write(_FORBIDDEN)
             transport.close()

@@ -1,4 +1,4 @@
-"""Resource Access Management: roles, whom they trust, what they allow, and their sessions."""
+"""Resource Access Management: roles, their trust and permissions, and their sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHORTEST_SESSION: Final = 900
 LONGEST_SESSION: Final = 43_200
 DEFAULT_SESSION: Final = 3600
-"""Seconds, as the two above: a session that is not told how long."""
+"""Seconds, as the two above: the default duration of a session."""
 
 _MAX_SESSIONS: Final = 50_000
 """Beyond it the oldest are forgotten, so that their keys are unknown and not expired."""
@@ -64,7 +64,7 @@ ROLE_PERMISSIONS: Final = Permissions(("*",), ())
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """One statement of whom a role trusts; exactly one of the first three is set.
+    """One statement of a role's trust policy; exactly one of the first three is set.
 
     Attributes:
         account: Every key and session of an account.
@@ -195,7 +195,7 @@ class Ram:
         self.sessions: dict[str, Session] = {}
 
     def put_role(self, account: str, name: str) -> RamRole:
-        """Return the role of that name; made, trusting nobody, if there was none.
+        """Return the role of that name; created without trust if there was none.
 
         Raises:
             ValueError: No account or role is called so.
@@ -231,7 +231,7 @@ class Ram:
             role=role,
             name=name,
             opened_by=opened_by,
-            # It is told in whole seconds.
+            # The response has whole seconds.
             expires=float(int(now + seconds)),
         )
         self._confidential.note(session.secret, session.token)

@@ -34,7 +34,7 @@ class RegionalStore(Generic[_T]):
 
         Args:
             account: Account id.
-            region: `ANY_REGION` for an endpoint that tells none: then any region's will do.
+            region: `ANY_REGION` for an endpoint without a region, which finds those of any region.
             name: Of the thing.
         """
         regions = self._objects.get((account, name), {})

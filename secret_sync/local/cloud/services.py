@@ -23,7 +23,7 @@ class ServiceCall:
 
     Attributes:
         action: Name of the operation, such as "GetSecretValue".
-        region: From the host's name; `ANY_REGION` if that tells none.
+        region: From the host's name; `ANY_REGION` if that has none.
         parameters: Of the query and of a form body, decoded.
         principal: Who signed it; None for an action that is open to all.
     """
@@ -43,7 +43,7 @@ class LocalService:
     """One service.
 
     Attributes:
-        version: Of its API: what tells services apart where the host's name does not.
+        version: Of its API, which identifies the service if the host's name does not.
         host: Full match of the host names it answers for; the group `region`, if any.
         actions: By name.
         anonymous: Names of the actions that need no signature.
@@ -64,7 +64,7 @@ class ServiceRegistry:
         self._services = {service.version: service for service in services}
 
     def find(self, host: str, version: str) -> tuple[LocalService, str]:
-        """Return the service and the region meant.
+        """Return the service and the region of a call.
 
         Args:
             host: Without its port. A name outside aliyuncs.com, such as "localhost", stands for

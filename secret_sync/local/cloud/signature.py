@@ -46,7 +46,7 @@ class Signed:
 
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """Sort and encode the query anew, so that it is no matter how the client wrote a space."""
+    """Sort and encode the query again, so that both encodings of a space are accepted."""
     return "&".join(
         f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(pairs)
     )
@@ -120,7 +120,7 @@ class HeaderClaim:
             )
         text = string_to_sign(canonical_request(request, self.signed_headers))
         if not hmac.compare_digest(signature(secret, text), self.given.lower()):
-            # The text holds but a hash, and tells the author of a client where to look.
+            # The text contains only a hash, and helps the author of a client.
             raise CloudApiError(
                 "SignatureDoesNotMatch",
                 f"Specified signature does not match our calculation. String to sign: {text}",

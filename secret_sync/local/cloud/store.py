@@ -146,7 +146,7 @@ class CloudStore:
         return time.time() + self.settings.clock_offset
 
     def create_access_key(self, account: str, key_id: str = "", key_secret: str = "") -> AccessKey:
-        """Add a key pair, or replace the one with that id; what is left out is made up."""
+        """Add an AccessKey, or replace the one with that id; omitted parts are generated."""
         key = AccessKey(
             id=key_id or f"LTAI5t{secrets.token_hex(9)}",
             secret=key_secret or secrets.token_hex(15),
@@ -161,7 +161,7 @@ class CloudStore:
         return self.access_keys.get(key_id) or self.ram.sessions.get(key_id)
 
     def restrict(self, key_id: str, permissions: Permissions) -> None:
-        """Say what a key may do; raises `KeyError` if there is none."""
+        """Set the permissions of a key; raises `KeyError` if it does not exist."""
         self.access_keys[key_id] = replace(self.access_keys[key_id], permissions=permissions)
 
     def set_active(self, key_id: str, *, active: bool) -> None:

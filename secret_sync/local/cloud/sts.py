@@ -24,7 +24,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def assume_role(store: CloudStore, call: ServiceCall) -> dict[str, Any]:
-    """Open a session for who signed the call, if he may assume the role and it trusts him.
+    """Open a session for the signer of the call, who must have permission and the role's trust.
 
     `ExternalId` is no condition of any trust here and thus ignored.
     """

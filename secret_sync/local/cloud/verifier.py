@@ -1,6 +1,6 @@
 """Who signed a request: what a server needs besides the two protocols.
 
-That is who may sign, when, with which token, and never the same thing twice.
+That is, who may sign, when and with which token; and nothing is accepted twice.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Claim(Protocol):
 
 
 class Verifier:
-    """Says who signed a request, or why it is refused.
+    """Identifies the signer of a request, or refuses it.
 
     Args:
         store: Where the access keys and the sessions are.
@@ -91,7 +91,7 @@ class Verifier:
             raise CloudApiError("MissingParameter", "A signature nonce is mandatory.")
         claim.check(principal.secret)
         _check_token(principal, claim.token, now)
-        # Last, so that nobody but the key's holder can use up a nonce.
+        # Last, so that only the key's holder can use up a nonce.
         self._use_nonce((claim.key_id, claim.nonce), now)
         return principal
 

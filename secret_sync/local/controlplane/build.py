@@ -98,15 +98,15 @@ class Builder:
     def _locked(self) -> Iterator[None]:
         """Hold the cache; the lock goes with its holder, however that ends."""
         with (self._root / "lock").open("a") as file:
-            told = False
+            reported = False
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if not told:
+                    if not reported:
                         self._progress("waiting for another run that is building")
-                        told = True
+                        reported = True
                 if self._cancelled.wait(_POLL):
                     raise CancelledStartError("the wait for another build was cancelled")
             yield

@@ -38,7 +38,7 @@ class Cluster:
 
     Attributes:
         layout: Where its files and ports are.
-        admin: The API server, as a user who may do everything.
+        admin: The API server, as a user with all permissions.
 
     Raises:
         ControlPlaneError: The directory has been used before.
@@ -83,7 +83,7 @@ class Cluster:
         )
 
     def restart_controller_manager(self) -> None:
-        """Start the controller manager anew: it then knows every kind that there is."""
+        """Restart the controller manager, so that it discovers every kind."""
         if self._controller_manager is not None:
             self._controller_manager.stop(_STOP_SECONDS)
         self._controller_manager = self._spawn(flags.controller_manager(self.layout))

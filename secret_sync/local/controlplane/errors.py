@@ -1,4 +1,4 @@
-"""What can go wrong with the control plane, in words for the person who started it."""
+"""Errors of the control plane, with messages for its user."""
 
 from __future__ import annotations
 

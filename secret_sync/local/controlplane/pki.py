@@ -1,4 +1,4 @@
-"""The keys and certificates of one control plane, made anew for every run."""
+"""The keys and certificates of one control plane, generated for every run."""
 
 from __future__ import annotations
 

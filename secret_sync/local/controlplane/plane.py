@@ -213,7 +213,7 @@ class ControlPlane:
 
 
 async def _run(executor: ThreadPoolExecutor, work: Callable[[threading.Event], T]) -> T:
-    """Do ``work`` in the control plane's thread; when cancelled, tell it and wait for it."""
+    """Do ``work`` in the control plane's thread; when cancelled, stop it and wait for it."""
     cancelled = threading.Event()
     future = asyncio.get_running_loop().run_in_executor(executor, work, cancelled)
     try:
@@ -221,6 +221,6 @@ async def _run(executor: ThreadPoolExecutor, work: Callable[[threading.Event], T
     except asyncio.CancelledError:
         cancelled.set()
         await asyncio.wait([future])
-        # Looked at, or asyncio complains; what the thread says to it is no news.
+        # Retrieved, or asyncio complains; the result of a cancelled thread is not needed.
         future.exception()
         raise

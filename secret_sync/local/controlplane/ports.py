@@ -1,4 +1,4 @@
-"""TCP ports that stay ours while nobody listens on them."""
+"""TCP ports that stay reserved while nothing listens on them."""
 
 from __future__ import annotations
 

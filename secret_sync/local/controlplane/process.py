@@ -136,6 +136,6 @@ class Process:
         """Send a signal to its process group, unless it has ended."""
         if self.returncode is not None:
             return False
-        # It leads its group; as long as it is not reaped, nobody else can have its id.
+        # It leads its group; until it is reaped, no other process can have its id.
         os.killpg(self.pid, signum)
         return True

@@ -167,10 +167,10 @@ ISSUER = {"issuer": "https://issuer.example"}
             "import sys\nprint('forbidden', file=sys.stderr)\nsys.exit(1)\n",
             "kubectl get: forbidden",
         ),
-        ("print('<html>')", "the cluster does not tell its OIDC issuer and keys"),
-        (answers({}, public_keys()), "the cluster does not tell its OIDC issuer and keys"),
-        (answers(ISSUER, "http://a/b"), "the cluster does not tell its OIDC issuer and keys"),
-        (answers(ISSUER, ["key"]), "the cluster does not tell its OIDC issuer and keys"),
+        ("print('<html>')", "the cluster does not publish its OIDC issuer and keys"),
+        (answers({}, public_keys()), "the cluster does not publish its OIDC issuer and keys"),
+        (answers(ISSUER, "http://a/b"), "the cluster does not publish its OIDC issuer and keys"),
+        (answers(ISSUER, ["key"]), "the cluster does not publish its OIDC issuer and keys"),
         (
             answers(ISSUER, {"keys": [{"kty": "EC", "crv": "P-384"}]}),
             "the cluster's OIDC keys cannot be used: the JWKS has no RSA and no P-256 key",
@@ -192,7 +192,7 @@ async def test_cluster_without_usable_keys_is_not_a_failure(
 
     await RrsaStep(kubectl, admin, "ns", DemoScreen(colour=False), apply).show()
     shown = capsys.readouterr().out
-    assert f"left out: {reason}\n" in shown
+    assert f"skipped: {reason}\n" in shown
     assert "✗" not in shown
 
 
