@@ -360,7 +360,7 @@ def test_it_is_the_same_on_the_loop_that_production_runs_on() -> None:
 # -- Whatever comes -----------------------------------------------------------------------
 
 
-async def test_a_mishap_names_the_entry_as_it_is_called_now(world: World) -> None:
+async def test_extraction_error_names_the_entry_by_its_current_key(world: World) -> None:
     world.desire(an_es(dataProcess=[extract("before")]), b"[]")
     made = world.desire(an_es(dataProcess=[extract("after")]), b"[]")
     assert isinstance(made, ExtractionError)
