@@ -90,9 +90,7 @@ def test_a_failed_refresh_leaves_the_last_good_value() -> None:
 @pytest.mark.parametrize(
     ("index", "blamed"), [(0, [True, False]), (1, [False, True]), (None, [False, False])]
 )
-def test_extraction_error_is_attributed_to_its_entry(
-    index: int | None, blamed: list[bool]
-) -> None:
+def test_extraction_error_is_attributed_to_its_entry(index: int | None, blamed: list[bool]) -> None:
     plan = plan_of(naming("a", "b"))
     outcomes = outcomes_of(plan, [reading(b"1"), reading(b"2")])
     error = ExtractionError(index, Problem(Reason.NOT_A_DOCUMENT, "no"))
