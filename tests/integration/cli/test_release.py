@@ -126,7 +126,7 @@ async def test_release_without_yes_needs_a_terminal(api: Api, made: str, cli: Cl
 
 
 async def test_unmanaged_secret_is_not_touched(api: Api, home: str, cli: Cli) -> None:
-    """Not even where it looks like ours; what will be deleted nevertheless is told of."""
+    """Not even if it looks managed; Secrets that will be deleted nevertheless are reported."""
     await api.put(secret("plain", {"a": "b"}), home)
     copied = secret("copied", {"a": "b"})
     copied["metadata"]["annotations"] = {OWNER: "some/1234"}
@@ -208,7 +208,7 @@ async def test_new_install_leaves_a_released_secret_alone(
     async with operator(settings_for(cluster, cloud, made)):
         await api.until_ready(made, "opaque", "SecretConflict")
         assert await api.get("Secret", made, "opaque") == released
-        # Also where the ExternalSecret is made anew.
+        # Also if the ExternalSecret is recreated.
         await api.delete("ExternalSecret", made, "opaque")
         await api.put(example("opaque"), made)
         await api.until_ready(made, "opaque", "SecretConflict")

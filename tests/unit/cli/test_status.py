@@ -1,4 +1,4 @@
-"""How objects are told of, in tables and in JSON."""
+"""The status of objects, in tables and in JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limiter under a virtual clock."""
+"""The rate limiter under a virtual clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How soon a failed call is tried again."""
+"""Retries of failed calls."""
 
 from __future__ import annotations
 

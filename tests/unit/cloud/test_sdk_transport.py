@@ -1,4 +1,4 @@
-"""The signature, and the requests that the adapter makes of the SDK's calls."""
+"""The signature, and the requests of the SDK's calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How temporary credentials are read, and how long they are good for."""
+"""Parsing of temporary credentials, and how long they are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport that answers as the test wrote, and what STS would say."""
+"""A scripted transport, and responses of STS."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Sts:
 
 
 class Heard(list[tuple[str, str]]):
-    """The attempts that the cache has told of: their methods and results."""
+    """The attempts that the cache reported: their methods and results."""
 
     def fetched(self, method: str, result: str) -> None:
         self.append((method, result))

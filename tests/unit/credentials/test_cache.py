@@ -521,7 +521,7 @@ async def test_changed_reference_fails_only_after_the_change_had_time_to_arrive(
     cache.request(before.key, lambda: told.append("before"))
     await asyncio.sleep(0.5)
     assert cache.peek(before.key) is None
-    # The watch has told of it: another identity takes its place.
+    # The watch event arrived: another identity replaces it.
     cache.hold("store", after)
     cache.release("store", before.key)
     cache.request(after.key, lambda: told.append("after"))

@@ -51,7 +51,7 @@ async def test_invalid_token_is_named_but_not_shown(
 
 
 async def test_volume_that_hangs_takes_no_threads_of_other_work(tmp_path: Path) -> None:
-    # Opening a pipe waits until somebody writes to it.
+    # Opening a pipe waits for a writer.
     path = tmp_path / "token"
     os.mkfifo(path)
     reads = [asyncio.create_task(TokenFile(str(path)).token()) for _ in range(100)]

@@ -106,7 +106,7 @@ async def test_proxy_leads_nowhere_else(cloud: CloudInfo, target: str) -> None:
     [
         ("http://100.100.100.200/latest/meta-data/", 404),
         ("http://example.com/", 403),
-        # The service itself answers: nobody has signed it.
+        # The response is from the service itself: the request is not signed.
         (f"http://{HOST}/", 400),
     ],
 )

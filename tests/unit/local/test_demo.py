@@ -139,7 +139,7 @@ async def test_hanging_kubectl_is_ended(fake_kubectl: tuple[Kubectl, Path]) -> N
 
 
 def answers(issuer: object, keys: object) -> str:
-    """A kubectl that is told these two documents of a cluster, and agrees to all else."""
+    """A kubectl that returns these two documents of a cluster, and accepts everything else."""
     return (
         f"import json, sys\nissuer, keys = json.loads({json.dumps([issuer, keys])!r})\n"
         "asked = sys.argv[-1]\n"

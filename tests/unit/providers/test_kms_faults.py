@@ -1,4 +1,4 @@
-"""GetSecretValue over TLS against the playground's cloud, which has been told to misbehave.
+"""GetSecretValue over TLS against the playground's cloud with injected faults.
 
 Its signature check is written on its own, so agreement with it means something.
 """
