@@ -100,7 +100,7 @@ def test_an_entry_says_what_it_means_how_to_see_and_how_to_fix(name: str) -> Non
 
 def test_the_reference_leads_to_the_entry_of_every_alert() -> None:
     (metrics,) = [s for s in sections(REFERENCE) if s.title == "Metrics"]
-    _, worth = metrics.text.split("### What is worth an alert")
+    _, worth = metrics.text.split("### Alerts")
     assert sorted(re.findall(r"\[(\w+)\]\(runbook\.md#\w+\)", worth)) == sorted(NAMES)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 STORES = "SecretStore and ClusterSecretStore"
 COMMANDS = "Commands and exit codes"
 #: Flags of other commands than `run`, and of other programs.
-THEIRS = {"--help", "--exit-code", "--name", "--switch", "--enable-feature"}
+THEIRS = {"--help", "--exit-code", "--sample", "--show-values", "--watch", "--name", "--switch", "--enable-feature"}
 #: Reasons that nobody waits for.
 GOOD = {Reason.SYNCED.value, Reason.READY.value}
 MIB = 1024 * 1024
@@ -179,7 +179,7 @@ def check_flags(page: Page) -> list[str]:
             found.append(f"{name} takes {flag.value!r}")
         if codes(row["variable"]) != [variable(name.removeprefix("--"))]:
             found.append(f"{name} has another variable")
-        if (row["meaning"] == "accepted, without effect") is not (flag.status == "compatibility"):
+        if (row["meaning"] == "accepted, no effect") is not (flag.status == "compatibility"):
             found.append(f"{name}: whether it has an effect")
     return found
 
@@ -252,55 +252,59 @@ LIMITS = {
     "documents of an object together, each distinct value counted once": (
         f"{budget.MAX_PARSED_BYTES // MIB} MiB"
     ),
-    "steps for all that is made of them (about a microsecond each)": (
+    "processing steps for all documents of an object (about a microsecond each)": (
         f"{budget.MAX_OBJECT_STEPS:,}"
     ),
-    "keys that the entries of an object write, overwritten ones included": f"{budget.MAX_KEYS:,}",
-    "steps of one `source` on one key": f"{rules.MAX_SEARCH_STEPS:,}",
+    "keys that the entries of an object write, including overwritten ones": f"{budget.MAX_KEYS:,}",
+    "processing steps for one `source` on one key": f"{rules.MAX_SEARCH_STEPS:,}",
     "keys and values of a Secret together": f"{limits.MAX_BYTES // MIB} MiB",
     "characters of a key of a Secret": f"{keys.MAX_KEY_LENGTH:,}",
     "JSON document": f"{limits.MAX_BYTES // MIB} MiB",
     "YAML document": f"{limits.MAX_YAML_BYTES // 1024} KiB",
-    "levels of a document": f"{limits.MAX_LEVELS:,}",
+    "nesting levels of a document": f"{limits.MAX_LEVELS:,}",
     "values in a document": f"{json_document.MAX_VALUES:,}",
-    "values of a YAML document, aliases filled in": f"{yaml_document.MAX_EXPANDED_NODES:,}",
+    "values of a YAML document, with aliases expanded": f"{yaml_document.MAX_EXPANDED_NODES:,}",
     "aliases of a YAML document": f"{yaml_document.MAX_ALIASES:,}",
     "items of `jmesPath` in an entry": f"{extraction.MAX_SELECTIONS:,}",
     "characters of a path": f"{paths.MAX_PATH_LENGTH:,}",
     "characters of all paths of an entry": f"{paths.MAX_PATHS_LENGTH:,}",
-    "levels of a path": f"{paths.MAX_PATH_LEVELS:,}",
-    "steps of the paths of an entry (about a microsecond each)": f"{paths.MAX_STEPS:,}",
+    "nesting levels of a path": f"{paths.MAX_PATH_LEVELS:,}",
+    "processing steps for the paths of an entry (about a microsecond each)": f"{paths.MAX_STEPS:,}",
     "rules of `replaceRule`": f"{rules.MAX_RULES:,}",
     "characters of a `source` or `target`": f"{rules.MAX_RULE_LENGTH:,}",
     "bytes of an answer of KMS or OOS": f"{transport.MAX_BODY // MIB} MiB",
     "shortest `rotationInterval`": _seconds(plan.MIN_INTERVAL),
-    "one call to KMS or OOS": _seconds(transport.CALL_SECONDS),
-    "of that, until connected": _seconds(transport.CONNECT_SECONDS),
-    "tries of a call, at most": f"{retry.MAX_TRIES}",
-    "`Pending` is told after": _seconds(telling.TELL_PENDING_AFTER),
-    "the same, of a Secret that holds former values": _seconds(telling.TELL_LATE_AFTER),
-    "first answers of a new object lie apart, at most": _seconds(snapshots.FIRST_ANSWERS_WITHIN),
-    "the other sources are asked again after a change, besides at once": (
+    "timeout of a call to KMS or OOS": _seconds(transport.CALL_SECONDS),
+    "timeout of its connection, included in the former": _seconds(transport.CONNECT_SECONDS),
+    "attempts per call, at most": f"{retry.MAX_TRIES}",
+    "delay until `Pending` is reported": _seconds(telling.TELL_PENDING_AFTER),
+    "the same for a Secret that holds previous values": _seconds(telling.TELL_LATE_AFTER),
+    "first answers of a new object are at most this far apart": _seconds(
+        snapshots.FIRST_ANSWERS_WITHIN
+    ),
+    "after a change, the other sources are fetched again immediately and after": (
         f"{_seconds(record.RECHECK_SOON)} and {_seconds(record.RECHECK_LATE)}"
     ),
-    "a write that was refused is tried again after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
-    "changes undone before `WriteConflict`": (
+    "a refused write is retried after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
+    "reverted changes before `WriteConflict`": (
         f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
     ),
-    "that of somebody in an outage, and of everybody after it": _seconds(outage.PROBE),
-    "first wait after a passing fault": _seconds(retries._AFTER_FAULT.base),
-    'first wait after a definite "no"': _seconds(retries._AFTER_REFUSAL.base),
-    "longest wait after either": _seconds(
+    "during an outage, one source is retried every, and after it, all within": _seconds(
+        outage.PROBE
+    ),
+    "first delay after a transient failure": _seconds(retries._AFTER_FAULT.base),
+    "first delay after a definite refusal": _seconds(retries._AFTER_REFUSAL.base),
+    "longest delay after either": _seconds(
         max(retries._AFTER_FAULT.cap, retries._AFTER_REFUSAL.cap)
     ),
-    "the API server is waited for at start": _seconds(PATIENCE),
-    "longest wait after a fault of the API server": _seconds(running.RETRY_WITHIN),
-    "`Retry-After` of the API server is waited for, at most": _seconds(api_errors._MAX_WAIT),
-    "watches that bring nothing are followed by a list after": (
+    "at startup, the API server is retried for": _seconds(PATIENCE),
+    "longest delay after a failure of the API server": _seconds(running.RETRY_WITHIN),
+    "`Retry-After` of the API server is honored up to": _seconds(api_errors._MAX_WAIT),
+    "watches without events are complemented by a list after": (
         f"{reflector.QUIET[0]:g} to {reflector.QUIET[1]:g} s"
     ),
-    "one attempt to renew the Lease, with the default times": f"{LeaseTimes().attempt:g} s",
-    "work in hand is finished after SIGTERM": _seconds(running.FINISH_WITHIN),
+    "timeout of one attempt to renew the Lease, with the default times": f"{LeaseTimes().attempt:g} s",
+    "after SIGTERM, work in progress may take": _seconds(running.FINISH_WITHIN),
     "`/healthz` fails without a heartbeat for": _seconds(STUCK_AFTER),
 }
 

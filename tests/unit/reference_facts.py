@@ -99,12 +99,12 @@ def _type(schema: dict[str, Any]) -> str | frozenset[str]:
         return frozenset(schema["enum"])
     kind = schema["type"]
     if kind == "array":
-        return {"object": "list of objects", "string": "list of texts"}[schema["items"]["type"]]
+        return {"object": "[]object", "string": "[]string"}[schema["items"]["type"]]
     if kind == "object":
-        return "texts by key" if "additionalProperties" in schema else "object"
+        return "map[string]string" if "additionalProperties" in schema else "object"
     if kind == "string":
-        return "time" if schema.get("format") == "date-time" else "text"
-    return {"boolean": "true or false", "integer": "number"}[kind]
+        return "time" if schema.get("format") == "date-time" else "string"
+    return {"boolean": "boolean", "integer": "integer"}[kind]
 
 
 def marks() -> set[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KEYWORDS = {"maxItems": "items", "maxLength": "characters"}
 #: Rows for the fields that no other row names.
-OTHERS = {"every other list": "items", "every other text": "characters"}
+OTHERS = {"every other list": "items", "every other string": "characters"}
 
 
 def check_schema_limits(page: Page) -> list[str]:

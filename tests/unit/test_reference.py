@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REFERENCE = Page((ROOT / "docs" / "reference.md").read_text())
 #: Tables that are prose in columns; every row of all others is held against the code. That of
 #: kubeconfigs has a test of its own, beside kubectl.
-PROSE = {"to look up", "value in the document", "written", "waiting", "kubeconfig"}
+PROSE = {"to look up", "value in the document", "written", "waiting", "kubeconfig", "no effect"}
 
 
 def page(name: str) -> Page:
@@ -59,10 +59,10 @@ def test_a_row_that_is_taken_out_is_missed() -> None:
 @pytest.mark.parametrize(
     ("before", "made_up"),
     [
-        ("| `spec.provider` |", "| `spec.providers` | text | | what |"),
-        ("| `<entry>.name` |", "| `<entry>.names` | text | | what |"),
-        ("| `<auth>.ramRoleARN` |", "| `<auth>.ramRole` | text | | what |"),
-        ("| `status.target` |", "| `status.targets` | text | what |"),
+        ("| `spec.provider` |", "| `spec.providers` | string | | what |"),
+        ("| `<entry>.name` |", "| `<entry>.names` | string | | what |"),
+        ("| `<auth>.ramRoleARN` |", "| `<auth>.ramRole` | string | | what |"),
+        ("| `status.target` |", "| `status.targets` | string | what |"),
         ("| `Synced` | the", "| `InSync` | it is | yes | nothing |"),
         ("| `Updated` |", "| `Renewed` | Normal | ExternalSecret | now and then |"),
         ("| `lastUpdatedAt` |", "| `firstUpdatedAt` | label | Secret | what |"),
@@ -84,10 +84,10 @@ def test_a_row_that_is_made_up_is_noticed(before: str, made_up: str) -> None:
 @pytest.mark.parametrize(
     ("written", "instead"),
     [
-        ("| `spec.rotationInterval` | text |", "| `spec.rotationInterval` | number |"),
-        ("| `<entry>.key` | text | required |", "| `<entry>.key` | text | |"),
+        ("| `spec.rotationInterval` | string |", "| `spec.rotationInterval` | integer |"),
+        ("| `<entry>.key` | string | required |", "| `<entry>.key` | string | |"),
         ("| `Periodic`, `OnChange`, `CreatedOnce` | `Periodic` |", "| `Periodic` | `Periodic` |"),
-        ("| LIST | all | only objects", "| LIST | none | only objects"),
+        ("| LIST | all | watch only", "| LIST | none | watch only"),
         ("| DURATION | 120s |", "| DURATION | 60s |"),
         ("| counter | `provider`, `result` |", "| counter | `provider` |"),
         ("| `ok`, `throttled`,", "| `good`, `throttled`,"),
