@@ -91,7 +91,7 @@ class Walkthrough:
     def readable(self, account: str = "") -> list[str]:
         """Names of the secrets of an account that the policy for KMS lets be read."""
         account = account or self.info.account
-        text, _ = section(DOCUMENT, "What an identity").fenced("json policy")
+        text, _ = section(DOCUMENT, "Permissions of an identity").fenced("json policy")
         policy = filled(text, {**self.values, "account": account})
         begins = f"acs:kms:*:{account}:"
         # The local cloud knows one right to a secret; KMS wants the key decrypted with, too.
