@@ -389,7 +389,7 @@ def test_nothing_is_filled_in(kubectl: Kubectl, namespace: str) -> None:
         ("externalsecret.spec.data", "All or nothing"),
         ("externalsecret.spec.data.key", "name or ARN"),
         ("externalsecret.status.dataSyncResults", "NotWritten"),
-        ("secretstore.spec.KMS.KMSAuth", "and no other if it fails"),
+        ("secretstore.spec.KMS.KMSAuth", "without fallback if it fails"),
         ("secretstore.spec.KMS.KMSAuth.roleSessionExpiration", '"3600"'),
     ],
 )
