@@ -1,20 +1,21 @@
 # The image of the controller. `make image` builds it with docker, podman or buildah.
 #
-# Every package is named with its hash in requirements/, so it does not matter where pip gets them.
-# What is made here depends on these files and BASE alone: no clock, no order, no names.
+# requirements/ pins every package by its hash, so the source of the packages does not matter. The result
+# depends only on these files and on BASE, not on time, order or names.
 ARG BASE=python:3.13-slim-bookworm
 
-# --- The program: everything is installed into one folder ------------------------------------------
+# --- The program: everything is installed in one folder --------------------------------------------
 FROM ${BASE} AS program
-# An index of your own, or the bundle of its authority, can be given with --build-arg.
+# Set your own package index, or its CA bundle, with --build-arg.
 ARG PIP_INDEX_URL
 ARG PIP_CERT
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
     PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
-# The date that is written into wheels and on files: 2026-01-01.
+# The date of wheels and files: 2026-01-01.
 ARG SOURCE_DATE_EPOCH=1767225600
 
-# Some of the SDK comes as source only. It is pure Python: no compiler is needed, but a build backend.
+# Parts of the SDK are available as source only. They are pure Python, so they need a build backend, but
+# no compiler.
 COPY requirements/image.txt requirements/run.txt /src/requirements/
 RUN python3 -m venv /tools \
  && /tools/bin/pip install --quiet --only-binary :all: --require-hashes \
@@ -25,8 +26,8 @@ RUN python3 -m venv /tools \
 COPY pyproject.toml README.md LICENSE /src/
 COPY crds /src/crds
 COPY secret_sync /src/secret_sync
-# Compiled, since each start takes seconds more without, on a read-only root; by a hash that nobody
-# checks, since a time would differ from build to build.
+# Compiled, because on a read-only root each start would otherwise take seconds longer. With unchecked
+# hashes, because timestamps would differ from build to build.
 RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /wheels /src \
  && python3 -m venv --without-pip /opt/secret-sync \
  && /tools/bin/pip --python /opt/secret-sync/bin/python install --quiet --no-deps --no-index \
@@ -35,11 +36,11 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --whe
  && python3 -m compileall -q --invalidation-mode unchecked-hash -x 'kubernetes_asyncio/client/(api|models)/' lib \
  && find . -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 
-# --- The root: the base without what installs, builds or becomes root ------------------------------
+# --- The root: the base without installers, build tools and setuid programs ------------------------
 FROM ${BASE} AS root
 ARG SOURCE_DATE_EPOCH=1767225600
-# Twice: Debian's Python is in /usr, that of python:slim in /usr/local. Of dpkg the list of packages
-# stays, for scanners.
+# Both paths: Debian's Python is in /usr, that of python:slim in /usr/local. The package list of dpkg stays
+# for scanners.
 RUN for lib in /usr/local/lib/python3* /usr/lib/python3*; do \
       [ -d "$lib" ] || continue; \
       rm -rf "$lib"/ensurepip "$lib"/idlelib "$lib"/lib2to3 "$lib"/pydoc_data "$lib"/test \
@@ -64,14 +65,14 @@ COPY --from=program /opt/secret-sync /opt/secret-sync
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="secret-sync" \
-      org.opencontainers.image.description="Keeps Kubernetes Secrets in step with Alibaba Cloud KMS" \
+      org.opencontainers.image.description="Keeps Kubernetes Secrets in sync with Alibaba Cloud KMS" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# It writes no file; HOME is nowhere, so that none is read either.
+# The process writes no files. HOME does not exist, so it reads none there either.
 ENV PATH=/opt/secret-sync/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/nonexistent LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-# A number, so that Kubernetes can tell that it is not root.
+# Numeric, so that Kubernetes can verify that it is not root.
 USER 65532:65532
 WORKDIR /
 EXPOSE 8080

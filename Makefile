@@ -1,5 +1,5 @@
-# `make help` lists the targets. Everything lives in .venv; nothing is installed elsewhere but
-# the control plane's binaries, which are cached for all checkouts.
+# `make help` lists the targets. Everything is installed in .venv, except the binaries of the control
+# plane, which are cached for all checkouts.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 $(STAMP): requirements/test.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is required, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -23,43 +23,43 @@ test: $(STAMP) ## Run all tests, on the real API server
 	$(BIN)/pytest
 
 .PHONY: demo
-demo: $(STAMP) ## See a Secret being kept; KUBECONFIG=... uses a cluster of yours
+demo: $(STAMP) ## Show a Secret being synced; KUBECONFIG=... uses your cluster
 	$(BIN)/secret-sync local demo
 
 .PHONY: bench
-bench: $(STAMP) ## Measure what the README promises
+bench: $(STAMP) ## Measure the figures of the README
 	$(BIN)/python -m benchmarks.run
 
 FUZZ_SECONDS ?= 300
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Look for documents and paths that break the parsers, for FUZZ_SECONDS
+fuzz: $(STAMP) ## Fuzz the parsers with documents and paths, for FUZZ_SECONDS
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 CHAOS_SECONDS ?= 900
-# SEED=... draws the same faults again.
+# SEED=... repeats the same faults.
 SEED ?=
 
 .PHONY: chaos
-chaos: $(STAMP) ## Look for faults that harm a Secret, for CHAOS_SECONDS
+chaos: $(STAMP) ## Inject random faults and check every Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
 PICTURE_SECONDS ?= 300
 
 .PHONY: picture
-picture: $(STAMP) ## Draw docs/dashboard.svg anew, from a run of PICTURE_SECONDS and its Prometheus
+picture: $(STAMP) ## Draw docs/dashboard.svg from a run of PICTURE_SECONDS with Prometheus
 	$(BIN)/python -m tests.monitoring.picture docs/dashboard.svg --seconds $(PICTURE_SECONDS)
 
 .PHONY: lint
-lint: $(STAMP) ## Style, types, import contracts
+lint: $(STAMP) ## Check style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: legacy
-legacy: ## Write crds/legacy anew: crds without the rules in CEL
+legacy: ## Write crds/legacy: the CRDs without CEL rules
 	for file in externalsecrets secretstores clustersecretstores; do \
 	  { echo "# Written by \`make legacy\`: ../$$file.yaml without x-kubernetes-validations."; \
 	    awk '{ match($$0, /^ */) } skip && RLENGTH > depth { next } \
@@ -68,28 +68,28 @@ legacy: ## Write crds/legacy anew: crds without the rules in CEL
 	done
 
 .PHONY: pin
-pin: $(STAMP) ## Pin the dependencies anew, with hashes
+pin: $(STAMP) ## Pin the dependencies with hashes
 	for set in run local test image go fuzz; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make pin" $(BIN)/uv pip compile --quiet --universal \
 	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    requirements/$$set.in -o requirements/$$set.txt || exit 1; \
 	done
 
-# What is made bears this date, 2026-01-01, so that it is the same whenever it is made.
+# Builds use this date, 2026-01-01, so they are reproducible.
 SOURCE_DATE_EPOCH ?= 1767225600
 
 .PHONY: sbom
-sbom: $(STAMP) ## List what the image holds, as CycloneDX: dist/sbom.cdx.json
+sbom: $(STAMP) ## List the contents of the image as CycloneDX: dist/sbom.cdx.json
 	mkdir -p dist
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python requirements/sbom.py > dist/sbom.cdx.json
 
-# Say what else the builder is to be told, BASE for example: make image IMAGE_FLAGS="--build-arg ..."
+# Further flags for the builder, for example BASE: make image IMAGE_FLAGS="--build-arg ..."
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secret_sync/__init__.py)
 IMAGE ?= localhost/secret-sync:$(VERSION)
 IMAGE_FLAGS ?=
 
 .PHONY: image
-image: sbom ## Build the image with docker, podman or buildah, whichever works
+image: sbom ## Build the image with docker, podman or buildah
 	@set -eu; \
 	arguments="--build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
@@ -103,25 +103,25 @@ image: sbom ## Build the image with docker, podman or buildah, whichever works
 	  buildah build --timestamp $(SOURCE_DATE_EPOCH) $$arguments .; \
 	  size=$$(buildah images --json $(IMAGE) | sed -n 's/.*"size": "\(.*\)",*/\1/p'); \
 	else \
-	  echo "make image: no docker, podman or buildah works here; 'make tools' installs buildah" >&2; \
+	  echo "make image: docker, podman and buildah do not work here; 'make tools' installs buildah" >&2; \
 	  exit 1; \
 	fi; \
-	echo "$(IMAGE): $$size, its parts are listed in dist/sbom.cdx.json"
+	echo "$(IMAGE): $$size; dist/sbom.cdx.json lists its components"
 
 .PHONY: tools
-tools: ## Install Debian's buildah and prometheus, which some tests need, where that is possible
+tools: ## Install buildah and prometheus, which some tests need (as root on Debian)
 	@if command -v buildah >/dev/null && command -v prometheus >/dev/null && \
 	    command -v promtool >/dev/null; then \
-	  echo "make tools: all there"; \
+	  echo "make tools: already installed"; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq -y --no-install-recommends buildah prometheus >/dev/null; \
 	else \
-	  echo "make tools: only as root of a Debian; what needs buildah or prometheus is not tested" >&2; \
+	  echo "make tools: needs root on Debian; tests that need buildah or prometheus are skipped" >&2; \
 	fi
 
 .PHONY: clean
-clean: ## Remove what the other targets made in this folder
+clean: ## Remove everything that the other targets created in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	  benchmarks/results dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
