@@ -1,6 +1,6 @@
 """Draws the dashboard of a real run: ``python -m tests.monitoring.picture docs/dashboard.svg``.
 
-A controller keeps some ExternalSecrets while KMS throttles and is dead for a time; a Prometheus
+A controller keeps some ExternalSecrets while KMS throttles and is down for a time; a Prometheus
 scrapes it. Every panel is asked for as Grafana does, and drawn.
 """
 
@@ -78,7 +78,7 @@ class Scene:
             await self._until(THROTTLED[0])
             await self._suffer("KMS throttles", THROTTLED[1], "throttle", qps=4)
             await self._until(DEAD[0])
-            await self._suffer("KMS is dead", DEAD[1], "error", status=503)
+            await self._suffer("KMS down", DEAD[1], "error", status=503)
             await self._until(WHOLE)
             for task in usual:
                 task.cancel()
@@ -207,7 +207,7 @@ async def picture(directory: Path, seconds: float, objects: int) -> Picture:
         ]
     return Picture(
         title=model["title"],
-        subtitle=f"{objects} ExternalSecrets, polled every 2 s; drawn from what Prometheus answers",
+        subtitle=f"{objects} ExternalSecrets, polled every 2 s; drawn from the answers of Prometheus",
         seconds=seconds,
         step=step_for(seconds),
         panels=tuple(panels),
