@@ -207,7 +207,7 @@ async def picture(directory: Path, seconds: float, objects: int) -> Picture:
         ]
     return Picture(
         title=model["title"],
-        subtitle=f"{objects} ExternalSecrets, polled every 2 s; drawn from the answers of Prometheus",
+        subtitle=f"{objects} ExternalSecrets, polled every 2 s; drawn from answers of Prometheus",
         seconds=seconds,
         step=step_for(seconds),
         panels=tuple(panels),

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 STORES = "SecretStore and ClusterSecretStore"
 COMMANDS = "Commands and exit codes"
 #: Flags of other commands than `run`, and of other programs.
-THEIRS = {"--help", "--exit-code", "--sample", "--show-values", "--watch", "--name", "--switch", "--enable-feature"}
+THEIRS = {
+    *("--help", "--exit-code", "--sample", "--show-values", "--watch"),
+    *("--name", "--switch", "--enable-feature"),
+}
 #: Reasons that nobody waits for.
 GOOD = {Reason.SYNCED.value, Reason.READY.value}
 MIB = 1024 * 1024
@@ -146,10 +149,10 @@ def check_events(page: Page) -> list[str]:
 
 def check_marks(page: Page) -> list[str]:
     section = "Annotations, labels, finalizers, field managers"
-    found = both_ways("mark", page.column(section, "mark"), facts.marks())
-    for row in page.rows(section, "mark"):
-        for mark in codes(row["mark"]):
-            if (row["kind of mark"] == "annotation") is not _is_annotation(mark):
+    found = both_ways("mark", page.column(section, "name"), facts.marks())
+    for row in page.rows(section, "name"):
+        for mark in codes(row["name"]):
+            if (row["kind"] == "annotation") is not _is_annotation(mark):
                 found.append(f"{mark} is another kind of mark")
     return found
 
@@ -303,7 +306,7 @@ LIMITS = {
     "watches without events are complemented by a list after": (
         f"{reflector.QUIET[0]:g} to {reflector.QUIET[1]:g} s"
     ),
-    "timeout of one attempt to renew the Lease, with the default times": f"{LeaseTimes().attempt:g} s",
+    "timeout of one attempt to renew the Lease, by default": f"{LeaseTimes().attempt:g} s",
     "after SIGTERM, work in progress may take": _seconds(running.FINISH_WITHIN),
     "`/healthz` fails without a heartbeat for": _seconds(STUCK_AFTER),
 }

@@ -77,7 +77,7 @@ def test_what_goes_beside_the_base_exists() -> None:
 
 
 def test_the_policy_for_oos_reads_parameters_and_decrypts_them() -> None:
-    (what,) = [s for s in sections(AUTHENTICATION) if s.title.startswith("Permissions of an identity")]
+    (what,) = [s for s in sections(AUTHENTICATION) if s.title.startswith("Permissions of")]
     _, text = what.fenced("json policy")
     allowed = {
         action: resource
