@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -86,6 +87,16 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
     definitions = [f"crd/{plural}.{GROUP}" for plural in PLURALS]
     client("wait", "--for=condition=Established", "--timeout=20s", *definitions)
     return client
+
+
+@pytest.fixture(scope="module")
+def documented(kubectl: Kubectl) -> Kubectl:
+    """The API server publishes its OpenAPI document some time after a CRD is established."""
+    deadline = time.monotonic() + 30
+    while any(kubectl.run("explain", plural).returncode for plural in PLURALS):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return kubectl
 
 
 def documents(folder: str) -> list[Any]:
@@ -393,9 +404,9 @@ def test_nothing_is_filled_in(kubectl: Kubectl, namespace: str) -> None:
         ("secretstore.spec.KMS.KMSAuth.roleSessionExpiration", '"3600"'),
     ],
 )
-def test_explain(kubectl: Kubectl, field: str, words: str) -> None:
+def test_explain(documented: Kubectl, field: str, words: str) -> None:
     # kubectl breaks the lines of a description.
-    assert words in " ".join(kubectl("explain", field).split())
+    assert words in " ".join(documented("explain", field).split())
 
 
 def test_columns_of_an_external_secret(kubectl: Kubectl, namespace: str) -> None:
