@@ -18,9 +18,19 @@ $(STAMP): requirements/test.txt pyproject.toml
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# Set in containers; then every worker, and every program that a test starts, compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Each has a control plane of its own, and mostly waits: two for each processor.
+WORKERS ?= 4
+
 .PHONY: test
-test: $(STAMP) ## Run all tests, on the real API server
-	$(BIN)/pytest
+test: $(STAMP) ## Run all tests, on the real API server, with WORKERS=4 side by side
+	$(BIN)/pytest -n $(WORKERS)
+
+.PHONY: test-unit
+test-unit: $(STAMP) ## Run the tests that start nothing and are quick
+	$(BIN)/pytest -n auto -m "not slow" tests/unit
 
 .PHONY: demo
 demo: $(STAMP) ## Show a Secret being synced; KUBECONFIG=... uses your cluster

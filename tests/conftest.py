@@ -6,14 +6,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from blockbuster import blockbuster_ctx
+
+from tests.support.blocking import blocking_fails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from blockbuster import BlockBuster
 
-pytest_plugins = ["tests.support.controlplane", "tests.support.fixtures"]
+pytest_plugins = [
+    "tests.support.controlplane",
+    "tests.support.distribution",
+    "tests.support.fixtures",
+]
 
 
 def pytest_configure() -> None:
@@ -25,5 +30,5 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     """A blocking call of our package inside a running loop fails the test."""
-    with blockbuster_ctx("secret_sync", excluded_modules=["secret_sync.local"]) as blockbuster:
+    with blocking_fails("secret_sync.local") as blockbuster:
         yield blockbuster

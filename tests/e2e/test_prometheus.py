@@ -24,6 +24,7 @@ from tests.support.prometheus import prometheus
 from tests.unit import reference_facts as facts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from blockbuster import BlockBuster
@@ -65,10 +66,14 @@ async def until_answered(found: Prometheus) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _the_kernel_tells_of_the_process(_nothing_blocks_the_loop: BlockBuster) -> None:
+def _the_kernel_tells_of_the_process(_nothing_blocks_the_loop: BlockBuster) -> Iterator[None]:
     """Files of /proc are read for a scrape: they wait for no disk."""
-    for function in _nothing_blocks_the_loop.functions.values():
+    functions = _nothing_blocks_the_loop.functions.values()
+    for function in functions:
         function.can_block_in("prometheus_client/process_collector.py", "collect")
+    yield
+    for function in functions:
+        function.can_block_functions.pop()
 
 
 async def test_prometheus_answers_what_dashboard_and_alerts_ask(

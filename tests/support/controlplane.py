@@ -7,6 +7,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -17,9 +18,10 @@ from secret_sync.local.controlplane.plane import ControlPlane
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
-    from pathlib import Path
 
 T = TypeVar("T")
+
+UNIT = Path(__file__).parents[1] / "unit"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,9 +34,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     # Here and not in the fixture: a first build takes longer than any test may, and what it
     # reports on its way is to be seen.
-    if session.config.option.collectonly or not any(map(_needs_control_plane, session.items)):
-        return
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not session.config.option.collectonly and any(map(_needs_control_plane, session.items)):
+        _build_programs(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    # What workers print is not seen, and only they know the tests.
+    if not all(_is_unit(argument) for argument in config.args):
+        _build_programs(config)
+
+
+def _is_unit(argument: str) -> bool:
+    return UNIT in Path(argument.partition("::")[0]).resolve().joinpath("any").parents
+
+
+def _build_programs(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
     try:
         ensure_binaries(reporter.write_line if reporter else print, threading.Event())
     except ControlPlaneError as error:

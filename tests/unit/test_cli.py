@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from secret_sync.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:

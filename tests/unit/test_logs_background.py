@@ -10,6 +10,7 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+import pytest
 from prometheus_client import generate_latest
 
 from secret_sync import logs
@@ -17,6 +18,8 @@ from secret_sync.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 PREPARED = """
 import sys, structlog

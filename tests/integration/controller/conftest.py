@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from secret_sync.kube import KubeClient
+from tests.support.blocking import blocking_fails
 from tests.support.operator import Api, install_crds, running_cloud
 
 if TYPE_CHECKING:
@@ -69,6 +69,5 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
     """As for every test, but the kubeconfig is read in a loop of its own, in a thread."""
-    left_out = ["secret_sync.local", "secret_sync.kube.access"]
-    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
+    with blocking_fails("secret_sync.local", "secret_sync.kube.access"):
         yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from tests.integration.migration.ack import (
     Ack,
@@ -15,6 +14,7 @@ from tests.integration.migration.ack import (
     until_definitions,
 )
 from tests.integration.migration.shell import Shell, steps
+from tests.support.blocking import blocking_fails
 from tests.support.controlplane import apart, fresh_namespace, own_control_plane
 from tests.support.operator import Api, running_cloud
 
@@ -69,8 +69,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
     """As for the controller's own tests, whose kubeconfig is read in a thread."""
-    left_out = ["secret_sync.local", "secret_sync.kube.access"]
-    with blockbuster_ctx("secret_sync", excluded_modules=left_out):
+    with blocking_fails("secret_sync.local", "secret_sync.kube.access"):
         yield
 
 

@@ -17,6 +17,8 @@ from secret_sync.app.loop import EventLoop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 #: Connects to an address by HTTP; prints how many threads there are then.
 CONNECT = """
 import asyncio, os, socket, sys

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: 300 connections come and go. What lives on was made between them, as in a process that works.
 BURST = """
 import os, sys

@@ -8,7 +8,7 @@ import pytest
 
 from secret_sync.cloud.rate_limiter import RateLimiter
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 
 def now() -> float:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PREAMBLE = """
 import json, logging, sys
 from secret_sync.cloud.sdk import import_client

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.problem import Problem
     from secret_sync.resources import ExternalSecret
 
+pytestmark = pytest.mark.slow
+
 
 class Counted(ObjectBudget):
     """Remembers the budgets there were."""

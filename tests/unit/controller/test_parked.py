@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from typing import Any
 
+pytestmark = pytest.mark.slow
+
 EXTRACTING = an_es(dataProcess=[extract()])
 #: Of which two fit.
 VALUE = b"user: app\n# " + b"x" * 400

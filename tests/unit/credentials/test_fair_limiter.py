@@ -25,6 +25,8 @@ from tests.unit.credentials.obtaining import obtain
 if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider, TokenSource
 
+pytestmark = pytest.mark.slow
+
 MANY = 3000
 RATE = 50.0
 

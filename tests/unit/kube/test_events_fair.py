@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from secret_sync.kube import KubeClient
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 TERMINATING = ApiError("forbidden", status=403, causes=(Cause("", "NamespaceTerminating"),))
 NO_RIGHT = ApiError(

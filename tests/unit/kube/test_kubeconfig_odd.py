@@ -20,6 +20,8 @@ from secret_sync.kube.kubeconfig.read import _CLUSTER_FIELDS, _EXEC_FIELDS, _USE
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 HIDDEN: Final = "hidden-value"
 #: Every field of which anything is read.
 WHOLE: Final = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 HOUR: Final = 3600.0
 NEVER: Final = float("inf")

@@ -24,6 +24,8 @@ from secret_sync.local.up import usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow
+
 VALUE = "never-to-be-shown"
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +98,7 @@ async def test_three_forms_and_where_the_token_is_seen(
     [
         ({"exp": 1}, 401, f"{FAIL}.Expired"),
         ({"exp": None}, 401, f"{FAIL}.Invalid"),
-        ({"nbf": int(time.time()) + 3600}, 401, f"{FAIL}.Invalid"),
+        ({"nbf": 1 << 33}, 401, f"{FAIL}.Invalid"),
         ({"iss": "https://elsewhere"}, 401, f"{FAIL}.Invalid"),
         ({"sub": None}, 401, f"{FAIL}.Invalid"),
         ({"aud": None}, 401, f"{FAIL}.Invalid"),

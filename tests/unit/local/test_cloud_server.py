@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.unit.local.conftest import KmsCaller
 
+pytestmark = pytest.mark.slow
+
 HOST = "kms.cn-hangzhou.aliyuncs.com"
 
 

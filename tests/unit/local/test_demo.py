@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
     from tests.unit.local.conftest import KmsCaller
 
+pytestmark = pytest.mark.slow
+
 VALUE = "never-to-be-shown"
 
 

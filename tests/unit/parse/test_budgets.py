@@ -22,6 +22,8 @@ from secret_sync.parse import (
 )
 from tests.unit.parse.extracting import EXTRACT, paths, refused, refused_offline, rules
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 BILLION_LAUGHS = "a0: &a0 [lol]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)

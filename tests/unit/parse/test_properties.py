@@ -17,6 +17,8 @@ from secret_sync.parse.json_document import NotJSONError, read_json, write_json
 from secret_sync.parse.values import JSON_NUMBER, Number
 from tests.unit.parse.extracting import EXTRACT, paths
 
+pytestmark = pytest.mark.slow
+
 legal_keys = st.from_regex(r"\A[a-zA-Z0-9_][-._a-zA-Z0-9]{0,9}\Z")
 texts = st.text(st.characters(codec="utf-8"), max_size=15)
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -6,11 +6,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from secret_sync.queue import Done, Pace, run_workers
 
 if TYPE_CHECKING:
     from secret_sync.queue import Outcome, WorkQueue
     from tests.unit.queue.conftest import Recorder
+
+pytestmark = pytest.mark.slow
 
 
 def work(seconds: float) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[..., Any]
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 DOWN = TransientError("down", code="ServiceUnavailable")
 LATE = ClockError("the clock is wrong", code="InvalidTimeStamp.Expired")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[..., Any]
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 #: Calls a second, and what is let through in the first one with its burst.
 RATE = 10

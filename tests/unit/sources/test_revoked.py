@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[..., Any]
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
 
 @dataclass(eq=False)

@@ -1,0 +1,59 @@
+"""How ``pytest -n`` shares the tests out: what starts once for many stays with one worker.
+
+A worker is handed a file at a time, or several that are handed out as one. It has a control plane,
+a local cloud and ports of its own; they start with the first test that asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+#: What is handed out as one, for the control plane that it starts beside the worker's own.
+TOGETHER = {
+    "audited": ("tests/integration/deploy/", "tests/integration/ha/"),
+    "migration": ("tests/integration/migration/",),
+    "breakable": (
+        "tests/integration/test_controlplane.py",
+        "tests/integration/kube/test_definitions.py",
+        "tests/integration/kube/test_informer.py",
+        "tests/integration/controller/test_life_outdated.py",
+    ),
+}
+#: What is begun first, so that no worker is left with something long at the end.
+FIRST = ("audited", "breakable", "migration", "tests/e2e/", "tests/chaos/", "tests/integration/")
+
+
+def portion_of(nodeid: str) -> str:
+    """What a test is handed out with: a name of ``TOGETHER``, or its file."""
+    path = nodeid.partition("::")[0]
+    for name, places in TOGETHER.items():
+        if path.startswith(places):
+            return name
+    return path
+
+
+class ByPlane(LoadScopeScheduling):  # type: ignore[misc]  # the package has no types
+    """Hands out the portions in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return portion_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPlane:
+    # It would begin with the file that has the most tests: those are the quickest of all.
+    config.option.loadscopereorder = False
+    return ByPlane(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(portion_of(item.nodeid)))
+
+
+def _rank(portion: str) -> int:
+    places = (rank for rank, begin in enumerate(FIRST) if portion.startswith(begin))
+    return next(places, len(FIRST))
