@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.usefixtures("control_plane")  # its programs are built before any test
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("row", ["shared", "identities"])
 def test_a_quick_benchmark_reaches_the_goal_that_no_load_can_spoil(row: str) -> None:
     done = run("benchmarks.run", "--quick", "--rows", row)
@@ -20,7 +20,7 @@ def test_a_quick_benchmark_reaches_the_goal_that_no_load_can_spoil(row: str) -> 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("control_plane")
+@pytest.mark.usefixtures("programs")
 def test_a_hostile_object_harms_nobody() -> None:
     """The quickest ones, with limits for a machine that does other things beside."""
     names = "key-collisions-10000,unknown-fields"
@@ -32,7 +32,7 @@ def test_a_hostile_object_harms_nobody() -> None:
     assert all(row.endswith("yes") for row in rows)
 
 
-@pytest.mark.usefixtures("control_plane")
+@pytest.mark.usefixtures("programs")
 def test_a_hostile_object_that_exceeds_a_limit_fails_the_benchmark() -> None:
     few = ["--only", "unknown-fields", "--seconds", "1"]
     done = run("benchmarks.hostile", *few, "--factor", "0.0001")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Any]
 
-pytestmark = pytest.mark.usefixtures("control_plane")
+pytestmark = pytest.mark.usefixtures("programs")
 
 STORY = (
     "the Secret is there",

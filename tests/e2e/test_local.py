@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Shell = Callable[..., str]
 
 # Not for the fixture itself: with it, the programs are built before any test's time runs.
-pytestmark = pytest.mark.usefixtures("control_plane")
+pytestmark = pytest.mark.usefixtures("programs")
 
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin", "HOME": "/"}
 LAST_LINE = "# Ctrl-C here stops everything"

@@ -8,20 +8,30 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
 from secret_sync.local.controlplane.binaries import ensure_binaries
 from secret_sync.local.controlplane.errors import ControlPlaneError
 from secret_sync.local.controlplane.plane import ControlPlane
+from tests.support.kustomize import Kubectl
+from tests.support.operator import install_crds
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from secret_sync.local.controlplane.binaries import Binaries
 
 T = TypeVar("T")
 
-UNIT = Path(__file__).parents[1] / "unit"
+TESTS = Path(__file__).parents[1]
+OPERATOR_KINDS = TESTS / "data" / "prometheus_operator.yaml"
+
+#: The control planes that run, and the last test for each fixture, both by the fixture's name.
+_RUNNING: dict[str, ControlPlane] = {}
+_LAST: dict[str, pytest.Item] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,6 +46,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # reports on its way is to be seen.
     if not session.config.option.collectonly and any(map(_needs_control_plane, session.items)):
         _build_programs(session.config)
+    _LAST.update((name, item) for item in session.items for name in _fixtures_of(item))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Stop the control planes that no later test uses: they take of the processors all the same."""
+    for name in [name for name in _RUNNING if _LAST.get(name) is item]:
+        apart(_RUNNING.pop(name).stop())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,7 +64,7 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 
 def _is_unit(argument: str) -> bool:
-    return UNIT in Path(argument.partition("::")[0]).resolve().joinpath("any").parents
+    return TESTS / "unit" in Path(argument.partition("::")[0]).resolve().joinpath("any").parents
 
 
 def _build_programs(config: pytest.Config) -> None:
@@ -58,15 +76,46 @@ def _build_programs(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def programs() -> Binaries:
+    """What every control plane is made of. Whoever starts one asks for it, to be counted."""
+    return ensure_binaries(print, threading.Event())
+
+
+class StartPlane(Protocol):
+    """Starts a control plane for the tests that ask for the fixture in which it is called."""
+
+    def __call__(
+        self, request: pytest.FixtureRequest, *, audit_log: bool = False
+    ) -> AbstractContextManager[ControlPlane]: ...
+
+
+@pytest.fixture(scope="session")
+def start_plane(programs: Binaries, tmp_path_factory: pytest.TempPathFactory) -> StartPlane:
+    @contextmanager
+    def start(request: pytest.FixtureRequest, *, audit_log: bool = False) -> Iterator[ControlPlane]:
+        name = str(request.fixturename)
+        with own_control_plane(tmp_path_factory.mktemp(name), audit_log=audit_log) as plane:
+            _RUNNING[name] = plane
+            yield plane
+            _RUNNING.pop(name, None)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    request: pytest.FixtureRequest, start_plane: StartPlane
+) -> Iterator[ControlPlane]:
     """Shared by all tests: leave it as it was found."""
-    with own_control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+    with start_plane(request) as plane:
         yield plane
 
 
 @pytest.fixture(scope="session")
-def _breakable_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with own_control_plane(tmp_path_factory.mktemp("breakable-control-plane")) as plane:
+def _breakable_control_plane(
+    request: pytest.FixtureRequest, start_plane: StartPlane
+) -> Iterator[ControlPlane]:
+    with start_plane(request) as plane:
         yield plane
 
 
@@ -76,6 +125,24 @@ def breakable_control_plane(_breakable_control_plane: ControlPlane) -> Iterator[
     yield _breakable_control_plane
     if not _breakable_control_plane.admin.answers("/readyz"):
         apart(_breakable_control_plane.start_api_server())
+
+
+@pytest.fixture(scope="session")
+def audited_control_plane(
+    request: pytest.FixtureRequest, start_plane: StartPlane
+) -> Iterator[ControlPlane]:
+    """One that writes down who asked for what, with our kinds and those of Prometheus' operator.
+
+    Its tests may change definitions, and put them back.
+    """
+    with start_plane(request, audit_log=True) as plane:
+        install_crds(plane)
+        kubectl = Kubectl(plane)
+        kubectl("apply", "--server-side", "-f", str(OPERATOR_KINDS))
+        kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(OPERATOR_KINDS))
+        # So that what goes with its owner goes at once.
+        apart(plane.learn_kinds())
+        yield plane
 
 
 @pytest.fixture
@@ -91,8 +158,11 @@ def breakable_namespace(breakable_control_plane: ControlPlane) -> Iterator[str]:
 
 
 def _needs_control_plane(item: pytest.Item) -> bool:
-    names = getattr(item, "fixturenames", ())
-    return not {"control_plane", "breakable_control_plane", "kubectl_program"}.isdisjoint(names)
+    return "programs" in _fixtures_of(item)
+
+
+def _fixtures_of(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @contextmanager

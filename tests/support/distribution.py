@@ -16,14 +16,17 @@ TOGETHER = {
     "audited": ("tests/integration/deploy/", "tests/integration/ha/"),
     "migration": ("tests/integration/migration/",),
     "breakable": (
+        "tests/e2e/test_run.py",
         "tests/integration/test_controlplane.py",
+        "tests/integration/controller/test_backup_and_restore.py",
+        "tests/integration/controller/test_faults.py",
+        "tests/integration/controller/test_life_outdated.py",
         "tests/integration/kube/test_definitions.py",
         "tests/integration/kube/test_informer.py",
-        "tests/integration/controller/test_life_outdated.py",
     ),
 }
 #: What is begun first, so that no worker is left with something long at the end.
-FIRST = ("audited", "breakable", "migration", "tests/e2e/", "tests/chaos/", "tests/integration/")
+FIRST = ("audited", "breakable", "migration", "tests/chaos/", "tests/e2e/", "tests/integration/")
 
 
 def portion_of(nodeid: str) -> str:

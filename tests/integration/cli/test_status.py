@@ -186,7 +186,7 @@ async def test_watch_shows_changes_and_ends_cleanly(
     async with watching(cluster, mixed, asyncio.subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (await process.stdout.readline()).startswith(b"good "):
                 pass
             await api.put(external_secret("late", {"key": "status/one"}), mixed)
@@ -208,7 +208,7 @@ async def test_watch_on_a_terminal_gives_the_screen_back(cluster: ControlPlane, 
         return os.read(ours, 65536)
 
     async with watching(cluster, mixed, theirs) as process:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"ready\x1b[K" not in seen:
                 seen += await asyncio.to_thread(read)
             process.send_signal(signal.SIGINT)

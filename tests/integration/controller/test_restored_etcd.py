@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.local.cloud import CloudAdmin
-from tests.support.controlplane import fresh_namespace, own_control_plane
+from tests.support.controlplane import fresh_namespace
 from tests.support.operator import (
     MERGE,
     Api,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.controlplane import StartPlane
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,12 +39,9 @@ AT_ONCE = 3.0
 
 
 @pytest.fixture(scope="module")
-def restorable(
-    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlPlane]:
-    """A control plane of its own; the shared one has the programs."""
-    del control_plane
-    with own_control_plane(tmp_path_factory.mktemp("restorable")) as plane:
+def restorable(request: pytest.FixtureRequest, start_plane: StartPlane) -> Iterator[ControlPlane]:
+    """A control plane of its own."""
+    with start_plane(request) as plane:
         install_crds(plane)
         yield plane
 

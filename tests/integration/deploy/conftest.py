@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.integration.deploy.person import Person
 from tests.integration.deploy.synced import Synced
 from tests.integration.migration.shell import Shell
-from tests.support.controlplane import apart, fresh_namespace, own_control_plane
+from tests.support.controlplane import fresh_namespace
 from tests.support.identities import Ram
 from tests.support.kustomize import Kubectl
 from tests.support.operator import (
@@ -26,33 +25,16 @@ from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.settings import Settings
 
 
-OPERATOR_KINDS = Path(__file__).with_name("prometheus_operator.yaml")
-
-
 @pytest.fixture(scope="session")
-def plane(
-    tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
-) -> Iterator[ControlPlane]:
-    """Not the shared one, though it asks for it: our tests are to be counted among its users."""
-    directory = tmp_path_factory.mktemp("deploy-plane")
-    with own_control_plane(directory, audit_log=True) as started:
-        install_crds(started)
-        _install_prometheus_operator(Kubectl(started))
-        # So that what goes with its owner goes at once.
-        apart(started.learn_kinds())
-        yield started
-
-
-def _install_prometheus_operator(kubectl: Kubectl) -> None:
-    """The kinds that the component ``monitoring`` needs."""
-    kubectl("apply", "--server-side", "-f", str(OPERATOR_KINDS))
-    kubectl("wait", "--for=condition=Established", "--timeout=20s", "-f", str(OPERATOR_KINDS))
+def plane(audited_control_plane: ControlPlane) -> ControlPlane:
+    return audited_control_plane
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 import subprocess
-import threading
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ from secret_sync.app.loop import EventLoop
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import Answer, ClusterAccess, KubeClient
 from secret_sync.kube.errors import ApiUnavailableError
-from secret_sync.local.controlplane.binaries import ensure_binaries
 from tests.integration.kube.kubeconfig_cases import BOTH, CASES, OURS, SAME, THEIRS, World
 from tests.support.recording import Authority, ConnectProxy, RecordingServer
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from secret_sync.local.controlplane.binaries import Binaries
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.kube.kubeconfig_cases import Case
     from tests.support.recording import Asked
@@ -34,8 +33,8 @@ PATH = "/api/v1/secrets"
 
 
 @pytest.fixture(scope="session")
-def kubectl_program() -> str:
-    return str(ensure_binaries(print, threading.Event()).kubectl)
+def kubectl_program(programs: Binaries) -> str:
+    return str(programs.kubectl)
 
 
 class Servers:

@@ -15,7 +15,7 @@ from tests.integration.migration.ack import (
 )
 from tests.integration.migration.shell import Shell, steps
 from tests.support.blocking import blocking_fails
-from tests.support.controlplane import apart, fresh_namespace, own_control_plane
+from tests.support.controlplane import apart, fresh_namespace
 from tests.support.operator import Api, running_cloud
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.migration.ack import Version
+    from tests.support.controlplane import StartPlane
 
 
 @pytest.fixture(scope="session")
-def plane(
-    tmp_path_factory: pytest.TempPathFactory, control_plane: ControlPlane
-) -> Iterator[ControlPlane]:
-    """Not the shared one, though it asks for it: our tests are to be counted among its users."""
-    with own_control_plane(tmp_path_factory.mktemp("migration-plane")) as started:
+def plane(request: pytest.FixtureRequest, start_plane: StartPlane) -> Iterator[ControlPlane]:
+    with start_plane(request) as started:
         apart(_begin(started))
         yield started
 
