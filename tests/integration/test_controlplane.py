@@ -24,6 +24,8 @@ from secret_sync.local.controlplane.plane import ControlPlane
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 STS = "sts.aliyuncs.com"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def run_to_the_end(*arguments: str, **more: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -47,7 +48,7 @@ class Running:
         async for line in self.process.stderr:
             self.lines.append(line.decode())
 
-    async def until_says(self, text: str, within: float = 15) -> None:
+    async def until_says(self, text: str, within: float = 30) -> None:
         try:
             async with asyncio.timeout(within):
                 while not any(text in line for line in self.lines):  # noqa: ASYNC110 (a child)
@@ -81,10 +82,15 @@ async def running(
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of loopback that nobody has, and that the kernel gives to nobody by itself.
+
+    One of its own choice could be somebody else's connection by the time that a program listens.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def kubeconfig(path: Path, server: str, token: str = "", ca_file: str = "") -> str:

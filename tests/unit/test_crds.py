@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,12 @@ SINGLE = ("items", "additionalProperties")
 
 
 def load(plural: str) -> dict[str, Any]:
+    """A definition; it may be changed."""
+    return deepcopy(_parsed(plural))
+
+
+@cache
+def _parsed(plural: str) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
     return document
 

@@ -270,6 +270,7 @@ def test_invalid_yaml_is_reported(text: bytes) -> None:
     assert reasons(text) == ["BadYAML"]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("ab:-[]{}&*!<>#|'\"\n \t,?0\x07é"), max_size=60))
 def test_any_file_is_checked(text: str) -> None:
@@ -302,6 +303,7 @@ def specs(kind: str) -> st.SearchStrategy[Any]:
     return objects(schemas()[kind]["properties"]["spec"])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_object_is_checked(data: st.DataObject) -> None:

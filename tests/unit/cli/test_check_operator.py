@@ -11,6 +11,7 @@ import base64
 import json
 import string
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def filled(value: str) -> str:
     return string.Template(value).safe_substitute(NAMES)
 
 
+@cache
 def cloud() -> dict[str, bytes]:
     """What KMS and OOS hold, as the test on the API server fills them."""
     held = {f"bad/{path.name}": b"unused" for path in (DATA / "bad").iterdir()}

@@ -220,6 +220,7 @@ def test_requested_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(reply(503, b"", **headers).headers) == seconds
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_header_is_handled(wait: str, date: str) -> None:
     found = retry_after({"x-acs-retry-after": wait, "Retry-After": wait, "Date": date})

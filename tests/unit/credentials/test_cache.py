@@ -474,6 +474,7 @@ async def test_500_users_of_one_identity_cause_one_fetch(
     assert len(provider.started) == 1
 
 
+@pytest.mark.slow
 async def test_ten_minutes_without_sts_lose_nothing(cache: CredentialCache) -> None:
     down = [TransientError("away")] * 100
 

@@ -168,6 +168,7 @@ async def test_failure_of_a_base_is_the_failure_of_all_identities_above(
     assert heard == [("Link", "refused")], "of the others nothing was tried"
 
 
+@pytest.mark.slow
 async def test_failing_base_is_not_requested_more_often_for_identities_above(
     cache: CredentialCache,
 ) -> None:

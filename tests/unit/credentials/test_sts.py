@@ -245,6 +245,7 @@ async def test_all_tries_end_within_25_seconds(played: Any, call: Any) -> None:
     assert len(wire.sent) == 3
 
 
+@pytest.mark.slow
 async def test_rate_is_50_calls_a_second_and_waiting_uses_no_time_of_the_call(played: Any) -> None:
     wire = played.wire([played.granted()])
     sts = sts_on(wire)

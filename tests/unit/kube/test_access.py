@@ -80,6 +80,7 @@ async def renew(found: ClusterAccess) -> None:
     await found.renew(found.credentials)
 
 
+@pytest.mark.slow
 def test_the_40_megabytes_of_models_stay_unimported() -> None:
     """And what is used of the version that is pinned is there."""
     script = (

@@ -229,6 +229,7 @@ async def test_the_queue_is_bounded_and_what_finds_no_place_counted(
     assert counts == Counts(Counter(Normal=1001), Counter(queue_full=100))
 
 
+@pytest.mark.slow
 async def test_old_news_growing_does_not_keep_out_new_ones(
     api: Api, counts: Counts, recorder: EventRecorder
 ) -> None:
@@ -244,6 +245,7 @@ async def test_old_news_growing_does_not_keep_out_new_ones(
     assert not counts.dropped_
 
 
+@pytest.mark.slow
 async def test_what_is_remembered_is_bounded(api: Api, recorder: EventRecorder) -> None:
     async with running(recorder):
         for number in range(6000):

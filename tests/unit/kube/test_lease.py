@@ -414,6 +414,7 @@ TIMINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", TIMINGS, ids=str)
 async def test_E7_whatever_the_times_no_two_can_write_at_once(
     server: Server, times: LeaseTimes

@@ -46,6 +46,7 @@ def owners(entries: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(entries_of(), max_size=6), st.sets(MANAGERS), st.sets(KEYS))
 def test_only_these_keys_of_these_managers_are_given_up(
     before: list[dict[str, Any]], givers: set[str], keys: set[str]

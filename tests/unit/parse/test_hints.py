@@ -61,6 +61,7 @@ def test_path_that_quotes_do_not_fix_gets_no_hint(path: str) -> None:
 names = st.from_regex(r"\A[a-z0-9é/+%-]{1,3}( [a-z-])?\Z") | st.text(min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(names, min_size=1, max_size=3))
 def test_suggested_path_matches_the_names(names: list[str]) -> None:

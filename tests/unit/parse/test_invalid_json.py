@@ -72,6 +72,7 @@ def flow_documents(draw: st.DrawFn) -> tuple[str, str]:
     return document.replace("\ue000", wrong), document.replace("\ue000", "w")
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(flow_documents())
 def test_text_in_brackets_with_such_a_string_is_refused(documents: tuple[str, str]) -> None:

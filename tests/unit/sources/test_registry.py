@@ -183,6 +183,7 @@ async def test_credentials_that_fail_cost_no_call(make_world: MakeWorld) -> None
         assert not world.cloud.calls
 
 
+@pytest.mark.slow
 async def test_C0_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeWorld) -> None:
     async with make_world(rate=8) as world:
         names = [f"s{i}" for i in range(300)]
