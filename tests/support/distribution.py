@@ -13,7 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: What is handed out as one, for the control plane that it starts beside the worker's own.
 TOGETHER = {
-    "audited": ("tests/integration/deploy/", "tests/integration/ha/"),
+    "ha": ("tests/integration/ha/",),
+    "deploy": ("tests/integration/deploy/",),
     "migration": ("tests/integration/migration/",),
     "breakable": (
         "tests/e2e/test_run.py",
@@ -26,7 +27,16 @@ TOGETHER = {
     ),
 }
 #: What is begun first, so that no worker is left with something long at the end.
-FIRST = ("audited", "breakable", "migration", "tests/chaos/", "tests/e2e/", "tests/integration/")
+FIRST = (
+    "tests/e2e/test_image.py",
+    "ha",
+    "deploy",
+    "migration",
+    "breakable",
+    "tests/chaos/",
+    "tests/e2e/",
+    "tests/integration/",
+)
 
 
 def portion_of(nodeid: str) -> str:

@@ -6,31 +6,46 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 import yaml
 
-from tests.support.operator import external_secret, operator, settings_for, store
+from secret_sync.local.cloud import CloudAdmin
+from tests.support.controlplane import fresh_namespace
+from tests.support.operator import (
+    Api,
+    external_secret,
+    operator,
+    put_store,
+    settings_for,
+    store,
+)
 from tests.support.program import PROGRAM, environment, kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.cli.conftest import Cli
-    from tests.support.operator import Api
 
 
-@pytest.fixture
-async def mixed(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
-) -> str:
-    """A namespace with an ExternalSecret that is ready, two that are not, and a broken store."""
-    await admin.put_secret("status/one", "one")
+@asynccontextmanager
+async def mixed_namespace(cluster: ControlPlane, cloud: CloudInfo) -> AsyncIterator[str]:
+    """One with an ExternalSecret that is ready, two that are not, and a broken store."""
+    async with Api(cluster) as api, CloudAdmin(cloud.admin_url) as admin:
+        with contextmanager(fresh_namespace)(cluster) as home:
+            await admin.put_secret("status/one", "one")
+            await put_store(api, cloud, home)
+            await fill(cluster, cloud, api, home)
+            yield home
+
+
+async def fill(cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str) -> None:
     async with operator(settings_for(cluster, cloud, home)):
         await api.put(external_secret("good", {"key": "status/one", "name": "a"}), home)
         missing = {"key": "status/none", "name": "a"}
@@ -42,7 +57,19 @@ async def mixed(
         await api.until_ready(home, "no-such-secret", "SecretNotFound")
         await api.until_ready(home, "no-such-store", "StoreNotFound")
         await api.until_ready(home, "broken", "AccessKeyNotFound", kind="SecretStore")
-    return home
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def mixed(cluster: ControlPlane, cloud: CloudInfo) -> AsyncIterator[str]:
+    """For all tests that only look."""
+    async with mixed_namespace(cluster, cloud) as home:
+        yield home
+
+
+@pytest.fixture
+async def own_mixed(cluster: ControlPlane, cloud: CloudInfo) -> AsyncIterator[str]:
+    async with mixed_namespace(cluster, cloud) as home:
+        yield home
 
 
 async def kubectl(plane: ControlPlane, *arguments: str) -> str:
@@ -181,18 +208,18 @@ async def watching(
 
 
 async def test_watch_shows_changes_and_ends_cleanly(
-    cluster: ControlPlane, api: Api, mixed: str
+    cluster: ControlPlane, api: Api, own_mixed: str
 ) -> None:
-    async with watching(cluster, mixed, asyncio.subprocess.PIPE) as process:
+    async with watching(cluster, own_mixed, asyncio.subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         async with asyncio.timeout(60):
             while not (await process.stdout.readline()).startswith(b"good "):
                 pass
-            await api.put(external_secret("late", {"key": "status/one"}), mixed)
+            await api.put(external_secret("late", {"key": "status/one"}), own_mixed)
             while not (await process.stdout.readline()).startswith(b"late "):
                 pass
-            await api.delete("ExternalSecret", mixed, "good")
+            await api.delete("ExternalSecret", own_mixed, "good")
             while b"3 ExternalSecrets" not in await process.stdout.readline():
                 pass
             process.send_signal(signal.SIGINT)

@@ -14,7 +14,7 @@ from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube.pager import Pager
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from secret_sync.kube import Change
     from secret_sync.local.controlplane.plane import ControlPlane
@@ -142,14 +142,18 @@ async def remove(client: KubeClient, namespace: str, name: str) -> None:
 
 
 async def put_all(client: KubeClient, namespace: str, names: Iterable[str], value: str) -> None:
-    # A few at a time: the wait for a connection counts as a wait for the answer.
+    await each(names, lambda name: put(client, namespace, name, value))
+
+
+async def each(names: Iterable[str], do: Callable[[str], Awaitable[None]]) -> None:
+    """A few at a time: the wait for a connection counts as a wait for the answer."""
     gate = asyncio.Semaphore(20)
 
-    async def put_one(name: str) -> None:
+    async def one(name: str) -> None:
         async with gate:
-            await put(client, namespace, name, value)
+            await do(name)
 
-    await asyncio.gather(*map(put_one, names))
+    await asyncio.gather(*map(one, names))
 
 
 async def test_changes_arrive(client: KubeClient, namespace: str) -> None:
@@ -277,7 +281,7 @@ async def test_S3_W5_1000_objects_changed_while_disconnected(
     async with rig.running():
         assert len(rig.held()) == 711
         await wire.cut()
-        await asyncio.gather(*(remove(client, namespace, name) for name in [*deleted, *reborn]))
+        await each([*deleted, *reborn], lambda name: remove(client, namespace, name))
         await put_all(client, namespace, [*changed, *created, *reborn], "new")
         if forgotten:
             await breakable_control_plane.expire_history()
