@@ -100,6 +100,7 @@ def call(transport: Transport) -> Awaitable[Reply]:
     return transport.send("POST", URL_, {}, what="KMS")
 
 
+@pytest.mark.slow
 async def test_tunnel_that_takes_3_5_seconds_serves_a_burst_of_calls(
     proxy: SlowProxy, through: Callable[..., Transport]
 ) -> None:
