@@ -20,7 +20,6 @@ TOGETHER = {
         "tests/e2e/test_run.py",
         "tests/integration/test_controlplane.py",
         "tests/integration/controller/test_backup_and_restore.py",
-        "tests/integration/controller/test_faults.py",
         "tests/integration/controller/test_life_outdated.py",
         "tests/integration/kube/test_definitions.py",
         "tests/integration/kube/test_informer.py",
@@ -36,6 +35,19 @@ FIRST = (
     "tests/chaos/",
     "tests/e2e/",
     "tests/integration/",
+)
+
+#: What states how quick something is in real seconds, or needs both processors: it runs when the
+#: others have ended, in one process.
+ALONE = (
+    "tests/chaos/test_chaos.py",
+    "tests/e2e/test_bench.py",
+    "tests/e2e/test_hanging_dns.py",
+    "tests/e2e/test_unread_log.py",
+    "tests/integration/controller/test_faults.py",
+    "tests/integration/controller/test_many_events.py",
+    "tests/integration/controller/test_turns.py",
+    "tests/unit/cloud/test_tunnel.py",
 )
 
 
@@ -62,7 +74,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPlane:
     return ByPlane(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Before ``-m`` selects.
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _rank(portion_of(item.nodeid)))
 
