@@ -118,7 +118,8 @@ class BackgroundWriter(io.RawIOBase):
             else:
                 self._report()
             self._settled += len(content)
-            time.sleep(_GATHER)
+            if self._queue.empty():
+                time.sleep(_GATHER)
 
     def _next_batch(self) -> bytes:
         lines = [self._queue.get()]

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.ownership import owner_mark
+from secret_sync.errors import TransientError
 from secret_sync.kube import SECRETS
 from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
@@ -65,6 +66,16 @@ def bare_intent(es: ExternalSecret, name: str = "") -> dict[str, Any]:
         "kind": SECRETS.kind,
         "metadata": {"namespace": es.namespace, "name": name or es.target.name},
     }
+
+
+def values_needed(es: ExternalSecret) -> TransientError:
+    """Return what to raise where a write has no values.
+
+    The Secret needed no write when they were not asked for, a moment ago: time has passed.
+    """
+    return TransientError(
+        f"Secret {es.namespace}/{es.target.name} has to be written, and its values are not at hand"
+    )
 
 
 def encoded(desired: Desired) -> dict[str, str]:

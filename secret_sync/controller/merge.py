@@ -14,7 +14,7 @@ import structlog
 from secret_sync.controller import merge_problems
 from secret_sync.controller.adoption import marked_by
 from secret_sync.controller.confirmation import confirm_owner
-from secret_sync.controller.intent import bare_intent, merge_intent
+from secret_sync.controller.intent import bare_intent, merge_intent, values_needed
 from secret_sync.controller.ownership import behind, is_lost, merged_by
 from secret_sync.controller.payload_digests import PayloadDigests
 from secret_sync.controller.siblings import Mergers, owner_beside
@@ -174,6 +174,8 @@ class MergeWriter:
     async def _write(
         self, es: ExternalSecret, desired: Desired, memory: Memory, current: SecretMeta
     ) -> bool | Problem:
+        if desired.data is None:
+            raise values_needed(es)
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
         edited = await self._edited(desired, ref, current)
         if edited:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ class _Kept:
 
     @property
     def size(self) -> int:
-        return max(len(self.plan.entries), _LEAST)
+        entries = self.es.entries
+        expressions = sum(len(entry.picks) + len(entry.rules) for entry in entries)
+        return max(len(entries) + expressions, _LEAST)
 
 
 class PlanCache:
@@ -52,8 +54,11 @@ class PlanCache:
         kept = self._kept.get(key)
         if kept is None or kept.basis != basis:
             return None
-        if kept.es is not es and kept.es.intent != es.intent:
-            return None
+        if kept.es is not es:
+            if kept.es.intent != es.intent:
+                return None
+            # The informer has given the former one up.
+            self._kept[key] = replace(kept, es=es)
         self._kept.move_to_end(key)
         return kept.plan
 

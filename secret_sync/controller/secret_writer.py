@@ -16,7 +16,7 @@ from secret_sync.controller.adoption import data_editors
 from secret_sync.controller.claim import Claims
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
 from secret_sync.controller.fights import fight, is_over, rest, undo
-from secret_sync.controller.intent import bare_intent, encoded, owner_intent
+from secret_sync.controller.intent import bare_intent, encoded, owner_intent, values_needed
 from secret_sync.controller.merge import MergeWriter
 from secret_sync.controller.ownership import (
     Action,
@@ -190,6 +190,9 @@ class SecretWriter:
         applied = memory.applied
         if not isinstance(current, ManagedSecret) or applied is None or applied.uid != current.uid:
             return False
+        if applied.fingerprint != desired.fingerprint:
+            # A change was interrupted.
+            return False
         if es.target.merge:
             return merged_by(es, current) == desired.keys
         return current.our_keys == desired.keys and current.other_keys <= desired.keys
@@ -257,6 +260,8 @@ class SecretWriter:
     async def _carry_out(
         self, es: ExternalSecret, desired: Desired, memory: Memory, verdict: Verdict
     ) -> bool | Problem:
+        if desired.data is None and verdict.action in (Action.CREATE, Action.REPAIR):
+            raise values_needed(es)
         match verdict.action:
             case Action.CREATE:
                 if es.target.retain or memory.written is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.admission import selects
@@ -16,12 +17,12 @@ from secret_sync.controller.plan import stores_of
 from secret_sync.controller.siblings import BY_TARGET, target_of, waiting
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
-from secret_sync.resources import ManagedSecret, Reason
+from secret_sync.resources import ForeignSecret, ManagedSecret, Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from secret_sync.controller.memory import Memories
     from secret_sync.controller.view import ReadOnlyStore
@@ -47,8 +48,10 @@ BY_SERVICE_ACCOUNT: Final = "service account"
 BY_CLUSTER_SCOPE: Final = "cluster scope"
 
 
-#: So many objects are enqueued at once when this replica begins to lead.
+#: So many objects are enqueued at once; more of them in slices.
 _TOGETHER: Final = 500
+#: Seconds in which changes that concern more objects than that are one reason to enqueue them.
+_GATHERED_FOR: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,9 @@ class Triggers:
         self._objects = object_queue
         self._memories = memories
         self._live = False
+        # What changes with many users bring: a tenant may repeat such a change all the time.
+        self._crowded: dict[str, bool] = {}
+        self._gathered: dict[str, Priority] = {}
 
     def go_live(self) -> None:
         """Enqueue what changes from now on: this replica leads.
@@ -132,21 +138,50 @@ class Triggers:
         if not self._live:
             return
         old, new = change.old, change.new
-        for key in self._external_secrets.by_index(BY_TARGET, change.key):
-            if new is None and old is not None:
+        users = self._external_secrets.by_index(BY_TARGET, change.key)
+        if new is None and old is not None:
+            for key in users:
                 self._memories.deleted(key, old.uid)
-            if new is None or not self._memories.wrote(key, new.uid, new.resource_version):
-                self._wake((key,), Priority.HIGH)
+        settled = _is_settled(old, new)
+        if len(users) <= _TOGETHER:
+            self._enqueue_users(change.key, new, settled=settled)
+        else:
+            if not self._crowded:
+                asyncio.get_running_loop().call_later(_GATHERED_FOR, self._enqueue_crowded)
+            self._crowded[change.key] = settled and self._crowded.get(change.key, True)
         if owner_of(new) != owner_of(old):
             self._wake_former(new)
         self._wake_stores(BY_SECRET, change.key)
+
+    def _enqueue_crowded(self) -> None:
+        crowded, self._crowded = self._crowded, {}
+        for secret, settled in crowded.items():
+            self._enqueue_users(secret, self._secrets.get(secret), settled=settled)
+
+    def _enqueue_users(self, key: str, secret: SecretMeta | None, *, settled: bool) -> None:
+        """Enqueue those that write to a Secret, but for who wrote what is there now.
+
+        Args:
+            key: Of the Secret.
+            secret: As it is now.
+            settled: Whether those that were kept out of it still are.
+        """
+        concerned = []
+        for user in self._external_secrets.by_index(BY_TARGET, key):
+            if settled and _is_kept_out(self._external_secrets.get(user)):
+                continue
+            if secret is None or not self._memories.wrote(
+                user, secret.uid, secret.resource_version
+            ):
+                concerned.append(user)
+        self._wake(concerned, Priority.HIGH)
 
     def _wake_kept_out(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
         """Those that were refused a Secret may have it now that its owner writes it no more.
 
         It may stay as it is (``Retain``), so that nothing else would tell.
         """
-        if old is None or old.target.merge:
+        if old is None or old.target.merge or _is_kept_out(old):
             return
         if new is not None and new.uid == old.uid and new.target == old.target:
             return
@@ -225,7 +260,7 @@ class Triggers:
 
     def parsed(self, users: Iterable[str], priority: Priority) -> None:
         """The documents or expressions of these objects have been worked on."""
-        self._wake(users, priority)
+        self._wake(tuple(users), priority)
 
     def credentials_settled(self, store: str) -> None:
         """The credentials of a store are there, or their failure is."""
@@ -247,11 +282,35 @@ class Triggers:
         known = (self._cluster_stores.known.get(store) for store in stores if "/" not in store)
         return any(store is not None and selects(store) for store in known)
 
-    def _wake(self, keys: Iterable[str], priority: Priority) -> None:
-        now = asyncio.get_running_loop().time()
+    def _wake(self, keys: Collection[str], priority: Priority) -> None:
+        loop = asyncio.get_running_loop()
+        if len(keys) > _TOGETHER:
+            if not self._gathered:
+                loop.call_later(_GATHERED_FOR, self._enqueue_gathered)
+            for key in keys:
+                self._gathered[key] = min(priority, self._gathered.get(key, priority))
+            return
+        now = loop.time()
         for key in keys:
             self._memories.cause(key, now)
             self._objects.add(key, priority)
+
+    def _enqueue_gathered(self) -> None:
+        """Enqueue a slice of what was gathered; the rest at the next turns of the event loop."""
+        for key in list(islice(self._gathered, _TOGETHER)):
+            self._wake((key,), self._gathered.pop(key))
+        if self._gathered:
+            asyncio.get_running_loop().call_soon(self._enqueue_gathered)
+
+
+def _is_settled(old: SecretMeta | None, new: SecretMeta | None) -> bool:
+    """Whether a Secret is as much another's as it was before."""
+    return (
+        isinstance(old, ManagedSecret)
+        and isinstance(new, ManagedSecret)
+        and (old.uid, old.owner, old.owner_is_ours, old.owner_uids, old.controller, old.deleting)
+        == (new.uid, new.owner, new.owner_is_ours, new.owner_uids, new.controller, new.deleting)
+    ) or (isinstance(old, ForeignSecret) and isinstance(new, ForeignSecret) and old.uid == new.uid)
 
 
 def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -21,6 +21,6 @@ class ReadOnlyStore(Protocol[T_co]):
         """All objects."""
         ...
 
-    def by_index(self, index: str, value: str) -> Iterable[str]:
+    def by_index(self, index: str, value: str) -> Collection[str]:
         """Keys of the objects that an index lists under a value."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,9 @@ OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 _KNOWN_EVENTS: Final = OBJECT_EVENTS | {"BOOKMARK"}
 #: No answer at all, or one about our rate: neither says anything of the version (W6).
 _NOT_ABOUT_THE_VERSION: Final = (0, 429)
+
+#: Seconds of events in a row before everything else in the loop has its turn.
+_SLICE: Final = 0.01
 
 
 class Ending(Enum):
@@ -155,9 +159,15 @@ async def _read(
             lines = splitter.feed(chunk)
         except LineTooLongError:
             raise _Garbled from None
+        # Not the loop's time: uvloop's stands still within a turn.
+        began = time.perf_counter()
         for line in lines:
             if line:
                 _event(line, path, state, kind, on_event)
+                if time.perf_counter() - began > _SLICE:
+                    # A chunk has hundreds of lines, and each may concern thousands of objects.
+                    await asyncio.sleep(0)
+                    began = time.perf_counter()
     # A refusal may come as a bare object, without a line's end (W5). What is no whole object
     # was cut off, and comes again.
     with contextlib.suppress(_Garbled):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from secret_sync.queue.worker import RequeueAfter, Retry
+from secret_sync.queue.worker import Postpone, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -36,7 +36,7 @@ class NotBefore(Generic[K]):
         until = self._until.pop(key, now)
         if until > now:
             self._until[key] = until
-            return RequeueAfter(until - now)
+            return Postpone(until - now)
         outcome = await self._handle(key)
         if isinstance(outcome, Retry) and outcome.after:
             self._until[key] = asyncio.get_running_loop().time() + outcome.after

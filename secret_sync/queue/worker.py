@@ -47,6 +47,14 @@ class RequeueAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone:
+    """Nothing was done: it is too early. Former failures still count."""
+
+    seconds: float
+    priority: Priority = Priority.HIGH
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """It failed and may succeed later: again after the queue's backoff.
 
@@ -58,7 +66,7 @@ class Retry:
     after: float | None = None
 
 
-Outcome: TypeAlias = Done | RequeueAfter | Retry
+Outcome: TypeAlias = Done | RequeueAfter | Postpone | Retry
 
 Handler: TypeAlias = Callable[[K], Awaitable[Outcome]]
 
@@ -158,7 +166,7 @@ async def _turn(
     match outcome:
         case Done():
             return outcome, Result.DONE
-        case RequeueAfter():
+        case RequeueAfter() | Postpone():
             return outcome, Result.REQUEUE_AFTER
         case Retry():
             return outcome, Result.RETRY
@@ -172,6 +180,8 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
             queue.cancel(key)
         case RequeueAfter(seconds, priority):
             queue.forget(key)
+            queue.add_after(key, seconds, priority)
+        case Postpone(seconds, priority):
             queue.add_after(key, seconds, priority)
         case Retry(priority, after):
             queue.retry(key, priority, after)

@@ -102,6 +102,8 @@ OTHERS = {
     "controller/extraction.py _Merged.data": "goes with the extraction",
     "controller/payload_digests.py PayloadDigests._together": "goes with those who ask",
     "controller/payload_digests.py _Reading.digests": "keys of one Secret",
+    "controller/triggers.py Triggers._crowded": "emptied 50 ms after the first one",
+    "controller/triggers.py Triggers._gathered": "objects that exist, until they are enqueued",
     "controller/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/removal.py LegacyFinalizers._lately": "goes with the object; test_finalizers.py",
     "controller/schemas.py Schemas._missing": "our CRDs",
