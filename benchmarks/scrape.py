@@ -9,7 +9,7 @@ from benchmarks.table import Row
 from secret_sync.controller.status import count_by_ready
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources import SourceRegistry
-from secret_sync.sources.record import Record
+from secret_sync.sources.source_state import SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +69,9 @@ def _sources(count: int) -> SourceRegistry:
         tenant_of=nothing,
     )
     for number in range(count):
-        record = Record(nothing, nothing, nothing, fetched_at=-1000.0)
+        state = SourceState(nothing, nothing, nothing, fetched_at=-1000.0)
         for user in range(_USERS):
-            record.use(f"ns/{user}", 120.0)
+            state.use(f"ns/{user}", 120.0)
         key: Any = number
-        registry._records[key] = record  # noqa: SLF001 (as if they had been registered)
+        registry._states[key] = state  # noqa: SLF001 (as if they had been registered)
     return registry

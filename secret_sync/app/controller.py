@@ -168,7 +168,7 @@ class Controller:
         metrics.watch_sources(self.sources.freshness)
         metrics.watch_objects(self.watched.ready_counts)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
-        metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.bytes_in_hand)
+        metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.cached_bytes)
         metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.desk))
         metrics.read(
             "crd_fields_missing",

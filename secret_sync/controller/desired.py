@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.problem import Problem
     from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret
-    from secret_sync.sources import Reading, Source
+    from secret_sync.sources import Source, SourceSnapshot
 
 _DIGEST_BYTES = 16
 
@@ -138,7 +138,7 @@ class ExtractionError:
     problem: Problem
 
 
-def outcomes_of(plan: Plan, readings: Sequence[Reading]) -> list[EntryOutcome]:
+def outcomes_of(plan: Plan, readings: Sequence[SourceSnapshot]) -> list[EntryOutcome]:
     """The outcome of each entry, in their order."""
     return [
         EntryOutcome(
@@ -159,7 +159,9 @@ def attribute_error(outcomes: Sequence[EntryOutcome], error: ExtractionError) ->
     ]
 
 
-def gather(es: ExternalSecret, plan: Plan, readings: Sequence[Reading]) -> ExtractionInput | None:
+def gather(
+    es: ExternalSecret, plan: Plan, readings: Sequence[SourceSnapshot]
+) -> ExtractionInput | None:
     """What there is to make the Secret from, or ``None`` before all has been read once.
 
     A reading whose latest refresh failed still counts with its last good value: that is what

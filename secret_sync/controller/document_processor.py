@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from secret_sync.parse import Expressions, Steps
     from secret_sync.queue import TimeSlicedWorker
     from secret_sync.resources import ExternalSecret
-    from secret_sync.sources import Reading
+    from secret_sync.sources import SourceSnapshot
 
 #: Bytes of values that wait to be parsed, all together; one object of each namespace gets in
 #: whatever the others have there.
@@ -107,7 +107,7 @@ class DocumentProcessor:
         return len(self._waiting) + len(self._parked)
 
     def desire(
-        self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[Reading]
+        self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[SourceSnapshot]
     ) -> tuple[ExtractionInput | None, Desired | ExtractionError | None]:
         """The Secret that these readings make.
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret
-    from secret_sync.sources import Reading, SourceRegistry
+    from secret_sync.sources import SourceRegistry, SourceSnapshot
 
 _log = structlog.get_logger(__name__)
 
@@ -218,10 +218,10 @@ class ExternalSecretReconciler:
         return await self._take_over(case)
 
     def _let_rest(self, case: Case) -> None:
-        self._sources.rest(case.key, case.es.force_sync)
+        self._sources.stop(case.key, case.es.force_sync)
         self._desk.forget(case.key)
 
-    def _register(self, case: Case, plan: Plan) -> Sequence[Reading]:
+    def _register(self, case: Case, plan: Plan) -> Sequence[SourceSnapshot]:
         es = case.es
         return self._sources.register(
             case.key,

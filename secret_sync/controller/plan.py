@@ -24,7 +24,7 @@ from secret_sync.resources.external_secret import (
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
 from secret_sync.settings import parse_duration
-from secret_sync.sources import Source, Wanted
+from secret_sync.sources import Source, SourceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -55,7 +55,7 @@ class PlannedEntry:
 
     entry: DataEntry
     spec: ExtractionSpec
-    wanted: Wanted | None
+    wanted: SourceRequest | None
     problem: Problem | None
 
 
@@ -256,7 +256,7 @@ class Planner:
             named = error.code in (Reason.REGION_MISSING, Reason.ENDPOINT_NOT_ALLOWED)
             reason = Reason(error.code) if named else Reason.INVALID_SPEC
             return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}"))
-        return PlannedEntry(entry, spec, Wanted(source, identity.provider), None)
+        return PlannedEntry(entry, spec, SourceRequest(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: CredentialProvider) -> Source:
         endpoints, name = self._endpoints, entry.key

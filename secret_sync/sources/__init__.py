@@ -1,7 +1,7 @@
-"""Sources: what is fetched, remembered and polled, once for all who use it."""
+"""Sources: each is fetched, cached and polled once for all of its users."""
 
 from secret_sync.sources.fetcher import FetchObservers
 from secret_sync.sources.registry import SourceRegistry
-from secret_sync.sources.source import Fetch, Reading, Source, Wanted
+from secret_sync.sources.source import Fetch, Source, SourceRequest, SourceSnapshot
 
-__all__ = ["Fetch", "FetchObservers", "Reading", "Source", "SourceRegistry", "Wanted"]
+__all__ = ["Fetch", "FetchObservers", "Source", "SourceRegistry", "SourceRequest", "SourceSnapshot"]

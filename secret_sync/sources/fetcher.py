@@ -1,4 +1,4 @@
-"""How a source is fetched: credentials, then its lane, then up to four tries."""
+"""How a source is fetched: credentials, then its queue, then up to four tries."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from secret_sync.errors import (
     word_for,
 )
 from secret_sync.queue import Priority, WorkQueue
-from secret_sync.sources.lane import Lane
-from secret_sync.sources.lanes import Lanes
+from secret_sync.sources.rate_limited_queue import RateLimitedQueue
+from secret_sync.sources.source_queues import SourceQueues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialCache, CredentialProvider
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
-    from secret_sync.sources.lane import LaneKey
-    from secret_sync.sources.record import Record
+    from secret_sync.sources.rate_limited_queue import SourceQueueKey
     from secret_sync.sources.source import Fetch, Source
+    from secret_sync.sources.source_state import SourceState
 
 _log = structlog.get_logger(__name__)
 
@@ -42,32 +42,31 @@ _EARLY: Final = 0.02
 
 
 class CallObserver(Protocol):
-    """What a provider's calls tell their metrics."""
+    """Receives the results of a provider's calls, for metrics."""
 
     def called(self, result: str, seconds: float) -> None:
-        """A call ended: ``ok``, ``throttled``, ``unavailable``, ``credentials``, ``refused``."""
-        ...
+        """Count a call: ``ok``, ``throttled``, ``unavailable``, ``credentials`` or ``refused``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchObservers:
-    """Who hears of one provider."""
+    """The observers of one provider, for metrics."""
 
     queue: QueueObserver
     calls: CallObserver
 
 
 class Fetcher:
-    """Takes records from "wanted" to "finished"; the registry decides what that means.
+    """Runs each fetch round, from the request to its result; the registry acts on the result.
 
     Args:
         fetchers: The fetch function of each provider.
-        new_limiter: Builds the limiter of a lane, by provider.
-        observers: Who hears of the queues and calls of each provider.
-        find: The record of a source that is still in use.
-        called: Told of each call that begins.
-        tenants: For whom a source is fetched; they take turns.
-        finished: Told how a round ended; with a ``Failure`` where there are no credentials.
+        new_limiter: Builds the limiter of a queue, by provider.
+        observers: Of the queues and calls of each provider.
+        find: The state of a source that is still in use.
+        called: Called when a call begins.
+        tenants: Return the tenants for which a source is fetched; they take turns.
+        finished: Called with the result of a round; a ``Failure`` if there are no credentials.
     """
 
     def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
@@ -77,10 +76,10 @@ class Fetcher:
         credentials: CredentialCache,
         new_limiter: Callable[[str], RateLimiter],
         observers: Mapping[str, FetchObservers],
-        find: Callable[[Source], Record | None],
-        called: Callable[[Record], None],
+        find: Callable[[Source], SourceState | None],
+        called: Callable[[SourceState], None],
         tenants: Callable[[Source], Iterable[Hashable]],
-        finished: Callable[[Record, SecretValue | SecretSyncError | Failure], None],
+        finished: Callable[[SourceState, SecretValue | SecretSyncError | Failure], None],
     ) -> None:
         self._fetchers = fetchers
         self._credentials = credentials
@@ -89,7 +88,7 @@ class Fetcher:
         self._called = called
         self._tenants = tenants
         self._finished = finished
-        self._lanes = Lanes(tuple(fetchers), new_limiter, self._new_lane, self._moved)
+        self._queues = SourceQueues(tuple(fetchers), new_limiter, self._new_queue, self._moved)
         self._numbers = count(1)
 
     def next_number(self) -> int:
@@ -97,132 +96,132 @@ class Fetcher:
         return next(self._numbers)
 
     async def run(self) -> None:
-        """Owns all dispatchers and calls; ends only when cancelled."""
+        """Run all dispatchers and calls until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._lanes.open(tasks)
+            self._queues.open(tasks)
             await asyncio.Event().wait()
 
     @property
-    def lanes(self) -> Mapping[LaneKey, Lane]:
-        """The open lanes."""
-        return self._lanes.lanes
+    def queues(self) -> Mapping[SourceQueueKey, RateLimitedQueue]:
+        """The open queues."""
+        return self._queues.queues
 
     def shared(self, credentials: CredentialProvider) -> CredentialProvider:
-        """The provider that stands for an identity: the first of equal ones."""
+        """Return the shared provider of an identity: the first of equal ones."""
         return self._credentials.shared(credentials)
 
-    def attach(self, source: Source, credentials: CredentialProvider) -> Lane:
-        """The lane of a source that came into use."""
+    def attach(self, source: Source, credentials: CredentialProvider) -> RateLimitedQueue:
+        """Return the queue of a source that is now in use."""
         self._credentials.hold(source, credentials)
-        return self._lanes.attach(source)
+        return self._queues.attach(source)
 
-    def detach(self, record: Record) -> None:
-        """A source went out of use; the last one closes its lane."""
-        record.lane.queue.discard(record.source)
-        self._credentials.release(record.source, record.credentials.key)
-        self._lanes.detach(record.source, record.lane)
+    def detach(self, state: SourceState) -> None:
+        """Remove a source that is no longer used; the last one closes its queue."""
+        state.queue.work_queue.discard(state.source)
+        self._credentials.release(state.source, state.credentials.key)
+        self._queues.detach(state.source, state.queue)
 
-    def _new_lane(self, key: LaneKey, limiter: RateLimiter) -> Lane:
-        queue: WorkQueue[Source] = WorkQueue(
+    def _new_queue(self, key: SourceQueueKey, limiter: RateLimiter) -> RateLimitedQueue:
+        work_queue: WorkQueue[Source] = WorkQueue(
             f"source-{key.provider}",
             observer=self._observers[key.provider].queue,
             tenants=self._tenants,
         )
-        return Lane(key, queue, limiter, is_due=self._is_due, call=self._call)
+        return RateLimitedQueue(key, work_queue, limiter, is_due=self._is_due, call=self._call)
 
-    def _moved(self, source: Source, lane: Lane) -> None:
-        """Plan a source in the lane that it belongs to now as it was in its former one."""
-        record = self._find(source)
-        if record is None:
+    def _moved(self, source: Source, queue: RateLimitedQueue) -> None:
+        """Schedule a source in its new queue as it was in its previous one."""
+        state = self._find(source)
+        if state is None:
             return
-        former, record.lane = record.lane, lane
-        former.queue.discard(source)
-        if record.calling:
+        former, state.queue = state.queue, queue
+        former.work_queue.discard(source)
+        if state.calling:
             return  # the end of the call plans what follows
-        if record.fetching and record.due <= asyncio.get_running_loop().time():
-            self.start(record, Priority.HIGH if record.urgent else Priority.LOW)
+        if state.fetching and state.due <= asyncio.get_running_loop().time():
+            self.start(state, Priority.HIGH if state.urgent else Priority.LOW)
         else:
-            self.plan(record, record.due, Priority.MIDDLE if record.fetching else Priority.LOW)
+            self.plan(state, state.due, Priority.MIDDLE if state.fetching else Priority.LOW)
 
-    def start(self, record: Record, priority: Priority) -> None:
-        """Asks for a fetch now; a cold identity is warmed before the lane is entered (C0)."""
-        record.fetching = True
-        record.due = 0.0
+    def start(self, state: SourceState, priority: Priority) -> None:
+        """Enqueue a fetch now; credentials are obtained first, so no token is wasted."""
+        state.fetching = True
+        state.due = 0.0
         found = self._credentials.request(
-            record.credentials.key, lambda: self._warmed(record, priority)
+            state.credentials.key, lambda: self._warmed(state, priority)
         )
         if isinstance(found, Credentials):
-            if record.lane.key.owner is None:
-                self._lanes.authenticated(record.source)
-            record.lane.queue.add(record.source, priority)
+            if state.queue.key.owner is None:
+                self._queues.authenticated(state.source)
+            state.queue.work_queue.add(state.source, priority)
         elif isinstance(found, Failure):
-            self._finished(record, found)
+            self._finished(state, found)
 
-    def plan(self, record: Record, due: float, priority: Priority) -> None:
-        """Asks for a fetch at a time of the loop's clock."""
-        record.due = due
+    def plan(self, state: SourceState, due: float, priority: Priority) -> None:
+        """Enqueue a fetch for a time of the loop's clock."""
+        state.due = due
         if due < float("inf"):
             delay = max(0.0, due - asyncio.get_running_loop().time())
-            record.lane.queue.add_after(record.source, delay, priority)
+            state.queue.work_queue.add_after(state.source, delay, priority)
 
-    def _warmed(self, record: Record, priority: Priority) -> None:
-        if self._find(record.source) is record:
-            self.start(record, priority)
+    def _warmed(self, state: SourceState, priority: Priority) -> None:
+        if self._find(state.source) is state:
+            self.start(state, priority)
 
     def _is_due(self, source: Source) -> bool:
-        record = self._find(source)
-        if record is None:
+        state = self._find(source)
+        if state is None:
             return False
-        if record.due > asyncio.get_running_loop().time() + _EARLY:
-            self.plan(record, record.due, Priority.LOW)
+        if state.due > asyncio.get_running_loop().time() + _EARLY:
+            self.plan(state, state.due, Priority.LOW)
             return False
-        if not isinstance(self._credentials.peek(record.credentials.key), Credentials):
-            # The token in hand is for one that can be called.
-            self.start(record, Priority.HIGH if record.urgent else Priority.MIDDLE)
+        if not isinstance(self._credentials.peek(state.credentials.key), Credentials):
+            # The token is for a source that can be called.
+            self.start(state, Priority.HIGH if state.urgent else Priority.MIDDLE)
             return False
-        record.calling = True
+        state.calling = True
         return True
 
     async def _call(self, source: Source) -> None:
-        record = self._find(source)
-        if record is None:
+        state = self._find(source)
+        if state is None:
             return
-        found = self._credentials.peek(record.credentials.key)
+        found = self._credentials.peek(state.credentials.key)
         if not isinstance(found, Credentials):
-            record.calling = False
-            self.start(record, Priority.MIDDLE)
+            state.calling = False
+            self.start(state, Priority.MIDDLE)
             return
-        record.fetching = record.calling = True
+        state.fetching = state.calling = True
         loop = asyncio.get_running_loop()
-        began = record.called_at = loop.time()
-        record.call_began = self.next_number()
-        self._called(record)
+        began = state.called_at = loop.time()
+        state.call_began = self.next_number()
+        self._called(state)
         outcome = await self._try(source, found)
-        record.calling = False
+        state.calling = False
         self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
-        # What the service says of the rate counts for those who stay, too.
+        # A throttling answer also concerns the other sources of the queue.
         if isinstance(outcome, ThrottledError):
-            record.lane.throttled(outcome.retry_after)
+            state.queue.throttled(outcome.retry_after)
         elif not isinstance(outcome, SecretSyncError):
-            record.lane.limiter.succeeded()
-            self._credentials.accepted(record.credentials.key, found)
-        if self._find(source) is not record:
+            state.queue.limiter.succeeded()
+            self._credentials.accepted(state.credentials.key, found)
+        if self._find(source) is not state:
             return
         elapsed = loop.time() - began
         if not (
-            isinstance(outcome, SecretSyncError) and self._repeats(record, outcome, found, elapsed)
+            isinstance(outcome, SecretSyncError) and self._repeats(state, outcome, found, elapsed)
         ):
-            self._finished(record, outcome)
-        if self._find(source) is record:
-            self._learn(record, outcome)
+            self._finished(state, outcome)
+        if self._find(source) is state:
+            self._learn(state, outcome)
 
-    def _learn(self, record: Record, outcome: SecretValue | SecretSyncError) -> None:
-        """Note what an answer proves of who asked and of the endpoint; its lane may change."""
+    def _learn(self, state: SourceState, outcome: SecretValue | SecretSyncError) -> None:
+        """Record what an answer proves about identity and endpoint; the queue may change."""
         if not isinstance(outcome, SecretSyncError):
-            self._lanes.answered(record.source, record.lane)
-        elif isinstance(outcome, ThrottledError) and record.lane.mixed:
-            self._lanes.refused(record.source, record.lane)
-            record.lane.throttled(outcome.retry_after)
+            self._queues.answered(state.source, state.queue)
+        elif isinstance(outcome, ThrottledError) and state.queue.mixed:
+            self._queues.refused(state.source, state.queue)
+            state.queue.throttled(outcome.retry_after)
 
     async def _try(self, source: Source, found: Credentials) -> SecretValue | SecretSyncError:
         try:
@@ -230,33 +229,33 @@ class Fetcher:
         except SecretSyncError as error:
             return error
         except Exception:  # noqa: BLE001 (logged, counted and retried)
-            # A defect of ours must not end the dispatcher of everybody else's sources.
+            # A bug must not end the dispatcher of all other sources.
             _log.exception("fetch failed unexpectedly")
             return TransientError(
                 f"fetching {source.name} failed for an internal reason; see the controller's log"
             )
 
     def _repeats(
-        self, record: Record, error: SecretSyncError, used: Credentials, elapsed: float
+        self, state: SourceState, error: SecretSyncError, used: Credentials, elapsed: float
     ) -> bool:
-        """Arranges another try of this round, where one can help."""
+        """Schedule another try of this round if one can help; return whether it is scheduled."""
         if isinstance(error, CredentialsError):
-            if record.refreshed or not self._credentials.invalidate(record.credentials.key, used):
+            if state.refreshed or not self._credentials.invalidate(state.credentials.key, used):
                 return False
-            record.refreshed = True
-            self.start(record, Priority.MIDDLE)
+            state.refreshed = True
+            self.start(state, Priority.MIDDLE)
             return True
         if not isinstance(error, TransientError):
             return False
-        record.tries += 1
-        delay = next_delay(record.tries, error)
+        state.tries += 1
+        delay = next_delay(state.tries, error)
         if delay is None:
             return False
-        record.spent += elapsed + delay
-        if record.spent > ROUND_SECONDS:
+        state.spent += elapsed + delay
+        if state.spent > ROUND_SECONDS:
             return False
         due = asyncio.get_running_loop().time() + delay
-        self.plan(record, due, Priority.MIDDLE)
+        self.plan(state, due, Priority.MIDDLE)
         return True
 
 

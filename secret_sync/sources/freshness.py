@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secret_sync.sources.record import JITTER
+from secret_sync.sources.source_state import JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secret_sync.sources.record import Record
+    from secret_sync.sources.source_state import SourceState
 
 
 class Freshness(NamedTuple):
@@ -17,20 +17,19 @@ class Freshness(NamedTuple):
 
     Attributes:
         stale: Sources whose value is older than two of their shortest intervals. One that never
-            had a value is as old as the wish for it; what nobody polls is never stale.
-        overdue_seconds: By how much the most overdue refresh is late, jitter granted; 0 if none
-            is.
+            had a value counts from its registration; without polling none is stale.
+        overdue_seconds: Delay of the most overdue refresh beyond the jitter; 0 if none is overdue.
     """
 
     stale: int
     overdue_seconds: float
 
 
-def freshness_of(records: Iterable[Record], now: float) -> Freshness:
-    """Return how late the values are at a time of the loop; looks at every source."""
+def freshness_of(states: Iterable[SourceState], now: float) -> Freshness:
+    """Return how late the values are at a time of the loop; visits every source."""
     stale, overdue, latest = 0, 0.0, 1 + JITTER
-    for record in records:
-        interval, age = record.interval, now - record.fetched_at
+    for state in states:
+        interval, age = state.interval, now - state.fetched_at
         late = age - interval * latest
         if late > 0:
             overdue = max(overdue, late)

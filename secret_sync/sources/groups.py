@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from secret_sync.sources.record import Record
     from secret_sync.sources.source import Source
+    from secret_sync.sources.source_state import SourceState
 
 
 class Groups:
@@ -20,55 +20,55 @@ class Groups:
 
     def __init__(self) -> None:
         # One source of each group. Its key is a number, since there is one for each secret.
-        self._first: dict[int, Record] = {}
+        self._first: dict[int, SourceState] = {}
 
     def __len__(self) -> int:
         """Return the number of groups."""
         return len(self._first)
 
-    def join(self, record: Record) -> None:
+    def join(self, state: SourceState) -> None:
         """Add a source that came into use."""
-        first = self._first.setdefault(_key(record.source), record)
-        if first is record:
+        first = self._first.setdefault(_key(state.source), state)
+        if first is state:
             return
         if first.group is None:
             first.group = [first]
-        first.group.append(record)
-        record.group = first.group
+        first.group.append(state)
+        state.group = first.group
 
-    def leave(self, record: Record) -> None:
+    def leave(self, state: SourceState) -> None:
         """Remove a source that went out of use."""
-        key = _key(record.source)
-        if record.group is not None:
-            record.group.remove(record)
-        if self._first.get(key) is record:
-            if record.group:
-                self._first[key] = record.group[0]
+        key = _key(state.source)
+        if state.group is not None:
+            state.group.remove(state)
+        if self._first.get(key) is state:
+            if state.group:
+                self._first[key] = state.group[0]
             else:
                 del self._first[key]
 
 
-def followers(record: Record) -> list[Record]:
-    """Return the others of the group that are to be refreshed with a source that is being called.
+def take_followers(state: SourceState) -> list[SourceState]:
+    """Return the other sources of the group, to be refreshed with one that is being called.
 
-    Only a periodic refresh takes others along: not a call that somebody waits for, a retry, or one
-    that follows itself.
+    Only a periodic refresh has followers: not a call for which a user waits, a retry, or a call
+    that is itself a follower.
     """
-    follows, record.pulled = record.pulled, False
-    if follows or record.waiters is not None or record.digest is None or record.error is not None:
+    follows, state.refreshed_with_group = state.refreshed_with_group, False
+    if follows or state.waiters is not None or state.digest is None or state.error is not None:
         return []
-    if record.tries or record.group is None:
+    if state.tries or state.group is None:
         return []
     peers = [
         peer
-        for peer in record.group
-        if peer is not record
+        for peer in state.group
+        if peer is not state
         and not peer.fetching
         and peer.digest is not None
         and peer.error is None
     ]
     for peer in peers:
-        peer.pulled = True
+        peer.refreshed_with_group = True
     return peers
 
 

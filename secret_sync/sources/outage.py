@@ -1,4 +1,4 @@
-"""Coming back from an outage: soon, and without a rush on a service that is still down."""
+"""Recovery from an outage: quick, and without overloading a service that is still down."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ if TYPE_CHECKING:
 
     from secret_sync.sources.source import Source
 
-#: In an outage some source asks this often (seconds); where others get answers, one that got
-#: none asks again this soon after it.
-PROBE: Final = 15.0
-#: Sources that one answer brings back at most: the next one brings the next, and none keeps the
-#: loop to itself.
-_TOGETHER: Final = 200
+#: Seconds between the probes of a service that does not answer; and the longest wait of a failed
+#: source after the service answered another one.
+PROBE_INTERVAL: Final = 15.0
+#: Sources that one answer reschedules at most, so that none blocks the loop; the next answer
+#: reschedules more.
+_BATCH: Final = 200
 
 
 class Outage:
-    """The sources of one lane, or of one identity in it, that wait out a fault of the service.
+    """The sources of one queue, or of one identity in it, that failed because of the service.
 
-    Each backs off for itself, up to minutes: thousands that asked all the time would be a
-    burden, and one is enough to learn that the service is back. Its answer is good news for
-    all the others, which need not wait any longer then.
+    Each backs off by itself, up to minutes; one of them, the probe, is fetched more often. When the
+    service answers it, the others are rescheduled.
     """
 
     __slots__ = ("_probe", "_probe_at", "_waiting")
@@ -32,29 +31,29 @@ class Outage:
         self._probe: Source | None = None
         self._probe_at = float("-inf")
 
-    def begins(self, source: Source, backoff: float, now: float) -> float:
-        """A source got no answer.
+    def delay_for(self, source: Source, backoff: float, now: float) -> float:
+        """Add a source that got no answer, and return its delay.
 
         Args:
-            source: Waits from now on.
-            backoff: Seconds that it would wait by itself.
+            source: The source that failed.
+            backoff: Its own backoff in seconds.
             now: Time of the loop.
 
         Returns:
-            Seconds to wait: fewer, if it is this one's turn to find out about the service.
+            Seconds to wait: fewer if this source is the next probe.
         """
         self._waiting.add(source)
         if self._probe is not source and self._probe_at > now:
             return backoff
-        delay = min(backoff, PROBE)
+        delay = min(backoff, PROBE_INTERVAL)
         self._probe, self._probe_at = source, now + delay
         return delay
 
     def forget(self, source: Source) -> Source | None:
-        """A source got its answer, or is out of use.
+        """Remove a source that got its answer or is no longer used.
 
         Returns:
-            Another one, if it was the one to find out: it is to ask soon.
+            The next probe, if this source was the probe; it should be fetched soon.
         """
         self._waiting.discard(source)
         if self._probe is not source:
@@ -63,13 +62,13 @@ class Outage:
         self._probe = next(iter(self._waiting), None)
         return self._probe
 
-    def hand_over(self, source: Source, other: Outage) -> None:
-        """Let a source wait with others from now on, if it waits."""
+    def move_to(self, source: Source, other: Outage) -> None:
+        """Move a waiting source to another outage; do nothing if it does not wait."""
         if source in self._waiting:
             self.forget(source)
             other._waiting.add(source)
 
-    def ends(self) -> Iterator[Source]:
-        """The service answered somebody: some of those that need not wait any more."""
-        for _ in range(min(_TOGETHER, len(self._waiting))):
+    def take_recovered(self) -> Iterator[Source]:
+        """Remove and yield some waiting sources, after the service answered one."""
+        for _ in range(min(_BATCH, len(self._waiting))):
             yield self._waiting.pop()

@@ -1,4 +1,4 @@
-"""Values of users' last snapshots that their sources have left behind."""
+"""Values of users' last snapshots whose sources have a newer value."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from secret_sync.sources.hand import ValuesInHand
     from secret_sync.sources.source import Source
+    from secret_sync.sources.value_cache import ValueCache
 
 
-class Held(NamedTuple):
-    """A value that a user was given; its payload may have left memory."""
+class KeptValue(NamedTuple):
+    """A value that a user was given; its payload may no longer be cached."""
 
     digest: bytes
     version_id: str
 
 
 class PreviousValues:
-    """Per user and source, the value of the user's last snapshot, where the source has another.
+    """Per user and source, the value of the user's last snapshot, if the source has a newer one.
 
     Drift is repaired from them until the next snapshot is complete. A user reaches only what it
     was given itself: another user of the same source may be another tenant.
@@ -29,17 +29,17 @@ class PreviousValues:
 
     __slots__ = ("_held", "_uses", "_values")
 
-    def __init__(self, values: ValuesInHand) -> None:
+    def __init__(self, values: ValueCache) -> None:
         self._values = values
-        self._held: dict[str, dict[Source, Held]] = {}
+        self._held: dict[str, dict[Source, KeptValue]] = {}
         # How many users need a payload.
         self._uses: Counter[tuple[Source, bytes]] = Counter()
 
     def __len__(self) -> int:
-        """Return the number of users for whom something is kept."""
+        """Return the number of users with a previous value."""
         return len(self._held)
 
-    def keep(self, user: str, source: Source, held: Held, data: bytes | None) -> None:
+    def keep(self, user: str, source: Source, held: KeptValue, data: bytes | None) -> None:
         """Keep what the user was given of a source, unless something older is kept already."""
         mine = self._held.setdefault(user, {})
         if source in mine:
@@ -50,11 +50,11 @@ class PreviousValues:
             self._values.put(use, data)
         self._uses[use] += 1
 
-    def get(self, user: str, source: Source) -> Held | None:
+    def get(self, user: str, source: Source) -> KeptValue | None:
         """Return what is kept of a source for the user, or ``None``."""
         return self._held.get(user, {}).get(source)
 
-    def payload(self, source: Source, held: Held) -> bytes | None:
+    def payload(self, source: Source, held: KeptValue) -> bytes | None:
         """Return the payload of a value that :meth:`get` returned, or ``None`` where it is lost."""
         return self._values.get((source, held.digest))
 

@@ -1,4 +1,4 @@
-"""The rate limiters of all lanes, which outlive these."""
+"""The rate limiters of all queues, which are kept for a while after their queues are closed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
     from secret_sync.cloud.rate_limiter import RateLimiter
 
-#: A limiter that no lane passes is kept for so many seconds: a new one would start with a burst,
-#: and would not know that the service complained a moment ago.
-KEPT: Final = 600.0
-#: So many of these at most; beyond it the one that was idle for longest goes.
-KEPT_AT_MOST: Final = 1000
+#: Seconds for which an unused limiter is kept: a new one would allow a burst and would not know
+#: that the service has just throttled a call.
+KEEP_SECONDS: Final = 600.0
+#: Unused limiters kept at most; beyond it the one that was idle longest is removed.
+MAX_IDLE: Final = 1000
 
 
 class RateLimiterPool:
-    """One limiter for each key of a lane.
+    """One limiter for each key of a queue.
 
     Args:
         new: Builds the limiter of a provider.
@@ -30,15 +30,15 @@ class RateLimiterPool:
     def __init__(self, new: Callable[[str], RateLimiter]) -> None:
         self._new = new
         self._limiters: dict[Hashable, RateLimiter] = {}
-        # Since when nobody passes them, the longest idle first.
+        # When each became unused, the longest idle first.
         self._idle: OrderedDict[Hashable, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """RateLimiterPool kept."""
+        """Return the number of limiters, including unused ones."""
         return len(self._limiters)
 
     def take(self, provider: str, key: Hashable) -> RateLimiter:
-        """The limiter of a key that comes into use."""
+        """Return the limiter of a key that is now in use."""
         self._forget()
         self._idle.pop(key, None)
         limiter = self._limiters.get(key)
@@ -47,14 +47,14 @@ class RateLimiterPool:
         return limiter
 
     def leave(self, key: Hashable) -> None:
-        """The key goes out of use."""
+        """Mark the limiter of a key as unused."""
         self._idle[key] = asyncio.get_running_loop().time()
         self._forget()
 
     def _forget(self) -> None:
-        horizon = asyncio.get_running_loop().time() - KEPT
+        horizon = asyncio.get_running_loop().time() - KEEP_SECONDS
         while self._idle:
             key = next(iter(self._idle))
-            if self._idle[key] >= horizon and len(self._idle) <= KEPT_AT_MOST:
+            if self._idle[key] >= horizon and len(self._idle) <= MAX_IDLE:
                 return
             del self._idle[key], self._limiters[key]

@@ -1,7 +1,7 @@
-"""The registry of sources: who uses what, what is known of it, and when to ask again.
+"""The registry of sources: their users, their values and their next fetches.
 
-Users are opaque keys. A user registers what it wants and is answered at once with what is
-known; a fetch that brings news, and only such a one, tells the users, once their values are a
+Users are opaque keys. A user registers its sources and gets the known values at once. A fetch that
+changes something, and only such a fetch, notifies the users as soon as their values are a
 consistent snapshot.
 """
 
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
-from secret_sync.sources.asking import QUICK_ROUNDS, Asking
+from secret_sync.sources.fetch_scheduler import QUICK_ROUNDS, FetchScheduler
 from secret_sync.sources.fetcher import Fetcher
 from secret_sync.sources.freshness import freshness_of
-from secret_sync.sources.groups import Groups, followers
-from secret_sync.sources.hand import ValuesInHand
-from secret_sync.sources.record import Record
+from secret_sync.sources.groups import Groups, take_followers
 from secret_sync.sources.retries import Retries
 from secret_sync.sources.snapshots import Registration, Snapshots
+from secret_sync.sources.source_state import SourceState
+from secret_sync.sources.value_cache import ValueCache
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
     from secret_sync.sources.freshness import Freshness
-    from secret_sync.sources.source import Fetch, Reading, Source, Wanted
+    from secret_sync.sources.source import Fetch, Source, SourceRequest, SourceSnapshot
 
-#: Seconds in which the failures of a user's sources are one reason to look.
+#: Seconds within which several failures of a user's sources cause one notification.
 FAILURES_WITHIN: Final = 0.2
-#: Users times sources that are judged in one turn of the event loop.
-_TOGETHER: Final = 2000
-#: A refresh that nobody waits for goes with the turns of so many of its users.
+#: Users times sources that are processed in one turn of the event loop.
+_BATCH: Final = 2000
+#: Users of a source that take turns for a periodic refresh.
 _POLLING_TENANTS: Final = 8
 
 
 class SourceRegistry:
-    """All sources in use: their users, values in hand and due times.
+    """All sources in use: their users, cached values and due times.
 
     Args:
         fetchers: The fetch function of each provider.
-        new_limiter: Builds the rate limiter of a lane, by provider.
-        observers: Who hears of the queues and calls of each provider.
-        notify: Told which users a finished fetch concerns, and how urgently.
-        tenant_of: For whom a user wants what it wants; tenants take turns.
+        new_limiter: Builds the rate limiter of a queue, by provider.
+        observers: Of the queues and calls of each provider.
+        notify: Called with the users that a finished fetch concerns, and a priority.
+        tenant_of: Return the tenant of a user; tenants take turns.
     """
 
     def __init__(
@@ -74,245 +74,245 @@ class SourceRegistry:
     ) -> None:
         self._notify = notify
         self._tenant_of = tenant_of
-        self._records: dict[Source, Record] = {}
+        self._states: dict[Source, SourceState] = {}
         self._registered: dict[str, Registration] = {}
-        self._hand = ValuesInHand()
-        self._snapshots = Snapshots(self._records, self._hand)
+        self._cache = ValueCache()
+        self._snapshots = Snapshots(self._states, self._cache)
         self._groups = Groups()
         self._fetcher = Fetcher(
             fetchers=fetchers,
             credentials=credentials,
             new_limiter=new_limiter,
             observers=observers,
-            find=self._records.get,
+            find=self._states.get,
             called=self._called,
             tenants=self._tenants,
             finished=self._finished,
         )
-        self._retries = Retries(self._records, self._fetcher)
-        self._asking = Asking(
-            self._records, self._registered, self._snapshots, self._fetcher, tenant_of
+        self._retries = Retries(self._states, self._fetcher)
+        self._scheduler = FetchScheduler(
+            self._states, self._registered, self._snapshots, self._fetcher, tenant_of
         )
 
     def __repr__(self) -> str:
-        """Counts, never contents."""
-        return f"<{type(self).__name__} {len(self._records)} sources, {self._hand!r}>"
+        return f"<{type(self).__name__} {len(self._states)} sources, {self._cache!r}>"
 
     def __len__(self) -> int:
-        """Sources in use."""
-        return len(self._records)
+        return len(self._states)
 
     @property
-    def bytes_in_hand(self) -> int:
-        """Size of the values held, in bytes."""
-        return self._hand.size
+    def cached_bytes(self) -> int:
+        """Size of the cached values in bytes."""
+        return self._cache.size
 
     def freshness(self) -> Freshness:
-        """Return how late the values are now; looks at every source."""
-        return freshness_of(self._records.values(), asyncio.get_running_loop().time())
+        """Return how late the values are now; visits every source."""
+        return freshness_of(self._states.values(), asyncio.get_running_loop().time())
 
     @property
     def queues(self) -> list[WorkQueue[Source]]:
-        """The queues of all lanes, for their metrics."""
-        return [lane.queue for lane in self._fetcher.lanes.values()]
+        """The work queues of all rate limited queues, for metrics."""
+        return [queue.work_queue for queue in self._fetcher.queues.values()]
 
     async def run(self) -> None:
-        """Fetches what is wanted until cancelled."""
+        """Fetch registered sources until cancelled."""
         await self._fetcher.run()
 
     def register(
         self,
         user: str,
-        wanted: Sequence[Wanted],
+        requests: Sequence[SourceRequest],
         *,
         interval: float | None,
         forced: str = "",
         revision: Hashable = None,
         urgent: bool = True,
         written: Sequence[str] | None = None,
-    ) -> list[Reading]:
-        """Note what a user wants from now on, and return what is known of it.
+    ) -> list[SourceSnapshot]:
+        """Set the sources of a user, and return what is known about them.
 
         Args:
-            user: An opaque key; what it wanted before and does not now is released.
-            wanted: One item for each reading in the answer; sources may repeat.
+            user: An opaque key; its previous sources that are not requested again are released.
+            requests: The sources; one may occur several times.
             interval: Seconds between refreshes, or ``None`` for no polling.
-            forced: Another string than last time asks for a fetch of everything wanted.
-            revision: Of all that was written down for this user. With another one than last
-                time it counts as a new user: what failed may have been fixed.
-            urgent: Whether to go ahead of refreshes; an object that a restart finds in sync
-                need not.
-            written: For each item the version that the user wrote last, ``""`` where that is not
-                known; ``None`` for a user that never wrote. Counts until the first snapshot.
+            forced: A string other than the previous one forces a fetch of all sources.
+            revision: Of the configuration of this user. With another revision it counts as a new
+                user: the cause of a failure may be fixed.
+            urgent: Whether to go ahead of refreshes; not needed for an object that is in sync
+                after a restart.
+            written: For each request the version that the user wrote last, ``""`` if unknown;
+                ``None`` for a user that never wrote. Used until the first snapshot.
 
         Returns:
-            A reading for each item of ``wanted``, in its order: the present values where they
-            are a consistent snapshot, else those of the last one that was. The user is notified
-            when what it waits for is settled.
+            A snapshot for each request, in the same order: the present values if they are
+            consistent, else those of the last consistent snapshot. The user is notified when all
+            fetches that it waits for have ended.
         """
         registration = self._registered.setdefault(user, Registration())
         force = registration.forced is not None and registration.forced != forced
         before, known = registration.sources, frozenset(registration.sources)
         edited = revision != registration.revision
-        records = {w.source: self._records.get(w.source) or self._add(w) for w in wanted}
-        self._update(registration, records.values(), forced, revision)
+        states = {w.source: self._states.get(w.source) or self._add(w) for w in requests}
+        self._update(registration, states.values(), forced, revision)
         if written is not None and registration.snapshot is None:
             registration.written = {
-                records[w.source].source: version
-                for w, version in zip(wanted, written, strict=True)
+                states[w.source].source: version
+                for w, version in zip(requests, written, strict=True)
             }
-        for source, record in records.items():
-            record.use(user, interval)
+        for source, state in states.items():
+            state.use(user, interval)
             new = source not in known or edited
-            # Where nothing is polled, an edit is the time to look.
-            look = interval is None and source in known and edited
-            self._asking.ask_if_due(
-                user, record, interval, force=force or look, new=new, urgent=urgent
+            # Without polling, an edit is the occasion to fetch again.
+            recheck = interval is None and source in known and edited
+            self._scheduler.fetch_if_due(
+                user, state, interval, force=force or recheck, new=new, urgent=urgent
             )
-        self._release(user, [source for source in before if source not in records])
-        lacking = self._snapshots.advance(user, registration)
-        self._asking.confirm(user, lacking)
+        self._release(user, [source for source in before if source not in states])
+        missing = self._snapshots.advance(user, registration)
+        self._scheduler.confirm(user, missing)
         return self._snapshots.read(
-            user, registration, [records[w.source] for w in wanted], complete=not lacking
+            user, registration, [states[w.source] for w in requests], complete=not missing
         )
 
     def suspend(self, user: str) -> None:
-        """The user wants nothing for now: nothing is fetched, what it held is kept for it."""
+        """Fetch nothing for the user for now, and keep the values of its last snapshot."""
         registration = self._registered.setdefault(user, Registration())
         before, registration.sources, registration.revision = registration.sources, (), None
         registration.edited = True
         self._release(user, before)
 
-    def rest(self, user: str, forced: str) -> None:
-        """The user wants nothing until further notice, and needs nothing kept.
+    def stop(self, user: str, forced: str) -> None:
+        """Fetch nothing for the user until it registers again, and keep no values for it.
 
         Args:
             user: The key of the user.
-            forced: Its wish that was answered last; another one asks for a fetch.
+            forced: The forced sync that was done last; another string forces a fetch.
         """
         self.release(user)
         self._registered[user] = Registration(forced=forced)
 
     def release(self, user: str) -> None:
-        """The user is gone, and with it every source that nobody else wants."""
+        """Remove a user, and every source that has no other user."""
         registration = self._registered.pop(user, None)
         if registration is not None:
             self._drop(user, registration.sources)
         self._snapshots.forget(user)
 
     def fetch_value(self, user: str, source: Source) -> None:
-        """Fetch a value that is known but no longer in hand; the user is told."""
-        self._asking.wait_for(self._records[source], user, Priority.HIGH)
+        """Fetch a known value that is no longer cached, and notify the user."""
+        self._scheduler.fetch_for(self._states[source], user, Priority.HIGH)
 
-    def _add(self, item: Wanted) -> Record:
-        # Who reads with an identity that others read with shares theirs, not an equal one.
+    def _add(self, item: SourceRequest) -> SourceState:
+        # Users of one identity share one provider object.
         credentials = self._fetcher.shared(item.credentials)
         source = replace(item.source, identity=credentials.key)
-        record = Record(source, credentials, self._fetcher.attach(source, credentials))
-        self._records[source] = record
-        self._groups.join(record)
-        return record
+        state = SourceState(source, credentials, self._fetcher.attach(source, credentials))
+        self._states[source] = state
+        self._groups.join(state)
+        return state
 
     @staticmethod
     def _update(
-        registration: Registration, records: Iterable[Record], forced: str, revision: Hashable
+        registration: Registration, states: Iterable[SourceState], forced: str, revision: Hashable
     ) -> None:
-        # Those of the records: equal ones that were made for this call need not be kept.
-        sources = tuple(record.source for record in records)
+        # The sources of the states; equal ones that were made for this call need not be kept.
+        sources = tuple(state.source for state in states)
         if sources != registration.sources:
             registration.sources = sources
             registration.edited = True
         registration.forced, registration.revision = forced, revision
 
     def _tenants(self, source: Source) -> Iterable[Hashable]:
-        """For whom a source is fetched: those who wait for it, else some who poll it."""
-        record = self._records.get(source)
-        if record is None:
+        """Return the tenants for which a source is fetched: of its waiters, else of some users."""
+        state = self._states.get(source)
+        if state is None:
             return ()
-        users = record.waiters or islice(record.users, _POLLING_TENANTS)
+        users = state.waiters or islice(state.users, _POLLING_TENANTS)
         return map(self._tenant_of, users)
 
     def _release(self, user: str, sources: Collection[Source]) -> None:
-        """Drop sources that the user exchanged or does not want for now; keep what it was given."""
+        """Drop sources that the user does not use any more; keep the values of its snapshot."""
         registration = self._registered[user]
         for source in sources:
-            self._snapshots.leave(user, registration, self._records[source])
+            self._snapshots.keep_previous(user, registration, self._states[source])
         self._drop(user, sources)
 
     def _drop(self, user: str, sources: Iterable[Source]) -> None:
         registration = self._registered.get(user)
         for source in sources:
-            record = self._records[source]
-            record.drop(user)
+            state = self._states[source]
+            state.drop(user)
             if registration is not None:
                 registration.settle(source)
-            if not record.users:
-                del self._records[source]
-                self._groups.leave(record)
-                self._hand.drop(source)
-                self._retries.forget(record)
-                self._fetcher.detach(record)
+            if not state.users:
+                del self._states[source]
+                self._groups.leave(state)
+                self._cache.drop(source)
+                self._retries.forget(state)
+                self._fetcher.detach(state)
 
-    def _called(self, record: Record) -> None:
-        """A call begins: where it is a periodic refresh, the others of its group follow."""
+    def _called(self, state: SourceState) -> None:
+        """Refresh the other sources of the group, if the call that begins is a periodic one."""
         now = asyncio.get_running_loop().time()
-        for peer in followers(record):
+        for peer in take_followers(state):
             self._fetcher.plan(peer, now, Priority.LOW)
 
-    def _finished(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
+    def _finished(
+        self, state: SourceState, outcome: SecretValue | SecretSyncError | Failure
+    ) -> None:
         changed = False
         if isinstance(outcome, SecretSyncError | Failure):
-            news = self._retries.failed(record, outcome)
+            differs = self._retries.failed(state, outcome)
         else:
-            news, changed = self._fetched(record, outcome)
-        self._retries.answered(record, outcome)
-        users = tuple((record.users if news else record.waiters) or ())
-        priority = Priority.HIGH if record.urgent else Priority.MIDDLE
-        again, record.again, record.waiters = record.again or (), None, None
-        record.end_round()
+            differs, changed = self._fetched(state, outcome)
+        self._retries.answered(state, outcome)
+        users = tuple((state.users if differs else state.waiters) or ())
+        priority = Priority.HIGH if state.urgent else Priority.MIDDLE
+        again, state.refetch_for, state.waiters = state.refetch_for or (), None, None
+        state.end_round()
         for user in users:
-            self._registered[user].settle(record.source)
+            self._registered[user].settle(state.source)
         for user in again:
-            self._asking.wait_for(record, user, Priority.HIGH)
-        quick = frozenset(users) if record.error is not None else frozenset(again)
-        self._settle_some(record, iter(users), quick, changed, priority)
+            self._scheduler.fetch_for(state, user, Priority.HIGH)
+        quick = frozenset(users) if state.error is not None else frozenset(again)
+        self._settle_some(state, iter(users), quick, changed, priority)
 
     def _settle_some(
         self,
-        record: Record,
+        state: SourceState,
         users: Iterator[str],
         quick: frozenset[str],
         changed: bool,  # noqa: FBT001 (the loop calls it back with what it was called with)
         priority: Priority,
     ) -> None:
-        """Notify the users for whom there is something to do, some in each turn of the loop.
+        """Notify the users that have something to do, some in each turn of the loop.
 
         Args:
-            record: The source that was answered.
-            users: Those who are left.
-            quick: Those who are notified in any case.
-            changed: Whether the value is another.
+            state: The source that was fetched.
+            users: The users that are left.
+            quick: The users that are notified in any case.
+            changed: Whether the value has changed.
             priority: Of the notification.
         """
-        settled, left = [], _TOGETHER
+        settled, left = [], _BATCH
         for user in users:
-            if user not in record.users:
+            if user not in state.users:
                 continue
             registration = self._registered[user]
-            if record.error is not None and registration.waits:
+            if state.error is not None and registration.waits:
                 self._notify_soon(user, registration, priority)
-            elif user in quick or self._settled(user, record, changed=changed):
+            elif user in quick or self._settled(user, state, changed=changed):
                 settled.append(user)
             left -= len(registration.sources)
             if left <= 0:
                 loop = asyncio.get_running_loop()
-                loop.call_soon(self._settle_some, record, users, quick, changed, priority)
+                loop.call_soon(self._settle_some, state, users, quick, changed, priority)
                 break
         if settled:
             self._notify(settled, priority)
 
     def _notify_soon(self, user: str, registration: Registration, priority: Priority) -> None:
-        """Notify a user of a failure while it waits for others, which may fail as well."""
+        """Notify a user of a failure while it waits for other sources, which may fail as well."""
         if not registration.notified_soon:
             registration.notified_soon = True
             loop = asyncio.get_running_loop()
@@ -323,42 +323,42 @@ class SourceRegistry:
         if self._registered.get(user) is registration:
             self._notify((user,), priority)
 
-    def _settled(self, user: str, record: Record, *, changed: bool) -> bool:
-        """Tell whether there is something to do for a user after an answer.
+    def _settled(self, user: str, state: SourceState, *, changed: bool) -> bool:
+        """Return whether a user has something to do after an answer.
 
-        Not as long as it waits for others: its answers are worth one look, not one each.
+        Not as long as it waits for other sources: all answers together cause one reconcile.
         """
         registration = self._registered[user]
         if changed and len(registration.sources) > 1 and registration.rounds <= QUICK_ROUNDS:
-            self._asking.recheck_others(user, registration, record)
+            self._scheduler.recheck_others(user, registration, state)
         if registration.waits:
             return False
-        lacking = self._snapshots.lacking(user, registration)
-        if not lacking:
+        missing = self._snapshots.missing(user, registration)
+        if not missing:
             return True
-        if changed and not any(each.error for each in lacking):
+        if changed and not any(each.error for each in missing):
             registration.rounds += 1
-        return not self._asking.confirm(user, lacking, failed=changed)
+        return not self._scheduler.confirm(user, missing, failed=changed)
 
-    def _fetched(self, record: Record, value: SecretValue) -> tuple[bool, bool]:
-        """Take a value in; tell whether there is any news, and whether the value is another."""
+    def _fetched(self, state: SourceState, value: SecretValue) -> tuple[bool, bool]:
+        """Store a value; return whether anything is new, and whether the value has changed."""
         now = asyncio.get_running_loop().time()
-        digest = self._hand.digest(value.data)
-        news = (digest, value.version_id, None) != (record.digest, record.version_id, record.error)
-        changed = digest != record.digest
+        digest = self._cache.digest(value.data)
+        differs = (digest, value.version_id, None) != (state.digest, state.version_id, state.error)
+        changed = digest != state.digest
         if changed:
-            for user in record.users:
+            for user in state.users:
                 registration = self._registered[user]
                 if len(registration.sources) > 1:
-                    self._snapshots.leave(user, registration, record)
-            record.changed, record.changed_at = self._fetcher.next_number(), now
-        self._hand.put(record.source, value.data)
-        record.digest = digest
-        record.version_id = value.version_id
-        record.error = None
-        record.failures, record.retry_at = 0, float("-inf")
-        record.fetched_at = now
-        record.asked, record.asked_at = record.call_began, record.called_at
-        record.rechecked(record.called_at)
-        self._fetcher.plan(record, record.next_refresh(), Priority.LOW)
-        return news, changed
+                    self._snapshots.keep_previous(user, registration, state)
+            state.changed, state.changed_at = self._fetcher.next_number(), now
+        self._cache.put(state.source, value.data)
+        state.digest = digest
+        state.version_id = value.version_id
+        state.error = None
+        state.failures, state.retry_at = 0, float("-inf")
+        state.fetched_at = now
+        state.confirmed, state.confirmed_at = state.call_began, state.called_at
+        state.rechecked(state.called_at)
+        self._fetcher.plan(state, state.next_refresh(), Priority.LOW)
+        return differs, changed

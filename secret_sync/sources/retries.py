@@ -1,4 +1,4 @@
-"""When a source that failed is asked again."""
+"""When a source that failed is fetched again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.credentials import Failure
 from secret_sync.errors import ClockError, CredentialsError, TransientError
 from secret_sync.queue import Backoff, Priority
-from secret_sync.sources.outage import PROBE
+from secret_sync.sources.outage import PROBE_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
     from secret_sync.sources.fetcher import Fetcher
-    from secret_sync.sources.record import Record
     from secret_sync.sources.source import Source
+    from secret_sync.sources.source_state import SourceState
 
-#: Between rounds: a passing fault is asked about again soon, a definite "no" slowly.
+#: Between rounds: retry soon after a transient error, slowly after a refusal.
 _AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
 _AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
-#: A session that was replaced a moment ago has ended again; it may be replaced again soon.
+#: A session that was just renewed has ended; it may be renewed again soon.
 _AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 #: Sources follow this soon after the next attempt at their credentials (seconds).
 _AFTER_CREDENTIALS: Final = 0.1
@@ -33,65 +33,67 @@ class Retries:
     """Schedules the next round of sources whose last one failed.
 
     Args:
-        records: All sources in use.
+        states: All sources in use.
         fetcher: Fetches them.
     """
 
-    __slots__ = ("_fetcher", "_random", "_records")
+    __slots__ = ("_fetcher", "_random", "_states")
 
-    def __init__(self, records: Mapping[Source, Record], fetcher: Fetcher) -> None:
-        self._records = records
+    def __init__(self, states: Mapping[Source, SourceState], fetcher: Fetcher) -> None:
+        self._states = states
         self._fetcher = fetcher
         self._random = Random()  # noqa: S311 (spreads load, hides nothing)
 
-    def failed(self, record: Record, failure: SecretSyncError | Failure) -> bool:
-        """Schedule the next round of a source; tell whether the failure is news."""
+    def failed(self, state: SourceState, failure: SecretSyncError | Failure) -> bool:
+        """Schedule the next round of a source; return whether the failure is a new one."""
         now = asyncio.get_running_loop().time()
         if isinstance(failure, Failure):
-            # Nobody can come by the credentials earlier, and asking for them costs no call.
+            # The credentials cannot be obtained earlier, and requesting them costs no call.
             error, again_at = failure.error, failure.retry_at + _AFTER_CREDENTIALS
-        elif now < record.retry_at:
-            # Somebody asked ahead of the schedule, which stands: the wait does not grow by that.
-            error, again_at = failure, record.retry_at
+        elif now < state.retry_at:
+            # A user requested it before it was due: the schedule stays, the backoff does not grow.
+            error, again_at = failure, state.retry_at
         else:
-            error, again_at = failure, now + self._back_off(record, failure)
-            record.retry_at = again_at
-        known = record.error
-        news = known is None or (type(known), known.code) != (type(error), error.code)
-        record.error = error
-        record.failed_at = now
-        self._fetcher.plan(record, again_at, Priority.MIDDLE)
-        return news
+            error, again_at = failure, now + self._back_off(state, failure)
+            state.retry_at = again_at
+        known = state.error
+        is_new = known is None or (type(known), known.code) != (type(error), error.code)
+        state.error = error
+        state.failed_at = now
+        self._fetcher.plan(state, again_at, Priority.MIDDLE)
+        return is_new
 
-    def answered(self, record: Record, outcome: SecretValue | SecretSyncError | Failure) -> None:
-        """Bring back the sources that wait for the service, if this outcome shows it is there."""
+    def answered(
+        self, state: SourceState, outcome: SecretValue | SecretSyncError | Failure
+    ) -> None:
+        """Reschedule the sources of the outage if this outcome shows that the service answers."""
         if isinstance(outcome, Failure | TransientError | ClockError):
             return
-        outage = record.outage
-        outage.forget(record.source)
-        for source in outage.ends():
-            self._ask_soon(self._records[source])
+        outage = state.outage
+        outage.forget(state.source)
+        for source in outage.take_recovered():
+            self._retry_soon(self._states[source])
 
-    def forget(self, record: Record) -> None:
-        """A source went out of use; if it was the one to probe the service, another one does."""
-        if (probe := record.outage.forget(record.source)) is not None:
-            self._ask_soon(self._records[probe])
+    def forget(self, state: SourceState) -> None:
+        """Remove a source that is no longer used; if it was the probe, schedule the next one."""
+        if (next_probe := state.outage.forget(state.source)) is not None:
+            self._retry_soon(self._states[next_probe])
 
-    def _ask_soon(self, record: Record) -> None:
+    def _retry_soon(self, state: SourceState) -> None:
         """Shorten the wait of a source that got no answer."""
-        soon = max(asyncio.get_running_loop().time(), record.failed_at + PROBE)
-        if not record.fetching and soon < record.due:
-            # Behind nobody's polls and before nobody's: the fault may be this source's own.
-            self._fetcher.plan(record, soon, Priority.LOW)
+        soon = max(asyncio.get_running_loop().time(), state.failed_at + PROBE_INTERVAL)
+        if not state.fetching and soon < state.due:
+            # With the priority of polling: the fault may be this source's own.
+            self._fetcher.plan(state, soon, Priority.LOW)
 
-    def _back_off(self, record: Record, error: SecretSyncError) -> float:
+    def _back_off(self, state: SourceState, error: SecretSyncError) -> float:
         if isinstance(error, TransientError | ClockError):
-            delay = _AFTER_FAULT.delay(record.failures, self._random)
+            delay = _AFTER_FAULT.delay(state.failures, self._random)
             now = asyncio.get_running_loop().time()
-            delay = record.outage.begins(record.source, delay, now)
+            delay = state.outage.delay_for(state.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
             backoff = _AFTER_SESSION if session else _AFTER_REFUSAL
-            delay = backoff.delay(record.failures, self._random)
-        record.failures += 1
+            delay = backoff.delay(state.failures, self._random)
+        state.failures += 1
         return delay

@@ -7,10 +7,10 @@ the answer that brought the change had arrived. So a change that was read early 
 confirms nothing, either. Calls and answers are numbered in one sequence: there is no tolerance and
 no clock in the comparison.
 
-What was in the user's last snapshot is no change. After a restart the versions that the status
+A value of the user's last snapshot is not a change. After a restart the versions that the status
 names stand for that snapshot. Only the first values of a user that never had any are allowed to
 lie ``FIRST_ANSWERS_WITHIN`` seconds apart, from the beginning of the one call to the answer of the
-other: they were asked for next to each other.
+other: they were requested together.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from secret_sync.sources.previous import Held, PreviousValues
-from secret_sync.sources.source import Reading
+from secret_sync.sources.previous import KeptValue, PreviousValues
+from secret_sync.sources.source import SourceSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Mapping
 
-    from secret_sync.sources.hand import ValuesInHand
-    from secret_sync.sources.record import Record
-    from secret_sync.sources.source import Source, What
+    from secret_sync.sources.source import Source, SourceLocation
+    from secret_sync.sources.source_state import SourceState
+    from secret_sync.sources.value_cache import ValueCache
 
 #: Sources that are looked through as quickly as looked up.
 _FEW: Final = 8
@@ -36,18 +36,18 @@ FIRST_ANSWERS_WITHIN: Final = 2.0
 
 @dataclass(slots=True)
 class Registration:
-    """What a user asked for last, and the last consistent snapshot that it was given.
+    """The sources of a user, and the last consistent snapshot that it was given.
 
     Attributes:
         sources: Each once, in the order of the first mention.
-        forced: The wish for a forced sync that was answered last; ``None`` before the first.
-        revision: Of all that was written down for the user.
+        forced: The forced sync that was done last; ``None`` before the first registration.
+        revision: Of the configuration of the user.
         written: Before the first snapshot of this process: the version of each source that was
             written last, ``""`` where that is not known; ``None`` for a user that never wrote.
         snapshot: The sources of the last consistent snapshot; ``None`` before the first.
-        edited: Whether the sources are others than those of the snapshot.
+        edited: Whether the sources have changed since the snapshot.
         rounds: How often, since then, answers were not a consistent snapshot.
-        notified_soon: Whether the user is about to be told of a failure.
+        notified_soon: Whether the user is about to be notified of a failure.
         waits: The sources whose answers the user waits for; ``None`` most of the time, since an
             empty set takes more memory than all the rest.
     """
@@ -83,113 +83,118 @@ class Registration:
             self.waits = self.waits or None
 
 
-class Given(NamedTuple):
+class GivenValue(NamedTuple):
     """A value of a user's last snapshot, and the source that it came from."""
 
-    held: Held
+    held: KeptValue
     source: Source
 
 
 class Snapshots:
-    """Judges the values of users against what they were given last.
+    """Compares the present values with the last snapshot of each user.
 
     Args:
-        records: All sources in use.
-        values: The payloads in hand.
+        states: All sources in use.
+        values: The cached payloads.
     """
 
-    __slots__ = ("_previous", "_records", "_values")
+    __slots__ = ("_previous", "_states", "_values")
 
-    def __init__(self, records: Mapping[Source, Record], values: ValuesInHand) -> None:
-        self._records = records
+    def __init__(self, states: Mapping[Source, SourceState], values: ValueCache) -> None:
+        self._states = states
         self._values = values
         self._previous = PreviousValues(values)
 
     def __len__(self) -> int:
-        """Return the number of users for whom something is kept."""
+        """Return the number of users with a previous value."""
         return len(self._previous)
 
-    def advance(self, user: str, registration: Registration) -> list[Record]:
+    def advance(self, user: str, registration: Registration) -> list[SourceState]:
         """Take the present values for the user's snapshot, if they are a consistent one.
 
         Returns:
-            What is missing, as of :meth:`lacking`; the last snapshot stays then.
+            What is missing, as of :meth:`missing`; the last snapshot stays then.
         """
-        lacking = self.lacking(user, registration)
-        if not lacking:
+        missing = self.missing(user, registration)
+        if not missing:
             registration.complete()
             self._previous.forget(user)
         elif kept := self._previous.sources(user):
             # Of secrets that the user does not read any more nothing is needed.
-            whats = {source.what for source in registration.sources}
+            locations = {source.location for source in registration.sources}
             for source in kept:
-                if source.what not in whats:
+                if source.location not in locations:
                     self._previous.drop(user, source)
-        return lacking
+        return missing
 
-    def leave(self, user: str, registration: Registration, record: Record) -> None:
-        """Keep what the user was given of a source whose value changes, or that it leaves."""
-        if record.digest is not None and record.source in (registration.snapshot or ()):
-            held = Held(record.digest, record.version_id)
-            self._previous.keep(user, record.source, held, self._values.get(record.source))
+    def keep_previous(self, user: str, registration: Registration, state: SourceState) -> None:
+        """Keep the value that the user was given, of a source that changes or is no longer used."""
+        if state.digest is not None and state.source in (registration.snapshot or ()):
+            held = KeptValue(state.digest, state.version_id)
+            self._previous.keep(user, state.source, held, self._values.get(state.source))
 
     def forget(self, user: str) -> None:
-        """The user is gone."""
+        """Forget a user."""
         self._previous.forget(user)
 
     def read(
-        self, user: str, registration: Registration, records: Iterable[Record], *, complete: bool
-    ) -> list[Reading]:
-        """Return a reading of each source for the user.
+        self,
+        user: str,
+        registration: Registration,
+        states: Iterable[SourceState],
+        *,
+        complete: bool,
+    ) -> list[SourceSnapshot]:
+        """Return a snapshot of each source for the user.
 
         Args:
             user: The key of the user.
             registration: Its own.
-            records: The sources to read.
+            states: The sources.
             complete: Whether the present values are its snapshot; where they are not, the values
                 of the last one are returned, beside how the fetches fare.
         """
         if complete or registration.snapshot is None:
-            return [self._present(user, record) for record in records]
+            return [self._present(user, state) for state in states]
         given = self.given(user, registration)
-        return [self._former(user, record, given.get(record.source)) for record in records]
+        return [self._former(user, state, given.get(state.source)) for state in states]
 
-    def _present(self, user: str, record: Record) -> Reading:
-        return Reading(
-            digest=record.digest,
-            data=self._values.get(record.source),
-            version_id=record.version_id,
-            error=record.error,
-            pending=record.waiters is not None and user in record.waiters,
+    def _present(self, user: str, state: SourceState) -> SourceSnapshot:
+        return SourceSnapshot(
+            digest=state.digest,
+            data=self._values.get(state.source),
+            version_id=state.version_id,
+            error=state.error,
+            pending=state.waiters is not None and user in state.waiters,
         )
 
-    def _former(self, user: str, record: Record, given: Given | None) -> Reading:
-        present = self._present(user, record)
+    def _former(self, user: str, state: SourceState, given: GivenValue | None) -> SourceSnapshot:
+        present = self._present(user, state)
         if given is None:
             return replace(present, digest=None, data=None, version_id="")
         held, source = given
-        same = held.digest == record.digest
+        same = held.digest == state.digest
         data = present.data if same else self._previous.payload(source, held)
         return replace(present, digest=held.digest, data=data, version_id=held.version_id)
 
-    def lacking(self, user: str, registration: Registration) -> list[Record]:
+    def missing(self, user: str, registration: Registration) -> list[SourceState]:
         """Return the sources whose answers are missing for a consistent snapshot.
 
-        Empty: the present values are one. Those with a value are to be asked again, since they
+        Empty: the present values are one. Those with a value are to be fetched again, since they
         are not confirmed against the newest change.
         """
-        records = [self._records[source] for source in registration.sources]
-        unknown = [record for record in records if record.digest is None]
-        if unknown or len(records) == 1:
+        states = [self._states[source] for source in registration.sources]
+        unknown = [state for state in states if state.digest is None]
+        if unknown or len(states) == 1:
             return unknown
         given = self.given(user, registration)
-        changed = [r for r in records if is_change(registration, r, given.get(r.source))]
-        changed.sort(key=lambda record: record.changed)
+        changed = [r for r in states if is_change(registration, r, given.get(r.source))]
+        changed.sort(key=lambda state: state.changed)
         first = registration.snapshot is None and registration.written is None
         tolerance = FIRST_ANSWERS_WITHIN if first else float("-inf")
-        return [r for r in records if not _is_confirmed(r, changed, tolerance)]
+        return [r for r in states if not _is_confirmed(r, changed, tolerance)]
 
-    def given(self, user: str, registration: Registration) -> dict[Source, Given]:
+    def given(self, user: str, registration: Registration) -> dict[Source, GivenValue]:
         """Return what the user was given in its last snapshot, by the sources that it has now.
 
         A source is exchanged for another one of the same secret when its identity changes. Where
@@ -204,44 +209,44 @@ class Snapshots:
         for source in registration.sources:
             origin = former.get(source) if registration.edited else source
             if origin is not None and (held := self._held(user, origin)) is not None:
-                given[source] = Given(held, origin)
+                given[source] = GivenValue(held, origin)
         return given
 
-    def _held(self, user: str, source: Source) -> Held | None:
+    def _held(self, user: str, source: Source) -> KeptValue | None:
         if (kept := self._previous.get(user, source)) is not None:
             return kept
-        record = self._records.get(source)
-        if record is None or record.digest is None or user not in record.users:
+        state = self._states.get(source)
+        if state is None or state.digest is None or user not in state.users:
             return None
-        return Held(record.digest, record.version_id)
+        return KeptValue(state.digest, state.version_id)
 
 
 def _exchanged(before: Collection[Source], sources: Collection[Source]) -> dict[Source, Source]:
     """Return, for each source of a user, the one of its last snapshot that it stands for."""
     snapshot, present = frozenset(before), frozenset(sources)
-    gone: dict[What, Source | None] = {}
+    gone: dict[SourceLocation, Source | None] = {}
     for source in snapshot - present:
-        gone[source.what] = None if source.what in gone else source
+        gone[source.location] = None if source.location in gone else source
     former = {}
     for source in sources:
-        origin = source if source in snapshot else gone.get(source.what)
+        origin = source if source in snapshot else gone.get(source.location)
         if origin is not None:
             former[source] = origin
     return former
 
 
-def is_change(registration: Registration, record: Record, given: Given | None) -> bool:
-    """Tell whether a source's value is another than what the user wrote last."""
+def is_change(registration: Registration, state: SourceState, given: GivenValue | None) -> bool:
+    """Return whether a source's value differs from what the user wrote last."""
     if registration.snapshot is None:
-        written = (registration.written or {}).get(record.source, "")
-        return not written or written != record.version_id
-    return given is None or given.held.digest != record.digest
+        written = (registration.written or {}).get(state.source, "")
+        return not written or written != state.version_id
+    return given is None or given.held.digest != state.digest
 
 
-def _is_confirmed(record: Record, changed: list[Record], tolerance: float) -> bool:
-    """Tell whether a source is confirmed against all changes of the others, the newest last."""
-    others = changed[-2:-1] if changed and changed[-1] is record else changed[-1:]
+def _is_confirmed(state: SourceState, changed: list[SourceState], tolerance: float) -> bool:
+    """Return whether a source is confirmed against all changes of the others, the newest last."""
+    others = changed[-2:-1] if changed and changed[-1] is state else changed[-1:]
     return all(
-        record.asked > other.changed or record.asked_at >= other.changed_at - tolerance
+        state.confirmed > other.changed or state.confirmed_at >= other.changed_at - tolerance
         for other in others
     )

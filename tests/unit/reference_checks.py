@@ -22,7 +22,7 @@ from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import outage, record, retries, snapshots
+from secret_sync.sources import outage, retries, snapshots, source_state
 from tests.unit import reference_facts as facts
 from tests.unit.reference_limits import check_schema_limits
 from tests.unit.reference_tables import codes
@@ -286,14 +286,14 @@ LIMITS = {
         snapshots.FIRST_ANSWERS_WITHIN
     ),
     "after a change, the other sources are fetched again immediately and after": (
-        f"{_seconds(record.RECHECK_SOON)} and {_seconds(record.RECHECK_LATE)}"
+        f"{_seconds(source_state.RECHECK_SOON)} and {_seconds(source_state.RECHECK_LATE)}"
     ),
     "a refused write is retried after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
     "reverted changes before `WriteConflict`": (
         f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
     ),
     "during an outage, one source is retried every, and after it, all within": _seconds(
-        outage.PROBE
+        outage.PROBE_INTERVAL
     ),
     "first delay after a transient failure": _seconds(retries._AFTER_FAULT.base),
     "first delay after a definite refusal": _seconds(retries._AFTER_REFUSAL.base),

@@ -32,7 +32,7 @@ from secret_sync.resources import (
     ForeignSecret,
     Reason,
 )
-from secret_sync.sources.rate_limiters import KEPT_AT_MOST
+from secret_sync.sources.rate_limiters import MAX_IDLE
 from tests.unit.sources.conftest import make_world  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ ELSEWHERE = {"local", "cli"}
 MAPS = {"dict", "OrderedDict", "defaultdict", "set", "Counter", "WeakValueDictionary"}
 MANY = 10_000
 #: Identities with a queue each, which take longer; more than the rates that are kept.
-MANY_IDENTITIES = 2 * KEPT_AT_MOST
+MANY_IDENTITIES = 2 * MAX_IDLE
 
 #: What each map holds at most after a cycle: 0, but for what is bounded.
 SWEPT = {
@@ -54,17 +54,17 @@ SWEPT = {
     "queue/level.py Level._items": 0,
     "queue/level.py Level._turns": 0,
     "queue/delays.py Delays._waiting": 0,
-    "sources/registry.py SourceRegistry._records": 0,
+    "sources/registry.py SourceRegistry._states": 0,
     "sources/registry.py SourceRegistry._registered": 0,
     "sources/previous.py PreviousValues._held": 0,
     "sources/previous.py PreviousValues._uses": 0,
     "sources/groups.py Groups._first": 0,
-    "sources/hand.py ValuesInHand._values": 0,
-    "sources/lanes.py Lanes._lanes": 0,
-    "sources/lanes.py Lanes._identities": 0,
-    "sources/lanes.py Lanes._owners": 0,
-    "sources/rate_limiters.py RateLimiterPool._limiters": KEPT_AT_MOST,
-    "sources/rate_limiters.py RateLimiterPool._idle": KEPT_AT_MOST,
+    "sources/value_cache.py ValueCache._values": 0,
+    "sources/source_queues.py SourceQueues._queues": 0,
+    "sources/source_queues.py SourceQueues._identities": 0,
+    "sources/source_queues.py SourceQueues._owners": 0,
+    "sources/rate_limiters.py RateLimiterPool._limiters": MAX_IDLE,
+    "sources/rate_limiters.py RateLimiterPool._idle": MAX_IDLE,
     "credentials/cache.py CredentialCache._entries": 0,
     "credentials/cache.py CredentialCache._ending": 0,
     "cloud/transport.py Transport._routes": 256,
@@ -79,14 +79,14 @@ SWEPT = {
 }
 #: Why the others cannot grow.
 OTHERS = {
-    "sources/lane.py Lane._groups": "goes with the lane",
-    "sources/lane.py _Group.sources": "goes with the lane",
-    "sources/lanes.py _Owner.endpoints": "eight for each provider; test_rates.py",
-    "sources/outage.py Outage._waiting": "goes with the lane; test_outage.py",
+    "sources/rate_limited_queue.py RateLimitedQueue._groups": "goes with the queue",
+    "sources/rate_limited_queue.py _Group.sources": "goes with the queue",
+    "sources/source_queues.py _Owner.endpoints": "eight for each provider; test_rates.py",
+    "sources/outage.py Outage._waiting": "goes with the queue; test_outage.py",
     "sources/snapshots.py Registration.waits": "goes with the user",
-    "sources/record.py Record.users": "goes with the source",
-    "sources/record.py Record.waiters": "goes with the source",
-    "sources/record.py Record.again": "goes with the source",
+    "sources/source_state.py SourceState.users": "goes with the source",
+    "sources/source_state.py SourceState.waiters": "goes with the source",
+    "sources/source_state.py SourceState.refetch_for": "goes with the source",
     "credentials/cache.py _Entry.users": "goes with the identity",
     "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
     "cloud/dedicated.py DedicatedTrust._building": "what is being built",
@@ -221,10 +221,10 @@ async def sources(make: Callable[..., Any]) -> list[Any]:
                 world.registry.suspend(f"{n}/a")
             world.registry.release(f"{n}/a")
         fetcher = world.registry._fetcher
-        lanes = fetcher._lanes
+        queues = fetcher._queues
         previous = world.registry._snapshots._previous
-        objects = [world.registry, previous, world.registry._groups, world.registry._hand]
-        objects += [lanes, lanes._limiters]
+        objects = [world.registry, previous, world.registry._groups, world.registry._cache]
+        objects += [queues, queues._limiters]
         await asyncio.sleep(1)
         return [*objects, fetcher._credentials]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.sources import asking
+from secret_sync.sources import fetch_scheduler
 from tests.support.operator import external_secret, operator, put_store, settings_for
 from tests.support.watching import calls_of
 
@@ -66,7 +66,7 @@ async def test_an_edit_after_a_refusal_asks_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Otherwise a refusal of a moment ago would stand for the edit, too.
-    monkeypatch.setattr(asking, "_FAILURE_FRESH", 0.0)
+    monkeypatch.setattr(fetch_scheduler, "_FAILURE_FRESH", 0.0)
     await admin.put_secret("refused/one", "one")
     await admin.update("refused/one", forbidden=True)
     async with operator(settings_for(cluster, cloud, home)):

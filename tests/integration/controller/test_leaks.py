@@ -42,7 +42,7 @@ async def test_no_representation_holds_a_secret(
         await api.until_ready(home, "one", "Synced")
         await api.until_ready(home, "two", "Forbidden")
         await api.until_ready(home, "wrong", "AccessKeyInvalid")
-        assert controller.sources.bytes_in_hand > 0
+        assert controller.sources.cached_bytes > 0
         shown = [repr(thing) for thing in ours()] + [str(thing) for thing in ours()]
     assert len(shown) > 100
     hidden = (VALUE, WRONG, cloud.access_key_secret, cluster.admin_token)

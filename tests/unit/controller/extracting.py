@@ -10,7 +10,7 @@ from secret_sync.controller.expressions import extraction_spec_of
 from secret_sync.controller.plan import Plan, PlannedEntry
 from secret_sync.credentials import CredentialKey
 from secret_sync.resources import ExternalSecret
-from secret_sync.sources import Reading, Source, Wanted
+from secret_sync.sources import Source, SourceRequest, SourceSnapshot
 
 if TYPE_CHECKING:
     from secret_sync.controller.desired import ExtractionInput
@@ -30,19 +30,21 @@ def plan_of(es: ExternalSecret) -> Plan:
     for entry in es.entries:
         identity = CredentialKey("AccessKey", ())
         source = Source(identity, "kms", "host", entry.key, "", entry.version_id)
-        wanted = Wanted(source, cast("CredentialProvider", None))
+        wanted = SourceRequest(source, cast("CredentialProvider", None))
         entries.append(PlannedEntry(entry, extraction_spec_of(entry), wanted, None))
     return Plan(tuple(entries), 120.0, digest=digest_of((e.entry, e.spec) for e in entries))
 
 
-def reading(value: bytes, *, in_hand: bool = True, error: SecretSyncError | None = None) -> Reading:
+def reading(
+    value: bytes, *, in_hand: bool = True, error: SecretSyncError | None = None
+) -> SourceSnapshot:
     """What is known of a source that was read."""
     digest = blake2b(value, key=b"of the registry").digest()
-    return Reading(digest, value if in_hand else None, "v1", error, pending=False)
+    return SourceSnapshot(digest, value if in_hand else None, "v1", error, pending=False)
 
 
 #: What is known of a source before its first answer.
-UNREAD = Reading(None, None, "", None, pending=True)
+UNREAD = SourceSnapshot(None, None, "", None, pending=True)
 
 
 def batch_of(es: ExternalSecret, *values: bytes) -> ExtractionInput:

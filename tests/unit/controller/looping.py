@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Outcome
     from secret_sync.resources import Condition, ExternalSecret
-    from secret_sync.sources import Reading, Source, Wanted
+    from secret_sync.sources import Source, SourceRequest, SourceSnapshot
 
 KEY = "ns/some"
 NOTHING_FORMER = Former()
@@ -42,7 +42,7 @@ NOTHING_FORMER = Former()
 class PlayedSources:
     """Answers with what it was told to know, by the names of the secrets."""
 
-    readings: dict[str, Reading] = field(default_factory=dict)
+    readings: dict[str, SourceSnapshot] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     urgent: bool | None = None
     versions: Sequence[str] | None = None
@@ -51,14 +51,14 @@ class PlayedSources:
     def register(
         self,
         user: str,
-        wanted: Sequence[Wanted],
+        wanted: Sequence[SourceRequest],
         *,
         interval: float | None,
         forced: str,
         revision: Hashable,
         urgent: bool,
         written: Sequence[str] | None,
-    ) -> list[Reading]:
+    ) -> list[SourceSnapshot]:
         self.urgent, self.versions = urgent, written
         self.log.append("register")
         if user in self._forced and self._forced[user] != forced:
@@ -73,7 +73,7 @@ class PlayedSources:
     def suspend(self, user: str) -> None:
         self.log.append("suspend")
 
-    def rest(self, user: str, forced: str) -> None:
+    def stop(self, user: str, forced: str) -> None:
         self._forced[user] = forced
         self.log.append("rest")
 
@@ -186,7 +186,7 @@ class Loop:
             cleanup=cleanup,
         )
 
-    def knows(self, **values: bytes | Reading) -> None:
+    def knows(self, **values: bytes | SourceSnapshot) -> None:
         """What is known of the sources, by name."""
         self.sources.readings |= {
             name: reading(value) if isinstance(value, bytes) else value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.desired import ExtractedData, ExtractionError, ExtractionInput
     from secret_sync.parse import Expressions, Steps
     from secret_sync.resources import ExternalSecret
-    from secret_sync.sources import Reading
+    from secret_sync.sources import SourceSnapshot
 
 KEY = "ns/some"
 
@@ -57,7 +57,7 @@ class World:
         self._news.set()
 
     def desire(
-        self, es: ExternalSecret, *values: bytes | Reading, key: str = KEY
+        self, es: ExternalSecret, *values: bytes | SourceSnapshot, key: str = KEY
     ) -> Desired | ExtractionError | None:
         readings = [reading(v) if isinstance(v, bytes) else v for v in values]
         return self.desk.desire(key, es, plan_of(es), readings)[1]

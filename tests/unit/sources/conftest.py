@@ -15,7 +15,7 @@ from secret_sync.credentials import CredentialCache, CredentialKey, Credentials
 from secret_sync.errors import NotFoundError
 from secret_sync.metrics import CallMetrics, CredentialMetrics, Metrics, QueueMetrics
 from secret_sync.providers.kms import SecretValue
-from secret_sync.sources import FetchObservers, Source, SourceRegistry, Wanted
+from secret_sync.sources import FetchObservers, Source, SourceRegistry, SourceRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -88,14 +88,14 @@ class World:
     registry: SourceRegistry
     cloud: PlayedCloud
     provider: PlayedProvider
-    told: list[tuple[float, str]]
+    notified: list[tuple[float, str]]
     news: asyncio.Event
 
     def want(
         self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
-    ) -> Wanted:
+    ) -> SourceRequest:
         provider = provider or self.provider
-        return Wanted(
+        return SourceRequest(
             Source(
                 identity=provider.key,
                 provider="kms",
@@ -107,8 +107,8 @@ class World:
             provider,
         )
 
-    def told_of(self, user: str) -> int:
-        return sum(1 for _, u in self.told if u == user)
+    def notified_of(self, user: str) -> int:
+        return sum(1 for _, u in self.notified if u == user)
 
 
 @pytest.fixture(scope="session")  # it holds nothing, so hypothesis may call it again and again
@@ -116,14 +116,14 @@ def make_world() -> Callable[..., object]:
     @asynccontextmanager
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:
         cloud = PlayedCloud()
-        told: list[tuple[float, str]] = []
+        notified: list[tuple[float, str]] = []
         news = asyncio.Event()
         metrics = Metrics("test")
         calls = CallMetrics(metrics, "kms")
 
         def notify(users: Iterable[str], priority: Priority) -> None:
             now = asyncio.get_running_loop().time()
-            told.extend((now, u) for u in users)
+            notified.extend((now, u) for u in users)
             news.set()
 
         cache = CredentialCache(CredentialMetrics(metrics, ()))
@@ -138,7 +138,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), told, news)
+            yield World(registry, cloud, PlayedProvider(), notified, news)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -33,7 +33,7 @@ async def test_sources_follow_their_credentials(
         await asyncio.sleep(1000)
         assert not world.cloud.calls
         # Fifty failures are hardly more news than one.
-        assert 1 <= world.told_of("ns/a") <= 2
+        assert 1 <= world.notified_of("ns/a") <= 2
         world.provider.error = None
         # Credentials are asked for every minute, and 50 sources take five seconds.
         await asyncio.sleep(60 + 6)
@@ -56,4 +56,4 @@ async def test_a_retry_without_credentials_takes_no_rate(make_world: MakeWorld) 
         want = world.want("fine")
         world.registry.register("ns/fine", [want], interval=120, urgent=False)
         await asyncio.sleep(3)
-        assert world.told_of("ns/fine") == 1
+        assert world.notified_of("ns/fine") == 1

@@ -39,7 +39,7 @@ async def test_a_new_version_of_the_access_key_keeps_the_value_and_asks_anew(
         await asyncio.sleep(15)
         (reading,) = world.registry.register("ns/a", [world.want("db", new)], interval=120)
         assert (reading.data, reading.pending) == (b"two", False)
-        assert world.registry.bytes_in_hand == 3
+        assert world.registry.cached_bytes == 3
 
 
 async def test_the_value_outlives_a_new_identity_that_is_refused(make_world: MakeWorld) -> None:
@@ -86,7 +86,7 @@ async def test_a_former_value_stands_for_no_other_secret(make_world: MakeWorld) 
         world.registry.register("ns/a", [world.want("db", old)], interval=120)
         (reading,) = world.registry.register("ns/a", [world.want("else", new)], interval=120)
         assert (reading.digest, reading.data) == (None, None)
-        assert world.registry.bytes_in_hand == 0
+        assert world.registry.cached_bytes == 0
 
 
 async def test_of_two_identities_neither_value_stands_for_the_secret(
@@ -123,4 +123,4 @@ async def test_a_suspended_user_fetches_nothing_and_finds_its_value_again(
         assert reading.data == b"one"
         world.registry.suspend("ns/a")
         world.registry.release("ns/a")
-        assert world.registry.bytes_in_hand == 0
+        assert world.registry.cached_bytes == 0

@@ -1,4 +1,4 @@
-"""What lanes and credentials log tells of themselves, not of who came first."""
+"""What queues and credentials log tells of themselves, not of who came first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rate of an account outlives the versions of its AccessKey, and its lanes."""
+"""The rate of an account outlives the versions of its AccessKey, and its queues."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ async def test_a_throttled_rate_is_remembered_when_its_last_source_goes(
         world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
         await asyncio.sleep(60)
         world.registry.release("ns/a")
-        assert not world.registry._fetcher.lanes
+        assert not world.registry._fetcher.queues
         await asyncio.sleep(60)
         world.cloud.faults.clear()
         world.registry.register("ns/a", [world.want("db")], interval=None)
         await asyncio.sleep(1)
-        (lane,) = world.registry._fetcher.lanes.values()
-        assert lane.limiter.rate < 100
+        (queue,) = world.registry._fetcher.queues.values()
+        assert queue.limiter.rate < 100
 
 
 async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: MakeWorld) -> None:
@@ -55,7 +55,7 @@ async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: Mak
             world.registry.register("ns/a", [world.want("db", provider)], interval=None)
             await asyncio.sleep(1000)
             world.registry.release("ns/a")
-        limiters = world.registry._fetcher._lanes._limiters
+        limiters = world.registry._fetcher._queues._limiters
         assert len(limiters) == 1
         await asyncio.sleep(1000)
         world.registry.register("ns/a", [world.want("db")], interval=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.errors import DefiniteError, NotFoundError, ThrottledError
-from secret_sync.sources.lanes import OWN_QUEUES
+from secret_sync.sources.source_queues import OWN_QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ async def test_invented_access_keys_are_one_rate_and_delay_nobody_else(
         world.cloud.values["new"] = b"x"
         world.registry.register("honest/a", [world.want("new", key(world, "new"))], interval=120)
         await asyncio.sleep(0.5)
-        assert world.told_of("honest/a") == 1
+        assert world.notified_of("honest/a") == 1
 
 
 async def test_who_names_the_account_of_another_and_is_throttled_slows_only_himself(
@@ -134,7 +134,7 @@ async def test_who_names_the_account_of_another_and_is_throttled_slows_only_hims
         world.cloud.values["new"] = b"x"
         world.registry.register("honest/a", [world.want("new", key(world, "new"))], interval=120)
         await asyncio.sleep(0.5)
-        assert world.told_of("honest/a") == 1
+        assert world.notified_of("honest/a") == 1
 
 
 async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
@@ -222,7 +222,7 @@ async def test_an_arn_that_is_refused_proves_no_account(make_world: MakeWorld) -
         for name in world.cloud.faults:
             world.registry.register(f"attack/{name}", [world.want(name, who, SHARED)], interval=1)
         await asyncio.sleep(10)
-        owners = {lane.owner for lane in world.registry._fetcher.lanes}
+        owners = {queue.owner for queue in world.registry._fetcher.queues}
         assert owners == {who.key.stable}
 
 
@@ -234,8 +234,8 @@ async def test_no_identity_has_more_than_a_few_queues(make_world: MakeWorld) -> 
             want = world.want("db", who, instance(f"i{n}"))
             world.registry.register(f"ns/{n}", [want], interval=120)
         await asyncio.sleep(10)
-        assert all(world.told_of(f"ns/{n}") == 1 for n in range(100))
-        assert len(world.registry._fetcher.lanes) == OWN_QUEUES + 1
+        assert all(world.notified_of(f"ns/{n}") == 1 for n in range(100))
+        assert len(world.registry._fetcher.queues) == OWN_QUEUES + 1
 
 
 async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(
@@ -252,7 +252,7 @@ async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(
         world.registry.register("honest/new", [world.want("new", who)], interval=3600)
         # What waits for another already goes with the first turn of either.
         world.registry.register("third/new", [world.want("s4999", who)], interval=3600)
-        while not (world.told_of("honest/new") and world.told_of("third/new")):
+        while not (world.notified_of("honest/new") and world.notified_of("third/new")):
             world.news.clear()
             await world.news.wait()
         took = asyncio.get_running_loop().time() - began
@@ -271,8 +271,8 @@ async def test_each_is_asked_for_once_while_an_identity_gets_its_queue(
         await asyncio.sleep(10)
         assert [world.cloud.count(name) for name in names[:: len(names) // 50]] == [1] * 50
         assert len(world.cloud.calls) == 2000
-        (lane,) = world.registry._fetcher.lanes
-        assert (lane.owner, lane.endpoint) == (who.key.stable, "cn-hangzhou")
+        (queue,) = world.registry._fetcher.queues
+        assert (queue.owner, queue.endpoint) == (who.key.stable, "cn-hangzhou")
 
 
 async def test_nothing_is_kept_of_identities_out_of_use(make_world: MakeWorld) -> None:
@@ -286,5 +286,5 @@ async def test_nothing_is_kept_of_identities_out_of_use(make_world: MakeWorld) -
         await asyncio.sleep(10)
         for n in range(300):
             world.registry.release(f"ns/{n}")
-        lanes = world.registry._fetcher._lanes
-        assert (lanes._lanes, lanes._identities, lanes._owners) == ({}, {}, {})
+        queues = world.registry._fetcher._queues
+        assert (queues._queues, queues._identities, queues._owners) == ({}, {}, {})

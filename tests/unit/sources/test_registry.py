@@ -23,7 +23,7 @@ async def test_a_first_user_waits_and_is_told_when_the_value_is_there(
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=120)
         assert reading.pending
         await asyncio.sleep(1)
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=120)
         assert (reading.data, reading.version_id, reading.pending) == (b"one", "v1", False)
 
@@ -35,7 +35,7 @@ async def test_S15_one_call_however_many_use_it(make_world: MakeWorld) -> None:
             world.registry.register(f"ns/{i}", [world.want("db")] * 3, interval=120)
         await asyncio.sleep(1)
         assert world.cloud.count("db") == 1
-        assert {u for _, u in world.told} == {f"ns/{i}" for i in range(500)}
+        assert {u for _, u in world.notified} == {f"ns/{i}" for i in range(500)}
         assert world.provider.fetches == 1
 
 
@@ -45,7 +45,7 @@ async def test_S15_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> N
         world.registry.register("ns/a", [world.want("db")], interval=60)
         await asyncio.sleep(601)
         assert 9 <= world.cloud.count("db") <= 12
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
 
 
 async def test_S15_a_changed_value_tells_every_user(make_world: MakeWorld) -> None:
@@ -56,7 +56,7 @@ async def test_S15_a_changed_value_tells_every_user(make_world: MakeWorld) -> No
         await asyncio.sleep(1)
         world.cloud.values["db"] = b"two"
         await asyncio.sleep(70)
-        assert (world.told_of("ns/a"), world.told_of("ns/b")) == (2, 2)
+        assert (world.notified_of("ns/a"), world.notified_of("ns/b")) == (2, 2)
 
 
 async def test_S15_polls_at_the_shortest_interval_of_its_users(make_world: MakeWorld) -> None:
@@ -95,7 +95,7 @@ async def test_S15_a_forced_sync_fetches_and_is_told_although_nothing_changed(
         assert reading.data == b"one"
         await asyncio.sleep(1)
         assert world.cloud.count("db") == 2
-        assert world.told_of("ns/a") == 2
+        assert world.notified_of("ns/a") == 2
 
 
 async def test_S15_a_new_user_reuses_a_young_value_and_not_an_old_one(
@@ -125,7 +125,7 @@ async def test_a_passing_fault_is_retried_and_not_told_if_it_passes(
         await asyncio.sleep(3)
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=60)
         assert reading.error is None
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
 
 
 async def test_a_lasting_fault_is_told_once_and_retried_with_backoff(
@@ -138,7 +138,7 @@ async def test_a_lasting_fault_is_told_once_and_retried_with_backoff(
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=None)
         assert reading.error is not None
         assert not reading.pending
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
         # Rounds of four tries after 1, 2, 4, 8 and then every 15 seconds.
         assert 4 * 30 <= world.cloud.count("db") <= 4 * 45
 
@@ -149,7 +149,7 @@ async def test_a_definite_no_is_told_at_once_and_asked_about_slowly(
     async with make_world() as world:
         world.registry.register("ns/a", [world.want("gone")], interval=None)
         await asyncio.sleep(0.2)
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
         assert world.cloud.count("gone") == 1
         await asyncio.sleep(100)
         assert 2 <= world.cloud.count("gone") <= 4
@@ -169,7 +169,7 @@ async def test_the_last_good_value_outlives_a_failed_refresh(make_world: MakeWor
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=60)
         assert reading.data == b"one"
         assert reading.error is not None
-        assert world.told_of("ns/a") == 2
+        assert world.notified_of("ns/a") == 2
 
 
 async def test_credentials_that_fail_cost_no_call(make_world: MakeWorld) -> None:
@@ -179,7 +179,7 @@ async def test_credentials_that_fail_cost_no_call(make_world: MakeWorld) -> None
         await asyncio.sleep(1)
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=60)
         assert reading.error is world.provider.error
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
         assert not world.cloud.calls
 
 
@@ -194,7 +194,7 @@ async def test_C0_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeW
         began = asyncio.get_running_loop().time()
         assert len(world.cloud.calls) <= 8 * 60 + 8
         world.registry.register("ns/new", [world.want("new")], interval=20)
-        while not world.told_of("ns/new"):
+        while not world.notified_of("ns/new"):
             world.news.clear()
             await world.news.wait()
         assert asyncio.get_running_loop().time() - began < 1
@@ -208,9 +208,9 @@ async def test_a_throttling_answer_slows_the_whole_lane(make_world: MakeWorld) -
         world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
         world.registry.register("ns/b", [world.want("db")], interval=None)
         await asyncio.sleep(30)
-        (lane,) = world.registry._fetcher.lanes.values()
-        assert lane.limiter.rate is not None
-        assert lane.limiter.rate < 100
+        (queue,) = world.registry._fetcher.queues.values()
+        assert queue.limiter.rate is not None
+        assert queue.limiter.rate < 100
 
 
 async def test_hanging_calls_delay_no_other_source_of_the_lane(make_world: MakeWorld) -> None:
@@ -222,7 +222,7 @@ async def test_hanging_calls_delay_no_other_source_of_the_lane(make_world: MakeW
         world.cloud.values["fine"] = b"x"
         world.registry.register("ns/fine", [world.want("fine")], interval=60)
         await asyncio.sleep(8)
-        assert world.told_of("ns/fine") == 1
+        assert world.notified_of("ns/fine") == 1
 
 
 async def test_a_released_source_is_fetched_no_more(make_world: MakeWorld) -> None:
@@ -234,15 +234,15 @@ async def test_a_released_source_is_fetched_no_more(make_world: MakeWorld) -> No
         await asyncio.sleep(1000)
         assert world.cloud.count("db") == 1
         assert len(world.registry) == 0
-        assert world.registry.bytes_in_hand == 0
-        assert not world.registry._fetcher.lanes
+        assert world.registry.cached_bytes == 0
+        assert not world.registry._fetcher.queues
 
 
 async def test_a_value_beyond_the_bound_is_known_by_its_digest_and_fetched_when_needed(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
-        world.registry._hand._capacity = 10
+        world.registry._cache._capacity = 10
         world.cloud.values = {"a": b"12345678", "b": b"abcdefgh"}
         want = [world.want("a"), world.want("b")]
         world.registry.register("ns/a", want, interval=3600)
@@ -254,7 +254,7 @@ async def test_a_value_beyond_the_bound_is_known_by_its_digest_and_fetched_when_
         lost = want[held.index(False)].source
         world.registry.fetch_value("ns/a", lost)
         await asyncio.sleep(1)
-        assert world.told_of("ns/a") >= 2
+        assert world.notified_of("ns/a") >= 2
         assert world.cloud.count(lost.name) == 2
 
 
@@ -276,7 +276,7 @@ async def test_no_repr_shows_a_value(make_world: MakeWorld) -> None:
         await asyncio.sleep(1)
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=60)
         assert reading.data == b"hunter2-is-no-password"
-        shown = repr((reading, world.registry, world.registry._hand, world.registry._records))
+        shown = repr((reading, world.registry, world.registry._cache, world.registry._states))
         assert "hunter2" not in shown
         assert "key-acct" not in shown
 
@@ -294,11 +294,11 @@ async def test_Q10_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
         # One of those in step is edited: its source is hurried along, and called once.
         world.registry.register("ns/edited", [world.want("s299")], interval=60)
         await asyncio.sleep(2)
-        assert world.told_of("ns/new") == 1
-        assert world.told_of("ns/edited") == 1
+        assert world.notified_of("ns/new") == 1
+        assert world.notified_of("ns/edited") == 1
         assert world.cloud.count("s299") == 1
         await asyncio.sleep(60)
-        assert all(world.told_of(f"ns/{name}") == 1 for name in names)
+        assert all(world.notified_of(f"ns/{name}") == 1 for name in names)
 
 
 async def test_a_source_that_comes_while_all_ends_is_not_fetched(make_world: MakeWorld) -> None:

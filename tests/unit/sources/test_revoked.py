@@ -65,7 +65,7 @@ async def test_one_that_is_revoked_as_soon_as_it_is_had_is_replaced_and_the_call
         assert reading.data == b"value"
         assert reading.error is None
         assert kms.used == ["STS.1", "STS.2"]
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
 
 
 async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from secret_sync.credentials import Credentials
-    from secret_sync.sources import Reading, Source
+    from secret_sync.sources import Source, SourceSnapshot
 
     MakeWorld = Callable[..., Any]
 
@@ -76,10 +76,10 @@ class Object:
     status: tuple[str, ...] | None = None
     spec: dict[str, Any] = field(default_factory=dict)
 
-    def reconcile(self, **edit: Any) -> list[Reading]:
+    def reconcile(self, **edit: Any) -> list[SourceSnapshot]:
         self.spec |= edit
         wanted = [self.world.want(name) for name in self.names]
-        readings: list[Reading] = self.world.registry.register(
+        readings: list[SourceSnapshot] = self.world.registry.register(
             self.user, wanted, interval=self.interval, written=self.status, **self.spec
         )
         if not any(r.pending or r.error or r.data is None for r in readings):
@@ -97,7 +97,7 @@ async def run_objects(world: Any, objects: Sequence[Object], seconds: float) -> 
     by_user = {each.user: each for each in objects}
     while (left := end - loop.time()) > 0:
         world.news.clear()
-        users, world.told[:] = {user for _, user in world.told}, []
+        users, world.notified[:] = {user for _, user in world.notified}, []
         for user in users & by_user.keys():
             by_user[user].reconcile()
         try:
@@ -272,7 +272,7 @@ async def test_what_fails_right_after_another_one_changed_keeps_the_whole_former
         cloud.failing.clear()
         await run_objects(world, [one], 400)
         assert one.written == [(0, 0), (1, 1)]
-        assert world.registry.bytes_in_hand == len(b"user of generation 1password of generation 1")
+        assert world.registry.cached_bytes == len(b"user of generation 1password of generation 1")
 
 
 @pytest.mark.looptime
@@ -305,10 +305,10 @@ async def test_failures_next_to_each_other_are_told_once(make_world: MakeWorld) 
             "ns/a", [world.want(name) for name in ("user", "password", "slow")], interval=None
         )
         await asyncio.sleep(1)
-        # Without what is slow: a mistake is told within a second.
-        assert world.told_of("ns/a") == 1
+        # Without what is slow: a failure is reported within a second.
+        assert world.notified_of("ns/a") == 1
         await asyncio.sleep(10)
-        assert world.told_of("ns/a") == 2
+        assert world.notified_of("ns/a") == 2
 
 
 @pytest.mark.looptime
@@ -383,11 +383,11 @@ async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
             each.reconcile()
         await run_objects(world, objects, 10)
         judged: list[int] = []
-        lacking = world.registry._snapshots.lacking
+        missing = world.registry._snapshots.missing
 
         def counting(user: str, registration: Any) -> Any:
             judged[-1] += len(registration.sources)
-            return lacking(user, registration)
+            return missing(user, registration)
 
         async def each_turn_of_the_loop() -> None:
             while True:
@@ -396,10 +396,10 @@ async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
 
         world.registry._snapshots = Judged(world.registry._snapshots, counting)
         cloud.rotate(names[0])
-        record = world.registry._records[world.want(names[0]).source]
+        state = world.registry._states[world.want(names[0]).source]
         counter = asyncio.create_task(each_turn_of_the_loop())
         await asyncio.sleep(0)
-        world.registry._finished(record, SecretValue(b"s0 of generation 1", "v1"))
+        world.registry._finished(state, SecretValue(b"s0 of generation 1", "v1"))
         for _ in range(50):
             await asyncio.sleep(0)
         counter.cancel()
@@ -410,9 +410,9 @@ async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
 class Judged:
     """Snapshots whose judgements are counted."""
 
-    def __init__(self, real: Any, lacking: Callable[..., Any]) -> None:
+    def __init__(self, real: Any, missing: Callable[..., Any]) -> None:
         self._real = real
-        self.lacking = lacking
+        self.missing = missing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -585,7 +585,7 @@ async def live(make_world: MakeWorld, steps: Any, seed: int, count: int) -> None
             assert all(len(set(written)) == 1 for written in each.written), each.written
             assert each.written[-1][0] == cloud.generations[names[0]], "all arrives in the end"
             world.registry.release(each.user)
-        assert world.registry.bytes_in_hand == 0
+        assert world.registry.cached_bytes == 0
         assert not len(world.registry._snapshots)
         assert not len(world.registry._groups)
 

@@ -1,4 +1,4 @@
-"""What the registry knows of one source."""
+"""The state of one source."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
     from secret_sync.errors import SecretSyncError
-    from secret_sync.sources.lane import Lane
     from secret_sync.sources.outage import Outage
+    from secret_sync.sources.rate_limited_queue import RateLimitedQueue
     from secret_sync.sources.source import Source
 
-#: After a change the sources that are used with the changed one are asked again after so many
-#: seconds: people rotate a user name and its password seconds apart.
+#: After a change, sources that are used together with the changed one are fetched again after so
+#: many seconds: user names and passwords are rotated seconds apart.
 RECHECK_SOON: Final = 5.0
 RECHECK_LATE: Final = 30.0
 #: Timers may fire this many seconds early.
@@ -24,7 +24,7 @@ _EARLY: Final = 0.02
 #: Refreshes spread over this share of their interval, to both sides.
 JITTER: Final = 0.1
 
-_NOBODY: Final = -1.0
+_NO_USER: Final = -1.0
 
 
 def _draw() -> float:
@@ -36,15 +36,15 @@ def _now() -> float:
 
 
 @dataclass(slots=True, eq=False)
-class Record:
-    """One source, its users, its last outcome and its schedule; times are the loop's.
+class SourceState:
+    """One source, its users, its last outcome and its schedule; times are those of the loop.
 
     Attributes:
         users: Polling interval in seconds of each user; ``None`` where it does not poll.
-        waiters: Users that were answered "pending" and are to be told of any outcome;
+        waiters: Users that were answered "pending" and are notified of any outcome;
             ``None`` most of the time, since an empty set takes more memory than all the rest.
-        again: Users that forced a sync while a call was under way: what it answers may be
-            older than their wish; ``None`` likewise.
+        refetch_for: Users that forced a sync during a call, whose answer may be older than
+            their request; ``None`` likewise.
         digest: Of the last good value; outlives the value.
         fetched_at: When that value was confirmed last; before the first, when the source came
             into use.
@@ -54,13 +54,13 @@ class Record:
             call that brought or confirmed the value; ``changed`` of the answer that brought it.
         changed_at: When that answer arrived.
         error: Why the last round failed, or ``None`` after a success.
-        retry_at: When the round after it was to begin; somebody may have asked earlier.
+        retry_at: When the next round is due; a user may request one earlier.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
-        fetching: From the moment a fetch is asked for until its round has ended.
-        calling: While a call is under way.
-        pulled: The next call was arranged because another source of its group is refreshed.
+        fetching: From the request of a fetch until its round has ended.
+        calling: During a call.
+        refreshed_with_group: The next call is due to the refresh of another source of its group.
         group: All sources of this one's group, itself among them; ``None`` if it is alone.
-        urgent: One of those who wait never had a value.
+        urgent: A waiting user never had a value.
         tries: Failed tries of this round; ``spent`` the seconds they and their backoff took.
         refreshed: Whether this round had its one forced refresh of credentials.
         failures: Failed rounds in a row.
@@ -68,17 +68,17 @@ class Record:
 
     source: Source
     credentials: CredentialProvider
-    lane: Lane
+    queue: RateLimitedQueue
     users: dict[str, float | None] = field(default_factory=dict)
     waiters: set[str] | None = None
-    again: set[str] | None = None
+    refetch_for: set[str] | None = None
     digest: bytes | None = None
     version_id: str = ""
     fetched_at: float = field(default_factory=_now)
     called_at: float = float("-inf")
     call_began: int = 0
-    asked: int = 0
-    asked_at: float = float("-inf")
+    confirmed: int = 0
+    confirmed_at: float = float("-inf")
     changed: int = 0
     changed_at: float = float("-inf")
     error: SecretSyncError | None = None
@@ -87,8 +87,8 @@ class Record:
     due: float = float("inf")
     fetching: bool = False
     calling: bool = False
-    pulled: bool = False
-    group: list[Record] | None = None
+    refreshed_with_group: bool = False
+    group: list[SourceState] | None = None
     urgent: bool = False
     tries: int = 0
     spent: float = 0.0
@@ -100,33 +100,33 @@ class Record:
     _shortest: float | None = None
 
     def use(self, user: str, interval: float | None) -> None:
-        """A user wants the source, and polls it so often (seconds), or not at all."""
-        if self.users.get(user, _NOBODY) != interval:
+        """Set the polling interval of a user in seconds; ``None``: it does not poll."""
+        if self.users.get(user, _NO_USER) != interval:
             self.users[user] = interval
             self._shortest = None
 
     def wait(self, user: str) -> None:
-        """A user was answered "pending"."""
+        """Add a user that is notified of the outcome."""
         if self.waiters is None:
             self.waiters = set()
         self.waiters.add(user)
 
-    def ask_again(self, user: str) -> None:
-        """A user wants another call after the one that is under way."""
-        if self.again is None:
-            self.again = set()
-        self.again.add(user)
+    def fetch_again_for(self, user: str) -> None:
+        """Fetch again for a user after the present call."""
+        if self.refetch_for is None:
+            self.refetch_for = set()
+        self.refetch_for.add(user)
 
     def drop(self, user: str) -> None:
-        """A user wants the source no more."""
-        for waiting in (self.waiters, self.again):
+        """Remove a user."""
+        for waiting in (self.waiters, self.refetch_for):
             if waiting is not None:
                 waiting.discard(user)
         del self.users[user]
         self._shortest = None
 
     def end_round(self) -> None:
-        """A round is over, for better or worse."""
+        """Reset what belongs to the round that has ended."""
         self.fetching = False
         self.urgent = False
         self.tries = 0
@@ -135,7 +135,7 @@ class Record:
         self._spread = _draw()
 
     def recheck(self, now: float) -> None:
-        """Ask again soon and once more later: a source that is used with this one has changed."""
+        """Fetch again soon and once more later, after a change of a source used with this one."""
         self._recheck_soon = now + RECHECK_SOON
         self._recheck_late = now + RECHECK_LATE
 
@@ -156,8 +156,8 @@ class Record:
 
     @property
     def outage(self) -> Outage:
-        """What it waits out where it gets no answer, together with others."""
-        return self.lane.outage_of(self.source)
+        """The outage of the sources that would fail together with this one."""
+        return self.queue.outage_of(self.source)
 
     @property
     def interval(self) -> float:

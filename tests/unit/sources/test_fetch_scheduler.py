@@ -74,7 +74,7 @@ async def test_S15_a_sync_forced_during_a_call_fetches_once_more(make_world: Mak
             (reading,) = world.registry.register("ns/a", want, interval=1000, forced=number)
             assert reading.pending
         await asyncio.sleep(0.6)
-        assert world.told_of("ns/a") == 1
+        assert world.notified_of("ns/a") == 1
         (reading,) = world.registry.register("ns/a", want, interval=1000, forced="3")
         assert reading.pending
         await asyncio.sleep(2)
@@ -112,7 +112,7 @@ async def test_a_failure_that_is_too_fresh_to_ask_at_once_is_asked_about_soon(
         await asyncio.sleep(1.5)
         (reading,) = world.registry.register("ns/a", want, interval=120, revision=2)
         assert (reading.data, reading.error) == (b"one", None)
-        assert world.told_of("ns/a") == 2
+        assert world.notified_of("ns/a") == 2
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_who_comes_back_from_a_rest_is_content_with_what_is_fresh_unless_i
         world.registry.register("ns/polling", want, interval=3600)
         world.registry.register("ns/once", want, interval=None, forced="")
         await asyncio.sleep(1)
-        world.registry.rest("ns/once", "")
+        world.registry.stop("ns/once", "")
         await asyncio.sleep(30)
         (reading,) = world.registry.register("ns/once", want, interval=None, forced=wish)
         assert reading.pending == (calls == 2)
@@ -142,13 +142,13 @@ async def test_who_rests_uses_nothing_and_hears_of_nothing(make_world: MakeWorld
         for user in ("ns/polling", "ns/once"):
             world.registry.register(user, want, interval=60)
         await asyncio.sleep(1)
-        told = world.told_of("ns/once")
-        world.registry.rest("ns/once", "")
+        notified = world.notified_of("ns/once")
+        world.registry.stop("ns/once", "")
         world.cloud.values["db"] = b"two"
         await asyncio.sleep(100)
-        assert (world.told_of("ns/polling"), world.told_of("ns/once")) == (2, told)
+        assert (world.notified_of("ns/polling"), world.notified_of("ns/once")) == (2, notified)
         world.registry.release("ns/polling")
-        assert (len(world.registry), world.registry.bytes_in_hand) == (0, 0)
+        assert (len(world.registry), world.registry.cached_bytes) == (0, 0)
         # And when it is gone nothing is left of it.
         world.registry.release("ns/once")
         assert not world.registry._registered

@@ -1,4 +1,4 @@
-"""The values in hand, bounded in bytes."""
+"""The cached values, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-#: All values together (S15); beyond it the least recently used is fetched again when needed.
+#: Bytes of all values; beyond it the least recently used is dropped and fetched again if needed.
 CAPACITY: Final = 32 * 1024 * 1024
 
 _DIGEST_BYTES: Final = 16
 
 
-class ValuesInHand:
+class ValueCache:
     """Least-recently-used store of payloads, with keyed digests of them.
 
     The digest outlives the payload, so it is keyed with a secret of this process: a plain
-    hash would tell equal values apart from different ones, and low-entropy values (A9).
+    hash would reveal equal values and low-entropy values.
     """
 
     __slots__ = ("_capacity", "_key", "_size", "_values")
@@ -32,20 +32,19 @@ class ValuesInHand:
         self._values: OrderedDict[Hashable, bytes] = OrderedDict()
 
     def __repr__(self) -> str:
-        """Counts, never contents."""
         return f"<{type(self).__name__} {len(self._values)} values, {self._size} bytes>"
 
     @property
     def size(self) -> int:
-        """Bytes held."""
+        """Size of the cached values in bytes."""
         return self._size
 
     def digest(self, data: bytes) -> bytes:
-        """The keyed digest of a payload; equal within this process only."""
+        """Return the keyed digest of a payload; comparable within this process only."""
         return blake2b(data, key=self._key, digest_size=_DIGEST_BYTES).digest()
 
     def put(self, key: Hashable, data: bytes) -> None:
-        """Keeps a payload, at the cost of those not used for longest."""
+        """Cache a payload; the least recently used ones may be dropped."""
         self.drop(key)
         if len(data) > self._capacity:
             return
@@ -56,14 +55,14 @@ class ValuesInHand:
             self._size -= len(oldest)
 
     def get(self, key: Hashable) -> bytes | None:
-        """The payload, or ``None`` where it is not held."""
+        """Return a payload, or ``None`` if it is not cached."""
         data = self._values.get(key)
         if data is not None:
             self._values.move_to_end(key)
         return data
 
     def drop(self, key: Hashable) -> None:
-        """Forgets a payload."""
+        """Drop a payload."""
         data = self._values.pop(key, None)
         if data is not None:
             self._size -= len(data)

@@ -1,4 +1,4 @@
-"""A lane: the queue, the rate and the calls in flight of one identity at one endpoint."""
+"""The work queue, the rate limiter and the calls in flight of one identity at one endpoint."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Calls under way in one lane.
+#: Calls in flight in one queue.
 IN_FLIGHT: Final = 32
-#: A call that takes longer than this many seconds gives its place to another, so that a
-#: cloud that hangs for some secrets does not hold up the others of the same account. A good
-#: one takes tens of milliseconds.
+#: A call that takes longer than this many seconds no longer counts as in flight, so secrets for
+#: which the cloud hangs do not delay others of the same account. A normal call takes tens of
+#: milliseconds.
 SLOW_AFTER: Final = 0.25
-#: Seconds after which a source is tried again whose fetch ended in a defect.
-UNSETTLED_AGAIN_AFTER: Final = 60.0
-#: Calls under way in one lane, the slow ones among them.
+#: Seconds until a source is fetched again after an unexpected exception.
+DEFECT_RETRY_AFTER: Final = 60.0
+#: Calls in flight in one queue, including slow ones.
 IN_FLIGHT_WITH_SLOW: Final = 256
 
 
-class LaneKey(NamedTuple):
-    """Whose calls have a queue and a rate of their own.
+class SourceQueueKey(NamedTuple):
+    """The owner and endpoint whose calls share a queue and a rate.
 
     Attributes:
         owner: An account, or an identity whose account is not known; ``None`` for all
@@ -48,7 +48,7 @@ class LaneKey(NamedTuple):
 
 
 class _Group:
-    """The sources of one identity in a lane, and the outage they wait out together."""
+    """The sources of one identity in a queue, and their common outage."""
 
     __slots__ = ("outage", "sources")
 
@@ -57,29 +57,29 @@ class _Group:
         self.outage = outage
 
 
-class Lane:
+class RateLimitedQueue:
     """Dispatches the sources of one key.
 
-    The rate token comes first and the source of highest priority is popped after it (C0), so
-    the limiter has one waiter, and a new object overtakes every periodic refresh.
+    *Token first*: the rate token is acquired before the source of highest priority is popped, so
+    the limiter has one waiter and a new object overtakes every periodic refresh.
 
     Args:
-        is_due: Whether a popped source is to be called at all; it reschedules one that is
-            not. A delayed item may come early (Q5), and must not cost a token.
-        call: One try of a source; never raises.
+        is_due: Return whether a popped source is to be called; reschedule it if not. A delayed
+            item may come early and must not cost a token.
+        call: Fetch a source once; never raise.
     """
 
     def __init__(
         self,
-        key: LaneKey,
-        queue: WorkQueue[Source],
+        key: SourceQueueKey,
+        work_queue: WorkQueue[Source],
         limiter: RateLimiter,
         *,
         is_due: Callable[[Source], bool],
         call: Callable[[Source], Awaitable[None]],
     ) -> None:
         self.key = key
-        self.queue = queue
+        self.work_queue = work_queue
         self.limiter = limiter
         self.sources = 0
         self._outage = Outage()
@@ -92,26 +92,26 @@ class Lane:
         self._pace = Pace()
 
     def __repr__(self) -> str:
-        """The state an operator would ask for."""
-        return f"<Lane {self.queue!r} sources={self.sources} rate={self.limiter.rate}>"
+        rate = self.limiter.rate
+        return f"<RateLimitedQueue {self.work_queue!r} sources={self.sources} rate={rate}>"
 
     @property
     def mixed(self) -> bool:
-        """Whether several endpoints or identities share it, which have nothing else in common."""
+        """Whether it is shared by several endpoints or identities."""
         return not self.key.endpoint
 
     def join(self, source: Source) -> None:
-        """Count a source in."""
+        """Add a source."""
         stable = source.identity.stable
         group = self._groups.get(stable)
         if group is None:
-            # What goes for one of those that are mixed in here says nothing of the others.
+            # Of unrelated endpoints or identities, one outage proves nothing about the others.
             group = self._groups[stable] = _Group(Outage() if self.mixed else self._outage)
         group.sources[source] = None
         self.sources += 1
 
     def leave(self, source: Source) -> None:
-        """Count a source out."""
+        """Remove a source."""
         stable = source.identity.stable
         group = self._groups[stable]
         del group.sources[source]
@@ -120,7 +120,7 @@ class Lane:
         self.sources -= 1
 
     def has(self, source: Source) -> bool:
-        """Tell whether a source is in here."""
+        """Return whether a source belongs to this queue."""
         group = self._groups.get(source.identity.stable)
         return group is not None and source in group.sources
 
@@ -130,38 +130,38 @@ class Lane:
         return [] if group is None else list(group.sources)
 
     def outage_of(self, source: Source) -> Outage:
-        """Return what a source that is in here waits out when it gets no answer."""
+        """Return the outage to which a source of this queue belongs if it gets no answer."""
         return self._groups[source.identity.stable].outage
 
     def throttled(self, retry_after: float | None) -> None:
-        """Slow down: the service refused a call for its rate.
+        """Slow down: the service throttled a call.
 
-        Where several are mixed only the refused source itself does, by its backoff: one that
-        is refused on purpose would slow down the others.
+        In a mixed queue only the throttled source slows down, by its backoff: otherwise one that
+        is throttled on purpose would slow down the others.
         """
         if not self.mixed:
             self.limiter.throttled(retry_after)
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
-        """Starts the dispatcher; it and its calls live in the given group.
+        """Start the dispatcher; it and its calls belong to the given group.
 
-        Its log context is its own, not that of whoever came with the first source.
+        Its log context is its own, not that of the first source's user.
         """
         dispatching = self._dispatch(tasks)
         try:
             self._dispatcher = tasks.create_task(dispatching, context=Context())
         except RuntimeError:
-            # The group is ending, and with it the process: nothing is fetched any more.
+            # The process is stopping: nothing is fetched any more.
             dispatching.close()
 
     def close(self) -> None:
-        """Ends the dispatcher; calls under way finish by themselves."""
+        """End the dispatcher; calls in flight finish."""
         if self._dispatcher is not None:
             self._dispatcher.cancel()
 
     async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
         while True:
-            await self.queue.ready()
+            await self.work_queue.ready()
             await self._all.acquire()
             await self._fast.acquire()
             await self.limiter.acquire()
@@ -170,28 +170,28 @@ class Lane:
     async def _next_due(self) -> Source:
         while True:
             await self._pace.wait()
-            source = await self.queue.get()
+            source = await self.work_queue.get()
             if self._is_due(source):
                 return source
-            self.queue.done(source)
+            self.work_queue.done(source)
 
     async def _run(self, source: Source) -> None:
         held = [self._fast]
 
-        def give_place() -> None:
+        def release_slot() -> None:
             if held:
                 held.pop().release()
 
-        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, give_place)
+        slow = asyncio.get_running_loop().call_later(SLOW_AFTER, release_slot)
         bind_contextvars(source=source.name)
         try:
             await self._call(source)
         except Exception:  # noqa: BLE001 (logged and retried)
-            # A defect of ours must not end the dispatchers of everybody else's sources.
-            _log.exception("a fetch was not settled, will retry")
-            self.queue.add_after(source, UNSETTLED_AGAIN_AFTER)
+            # A bug must not end the dispatcher of all other sources.
+            _log.exception("fetch failed unexpectedly, will retry")
+            self.work_queue.add_after(source, DEFECT_RETRY_AFTER)
         finally:
             slow.cancel()
-            give_place()
+            release_slot()
             self._all.release()
-            self.queue.done(source)
+            self.work_queue.done(source)
