@@ -27,7 +27,7 @@ from secret_sync.controller.removal import LegacyFinalizers, Removal
 from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.secret_store import SecretStoreReconciler
 from secret_sync.controller.secret_writer import SecretWriter
-from secret_sync.controller.status_writer import STATUS_AGEING, StatusWriter
+from secret_sync.controller.status_writer import STATUS_AGING, StatusWriter
 from secret_sync.controller.telling import Telling
 from secret_sync.controller.triggers import Stores, Triggers
 from secret_sync.credentials import METHODS, CredentialCache, Sts
@@ -78,7 +78,7 @@ STORE_WORKERS: Final = 4
 #: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
 STATUS_WORKERS: Final = 8
 #: Seconds after which less urgent work of a control loop has its share.
-AGEING: Final = 30.0
+AGING: Final = 30.0
 #: Seconds that Events have to be sent at the end.
 EVENTS_WITHIN: Final = 3.0
 
@@ -107,11 +107,11 @@ class Controller:
         self._stopping = False
         memories = Memories()
         self._objects = self._queue("externalsecret")
-        self._object_statuses = self._queue("externalsecret-status", STATUS_AGEING)
+        self._object_statuses = self._queue("externalsecret-status", STATUS_AGING)
         self._stores = self._queue("secretstore")
-        self._store_statuses = self._queue("secretstore-status", STATUS_AGEING)
+        self._store_statuses = self._queue("secretstore-status", STATUS_AGING)
         self._cluster_stores = self._queue("clustersecretstore")
-        self._cluster_store_statuses = self._queue("clustersecretstore-status", STATUS_AGEING)
+        self._cluster_store_statuses = self._queue("clustersecretstore-status", STATUS_AGING)
         self._definitions = self._queue("definition")
         self.watched = watched = Watched(client, settings, metrics, limits)
         self.triggers = Triggers(
@@ -309,14 +309,14 @@ class Controller:
             observer=self._turns[queue.name],
         )
 
-    def _queue(self, name: str, ageing: float = AGEING) -> WorkQueue[str]:
+    def _queue(self, name: str, aging: float = AGING) -> WorkQueue[str]:
         return WorkQueue(
             name,
             backoff=Backoff(
                 base=self._settings.reconcile_period,
                 cap=max(RETRY_WITHIN, self._settings.reconcile_period),
             ),
-            ageing=ageing,
+            aging=aging,
             observer=QueueMetrics(self._metrics, name),
             tenants=lambda key: (namespace_of(key),),
         )

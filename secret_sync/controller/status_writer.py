@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which good news have their share beside the bad, which go first: one tenant's
 #: thousands of failures do not keep back another one's success.
-STATUS_AGEING: Final = 0.25
+STATUS_AGING: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 

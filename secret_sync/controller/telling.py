@@ -10,7 +10,7 @@ import structlog
 
 from secret_sync.controller.merge_problems import shared
 from secret_sync.controller.status import condition, problem_condition, status_of
-from secret_sync.queue import turn_id
+from secret_sync.queue import reconcile_id
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
 
@@ -192,7 +192,7 @@ class Telling:
         if result == "written" and case.memory.caused_at is not None:
             latency = asyncio.get_running_loop().time() - case.memory.caused_at
         case.memory.caused_at = None
-        self._observer.synced(result, latency, turn_id() if logged else "")
+        self._observer.synced(result, latency, reconcile_id() if logged else "")
 
     def _put(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from secret_sync.queue.asked import NotBefore
 from secret_sync.queue.backoff import Backoff
+from secret_sync.queue.not_before import NotBefore
 from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.time_slices import TimeSlicedWorker
@@ -14,8 +14,8 @@ from secret_sync.queue.worker import (
     Result,
     Retry,
     WorkerObserver,
+    reconcile_id,
     run_workers,
-    turn_id,
 )
 from secret_sync.queue.workqueue import QueueObserver, QueueShutDown, WorkQueue
 
@@ -34,6 +34,6 @@ __all__ = [
     "TimeSlicedWorker",
     "WorkQueue",
     "WorkerObserver",
+    "reconcile_id",
     "run_workers",
-    "turn_id",
 ]

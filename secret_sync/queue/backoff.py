@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""The delay before the next retry."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _MAX_EXPONENT = 62
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential backoff with jitter around it (Q6).
+    """Exponential backoff with jitter to both sides.
 
     Attributes:
         base: Seconds before the first retry.
         cap: Seconds the exponential part never exceeds. The jitter goes around the capped value
-            too: objects that failed together for an hour must not retry together for ever.
+            too: objects that failed together for an hour must not be retried together forever.
         jitter: Share of the delay by which it varies in both directions, 0 <= jitter < 1.
 
     Raises:
-        ValueError: A bound that makes no sense.
+        ValueError: A bound is out of range.
     """
 
     base: float = 1.0

@@ -1,4 +1,4 @@
-"""Items that wait for their time."""
+"""Delayed keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Delayed(NamedTuple):
 
 
 class Delays(Generic[K]):
-    """Delivers each key once, at the earliest of the times it was given (Q4).
+    """Delivers each key once, at the earliest of its times (*earliest delay wins*).
 
     Args:
         deliver: Called in the loop with a key whose time has come, and its priority.

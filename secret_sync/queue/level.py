@@ -1,4 +1,4 @@
-"""The ready keys of one priority: tenants take turns."""
+"""The ready keys of one priority; tenants take turns."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Item:
 class Level(Generic[K]):
     """Hands out the keys of one tenant after the other, each tenant's first come, first served.
 
-    A round robin: a deficit of round robin would be the same, since every key costs one. A
-    tenant that had nothing joins behind those who have, so it waits for one key of each. A key
-    may be of several tenants; it goes with the first turn of any of them. Every operation is
+    A round robin: deficit round robin would be the same, since every key costs one. A tenant that
+    had nothing joins behind the others, so it waits for one key of each. A key may belong to
+    several tenants; it is taken in the first turn of any of them. Every operation is
     O(1), but for the number of tenants of one key.
     """
 
@@ -39,37 +39,37 @@ class Level(Generic[K]):
     def __init__(self) -> None:
         # In the order of joining, `joined` ascending: items join only at the end, at "now".
         self._items: OrderedDict[K, Item] = OrderedDict()
-        # The tenants in the order of their turns, each with its keys; none without a key.
+        # The tenants in the order of their turns, each with its keys; a tenant has at least one.
         self._turns: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __iter__(self) -> Iterator[K]:
-        """The keys in the order of joining, whoever's turn it is."""
+        """Return the keys in the order of joining, regardless of turns."""
         return iter(self._items)
 
     @property
     def oldest(self) -> Item:
-        """The item that joined first; there has to be one."""
+        """The item that joined first; the level must not be empty."""
         return self._items[next(iter(self._items))]
 
     def join(self, key: K, item: Item, tenants: Iterable[Hashable]) -> None:
-        """Add a key that is not in here, for these tenants."""
+        """Add a key that is not in this level, for these tenants."""
         item.tenants = tuple(dict.fromkeys(tenants)) or (None,)
         self._items[key] = item
         for tenant in item.tenants:
             self._turns.setdefault(tenant, OrderedDict())[key] = None
 
     def share(self, key: K, tenant: Hashable) -> None:
-        """Let a key that is in here go with the turn of a further tenant, too."""
+        """Let a key also be taken in the turns of another tenant."""
         item = self._items[key]
         if tenant not in item.tenants:
             item.tenants = (*item.tenants, tenant)
             self._turns.setdefault(tenant, OrderedDict())[key] = None
 
     def leave(self, key: K) -> Item:
-        """Remove a key, whoever's turn it is."""
+        """Remove a key, regardless of turns."""
         item = self._items.pop(key)
         for tenant in item.tenants:
             keys = self._turns[tenant]
@@ -79,7 +79,7 @@ class Level(Generic[K]):
         return item
 
     def take(self) -> tuple[K, Item]:
-        """Remove the key whose turn it is; there has to be one."""
+        """Remove the next key; the level must not be empty."""
         tenant, keys = next(iter(self._turns.items()))
         key = next(iter(keys))
         item = self.leave(key)

@@ -1,4 +1,4 @@
-"""How much work may follow without a pause for everything else on the event loop."""
+"""How much work may be done without yielding to the event loop."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import asyncio
 import time
 from typing import Final
 
-#: Seconds of work in one turn of the event loop, after which the next piece waits for another one.
+#: Seconds of work in one iteration of the event loop, after which the next piece yields.
 LONGEST: Final = 0.01
 
 
 class Pace:
-    """Spreads pieces of work that never wait for anything over several turns of the event loop.
+    """Spreads pieces of work that never wait over several iterations of the event loop.
 
-    A task that finds its queue full and its work done without a pause would keep the loop until
-    the queue is empty, and so would several such tasks together. They share one of these.
+    Tasks that take items from a full queue and never wait would block the loop until the queue is
+    empty. They share one instance.
     """
 
     __slots__ = ("_began", "_counting")
 
     def __init__(self) -> None:
-        # When this turn of the loop began, as far as its work is counted.
+        # When the first piece of this iteration began.
         self._began = 0.0
         self._counting = False
 
     async def wait(self) -> None:
-        """Return when there is time for another piece of work."""
-        while self._counting and time.perf_counter() - self._began > LONGEST:  # noqa: ASYNC110 (each turn of the loop)
+        """Yield to the event loop if the time of this iteration is used up."""
+        while self._counting and time.perf_counter() - self._began > LONGEST:  # noqa: ASYNC110 (each iteration of the loop)
             await asyncio.sleep(0)
         if not self._counting:
             self._counting = True

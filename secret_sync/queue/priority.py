@@ -1,4 +1,4 @@
-"""The three urgencies of work."""
+"""The three priorities of work."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """How urgent an item is; a smaller number goes first (Q10)."""
+    """How urgent an item is; a smaller number goes first."""
 
     HIGH = 0
-    """Somebody waits for it: a new or changed object, a deletion, drift, a forced sync."""
+    """A new or changed object, a deletion, drift, a forced sync."""
     MIDDLE = 1
     """A retry."""
     LOW = 2
-    """Nobody would notice a delay: a periodic refresh, an object found in sync at start."""
+    """A delay does no harm: a periodic refresh, an object that is in sync at start."""

@@ -1,4 +1,4 @@
-"""Work in a thread, a slice of time after the other, in which namespaces take turns."""
+"""Work in a thread, in time slices; namespaces take turns."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
 
-#: Seconds of one turn. Whoever comes waits for one turn of each other namespace with work.
+#: Seconds of one slice. A new job waits for one slice of each other namespace with work.
 SLICE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """Steps, and who is told of their result."""
+    """Steps, and a callback for their result."""
 
     steps: Generator[None, None, Any]
     finished: Callable[[Any], None]
 
 
 class TimeSlicedWorker:
-    """Runs generators in a thread, each turn until a slice of time is over.
+    """Runs generators in a thread, one time slice after the other.
 
     One thread, and no process of its own. Measured with the longest piece during which a loop
     beside it stood still: RE2 searches without the interpreter's lock (16 ms in 0.7 s of
@@ -40,7 +40,7 @@ class TimeSlicedWorker:
         self._work = asyncio.Event()
 
     def __len__(self) -> int:
-        """Return how many jobs are not finished."""
+        """Return the number of unfinished jobs."""
         return sum(map(len, self._namespaces.values()))
 
     def add(
@@ -50,19 +50,19 @@ class TimeSlicedWorker:
         steps: Generator[None, None, Any],
         finished: Callable[[Any], None],
     ) -> None:
-        """Have steps run to their end.
+        """Run steps to their end.
 
         Args:
-            namespace: Whose turns they take.
-            key: Of the job; a newer one takes the place of an older one of this key.
-            steps: What is to be done; it must not raise.
-            finished: Called with its result, on the loop; not if it was replaced or dropped.
+            namespace: The namespace whose slices they use.
+            key: Of the job; a newer job replaces an older one of this key.
+            steps: The work; it must not raise.
+            finished: Called on the loop with the result, unless the job was replaced or dropped.
         """
         self._namespaces.setdefault(namespace, OrderedDict())[key] = _Job(steps, finished)
         self._work.set()
 
     def drop(self, namespace: str, key: Hashable) -> None:
-        """Forget a job, if there is one of this key."""
+        """Drop the job of a key, if there is one."""
         jobs = self._namespaces.get(namespace)
         if jobs is None:
             return

@@ -24,23 +24,23 @@ K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
 
-# Beside structlog's context: to read one of that takes as long as all else that a write is told.
-_turn_id: ContextVar[str] = ContextVar("turn_id", default="")
+# Beside structlog's context, which is slow to read.
+_reconcile_id: ContextVar[str] = ContextVar("reconcile_id", default="")
 
 
-def turn_id() -> str:
-    """The `reconcile_id` on the log lines of this turn of a worker (C3); `""` outside of one."""
-    return _turn_id.get()
+def reconcile_id() -> str:
+    """Return the `reconcile_id` of the log lines of this reconcile; `""` outside of one."""
+    return _reconcile_id.get()
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing to do until the next event: success, a terminal error, the object is gone (C4)."""
+    """Nothing to do until the next event: success, a terminal error, the object is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """All is well, or nothing is to be gained by hurry; look again in `seconds`."""
+    """Success, or a problem that a quick retry does not solve; reconcile again in `seconds`."""
 
     seconds: float
     priority: Priority = Priority.LOW
@@ -56,10 +56,10 @@ class Postpone:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It failed and may succeed later: again after the queue's backoff.
+    """A failure that may pass: retry after the queue's backoff.
 
     Attributes:
-        after: Seconds that the other side asked to wait, which count instead, or `None`.
+        after: Seconds to wait instead, from `Retry-After`, or `None`.
     """
 
     priority: Priority = Priority.MIDDLE
@@ -72,7 +72,7 @@ Handler: TypeAlias = Callable[[K], Awaitable[Outcome]]
 
 
 class Result(StrEnum):
-    """How a turn of a worker ended; a metric label."""
+    """How a reconcile ended; a metric label."""
 
     DONE = "done"
     REQUEUE_AFTER = "requeue_after"
@@ -84,10 +84,10 @@ class Result(StrEnum):
 
 
 class WorkerObserver(Protocol):
-    """What workers tell their metrics."""
+    """Receives the results of reconciles, for metrics."""
 
     def finished(self, result: Result) -> None:
-        """A turn ended. One that was cancelled from outside is not reported."""
+        """Count a reconcile that was not cancelled."""
 
 
 async def run_workers(
@@ -95,29 +95,27 @@ async def run_workers(
     count: int,
     handle: Handler[K],
     *,
-    timeout: float,  # noqa: ASYNC109 - the limit of each turn, not of this call
+    timeout: float,  # noqa: ASYNC109 - the limit of each reconcile, not of this call
     observer: WorkerObserver,
-    describe: Callable[[K], str] = str,
 ) -> None:
-    """Work on `queue` with `count` workers until it is shut down (C1, Q13).
+    """Work on `queue` with `count` workers until it is shut down.
 
-    After `queue.shut_down()` each worker finishes what it has in hand, and this returns. To stop
-    sooner, cancel this: the handlers are cancelled and every key is given back.
+    After `queue.shut_down()` each worker finishes its reconcile, and this returns. To stop sooner,
+    cancel this: the handlers are cancelled and every key is given back.
 
     Args:
         queue: Where the keys come from and go back to.
         count: Number of workers.
-        handle: Works on one key. What it raises is counted, logged without the exception's
-            variables, and retried (C2).
-        timeout: Seconds a turn may take.
-        observer: Hears how each turn ended.
-        describe: Renders a key for the log context.
+        handle: Reconciles one key. Its exceptions are counted, logged without the values of
+            variables, and retried.
+        timeout: Seconds that a reconcile may take.
+        observer: Receives the result of each reconcile.
     """
     pace = Pace()
     async with asyncio.TaskGroup() as workers:
         for number in range(count):
             workers.create_task(
-                _work(queue, handle, timeout, observer, describe, pace),
+                _work(queue, handle, timeout, observer, pace),
                 name=f"{queue.name}-worker-{number}",
             )
 
@@ -127,7 +125,6 @@ async def _work(
     handle: Handler[K],
     timeout: float,  # noqa: ASYNC109 - as above
     observer: WorkerObserver,
-    describe: Callable[[K], str],
     pace: Pace,
 ) -> None:
     while True:
@@ -137,18 +134,18 @@ async def _work(
         except QueueShutDown:
             return
         try:
-            # A worker is a task of its own, so this context is its own too, until the next (C3).
+            # A worker is a task of its own, and so is its context, until the next reconcile.
             this = secrets.token_hex(6)
-            _turn_id.set(this)
-            bind_contextvars(reconcile_id=this, key=describe(key))
-            outcome, result = await _turn(handle, key, timeout)
+            _reconcile_id.set(this)
+            bind_contextvars(reconcile_id=this, key=str(key))
+            outcome, result = await _reconcile(handle, key, timeout)
             _settle(queue, key, outcome)
             observer.finished(result)
         finally:
             queue.done(key)
 
 
-async def _turn(
+async def _reconcile(
     handle: Handler[K],
     key: K,
     timeout: float,  # noqa: ASYNC109 - as above
@@ -157,7 +154,7 @@ async def _turn(
     try:
         async with limit:
             outcome = await handle(key)
-    except Exception as error:  # C2: one object's fault stops nothing else
+    except Exception as error:  # contained: one object must not stop the others
         if isinstance(error, TimeoutError) and limit.expired():
             log.warning("reconcile timed out", timeout_seconds=timeout)
             return Retry(), Result.TIMEOUT
@@ -176,7 +173,7 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
     match outcome:
         case Done():
             queue.forget(key)
-            # Nothing to do until the next event: what was to be looked at again, was.
+            # Nothing to do until the next event: an earlier requeue is obsolete.
             queue.cancel(key)
         case RequeueAfter(seconds, priority):
             queue.forget(key)

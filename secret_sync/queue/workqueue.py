@@ -23,33 +23,33 @@ K = TypeVar("K", bound=Hashable)
 _DEFAULT_BACKOFF: Final = Backoff()
 
 # While risen items wait beside more urgent ones, one get in this many takes a risen one, however
-# long the others have waited. Letting it always win would turn a queue that is behind for good
+# long the others have waited. Letting it always win would turn a queue that is always behind
 # (more sources than the rate allows) into first come, first served, and a new object would wait
 # for the backlog.
 _RISEN_SHARE: Final = 4
 
 
 class QueueShutDown(Exception):  # noqa: N818 - the name and the role of asyncio's own
-    """The queue hands out nothing any more."""
+    """The queue is shut down."""
 
 
 class QueueObserver(Protocol):
-    """What a queue tells its metrics (M, Q15); durations are in seconds of the loop's clock."""
+    """Receives the events of a queue, for metrics; durations are in seconds of the loop's clock."""
 
     def depth(self, items: int) -> None:
-        """`items` are ready to be taken; delayed ones and ones in flight are not among them."""
+        """Set the number of ready items, without delayed ones and ones in flight."""
 
     def added(self) -> None:
-        """An add was accepted: the key was not wanted already."""
+        """Count an add of a key that was not queued already."""
 
     def waited(self, seconds: float) -> None:
-        """An item was taken, this long after its first add."""
+        """Observe the time from the first add of an item until it was taken."""
 
     def worked(self, seconds: float) -> None:
-        """An item is done, this long after it was taken."""
+        """Observe the time from taking an item until it was done."""
 
     def retried(self) -> None:
-        """A rate-limited add."""
+        """Count a retry."""
 
 
 def _one_tenant(_: object) -> Iterable[Hashable]:
@@ -57,27 +57,27 @@ def _one_tenant(_: object) -> Iterable[Hashable]:
 
 
 class WorkQueue(Generic[K]):
-    """Hands every wanted key to one worker at a time, the most urgent first.
+    """Hands every key to one worker at a time, the most urgent first.
 
-    A key that is added again while it waits is one item; added while a worker has it, it is
-    handed out once more after `done` (Q1, Q2). All methods belong to the thread of the event
+    *One worker per key*: a key that is added again while it waits is one item; added while it is in
+    flight, it is handed out once more after `done`. All methods belong to the thread of the event
     loop that is running when the queue is first used.
 
     Order: by priority; within one, tenants take turns, and the keys of one tenant are first
-    come, first served: whoever adds thousands delays everybody else by one key at a time. An
-    item rises one level for every `ageing` seconds it waits; risen items get one in four of the
-    takes for which more urgent ones compete, so nothing starves behind anybody's backlog and
-    nothing urgent queues up behind one (Q11).
+    come, first served: a tenant with thousands of keys delays the others by one key at a time. An
+    item rises one level for every `aging` seconds it waits; risen items get one in four of the
+    takes for which more urgent ones compete, so nothing starves behind a backlog and
+    nothing urgent queues up behind one.
 
     Args:
         name: What the queue is called in metrics and logs.
         backoff: Delays of `retry`.
-        ageing: Seconds after which a waiting item rises one priority level.
-        observer: Hears of everything that metrics count.
-        tenants: For whom a key is wanted; asked whenever it becomes ready. Opaque.
+        aging: Seconds after which a waiting item rises one priority level.
+        observer: Receives the events of the queue.
+        tenants: Return the tenants of a key, when it becomes ready. Opaque.
 
     Raises:
-        ValueError: `ageing` is not a positive number of seconds.
+        ValueError: `aging` is not a positive number of seconds.
     """
 
     def __init__(
@@ -85,25 +85,25 @@ class WorkQueue(Generic[K]):
         name: str,
         *,
         backoff: Backoff = _DEFAULT_BACKOFF,
-        ageing: float = 30.0,
+        aging: float = 30.0,
         observer: QueueObserver,
         tenants: Callable[[K], Iterable[Hashable]] = _one_tenant,
     ) -> None:
-        if not 0 < ageing < math.inf:
-            raise ValueError(f"ageing must be a positive number of seconds, got {ageing}")
+        if not 0 < aging < math.inf:
+            raise ValueError(f"aging must be a positive number of seconds, got {aging}")
         self.name = name
         self._backoff = backoff
-        self._ageing = ageing
+        self._aging = aging
         self._observer = observer
         self._tenants = tenants
         self._rng = Random()  # noqa: S311 - spreads retries, protects nothing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shut_down = False
 
-        # Wanted keys: each waits in exactly one level of `_levels`, or is in `_processing` too
+        # Queued keys: each waits in exactly one level of `_levels`, or is in `_processing` too
         # and joins a level when it is done.
         self._dirty: dict[K, Item] = {}
-        # Keys in the hands of a worker -> when they were taken. No key of a level is in here.
+        # Keys in flight -> when they were taken. None of these is in a level.
         self._processing: dict[K, float] = {}
         self._levels: tuple[Level[K], ...] = tuple(Level() for _ in Priority)
         # The sum of the lengths of `_levels`.
@@ -114,9 +114,9 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._delays: Delays[K] = Delays(self.add)
 
-        # Those who wait for an item. While an item waits, either nobody is in here or a wake-up
-        # for it is on its way: each item that joins wakes one, and one that was woken in vain
-        # (cancelled, or taking nothing) wakes the next.
+        # Callers that wait for an item. While an item waits, either this is empty or a wake-up is
+        # on its way: each item that joins wakes one caller, and a caller that takes nothing
+        # (cancelled, or `ready`) wakes the next.
         self._getters: deque[asyncio.Future[None]] = deque()
         # Those who wait for `_processing` to be empty.
         self._drainers: deque[asyncio.Future[None]] = deque()
@@ -126,7 +126,7 @@ class WorkQueue(Generic[K]):
         return self._depth
 
     def __bool__(self) -> bool:
-        """Always true: an empty queue is a queue."""
+        """Return true: an empty queue is a queue."""
         return True
 
     def __repr__(self) -> str:
@@ -138,7 +138,7 @@ class WorkQueue(Generic[K]):
     # -- Adding ---------------------------------------------------------------------------
 
     def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
-        """Want `key` to be worked on; if it is wanted already, at most raise its priority (Q1).
+        """Add `key`; if it is queued already, at most raise its priority.
 
         Ignored after `shut_down`.
         """
@@ -156,13 +156,13 @@ class WorkQueue(Generic[K]):
             self._join(key, item)
 
     def share(self, key: K, tenant: Hashable) -> None:
-        """Let `key` go with the turn of a further tenant, too; does nothing if it is not ready."""
+        """Let `key` also be taken in the turns of another tenant; do nothing if it is not ready."""
         item = self._dirty.get(key)
         if item is not None and key not in self._processing:
             self._levels[item.priority].share(key, tenant)
 
     def add_after(self, key: K, delay: float, priority: Priority = Priority.LOW) -> None:
-        """Add `key` in `delay` seconds; of several delays of one key the earliest stands (Q4).
+        """Add `key` in `delay` seconds; of several delays of one key the earliest stands.
 
         A delay that is not positive adds at once. Ignored after `shut_down`.
         """
@@ -190,9 +190,8 @@ class WorkQueue(Generic[K]):
         Args:
             key: What failed.
             priority: Of the retry.
-            after: Seconds that the other side asked to wait, at least. They count instead of a
-                shorter backoff, and instead of an earlier time that was given for `key`; a little
-                more is added, since others were told the same.
+            after: Seconds to wait at least, from `Retry-After`. They replace a shorter backoff
+                and an earlier delay of `key`. Jitter is added: other clients got the same answer.
 
         Returns:
             The delay, in seconds.
@@ -200,7 +199,7 @@ class WorkQueue(Generic[K]):
         failures = self._failures.get(key, 0)
         delay = self._backoff.delay(failures, self._rng)
         if after:
-            # An overloaded server asks everybody for the same short wait, however often it refuses.
+            # An overloaded server answers every client with the same short wait.
             delay = max(delay, after * self._rng.uniform(1, 1 + self._backoff.jitter))
             self._delays.drop(key)
         if not self._shut_down:
@@ -210,17 +209,13 @@ class WorkQueue(Generic[K]):
         return delay
 
     def forget(self, key: K) -> None:
-        """Start the backoff of `key` anew at its next failure (Q8)."""
+        """Reset the backoff of `key`."""
         self._failures.pop(key, None)
 
-    def failures(self, key: K) -> int:
-        """Return how often `key` was retried since it was last forgotten."""
-        return self._failures.get(key, 0)
-
     def discard(self, key: K) -> None:
-        """Stop wanting `key`: neither ready nor delayed, its failures forgotten.
+        """Remove `key` from the ready and delayed keys, and reset its backoff.
 
-        A worker that has it finishes; it is not handed out again for earlier adds.
+        A reconcile in flight finishes; the key is not handed out again for earlier adds.
         """
         self._delays.drop(key)
         self._failures.pop(key, None)
@@ -234,10 +229,10 @@ class WorkQueue(Generic[K]):
     async def get(self) -> K:
         """Wait for the most urgent key and take it; `done` must follow.
 
-        Cancelling is safe at any moment: the key leaves the queue only when this returns (Q3).
+        *Cancel-safe get*: the key leaves the queue only when this returns.
 
         Raises:
-            QueueShutDown: The queue is shut down; what was queued is dropped (Q13).
+            QueueShutDown: The queue is shut down; what was queued is dropped.
         """
         while not self._depth:
             await self._wait_for_item()
@@ -246,20 +241,20 @@ class WorkQueue(Generic[K]):
     async def ready(self) -> None:
         """Wait until `get` would not have to, and take nothing.
 
-        For a dispatcher that waits for a rate token before it picks the key (C0). Nothing is
-        reserved: by the time it calls `get` someone else may have taken the item.
+        For a dispatcher that waits for a rate token before it picks the key. Nothing is reserved:
+        another caller of `get` may take the item first.
 
         Raises:
             QueueShutDown: The queue is shut down.
         """
         while not self._depth:
             await self._wait_for_item()
-            # The wake-up was meant for someone who takes the item.
+            # The wake-up was meant for a caller that takes the item.
             if len(self):
                 self._wake(self._getters)
 
     def done(self, key: K) -> None:
-        """Give `key` back; if it was added meanwhile it is ready again (Q2).
+        """Give `key` back; if it was added meanwhile it is ready again.
 
         Raises:
             ValueError: `key` is not in flight.
@@ -280,9 +275,9 @@ class WorkQueue(Generic[K]):
     # -- Stopping -------------------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """Drop what is queued and delayed, ignore adds, end every `get`; for good (Q13).
+        """Drop what is queued and delayed, ignore adds, end every `get`; for good.
 
-        The state of the cluster says what to do after the next start, so nothing is lost.
+        Nothing is lost: the work of the next start follows from the state of the cluster.
         """
         self._shut_down = True
         self._delays.clear()
@@ -298,7 +293,7 @@ class WorkQueue(Generic[K]):
         while self._processing:
             await self._wait_in(self._drainers)
 
-    # -- Read at scrape time (Q15) --------------------------------------------------------
+    # -- Read at scrape time --------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
@@ -307,14 +302,14 @@ class WorkQueue(Generic[K]):
 
     @property
     def unfinished_work_seconds(self) -> float:
-        """The sum of the seconds that the keys in flight have been so."""
+        """The sum of the seconds since each key in flight was taken."""
         if not self._processing:
             return 0.0
         return self._time() * len(self._processing) - math.fsum(self._processing.values())
 
     @property
     def longest_running_processor_seconds(self) -> float:
-        """The seconds that the longest one in flight has been so."""
+        """The seconds since the oldest key in flight was taken."""
         if not self._processing:
             return 0.0
         return self._time() - min(self._processing.values())
@@ -355,15 +350,15 @@ class WorkQueue(Generic[K]):
         return key
 
     def _choose(self) -> Level[K]:
-        """Return the level to take from: the most urgent, or in its turn one whose items rose."""
+        """Return the level to take from: the most urgent, or sometimes one with risen items."""
         now = self._time()
         urgent: Level[K] | None = None
         risen: list[Level[K]] = []
         due = 0.0
         for level in self._levels:
             if urgent is not None:
-                due += self._ageing
-                # However long the urgent ones have waited: they may be another tenant's backlog.
+                due += self._aging
+                # However long the urgent ones waited: they may be another tenant's backlog.
                 if level and level.oldest.joined + due <= now:
                     risen.append(level)
             elif level:
@@ -389,7 +384,7 @@ class WorkQueue(Generic[K]):
             await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                # Woken and cancelled at once: the item still waits, so the next one shall run.
+                # Woken and cancelled at once: the item still waits, so the next waiter must run.
                 if self._depth:
                     self._wake(waiters)
             else:
@@ -399,7 +394,7 @@ class WorkQueue(Generic[K]):
 
     @staticmethod
     def _wake(waiters: deque[asyncio.Future[None]]) -> None:
-        """Wake the first who still waits."""
+        """Wake the first waiter that is not cancelled."""
         while waiters:
             waiter = waiters.popleft()
             if not waiter.done():

@@ -125,7 +125,7 @@ OTHERS = {
     "kube/store.py Store._buckets": "by the indexes, whose empty buckets go",
     "kube/store.py Store._functions": "the indexes",
     "queue/time_slices.py TimeSlicedWorker._namespaces": "empty ones are deleted",
-    "queue/asked.py NotBefore._until": "a key goes when it is handed out, for which it is queued",
+    "queue/not_before.py NotBefore._until": "a key is queued, and goes when it is handed out",
     "app/watched.py Watched._scope": "arguments of every informer",
     "app/watched.py Watched._running": "the informers",
     "parse/expressions.py Expressions._paths": "goes with the object",

@@ -32,7 +32,7 @@ BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-async def test_A4a_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) -> None:
     reply = await writer.create(SECRETS, secrets.intent(a="1"))
     assert await secrets.data() == {"a": encoded("1")}
     # S12: the reply does not echo the payload.
@@ -42,7 +42,7 @@ async def test_A4a_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) 
     assert entries == [("secret-sync", "Apply")]
 
 
-async def test_A4a_a_first_write_never_touches_what_is_there(
+async def test_a_first_write_never_touches_what_is_there(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await secrets.create(secrets.intent(theirs="1"))
@@ -53,7 +53,7 @@ async def test_A4a_a_first_write_never_touches_what_is_there(
     assert await secrets.fields() == before
 
 
-async def test_A4a_of_ten_racing_first_writes_exactly_one_wins(
+async def test_of_ten_racing_first_writes_exactly_one_wins(
     client: KubeClient, secrets: Secrets
 ) -> None:
     for round_ in range(5):
@@ -73,20 +73,20 @@ async def test_A4a_of_ten_racing_first_writes_exactly_one_wins(
         assert await secrets.data(name) == {"winner": encoded(str(winners[0]))}
 
 
-async def test_A4a_a_first_write_into_no_namespace(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_a_first_write_into_no_namespace(writer: ApplyWriter, secrets: Secrets) -> None:
     intent = secrets.intent(a="1")
     intent["metadata"]["namespace"] = "no-such-namespace"
     with pytest.raises(ApiNotFoundError):
         await writer.create(SECRETS, intent)
 
 
-async def test_A3_what_is_left_out_goes(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_what_is_left_out_goes(writer: ApplyWriter, secrets: Secrets) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1", b="2")))
     await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert await secrets.data() == {"a": encoded("1")}
 
 
-async def test_A8_an_unchanged_write_does_not_move_the_version(
+async def test_an_unchanged_write_does_not_move_the_version(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -96,7 +96,7 @@ async def test_A8_an_unchanged_write_does_not_move_the_version(
     assert reply["metadata"]["resourceVersion"] != ref.resource_version
 
 
-async def test_A4a_a_write_judged_by_an_older_version_is_refused(
+async def test_a_write_judged_by_an_older_version_is_refused(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -106,7 +106,7 @@ async def test_A4a_a_write_judged_by_an_older_version_is_refused(
     assert (await secrets.data())["a"] == encoded("1")
 
 
-async def test_A7_a_deleted_secret_is_not_silently_created_again(
+async def test_a_deleted_secret_is_not_silently_created_again(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -117,7 +117,7 @@ async def test_A7_a_deleted_secret_is_not_silently_created_again(
         await secrets.data()
 
 
-async def test_A7_nor_is_another_one_of_that_name_written_to(
+async def test_nor_is_another_one_of_that_name_written_to(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -138,7 +138,7 @@ async def test_A7_nor_is_another_one_of_that_name_written_to(
     assert await secrets.data() == {"theirs": encoded("1")}
 
 
-async def test_A4_without_force_others_keep_what_they_own(
+async def test_without_force_others_keep_what_they_own(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await writer.create(SECRETS, secrets.intent(a="1"))
@@ -150,7 +150,7 @@ async def test_A4_without_force_others_keep_what_they_own(
     assert await secrets.data() == {"a": encoded("theirs")}
 
 
-async def test_A4_with_force_drift_is_repaired(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_with_force_drift_is_repaired(writer: ApplyWriter, secrets: Secrets) -> None:
     await writer.create(SECRETS, secrets.intent(a="1"))
     ref = secrets.ref(await secrets.edit(a="theirs"))
     reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
@@ -158,7 +158,7 @@ async def test_A4_with_force_drift_is_repaired(writer: ApplyWriter, secrets: Sec
     assert [e["manager"] for e in reply["metadata"]["managedFields"]] == ["secret-sync"]
 
 
-async def test_A7a_a_foreign_key_survives_force_and_goes_with_all_that_is_not_wanted(
+async def test_a_foreign_key_survives_force_and_goes_with_all_that_is_not_wanted(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await writer.create(SECRETS, secrets.intent(a="1"))
@@ -176,7 +176,7 @@ async def test_A7a_a_foreign_key_survives_force_and_goes_with_all_that_is_not_wa
     assert again["metadata"] == reply["metadata"]
 
 
-async def test_A14_what_string_data_set_has_no_owner_and_stays_when_it_is_left_out(
+async def test_what_string_data_set_has_no_owner_and_stays_when_it_is_left_out(
     client: KubeClient, writer: ApplyWriter, secrets: Secrets
 ) -> None:
     async def by_kubectl(**values: str) -> Any:
@@ -203,7 +203,7 @@ async def test_A14_what_string_data_set_has_no_owner_and_stays_when_it_is_left_o
     assert sorted(managers) == ["kubectl", "secret-sync"]
 
 
-async def test_A7a_judged_by_an_older_version_nothing_is_removed(
+async def test_judged_by_an_older_version_nothing_is_removed(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -215,14 +215,14 @@ async def test_A7a_judged_by_an_older_version_nothing_is_removed(
         await writer.set_data(SECRETS, ref, {"a": encoded("1")}, secrets.confirmed)
 
 
-async def test_A6_the_type_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_the_type_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
     other = secrets.intent(of_type="example.com/other", a="1")
     with pytest.raises(ImmutableError):
         await writer.update(SECRETS, other, ref, force=True)
 
 
-async def test_A6_immutable_data_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_immutable_data_cannot_be_changed(writer: ApplyWriter, secrets: Secrets) -> None:
     await secrets.create(secrets.intent(a="1") | {"immutable": True})
     reply = await secrets.client.request("GET", SECRETS.path(secrets.namespace, "target"))
     with pytest.raises(ImmutableError):
@@ -240,7 +240,7 @@ async def test_A6_immutable_data_cannot_be_changed(writer: ApplyWriter, secrets:
     ],
     ids=["too long", "keys missing", "no key"],
 )
-async def test_A6_what_would_be_refused_anew_is_not_immutable(
+async def test_what_would_be_refused_anew_is_not_immutable(
     writer: ApplyWriter, secrets: Secrets, of_type: str, data: dict[str, str]
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -251,7 +251,7 @@ async def test_A6_what_would_be_refused_anew_is_not_immutable(
     assert len(caught.value.message) < 300
 
 
-async def test_A6_a_secret_is_made_immutable_and_stays_so(
+async def test_a_secret_is_made_immutable_and_stays_so(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     frozen = secrets.intent(a="1") | {"immutable": True}
@@ -270,7 +270,7 @@ async def test_A6_a_secret_is_made_immutable_and_stays_so(
     await writer.strip(SECRETS, ref, annotations=["mark"])
 
 
-async def test_A6_a_creation_is_tried_out_and_nothing_is_there(
+async def test_a_creation_is_tried_out_and_nothing_is_there(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await writer.rehearse(SECRETS, secrets.intent(a="1") | {"immutable": True}, "trial")
@@ -329,7 +329,7 @@ class Budgets:
         }
 
 
-async def test_A10_status_is_applied_by_itself(
+async def test_status_is_applied_by_itself(
     client: KubeClient, writer: ApplyWriter, namespace: str
 ) -> None:
     budgets = Budgets(client, namespace)

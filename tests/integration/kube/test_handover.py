@@ -32,7 +32,7 @@ FINALIZER = "finalizer.ack.secrets-manager.alibabacloud.com"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
+async def test_keys_of_an_older_update_manager_go_after_the_takeover(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     await secrets.create(secrets.intent(a="1", b="2"), manager="ack-secret-manager")
@@ -56,7 +56,7 @@ async def test_A11_keys_of_an_older_update_manager_go_after_the_takeover(
 
 
 @pytest.mark.parametrize("manager", sorted(THEM))
-async def test_A11_the_values_stay_and_the_marks_go_with_the_next_apply(
+async def test_the_values_stay_and_the_marks_go_with_the_next_apply(
     writer: ApplyWriter, secrets: Secrets, manager: str
 ) -> None:
     theirs = secrets.intent(a="1")
@@ -72,7 +72,7 @@ async def test_A11_the_values_stay_and_the_marks_go_with_the_next_apply(
     assert await secrets.data() == {"a": encoded("1")}
 
 
-async def test_A2_a_merge_leaves_what_is_there_and_takes_its_own_keys_back(
+async def test_a_merge_leaves_what_is_there_and_takes_its_own_keys_back(
     client: KubeClient, secrets: Secrets
 ) -> None:
     merging = ApplyWriter(client, "secret-sync-merge-uid")
@@ -86,7 +86,7 @@ async def test_A2_a_merge_leaves_what_is_there_and_takes_its_own_keys_back(
     assert "ownerReferences" not in reply["metadata"]
 
 
-async def test_A2_a_merge_reports_the_keys_that_others_own_and_who(
+async def test_a_merge_reports_the_keys_that_others_own_and_who(
     client: KubeClient, secrets: Secrets
 ) -> None:
     merging = ApplyWriter(client, "secret-sync-merge-uid")
@@ -103,7 +103,7 @@ async def test_A2_a_merge_reports_the_keys_that_others_own_and_who(
     assert set(await secrets.data()) == {"tls.crt", "theirs", "same"}, "all or nothing"
 
 
-async def test_A7_a_merge_makes_no_secret(client: KubeClient, secrets: Secrets) -> None:
+async def test_a_merge_makes_no_secret(client: KubeClient, secrets: Secrets) -> None:
     merging = ApplyWriter(client, "secret-sync-merge-uid")
     ref = secrets.ref(await secrets.create(secrets.intent(a="1")))
     await secrets.delete()
@@ -113,7 +113,7 @@ async def test_A7_a_merge_makes_no_secret(client: KubeClient, secrets: Secrets) 
         await secrets.data()
 
 
-async def test_A3_marks_come_off_and_all_else_stays(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_marks_come_off_and_all_else_stays(writer: ApplyWriter, secrets: Secrets) -> None:
     intent = secrets.intent(a="1")
     # Real ones: the garbage collector is about.
     owners = [await secrets.owner("x"), await secrets.owner("y")]
@@ -173,7 +173,7 @@ async def test_finalizers_of_others_stay_on_an_object_that_is_being_deleted(
     assert not await writer.remove_finalizer(*arguments, uid, theirs)
 
 
-async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: Secrets) -> None:
+async def test_two_managers_hold_their_own_keys(client: KubeClient, secrets: Secrets) -> None:
     one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
     reply = await one.create(SECRETS, secrets.intent(a="1"))
     reply = await two.update(SECRETS, secrets.intent(b="2"), secrets.ref(reply), force=False)
@@ -182,7 +182,7 @@ async def test_A2_two_managers_hold_their_own_keys(client: KubeClient, secrets: 
     assert set(await secrets.data()) == {"b", "c"}
 
 
-async def test_A15_keys_that_are_given_up_stay_and_whoever_comes_next_may_set_them(
+async def test_keys_that_are_given_up_stay_and_whoever_comes_next_may_set_them(
     client: KubeClient, secrets: Secrets
 ) -> None:
     one, two = (ApplyWriter(client, f"secret-sync-merge-{n}") for n in (1, 2))
@@ -215,7 +215,7 @@ async def test_A15_keys_that_are_given_up_stay_and_whoever_comes_next_may_set_th
         await two.set_managed_fields(SECRETS, ref, left, secrets.confirmed)
 
 
-async def test_A15_the_last_owner_of_all_gives_up(client: KubeClient, secrets: Secrets) -> None:
+async def test_the_last_owner_of_all_gives_up(client: KubeClient, secrets: Secrets) -> None:
     one = ApplyWriter(client, "secret-sync-merge-1")
     ref = secrets.ref(await secrets.create(secrets.intent(a="1")))
     reset: Any = {"metadata": {"managedFields": [{}]}}

@@ -173,7 +173,7 @@ async def test_changes_arrive(client: KubeClient, namespace: str) -> None:
     assert rig.observer.lists == 1
 
 
-async def test_S1_a_new_object_of_an_old_name(client: KubeClient, namespace: str) -> None:
+async def test_a_new_object_of_an_old_name(client: KubeClient, namespace: str) -> None:
     await put(client, namespace, "phoenix", "1")
     rig = Rig(client, namespace)
     async with rig.running():
@@ -183,9 +183,7 @@ async def test_S1_a_new_object_of_an_old_name(client: KubeClient, namespace: str
         assert rig.told_of("phoenix") == ["+", "-", "+"]
 
 
-async def test_S11_of_secrets_only_metadata_ever_gets_here(
-    client: KubeClient, namespace: str
-) -> None:
+async def test_of_secrets_only_metadata_ever_gets_here(client: KubeClient, namespace: str) -> None:
     read: list[dict[str, Any]] = []
 
     def convert(value: dict[str, Any]) -> Thing:
@@ -219,7 +217,7 @@ async def test_S11_of_secrets_only_metadata_ever_gets_here(
     assert all("f:value" in f["f:data"] for f in fields)
 
 
-async def test_L1_more_than_one_page(client: KubeClient, namespace: str) -> None:
+async def test_more_than_one_page(client: KubeClient, namespace: str) -> None:
     names = [f"n-{number}" for number in range(1100)]
     await put_all(client, namespace, names, "x")
     rig = Rig(client, namespace)
@@ -227,7 +225,7 @@ async def test_L1_more_than_one_page(client: KubeClient, namespace: str) -> None
         assert set(rig.held()) == set(names)
 
 
-async def test_W6_the_api_server_is_killed_and_comes_back(
+async def test_the_api_server_is_killed_and_comes_back(
     breakable_control_plane: ControlPlane, breakable_client: KubeClient, breakable_namespace: str
 ) -> None:
     await put(breakable_client, breakable_namespace, "before", "1")
@@ -243,7 +241,7 @@ async def test_W6_the_api_server_is_killed_and_comes_back(
         await eventually(lambda: rig.held() == {"after": "1"})
 
 
-async def test_W17_an_informer_that_starts_before_the_api_server(
+async def test_an_informer_that_starts_before_the_api_server(
     breakable_control_plane: ControlPlane, breakable_client: KubeClient, breakable_namespace: str
 ) -> None:
     await put(breakable_client, breakable_namespace, "before", "1")
@@ -262,7 +260,7 @@ async def test_W17_an_informer_that_starts_before_the_api_server(
 
 
 @pytest.mark.parametrize("forgotten", [False, True], ids=["watched again", "listed again"])
-async def test_S3_W5_1000_objects_changed_while_disconnected(
+async def test_1000_objects_changed_while_disconnected(
     breakable_control_plane: ControlPlane,
     breakable_client: KubeClient,
     breakable_namespace: str,
@@ -318,7 +316,7 @@ class ForgettingBetweenPages(KubeClient):
         return await super().request(method, path, **more)
 
 
-async def test_L3_history_that_is_compacted_between_two_pages(
+async def test_history_that_is_compacted_between_two_pages(
     breakable_control_plane: ControlPlane, breakable_client: KubeClient, breakable_namespace: str
 ) -> None:
     names = [f"n-{number}" for number in range(600)]

@@ -11,7 +11,7 @@ import pytest
 
 from secret_sync.controller.ownership import CATCH_UP
 from secret_sync.controller.schemas import Schemas
-from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGEING, StatusWriter
+from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
 from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
@@ -72,7 +72,7 @@ async def desk(workers: int = 1) -> AsyncIterator[Desk]:
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue(
         "status",
-        ageing=STATUS_AGEING,
+        aging=STATUS_AGING,
         observer=QueueMetrics(metrics, "status"),
         tenants=lambda key: (namespace_of(key),),
     )

@@ -13,7 +13,7 @@ from secret_sync.controller.desired import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.memory import Memory
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.telling import TELL_LATE_AFTER, TELL_PENDING_AFTER, Case, Telling
-from secret_sync.queue.worker import _turn_id
+from secret_sync.queue.worker import _reconcile_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses
 
@@ -276,7 +276,7 @@ async def test_what_writes_nothing_answers_its_cause_without_a_latency(
 
 
 async def test_only_news_of_a_failure_are_in_the_log(world: World) -> None:
-    _turn_id.set("c0ffee")
+    _reconcile_id.set("c0ffee")
     for _ in range(2):
         world.telling.failed(world.case, FORBIDDEN, [])
     world.telling.observe(world.case, "written", logged=True)

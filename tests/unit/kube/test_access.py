@@ -118,7 +118,7 @@ async def test_a_kubeconfig_goes_before_the_service_account(
     assert token(found) == "Bearer mine"
 
 
-async def test_W18_the_token_is_read_again_after_a_minute(
+async def test_the_token_is_read_again_after_a_minute(
     service_account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "REREAD_AFTER", 0.01)
@@ -130,7 +130,7 @@ async def test_W18_the_token_is_read_again_after_a_minute(
     await found.close()
 
 
-async def test_W18_the_token_is_read_again_after_a_401(service_account: Path) -> None:
+async def test_the_token_is_read_again_after_a_401(service_account: Path) -> None:
     found = await ClusterAccess.find()
     (service_account / "token").write_text("token-2\n")
     assert token(found) == "Bearer token-1"
@@ -176,7 +176,7 @@ async def test_a_volume_that_hangs_at_the_start_is_an_error(
     go_on.set()
 
 
-async def test_W18_a_new_ca_is_trusted_by_the_same_context(
+async def test_a_new_ca_is_trusted_by_the_same_context(
     service_account: Path, ca_pem: Callable[[str], bytes]
 ) -> None:
     found = await ClusterAccess.find()
@@ -203,7 +203,7 @@ async def test_without_a_home_it_is_one_line_too(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["token", "ca.crt"])
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00"], ids=["gone", "empty", "odd"])
-async def test_W18_a_file_that_is_broken_for_a_moment_does_no_harm(
+async def test_a_file_that_is_broken_for_a_moment_does_no_harm(
     service_account: Path, name: str, content: bytes | None
 ) -> None:
     found = await ClusterAccess.find()

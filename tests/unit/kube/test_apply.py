@@ -52,9 +52,7 @@ def invalid(*causes: tuple[str, str]) -> Any:
 OWNED = refusing(409, "Conflict", causes=[{"field": ".data.key", "reason": "FieldManagerConflict"}])
 
 
-async def test_A4a_a_first_write_can_only_create(
-    server: ScriptedServer, writer: ApplyWriter
-) -> None:
+async def test_a_first_write_can_only_create(server: ScriptedServer, writer: ApplyWriter) -> None:
     await writer.create(SECRETS, INTENT)
     sent = server.requests[0]
     assert (sent.method, sent.path) == ("PATCH", PATH)
@@ -67,7 +65,7 @@ async def test_A4a_a_first_write_can_only_create(
     assert "resourceVersion" not in INTENT["metadata"]  # the caller's is not changed
 
 
-async def test_A4a_A7_a_later_write_names_uid_and_version(
+async def test_a_later_write_names_uid_and_version(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     await writer.update(SECRETS, INTENT, REF, force=True)
@@ -77,12 +75,12 @@ async def test_A4a_A7_a_later_write_names_uid_and_version(
     assert (metadata["uid"], metadata["resourceVersion"]) == ("uid-1", "7")
 
 
-async def test_A2_the_manager_is_a_parameter(server: ScriptedServer, client: KubeClient) -> None:
+async def test_the_manager_is_a_parameter(server: ScriptedServer, client: KubeClient) -> None:
     await ApplyWriter(client, "secret-sync-merge-1").update(SECRETS, INTENT, REF, force=False)
     assert server.requests[0].query["fieldManager"] == "secret-sync-merge-1"
 
 
-async def test_A7a_the_data_are_set_under_uid_and_version(
+async def test_the_data_are_set_under_uid_and_version(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     await writer.set_data(SECRETS, REF, {"a": "MQ=="}, OWNER)
@@ -96,9 +94,7 @@ async def test_A7a_the_data_are_set_under_uid_and_version(
     ]
 
 
-async def test_A10_status_is_an_apply_of_its_own(
-    server: ScriptedServer, writer: ApplyWriter
-) -> None:
+async def test_status_is_an_apply_of_its_own(server: ScriptedServer, writer: ApplyWriter) -> None:
     kind = Resource("alibabacloud.com", "v1alpha1", "externalsecrets", "ExternalSecret")
     await writer.status(kind, "ns", "es", "uid-2", {"conditions": []})
     sent = server.requests[0]
@@ -132,7 +128,7 @@ async def test_that_it_is_gone_already_is_a_deletion(
         await writer.delete(SECRETS, REF, OWNER)
 
 
-async def test_A4a_a_conflict_of_a_creation(server: ScriptedServer, writer: ApplyWriter) -> None:
+async def test_a_conflict_of_a_creation(server: ScriptedServer, writer: ApplyWriter) -> None:
     server.others.append(refusing(409, "Conflict"))
     with pytest.raises(AlreadyExistsError):
         await writer.create(SECRETS, INTENT)
@@ -154,7 +150,7 @@ async def test_A4a_a_conflict_of_a_creation(server: ScriptedServer, writer: Appl
         (refusing(503, "ServiceUnavailable"), ApiUnavailableError),
     ],
 )
-async def test_A6_A7_what_a_refusal_of_an_update_means(
+async def test_what_a_refusal_of_an_update_means(
     server: ScriptedServer, writer: ApplyWriter, script: Any, kind: type[ApiError]
 ) -> None:
     server.others.append(script)
@@ -173,7 +169,7 @@ async def test_A6_A7_what_a_refusal_of_an_update_means(
         refusing(422, "Invalid"),
     ],
 )
-async def test_A6_what_a_new_object_would_be_refused_for_as_well_is_not_immutable(
+async def test_what_a_new_object_would_be_refused_for_as_well_is_not_immutable(
     server: ScriptedServer, writer: ApplyWriter, script: Any
 ) -> None:
     """Who deletes the Secret to create it anew would be left with none."""
@@ -194,7 +190,7 @@ async def test_a_status_of_another_object_of_that_name_is_outdated(
         await writer.status(SECRETS, "ns", "name", "uid-1", {})
 
 
-async def test_A12_an_error_tells_fields_and_no_values(
+async def test_an_error_tells_fields_and_no_values(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.others.append(
@@ -253,7 +249,7 @@ def labelling(manager: str) -> dict[str, Any]:
         ),
     ],
 )
-async def test_A11_the_fields_of_an_older_manager_become_ours(
+async def test_the_fields_of_an_older_manager_become_ours(
     server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
 ) -> None:
     await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}), OWNER)
@@ -270,7 +266,7 @@ def metadata(**more: Any) -> Any:
     return storing(**{"uid": "uid-1", **more})
 
 
-async def test_A2_a_conflict_names_the_keys_and_who_owns_them(
+async def test_a_conflict_names_the_keys_and_who_owns_them(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     causes = [
@@ -293,7 +289,7 @@ async def test_A2_a_conflict_names_the_keys_and_who_owns_them(
 
 
 @pytest.mark.parametrize("script", [metadata(uid="another"), refusing(404, "NotFound")])
-async def test_A2_the_owners_of_another_object_are_not_asked_for(
+async def test_the_owners_of_another_object_are_not_asked_for(
     server: ScriptedServer, writer: ApplyWriter, script: Any
 ) -> None:
     server.lists.append(script)
@@ -301,7 +297,7 @@ async def test_A2_the_owners_of_another_object_are_not_asked_for(
         await writer.owners(SECRETS, REF, OwnedByOthersError("conflict"))
 
 
-async def test_A3_marks_are_taken_off_without_the_data(
+async def test_marks_are_taken_off_without_the_data(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     await writer.strip(
@@ -321,7 +317,7 @@ async def test_A3_marks_are_taken_off_without_the_data(
     }
 
 
-async def test_A3_what_is_not_to_be_taken_off_is_not_named(
+async def test_what_is_not_to_be_taken_off_is_not_named(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     await writer.strip(SECRETS, REF, labels=["lastUpdatedAt"])
@@ -385,7 +381,7 @@ async def test_removing_a_finalizer_is_given_up_where_everything_changes_all_the
         await writer.remove_finalizer(SECRETS, "ns", "name", "uid-1", "old")
 
 
-async def test_A6_a_creation_is_tried_out_under_another_name(
+async def test_a_creation_is_tried_out_under_another_name(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     await writer.rehearse(SECRETS, INTENT, "trial")

@@ -84,7 +84,7 @@ async def test_requests_share_a_connection(server: ScriptedServer, client: KubeC
     assert server.connections == 1
 
 
-async def test_W18_after_a_401_the_token_is_read_again_at_once(
+async def test_after_a_401_the_token_is_read_again_at_once(
     server: ScriptedServer, client: KubeClient, tmp_path: Path
 ) -> None:
     server.lists.append(refusing(401, "Unauthorized"))
@@ -97,7 +97,7 @@ async def test_W18_after_a_401_the_token_is_read_again_at_once(
     ]
 
 
-async def test_W18_a_second_401_is_an_answer(server: ScriptedServer, client: KubeClient) -> None:
+async def test_a_second_401_is_an_answer(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.extend([refusing(401, "Unauthorized")] * 3)
     with pytest.raises(ApiError) as caught:
         await client.request("GET", PATH)
@@ -203,7 +203,7 @@ async def test_what_a_status_means(
         await client.request("GET", PATH)
 
 
-async def test_L7_too_large_a_version_counts_as_expired(
+async def test_too_large_a_version_counts_as_expired(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
@@ -213,7 +213,7 @@ async def test_L7_too_large_a_version_counts_as_expired(
 
 
 @pytest.mark.parametrize("code", [400, 409, 413, 422, 500])
-async def test_A12_an_error_never_quotes_what_was_sent(
+async def test_an_error_never_quotes_what_was_sent(
     server: ScriptedServer, client: KubeClient, code: int
 ) -> None:
     body = status_of(
@@ -275,7 +275,7 @@ IN_NS = ' in the namespace "ns"'
         (403, f"exceeded everything: {VALUE}", ""),
     ],
 )
-async def test_A12_a_refusal_is_quoted_where_its_form_is_known(
+async def test_a_refusal_is_quoted_where_its_form_is_known(
     server: ScriptedServer, client: KubeClient, code: int, sentence: str, told: str | None
 ) -> None:
     server.lists.append(refusing(code, "Forbidden", sentence))
@@ -300,7 +300,7 @@ async def test_A12_a_refusal_is_quoted_where_its_form_is_known(
         ({}, {}, None),
     ],
 )
-async def test_W6_how_long_a_server_asks_us_to_wait(
+async def test_how_long_a_server_asks_us_to_wait(
     server: ScriptedServer,
     client: KubeClient,
     headers: dict[str, str],
@@ -324,7 +324,7 @@ async def test_W6_how_long_a_server_asks_us_to_wait(
         b'{"kind":"Status","details":{"causes":[null,7,{}],"retryAfterSeconds":"x"}}',
     ],
 )
-async def test_W8_a_refusal_in_any_shape_is_one(
+async def test_a_refusal_in_any_shape_is_one(
     server: ScriptedServer, client: KubeClient, body: bytes
 ) -> None:
     server.lists.append(answering(body, 502))
@@ -346,7 +346,7 @@ async def test_a_cancelled_request_is_cancelled(server: ScriptedServer, client: 
         await task
 
 
-def test_W9_the_kernel_asks_whether_a_silent_connection_is_alive() -> None:
+def test_the_kernel_asks_whether_a_silent_connection_is_alive() -> None:
     address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
     with client_module._socket(address) as made:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

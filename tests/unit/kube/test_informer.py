@@ -103,7 +103,7 @@ async def running(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_S5_synced_means_delivered_to_the_handlers(
+async def test_synced_means_delivered_to_the_handlers(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(item("a"), item("b"), token="t"))
@@ -115,7 +115,7 @@ async def test_S5_synced_means_delivered_to_the_handlers(
     assert sorted(diary.lines) == ["+ns/a", "+ns/b", "+ns/c"]
 
 
-async def test_S5_an_empty_list_is_in_sync_too(
+async def test_an_empty_list_is_in_sync_too(
     informer: Informer[Thing], running: Callable[[], None]
 ) -> None:
     running()
@@ -124,7 +124,7 @@ async def test_S5_an_empty_list_is_in_sync_too(
 
 
 @pytest.mark.looptime
-async def test_S5_a_barrier_of_more_than_two_minutes_fails(
+async def test_a_barrier_of_more_than_two_minutes_fails(
     client: KubeClient, recorder: Recorder
 ) -> None:
     waiting = Informer(client, CONFIG_MAPS, thing, recorder)
@@ -157,7 +157,7 @@ async def test_changes_reach_store_index_and_handlers(
     assert (modified.old.color, modified.new.color) == ("red", "blue")
 
 
-async def test_S1_another_uid_is_a_deletion_and_a_new_object(
+async def test_another_uid_is_a_deletion_and_a_new_object(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(item("a", uid="first")))
@@ -171,7 +171,7 @@ async def test_S1_another_uid_is_a_deletion_and_a_new_object(
     assert diary.changes[2].old is None
 
 
-async def test_S2_S3_what_vanished_while_disconnected_is_told_first_with_its_last_state(
+async def test_what_vanished_while_disconnected_is_told_first_with_its_last_state(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(colored("gone", "red"), colored("stays", "red"), rv="100"))
@@ -188,7 +188,7 @@ async def test_S2_S3_what_vanished_while_disconnected_is_told_first_with_its_las
     assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
 
 
-async def test_S3_a_later_list_is_told_once_it_is_stored_since_objects_come_and_go_between_two(
+async def test_a_later_list_is_told_once_it_is_stored_since_objects_come_and_go_between_two(
     server: ScriptedServer, informer: Informer[Thing], running: Callable[[], None]
 ) -> None:
     held: list[set[str]] = []
@@ -201,7 +201,7 @@ async def test_S3_a_later_list_is_told_once_it_is_stored_since_objects_come_and_
     assert held == [{"ns/b"}]
 
 
-async def test_S3_what_came_by_an_event_can_vanish_too(
+async def test_what_came_by_an_event_can_vanish_too(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.watches.append(
@@ -225,7 +225,7 @@ async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[T
     assert scope._keys == set()
 
 
-async def test_S1_another_uid_in_a_list(
+async def test_another_uid_in_a_list(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(item("a", "5", "first"), rv="100"))
@@ -247,7 +247,7 @@ async def test_what_a_list_shows_unchanged_is_told_to_nobody(
     assert diary.lines == ["+ns/a"]
 
 
-async def test_S2_a_scope_never_touches_another_ones_objects(
+async def test_a_scope_never_touches_another_ones_objects(
     server: ScriptedServer, client: KubeClient, recorder: Recorder
 ) -> None:
     def of(namespace: str, name: str) -> dict[str, Any]:
@@ -297,7 +297,7 @@ async def test_excluded_namespaces_are_left_out(
     assert len(informer.store) == 0
 
 
-async def test_S7_a_handler_that_raises_stops_nobody_else(
+async def test_a_handler_that_raises_stops_nobody_else(
     server: ScriptedServer,
     informer: Informer[Thing],
     recorder: Recorder,
@@ -321,7 +321,7 @@ async def test_S7_a_handler_that_raises_stops_nobody_else(
     }
 
 
-async def test_S8_what_the_converter_leaves_out_from_now_on_is_gone(
+async def test_what_the_converter_leaves_out_from_now_on_is_gone(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(colored("a", "red"), colored("b", "invisible")))
@@ -338,7 +338,7 @@ async def test_S8_what_the_converter_leaves_out_from_now_on_is_gone(
     assert diary.lines == ["+ns/a", "-ns/a", "+ns/b"]
 
 
-async def test_W17_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
+async def test_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
     server: ScriptedServer,
     informer: Informer[Thing],
     diary: Diary,
@@ -394,7 +394,7 @@ async def test_an_object_with_malformed_metadata_keeps_nobody_from_the_others(
     assert len(server.lists) == 0
 
 
-async def test_W17_running_ends_only_when_cancelled_and_fails_with_its_reflector(
+async def test_running_ends_only_when_cancelled_and_fails_with_its_reflector(
     server: ScriptedServer, informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken() -> None:

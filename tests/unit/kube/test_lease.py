@@ -154,7 +154,7 @@ async def test_the_first_one_makes_the_lease(server: Server) -> None:
     assert spec["acquireTime"] == spec["renewTime"]
 
 
-async def test_E1_who_holds_keeps_it_and_nobody_else_gets_it(server: Server) -> None:
+async def test_who_holds_keeps_it_and_nobody_else_gets_it(server: Server) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     waiting = asyncio.create_task(candidate(server, "two").acquire())
@@ -168,7 +168,7 @@ async def test_E1_who_holds_keeps_it_and_nobody_else_gets_it(server: Server) -> 
 
 
 @pytest.mark.parametrize("_turn", range(5))
-async def test_E1_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
+async def test_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
     server: Server, heard: Heard, _turn: int
 ) -> None:
     one = await leader(server, "one")
@@ -187,9 +187,7 @@ async def test_E1_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
 
 
 @pytest.mark.parametrize("_turn", range(5))
-async def test_E6_a_lease_that_is_given_back_is_taken_within_4_s(
-    server: Server, _turn: int
-) -> None:
+async def test_a_lease_that_is_given_back_is_taken_within_4_s(server: Server, _turn: int) -> None:
     one = await leader(server, "one")
     waiting = asyncio.create_task(candidate(server, "two").acquire())
     await asyncio.sleep(5)
@@ -204,7 +202,7 @@ async def test_E6_a_lease_that_is_given_back_is_taken_within_4_s(
     assert server.lease["spec"]["leaseDurationSeconds"] == 15
 
 
-async def test_E2_the_times_in_the_record_mean_nothing(server: Server) -> None:
+async def test_the_times_in_the_record_mean_nothing(server: Server) -> None:
     for stamp in ("1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"):
         spec = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": stamp}
         server.put({"metadata": {"name": "some"}, "spec": spec})
@@ -213,7 +211,7 @@ async def test_E2_the_times_in_the_record_mean_nothing(server: Server) -> None:
         assert TIMES.duration <= now() - began < 20
 
 
-async def test_E2_each_holder_has_the_time_that_it_says(server: Server) -> None:
+async def test_each_holder_has_the_time_that_it_says(server: Server) -> None:
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 40}
     server.put({"metadata": {"name": "some", "labels": {"a": "b"}}, "spec": spec})
     await leader(server, "one")
@@ -223,7 +221,7 @@ async def test_E2_each_holder_has_the_time_that_it_says(server: Server) -> None:
 
 
 @pytest.mark.parametrize("how", ["hangs", "down"])
-async def test_E3_renewing_that_fails_ends_it_before_the_lease_does(
+async def test_renewing_that_fails_ends_it_before_the_lease_does(
     server: Server, heard: Heard, how: str
 ) -> None:
     one = await leader(server, "one", heard)
@@ -241,7 +239,7 @@ async def test_E3_renewing_that_fails_ends_it_before_the_lease_does(
     assert heard.failures >= 3
 
 
-async def test_E7_near_the_end_no_write_starts_that_may_outlive_it(server: Server) -> None:
+async def test_near_the_end_no_write_starts_that_may_outlive_it(server: Server) -> None:
     one = await leader(server, "one")
     renewed = server.history[-1][0]
     server.hangs.add("one")
@@ -257,7 +255,7 @@ async def test_E7_near_the_end_no_write_starts_that_may_outlive_it(server: Serve
     holding.cancel()
 
 
-async def test_E7_a_frozen_leader_may_write_nothing_when_it_comes_back(server: Server) -> None:
+async def test_a_frozen_leader_may_write_nothing_when_it_comes_back(server: Server) -> None:
     one = await leader(server, "one")
     # Nothing of it runs, and the clock goes on.
     await asyncio.sleep(TIMES.duration)
@@ -297,7 +295,7 @@ async def test_one_of_ten_wins(server: Server) -> None:
         task.cancel()
 
 
-async def test_E5_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> None:
+async def test_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     await asyncio.sleep(5)
@@ -341,7 +339,7 @@ async def test_somebody_elses_marks_on_it_do_no_harm(server: Server) -> None:
     holding.cancel()
 
 
-async def test_E6_while_it_is_renewed_it_can_be_given_back(server: Server) -> None:
+async def test_while_it_is_renewed_it_can_be_given_back(server: Server) -> None:
     """A renewal that is cancelled half-way may have got through."""
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
@@ -371,7 +369,7 @@ async def test_who_never_asked_gives_nothing_back(server: Server) -> None:
     assert now() < 0.1
 
 
-async def test_E3_giving_back_takes_no_longer_than_an_attempt(server: Server) -> None:
+async def test_giving_back_takes_no_longer_than_an_attempt(server: Server) -> None:
     one = await leader(server, "one")
     server.hangs.add("one")
     began = now()
@@ -416,7 +414,7 @@ TIMINGS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", TIMINGS, ids=str)
-async def test_E7_whatever_the_times_no_two_can_write_at_once(
+async def test_whatever_the_times_no_two_can_write_at_once(
     server: Server, times: LeaseTimes
 ) -> None:
     one = Election(Wire(server, "one"), "home", "some", "one", Heard(), times)

@@ -18,7 +18,7 @@ LIMIT = 50
     rest=st.binary(max_size=LIMIT).filter(lambda line: b"\n" not in line),
     cuts=st.lists(st.integers(0, 1000)),
 )
-def test_W12_however_a_stream_is_cut_its_lines_are_the_same(
+def test_however_a_stream_is_cut_its_lines_are_the_same(
     lines: list[bytes], rest: bytes, cuts: list[int]
 ) -> None:
     stream = b"".join(line + b"\n" for line in lines) + rest
@@ -34,9 +34,7 @@ def test_W12_however_a_stream_is_cut_its_lines_are_the_same(
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_W12_a_line_over_the_limit_is_refused_with_and_without_its_end(
-    size: int, end: bytes
-) -> None:
+def test_a_line_over_the_limit_is_refused_with_and_without_its_end(size: int, end: bytes) -> None:
     splitter = LineSplitter(LIMIT)
     stream = b"ok\n" + b"x" * (LIMIT + 1) + end
     chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
@@ -44,6 +42,6 @@ def test_W12_a_line_over_the_limit_is_refused_with_and_without_its_end(
         list(map(splitter.feed, chunks))
 
 
-def test_W12_a_line_of_just_the_limit_passes() -> None:
+def test_a_line_of_just_the_limit_passes() -> None:
     splitter = LineSplitter(LIMIT)
     assert splitter.feed(b"x" * LIMIT + b"\nrest") == [b"x" * LIMIT]

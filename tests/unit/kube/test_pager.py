@@ -27,7 +27,7 @@ def pager(client: KubeClient) -> Pager[str]:
     return Pager(client, COLLECTION, accept="application/json", kind="ConfigMap", read=name)
 
 
-async def test_L1_pages_until_the_token_is_gone(server: ScriptedServer, pager: Pager[str]) -> None:
+async def test_pages_until_the_token_is_gone(server: ScriptedServer, pager: Pager[str]) -> None:
     server.lists.append(listing(item("a"), token="t1", rv="7"))
     server.lists.append(listing(item("b"), item("unwanted"), token="t2", rv="7"))
     server.lists.append(listing(item("c", rv="999"), rv="7"))
@@ -40,22 +40,20 @@ async def test_L1_pages_until_the_token_is_gone(server: ScriptedServer, pager: P
     ]
 
 
-async def test_L1_an_empty_token_ends_the_list(server: ScriptedServer, pager: Pager[str]) -> None:
+async def test_an_empty_token_ends_the_list(server: ScriptedServer, pager: Pager[str]) -> None:
     server.lists.append(listing(item("a"), token=""))
     assert (await pager.list_all()).objects == ["a"]
     assert len(server.listed) == 1
 
 
-async def test_L2_L5_L6_no_request_names_a_version(
-    server: ScriptedServer, pager: Pager[str]
-) -> None:
+async def test_no_request_names_a_version(server: ScriptedServer, pager: Pager[str]) -> None:
     server.lists.append(listing(token="t"))
     await pager.list_all()
     for request in server.listed:
         assert not {"resourceVersion", "resourceVersionMatch"} & request.query.keys()
 
 
-async def test_L3_a_page_that_expired_discards_the_ones_before(
+async def test_a_page_that_expired_discards_the_ones_before(
     server: ScriptedServer, pager: Pager[str]
 ) -> None:
     server.lists.extend([listing(item("gone"), token="t"), EXPIRED])
@@ -63,7 +61,7 @@ async def test_L3_a_page_that_expired_discards_the_ones_before(
     assert (await pager.list_all()).objects == ["a", "b"]
 
 
-async def test_L3_after_three_such_tries_one_list_without_pages(
+async def test_after_three_such_tries_one_list_without_pages(
     server: ScriptedServer, pager: Pager[str]
 ) -> None:
     for _ in range(3):
@@ -75,7 +73,7 @@ async def test_L3_after_three_such_tries_one_list_without_pages(
     assert server.listed[-1].query == {}
 
 
-async def test_L3_the_token_of_a_refusal_is_never_used(
+async def test_the_token_of_a_refusal_is_never_used(
     server: ScriptedServer, pager: Pager[str]
 ) -> None:
     inconsistent = status_of(410, "Expired") | {"metadata": {"continue": "inconsistent"}}
@@ -94,12 +92,12 @@ async def test_a_first_page_that_is_expired_is_an_error(
     assert len(server.listed) == 1
 
 
-async def test_L4_the_version_is_the_collections(server: ScriptedServer, pager: Pager[str]) -> None:
+async def test_the_version_is_the_collections(server: ScriptedServer, pager: Pager[str]) -> None:
     server.lists.append(listing(item("a", rv="900"), item("b", rv="3"), rv="500"))
     assert (await pager.list_all()).resource_version == "500"
 
 
-async def test_L8_items_get_kind_and_version_from_the_list(
+async def test_items_get_kind_and_version_from_the_list(
     server: ScriptedServer, pager: Pager[str]
 ) -> None:
     server.lists.append(listing(item("a")))
@@ -107,7 +105,7 @@ async def test_L8_items_get_kind_and_version_from_the_list(
     assert (await pager.list_all()).objects == ["a"]  # the reader has looked
 
 
-async def test_W5_a_list_of_status_410_with_http_200_is_expired(
+async def test_a_list_of_status_410_with_http_200_is_expired(
     server: ScriptedServer, pager: Pager[str]
 ) -> None:
     server.lists.append(answering(status_of(410, "Expired")))

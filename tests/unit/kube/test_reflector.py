@@ -100,7 +100,7 @@ def versions(server: ScriptedServer) -> list[str]:
     return [request.query["resourceVersion"] for request in server.watched]
 
 
-async def test_W1_a_watch_starts_at_the_version_of_the_list(
+async def test_a_watch_starts_at_the_version_of_the_list(
     server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
 ) -> None:
     server.lists.append(listing(item("a", rv="900"), rv="100"))
@@ -112,7 +112,7 @@ async def test_W1_a_watch_starts_at_the_version_of_the_list(
     assert recorder.failures == []
 
 
-async def test_W2_a_bookmark_moves_the_version_and_is_told_to_nobody(
+async def test_a_bookmark_moves_the_version_and_is_told_to_nobody(
     server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
 ) -> None:
     server.watches.append(streaming(bookmark("250")))
@@ -122,7 +122,7 @@ async def test_W2_a_bookmark_moves_the_version_and_is_told_to_nobody(
     assert recorder.events == ["BOOKMARK"]
 
 
-async def test_W4_a_normal_close_is_no_reason_to_list(
+async def test_a_normal_close_is_no_reason_to_list(
     server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float]
 ) -> None:
     for version in ("101", "102", "103"):
@@ -139,7 +139,7 @@ async def test_W4_a_normal_close_is_no_reason_to_list(
     [refusing(410, "Gone"), EXPIRED, answering(status_of(410, "Expired"))],
     ids=["status", "event", "bare"],
 )
-async def test_W5_410_in_each_shape_leads_to_a_list(
+async def test_410_in_each_shape_leads_to_a_list(
     server: ScriptedServer,
     run: Run,
     sink: Sink,
@@ -155,7 +155,7 @@ async def test_W5_410_in_each_shape_leads_to_a_list(
     assert recorder.failures == ["expired"]
 
 
-async def test_W5_W8_a_server_to_which_everything_is_too_old_is_not_listed_in_a_loop(
+async def test_a_server_to_which_everything_is_too_old_is_not_listed_in_a_loop(
     server: ScriptedServer, run: Run, waited: list[float]
 ) -> None:
     server.watches.extend([EXPIRED] * 5)
@@ -171,7 +171,7 @@ async def test_W5_W8_a_server_to_which_everything_is_too_old_is_not_listed_in_a_
     ],
     ids=["status", "event"],
 )
-async def test_W6_429_waits_as_asked_and_goes_on_from_the_same_version(
+async def test_429_waits_as_asked_and_goes_on_from_the_same_version(
     server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float], script: Script
 ) -> None:
     server.watches.append(script)
@@ -182,7 +182,7 @@ async def test_W6_429_waits_as_asked_and_goes_on_from_the_same_version(
     assert recorder.failures == ["unavailable"]
 
 
-async def test_W6_connection_refused_goes_on_from_the_same_version(
+async def test_connection_refused_goes_on_from_the_same_version(
     server: ScriptedServer,
     run: Run,
     recorder: Recorder,
@@ -209,7 +209,7 @@ async def test_W6_connection_refused_goes_on_from_the_same_version(
     ],
     ids=["html 502", "empty 503", "403", "500 event"],
 )
-async def test_W6_W8_anything_else_waits_and_lists(
+async def test_anything_else_waits_and_lists(
     server: ScriptedServer,
     run: Run,
     sink: Sink,
@@ -227,7 +227,7 @@ async def test_W6_W8_anything_else_waits_and_lists(
     assert len(waited) == 1
 
 
-async def test_W8_watches_that_end_at_once_are_waited_for(
+async def test_watches_that_end_at_once_are_waited_for(
     server: ScriptedServer, run: Run, waited: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.watches.extend([streaming()] * 3)
@@ -237,7 +237,7 @@ async def test_W8_watches_that_end_at_once_are_waited_for(
     assert len(server.listed) == 1
 
 
-async def test_W9_W10_a_silent_socket_is_left_and_watched_again(
+async def test_a_silent_socket_is_left_and_watched_again(
     server: ScriptedServer,
     run: Run,
     recorder: Recorder,
@@ -254,7 +254,7 @@ async def test_W9_W10_a_silent_socket_is_left_and_watched_again(
     assert waited == []
 
 
-async def test_W11_garbage_is_counted_and_the_watch_goes_on_from_the_last_version(
+async def test_garbage_is_counted_and_the_watch_goes_on_from_the_last_version(
     server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float]
 ) -> None:
     server.watches.append(streaming(event("ADDED", item("a", "101")) + b"garbage\n"))
@@ -264,7 +264,7 @@ async def test_W11_garbage_is_counted_and_the_watch_goes_on_from_the_last_versio
     assert len(waited) == 1
 
 
-async def test_W11_the_same_garbage_twice_is_gone_around_by_a_list(
+async def test_the_same_garbage_twice_is_gone_around_by_a_list(
     server: ScriptedServer, run: Run, waited: list[float]
 ) -> None:
     """An event over the limit would come again at that version for ever."""
@@ -274,7 +274,7 @@ async def test_W11_the_same_garbage_twice_is_gone_around_by_a_list(
     assert versions(server) == ["100", "100", "200"]
 
 
-async def test_W11_an_unknown_type_is_logged_and_skipped(
+async def test_an_unknown_type_is_logged_and_skipped(
     server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
 ) -> None:
     lines = event("RENAMED", item("a", "101")) + event("ADDED", item("b", "102"))
@@ -286,7 +286,7 @@ async def test_W11_an_unknown_type_is_logged_and_skipped(
     assert [entry["type"] for entry in logs] == ["RENAMED"]
 
 
-async def test_W17_a_list_that_fails_is_tried_for_ever(
+async def test_a_list_that_fails_is_tried_for_ever(
     server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder, waited: list[float]
 ) -> None:
     server.lists.extend([refusing(403, "Forbidden"), refusing(500, "InternalError")] * 5)
@@ -298,7 +298,7 @@ async def test_W17_a_list_that_fails_is_tried_for_ever(
 
 
 @pytest.mark.parametrize("fails", ["list", "watch", "expired watch"])
-async def test_W7_a_wait_is_waited_for(
+async def test_a_wait_is_waited_for(
     server: ScriptedServer,
     run: Run,
     recorder: Recorder,
@@ -339,7 +339,7 @@ async def test_a_list_that_succeeds_does_not_hide_watches_that_fail(
     assert [entry["event"] for entry in logs] == ["watch failed, will retry"]
 
 
-async def test_S11_metadata_only_accepts_nothing_else(
+async def test_metadata_only_accepts_nothing_else(
     server: ScriptedServer, client: KubeClient, sink: Sink, recorder: Recorder
 ) -> None:
     page = {
@@ -363,7 +363,7 @@ async def test_S11_metadata_only_accepts_nothing_else(
     assert "," not in METADATA_LIST + METADATA
 
 
-async def test_S11_a_server_that_sends_whole_secrets_is_refused(
+async def test_a_server_that_sends_whole_secrets_is_refused(
     server: ScriptedServer,
     client: KubeClient,
     sink: Sink,
@@ -388,7 +388,7 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
 
 
-def test_W7_waits_double_up_to_15_seconds(no_jitter: None) -> None:
+def test_waits_double_up_to_15_seconds(no_jitter: None) -> None:
     waits = Waits()
     now, found = 1000.0, []
     for _ in range(7):
@@ -397,7 +397,7 @@ def test_W7_waits_double_up_to_15_seconds(no_jitter: None) -> None:
     assert found == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 15, 15])
 
 
-def test_W7_waits_are_drawn_from_nothing_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_are_drawn_from_nothing_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
@@ -409,7 +409,7 @@ def test_W7_waits_are_drawn_from_nothing_to_the_whole(monkeypatch: pytest.Monkey
     assert bounds == [(0, 0.8)]
 
 
-def test_W7_two_minutes_of_health_start_them_over(no_jitter: None) -> None:
+def test_two_minutes_of_health_start_them_over(no_jitter: None) -> None:
     waits = Waits()
     for _ in range(6):
         waits.next(0.0)
@@ -417,11 +417,11 @@ def test_W7_two_minutes_of_health_start_them_over(no_jitter: None) -> None:
     assert waits.next(2 * LONGEST_WAIT + 2 * HEALTHY_AFTER) == module.FIRST_WAIT
 
 
-def test_W7_a_thousand_failures_are_no_overflow(no_jitter: None) -> None:
+def test_a_thousand_failures_are_no_overflow(no_jitter: None) -> None:
     waits = Waits()
     assert [waits.next(float(n)) for n in range(2000)][-1] == LONGEST_WAIT
 
 
-def test_W6_the_server_may_ask_for_more_but_not_for_less(no_jitter: None) -> None:
+def test_the_server_may_ask_for_more_but_not_for_less(no_jitter: None) -> None:
     assert Waits().next(0.0, at_least=7.0) == 7.0
     assert Waits().next(0.0, at_least=0.1) == 0.8

@@ -27,12 +27,12 @@ def store() -> Things:
     return Store({"value": lambda thing: thing.values})
 
 
-def test_S1_keys() -> None:
+def test_keys() -> None:
     assert key_of(Thing("a")) == "ns/a"
     assert key_of(Thing("a", namespace="")) == "a"
 
 
-def test_S9_an_index_follows_its_objects() -> None:
+def test_an_index_follows_its_objects() -> None:
     things = store()
     assert things.put("ns/a", Thing("a", ("x", "y", "x"))) is None
     assert things.put("ns/b", Thing("b", ("y",))) is None
@@ -65,7 +65,7 @@ def test_what_an_index_answers_may_be_walked_while_the_store_changes() -> None:
         )
     )
 )
-def test_S9_indexes_agree_with_the_objects_and_keep_no_empty_buckets(
+def test_indexes_agree_with_the_objects_and_keep_no_empty_buckets(
     changes: list[tuple[str, tuple[str, ...] | None]],
 ) -> None:
     things = store()

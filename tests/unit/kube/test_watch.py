@@ -77,7 +77,7 @@ def watched(
     return run
 
 
-async def test_W1_what_a_watch_asks_for(server: ScriptedServer, watched: Watch) -> None:
+async def test_what_a_watch_asks_for(server: ScriptedServer, watched: Watch) -> None:
     await watched(streaming())
     await watched(streaming())
     first, second = (dict(r.query) for r in server.watched)
@@ -94,7 +94,7 @@ async def test_W1_what_a_watch_asks_for(server: ScriptedServer, watched: Watch) 
     )
 
 
-async def test_W1_the_length_is_drawn_anew(
+async def test_the_length_is_drawn_anew(
     server: ScriptedServer, watched: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = iter([241, 299])
@@ -104,7 +104,7 @@ async def test_W1_the_length_is_drawn_anew(
     assert [r.query["timeoutSeconds"] for r in server.watched] == ["241", "299"]
 
 
-async def test_W2_every_event_moves_the_version_a_bookmark_too(
+async def test_every_event_moves_the_version_a_bookmark_too(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]]
 ) -> None:
     versions = []
@@ -125,14 +125,14 @@ async def test_W2_every_event_moves_the_version_a_bookmark_too(
     ]
 
 
-async def test_W4_a_normal_close_goes_on_from_the_last_version(
+async def test_a_normal_close_goes_on_from_the_last_version(
     watched: Watch, state: WatchState
 ) -> None:
     assert await watched(streaming(event("ADDED", item("a", "101")))) is Ending.CLOSED
     assert state.resource_version == "101"
 
 
-async def test_W4_a_connection_that_breaks_in_an_event_loses_only_that(
+async def test_a_connection_that_breaks_in_an_event_loses_only_that(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]]
 ) -> None:
     whole, half = event("ADDED", item("a", "101")), event("ADDED", item("b", "102"))[:40]
@@ -140,9 +140,7 @@ async def test_W4_a_connection_that_breaks_in_an_event_loses_only_that(
     assert (state.resource_version, seen[-1]) == ("101", ("ADDED", "a"))
 
 
-async def test_W4_a_chunked_answer_that_breaks_off_leads_on(
-    watched: Watch, state: WatchState
-) -> None:
+async def test_a_chunked_answer_that_breaks_off_leads_on(watched: Watch, state: WatchState) -> None:
     async def script(exchange: Exchange) -> None:
         line = event("ADDED", item("a", "101"))
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -177,9 +175,7 @@ GONE = status_of(410, "Expired", "too old resource version: 100 (200)")
         "bare line",
     ],
 )
-async def test_W5_410_in_each_of_its_shapes(
-    watched: Watch, script: Script, state: WatchState
-) -> None:
+async def test_410_in_each_of_its_shapes(watched: Watch, script: Script, state: WatchState) -> None:
     assert await watched(script) is Ending.EXPIRED
     assert state.error is not None
     assert state.error.status == 410
@@ -198,7 +194,7 @@ async def test_W5_410_in_each_of_its_shapes(
     ],
     ids=["429", "429 event", "403", "500", "500 event", "html 502", "empty 503"],
 )
-async def test_W6_only_our_rate_says_nothing_of_the_version(
+async def test_only_our_rate_says_nothing_of_the_version(
     watched: Watch, state: WatchState, script: Script, ending: Ending
 ) -> None:
     assert await watched(script) is ending
@@ -206,18 +202,18 @@ async def test_W6_only_our_rate_says_nothing_of_the_version(
     assert state.error is not None
 
 
-async def test_W6_how_long_to_wait_is_passed_on(watched: Watch, state: WatchState) -> None:
+async def test_how_long_to_wait_is_passed_on(watched: Watch, state: WatchState) -> None:
     await watched(answering(status_of(429, "TooManyRequests"), 429, Retry_After="3"))
     assert state.error is not None
     assert state.error.retry_after == 3.0
 
 
-async def test_W6_no_answer(watched: Watch) -> None:
+async def test_no_answer(watched: Watch) -> None:
     # The library tries a GET once more by itself.
     assert await watched(closing(), closing()) is Ending.UNAVAILABLE
 
 
-async def test_W6_connection_refused(server: ScriptedServer, watched: Watch) -> None:
+async def test_connection_refused(server: ScriptedServer, watched: Watch) -> None:
     await server.stop()
     assert await watched() is Ending.UNAVAILABLE
     await server.start()  # the fixture stops it again
@@ -226,19 +222,19 @@ async def test_W6_connection_refused(server: ScriptedServer, watched: Watch) -> 
 @pytest.mark.parametrize(
     "script", [streaming(), streaming(b"\n\n"), answering(b""), streaming(b"<html>")]
 )
-async def test_W8_over_in_an_instant_without_an_event_is_a_fault(
+async def test_over_in_an_instant_without_an_event_is_a_fault(
     watched: Watch, monkeypatch: pytest.MonkeyPatch, script: Script
 ) -> None:
     monkeypatch.setattr(module, "TOO_SHORT", 1.0)
     assert await watched(script) is Ending.UNAVAILABLE
 
 
-async def test_W8_with_an_event_it_is_none(watched: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_an_event_it_is_none(watched: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOO_SHORT", 1.0)
     assert await watched(streaming(bookmark("101"))) is Ending.CLOSED
 
 
-async def test_W8_an_empty_one_that_lasted_is_none(
+async def test_an_empty_one_that_lasted_is_none(
     watched: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOO_SHORT", 0.05)
@@ -246,7 +242,7 @@ async def test_W8_an_empty_one_that_lasted_is_none(
 
 
 @pytest.mark.parametrize("script", [stalling(), streaming(bookmark("101"), stall=True)])
-async def test_W9_W10_silence_ends_a_watch_and_is_no_error(
+async def test_silence_ends_a_watch_and_is_no_error(
     watched: Watch, state: WatchState, monkeypatch: pytest.MonkeyPatch, script: Script
 ) -> None:
     monkeypatch.setattr(module, "IDLE", 0.1)
@@ -254,7 +250,7 @@ async def test_W9_W10_silence_ends_a_watch_and_is_no_error(
     assert state.error is None
 
 
-async def test_W9_a_server_that_does_not_even_begin_to_answer(
+async def test_a_server_that_does_not_even_begin_to_answer(
     watched: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(exchange: Exchange) -> None:
@@ -264,7 +260,7 @@ async def test_W9_a_server_that_does_not_even_begin_to_answer(
     assert await watched(nothing) is Ending.UNAVAILABLE
 
 
-async def test_W9_events_keep_a_watch_alive(
+async def test_events_keep_a_watch_alive(
     watched: Watch, state: WatchState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dripping(exchange: Exchange) -> None:
@@ -279,7 +275,7 @@ async def test_W9_events_keep_a_watch_alive(
     assert state.resource_version == "106"
 
 
-async def test_W9_a_watch_that_outlives_its_own_end_is_ended(
+async def test_a_watch_that_outlives_its_own_end_is_ended(
     watched: Watch, state: WatchState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def endless(exchange: Exchange) -> None:
@@ -295,7 +291,7 @@ async def test_W9_a_watch_that_outlives_its_own_end_is_ended(
     assert state.events > 1
 
 
-def test_W9_the_limits() -> None:
+def test_the_limits() -> None:
     assert (module.IDLE, module.OVERTIME) == (90.0, 15.0)
 
 
@@ -315,7 +311,7 @@ def test_W9_the_limits() -> None:
         event("ADDED", item("a", "101") | {"kind": "Secret"}),
     ],
 )
-async def test_W11_what_is_no_event_of_this_kind_ends_the_watch(
+async def test_what_is_no_event_of_this_kind_ends_the_watch(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]], line: bytes
 ) -> None:
     good = event("ADDED", item("good", "101"))
@@ -324,7 +320,7 @@ async def test_W11_what_is_no_event_of_this_kind_ends_the_watch(
     assert state.resource_version == "101"
 
 
-async def test_W11_an_unknown_type_is_passed_by(
+async def test_an_unknown_type_is_passed_by(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]]
 ) -> None:
     lines = event("RENAMED", item("a", "101")) + event("ADDED", item("b", "102"))
@@ -333,7 +329,7 @@ async def test_W11_an_unknown_type_is_passed_by(
     assert state.resource_version == "102"
 
 
-async def test_W12_a_line_of_3_mib(
+async def test_a_line_of_3_mib(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]]
 ) -> None:
     big = event("ADDED", item("big", "101", data={"key": "x" * 3 * MIB}))
@@ -344,14 +340,14 @@ async def test_W12_a_line_of_3_mib(
     assert time.monotonic() - began < 5
 
 
-async def test_W12_a_line_of_more_than_4_mib(watched: Watch, state: WatchState) -> None:
+async def test_a_line_of_more_than_4_mib(watched: Watch, state: WatchState) -> None:
     huge = event("ADDED", item("huge", "102", data={"key": "x" * 4 * MIB}))
     good = event("ADDED", item("a", "101"))
     assert await watched(streaming(good, huge, wait=0.1)) is Ending.GARBLED
     assert state.resource_version == "101"
 
 
-async def test_W12_events_cut_anywhere(watched: Watch, seen: list[tuple[str, str]]) -> None:
+async def test_events_cut_anywhere(watched: Watch, seen: list[tuple[str, str]]) -> None:
     stream = b"".join(event("ADDED", item(name, "101")) for name in "abc")
 
     async def script(exchange: Exchange) -> None:
@@ -365,7 +361,7 @@ async def test_W12_events_cut_anywhere(watched: Watch, seen: list[tuple[str, str
     assert [name for _, name in seen[1:]] == ["a", "b", "c"]
 
 
-async def test_W18_a_401_is_tried_again_with_the_token_read_anew(
+async def test_a_401_is_tried_again_with_the_token_read_anew(
     server: ScriptedServer, watched: Watch, tmp_path: Any
 ) -> None:
     (tmp_path / "token").write_text("token-2")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Recorder:
-    """Both observers of the room."""
+    """Both observers of the package."""
 
     depths: list[int] = field(default_factory=list)
     adds: int = 0
@@ -52,7 +52,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def queue(recorder: Recorder) -> WorkQueue[str]:
-    return WorkQueue("test", backoff=Backoff(jitter=0), ageing=10, observer=recorder)
+    return WorkQueue("test", backoff=Backoff(jitter=0), aging=10, observer=recorder)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from secret_sync.queue import Backoff
 
 
-def test_Q6_doubles_from_one_second_to_five_minutes() -> None:
+def test_doubles_from_one_second_to_five_minutes() -> None:
     backoff = Backoff(jitter=0)
     delays = [backoff.delay(failures, Random()) for failures in range(11)]
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
@@ -23,7 +23,7 @@ def test_Q6_doubles_from_one_second_to_five_minutes() -> None:
     failures=st.integers(0, 10**9),
     seed=st.integers(),
 )
-def test_Q6_stays_within_the_jitter_around_the_capped_power(
+def test_stays_within_the_jitter_around_the_capped_power(
     base: float, cap: float, jitter: float, failures: int, seed: int
 ) -> None:
     delay = Backoff(base, cap, jitter).delay(failures, Random(seed))
@@ -32,7 +32,7 @@ def test_Q6_stays_within_the_jitter_around_the_capped_power(
     assert delay <= middle * (1 + jitter) * (1 + 1e-12)
 
 
-def test_Q6_default_jitter_is_20_to_50_percent() -> None:
+def test_default_jitter_is_20_to_50_percent() -> None:
     assert 0.2 <= Backoff().jitter <= 0.5
     rng = Random(1)
     delays = [Backoff().delay(20, rng) for _ in range(1000)]

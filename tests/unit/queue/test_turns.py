@@ -17,7 +17,7 @@ pytestmark = pytest.mark.looptime
 
 @pytest.fixture
 def turns(recorder: Recorder) -> WorkQueue[str]:
-    return WorkQueue("turns", ageing=10, observer=recorder, tenants=lambda key: key.split("/")[:1])
+    return WorkQueue("turns", aging=10, observer=recorder, tenants=lambda key: key.split("/")[:1])
 
 
 async def take(queue: WorkQueue[str], count: int) -> list[str]:

@@ -17,7 +17,7 @@ class _Deaf:
     def retried(self) -> None: ...
 
 
-def test_Q4_a_delay_of_less_than_a_millisecond_and_another_one() -> None:
+def test_a_delay_of_less_than_a_millisecond_and_another_one() -> None:
     # uvloop answers such a call_at with a handle that does not know its time.
     async def scenario() -> list[str]:
         queue: WorkQueue[str] = WorkQueue("test", observer=_Deaf())

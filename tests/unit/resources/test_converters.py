@@ -129,7 +129,7 @@ def test_an_object_that_was_never_judged_has_no_generation() -> None:
     assert es(status).status.ready is None
 
 
-def test_A8_nothing_empty_is_sent() -> None:
+def test_nothing_empty_is_sent() -> None:
     ready = Condition("Ready", "False", "Forbidden", "message", "2026-01-01T00:00:00Z", 1)
     sent = ExternalSecretStatus(ready, 1, (), "", "").to_dict()
     assert set(sent) == {"conditions", "observedGeneration"}

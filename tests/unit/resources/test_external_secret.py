@@ -213,7 +213,7 @@ def test_targets(written: dict[str, Any], target: Target) -> None:
     assert (found.unsupported, found.invalid) == ((), "")
 
 
-def test_S8_a_target_of_the_objects_own_name_is_the_same_text() -> None:
+def test_a_target_of_the_objects_own_name_is_the_same_text() -> None:
     # As a decoder would: two texts, of which the second is not kept.
     found = es({"target": {"name": b"some".decode()}})
     assert found.target.name is found.name
@@ -293,7 +293,7 @@ def test_the_finalizer_of_ack_secret_manager_is_seen(
         ({"observedGeneration": 2, "conditions": [{"type": "Other", "status": "True"}]}, False),
     ],
 )
-def test_Q12_an_object_is_in_step_if_its_status_says_so(status: Any, *, in_step: bool) -> None:
+def test_an_object_is_in_step_if_its_status_says_so(status: Any, *, in_step: bool) -> None:
     assert es(metadata={"generation": 2}, status=status).in_step is in_step
 
 
@@ -311,6 +311,6 @@ def test_Q12_an_object_is_in_step_if_its_status_says_so(status: Any, *, in_step:
         ({"deletionTimestamp": "t"}, True),
     ],
 )
-def test_C5_the_revision_moves_with_the_intent(metadata: dict[str, Any], *, moves: bool) -> None:
+def test_the_revision_moves_with_the_intent(metadata: dict[str, Any], *, moves: bool) -> None:
     assert (es(metadata=metadata).revision != es().revision) == moves
     assert es(metadata=metadata, status={"target": "x"}).revision == es(metadata=metadata).revision

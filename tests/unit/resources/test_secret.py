@@ -123,7 +123,7 @@ OTHER = "secret-sync-merge-two"
         pytest.param([entry(MINE, "Apply")], (), set(), (), id="nothing any more"),
     ],
 )
-def test_A2_what_was_merged_into_it_is_told_by_object(
+def test_what_was_merged_into_it_is_told_by_object(
     entries: list[dict[str, Any]],
     merged: tuple[tuple[str, set[str]], ...],
     others: set[str],
@@ -167,7 +167,7 @@ def test_one_that_is_being_deleted_says_so() -> None:
     assert found.deleting
 
 
-def test_A14_who_set_data_by_way_of_string_data_is_told_apart() -> None:
+def test_who_set_data_by_way_of_string_data_is_told_apart() -> None:
     by_kubectl = {
         "manager": "kubectl",
         "operation": "Apply",
@@ -187,7 +187,7 @@ def test_A14_who_set_data_by_way_of_string_data_is_told_apart() -> None:
     assert found.editors == ("helm",)
 
 
-def test_A16_keys_that_several_own_are_told_apart() -> None:
+def test_keys_that_several_own_are_told_apart() -> None:
     found = read(
         entry(MINE, "Apply", "a", "b", "c"),
         entry("kubectl", "Update", "b"),
@@ -225,7 +225,7 @@ REFERENCE = 'k:{"uid":"uid"}'
     ],
 )
 @pytest.mark.parametrize("who", ["us", "somebody else", "an update in our name"])
-def test_A13_what_was_not_given_back_to_others_shows(
+def test_what_was_not_given_back_to_others_shows(
     owned: dict[str, Any], who: str, *, carries: bool
 ) -> None:
     manager = "helm" if who == "somebody else" else "secret-sync"
@@ -235,7 +235,7 @@ def test_A13_what_was_not_given_back_to_others_shows(
     assert found.carries is (carries and who == "us")
 
 
-def test_A13_without_the_mark_one_owner_is_taken_for_ours() -> None:
+def test_without_the_mark_one_owner_is_taken_for_ours() -> None:
     for references, carries in (([REFERENCE], False), ([REFERENCE, 'k:{"uid":"x"}'], True)):
         owned: dict[str, Any] = {"f:ownerReferences": {field: {} for field in references}}
         told = {"manager": "secret-sync", "operation": "Apply", "fieldsV1": {"f:metadata": owned}}

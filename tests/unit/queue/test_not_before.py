@@ -1,4 +1,4 @@
-"""C9: a key whose server asked for time is left alone for as long, whatever happens to it."""
+"""A key is not processed before the time that `Retry-After` gave, whatever enqueues it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an overloaded server asked for holds for a key, whoever wants it meanwhile."""
+"""Honor `Retry-After` of an overloaded server, even if a key is enqueued earlier."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ K = TypeVar("K", bound="Hashable")
 
 
 class NotBefore(Generic[K]):
-    """Handles keys, but none of them before the time that its last failure gave (C9).
+    """Handles keys, but none before the time that its last failure demanded.
 
-    A queue knows when to hand out a key again by itself. An event adds it at once, and one that
-    came while the key was in flight does so as soon as it is done.
+    The queue delays the retry by itself, but an event enqueues the key at once, and an event during
+    the processing of the key does so as soon as it is done.
 
     Args:
         handle: Works on a key.
@@ -27,11 +27,11 @@ class NotBefore(Generic[K]):
 
     def __init__(self, handle: Callable[[K], Awaitable[Outcome]]) -> None:
         self._handle = handle
-        # Each of these keys is queued for its time, or later, and leaves when it is handed out.
+        # Each of these keys is queued for its time or later, and removed when it is taken.
         self._until: dict[K, float] = {}
 
     async def __call__(self, key: K) -> Outcome:
-        """Work on a key, or have it queued for its time."""
+        """Process a key, or requeue it for its time."""
         now = asyncio.get_running_loop().time()
         until = self._until.pop(key, now)
         if until > now:
