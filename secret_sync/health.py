@@ -1,6 +1,6 @@
 """The HTTP server of ``/metrics``, ``/healthz`` and ``/readyz``.
 
-Liveness is the loop's heartbeat and nothing else (G4): were it KMS's reachability, an outage
+Liveness is the loop's heartbeat and nothing else: were it KMS's reachability, an outage
 there would restart the controller and lose the values in hand.
 """
 

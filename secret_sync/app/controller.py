@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-    from secret_sync.app.watched import Limits
+    from secret_sync.app.watched import Capabilities
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
     from secret_sync.controller.identity import IdentityResolver
@@ -67,9 +67,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for one reconcile (C1); it only ever waits for the API server.
+#: Seconds for one reconcile; it only ever waits for the API server.
 RECONCILE_WITHIN: Final = 60.0
-#: Seconds that workers have to finish after SIGTERM (G2).
+#: Seconds that workers have to finish after SIGTERM.
 FINISH_WITHIN: Final = 20.0
 #: Seconds between two retries at most, and a quarter more: half a minute after an outage the API
 #: server has been told all that it missed.
@@ -94,7 +94,7 @@ class Controller:
         transport: Transport,
         *,
         metadata: MetadataService,
-        limits: Limits,
+        capabilities: Capabilities,
         schemas: Schemas,
         health: HealthServer,
         election: Election | None,
@@ -102,7 +102,7 @@ class Controller:
         self._settings = settings
         self._metrics = metrics
         self._metadata = metadata
-        self._limits = limits
+        self._capabilities = capabilities
         self._election = election
         self._stopping = False
         memories = Memories()
@@ -113,7 +113,7 @@ class Controller:
         self._cluster_stores = self._queue("clustersecretstore")
         self._cluster_store_statuses = self._queue("clustersecretstore-status", STATUS_AGING)
         self._definitions = self._queue("definition")
-        self.watched = watched = Watched(client, settings, metrics, limits)
+        self.watched = watched = Watched(client, settings, metrics, capabilities)
         self.triggers = Triggers(
             external_secrets=watched.external_secrets.store,
             stores=Stores(watched.secret_stores.store, self._stores),
@@ -221,7 +221,7 @@ class Controller:
                         await self._finish()
             await self.events.flush(EVENTS_WITHIN)
             await _end(*workers, *background)
-            # Held for as long as anything could write, and given back at once then (E6).
+            # Held for as long as anything could write, and given back at once then.
             await _end(*leading)
             if self._election is not None:
                 await self._election.release()
@@ -256,14 +256,14 @@ class Controller:
             queue.shut_down()
 
     async def _synced(self) -> bool:
-        """Waits for the initial lists (S5)."""
+        """Waits for the initial lists."""
         await self.watched.wait_synced()
         counts = {name.replace(" ", "_"): len(i.store) for name, i in self.watched.running.items()}
         _log.info("in sync", **counts)
         return True
 
     async def _elected(self) -> bool:
-        """Waits until no other replica works; everything that is watched stays warm (E4)."""
+        """Waits until no other replica works; everything that is watched stays warm."""
         if self._election is not None:
             await self._election.acquire()
         return True
@@ -323,7 +323,7 @@ class Controller:
 
     @property
     def unready(self) -> str:
-        """Why this is not ready, ``""`` where it is (G4)."""
+        """Why this is not ready, ``""`` where it is."""
         return "stopping" if self._stopping else self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
@@ -332,10 +332,10 @@ class Controller:
     def _reconcilers(self, client: KubeClient, memories: Memories) -> None:
         watched = self.watched
         identities = make_identities(
-            self._settings, client, watched, self._limits, self._sts, self._metadata
+            self._settings, client, watched, self._capabilities, self._sts, self._metadata
         )
         self.planner = make_planner(
-            self._settings, watched, self._limits, self.schemas, identities, self.expressions
+            self._settings, watched, self._capabilities, self.schemas, identities, self.expressions
         )
         writer = ApplyWriter(client, FIELD_MANAGER)
         self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(

@@ -16,9 +16,9 @@ from secret_sync.kube import (
     Election,
     KubeClient,
     LeaseTimes,
-    Need,
+    RequiredPermission,
     current_namespace,
-    lacking,
+    missing_permission,
     new_identity,
 )
 from secret_sync.metrics import LeaseMetrics
@@ -117,8 +117,11 @@ async def make_election(
         current_namespace, settings.kubeconfig
     )
     # Who creates has no name for it yet, as rules see it.
-    for need in (Need(LEASES, ("get", "update"), name=name), Need(LEASES, ("create",))):
-        why = await lacking(client, need, (namespace,))
+    for need in (
+        RequiredPermission(LEASES, ("get", "update"), name=name),
+        RequiredPermission(LEASES, ("create",)),
+    ):
+        why = await missing_permission(client, need, (namespace,))
         if why:
             raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
     times = LeaseTimes(

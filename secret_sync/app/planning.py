@@ -12,7 +12,7 @@ from secret_sync.controller.references import AuthReferences
 from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
 
 if TYPE_CHECKING:
-    from secret_sync.app.watched import Limits, Watched
+    from secret_sync.app.watched import Capabilities, Watched
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.controller.expressions import ExpressionChecker
     from secret_sync.controller.schemas import Schemas
@@ -25,7 +25,7 @@ def make_identities(
     settings: Settings,
     client: KubeClient,
     watched: Watched,
-    limits: Limits,
+    capabilities: Capabilities,
     sts: Sts,
     metadata: MetadataService,
 ) -> IdentityResolver:
@@ -44,8 +44,8 @@ def make_identities(
             own=settings.own,
             account=settings.uid,
             cluster=settings.cluster_id,
-            user=limits.user,
-            token_user=limits.token_user,
+            user=capabilities.user,
+            token_user=capabilities.token_user,
         ),
         Policy(
             worker_role=settings.enable_worker_role,
@@ -58,7 +58,7 @@ def make_identities(
 def make_planner(
     settings: Settings,
     watched: Watched,
-    limits: Limits,
+    capabilities: Capabilities,
     schemas: Schemas,
     identities: IdentityResolver,
     expressions: ExpressionChecker,
@@ -67,8 +67,8 @@ def make_planner(
     return Planner(
         stores=watched.secret_stores.store,
         cluster_stores=watched.cluster_stores.store,
-        no_cluster_stores=limits.cluster_stores,
-        admission=Admission(watched.namespaces.store, unknown=limits.namespaces),
+        no_cluster_stores=capabilities.cluster_stores,
+        admission=Admission(watched.namespaces.store, unknown=capabilities.namespaces),
         identities=identities,
         polling_interval=None if settings.disable_polling else settings.polling_interval,
         region=settings.region,

@@ -17,7 +17,7 @@ from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
-from secret_sync.app.watched import NOT_IN_SYNC, Limits
+from secret_sync.app.watched import NOT_IN_SYNC, Capabilities
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
@@ -33,11 +33,11 @@ from secret_sync.kube import (
     SERVICE_ACCOUNTS,
     ClusterAccess,
     KubeClient,
-    Need,
+    RequiredPermission,
     check,
-    lacking,
-    patiently,
+    missing_permission,
     read_token_user,
+    retry_until_available,
     who_am_i,
 )
 from secret_sync.metrics import Metrics
@@ -114,11 +114,11 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     metadata = MetadataService(direct, settings.metadata_endpoint)
     client = KubeClient(access)
     stack.push_async_callback(client.close)
-    limits = await _check(client, settings)
+    capabilities = await _check(client, settings)
     election = await make_election(settings, access, metrics, stack)
     if election is not None:
         client.guard_writes(election)
-    schemas = await _read_schemas(client, limits)
+    schemas = await _read_schemas(client, capabilities)
     region = await find_region(settings.region, metadata, needed=not _placed(settings))
     controller = Controller(
         settings,
@@ -126,7 +126,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
         client,
         transport,
         metadata=metadata,
-        limits=limits,
+        capabilities=capabilities,
         schemas=schemas,
         health=health,
         election=election,
@@ -139,23 +139,26 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
 
 
 _NEEDS: Final = (
-    Need(kinds.EXTERNAL_SECRETS, ("get", "list", "watch")),
-    Need(kinds.EXTERNAL_SECRETS, ("patch",), "status"),
-    Need(kinds.SECRET_STORES, ("list", "watch")),
-    Need(kinds.SECRET_STORES, ("patch",), "status"),
-    Need(SECRETS, ("list", "watch", "get", "create", "patch", "delete")),
-    Need(SERVICE_ACCOUNTS, ("list", "watch")),
+    RequiredPermission(kinds.EXTERNAL_SECRETS, ("get", "list", "watch")),
+    RequiredPermission(kinds.EXTERNAL_SECRETS, ("patch",), "status"),
+    RequiredPermission(kinds.SECRET_STORES, ("list", "watch")),
+    RequiredPermission(kinds.SECRET_STORES, ("patch",), "status"),
+    RequiredPermission(SECRETS, ("list", "watch", "get", "create", "patch", "delete")),
+    RequiredPermission(SERVICE_ACCOUNTS, ("list", "watch")),
 )
-_STORES_NEED: Final = Need(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
-_NAMESPACES_NEED: Final = Need(NAMESPACES, ("list", "watch"))
+_STORES_NEED: Final = RequiredPermission(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
+_NAMESPACES_NEED: Final = RequiredPermission(NAMESPACES, ("list", "watch"))
 #: All of them are watched by their metadata, which takes no more than to be told which changed.
 _DEFINITIONS_NEEDS: Final = (
-    Need(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
-    *(Need(CUSTOM_RESOURCE_DEFINITIONS, ("get",), name=name) for name in OUR_DEFINITIONS),
+    RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
+    *(
+        RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("get",), name=name)
+        for name in OUR_DEFINITIONS
+    ),
 )
 
 
-async def _check(client: KubeClient, settings: Settings) -> Limits:
+async def _check(client: KubeClient, settings: Settings) -> Capabilities:
     """What has to be there, and what of the whole cluster is not.
 
     Raises:
@@ -170,42 +173,44 @@ async def _check(client: KubeClient, settings: Settings) -> Limits:
             "it is served once that has changed",
             namespace=namespace,
         )
-    limits = Limits(
+    capabilities = Capabilities(
         without_rights=without,
-        cluster_stores=_until_restart(await lacking(client, _STORES_NEED)),
-        namespaces=_until_restart(await lacking(client, _NAMESPACES_NEED)),
-        definitions=_until_restart(await _first_lacking(client, _DEFINITIONS_NEEDS)),
+        cluster_stores=_until_restart(await missing_permission(client, _STORES_NEED)),
+        namespaces=_until_restart(await missing_permission(client, _NAMESPACES_NEED)),
+        definitions=_until_restart(await _first_missing_permission(client, _DEFINITIONS_NEEDS)),
         user=await who_am_i(client),
         token_user=await read_token_user(settings.own.oidc_token_file),
     )
-    if not limits.user and (settings.allow_role_arn or settings.controller_identity_namespaces):
+    if not capabilities.user and (
+        settings.allow_role_arn or settings.controller_identity_namespaces
+    ):
         _log.warning(
             "the API server does not say who this controller is, so that its ServiceAccount "
             "cannot be told from others: all that stores refer to are restricted like it"
         )
-    if limits.cluster_stores:
-        _log.warning("ClusterSecretStores are not watched", why=limits.cluster_stores)
-    if limits.namespaces:
-        _log.warning("labels of namespaces are not known", why=limits.namespaces)
-    if limits.definitions:
-        _log.warning("whether the CRDs are complete is not known", why=limits.definitions)
-    return limits
+    if capabilities.cluster_stores:
+        _log.warning("ClusterSecretStores are not watched", why=capabilities.cluster_stores)
+    if capabilities.namespaces:
+        _log.warning("labels of namespaces are not known", why=capabilities.namespaces)
+    if capabilities.definitions:
+        _log.warning("whether the CRDs are complete is not known", why=capabilities.definitions)
+    return capabilities
 
 
-async def _first_lacking(client: KubeClient, needs: Iterable[Need]) -> str:
+async def _first_missing_permission(client: KubeClient, needs: Iterable[RequiredPermission]) -> str:
     for need in needs:
-        why = await lacking(client, need)
+        why = await missing_permission(client, need)
         if why:
             return why
     return ""
 
 
-async def _read_schemas(client: KubeClient, limits: Limits) -> Schemas:
+async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:
     """What the CRDs lack, known before the first object is looked at."""
     schemas = Schemas()
-    if not limits.definitions:
+    if not capabilities.definitions:
         for name in OUR_DEFINITIONS:
-            missing = await patiently(partial(read_missing, client, name))
+            missing = await retry_until_available(partial(read_missing, client, name))
             schemas.put(name, missing or ())
     return schemas
 

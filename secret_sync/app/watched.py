@@ -52,7 +52,7 @@ NOT_IN_SYNC: Final = "caches are not in sync yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Capabilities:
     """What the API server lets us be and see.
 
     Attributes:
@@ -76,14 +76,14 @@ class Watched:
     """The informers of all kinds."""
 
     def __init__(
-        self, client: KubeClient, settings: Settings, metrics: Metrics, limits: Limits
+        self, client: KubeClient, settings: Settings, metrics: Metrics, capabilities: Capabilities
     ) -> None:
         self._client = client
         self._metrics = metrics
         self._scope: dict[str, Any] = {
             "namespaces": settings.watch_namespaces,
             "excluded": settings.exclude_namespaces,
-            "optional": limits.without_rights,
+            "optional": capabilities.without_rights,
         }
         objects = {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
@@ -105,11 +105,11 @@ class Watched:
             "secret stores": self.secret_stores,
             "external secrets": self.external_secrets,
         }
-        if not limits.cluster_stores:
+        if not capabilities.cluster_stores:
             self._running["cluster secret stores"] = self.cluster_stores
-        if not limits.namespaces:
+        if not capabilities.namespaces:
             self._running["namespaces"] = self.namespaces
-        if not limits.definitions:
+        if not capabilities.definitions:
             self._running["definitions"] = self.definitions
         metrics.read(
             "namespaces_missing",
@@ -161,7 +161,7 @@ class Watched:
 
     @property
     def unready(self) -> str:
-        """Why what is known may be old: not listed yet (S5), or never watched; ``""`` if it is not.
+        """Why what is known may be old: not listed yet, or never watched; ``""`` if it is not.
 
         One without a watch is listed now and then, which nobody should take for the whole.
         """
@@ -206,7 +206,7 @@ class Watched:
         convert: Callable[[dict[str, Any]], T | None],
         indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
     ) -> Informer[T]:
-        """Of a kind that we look at from outside only (S11)."""
+        """Of a kind that we look at from outside only."""
         scope = self._scope if resource.namespaced else {}
         observer = ReflectorMetrics(self._metrics, resource.plural)
         return Informer(

@@ -154,7 +154,7 @@ class Claims:
         ref = Ref(*where, metadata["resourceVersion"])
         owner = owner or await confirm_owner(self._client, es)
         fields = metadata["managedFields"]
-        reply = await self._writer.disown(SECRETS, ref, fields, editors, owner)
+        reply = await self._writer.transfer_field_ownership(SECRETS, ref, fields, editors, owner)
         # What we did not want of it goes now, in one write.
         ref = Ref(*where, reply["metadata"]["resourceVersion"])
         intent = owner_intent(es, desired, controlled=_has_another(metadata, es))

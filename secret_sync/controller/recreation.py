@@ -110,7 +110,7 @@ class Recreation:
         """
         carried = Carried.of(es, await self._metadata(ref))
         intent = _intent(es, desired, carried)
-        await self._writer.rehearse(SECRETS, intent, f"secret-sync-{es.uid}")
+        await self._writer.dry_run_create(SECRETS, intent, f"secret-sync-{es.uid}")
         owner = await confirm_owner(self._client, es)
         # Kept until all of it is done: whatever interrupts it, it goes on from here.
         memory.carried = carried

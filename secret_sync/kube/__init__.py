@@ -26,15 +26,15 @@ from secret_sync.kube.lease import (
 from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
-from secret_sync.kube.preflight import Need, check, lacking, patiently, who_am_i
+from secret_sync.kube.preflight import (
+    RequiredPermission,
+    check,
+    missing_permission,
+    retry_until_available,
+    who_am_i,
+)
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refs import ConfirmedOwner, Ref
-from secret_sync.kube.refusals import (
-    AlreadyExistsError,
-    ImmutableError,
-    OutdatedError,
-    OwnedByOthersError,
-)
 from secret_sync.kube.resource import (
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
@@ -50,6 +50,12 @@ from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, Stored, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
 from secret_sync.kube.versions import is_older, reached
+from secret_sync.kube.write_errors import (
+    AlreadyExistsError,
+    ImmutableError,
+    OutdatedError,
+    OwnedByOthersError,
+)
 
 __all__ = [
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -82,12 +88,12 @@ __all__ = [
     "LeaseLostError",
     "LeaseObserver",
     "LeaseTimes",
-    "Need",
     "OutdatedError",
     "OwnedByOthersError",
     "Ref",
     "Reflector",
     "ReflectorObserver",
+    "RequiredPermission",
     "Resource",
     "ServiceAccountTokenMinter",
     "SingleSecretReader",
@@ -100,11 +106,11 @@ __all__ = [
     "data_keys",
     "is_older",
     "key_of",
-    "lacking",
+    "missing_permission",
     "new_identity",
-    "patiently",
     "reached",
     "read_token_user",
+    "retry_until_available",
     "string_data_keys",
     "who_am_i",
     "without_keys",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a projected token and all other files are read again (W18).
+#: Seconds after which a projected token and all other files are read again.
 REREAD_AFTER: Final = 60.0
 #: Seconds between two rounds that nobody asked for.
 _PAUSE: Final = 1.0
@@ -36,8 +36,8 @@ RENEW_WITHIN: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Credentials:
-    """What a request says of who sends it; another object once anything of it is new.
+class RequestCredentials:
+    """How a request is authenticated; replaced by another object on any change.
 
     Attributes:
         headers: Their names and values; a name may be there several times.
@@ -47,8 +47,8 @@ class Credentials:
     certificate: bytes = b""
     key: bytes = b""
 
-    def says(self, other: Credentials) -> bool:
-        """Whether both are the same to the API server."""
+    def is_same_as(self, other: RequestCredentials) -> bool:
+        """Return whether the API server cannot tell them apart."""
         return (self.headers, self.certificate, self.key) == (
             other.headers,
             other.certificate,
@@ -76,16 +76,16 @@ class ClusterAccess:
         self._origin = origin
         self._connection: Connection | None = None
         self._issuer = Issuer()
-        self._refused: Credentials | None = None
+        self._refused: RequestCredentials | None = None
         self._wanted = asyncio.Event()
         self._next_round: asyncio.Future[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
-        self._told = ""
+        self._logged = ""
         self.server = ""
         self.server_name: str | None = None
         self.proxy: str | None = None
         self.ssl: ssl.SSLContext | None = None
-        self.credentials = Credentials()
+        self.credentials = RequestCredentials()
 
     def __repr__(self) -> str:
         """Where to, not as whom."""
@@ -133,8 +133,8 @@ class ClusterAccess:
         if self._next_round is not None:
             self._next_round.cancel()
 
-    async def renew(self, refused: Credentials) -> None:
-        """Wait until there are others than these, or a try to have them has failed (W18).
+    async def renew(self, refused: RequestCredentials) -> None:
+        """Wait until there are others than these, or a try to have them has failed.
 
         Args:
             refused: Which the API server answered with 401.
@@ -165,7 +165,7 @@ class ClusterAccess:
             except Exception as error:  # noqa: BLE001 (whatever it is, the next round may do)
                 self._warn(type(error).__name__)
             else:
-                self._told = ""
+                self._logged = ""
             finally:
                 if awaited is not None and not awaited.done():
                     awaited.set_result(None)
@@ -223,7 +223,7 @@ class ClusterAccess:
         login, server = connection.login, connection.server
         authorization = issued.authorization if issued else login.authorization
         headers = (("Authorization", authorization),) if authorization else ()
-        new = Credentials(
+        new = RequestCredentials(
             (*headers, *login.impersonation),
             issued.certificate if issued else login.certificate,
             issued.key if issued else login.key,
@@ -240,13 +240,13 @@ class ClusterAccess:
                 await asyncio.to_thread(add_ca, context, server.ca)
         self._connection, self.ssl = connection, context
         self.server, self.server_name, self.proxy = server.url, server.name, server.proxy
-        if not new.says(old):
+        if not new.is_same_as(old):
             self.credentials = new
 
     def _warn(self, why: str) -> None:
         """Once for each failure, however often it is met."""
-        if why != self._told:
-            self._told = why
+        if why != self._logged:
+            self._logged = why
             _log.warning("credentials not renewed, those in hand stay in use", error=why)
 
 

@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.kube.answers import Answer
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
-from secret_sync.kube.managed_fields import data_keys, handed_over
+from secret_sync.kube.managed_fields import data_keys, transferred
 from secret_sync.kube.refs import Ref
-from secret_sync.kube.refusals import AlreadyExistsError, OutdatedError, again, meaning
 from secret_sync.kube.resource import JSON, METADATA
+from secret_sync.kube.write_errors import (
+    AlreadyExistsError,
+    OutdatedError,
+    classify_write_error,
+    reclassify,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from secret_sync.kube.client import KubeClient
     from secret_sync.kube.refs import ConfirmedOwner
-    from secret_sync.kube.refusals import OwnedByOthersError
     from secret_sync.kube.resource import Resource
+    from secret_sync.kube.write_errors import OwnedByOthersError
 
-#: JSON is YAML, too (A1).
+#: JSON is YAML, too.
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
-STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 
-#: No object can have it, so a write that demands it can only create (A4a).
+#: No object can have it, so a write that demands it can only create.
 _ABSENT: Final = "1"
 #: A finalizer is taken off anew after another write got in between, so often.
 _TRIES: Final = 4
@@ -37,7 +39,7 @@ class ApplyWriter:
 
     Args:
         client: The API server.
-        manager: The field manager; the same through all releases (A2).
+        manager: The field manager; the same through all releases.
     """
 
     def __init__(self, client: KubeClient, manager: str) -> None:
@@ -45,14 +47,14 @@ class ApplyWriter:
         self._manager = manager
 
     async def create(self, resource: Resource, intent: dict[str, Any]) -> dict[str, Any]:
-        """Creates an object, or fails: of racing ones exactly one succeeds (A4a).
+        """Creates an object, or fails: of racing ones exactly one succeeds.
 
         Args:
             resource: The kind.
             intent: The whole object, with ``metadata.namespace`` and ``.name``.
 
         Returns:
-            The object's metadata, as ``{"metadata": {...}}`` (S12).
+            The object's metadata, as ``{"metadata": {...}}``.
 
         Raises:
             AlreadyExistsError: An object of that name exists.
@@ -62,12 +64,12 @@ class ApplyWriter:
         try:
             return await self._apply(resource, {**intent, "metadata": metadata}, force=False)
         except ApiConflictError as error:
-            raise again(AlreadyExistsError, error) from None
+            raise reclassify(AlreadyExistsError, error) from None
 
-    async def rehearse(self, resource: Resource, intent: dict[str, Any], name: str) -> None:
+    async def dry_run_create(self, resource: Resource, intent: dict[str, Any], name: str) -> None:
         """Asks whether a create would be accepted, without creating anything.
 
-        Before a delete-and-recreate: what is deleted must be sure to come back (A6).
+        Before a delete-and-recreate: what is deleted must be sure to come back.
 
         Args:
             resource: The kind.
@@ -83,16 +85,16 @@ class ApplyWriter:
     async def update(
         self, resource: Resource, intent: dict[str, Any], ref: Ref, *, force: bool
     ) -> dict[str, Any]:
-        """Makes an existing object what the intent says; what it omits and we own, goes (A3).
+        """Makes an existing object what the intent says; what it omits and we own, goes.
 
         Args:
             resource: The kind.
             intent: All that we want of the object.
-            ref: The object as it was judged; it is never silently created (A7).
-            force: Take over fields that others own; only on objects that are ours (A4).
+            ref: The object as it was judged; it is never silently created.
+            force: Take over fields that others own; only on objects that are ours.
 
         Returns:
-            The object's metadata; its version is the known one if nothing changed (A8).
+            The object's metadata; its version is the known one if nothing changed.
 
         Raises:
             OutdatedError: It is gone, is another one, or has changed since.
@@ -108,14 +110,14 @@ class ApplyWriter:
         try:
             return await self._apply(resource, {**intent, "metadata": metadata}, force=force)
         except ApiError as error:
-            raise meaning(error) from None
+            raise classify_write_error(error) from None
 
     async def set_data(
         self, resource: Resource, ref: Ref, data: dict[str, str], owner: ConfirmedOwner
     ) -> dict[str, Any]:
-        """Makes the data exactly what an apply has just made of it: keys of others go (A7a).
+        """Makes the data exactly what an apply has just made of it: keys of others go.
 
-        An apply leaves them alone. They need not have a field manager (A14). Nothing else changes;
+        An apply leaves them alone. They need not have a field manager. Nothing else changes;
         where there are none, the version stays. No source can bring them back: they go on behalf
         of the owner, of the same namespace.
 
@@ -137,7 +139,7 @@ class ApplyWriter:
         body = [*_demanding(ref), {"op": "add", "path": "/data", "value": data}]
         return await self._patch(resource, ref, body, JSON_PATCH)
 
-    async def disown(
+    async def transfer_field_ownership(
         self,
         resource: Resource,
         ref: Ref,
@@ -145,7 +147,7 @@ class ApplyWriter:
         managers: frozenset[str],
         owner: ConfirmedOwner,
     ) -> dict[str, Any]:
-        """Hands what older ``Update`` managers of the data own to us (A11).
+        """Hands what older ``Update`` managers of the data own to us.
 
         Their entries would keep owning what we take over, so that leaving a key out of a later
         apply would not delete it. They become an apply of ours, together with what we own
@@ -167,7 +169,7 @@ class ApplyWriter:
             OutdatedError: The object is not the one that was judged.
             ApiError: The server refused.
         """
-        entries = handed_over(managed_fields, managers, self._manager)
+        entries = transferred(managed_fields, managers, self._manager)
         return await self.set_managed_fields(resource, ref, entries, owner)
 
     async def set_managed_fields(
@@ -194,43 +196,6 @@ class ApplyWriter:
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]
         return await self._patch(resource, ref, body, JSON_PATCH)
-
-    async def strip(
-        self,
-        resource: Resource,
-        ref: Ref,
-        *,
-        labels: Iterable[str] = (),
-        annotations: Iterable[str] = (),
-        owner_uids: Iterable[str] = (),
-    ) -> dict[str, Any]:
-        """Takes labels, annotations and ownerReferences off a Secret; its data stay (A3).
-
-        An apply could not: what it leaves out of its intent goes, the data among it. What is
-        not there is no error. For kinds of Kubernetes itself: others know no strategic patch.
-
-        Args:
-            resource: The kind.
-            ref: The object as it was judged.
-            labels: Keys to remove, whoever owns them.
-            annotations: Likewise.
-            owner_uids: The owners that no longer are.
-
-        Returns:
-            The object's metadata.
-
-        Raises:
-            OutdatedError: The object is not the one that was judged.
-            ApiError: The server refused.
-        """
-        metadata: dict[str, Any] = {"uid": ref.uid, "resourceVersion": ref.resource_version}
-        if labels := tuple(labels):
-            metadata["labels"] = dict.fromkeys(labels)
-        if annotations := tuple(annotations):
-            metadata["annotations"] = dict.fromkeys(annotations)
-        if owner_uids := tuple(owner_uids):
-            metadata["ownerReferences"] = [{"$patch": "delete", "uid": u} for u in owner_uids]
-        return await self._patch(resource, ref, {"metadata": metadata}, STRATEGIC_PATCH)
 
     async def remove_finalizer(
         self, resource: Resource, namespace: str, name: str, uid: str, finalizer: str
@@ -269,9 +234,9 @@ class ApplyWriter:
     async def owners(
         self, resource: Resource, ref: Ref, error: OwnedByOthersError
     ) -> dict[str, tuple[str, ...]]:
-        """Who owns the data keys that an unforced write was refused for (A2).
+        """Who owns the data keys that an unforced write was refused for.
 
-        The server's own sentence quotes the object, so its metadata are asked instead (A12).
+        The server's own sentence quotes the object, so its metadata are asked instead.
 
         Returns:
             The field managers by key; none where the owner let go of it meanwhile.
@@ -284,7 +249,7 @@ class ApplyWriter:
         try:
             metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
         except ApiNotFoundError as gone:
-            raise again(OutdatedError, gone) from None
+            raise reclassify(OutdatedError, gone) from None
         if metadata["uid"] != ref.uid:
             raise OutdatedError(f"{resource.kind} {ref.namespace}/{ref.name} is another one by now")
         entries = metadata.get("managedFields") or ()
@@ -296,7 +261,7 @@ class ApplyWriter:
     async def status(
         self, resource: Resource, namespace: str, name: str, uid: str, status: dict[str, Any]
     ) -> dict[str, Any]:
-        """Makes ``/status`` what is given; all of it is ours (A10).
+        """Makes ``/status`` what is given; all of it is ours.
 
         Returns:
             The object's metadata.
@@ -317,7 +282,7 @@ class ApplyWriter:
         except ApiNotFoundError:
             raise
         except ApiError as error:
-            raise meaning(error) from None
+            raise classify_write_error(error) from None
 
     async def delete(self, resource: Resource, ref: Ref, owner: ConfirmedOwner) -> None:
         """Deletes this very object in this very version; that it is gone is success.
@@ -349,7 +314,7 @@ class ApplyWriter:
         except ApiNotFoundError:
             return
         except ApiConflictError as error:
-            raise again(OutdatedError, error) from None
+            raise reclassify(OutdatedError, error) from None
 
     async def _apply(
         self,
@@ -388,7 +353,7 @@ class ApplyWriter:
                 accept=METADATA,
             )
         except ApiError as error:
-            raise meaning(error) from None
+            raise classify_write_error(error) from None
 
 
 def _demanding(ref: Ref) -> list[dict[str, str]]:

@@ -39,7 +39,7 @@ _CONNECT: Final = 5.0
 #: An unused connection is kept for so many seconds.
 _KEPT: Final = 30.0
 #: A silent connection is asked by the kernel whether it is alive: after so many seconds, so
-#: often, so many times (W9).
+#: often, so many times.
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
@@ -65,7 +65,7 @@ _MAX_REFUSAL: Final = 65536
 
 
 class WriteGuard(Protocol):
-    """Says when writes are allowed (E7)."""
+    """Says when writes are allowed."""
 
     @property
     def write_timeout(self) -> float:
@@ -199,7 +199,7 @@ class KubeClient:
             params: The query.
             accept: What to answer with.
             idle: Seconds of silence after which reading it raises
-                ``aiohttp.SocketTimeoutError`` (W9).
+                ``aiohttp.SocketTimeoutError``.
 
         Raises:
             ApiError: The server refused.

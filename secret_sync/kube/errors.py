@@ -1,7 +1,7 @@
 """What the API server answers when it does not do what it was asked.
 
 The server's own sentences can quote the object that it refused, a Secret's values among it,
-so only the codes, and sentences of a few known forms, are kept (A12). Webhooks and policies
+so only the codes, and sentences of a few known forms, are kept. Webhooks and policies
 refuse with any code, in words of their own: of them only the name is kept.
 """
 
@@ -72,7 +72,7 @@ class ApiError(SecretSyncError):
         self.retry_after = retry_after
 
     def about(self, field: str, *reasons: str) -> bool:
-        """Whether a cause names this field, for one of these reasons if any are given (A7)."""
+        """Whether a cause names this field, for one of these reasons if any are given."""
         return any(c.field == field and (not reasons or c.reason in reasons) for c in self.causes)
 
     @property
@@ -99,7 +99,7 @@ class ApiConflictError(ApiError):
 
 
 class ApiExpiredError(ApiError):
-    """410: the resource version is too old, so only a fresh list helps (W5)."""
+    """410: the resource version is too old, so only a fresh list helps."""
 
 
 def error_of(action: str, status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
@@ -123,7 +123,7 @@ def error_of_status(
     status: int = 0,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Reads a ``Status`` object, also one that arrived in a stream with HTTP 200 (W5)."""
+    """Reads a ``Status`` object, also one that arrived in a stream with HTTP 200."""
     if status < 400:  # noqa: PLR2004 (HTTP)
         code = value.get("code")
         status = code if isinstance(code, int) and code >= 400 else 500  # noqa: PLR2004 (HTTP)
@@ -157,7 +157,7 @@ def error_of_status(
 
 
 def _class_of(status: int, reason: str, causes: tuple[Cause, ...]) -> type[ApiError]:
-    # L7: too new a version means that this server has not seen it; a list without one helps.
+    # A version that this server has not seen yet is too large; a list without one helps.
     too_new = any(c.reason == "ResourceVersionTooLarge" for c in causes)
     if status == 410 or reason in ("Expired", "Gone") or too_new:  # noqa: PLR2004 (HTTP)
         return ApiExpiredError

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from secret_sync.kube.turns import TICK, Bucket, Turns
+from secret_sync.kube.fair_queue import TICK, Bucket, FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,8 @@ class EventQueue:
 
     def __init__(self) -> None:
         # What may be sent now.
-        self._new: Turns[Series] = Turns()
-        self._grown: Turns[Series] = Turns()
+        self._new: FairQueue[Series] = FairQueue()
+        self._grown: FairQueue[Series] = FairQueue()
         self._may_create = Bucket(AT_ONCE, BETWEEN)
         self._may_grow = Bucket(AT_ONCE, BETWEEN)
         # The rest by when it is due; the number decides among equals.
@@ -183,7 +183,7 @@ class EventQueue:
         turns, _ = self._line(series)
         turns.put(series.namespace, series)
 
-    def _line(self, series: Series) -> tuple[Turns[Series], Bucket]:
+    def _line(self, series: Series) -> tuple[FairQueue[Series], Bucket]:
         if series.sent:
             return self._grown, self._may_grow
         return self._new, self._may_create

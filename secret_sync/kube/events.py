@@ -27,7 +27,7 @@ from secret_sync.kube.event_queue import (
     Series,
 )
 from secret_sync.kube.event_writer import EventWriter
-from secret_sync.kube.turns import Bucket
+from secret_sync.kube.fair_queue import Bucket
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient

@@ -26,13 +26,13 @@ _log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=Stored)
 
-#: Seconds within which the initial lists have to be in (S5).
+#: Seconds within which the initial lists have to be in.
 SYNC_WITHIN: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """What became of an object; a deletion has its last known state in ``old`` (S3)."""
+    """What became of an object; a deletion has its last known state in ``old``."""
 
     key: str
     old: T | None
@@ -43,18 +43,18 @@ class Informer(Generic[T]):
     """Objects of one kind, converted once, indexed, and told to handlers.
 
     The store is changed before handlers hear of it, and they hear of each object's changes
-    in their order (S4).
+    in their order.
 
     Args:
         client: The API server.
         resource: The kind.
-        convert: From the API server's dict to what is stored (S8); ``None`` to leave it out.
+        convert: From the API server's dict to what is stored; ``None`` to leave it out.
         observer: Hears what happens.
         indexes: As for :class:`Store`.
         namespaces: One reflector for each; empty for one of all.
         excluded: Namespaces whose objects are left out.
         optional: Those of the namespaces that nobody waits for: they may be listed one day.
-        metadata_only: Never let payloads in (S11).
+        metadata_only: Never let payloads in.
     """
 
     def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
@@ -102,7 +102,7 @@ class Informer(Generic[T]):
         return f"<Informer {self._resource.plural} {len(self.store)} objects>"
 
     def add_handler(self, handler: Callable[[Change[T]], None]) -> None:
-        """Adds a handler before :meth:`run`; it must be quick and not wait (S7)."""
+        """Adds a handler before :meth:`run`; it must be quick and not wait."""
         self._handlers.append(handler)
 
     def add_relist_handler(self, handler: Callable[[], None]) -> None:
@@ -161,7 +161,7 @@ class Informer(Generic[T]):
 
     @property
     def synced(self) -> bool:
-        """Whether all initial lists have been delivered to the handlers (S5)."""
+        """Whether all initial lists have been delivered to the handlers."""
         return all(scope.synced.is_set() for scope in self._scopes if self._counts(scope))
 
     async def wait_synced(self, within: float = SYNC_WITHIN) -> None:
@@ -183,7 +183,7 @@ class Informer(Generic[T]):
             ) from None
 
     async def run(self) -> None:
-        """Runs the reflectors; ends only when cancelled (W17)."""
+        """Runs the reflectors; ends only when cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
                 tasks.create_task(reflector.run())
@@ -197,7 +197,7 @@ class Informer(Generic[T]):
             if same and (not self._relisting or known == obj):
                 return []
             return [Change(key, self.store.put(key, obj), obj)]
-        # Deleted and created again between two looks (S1).
+        # Deleted and created again between two looks.
         return [*self.drop(key), *self.put(key, obj)]
 
     def drop(self, key: str) -> list[Change[T]]:
@@ -233,13 +233,13 @@ class Informer(Generic[T]):
         try:
             handler()
         except Exception:  # noqa: BLE001 (see below)
-            # One that fails must not keep the news from the others (S7).
+            # One that fails must not keep the news from the others.
             self._observer.handler_raised()
             _log.exception("handler raised", resource=self._resource.plural, key=key)
 
 
 class _Scope(Generic[T]):
-    """The part of the store that one reflector is responsible for (S2)."""
+    """The part of the store that one reflector is responsible for."""
 
     def __init__(
         self,
@@ -263,12 +263,12 @@ class _Scope(Generic[T]):
                 return None
             return self._convert(value)
         except Exception:  # noqa: BLE001 (see below)
-            # An object that cannot be read must not keep us from all the others (W17).
+            # An object that cannot be read must not keep us from all the others.
             self._informer.unreadable(_key(value))
             return None
 
     def replace(self, objects: list[T], *, restored: bool = False) -> None:
-        """All objects of this scope: stored at once, then told, what vanished first (S2)."""
+        """All objects of this scope: stored at once, then told, what vanished first."""
         found = {key_of(obj): obj for obj in objects}
         restored = restored or any(self._is_older(obj) for obj in objects)
         vanished = self._keys - found.keys()

@@ -1,4 +1,4 @@
-"""The election of a leader by a Lease (E1-E6), and the fence that it is for writes (E7).
+"""The election of a leader by a Lease, and the fence that it is for writes.
 
 Whether a lease has run out is judged by this process's monotonic clock since the record last
 changed, never by the times in it, so that no clock of another machine matters.
@@ -52,7 +52,7 @@ _SPEC: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
-    """How long a lease lasts, and how often it is renewed; seconds (E1).
+    """How long a lease lasts, and how often it is renewed; seconds.
 
     Attributes:
         duration: That a lease holds since it was renewed.
@@ -66,12 +66,12 @@ class LeaseTimes:
 
     @property
     def attempt(self) -> float:
-        """For one renewal, all its requests together, so that two may fail (E3)."""
+        """For one renewal, all its requests together, so that two may fail."""
         return min(_LONGEST_ATTEMPT, self.renew_within * _ATTEMPT_PART)
 
     @property
     def write(self) -> float:
-        """For a write under the lease: one may start until the lease is half over (E7)."""
+        """For a write under the lease: one may start until the lease is half over."""
         return min(_LONGEST_WRITE, self.duration * _WRITE_PART)
 
 
@@ -106,7 +106,7 @@ class LeaseObserver(Protocol):
 
 
 def new_identity() -> str:
-    """A name that no other process ever has (E4)."""
+    """A name that no other process ever has."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
@@ -193,7 +193,7 @@ class Election:
                 self._lose(f"{self._holder} leads")
 
     async def release(self) -> None:
-        """Lets another replica lead at once; only when nothing of ours writes any more (E6)."""
+        """Lets another replica lead at once; only when nothing of ours writes any more."""
         self._renewed_at = _NEVER
         if not self._may_hold:
             return

@@ -8,7 +8,7 @@ class LineTooLongError(ValueError):
 
 
 class LineSplitter:
-    """Splits a stream of bytes at newlines (W12).
+    """Splits a stream of bytes at newlines.
 
     The parts of a line are joined once, when its end is there: its cost is its length, however
     small the chunks are.

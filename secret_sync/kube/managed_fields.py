@@ -1,4 +1,4 @@
-"""``metadata.managedFields``: who owns what of an object (A3, A11)."""
+"""``metadata.managedFields``: who owns what of an object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CARRIED: Final = ("f:labels", "f:annotations", "f:ownerReferences")
 Entry = dict[str, Any]
 
 
-def handed_over(entries: list[Entry], givers: frozenset[str], taker: str) -> list[Entry]:
+def transferred(entries: list[Entry], givers: frozenset[str], taker: str) -> list[Entry]:
     """``managedFields`` in which the taker has applied what the givers had set."""
     merged = [
         entry
@@ -38,7 +38,7 @@ def handed_over(entries: list[Entry], givers: frozenset[str], taker: str) -> lis
 def without_keys(
     entries: list[Entry], givers: AbstractSet[str], keys: AbstractSet[str]
 ) -> list[Entry]:
-    """Return ``managedFields`` in which the givers have not applied these data keys (A15).
+    """Return ``managedFields`` in which the givers have not applied these data keys.
 
     No data changes with them: a key that nobody else owns stays in the object, owned by nobody.
     All that the givers own besides stays theirs, and so does what they have set by an ``Update``.
@@ -63,7 +63,7 @@ def data_keys(entry: Entry) -> frozenset[str]:
 
 
 def string_data_keys(entry: Entry) -> frozenset[str]:
-    """Return the data keys that an entry set by way of ``stringData`` and does not own (A14)."""
+    """Return the data keys that an entry set by way of ``stringData`` and does not own."""
     return _keys(entry, "f:stringData")
 
 

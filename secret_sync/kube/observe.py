@@ -30,5 +30,5 @@ class ReflectorObserver(Protocol):
         ...
 
     def handler_raised(self) -> None:
-        """A handler raised (S7)."""
+        """A handler raised."""
         ...

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Objects a page (L1).
+#: Objects a page.
 PAGE: Final = 500
-#: Tries of a list whose pages expire on the way, before one without pages (L3).
+#: Tries of a list whose pages expire on the way, before one without pages.
 PAGED_TRIES: Final = 3
 #: Seconds for one page, or for the whole list where it has no pages.
 LIST_TIMEOUT: Final = 60.0
@@ -29,7 +29,7 @@ class Listing(Generic[T]):
 
     Attributes:
         objects: As they were read; what was left out is not among them.
-        resource_version: Of the collection (L4).
+        resource_version: Of the collection.
     """
 
     objects: list[T]
@@ -37,7 +37,7 @@ class Listing(Generic[T]):
 
 
 class _PageExpired(Exception):  # noqa: N818 (a signal within this module)
-    """A later page answered 410: what was read so far is of no use (L3)."""
+    """A later page answered 410: what was read so far is of no use."""
 
 
 class Pager(Generic[T]):
@@ -46,11 +46,11 @@ class Pager(Generic[T]):
     Args:
         client: The API server.
         path: Of the collection.
-        accept: ``application/json``, or the metadata-only form (S11).
+        accept: ``application/json``, or the metadata-only form.
         kind: Of the objects; the list's is ``<kind>List``.
-        read: Called with each item, which has ``kind`` and ``apiVersion`` (L8) and is not
+        read: Called with each item, which has ``kind`` and ``apiVersion`` and is not
             checked otherwise; ``None`` leaves it out. Items are read page by page, so that no
-            more than one page is held as dicts (S8).
+            more than one page is held as dicts.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Pager(Generic[T]):
         self._read = read
 
     async def list_all(self) -> Listing[T]:
-        """Lists the collection at its most recent state (L6).
+        """Lists the collection at its most recent state.
 
         Raises:
             ApiError: The server refused, or answered with something else.
@@ -114,7 +114,7 @@ class Pager(Generic[T]):
         objects: list[T] = []
         token = ""
         while True:
-            # Neither a resource version nor how to match it: the token has both (L2).
+            # Neither a resource version nor how to match it: the token has both.
             params = {"limit": str(PAGE)} | ({"continue": token} if token else {})
             try:
                 reply = await self._request(params)
@@ -123,7 +123,7 @@ class Pager(Generic[T]):
                     raise _PageExpired from None
                 raise
             objects += self._objects(reply)
-            # Present but empty on the last page of some servers (L1).
+            # Present but empty on the last page of some servers.
             token = reply["metadata"].get("continue") or ""
             if not token:
                 return Listing(objects, reply["metadata"]["resourceVersion"])

@@ -30,7 +30,7 @@ _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RequiredPermission:
     """A right that something needs.
 
     Attributes:
@@ -51,7 +51,7 @@ class Need:
 
 
 async def check(
-    client: KubeClient, needs: Sequence[Need], *, namespaces: Sequence[str], hint: str
+    client: KubeClient, needs: Sequence[RequiredPermission], *, namespaces: Sequence[str], hint: str
 ) -> tuple[str, ...]:
     """Checks that the server answers, knows the kinds, and grants the rights.
 
@@ -96,8 +96,10 @@ async def check(
     return without
 
 
-async def lacking(client: KubeClient, need: Need, namespaces: Sequence[str] = ()) -> str:
-    """Why something that is useful but not indispensable cannot be done; ``""`` if it can.
+async def missing_permission(
+    client: KubeClient, need: RequiredPermission, namespaces: Sequence[str] = ()
+) -> str:
+    """Return why something that is useful but optional is not permitted; ``""`` if it is.
 
     Args:
         client: The API server.
@@ -115,7 +117,7 @@ async def lacking(client: KubeClient, need: Need, namespaces: Sequence[str] = ()
     return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
     """Asks again while the server does not answer, for half a minute.
 
     Args:
@@ -154,7 +156,7 @@ async def who_am_i(client: KubeClient) -> str:
         return user if isinstance(user, str) else ""
 
     try:
-        return await patiently(ask)
+        return await retry_until_available(ask)
     except ApiUnavailableError:
         raise
     except ApiError:
@@ -162,7 +164,7 @@ async def who_am_i(client: KubeClient) -> str:
 
 
 async def _missing(
-    client: KubeClient, needs: Sequence[Need], namespaces: Sequence[str]
+    client: KubeClient, needs: Sequence[RequiredPermission], namespaces: Sequence[str]
 ) -> list[str]:
     denied = await asyncio.gather(
         *(
@@ -184,14 +186,14 @@ async def _known(client: KubeClient, resource: Resource, hint: str) -> None:
         return objects_at(reply, "resources", path)
 
     try:
-        known = await patiently(ask)
+        known = await retry_until_available(ask)
     except ApiNotFoundError:
         raise DefiniteError(f"the API server does not know {path}; {hint}") from None
     if resource.plural not in [r.get("name") for r in known]:
         raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
 
 
-async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> str:
+async def _denied(client: KubeClient, need: RequiredPermission, verb: str, namespace: str) -> str:
     attributes = {
         "group": need.resource.group,
         "resource": need.resource.plural,
@@ -211,7 +213,7 @@ async def _denied(client: KubeClient, need: Need, verb: str, namespace: str) -> 
         return section(reply, "status", _REVIEWS)
 
     try:
-        answered = await patiently(ask)
+        answered = await retry_until_available(ask)
     except ApiUnavailableError:
         raise
     except ApiError:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Waits in seconds between failures, and the health after which they start over (W7, but for the
-#: longest one: half a minute after an outage everything is to be right, and a list and the
-#: writes take their part of that).
+#: Waits in seconds between failures, and the health after which they start over. The
+#: longest one is short, since everything should be in sync half a minute after an outage, and
+#: a list and the writes need time, too.
 FIRST_WAIT: Final = 0.8
 LONGEST_WAIT: Final = 15.0
 HEALTHY_AFTER: Final = 120.0
@@ -47,11 +47,11 @@ class Sink(Protocol):
     """Where a reflector puts what it reads; must neither wait nor raise."""
 
     def read(self, value: dict[str, Any]) -> Any | None:
-        """From a list's item to what is kept of it; ``None`` leaves it out (S8)."""
+        """From a list's item to what is kept of it; ``None`` leaves it out."""
         ...
 
     def replace(self, objects: list[Any], *, restored: bool) -> None:
-        """Take all objects of the reflector's scope at this moment, as read (S2).
+        """Take all objects of the reflector's scope at this moment, as read.
 
         Args:
             objects: All of them.
@@ -69,7 +69,7 @@ class Sink(Protocol):
 
 
 class Waits:
-    """Exponential waits with full jitter that start over after a time of health (W7)."""
+    """Exponential waits with full jitter that start over after a time of health."""
 
     __slots__ = ("_failures", "_tried_at")
 
@@ -97,7 +97,7 @@ class Reflector:
         sink: Where objects go.
         observer: Hears what happens.
         namespace: ``""`` for all.
-        metadata_only: Ask for metadata alone, so that payloads never get here (S11).
+        metadata_only: Ask for metadata alone, so that payloads never get here.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Reflector:
         return f"<Reflector {self._path}>"
 
     async def run(self) -> Never:
-        """Never ends by itself (W17)."""
+        """Never ends by itself."""
         version = ""
         while True:
             if not version:

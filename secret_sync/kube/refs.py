@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The object a write is about, and the version of it that was judged (A4a)."""
+    """The object a write is about, and the version of it that was judged."""
 
     namespace: str
     name: str

@@ -7,7 +7,7 @@ from typing import Final
 
 JSON: Final = "application/json"
 _META: Final = "g=meta.k8s.io;v=v1"
-#: Without a plain-JSON alternative: a server that does not know it must refuse (S11).
+#: Without a plain-JSON alternative: a server that does not know it must refuse.
 METADATA_LIST: Final = f"{JSON};as=PartialObjectMetadataList;{_META}"
 METADATA: Final = f"{JSON};as=PartialObjectMetadata;{_META}"
 

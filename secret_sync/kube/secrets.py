@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SingleSecretReader:
-    """Reads Secrets one at a time; nothing is kept (S11)."""
+    """Reads Secrets one at a time; nothing is kept."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

@@ -10,7 +10,7 @@ from secret_sync.kube.kubeconfig import Connection, Login, Server, as_header
 
 
 def read_service_account(_context: str = "") -> Connection:
-    """Read the token and the CA as they are now (W18); it blocks.
+    """Read the token and the CA as they are now; it blocks.
 
     Raises:
         DefiniteError: Something is missing, or a file is for the moment.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Stored(Protocol):
-    """What a store needs to know of its objects: frozen dataclasses, never dicts (S8)."""
+    """What a store needs to know of its objects: frozen dataclasses, never dicts."""
 
     @property
     def namespace(self) -> str:
@@ -36,12 +36,12 @@ T = TypeVar("T", bound=Stored)
 
 
 def key_of(obj: Stored) -> str:
-    """``namespace/name``, or ``name`` for a cluster-scoped object (S1)."""
+    """``namespace/name``, or ``name`` for a cluster-scoped object."""
     return f"{obj.namespace}/{obj.name}" if obj.namespace else obj.name
 
 
 class Store(Generic[T]):
-    """Objects by key, with indexes that are never behind them (S9).
+    """Objects by key, with indexes that are never behind them.
 
     Args:
         indexes: For each index a function from an object to the values it is listed under.

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from secret_sync.kube.client import KubeClient
 
-#: Seconds of a watch, drawn anew for each one so that they don't end together (W1).
+#: Seconds of a watch, drawn anew for each one so that they don't end together.
 SHORTEST: Final = 240
 LONGEST: Final = 300
-#: Seconds of silence; bookmarks come about once a minute (W9).
+#: Seconds of silence; bookmarks come about once a minute.
 IDLE: Final = 90.0
-#: Seconds past its own end at which a watch is ended for it (W9).
+#: Seconds past its own end at which a watch is ended for it.
 OVERTIME: Final = 15.0
-#: A watch that ends sooner than this, and empty, is a fault (W8).
+#: A watch that ends sooner than this, and empty, is a fault.
 TOO_SHORT: Final = 1.0
-#: Bytes of one event (W12).
+#: Bytes of one event.
 MAX_LINE: Final = 4 * 1024 * 1024
 
 OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 _KNOWN_EVENTS: Final = OBJECT_EVENTS | {"BOOKMARK"}
-#: No answer at all, or one about our rate: neither says anything of the version (W6).
+#: No answer at all, or one about our rate: neither says anything of the version.
 _NOT_ABOUT_THE_VERSION: Final = (0, 429)
 
 #: Seconds of events in a row before everything else in the loop has its turn.
@@ -47,19 +47,19 @@ class Ending(Enum):
     """Why a watch is over."""
 
     CLOSED = auto()
-    """As agreed: go on from the last version (W4)."""
+    """As agreed: go on from the last version."""
     BROKEN = auto()
-    """Broken off: go on from the last version (W4)."""
+    """Broken off: go on from the last version."""
     SILENT = auto()
-    """Nothing for too long: go on from the last version, this is no error (W10)."""
+    """Nothing for too long: go on from the last version, this is no error."""
     EXPIRED = auto()
-    """The version is too old: list again (W5)."""
+    """The version is too old: list again."""
     UNAVAILABLE = auto()
-    """429, no answer, or over in an instant: back off, same version (W6, W8)."""
+    """429, no answer, or over in an instant: back off, same version."""
     GARBLED = auto()
-    """Not what a watch sends: go on from the last version (W11)."""
+    """Not what a watch sends: go on from the last version."""
     REFUSED = auto()
-    """Anything else: back off and list again (W6)."""
+    """Anything else: back off and list again."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class WatchState:
     """How far a watch came.
 
     Attributes:
-        resource_version: To go on from (W2).
+        resource_version: To go on from.
         events: Events received, bookmarks among them.
         error: What ended it, if it was a refusal.
     """
@@ -97,8 +97,8 @@ async def watch(
         client: The API server.
         path: Of the collection.
         state: Updated as events come in.
-        accept: ``application/json``, or the metadata-only form (S11).
-        kind: Of the objects in the stream; another one is garbage (W11).
+        accept: ``application/json``, or the metadata-only form.
+        kind: Of the objects in the stream; another one is garbage.
         on_open: Called when the server has agreed.
         on_event: Called with ``ADDED``, ``MODIFIED``, ``DELETED`` and the object, of which only
             the version is checked, or with ``BOOKMARK``, or a type unknown to us; must neither
@@ -168,7 +168,7 @@ async def _read(
                     # A chunk has hundreds of lines, and each may concern thousands of objects.
                     await asyncio.sleep(0)
                     began = time.perf_counter()
-    # A refusal may come as a bare object, without a line's end (W5). What is no whole object
+    # A refusal may come as a bare object, without a line's end. What is no whole object
     # was cut off, and comes again.
     with contextlib.suppress(_Garbled):
         _event(splitter.rest(), path, state, kind, on_event)
@@ -196,7 +196,7 @@ def _event(
     if sort == "ERROR":
         raise error_of_status(action, value)
     if sort not in _KNOWN_EVENTS:
-        # A newer server's word; what it is about comes by in the next list (W11).
+        # A newer server's word; what it is about comes by in the next list.
         on_event(sort, value)
         return
     try:

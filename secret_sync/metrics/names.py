@@ -18,7 +18,7 @@ from secret_sync.metrics.scraped import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from secret_sync.metrics.scraped import Freshness, QueueState
+    from secret_sync.metrics.scraped import HasFreshness, QueueState
 
 _PREFIX: Final = "secret_sync_"
 #: From a value read from memory to a rate-limited backlog.
@@ -129,7 +129,7 @@ class Metrics:
         """Reads these queues at every scrape."""
         self.registry.register(QueueCollector(queues))
 
-    def watch_sources(self, look: Callable[[], Freshness]) -> None:
+    def watch_sources(self, look: Callable[[], HasFreshness]) -> None:
         """Looks at the sources at every scrape."""
         self.registry.register(FreshnessCollector(look))
 

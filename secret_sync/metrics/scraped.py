@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class QueueState(Protocol):
-    """What is read of a work queue at scrape time (Q15)."""
+    """What is read of a work queue at scrape time."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class QueueState(Protocol):
         ...
 
 
-class Freshness(Protocol):
+class HasFreshness(Protocol):
     """How late values are."""
 
     @property
@@ -80,7 +80,7 @@ class QueueCollector(Collector):
 class FreshnessCollector(Collector):
     """Both gauges of one look at all sources."""
 
-    def __init__(self, look: Callable[[], Freshness]) -> None:
+    def __init__(self, look: Callable[[], HasFreshness]) -> None:
         self._look = look
 
     def collect(self) -> Iterator[Metric]:

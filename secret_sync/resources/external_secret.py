@@ -101,7 +101,7 @@ class ExternalSecret:
     """An ExternalSecret as the informer keeps it.
 
     Attributes:
-        revision: Moves when something other than the status changed (C5).
+        revision: Moves when something other than the status changed.
         entries: Of ``spec.data``, then of ``spec.dataProcess``: the later one wins.
         rotation_interval: As written (a duration in Go's form), or ``""``.
         refresh_policy: As written, or ``Periodic``.
@@ -191,7 +191,7 @@ class ExternalSecret:
 
     @property
     def in_step(self) -> bool:
-        """Whether its status says that this generation of it is synced (Q12)."""
+        """Whether its status says that this generation of it is synced."""
         ready = self.status.ready
         return (
             ready is not None

@@ -9,7 +9,7 @@ from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, LAST_APPLIE
 
 
 def object_key(namespace: str, name: str) -> str:
-    """The store key of an object: ``namespace/name`` (S1)."""
+    """The store key of an object: ``namespace/name``."""
     return f"{namespace}/{name}"
 
 
@@ -25,7 +25,7 @@ def namespace_of(key: str) -> str:
 
 
 def interned(value: Any) -> str:
-    """The text of a value that repeats in many objects, kept once in memory (S8)."""
+    """The text of a value that repeats in many objects, kept once in memory."""
     return sys.intern(str(value)) if value else ""
 
 
@@ -40,7 +40,7 @@ def allowance(metadata: dict[str, Any]) -> str:
 
 
 def intent_revision(metadata: dict[str, Any]) -> int:
-    """A number that moves whenever something other than the status changed (C5).
+    """A number that moves whenever something other than the status changed.
 
     Generation, labels, annotations, finalizers and the deletion timestamp decide; the
     resource version and managed fields, which every status write moves, do not.

@@ -8,7 +8,7 @@ GROUP: Final = "alibabacloud.com"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
-#: The one field manager of all our applies; it must not change between releases (A2).
+#: The one field manager of all our applies; it must not change between releases.
 FIELD_MANAGER: Final = "secret-sync"
 
 #: On each Secret of ours: ``<ExternalSecret name>/<its uid>``.
@@ -20,7 +20,7 @@ FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 #: On an ExternalSecret: ``"true"`` lets it take over a Secret that it did not make.
 ADOPT_ANNOTATION: Final = "secret-sync.alibabacloud.com/adopt"
 
-#: What begins the field manager of an ExternalSecret that merges; its uid follows (A2).
+#: What begins the field manager of an ExternalSecret that merges; its uid follows.
 MERGE_MANAGER: Final = f"{FIELD_MANAGER}-merge-"
 
 #: What ack-secret-manager leaves: on ExternalSecrets and stores, on Secrets (0.5.x), and as the
@@ -29,7 +29,7 @@ LEGACY_FINALIZER: Final = "finalizer.ack.secrets-manager.alibabacloud.com"
 LEGACY_LABEL: Final = "lastUpdatedAt"
 LEGACY_MANAGERS: Final = frozenset({"ack-secret-manager", "manager"})
 
-#: kubectl's copy of the whole object: for a Secret it carries the payload (S10).
+#: kubectl's copy of the whole object: for a Secret it carries the payload.
 LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 #: On a Secret, ServiceAccount or SecretStore: the namespaces that may refer to it, ``*`` for all.

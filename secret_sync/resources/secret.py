@@ -1,4 +1,4 @@
-"""Secrets, seen through their metadata alone (S10, S11).
+"""Secrets, seen through their metadata alone.
 
 Of a foreign Secret three short strings are kept. Of a managed one we keep what drift shows
 in: which data keys our field manager owns, and which ones somebody else owns.
@@ -34,7 +34,7 @@ class ForeignSecret:
 
 
 class StringDataEntry(NamedTuple):
-    """An entry of ``managedFields`` that set data by way of ``stringData`` (A14).
+    """An entry of ``managedFields`` that set data by way of ``stringData``.
 
     The API server turns ``stringData`` into ``data``, but after a server-side apply it records
     only ``f:stringData``: such a writer owns none of the data that it set, and those who do own
@@ -69,7 +69,7 @@ class ManagedSecret:
         shared_keys: Those of the other keys that more than one entry owns.
         editors: The field managers of the other keys.
         carries: Whether our field manager owns labels, annotations or ownerReferences that are not
-            ours: a recreation did not get to give them back (A13).
+            ours: a recreation did not get to give them back.
         string_data: Who set data that none of the keys above tell of, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """

@@ -42,7 +42,7 @@ class SyncResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as it is applied; empty fields are left out (A8)."""
+        """The entry as it is applied; empty fields are left out."""
         result = {
             "ExternalSecretKey": self.key,
             "status": self.status,
@@ -92,7 +92,7 @@ class ExternalSecretStatus:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole intent for ``/status``; empty fields are left out (A8)."""
+        """The whole intent for ``/status``; empty fields are left out."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
         if self.ready is not None:
             result["conditions"] = [self.ready.to_dict()]

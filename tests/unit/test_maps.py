@@ -114,7 +114,7 @@ OTHERS = {
     "dns.py Resolver._running": "bounded; test_dns.py",
     "kube/event_queue.py EventQueue._in_flight": "the requests under way, which are bounded",
     "kube/events.py EventRecorder._refused": "namespaces refused in the last ten seconds",
-    "kube/turns.py Turns._queues": "empty ones are deleted; test_events_fair.py",
+    "kube/fair_queue.py FairQueue._queues": "empty ones are deleted; test_events_fair.py",
     "kube/events.py EventRecorder._known": "bounded; test_events.py",
     "kube/events.py EventRecorder._buckets": "bounded; test_events.py",
     "kube/events.py EventRecorder._untold": "by type of Event and reason of its loss",

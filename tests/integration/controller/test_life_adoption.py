@@ -172,7 +172,7 @@ async def test_an_adoption_that_is_interrupted_is_finished(
     theirs: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def disown(*_: Any) -> Any:
+    async def transfer_field_ownership(*_: Any) -> Any:
         raise ApiUnavailableError("away")
 
     await left_by(api, "0.6.x", home, WITH_STALE)
@@ -180,7 +180,7 @@ async def test_an_adoption_that_is_interrupted_is_finished(
     settings = settings_for(cluster, cloud, home)
     async with Watching(api, home, "some") as watching:
         with monkeypatch.context() as patched:
-            patched.setattr(ApplyWriter, "disown", disown)
+            patched.setattr(ApplyWriter, "transfer_field_ownership", transfer_field_ownership)
             async with operator(settings):
                 await api.until("Secret", home, "some", adopted)
         async with operator(settings):

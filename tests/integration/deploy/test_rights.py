@@ -137,7 +137,7 @@ async def told_at_start(settings: Settings) -> str:
             controller = await app.build(settings, stack)
         except DefiniteError as error:
             return str(error)
-        limits = controller._limits
+        limits = controller._capabilities
         return f"{limits.cluster_stores} {limits.namespaces} {limits.definitions}"
 
 

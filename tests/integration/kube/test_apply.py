@@ -35,7 +35,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 async def test_a_first_write_creates(writer: ApplyWriter, secrets: Secrets) -> None:
     reply = await writer.create(SECRETS, secrets.intent(a="1"))
     assert await secrets.data() == {"a": encoded("1")}
-    # S12: the reply does not echo the payload.
+    # The reply does not echo the payload.
     assert reply["kind"] == "PartialObjectMetadata"
     assert "data" not in reply
     entries = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
@@ -130,7 +130,7 @@ async def test_nor_is_another_one_of_that_name_written_to(
         with pytest.raises(OutdatedError):
             await writer.set_data(SECRETS, stale, {"a": encoded("1")}, secrets.confirmed)
         with pytest.raises(OutdatedError):
-            await writer.disown(
+            await writer.transfer_field_ownership(
                 SECRETS, stale, await secrets.fields(), frozenset({"somebody"}), secrets.confirmed
             )
         with pytest.raises(OutdatedError):
@@ -264,18 +264,22 @@ async def test_a_secret_is_made_immutable_and_stays_so(
         with pytest.raises(ImmutableError):
             await writer.update(SECRETS, other, ref, force=True)
     assert await secrets.data() == {"a": encoded("1")}
-    # Its marks are not frozen, so that it can be given up.
+    # Its annotations are not immutable, so it can be released.
     frozen["metadata"]["annotations"] = {"mark": "1"}
     ref = secrets.ref(await writer.update(SECRETS, frozen, ref, force=True))
-    await writer.strip(SECRETS, ref, annotations=["mark"])
+    del frozen["metadata"]["annotations"]
+    released = await writer.update(SECRETS, frozen, ref, force=True)
+    assert "annotations" not in released["metadata"]
 
 
 async def test_a_creation_is_tried_out_and_nothing_is_there(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
-    await writer.rehearse(SECRETS, secrets.intent(a="1") | {"immutable": True}, "trial")
+    await writer.dry_run_create(SECRETS, secrets.intent(a="1") | {"immutable": True}, "trial")
     with pytest.raises(ApiError) as caught:
-        await writer.rehearse(SECRETS, secrets.intent(of_type="kubernetes.io/tls", a="1"), "trial")
+        await writer.dry_run_create(
+            SECRETS, secrets.intent(of_type="kubernetes.io/tls", a="1"), "trial"
+        )
     assert caught.value.status == 422
     for name in ("trial", "target"):
         with pytest.raises(ApiNotFoundError):

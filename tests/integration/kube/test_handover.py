@@ -13,7 +13,6 @@ from secret_sync.kube import (
     ApplyWriter,
     OutdatedError,
     OwnedByOthersError,
-    Ref,
     Resource,
     without_keys,
 )
@@ -43,7 +42,7 @@ async def test_keys_of_an_older_update_manager_go_after_the_takeover(
     reply = await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert set(await secrets.data()) == {"a", "b", "foreign"}
 
-    reply = await writer.disown(
+    reply = await writer.transfer_field_ownership(
         SECRETS, secrets.ref(reply), await secrets.fields(), THEM, secrets.confirmed
     )
     managers = [(e["manager"], e["operation"]) for e in reply["metadata"]["managedFields"]]
@@ -52,7 +51,7 @@ async def test_keys_of_an_older_update_manager_go_after_the_takeover(
     assert set(await secrets.data()) == {"a", "foreign"}
 
     with pytest.raises(OutdatedError):
-        await writer.disown(SECRETS, ref, fields, THEM, secrets.confirmed)
+        await writer.transfer_field_ownership(SECRETS, ref, fields, THEM, secrets.confirmed)
 
 
 @pytest.mark.parametrize("manager", sorted(THEM))
@@ -62,7 +61,7 @@ async def test_the_values_stay_and_the_marks_go_with_the_next_apply(
     theirs = secrets.intent(a="1")
     theirs["metadata"]["labels"] = {"lastUpdatedAt": "today"}
     reply = await secrets.create(theirs, manager=manager)
-    reply = await writer.disown(
+    reply = await writer.transfer_field_ownership(
         SECRETS, secrets.ref(reply), await secrets.fields(), THEM, secrets.confirmed
     )
     assert await secrets.data() == {"a": encoded("1")}
@@ -111,37 +110,6 @@ async def test_a_merge_makes_no_secret(client: KubeClient, secrets: Secrets) -> 
         await merging.update(SECRETS, secrets.merge(a="1"), ref, force=False)
     with pytest.raises(ApiNotFoundError):
         await secrets.data()
-
-
-async def test_marks_come_off_and_all_else_stays(writer: ApplyWriter, secrets: Secrets) -> None:
-    intent = secrets.intent(a="1")
-    # Real ones: the garbage collector is about.
-    owners = [await secrets.owner("x"), await secrets.owner("y")]
-    intent["metadata"] |= {
-        "labels": {"lastUpdatedAt": "today", "app": "shop"},
-        "annotations": {"mark": "1", "note": "1"},
-        "ownerReferences": owners,
-    }
-    old = secrets.ref(await writer.create(SECRETS, intent))
-    ref = secrets.ref(await secrets.edit(theirs="1"))
-    marks: Any = {
-        "labels": ["lastUpdatedAt", "never-there"],
-        "annotations": ["mark"],
-        "owner_uids": [owners[0]["uid"]],
-    }
-    with pytest.raises(OutdatedError):
-        await writer.strip(SECRETS, old, **marks)
-    metadata = (await writer.strip(SECRETS, ref, **marks))["metadata"]
-    assert metadata["labels"] == {"app": "shop"}
-    assert metadata["annotations"] == {"note": "1"}
-    assert metadata["ownerReferences"] == owners[1:]
-    assert await secrets.data() == {"a": encoded("1"), "theirs": encoded("1")}
-    managers = [(e["manager"], e["operation"]) for e in metadata["managedFields"]]
-    assert sorted(managers) == [("kubectl-edit", "Update"), ("secret-sync", "Apply")]
-    last = await writer.strip(
-        SECRETS, Ref(ref.namespace, ref.name, ref.uid, ""), owner_uids=[owners[1]["uid"]]
-    )
-    assert "ownerReferences" not in last["metadata"]
 
 
 async def test_finalizers_of_others_stay_on_an_object_that_is_being_deleted(

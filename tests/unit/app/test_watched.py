@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import pytest
 
-from secret_sync.app.watched import Limits, Watched
+from secret_sync.app.watched import Capabilities, Watched
 from secret_sync.metrics import Metrics
 from secret_sync.settings.model import Settings
 
@@ -52,7 +52,7 @@ class Unwatchable:
 
 async def test_the_probe_names_what_no_watch_has_opened_of() -> None:
     server = Unwatchable("secrets", "secretstores")
-    watched = Watched(cast("Any", server), Settings(), Metrics("test"), Limits())
+    watched = Watched(cast("Any", server), Settings(), Metrics("test"), Capabilities())
     assert watched.unready == "caches are not in sync yet"
     running = [asyncio.ensure_future(i.run()) for i in watched.running.values()]
     await watched.wait_synced()

@@ -62,7 +62,7 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
     memory = Memory(uid="es-uid")
     assert await ruling.claim(es, DESIRED, memory, None) is True
 
-    look, mark, disown, apply = client.sent
+    look, mark, transfer_field_ownership, apply = client.sent
     assert (look.method, look.path) == ("GET", PATH)
     # The first write has the mark: whatever interrupts the rest, it is ours.
     assert (mark.manager, mark.force, mark.version) == ("secret-sync", True, "secret-uid/20")
@@ -70,12 +70,12 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
     assert mark.body["metadata"]["annotations"] == {
         "secret-sync.alibabacloud.com/owner": "some/es-uid"
     }
-    assert [op["path"].rpartition("/")[2] for op in disown.body] == [
+    assert [op["path"].rpartition("/")[2] for op in transfer_field_ownership.body] == [
         "uid",
         "resourceVersion",
         "managedFields",
     ]
-    assert disown.body[1]["value"] == "21"
+    assert transfer_field_ownership.body[1]["value"] == "21"
     # A11: what it set and we do not want is left out of this one.
     assert (apply.version, apply.body["data"]) == ("secret-uid/22", mark.body["data"])
     assert memory.applied is not None

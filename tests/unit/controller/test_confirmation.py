@@ -321,7 +321,9 @@ def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
     assert hidden <= {"kube/client.py", "kube/lease.py", "controller/secret_store.py"}
 
 
-@pytest.mark.parametrize("method", ["delete", "disown", "set_data", "set_managed_fields"])
+@pytest.mark.parametrize(
+    "method", ["delete", "transfer_field_ownership", "set_data", "set_managed_fields"]
+)
 def test_the_writer_demands_the_permission(method: str) -> None:
     (writer,) = (
         node

@@ -181,7 +181,7 @@ def storing(*, body: dict[str, Any] | None = None, **metadata: Any) -> Script:
 
 
 def listing(*items: dict[str, Any], rv: str = "100", token: str | None = None) -> Script:
-    """A page whose items lack ``kind`` and ``apiVersion``, as those of a real one may (L8)."""
+    """A page whose items lack ``kind`` and ``apiVersion``, as those of a real one may."""
     metadata = {"resourceVersion": rv} | ({} if token is None else {"continue": token})
     bare = [{k: v for k, v in i.items() if k not in ("kind", "apiVersion")} for i in items]
     return answering(

@@ -1,4 +1,4 @@
-"""Where the API server is and as whom it is asked (W18)."""
+"""Where the API server is and as whom it is asked."""
 
 from __future__ import annotations
 
@@ -333,7 +333,9 @@ def test_nothing_tells_a_token() -> None:
     login = Login("Bearer hidden", b"hidden", b"hidden", plugin, (("Impersonate-User", "x"),))
     issued = Issued("Bearer hidden", b"hidden", b"hidden", 1.0)
     found = ClusterAccess(lambda _: Connection(server, login), "somewhere")
-    found.credentials = access.Credentials((("Authorization", "Bearer hidden"),), key=b"hidden")
+    found.credentials = access.RequestCredentials(
+        (("Authorization", "Bearer hidden"),), key=b"hidden"
+    )
     connection = Connection(server, login)
     for thing in (server, plugin, login, issued, found, found.credentials, connection):
         assert "hidden" not in repr(thing)

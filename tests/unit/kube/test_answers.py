@@ -26,14 +26,14 @@ from secret_sync.kube import (
     ConfirmedOwner,
     Election,
     KubeClient,
-    Need,
     OwnedByOthersError,
     Ref,
+    RequiredPermission,
     ServiceAccountTokenMinter,
     SingleSecretReader,
     Store,
     converted,
-    lacking,
+    missing_permission,
     preflight,
     who_am_i,
 )
@@ -133,10 +133,10 @@ async def read_object(client: KubeClient) -> object:
     return converted(ExternalSecret.from_dict, found, "ExternalSecret")
 
 
-async def disown(client: KubeClient) -> object:
+async def transfer_field_ownership(client: KubeClient) -> object:
     found = await client.request("GET", SECRETS.path("ns", "some"), accept=METADATA)
     entries = found["metadata"].get("managedFields") or []
-    return await ApplyWriter(client, "secret-sync").disown(
+    return await ApplyWriter(client, "secret-sync").transfer_field_ownership(
         SECRETS, REF, entries, frozenset({"manager"}), OWNER
     )
 
@@ -175,7 +175,7 @@ INTENT: Final = {"metadata": {"namespace": "ns", "name": "some"}}
 CALLS: Final[dict[str, tuple[Any, Call]]] = {
     "metadata": (SECRET, read_metadata),
     "object": (OBJECT, read_object),
-    "disown": (SECRET, disown),
+    "transfer_field_ownership": (SECRET, transfer_field_ownership),
     "list": (LIST, list_all),
     "lease": (LEASE, take_the_lease),
     "secret": (
@@ -198,8 +198,11 @@ CALLS: Final[dict[str, tuple[Any, Call]]] = {
     ),
     "token": (REVIEW, lambda c: ServiceAccountTokenMinter(c).mint("ns", "some", "uid-1", ["a"])),
     "who am I": (REVIEW, who_am_i),
-    "rights": (REVIEW, lambda c: preflight._denied(c, Need(SECRETS, ("get",)), "get", "")),
-    "kinds": (DISCOVERY, lambda c: lacking(c, Need(SECRETS, ("get",)))),
+    "rights": (
+        REVIEW,
+        lambda c: preflight._denied(c, RequiredPermission(SECRETS, ("get",)), "get", ""),
+    ),
+    "kinds": (DISCOVERY, lambda c: missing_permission(c, RequiredPermission(SECRETS, ("get",)))),
     "definition": (DEFINITION, lambda c: read_missing(c, OUR_DEFINITIONS[0])),
 }
 #: What may stand anywhere in JSON.

@@ -1,4 +1,4 @@
-"""What writes send, and what refusals of them mean (A1-A12). The real server has its say too."""
+"""What writes send, and what refusals of them mean. The real server has its say too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from secret_sync.kube import (
     Ref,
     Resource,
 )
-from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH
 from tests.unit.kube.scripted import refusing, storing
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def test_a_first_write_can_only_create(server: ScriptedServer, writer: App
     assert (sent.method, sent.path) == ("PATCH", PATH)
     assert sent.query == {"fieldManager": "secret-sync", "force": "false"}
     assert sent.headers["content-type"] == APPLY
-    assert sent.headers["accept"] == METADATA  # S12
+    assert sent.headers["accept"] == METADATA
     body = orjson.loads(sent.body)
     assert body["metadata"] == {"namespace": "ns", "name": "name", "resourceVersion": "1"}
     assert body["data"] == INTENT["data"]
@@ -252,7 +252,7 @@ def labelling(manager: str) -> dict[str, Any]:
 async def test_the_fields_of_an_older_manager_become_ours(
     server: ScriptedServer, writer: ApplyWriter, before: list[Any], after: list[Any]
 ) -> None:
-    await writer.disown(SECRETS, REF, before, frozenset({"old", "older"}), OWNER)
+    await writer.transfer_field_ownership(SECRETS, REF, before, frozenset({"old", "older"}), OWNER)
     sent = server.requests[0]
     assert sent.headers["content-type"] == JSON_PATCH
     assert {op["path"]: op["value"] for op in orjson.loads(sent.body)} == {
@@ -295,37 +295,6 @@ async def test_the_owners_of_another_object_are_not_asked_for(
     server.lists.append(script)
     with pytest.raises(OutdatedError):
         await writer.owners(SECRETS, REF, OwnedByOthersError("conflict"))
-
-
-async def test_marks_are_taken_off_without_the_data(
-    server: ScriptedServer, writer: ApplyWriter
-) -> None:
-    await writer.strip(
-        SECRETS, REF, labels=["lastUpdatedAt"], annotations=["mark"], owner_uids=["es-1"]
-    )
-    sent = server.requests[0]
-    assert (sent.method, sent.path) == ("PATCH", PATH)
-    assert sent.headers["content-type"] == STRATEGIC_PATCH
-    assert orjson.loads(sent.body) == {
-        "metadata": {
-            "uid": "uid-1",
-            "resourceVersion": "7",
-            "labels": {"lastUpdatedAt": None},
-            "annotations": {"mark": None},
-            "ownerReferences": [{"$patch": "delete", "uid": "es-1"}],
-        }
-    }
-
-
-async def test_what_is_not_to_be_taken_off_is_not_named(
-    server: ScriptedServer, writer: ApplyWriter
-) -> None:
-    await writer.strip(SECRETS, REF, labels=["lastUpdatedAt"])
-    assert orjson.loads(server.requests[0].body)["metadata"].keys() == {
-        "uid",
-        "resourceVersion",
-        "labels",
-    }
 
 
 async def test_one_finalizer_is_removed_and_the_others_stay(
@@ -384,7 +353,7 @@ async def test_removing_a_finalizer_is_given_up_where_everything_changes_all_the
 async def test_a_creation_is_tried_out_under_another_name(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
-    await writer.rehearse(SECRETS, INTENT, "trial")
+    await writer.dry_run_create(SECRETS, INTENT, "trial")
     sent = server.requests[0]
     assert sent.path == "/api/v1/namespaces/ns/secrets/trial"
     assert sent.query["dryRun"] == "All"

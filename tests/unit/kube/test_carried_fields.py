@@ -1,4 +1,4 @@
-"""Who owns the metadata of an object that was made anew (A13)."""
+"""Who owns the metadata of an object that was made anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store, the handlers and the barrier (S1-S7)."""
+"""The store, the handlers and the barrier."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_what_vanished_while_disconnected_is_told_first_with_its_last_stat
     tombstone = diary.changes[2].old
     assert tombstone is not None
     assert (tombstone.uid, tombstone.color) == ("uid-gone", "red")
-    # S2, S4: all of it was stored before the first of it was told.
+    # All objects were stored before the first handler was called.
     assert diary.held[2] == {"ns/new", "ns/stays"}
     assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
 

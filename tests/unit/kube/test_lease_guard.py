@@ -1,4 +1,4 @@
-"""E7: what a client asks of its guard, and what it tells the server."""
+"""Fenced writes: what a client asks its guard, and what it sends to the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""W12: lines of any length, out of chunks of any size."""
+"""Lines of any length, out of chunks of any size."""
 
 from __future__ import annotations
 

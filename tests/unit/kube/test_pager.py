@@ -1,4 +1,4 @@
-"""Complete lists (L1-L8)."""
+"""Complete lists."""
 
 from __future__ import annotations
 

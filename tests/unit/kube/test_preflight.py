@@ -15,10 +15,10 @@ from secret_sync.kube import (
     NAMESPACES,
     SECRETS,
     ApiUnavailableError,
-    Need,
+    RequiredPermission,
     Resource,
     check,
-    lacking,
+    missing_permission,
     who_am_i,
 )
 from secret_sync.kube import preflight as module
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from tests.unit.kube.scripted import Exchange, Script, ScriptedServer
 
 KIND = Resource("example.com", "v1", "things", "Thing")
-NEEDS = (Need(KIND, ("list", "watch")), Need(KIND, ("patch",), "status"))
+NEEDS = (
+    RequiredPermission(KIND, ("list", "watch")),
+    RequiredPermission(KIND, ("patch",), "status"),
+)
 KNOWN = answering({"resources": [{"name": "things"}, {"name": "things/status"}]})
 
 
@@ -138,7 +141,7 @@ async def test_a_missing_kind_comes_with_a_hint(
 async def test_the_core_group_is_elsewhere(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(answering({"resources": [{"name": "secrets"}]}))
     server.others.append(reviewing())
-    await check(client, (Need(SECRETS, ("get",)),), namespaces=(), hint="")
+    await check(client, (RequiredPermission(SECRETS, ("get",)),), namespaces=(), hint="")
     assert server.requests[0].path == "/api/v1"
 
 
@@ -181,13 +184,13 @@ async def test_a_server_that_does_not_come_up_is_an_error(
 
 # -- What is useful but not indispensable ---------------------------------------------------
 
-WATCHING = Need(KIND, ("list", "watch"))
+WATCHING = RequiredPermission(KIND, ("list", "watch"))
 
 
 async def test_nothing_is_lacking(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 2)
-    assert await lacking(client, WATCHING) == ""
+    assert await missing_permission(client, WATCHING) == ""
     # It is about the whole cluster.
     assert all("namespace" not in a for a in asked(server))
 
@@ -197,7 +200,7 @@ async def test_a_kind_that_is_not_installed_is_lacking(
     server: ScriptedServer, client: KubeClient, script: Script
 ) -> None:
     server.lists.append(script)
-    assert await lacking(client, WATCHING) == "the API server does not know things"
+    assert await missing_permission(client, WATCHING) == "the API server does not know things"
     assert asked(server) == []
 
 
@@ -216,7 +219,10 @@ async def test_a_right_that_is_lacking_is_named(
 ) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing(*denied)] * 2)
-    assert await lacking(client, WATCHING) == f"RBAC does not allow this controller to {said}"
+    assert (
+        await missing_permission(client, WATCHING)
+        == f"RBAC does not allow this controller to {said}"
+    )
 
 
 async def test_namespaces_themselves_are_in_none(
@@ -224,7 +230,9 @@ async def test_namespaces_themselves_are_in_none(
 ) -> None:
     server.lists.append(answering({"resources": [{"name": "namespaces"}]}))
     server.others.append(reviewing())
-    await check(client, (Need(NAMESPACES, ("list",)),), namespaces=("one", "two"), hint="")
+    await check(
+        client, (RequiredPermission(NAMESPACES, ("list",)),), namespaces=("one", "two"), hint=""
+    )
     (only,) = asked(server)
     assert "namespace" not in only
 
@@ -235,7 +243,7 @@ async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
     server.lists.append(KNOWN)
     server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
-        await lacking(client, WATCHING)
+        await missing_permission(client, WATCHING)
 
 
 async def test_what_is_lacking_in_some_namespaces_is_asked_there(
@@ -243,8 +251,8 @@ async def test_what_is_lacking_in_some_namespaces_is_asked_there(
 ) -> None:
     server.lists.append(answering({"resources": [{"name": "events"}]}))
     server.others.extend([reviewing("patch events")] * 4)
-    need = Need(EVENTS, ("create", "patch"))
-    assert await lacking(client, need, ("one", "two")) == (
+    need = RequiredPermission(EVENTS, ("create", "patch"))
+    assert await missing_permission(client, need, ("one", "two")) == (
         "RBAC does not allow this controller to "
         "patch events in namespace one, patch events in namespace two"
     )
@@ -253,8 +261,8 @@ async def test_what_is_lacking_in_some_namespaces_is_asked_there(
 async def test_a_right_may_be_about_one_object(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(answering({"resources": [{"name": "customresourcedefinitions"}]}))
     server.others.append(reviewing("watch customresourcedefinitions"))
-    need = Need(CUSTOM_RESOURCE_DEFINITIONS, ("watch",), name="things.example.com")
-    assert await lacking(client, need, ("one",)) == (
+    need = RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("watch",), name="things.example.com")
+    assert await missing_permission(client, need, ("one",)) == (
         "RBAC does not allow this controller to "
         "watch customresourcedefinitions.apiextensions.k8s.io things.example.com"
     )

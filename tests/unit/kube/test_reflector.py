@@ -1,4 +1,4 @@
-"""List, watch and begin again: what a reflector does after each ending (W4-W11, W17)."""
+"""List, watch and begin again: what a reflector does after each ending."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def run(client: KubeClient, sink: Sink, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a reflector until something is so."""
-    # Scripts end at once; the tests of W8 set it back.
+    # Scripts end at once; the tests of short watches set it back.
     monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
 
     async def until(condition: Callable[[], bool]) -> None:

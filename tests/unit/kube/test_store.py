@@ -1,4 +1,4 @@
-"""The store and its indexes (S1, S9)."""
+"""The store and its indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One watch and every way in which it can end (W1-W12)."""
+"""One watch and every way in which it can end."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Watch:
     """Watches once, with this script."""
-    # The scripts end at once; only the tests of W8 mind.
+    # The scripts end at once; only the tests of short watches care.
     monkeypatch.setattr(module, "TOO_SHORT", 0.0)
 
     def on_event(sort: str, value: dict[str, Any]) -> None:

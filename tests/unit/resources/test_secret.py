@@ -1,4 +1,4 @@
-"""S10: of a Secret's metadata only what drift shows in is kept."""
+"""Of a Secret's metadata only what shows drift is kept."""
 
 from __future__ import annotations
 

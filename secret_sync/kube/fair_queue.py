@@ -14,7 +14,7 @@ T = TypeVar("T")
 TICK: Final = 0.001
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """Queues by tenant that are served in turn, first come first served within each."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the refusal of a write means, which depends on the field that it is about (A7)."""
+"""What the refusal of a write means, which depends on the field that it is about."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
 
 _UNPROCESSABLE: Final = 422
 #: The causes that deleting the object would help against, by field and reason. A value that is
-#: too long, say, is about ``data`` as well, and would be refused again (A6).
+#: too long, say, is about ``data`` as well, and would be refused again.
 _FROZEN: Final = frozenset(
     {
         ("type", "FieldValueInvalid"),
@@ -21,7 +21,7 @@ _DATA: Final = ".data."
 
 
 class AlreadyExistsError(ApiConflictError):
-    """A create-only write found an object of that name (A4a)."""
+    """A create-only write found an object of that name."""
 
 
 class OutdatedError(ApiConflictError):
@@ -29,7 +29,7 @@ class OutdatedError(ApiConflictError):
 
 
 class OwnedByOthersError(ApiConflictError):
-    """Without force: another field manager owns a field with another value (A2)."""
+    """Without force: another field manager owns a field with another value."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -38,25 +38,25 @@ class OwnedByOthersError(ApiConflictError):
 
 
 class ImmutableError(ApiError):
-    """The object's type or data cannot be changed any more; nothing else is wrong (A6)."""
+    """The object's type or data cannot be changed any more; nothing else is wrong."""
 
 
-def meaning(error: ApiError) -> ApiError:
-    """What the refusal of a write to an existing object means (A7)."""
+def classify_write_error(error: ApiError) -> ApiError:
+    """What the refusal of a write to an existing object means."""
     if isinstance(error, ApiConflictError):
-        return again(OwnedByOthersError if error.managers else OutdatedError, error)
+        return reclassify(OwnedByOthersError if error.managers else OutdatedError, error)
     if isinstance(error, ApiNotFoundError):
-        return again(OutdatedError, error)
+        return reclassify(OutdatedError, error)
     if error.status != _UNPROCESSABLE or not error.causes:
         return error
     if error.about("metadata.uid"):
-        return again(OutdatedError, error)
+        return reclassify(OutdatedError, error)
     if {(cause.field, cause.reason) for cause in error.causes} <= _FROZEN:
-        return again(ImmutableError, error)
+        return reclassify(ImmutableError, error)
     return error
 
 
-def again(kind: type[ApiError], error: ApiError) -> ApiError:
+def reclassify(kind: type[ApiError], error: ApiError) -> ApiError:
     """The same refusal, by the class that says what it means."""
     return kind(
         error.message,

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.kube.turns import Bucket, Turns
+from secret_sync.kube.fair_queue import Bucket, FairQueue
 
 TENANTS = st.sampled_from("abcd")
 
@@ -20,7 +20,7 @@ TENANTS = st.sampled_from("abcd")
 def test_each_tenant_is_served_in_order_and_what_is_removed_is_its_own(
     steps: list[str | set[str] | tuple[str, str]],
 ) -> None:
-    turns: Turns[tuple[str, int]] = Turns()
+    turns: FairQueue[tuple[str, int]] = FairQueue()
     waiting: dict[str, list[int]] = {name: [] for name in "abcd"}
     for number, step in enumerate(steps):
         match step:
@@ -50,7 +50,7 @@ def test_each_tenant_is_served_in_order_and_what_is_removed_is_its_own(
 
 @given(st.dictionaries(TENANTS, st.integers(1, 20), min_size=1))
 def test_turns_are_taken_evenly(sizes: dict[str, int]) -> None:
-    turns: Turns[str] = Turns()
+    turns: FairQueue[str] = FairQueue()
     for tenant, size in sizes.items():
         for _ in range(size):
             turns.put(tenant, tenant)
