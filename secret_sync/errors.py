@@ -62,7 +62,7 @@ class NotFoundError(DefiniteError):
 
 
 def word_for(error: SecretSyncError) -> str:
-    """What became of a call, in the word that metrics have for it."""
+    """Return the result of a call as a metric label."""
     match error:
         case ThrottledError():
             return "throttled"

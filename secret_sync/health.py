@@ -42,7 +42,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Listens.
+        """Start to listen.
 
         Args:
             host: ``""`` for every interface.
@@ -81,7 +81,7 @@ class HealthServer:
             await asyncio.sleep(BEAT)
 
     async def stop(self) -> None:
-        """Stops listening."""
+        """Stop to listen."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

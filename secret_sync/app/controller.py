@@ -168,7 +168,9 @@ class Controller:
         metrics.watch_sources(self.sources.freshness)
         metrics.watch_objects(self.watched.ready_counts)
         metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
-        metrics.read("source_values_bytes", "Values in hand.", lambda: self.sources.cached_bytes)
+        metrics.read(
+            "source_values_bytes", "Bytes of cached values.", lambda: self.sources.cached_bytes
+        )
         metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.desk))
         metrics.read(
             "crd_fields_missing",
@@ -177,12 +179,12 @@ class Controller:
         )
         metrics.read(
             "leader",
-            "1 while this replica may write: it leads, or need not.",
+            "1 while this replica may write: it is the leader, or election is off.",
             lambda: self._election is None or self._election.leading,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs until told to stop, then lets the workers finish.
+        """Run until stopped, then let the workers finish.
 
         Raises:
             ExceptionGroup: A critical task failed, or the lease was lost.
@@ -221,7 +223,7 @@ class Controller:
                         await self._finish()
             await self.events.flush(EVENTS_WITHIN)
             await _end(*workers, *background)
-            # Held for as long as anything could write, and given back at once then.
+            # Held as long as anything may write, then released at once.
             await _end(*leading)
             if self._election is not None:
                 await self._election.release()
@@ -241,7 +243,7 @@ class Controller:
         self.triggers.everything_changed()
 
     async def _finish(self) -> None:
-        """Has what is in hand finished, and told of: a Secret that was written has its status."""
+        """Finish the reconciles in flight and write their statuses and Events."""
         work = (self._objects, self._stores, self._cluster_stores)
         news = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
         for queue in work:
@@ -256,20 +258,20 @@ class Controller:
             queue.shut_down()
 
     async def _synced(self) -> bool:
-        """Waits for the initial lists."""
+        """Wait for the initial lists."""
         await self.watched.wait_synced()
         counts = {name.replace(" ", "_"): len(i.store) for name, i in self.watched.running.items()}
         _log.info("in sync", **counts)
         return True
 
     async def _elected(self) -> bool:
-        """Waits until no other replica works; everything that is watched stays warm."""
+        """Wait until this replica leads; its caches stay warm meanwhile."""
         if self._election is not None:
             await self._election.acquire()
         return True
 
     async def _fresh(self) -> bool:
-        """Waits until the caches are no older than our lease; alone, they are just listed."""
+        """Wait until the caches are no older than our Lease, or listed if there is no election."""
         return self._election is None or await make_fresh(self.watched)
 
     def _critical(
@@ -323,7 +325,7 @@ class Controller:
 
     @property
     def unready(self) -> str:
-        """Why this is not ready, ``""`` where it is."""
+        """Return why this is not ready, ``""`` if it is."""
         return "stopping" if self._stopping else self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:

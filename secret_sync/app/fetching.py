@@ -32,13 +32,13 @@ def make_sources(
     cache: CredentialCache,
     notify: Callable[[Iterable[str], Priority], None],
 ) -> SourceRegistry:
-    """The registry of sources, over both services; each has rates of its own.
+    """Build the registry of sources for both services; each has its own rates.
 
     Args:
         settings: For the calls per second.
         metrics: Hear of calls, waits and queues.
         transport: The shared session.
-        cache: What calls are signed with.
+        cache: The credentials of the calls.
         notify: Told which objects a finished fetch concerns.
     """
     kms, oos = KmsClient(transport), OosClient(transport)

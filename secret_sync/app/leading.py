@@ -102,7 +102,7 @@ async def _confirm(name: str, catch_up: Callable[[], Awaitable[None]]) -> None:
 async def make_election(
     settings: Settings, access: ClusterAccess, metrics: Metrics, stack: AsyncExitStack
 ) -> Election | None:
-    """The election, with connections of its own; ``None`` where one replica runs alone.
+    """Build the election, with its own connections; ``None`` without leader election.
 
     Raises:
         DefiniteError: A right is missing; one line says which.

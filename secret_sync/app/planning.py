@@ -63,7 +63,7 @@ def make_planner(
     identities: IdentityResolver,
     expressions: ExpressionChecker,
 ) -> Planner:
-    """What to fetch for an ExternalSecret, and from where."""
+    """Build the planner: what to fetch for an ExternalSecret, and from where."""
     return Planner(
         stores=watched.secret_stores.store,
         cluster_stores=watched.cluster_stores.store,

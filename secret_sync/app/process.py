@@ -1,4 +1,4 @@
-"""What the process asks of the interpreter and of the C library, once, before its loop begins."""
+"""Tuning of the interpreter and the C library, once, before the event loop starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ARENAS: Final = 2
 
 
 def tune() -> None:
-    """Settings of the whole process; to be called when everything is imported."""
+    """Tune the whole process; to be called when everything is imported."""
     # What was imported stays; the collector need not walk it again and again.
     gc.collect()
     gc.freeze()

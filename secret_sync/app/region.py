@@ -21,7 +21,7 @@ AGAIN_AFTER: Final = 60.0
 
 
 async def find_region(written: str, metadata: MetadataService, *, needed: bool) -> str:
-    """The region that is written, else the node's own.
+    """Return the configured region, else that of the node.
 
     Args:
         written: By flag or environment; ``""`` if it is not.

@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> int:
-    """Runs the controller until SIGTERM or SIGINT; returns the exit code.
+    """Run the controller until SIGTERM or SIGINT; returns the exit code.
 
     Raises:
         SecretSyncError: It cannot start; the message is one line for a person.
@@ -83,7 +83,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 
 
 async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
-    """Opens what has to be closed; the stack closes it in reverse, the health server last."""
+    """Open all resources; the stack closes them in reverse order, the health server last."""
     metrics = Metrics(__version__)
     metrics.watch_log(logs.dropped_lines)
     built: list[Controller] = []
@@ -159,7 +159,7 @@ _DEFINITIONS_NEEDS: Final = (
 
 
 async def _check(client: KubeClient, settings: Settings) -> Capabilities:
-    """What has to be there, and what of the whole cluster is not.
+    """Check the requirements, and return which optional permissions exist.
 
     Raises:
         SecretSyncError: Something indispensable is missing; one line says what.
@@ -206,7 +206,7 @@ async def _first_missing_permission(client: KubeClient, needs: Iterable[Required
 
 
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:
-    """What the CRDs lack, known before the first object is looked at."""
+    """Read which fields the CRDs lack, before the first reconcile."""
     schemas = Schemas()
     if not capabilities.definitions:
         for name in OUR_DEFINITIONS:
@@ -237,7 +237,7 @@ def _check_parser() -> None:
 
 
 def _check_addresses(settings: Settings) -> None:
-    """Finds at start what every single call would be refused for."""
+    """Detect at start what would fail every call."""
     EndpointRules(settings.allow_kms_endpoint)
     if settings.kms_endpoint or settings.region:
         resolve_kms("any", region=settings.region, endpoint=settings.kms_endpoint)

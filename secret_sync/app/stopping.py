@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What the work comes to, or ``None`` where the stop comes first: it is cancelled then."""
+    """Return the result of the work, or cancel it and return ``None`` on a stop."""
     working = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     try:

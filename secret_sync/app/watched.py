@@ -47,21 +47,21 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Stored)
 
 
-#: What the probe says before the first lists are in.
+#: The answer of the readiness probe before the first lists are complete.
 NOT_IN_SYNC: Final = "caches are not in sync yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the API server lets us be and see.
+    """What the API server permits us to use.
 
     Attributes:
-        without_rights: Namespaces, of those to be watched, in which nothing may be done.
-        cluster_stores: Why ClusterSecretStores are not watched; ``""`` where they are.
+        without_rights: Watched namespaces in which nothing is permitted.
+        cluster_stores: Why ClusterSecretStores are not watched; ``""`` if they are.
         namespaces: The same of namespaces.
         definitions: The same of CRDs.
-        user: Who we are to it; ``""`` where it does not say.
-        token_user: Whose token roles are assumed with; ``""`` where there is none.
+        user: Our user name; ``""`` if unknown.
+        token_user: The user whose token is used to assume roles; ``""`` if there is none.
     """
 
     without_rights: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Watched:
         )
 
     async def relist(self, definition: str) -> None:
-        """Lists the objects of one of our CRDs anew.
+        """List the objects of one of our CRDs again.
 
         Args:
             definition: The name of the CRD.
@@ -128,7 +128,7 @@ class Watched:
             await informer.relist()
 
     def ready_counts(self) -> dict[str, dict[str, int]]:
-        """The numbers of our objects by kind and condition; looks at each of them."""
+        """Return the numbers of our objects by kind and condition; visits each of them."""
         ours: dict[str, Informer[Any]] = {
             kinds.EXTERNAL_SECRETS.kind: self.external_secrets,
             kinds.SECRET_STORES.kind: self.secret_stores,
@@ -137,7 +137,7 @@ class Watched:
         return {kind: count_by_ready(informer.store.values()) for kind, informer in ours.items()}
 
     def held(self, definition: str) -> Collection[ExternalSecret | SecretStore]:
-        """The objects of one of our CRDs, as they are known."""
+        """Return the known objects of one of our CRDs."""
         return self._defined_by(definition).store.values()
 
     def _defined_by(self, definition: str) -> Informer[Any]:
@@ -176,7 +176,7 @@ class Watched:
         )
 
     async def wait_synced(self) -> None:
-        """Waits for all initial lists.
+        """Wait for all initial lists.
 
         Raises:
             TransientError: One took too long.

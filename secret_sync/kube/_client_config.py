@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _bare_package(name: str) -> ModuleType:
-    """A package whose ``__init__`` has not run; its submodules import as ever."""
+    """Register a package without running its ``__init__``; its submodules can be imported."""
     spec = importlib.util.find_spec(name)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -93,7 +93,7 @@ class ClusterAccess:
 
     @classmethod
     async def find(cls, kubeconfig: str = "") -> ClusterAccess:
-        """The given kubeconfig, else the pod's own service account, else ``~/.kube/config``.
+        """Open the given kubeconfig, else the pod's service account, else ``~/.kube/config``.
 
         Args:
             kubeconfig: One path, or several joined as in the variable ``KUBECONFIG``.
@@ -198,7 +198,7 @@ class ClusterAccess:
         return await self._issuer.issue(plugin, refused=refused)
 
     async def _read_again(self) -> tuple[Connection, DefiniteError | None]:
-        """What is written now, or what was, and why that has to do."""
+        """Return the present configuration, or the known one and why it could not be read again."""
         known = self._connection
         try:
             return await asyncio.to_thread(self._found, known), None
@@ -211,7 +211,7 @@ class ClusterAccess:
         return known, failure
 
     def _found(self, known: Connection | None) -> Connection:
-        """What is written now, of the same context, in a thread."""
+        """Return the present configuration of the same context; called in a thread."""
         found = self._read(known.names[0] if known and known.names else "")
         if known is not None and found.target != known.target:
             raise DefiniteError(
@@ -247,7 +247,7 @@ class ClusterAccess:
         """Once for each failure, however often it is met."""
         if why != self._logged:
             self._logged = why
-            _log.warning("credentials not renewed, those in hand stay in use", error=why)
+            _log.warning("credentials not renewed, the previous ones stay in use", error=why)
 
 
 def _now() -> float:

@@ -30,7 +30,7 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 #: No object can have it, so a write that demands it can only create.
 _ABSENT: Final = "1"
-#: A finalizer is taken off anew after another write got in between, so often.
+#: How often the removal of a finalizer is tried if other writes come in between.
 _TRIES: Final = 4
 
 
@@ -47,7 +47,7 @@ class ApplyWriter:
         self._manager = manager
 
     async def create(self, resource: Resource, intent: dict[str, Any]) -> dict[str, Any]:
-        """Creates an object, or fails: of racing ones exactly one succeeds.
+        """Create an object, or fail: of concurrent creates exactly one succeeds.
 
         Args:
             resource: The kind.
@@ -67,7 +67,7 @@ class ApplyWriter:
             raise reclassify(AlreadyExistsError, error) from None
 
     async def dry_run_create(self, resource: Resource, intent: dict[str, Any], name: str) -> None:
-        """Asks whether a create would be accepted, without creating anything.
+        """Check whether a create would be accepted, without creating anything.
 
         Before a delete-and-recreate: what is deleted must be sure to come back.
 
@@ -85,7 +85,7 @@ class ApplyWriter:
     async def update(
         self, resource: Resource, intent: dict[str, Any], ref: Ref, *, force: bool
     ) -> dict[str, Any]:
-        """Makes an existing object what the intent says; what it omits and we own, goes.
+        """Apply to an existing object; fields that we own and the intent omits are removed.
 
         Args:
             resource: The kind.
@@ -115,7 +115,7 @@ class ApplyWriter:
     async def set_data(
         self, resource: Resource, ref: Ref, data: dict[str, str], owner: ConfirmedOwner
     ) -> dict[str, Any]:
-        """Makes the data exactly what an apply has just made of it: keys of others go.
+        """Replace the data of an object, which removes the keys of others.
 
         An apply leaves them alone. They need not have a field manager. Nothing else changes;
         where there are none, the version stays. No source can bring them back: they go on behalf
@@ -147,7 +147,7 @@ class ApplyWriter:
         managers: frozenset[str],
         owner: ConfirmedOwner,
     ) -> dict[str, Any]:
-        """Hands what older ``Update`` managers of the data own to us.
+        """Transfer the fields of older ``Update`` managers of the data to us.
 
         Their entries would keep owning what we take over, so that leaving a key out of a later
         apply would not delete it. They become an apply of ours, together with what we own
@@ -175,7 +175,7 @@ class ApplyWriter:
     async def set_managed_fields(
         self, resource: Resource, ref: Ref, entries: list[dict[str, Any]], owner: ConfirmedOwner
     ) -> dict[str, Any]:
-        """Says who owns what of an object, whose fields stay as they are.
+        """Replace the ``managedFields`` of an object; its other fields stay as they are.
 
         Args:
             resource: The kind.
@@ -200,7 +200,7 @@ class ApplyWriter:
     async def remove_finalizer(
         self, resource: Resource, namespace: str, name: str, uid: str, finalizer: str
     ) -> bool:
-        """Takes one finalizer off an object, also one that is being deleted; others stay.
+        """Remove one finalizer of an object, also if it is being deleted; others stay.
 
         Which ones there are is asked for at once before: no cache keeps them.
 
@@ -234,7 +234,7 @@ class ApplyWriter:
     async def owners(
         self, resource: Resource, ref: Ref, error: OwnedByOthersError
     ) -> dict[str, tuple[str, ...]]:
-        """Who owns the data keys that an unforced write was refused for.
+        """Return the owners of the data keys that caused a conflict of an unforced write.
 
         The server's own sentence quotes the object, so its metadata are asked instead.
 
@@ -261,7 +261,7 @@ class ApplyWriter:
     async def status(
         self, resource: Resource, namespace: str, name: str, uid: str, status: dict[str, Any]
     ) -> dict[str, Any]:
-        """Makes ``/status`` what is given; all of it is ours.
+        """Apply ``/status``; all of it is ours.
 
         Returns:
             The object's metadata.
@@ -285,7 +285,7 @@ class ApplyWriter:
             raise classify_write_error(error) from None
 
     async def delete(self, resource: Resource, ref: Ref, owner: ConfirmedOwner) -> None:
-        """Deletes this very object in this very version; that it is gone is success.
+        """Delete an object in exactly this version; it is no error if it does not exist.
 
         Args:
             resource: The kind.
@@ -357,7 +357,7 @@ class ApplyWriter:
 
 
 def _demanding(ref: Ref) -> list[dict[str, str]]:
-    """The part of a JSON patch that demands a version of an object.
+    """Return the operations of a JSON patch that require uid and version of an object.
 
     Replaced, not tested: a test that fails is answered with a 422 that names no field.
     """

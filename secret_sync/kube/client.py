@@ -65,7 +65,7 @@ _MAX_REFUSAL: Final = 65536
 
 
 class WriteGuard(Protocol):
-    """Says when writes are allowed."""
+    """Decides when writes are allowed."""
 
     @property
     def write_timeout(self) -> float:
@@ -118,11 +118,11 @@ class KubeClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self.close()
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._unary.close()
         await self._streams.close()
         await self._resolver.close()
@@ -192,7 +192,7 @@ class KubeClient:
     async def stream(
         self, path: str, *, params: Mapping[str, str], accept: str, idle: float
     ) -> aiohttp.ClientResponse:
-        """Opens a stream; the caller closes the response.
+        """Open a stream; the caller closes the response.
 
         Args:
             path: From :meth:`Resource.path`.
@@ -334,7 +334,7 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> bytes:
-    """What there is to read of it; its status counts also where that is nothing."""
+    """Return the readable part of a body; the status counts even if there is none."""
     body = b""
     async with response:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):

@@ -103,7 +103,7 @@ class ApiExpiredError(ApiError):
 
 
 def error_of(action: str, status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
-    """Reads a refusal.
+    """Read an error response.
 
     Args:
         action: What was tried (``PATCH /api/v1/...``), for the message.
@@ -123,7 +123,7 @@ def error_of_status(
     status: int = 0,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Reads a ``Status`` object, also one that arrived in a stream with HTTP 200."""
+    """Read a ``Status`` object, also one that arrived in a stream with HTTP 200."""
     if status < 400:  # noqa: PLR2004 (HTTP)
         code = value.get("code")
         status = code if isinstance(code, int) and code >= 400 else 500  # noqa: PLR2004 (HTTP)
@@ -171,7 +171,7 @@ def _class_of(status: int, reason: str, causes: tuple[Cause, ...]) -> type[ApiEr
 
 
 def _quoted(status: int, sentence: str) -> str:
-    """What may be told of the server's sentence."""
+    """Return the part of the server's message that may be shown."""
     if status in _QUOTABLE:
         return sentence
     if status != _FORBIDDEN:

@@ -62,14 +62,14 @@ _NAME: Final = 230
 
 
 class EventObserver(Protocol):
-    """What the recorder tells its metrics: each occurrence ends in one of the two."""
+    """Receives the result of each occurrence, which is one of the two, for metrics."""
 
     def sent(self, type_: EventType, occurrences: int) -> None:
-        """The API server has taken these."""
+        """Count Events that the API server accepted."""
         ...
 
     def dropped(self, why: DropReason, occurrences: int) -> None:
-        """Nobody will see these."""
+        """Count Events that were dropped."""
         ...
 
 
@@ -103,11 +103,11 @@ class EventRecorder:
         self._told_at = float("-inf")
 
     def __repr__(self) -> str:
-        """How much there is to do."""
+        """Return the number of Events to send."""
         return f"<EventRecorder {len(self._queue)} queued, {len(self._known)} known>"
 
     def record(self, about: About, type_: EventType, reason: str, message: str) -> None:
-        """Records an Event, to be sent as soon as the limits allow; never waits.
+        """Record an Event, to be sent as soon as the limits allow; never wait.
 
         Args:
             about: The object.
@@ -137,14 +137,14 @@ class EventRecorder:
             self._queue.put(series, max(now, series.sent_at + series.grow_after))
 
     async def run(self) -> Never:
-        """Sends what was recorded; ends only when cancelled."""
+        """Send recorded Events until cancelled."""
         await self._send_all()
         # Flush has sent the rest.
         await asyncio.Event().wait()
         raise AssertionError("nobody sets this event")
 
     async def flush(self, within: float) -> None:
-        """Sends what is left, as fast as it can, then records nothing any more.
+        """Send the remaining Events as fast as possible, and record no more.
 
         Args:
             within: Seconds; what is not sent by then is dropped.
@@ -189,7 +189,7 @@ class EventRecorder:
         return None if room else "queue_full"
 
     async def _send_all(self) -> None:
-        """Sends until there is a hurry and nothing is left."""
+        """Send Events until a flush was requested and none is left."""
         async with asyncio.TaskGroup() as senders:
             for _ in range(IN_FLIGHT):
                 senders.create_task(self._work())
@@ -202,7 +202,7 @@ class EventRecorder:
                 self._queue.done(series)
 
     async def _send(self, series: Series) -> None:
-        """Sends one, and sees to it that its occurrences are counted."""
+        """Send one Event, and count its occurrences."""
         occurrences = series.pending
         if (refused := self._refused_for(series.namespace, _now())) is not None:
             self._give_up(series, refused)
@@ -231,7 +231,7 @@ class EventRecorder:
             self._settle(series, occurrences, None)
 
     def _settle(self, series: Series, occurrences: int, why: DropReason | None) -> None:
-        """Notes what became of a write."""
+        """Record the result of a write."""
         series.queued, series.tries = False, 0
         series.pending -= occurrences
         series.sent_at = _now()
@@ -250,7 +250,7 @@ class EventRecorder:
         return why if until > now else None
 
     def _refuse(self, namespace: str, why: DropReason) -> None:
-        """Drops all that is meant for a namespace, now and for a while."""
+        """Drop all Events of a namespace, now and for a while."""
         now = _now()
         self._refused = {name: told for name, told in self._refused.items() if told[1] > now}
         self._refused[namespace] = why, now + REFUSED_FOR

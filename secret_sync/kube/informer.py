@@ -32,7 +32,7 @@ SYNC_WITHIN: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """What became of an object; a deletion has its last known state in ``old``."""
+    """A change of an object; a deletion has its last known state in ``old``."""
 
     key: str
     old: T | None
@@ -98,15 +98,14 @@ class Informer(Generic[T]):
         ]
 
     def __repr__(self) -> str:
-        """What it knows."""
         return f"<Informer {self._resource.plural} {len(self.store)} objects>"
 
     def add_handler(self, handler: Callable[[Change[T]], None]) -> None:
-        """Adds a handler before :meth:`run`; it must be quick and not wait."""
+        """Add a handler before :meth:`run`; it must be quick and not wait."""
         self._handlers.append(handler)
 
     def add_relist_handler(self, handler: Callable[[], None]) -> None:
-        """Adds a handler for lists other than the first.
+        """Add a handler for lists other than the first.
 
         Between two lists an object can come and go without any change being told.
         """
@@ -121,7 +120,7 @@ class Informer(Generic[T]):
         self._restore_handlers.append(handler)
 
     async def relist(self) -> None:
-        """Lists everything anew, and returns when the store has it; see ``Reflector.relist``."""
+        """List everything again, and return when it is stored; see ``Reflector.relist``."""
         self._relisting += 1
         try:
             for reflector in self._reflectors:
@@ -165,7 +164,7 @@ class Informer(Generic[T]):
         return all(scope.synced.is_set() for scope in self._scopes if self._counts(scope))
 
     async def wait_synced(self, within: float = SYNC_WITHIN) -> None:
-        """Waits for the barrier.
+        """Wait until the initial lists have been delivered.
 
         Args:
             within: Seconds.
@@ -183,13 +182,13 @@ class Informer(Generic[T]):
             ) from None
 
     async def run(self) -> None:
-        """Runs the reflectors; ends only when cancelled."""
+        """Run the reflectors until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
                 tasks.create_task(reflector.run())
 
     def put(self, key: str, obj: T) -> list[Change[T]]:
-        """Stores an object; returns what is to be told of it."""
+        """Store an object; return the change for the handlers."""
         known = self.store.get(key)
         if known is None or known.uid == obj.uid:
             same = known is not None and known.resource_version == obj.resource_version
@@ -197,31 +196,31 @@ class Informer(Generic[T]):
             if same and (not self._relisting or known == obj):
                 return []
             return [Change(key, self.store.put(key, obj), obj)]
-        # Deleted and created again between two looks.
+        # Deleted and created again between two events.
         return [*self.drop(key), *self.put(key, obj)]
 
     def drop(self, key: str) -> list[Change[T]]:
-        """Removes an object; returns what is to be told of it."""
+        """Remove an object; return the change for the handlers."""
         old = self.store.remove(key)
         return [Change(key, old, None)] if old is not None else []
 
     def tell(self, changes: Iterable[Change[T]]) -> None:
-        """Tells every handler of every change."""
+        """Call every handler for every change."""
         for change in changes:
             self._tell(change)
 
     def unreadable(self, key: str) -> None:
-        """Tells of an object that the converter raised at; to be called while it is handled."""
+        """Report an object for which the converter raised; called in the exception handler."""
         self._observer.failed("unreadable")
         _log.exception("object not readable", resource=self._resource.plural, key=key)
 
     def relisted(self) -> None:
-        """Tells that a list other than the first has been told of."""
+        """Report that a list other than the first has been delivered."""
         for handler in self._relist_handlers:
             self._call(handler, "")
 
     def restored(self, namespace: str) -> None:
-        """Tells that the API server went back in time."""
+        """Report that the API server went back in time."""
         for handler in self._restore_handlers:
             self._call(partial(handler, namespace), namespace)
 
@@ -233,7 +232,7 @@ class Informer(Generic[T]):
         try:
             handler()
         except Exception:  # noqa: BLE001 (see below)
-            # One that fails must not keep the news from the others.
+            # A handler that fails must not affect the others.
             self._observer.handler_raised()
             _log.exception("handler raised", resource=self._resource.plural, key=key)
 
@@ -256,19 +255,19 @@ class _Scope(Generic[T]):
         self._keys: set[str] = set()
 
     def read(self, value: dict[str, Any]) -> T | None:
-        """What is kept of an object; ``None`` if nothing is."""
+        """Return the stored form of an object; ``None`` if it is omitted."""
         try:
             metadata = check_object(value, "list or watch")["metadata"]
             if metadata.get("namespace") in self._excluded:
                 return None
             return self._convert(value)
         except Exception:  # noqa: BLE001 (see below)
-            # An object that cannot be read must not keep us from all the others.
+            # An object that cannot be read must not affect the others.
             self._informer.unreadable(_key(value))
             return None
 
     def replace(self, objects: list[T], *, restored: bool = False) -> None:
-        """All objects of this scope: stored at once, then told, what vanished first."""
+        """Store all objects of this scope at once, then call the handlers, deletions first."""
         found = {key_of(obj): obj for obj in objects}
         restored = restored or any(self._is_older(obj) for obj in objects)
         vanished = self._keys - found.keys()

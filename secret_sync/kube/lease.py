@@ -96,17 +96,17 @@ class Requests(Protocol):
 
 
 class LeaseObserver(Protocol):
-    """Hears what happens to a lease."""
+    """Receives the events of a lease, for metrics."""
 
     def failed(self) -> None:
-        """An attempt to take, renew or look at it failed."""
+        """Count a failed attempt to acquire, renew or read the Lease."""
 
     def changed(self) -> None:
-        """Another replica leads than before, this one included."""
+        """Count a change of the leader."""
 
 
 def new_identity() -> str:
-    """A name that no other process ever has."""
+    """Return a name that no other process ever has."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
@@ -170,13 +170,13 @@ class Election:
         return self._times.write
 
     async def acquire(self) -> None:
-        """Waits until we lead."""
+        """Wait until this replica leads."""
         while not await self._attempt(self._take, self._times.renew_within):  # noqa: ASYNC110 (no event tells)
             await asyncio.sleep(self._pause())
         _log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
 
     async def hold(self) -> Never:
-        """Renews, until that has failed for too long.
+        """Renew the Lease until that has failed for too long.
 
         Raises:
             LeaseLostError: It did; nothing can be written any more by then.
@@ -193,7 +193,7 @@ class Election:
                 self._lose(f"{self._holder} leads")
 
     async def release(self) -> None:
-        """Lets another replica lead at once; only when nothing of ours writes any more."""
+        """Release the Lease, so another replica leads at once; only after all writes have ended."""
         self._renewed_at = _NEVER
         if not self._may_hold:
             return
@@ -294,7 +294,7 @@ class Election:
         self._renewed_at = begun
 
     async def _write(self, spec: dict[str, Any]) -> None:
-        """Creates the Lease, or changes the version of it that we have seen."""
+        """Create the Lease, or change the version of it that we have seen."""
         new = self._metadata is None
         body = {
             "apiVersion": LEASES.api_version,

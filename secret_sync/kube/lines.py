@@ -25,7 +25,7 @@ class LineSplitter:
         self._held = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Takes the next chunk and returns the lines it completes, without their newlines.
+        """Add the next chunk and return the lines it completes, without their newlines.
 
         Raises:
             LineTooLongError: A line is longer than the limit.
@@ -41,7 +41,7 @@ class LineSplitter:
         return lines
 
     def rest(self) -> bytes:
-        """Takes out what is left of a line without an end."""
+        """Remove and return an incomplete last line."""
         line = b"".join(self._parts)
         self._parts.clear()
         self._held = 0

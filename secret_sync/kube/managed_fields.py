@@ -58,7 +58,7 @@ def without_keys(
 
 
 def data_keys(entry: Entry) -> frozenset[str]:
-    """The data keys that an entry of ``managedFields`` owns."""
+    """Return the data keys that an entry of ``managedFields`` owns."""
     return _keys(entry, "f:data")
 
 
@@ -75,7 +75,7 @@ def _keys(entry: Entry, of: str) -> frozenset[str]:
 def metadata_of_others(
     entries: list[dict[str, Any]], ours: str, dropped: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """What all but one field manager own of labels, annotations and ownerReferences, no more.
+    """Return the labels, annotations and ownerReferences of all but one field manager.
 
     Args:
         entries: ``metadata.managedFields``.
@@ -131,7 +131,7 @@ def given_back(
 
 
 def _joined(entries: list[Entry]) -> list[Entry]:
-    """The same with one entry for each writer, which owns all that those of it did."""
+    """Merge the entries of each writer into one."""
     joined: dict[tuple[Any, ...], Entry] = {}
     for entry in entries:
         writer = tuple(entry.get(f) for f in ("manager", "operation", "apiVersion", "subresource"))

@@ -13,7 +13,7 @@ OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/names
 
 
 def current_namespace(kubeconfig: str) -> str:
-    """The pod's own, or that of the kubeconfig's context; it reads files.
+    """Return the pod's namespace, or that of the kubeconfig's context; reads files.
 
     Args:
         kubeconfig: A path; ``""`` where ``ClusterAccess`` looks for the cluster, in its order.

@@ -1,4 +1,4 @@
-"""What this room tells its metrics."""
+"""The observer of this package, for metrics."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class ReflectorObserver(Protocol):
-    """Hears of one kind of object."""
+    """Receives the events of one kind of object."""
 
     def listed(self) -> None:
-        """A list was complete."""
+        """Count a complete list."""
         ...
 
     def watching(self) -> None:
-        """A watch was opened."""
+        """Count an opened watch."""
         ...
 
     def event(self, kind: str) -> None:
-        """A watch event came in: ``ADDED``, ``BOOKMARK``, ..."""
+        """Count a watch event: ``ADDED``, ``BOOKMARK``, ..."""
         ...
 
     def failed(self, kind: str) -> None:
-        """A list or watch failed: ``expired``, ``unavailable``, ``refused``, ``garbled``.
+        """Count a failed list or watch: ``expired``, ``unavailable``, ``refused``, ``garbled``.
 
         Or watches brought nothing for too long, ``silent``, or what they would have brought is of
         another history, ``restored``.
@@ -30,5 +30,5 @@ class ReflectorObserver(Protocol):
         ...
 
     def handler_raised(self) -> None:
-        """A handler raised."""
+        """Count an exception of a handler."""
         ...

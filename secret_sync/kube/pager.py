@@ -37,7 +37,7 @@ class Listing(Generic[T]):
 
 
 class _PageExpired(Exception):  # noqa: N818 (a signal within this module)
-    """A later page answered 410: what was read so far is of no use."""
+    """A later page answered 410: the pages read so far are discarded."""
 
 
 class Pager(Generic[T]):
@@ -69,7 +69,7 @@ class Pager(Generic[T]):
         self._read = read
 
     async def list_all(self) -> Listing[T]:
-        """Lists the collection at its most recent state.
+        """List the collection at its most recent state.
 
         Raises:
             ApiError: The server refused, or answered with something else.

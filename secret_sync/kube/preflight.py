@@ -1,4 +1,4 @@
-"""What has to be there before anything is watched: a server, the kinds, the rights."""
+"""Checks before anything is watched: the server, the kinds, the permissions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 @dataclass(frozen=True, slots=True)
 class RequiredPermission:
-    """A right that something needs.
+    """A permission that a feature needs.
 
     Attributes:
         subresource: ``status``, say; ``""`` for the object itself.
@@ -44,7 +44,7 @@ class RequiredPermission:
     name: str = ""
 
     def __str__(self) -> str:
-        """As one writes it in a rule."""
+        """Return it as in a rule."""
         what = f"{self.resource.plural}/{self.subresource}".rstrip("/")
         what = f"{what}.{self.resource.group}" if self.resource.group else what
         return f"{what} {self.name}" if self.name else what
@@ -53,9 +53,9 @@ class RequiredPermission:
 async def check(
     client: KubeClient, needs: Sequence[RequiredPermission], *, namespaces: Sequence[str], hint: str
 ) -> tuple[str, ...]:
-    """Checks that the server answers, knows the kinds, and grants the rights.
+    """Check that the server answers, serves the kinds, and grants the permissions.
 
-    A namespace that is deleted takes its Roles along, and the others are not to suffer for it.
+    The deletion of a namespace removes its Roles, which must not affect the other namespaces.
 
     Args:
         client: The API server.
@@ -118,7 +118,7 @@ async def missing_permission(
 
 
 async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
-    """Asks again while the server does not answer, for half a minute.
+    """Retry while the server does not answer, for half a minute.
 
     Args:
         ask: One request.
@@ -142,7 +142,7 @@ async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def who_am_i(client: KubeClient) -> str:
-    """The user name we have at the API server; ``""`` where it does not say (before 1.28).
+    """Return our user name at the API server; ``""`` before Kubernetes 1.28.
 
     Raises:
         ApiUnavailableError: The server did not answer.
@@ -217,7 +217,7 @@ async def _denied(client: KubeClient, need: RequiredPermission, verb: str, names
     except ApiUnavailableError:
         raise
     except ApiError:
-        # Who may not even ask finds out when it acts.
+        # Without permission to ask, the request itself will show it.
         return ""
     if answered.get("allowed"):
         return ""

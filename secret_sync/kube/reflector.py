@@ -44,10 +44,10 @@ _FOR_GOOD: Final = (403, 404)
 
 
 class Sink(Protocol):
-    """Where a reflector puts what it reads; must neither wait nor raise."""
+    """Receives what a reflector reads; must neither wait nor raise."""
 
     def read(self, value: dict[str, Any]) -> Any | None:
-        """From a list's item to what is kept of it; ``None`` leaves it out."""
+        """Convert an item of a list to its stored form; ``None`` omits it."""
         ...
 
     def replace(self, objects: list[Any], *, restored: bool) -> None:
@@ -64,7 +64,7 @@ class Sink(Protocol):
         ...
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        """``ADDED``, ``MODIFIED`` or ``DELETED``."""
+        """Handle Handle ``ADDED``, ``MODIFIED`` or ``DELETED``."""
         ...
 
 
@@ -78,7 +78,7 @@ class Waits:
         self._tried_at = float("-inf")
 
     def next(self, now: float, at_least: float = 0.0) -> float:
-        """The wait after a failure at ``now``; all in seconds."""
+        """Return the wait after a failure at ``now``, in seconds."""
         if now - self._tried_at > HEALTHY_AFTER:
             self._failures = 0
         bound: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures, 10))
@@ -89,7 +89,7 @@ class Waits:
 
 
 class Reflector:
-    """Keeps a sink in step with one kind of object in one namespace, or in all.
+    """Keeps a sink in sync with one kind of object in one namespace, or in all.
 
     Args:
         client: The API server.
@@ -150,11 +150,10 @@ class Reflector:
         self._waiting: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
-        """What it reflects."""
         return f"<Reflector {self._path}>"
 
     async def run(self) -> Never:
-        """Never ends by itself."""
+        """List and watch until cancelled."""
         version = ""
         while True:
             if not version:
@@ -163,7 +162,7 @@ class Reflector:
                 version = await self._watch_unless_stale(version)
 
     async def relist(self) -> None:
-        """Lists anew, and returns when the sink has it.
+        """List again, and return when the sink has it.
 
         For changes that move no version, as those of a schema do.
         """
@@ -219,7 +218,7 @@ class Reflector:
             await asyncio.gather(watching, stale, return_exceptions=True)
 
     async def _list(self) -> str:
-        """The version to watch from, or ``""`` where the list failed and was waited for."""
+        """Return the version to watch from, or ``""`` if the list failed, after a wait."""
         waiting, self._waiting = self._waiting, []
         self._stale.clear()
         try:
@@ -234,7 +233,7 @@ class Reflector:
         self._sink.replace(listing.objects, restored=self._restored)
         self._state = WatchState(listing.resource_version)
         self._interrupted = self._restored = False
-        # Drawn anew, so that the lists of a process do not stay together.
+        # Drawn again, so that the lists of a process spread.
         self._quiet_for = random.uniform(*QUIET)  # noqa: S311 (spreads load)
         self._heard()
         for waiter in waiting:
@@ -246,7 +245,7 @@ class Reflector:
         return listing.resource_version
 
     async def _watch(self, version: str) -> str:
-        """The version to go on from, or ``""`` where only a list helps."""
+        """Return the version to resume from, or ``""`` if a list is needed."""
         state = self._state = WatchState(version)
         if self._interrupted:
             try:
@@ -271,7 +270,7 @@ class Reflector:
         return await self._ended(state, ending)
 
     async def _ended(self, state: WatchState, ending: Ending) -> str:
-        """The version to go on from, or ``""`` where only a list helps; after a wait, maybe."""
+        """Return the version to resume from, or ``""`` if a list is needed; may wait before."""
         unanswered = state.error is not None and not state.error.status
         self._interrupted |= unanswered or ending in (Ending.BROKEN, Ending.SILENT)
         match ending:
@@ -366,7 +365,7 @@ class Reflector:
         self._recover("watch")
 
     async def _fail(self, action: str, error: ApiError | None, kind: str) -> None:
-        """Counts every failure, tells of the first in a row, and waits."""
+        """Count every failure, log the first in a row, and wait."""
         if isinstance(error, ApiUnavailableError):
             kind = "unavailable"
         self._observer.failed(kind)

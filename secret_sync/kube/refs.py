@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The object a write is about, and the version of it that was judged."""
+    """The object of a write, and the version on which the write is based."""
 
     namespace: str
     name: str

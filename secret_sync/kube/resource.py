@@ -28,7 +28,7 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The path of a collection, an object or its subresource.
+        """Return the path of a collection, an object or its subresource.
 
         Args:
             namespace: ``""`` for all namespaces, or a cluster-scoped kind.

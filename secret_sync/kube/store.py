@@ -36,7 +36,7 @@ T = TypeVar("T", bound=Stored)
 
 
 def key_of(obj: Stored) -> str:
-    """``namespace/name``, or ``name`` for a cluster-scoped object."""
+    """Return Return ``namespace/name``, or ``name`` for a cluster-scoped object."""
     return f"{obj.namespace}/{obj.name}" if obj.namespace else obj.name
 
 
@@ -65,7 +65,7 @@ class Store(Generic[T]):
         return iter(self._objects)
 
     def get(self, key: str) -> T | None:
-        """The object of a key."""
+        """Return the object of a key."""
         return self._objects.get(key)
 
     def values(self) -> Collection[T]:
@@ -78,7 +78,7 @@ class Store(Generic[T]):
         return (bucket,) if isinstance(bucket, str) else tuple(bucket)
 
     def put(self, key: str, obj: T) -> T | None:
-        """Stores an object; returns the one it replaces."""
+        """Store an object; return the one it replaces."""
         old = self._objects.get(key)
         self._objects[key] = obj
         for name, function in self._functions.items():
@@ -88,7 +88,7 @@ class Store(Generic[T]):
         return old
 
     def remove(self, key: str) -> T | None:
-        """Removes an object and returns it."""
+        """Remove an object and return it."""
         old = self._objects.pop(key, None)
         if old is not None:
             for name, function in self._functions.items():

@@ -29,7 +29,7 @@ def has_certificate(pem: bytes) -> bool:
 
 
 def build_context(server: Server, certificate: bytes = b"", key: bytes = b"") -> ssl.SSLContext:
-    """A context for the API server, with a client certificate where there is one; it blocks.
+    """Return a context for the API server, with the client certificate, if any; blocks.
 
     Raises:
         DefiniteError: A certificate or the key is unusable.
@@ -56,7 +56,7 @@ def add_ca(context: ssl.SSLContext, ca: bytes) -> None:
 
 
 def _text(ca: bytes) -> str:
-    """The certificates alone: comments between them may be in any language."""
+    """Return the certificates without the comments between them, in any language."""
     return b"\n".join(_CERTIFICATE.findall(ca)).decode("ascii", errors="replace")
 
 
@@ -78,7 +78,7 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: b
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """A path of what only this process can read; OpenSSL loads chains from nothing else."""
+    """Yield a path that only this process can read; OpenSSL loads chains from files only."""
     with ExitStack() as stack:
         path, file = _in_memory(stack) or _on_disk(stack)
         file.write(content)
@@ -98,7 +98,7 @@ def _in_memory(stack: ExitStack) -> tuple[str, IO[bytes]] | None:
 
 
 def _on_disk(stack: ExitStack) -> tuple[str, IO[bytes]]:
-    """A file of mode 0600, which is gone when it is loaded."""
+    """Yield a file of mode 0600, which is removed when it is loaded."""
     try:
         file = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 (it is one)
     except OSError:

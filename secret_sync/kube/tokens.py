@@ -34,7 +34,7 @@ class ServiceAccountTokenMinter:
         self._client = client
 
     async def mint(self, namespace: str, name: str, uid: str, audiences: Sequence[str]) -> str:
-        """A token of a ServiceAccount, valid for ten minutes.
+        """Request a token of a ServiceAccount, valid for ten minutes.
 
         Raises:
             ReferenceChangedError: The ServiceAccount of that name has another uid.

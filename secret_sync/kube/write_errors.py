@@ -1,4 +1,4 @@
-"""What the refusal of a write means, which depends on the field that it is about."""
+"""Classes of errors of writes, which depend on the field that was rejected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AlreadyExistsError(ApiConflictError):
 
 
 class OutdatedError(ApiConflictError):
-    """The object is not the one, or not the version, that the write was judged by."""
+    """The object or its version is not the one on which the write was based."""
 
 
 class OwnedByOthersError(ApiConflictError):
@@ -42,7 +42,7 @@ class ImmutableError(ApiError):
 
 
 def classify_write_error(error: ApiError) -> ApiError:
-    """What the refusal of a write to an existing object means."""
+    """Return an error of a write to an existing object in its own class."""
     if isinstance(error, ApiConflictError):
         return reclassify(OwnedByOthersError if error.managers else OutdatedError, error)
     if isinstance(error, ApiNotFoundError):
@@ -57,7 +57,7 @@ def classify_write_error(error: ApiError) -> ApiError:
 
 
 def reclassify(kind: type[ApiError], error: ApiError) -> ApiError:
-    """The same refusal, by the class that says what it means."""
+    """Return the same error in another class."""
     return kind(
         error.message,
         status=error.status,

@@ -40,7 +40,7 @@ class Metrics:
         self._event_metrics()
         self._lease_metrics()
         build = self._gauge(
-            "build_info", "Always 1; the labels tell what is running.", "version", "python"
+            "build_info", "Always 1; the labels are the versions.", "version", "python"
         )
         build.labels(version, platform.python_version()).set(1)
 
@@ -53,14 +53,14 @@ class Metrics:
         )
         self.queue_waits = Histogram(
             "workqueue_queue_duration_seconds",
-            "From the first add of an item to its being taken.",
+            "Seconds from the first add of an item until it is taken.",
             ["name"],
             buckets=_LATENCY,
             registry=self.registry,
         )
         self.queue_works = Histogram(
             "workqueue_work_duration_seconds",
-            "From an item's being taken to its being done.",
+            "Seconds from taking an item until it is done.",
             ["name"],
             buckets=_WORK,
             registry=self.registry,
@@ -74,7 +74,7 @@ class Metrics:
             _LATENCY,
         )
         self.reconciles = self._counter(
-            "reconciles_total", "Turns of the workers.", "controller", "result"
+            "reconciles_total", "Reconciles of all controllers.", "controller", "result"
         )
 
     def _call_metrics(self) -> None:
@@ -84,11 +84,12 @@ class Metrics:
         self.call_seconds = self._histogram(
             "provider_call_duration_seconds", "Duration of one call.", _WORK, "provider"
         )
-        self.throttled = self._counter(
-            "provider_throttled_total", "Answers that limit our rate.", "provider"
-        )
+        self.throttled = self._counter("provider_throttled_total", "Throttled calls.", "provider")
         self.rate_waits = self._histogram(
-            "rate_limiter_wait_seconds", "Waiting for a rate token.", _LATENCY, "provider"
+            "rate_limiter_wait_seconds",
+            "Seconds spent waiting for a rate token.",
+            _LATENCY,
+            "provider",
         )
 
     def _credential_metrics(self) -> None:
@@ -98,7 +99,7 @@ class Metrics:
 
     def _reflector_metrics(self) -> None:
         self.lists = self._counter("reflector_lists_total", "Complete lists.", "resource")
-        self.watches = self._counter("reflector_watches_total", "Watches begun.", "resource")
+        self.watches = self._counter("reflector_watches_total", "Watches opened.", "resource")
         self.watch_events = self._counter(
             "reflector_events_total", "Events received.", "resource", "type"
         )
@@ -111,33 +112,33 @@ class Metrics:
 
     def _event_metrics(self) -> None:
         self.events = self._counter(
-            "events_total", "Occurrences told of in Events of Kubernetes.", "type"
+            "events_total", "Occurrences reported in Kubernetes Events.", "type"
         )
         self.events_dropped = self._counter(
-            "events_dropped_total", "Occurrences that no Event tells of.", "why"
+            "events_dropped_total", "Occurrences that no Kubernetes Event reports.", "why"
         )
 
     def _lease_metrics(self) -> None:
         self.lease_failures = self._counter(
-            "lease_failures_total", "Failed attempts to take, renew or look at the lease."
+            "lease_failures_total", "Failed attempts to acquire, renew or read the Lease."
         )
         self.lease_transitions = self._counter(
             "lease_transitions_total", "Changes of the leader that this replica has seen."
         )
 
     def watch_queues(self, queues: Callable[[], Iterable[QueueState]]) -> None:
-        """Reads these queues at every scrape."""
+        """Read these queues at every scrape."""
         self.registry.register(QueueCollector(queues))
 
     def watch_sources(self, look: Callable[[], HasFreshness]) -> None:
-        """Looks at the sources at every scrape."""
+        """Read the freshness of all sources at every scrape."""
         self.registry.register(FreshnessCollector(look))
 
     def watch_objects(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        """Has objects counted at every scrape.
+        """Count objects at every scrape.
 
         Args:
-            count: Gives their numbers by kind and by ``True``, ``False`` and ``Unknown``.
+            count: Return their numbers by kind and by ``True``, ``False`` and ``Unknown``.
         """
         self.registry.register(ObjectCollector(count))
 
@@ -146,7 +147,7 @@ class Metrics:
         self.registry.register(LogCollector(dropped))
 
     def read(self, name: str, documentation: str, value: Callable[[], float]) -> None:
-        """A gauge whose value is asked for at every scrape."""
+        """Add a gauge that is read at every scrape."""
         self._gauge(name, documentation).set_function(value)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:

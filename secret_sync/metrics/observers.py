@@ -1,4 +1,4 @@
-"""What the rooms tell of: each class answers the protocol of one room.
+"""Observers: each class implements the protocol of one package.
 
 Children of labelled metrics are kept, and those that alerts need start at zero.
 """
@@ -26,7 +26,7 @@ _REFLECTOR_ERRORS: Final = (
 
 
 class QueueMetrics:
-    """Hears of the work queues of one name."""
+    """Observes the work queues of one name."""
 
     def __init__(self, metrics: Metrics, name: str) -> None:
         self._adds = metrics.queue_adds.labels(name)
@@ -38,42 +38,37 @@ class QueueMetrics:
         """Depth is read at scrape time instead: several queues share a name."""
 
     def added(self) -> None:
-        """An add was accepted."""
         self._adds.inc()
 
     def waited(self, seconds: float) -> None:
-        """An item was taken, this long after its first add."""
         self._waits.observe(seconds)
 
     def worked(self, seconds: float) -> None:
-        """An item is done, this long after it was taken."""
         self._works.observe(seconds)
 
     def retried(self) -> None:
-        """A rate-limited add."""
         self._retries.inc()
 
 
 class WorkerMetrics:
-    """Hears of the workers of one control loop."""
+    """Observes the workers of one control loop."""
 
     def __init__(self, metrics: Metrics, controller: str) -> None:
         self._results = {r: metrics.reconciles.labels(controller, r) for r in _TURN_RESULTS}
 
     def finished(self, result: str) -> None:
-        """A reconcile ended."""
         self._results[result].inc()
 
 
 class SyncMetrics:
-    """Hears how ExternalSecrets fare."""
+    """Observes the results of ExternalSecrets."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._results = {r: metrics.syncs.labels(r) for r in _SYNC_RESULTS}
         self._latency = metrics.sync_latency
 
     def synced(self, result: str, latency: float | None, line: str) -> None:
-        """A reconcile came to a result.
+        """Count the result of a reconcile.
 
         Args:
             result: The label.
@@ -90,7 +85,7 @@ class SyncMetrics:
 
 
 class CallMetrics:
-    """Hears of the calls to one provider."""
+    """Observes the calls to one provider."""
 
     def __init__(self, metrics: Metrics, provider: str) -> None:
         self._results = {r: metrics.calls.labels(provider, r) for r in _CALL_RESULTS}
@@ -99,19 +94,17 @@ class CallMetrics:
         self._throttled = metrics.throttled.labels(provider)
 
     def called(self, result: str, seconds: float) -> None:
-        """A call ended."""
         self._results[result].inc()
         self._seconds.observe(seconds)
         if result == "throttled":
             self._throttled.inc()
 
     def waited(self, seconds: float) -> None:
-        """A rate token was waited for."""
         self._waits.observe(seconds)
 
 
 class CredentialMetrics:
-    """Hears how credentials are obtained.
+    """Observes how credentials are obtained.
 
     Args:
         metrics: Where it is counted.
@@ -125,12 +118,11 @@ class CredentialMetrics:
                 self._counter.labels(method, result)
 
     def fetched(self, method: str, result: str) -> None:
-        """An attempt ended."""
         self._counter.labels(method, result).inc()
 
 
 class ReflectorMetrics:
-    """Hears of the reflectors of one kind of object."""
+    """Observes the reflectors of one kind of object."""
 
     def __init__(self, metrics: Metrics, resource: str) -> None:
         self._lists = metrics.lists.labels(resource)
@@ -140,53 +132,45 @@ class ReflectorMetrics:
         self._handler_errors = metrics.handler_errors.labels(resource)
 
     def listed(self) -> None:
-        """A list was complete."""
         self._lists.inc()
 
     def watching(self) -> None:
-        """A watch was opened."""
         self._watches.inc()
 
     def event(self, kind: str) -> None:
-        """A watch event came in; a server's word that is not known counts as other."""
+        """Count a watch event; unknown types count as other."""
         self._events.get(kind, self._events["other"]).inc()
 
     def failed(self, kind: str) -> None:
-        """A list or watch failed."""
         self._errors[kind].inc()
 
     def handler_raised(self) -> None:
-        """A handler raised."""
         self._handler_errors.inc()
 
 
 class EventMetrics:
-    """Hears what became of the Events that were recorded."""
+    """Observes the results of recorded Events."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._sent = {t: metrics.events.labels(t) for t in _EVENT_TYPES}
         self._dropped = {w: metrics.events_dropped.labels(w) for w in _EVENT_DROPS}
 
     def sent(self, type_: str, occurrences: int) -> None:
-        """The API server has taken these."""
         self._sent[type_].inc(occurrences)
 
     def dropped(self, why: str, occurrences: int) -> None:
-        """Nobody will see these."""
         self._dropped[why].inc(occurrences)
 
 
 class LeaseMetrics:
-    """Hears of the election of a leader."""
+    """Observes leader election."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._failures = metrics.lease_failures
         self._transitions = metrics.lease_transitions
 
     def failed(self) -> None:
-        """An attempt to take, renew or look at the lease failed."""
         self._failures.inc()
 
     def changed(self) -> None:
-        """Another replica leads than before."""
         self._transitions.inc()

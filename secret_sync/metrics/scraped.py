@@ -1,4 +1,4 @@
-"""What is read at every scrape, and costs nothing in between."""
+"""Metrics that are read at every scrape and cost nothing in between."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class QueueState(Protocol):
-    """What is read of a work queue at scrape time."""
+    """The state of a work queue at scrape time."""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,6 @@ class QueueCollector(Collector):
         self._queues = queues
 
     def collect(self) -> Iterator[Metric]:
-        """Sums up what the queues say now."""
         depth: dict[str, float] = {}
         unfinished: dict[str, float] = {}
         longest: dict[str, float] = {}
@@ -78,13 +77,12 @@ class QueueCollector(Collector):
 
 
 class FreshnessCollector(Collector):
-    """Both gauges of one look at all sources."""
+    """Both gauges of one pass over all sources."""
 
     def __init__(self, look: Callable[[], HasFreshness]) -> None:
         self._look = look
 
     def collect(self) -> Iterator[Metric]:
-        """Looks."""
         found = self._look()
         yield GaugeMetricFamily(
             "secret_sync_sources_stale",
@@ -105,7 +103,6 @@ class ObjectCollector(Collector):
         self._count = count
 
     def collect(self) -> Iterator[Metric]:
-        """Counts."""
         family = GaugeMetricFamily(
             "secret_sync_objects", "Objects by their condition Ready.", labels=["kind", "ready"]
         )
@@ -122,7 +119,6 @@ class LogCollector(Collector):
         self._count = count
 
     def collect(self) -> Iterator[Metric]:
-        """Read the counts."""
         family = CounterMetricFamily(
             "secret_sync_log_lines_dropped", "Log lines that were lost.", labels=["reason"]
         )

@@ -167,7 +167,7 @@ class Condition:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Condition:
-        """Reads a condition as the API server stores it."""
+        """Read a condition from its stored form."""
         return cls(
             type=interned(value.get("type")),
             status=interned(value.get("status")),
@@ -178,7 +178,7 @@ class Condition:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The condition as it is applied."""
+        """Return the condition in its applied form."""
         return {
             "type": self.type,
             "status": self.status,

@@ -141,7 +141,7 @@ class ExternalSecret:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecret:
-        """Reads an ExternalSecret as the API server stores it."""
+        """Read an ExternalSecret as the API server stores it."""
         metadata = value["metadata"]
         spec = value.get("spec") or {}
         annotations = metadata.get("annotations") or {}

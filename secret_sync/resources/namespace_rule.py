@@ -100,7 +100,7 @@ class NamespaceRule:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> NamespaceRule:
-        """Reads one entry of ``spec.conditions``."""
+        """Read one entry of ``spec.conditions``."""
         selector = value.get("namespaceSelector")
         return cls(
             selector=_selector(selector) if selector is not None else None,

@@ -119,7 +119,7 @@ class Crd:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Crd | None:
-        """Reads a CustomResourceDefinition; ``None`` for one that is not of our kinds."""
+        """Read a CustomResourceDefinition; ``None`` for one that is not of our kinds."""
         metadata = value["metadata"]
         fields = FIELDS.get(metadata["name"])
         if fields is None:
@@ -151,7 +151,7 @@ def _missing(spec: dict[str, Any], fields: Iterable[str]) -> Iterator[str]:
 
 
 def _gap(schema: dict[str, Any], field: str) -> str:
-    """The part of a path up to where the schema ends; ``""`` if it has all of it."""
+    """Return the part of a path up to where the schema ends; ``""`` if it contains all of it."""
     steps = field.replace("[]", ".[]").split(".")
     for number, step in enumerate(steps, start=1):
         below = schema.get("items") if step == "[]" else _property(schema, step)

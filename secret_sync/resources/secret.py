@@ -1,4 +1,4 @@
-"""Secrets, seen through their metadata alone.
+"""Secrets, represented by their metadata alone.
 
 Of a foreign Secret three short strings are kept. Of a managed one we keep what drift shows
 in: which data keys our field manager owns, and which ones somebody else owns.
@@ -97,7 +97,7 @@ SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
 
 
 def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
-    """Reads a Secret of a metadata-only list, watch or apply reply."""
+    """Read a Secret of a metadata-only list, watch or apply reply."""
     metadata = value["metadata"]
     entries = metadata.get("managedFields") or ()
     owner = ((metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or "")[:_LONGEST]
@@ -196,7 +196,7 @@ def _keys(fields: dict[str, Any], of: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _shared(keys: frozenset[str]) -> frozenset[str]:
-    """The same set for the same keys: many Secrets have them."""
+    """Return one shared set for equal keys, which many Secrets have."""
     return keys
 
 

@@ -85,7 +85,7 @@ class SecretStore:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SecretStore:
-        """Reads a SecretStore or ClusterSecretStore as the API server stores it."""
+        """Read a SecretStore or ClusterSecretStore as the API server stores it."""
         metadata = value["metadata"]
         spec = value.get("spec") or {}
         kms, oos = spec.get("KMS"), spec.get("OOS")

@@ -32,7 +32,7 @@ class SyncResult:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SyncResult:
-        """Reads one entry of ``status.dataSyncResults``."""
+        """Read one entry of ``status.dataSyncResults``."""
         return cls(
             key=interned(value.get("ExternalSecretKey")),
             status=interned(value.get("status")),
@@ -42,7 +42,7 @@ class SyncResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as it is applied; empty fields are left out."""
+        """Return the entry in its applied form; empty fields are omitted."""
         result = {
             "ExternalSecretKey": self.key,
             "status": self.status,
@@ -76,7 +76,7 @@ class ExternalSecretStatus:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
-        """Reads a status as the API server stores it."""
+        """Read a status as the API server stores it."""
         forced = value.get("observedForceSync")
         return cls(
             ready=_ready(value),
@@ -92,7 +92,7 @@ class ExternalSecretStatus:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole intent for ``/status``; empty fields are left out."""
+        """Return the whole ``/status`` to apply; empty fields are omitted."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
         if self.ready is not None:
             result["conditions"] = [self.ready.to_dict()]
@@ -122,11 +122,11 @@ class StoreStatus:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> StoreStatus:
-        """Reads a status as the API server stores it."""
+        """Read a status as the API server stores it."""
         return cls(ready=_ready(value), observed_generation=_generation(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole intent for ``/status``."""
+        """Return the whole ``/status`` to apply."""
         if self.ready is None:
             return {}
         return {

@@ -27,7 +27,7 @@ class ServiceAccount:
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> ServiceAccount:
-        """Reads a ServiceAccount of a metadata-only list or watch."""
+        """Read a ServiceAccount of a metadata-only list or watch."""
         metadata = value["metadata"]
         return cls(
             namespace=interned(metadata.get("namespace")),
@@ -60,7 +60,7 @@ class Namespace:
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> Namespace:
-        """Reads a namespace of a metadata-only list or watch."""
+        """Read a namespace of a metadata-only list or watch."""
         metadata = value["metadata"]
         labels = metadata.get("labels") or {}
         return cls(
@@ -82,7 +82,7 @@ class Definition:
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> Definition | None:
-        """Reads one from a metadata-only list or watch; ``None`` for one that is not ours."""
+        """Read one from a metadata-only list or watch; ``None`` for one that is not ours."""
         metadata = value["metadata"]
         if not metadata["name"].endswith(f".{GROUP}"):
             return None

@@ -74,7 +74,7 @@ class Connection:
 
 
 def as_header(text: str) -> str | None:
-    """The text without white space around it, or ``None`` where no header can hold it."""
+    """Return the string without surrounding white space, or ``None`` if no header can hold it."""
     text = text.strip()
     return text if text.isprintable() and _is_unicode(text) else None
 

@@ -59,7 +59,7 @@ class Fields:
             self.refuse(str(unknown[0]), "not supported; remove the field")
 
     def text(self, name: str) -> str:
-        """A string; ``""`` if there is none."""
+        """Return a string; ``""`` if it is missing."""
         value = self._value.get(name)
         if value is None:
             return ""
@@ -68,33 +68,33 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """A boolean; ``False`` if there is none."""
+        """Return a boolean; ``False`` if it is missing."""
         value = self._value.get(name)
         if not isinstance(value, bool | None):
             self.refuse(name, f"expected true or false, found {_kind(value)}")
         return bool(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """Return a list of strings."""
         values = self._list(name)
         if not all(isinstance(value, str) for value in values):
             self.refuse(name, "expected a list of strings; put them in quotes")
         return tuple(values)
 
     def map(self, name: str) -> Fields | None:
-        """A map."""
+        """Return a map."""
         value = self._value.get(name)
         place = f"{self.place}.{name}" if self.place else name
         return None if value is None else Fields(value, place, self.file)
 
     def maps(self, name: str) -> Iterator[Fields]:
-        """A list of maps."""
+        """Return a list of maps."""
         place = f"{self.place}.{name}" if self.place else name
         for number, value in enumerate(self._list(name)):
             yield Fields(value, f"{place}[{number}]", self.file)
 
     def names(self) -> tuple[str, ...]:
-        """The fields that are there; each has to be a string."""
+        """Return the given fields; each has to be a string."""
         if not all(isinstance(name, str) for name in self._value):
             self.refuse("", "expected strings for names; put them in quotes")
         return tuple(self._value)
@@ -104,12 +104,12 @@ class Fields:
         return self._value.get(name)
 
     def path(self, name: str) -> str:
-        """A path, relative to the file; ``""`` if there is none."""
+        """Return a path, relative to the file; ``""`` if it is missing."""
         value = self.text(name)
         return os.path.join(self.file.parent, value) if value else ""  # noqa: PTH118 (keeps ..)
 
     def content(self, name: str) -> bytes:
-        """What the file that it names holds."""
+        """Return the contents of the file that it names."""
         try:
             return read_file(self.path(name))
         except (OSError, ValueError) as error:
@@ -118,7 +118,7 @@ class Fields:
             self.refuse(name, f"the file cannot be read ({why})")
 
     def data_or_file(self, name: str) -> bytes:
-        """What ``NAME-data`` holds in base64, else the file that ``NAME`` names; never both."""
+        """Return the contents of ``NAME-data`` in base64, or else of the file ``NAME``."""
         data = f"{name}-data"
         if self.has(data) and self.has(name):
             self.refuse(data, f"{name} is set, too; remove one of them")
@@ -153,7 +153,7 @@ def read_file(path: str) -> bytes:
 
 
 def quoted(name: object) -> str:
-    """A name in one line, whatever characters it has."""
+    """Return a name in one line, whatever characters it has."""
     text = str(name)
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 

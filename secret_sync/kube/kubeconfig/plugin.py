@@ -66,7 +66,7 @@ class Issued:
 
 
 def find_command(execute: Fields) -> str:
-    """The command; one with a slash in it is relative to its file."""
+    """Return the command; with a slash it is relative to its file."""
     command = execute.text("command")
     if not command:
         execute.refuse("command", "missing")

@@ -177,7 +177,7 @@ def _authorization(user: Fields) -> str:
 
 
 def _token_of_file(user: Fields, otherwise: str) -> str:
-    """The file goes first, since it may be newer; kubectl also does without it."""
+    """Return the token; the file goes first, since it may be newer, and may be missing."""
     try:
         token = user.content("tokenFile").decode(errors="replace").strip()
         if not token:
@@ -241,7 +241,7 @@ def _plugin(execute: Fields, cluster: Fields, server: Server) -> Plugin:
 
 
 def _cluster_info(cluster: Fields, server: Server) -> dict[str, Any]:
-    """The cluster as plugins see it: client-go's ``ConfigToExecCluster``."""
+    """Return the cluster for plugins, like client-go's ``ConfigToExecCluster``."""
     told = {
         "server": cluster.text("server"),
         "tls-server-name": server.name,
