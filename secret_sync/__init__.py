@@ -1,3 +1,3 @@
-"""secret-sync keeps Kubernetes Secrets in step with Alibaba Cloud KMS."""
+"""secret-sync keeps Kubernetes Secrets in sync with Alibaba Cloud KMS."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The errors that cross rooms, sorted by what is to be done about them.
+"""The errors that cross packages, by what is to be done about them.
 
 Each class answers one question: try again, refresh the credentials, or stop? Which reason a
 user reads is the controller's business. A message is for a person and never carries a value,
@@ -13,7 +13,7 @@ class SecretSyncError(Exception):
 
     Attributes:
         message: A sentence for a person: what, where and, if known, what to do.
-        code: The word of whoever refused (``Forbidden.NoPermission``), or ``""``.
+        code: The code of the service (``Forbidden.NoPermission``), or ``""``.
     """
 
     def __init__(self, message: str, *, code: str = "") -> None:
@@ -26,7 +26,7 @@ class TransientError(SecretSyncError):
     """A passing fault: the same call may succeed later.
 
     Attributes:
-        retry_after: Seconds the other side asked us to wait, or ``None``.
+        retry_after: Seconds to wait, as the service demanded, or ``None``.
     """
 
     def __init__(self, message: str, *, code: str = "", retry_after: float | None = None) -> None:
@@ -54,11 +54,11 @@ class DefiniteError(SecretSyncError):
 
 
 class ClockError(DefiniteError):
-    """Our clock is wrong, so that nobody's call is accepted: as an outage, until it is set."""
+    """Our clock is wrong, so no call is accepted: as an outage, until it is set."""
 
 
 class NotFoundError(DefiniteError):
-    """What was asked for does not exist."""
+    """The requested secret does not exist."""
 
 
 def word_for(error: SecretSyncError) -> str:

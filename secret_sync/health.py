@@ -1,7 +1,7 @@
 """The HTTP server of ``/metrics``, ``/healthz`` and ``/readyz``.
 
 Liveness is the loop's heartbeat and nothing else: were it KMS's reachability, an outage
-there would restart the controller and lose the values in hand.
+there would restart the controller and lose the cached values.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 #: Seconds between two beats, and how late one may be before the loop counts as stuck.
 BEAT: Final = 1.0
 STUCK_AFTER: Final = 15.0
-#: Seconds that the end waits for answers that somebody is still reading, or does not read.
+#: Seconds that the shutdown waits for clients that are still reading answers, or do not.
 FINISH_WITHIN: Final = 1.0
 
 
 class HealthServer:
-    """Serves one address; unready until told otherwise.
+    """Serves one address; unready until set ready.
 
     Args:
         registry: What ``/metrics`` shows.

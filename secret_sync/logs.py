@@ -42,7 +42,7 @@ _writers: Final[list[BackgroundWriter]] = []
 
 
 def write_in_background() -> None:
-    """Let nothing wait for whoever reads standard error; for a process that is to run for long.
+    """Never wait for the reader of standard error; for a long-running process.
 
     Call it before :func:`configure`. From then on all that is written to ``sys.stderr`` goes
     through a bounded queue, also what the interpreter prints when the process crashes.
@@ -165,7 +165,7 @@ def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
 
 
 def _short_path(path: str) -> str:
-    """Return the path from the package on, which is what one looks for."""
+    """Return the path from the package on."""
     parts = PurePath(path).parts
     for root in ("site-packages", "secret_sync"):
         if root in parts:

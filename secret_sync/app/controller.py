@@ -72,10 +72,10 @@ RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM.
 FINISH_WITHIN: Final = 20.0
 #: Seconds between two retries at most, and a quarter more: half a minute after an outage the API
-#: server has been told all that it missed.
+#: server has got all events that it missed.
 RETRY_WITHIN: Final = 15.0
 STORE_WORKERS: Final = 4
-#: Half as many as there are for Secrets: those go first, and the news of them is not far behind.
+#: Half as many as for Secrets, which go first; their statuses follow soon.
 STATUS_WORKERS: Final = 8
 #: Seconds after which less urgent work of a control loop has its share.
 AGING: Final = 30.0
@@ -245,12 +245,12 @@ class Controller:
     async def _finish(self) -> None:
         """Finish the reconciles in flight and write their statuses and Events."""
         work = (self._objects, self._stores, self._cluster_stores)
-        news = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
+        statuses = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
         for queue in work:
             queue.shut_down()
         for queue in work:
             await queue.drained()
-        for queue in news:
+        for queue in statuses:
             while len(queue) or queue.in_flight:
                 await queue.drained()
                 # Workers take what is ready.

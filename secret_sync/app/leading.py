@@ -52,7 +52,7 @@ async def make_fresh(watched: Watched) -> bool:
     A standby's watch may have been dead for longer than the former leader has been gone; what
     that did meanwhile would be undone. Whoever calls this holds the lease meanwhile, and is
     cancelled when it is lost. Where it cannot be had the process is to end: nothing would be
-    written, and nobody else could lead. The next start finds out what may be watched.
+    written, and no other replica could lead. The next start finds out what may be watched.
 
     Raises:
         TransientError: It took too long.
@@ -74,7 +74,7 @@ async def make_fresh(watched: Watched) -> bool:
 
 async def _confirm(name: str, catch_up: Callable[[], Awaitable[None]]) -> None:
     began = asyncio.get_running_loop().time()
-    told = ""
+    logged = ""
     refusals = 0
     for failures in itertools.count():
         try:
@@ -85,13 +85,13 @@ async def _confirm(name: str, catch_up: Callable[[], Awaitable[None]]) -> None:
                 raise DefiniteError(
                     f"this replica leads, but cannot list {name} any more: {error.message}"
                 ) from None
-            if error.message != told:
-                told = error.message
+            if error.message != logged:
+                logged = error.message
                 seconds = round(asyncio.get_running_loop().time() - began)
                 _log.warning(
                     "cache not confirmed, nothing is written yet, will retry",
                     resource=name,
-                    error=told,
+                    error=logged,
                     seconds=seconds,
                 )
             delay = _BACKOFF.delay(failures, _RNG)

@@ -1,4 +1,4 @@
-"""Which region this is, where nobody says so."""
+"""The region, if it is not configured."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def find_region(written: str, metadata: MetadataService, *, needed: bool) 
 
 
 async def keep_asking(metadata: MetadataService, found: Callable[[str], None]) -> None:
-    """Asks until the metadata service tells the region; then there is nothing more to do."""
+    """Ask the metadata service for the region until it answers."""
     while True:
         await asyncio.sleep(AGAIN_AFTER)
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Restored:
     """Forgets what was built on versions and generations that are given out a second time.
 
-    The values of Alibaba Cloud stay in hand, so that all is written again without a fetch. What
+    The values of Alibaba Cloud stay cached, so everything is written again without a fetch. What
     compares versions anywhere else either asks the API server, which refuses a stale one, or is
     settled by the list that was read before this is called.
     """

@@ -60,7 +60,7 @@ def main(settings: Settings) -> int:
     logs.adopt_sdk_loggers()
     process.tune()
     stop = asyncio.Event()
-    # Until the loop hears of it: an exception in the middle of its start leaves things undone.
+    # Until the loop handles the signal: an exception during its start would leave it half done.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(run(settings, stop))
@@ -148,7 +148,7 @@ _NEEDS: Final = (
 )
 _STORES_NEED: Final = RequiredPermission(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
 _NAMESPACES_NEED: Final = RequiredPermission(NAMESPACES, ("list", "watch"))
-#: All of them are watched by their metadata, which takes no more than to be told which changed.
+#: Only their metadata is watched, which is enough to know which changed.
 _DEFINITIONS_NEEDS: Final = (
     RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
     *(
@@ -185,8 +185,8 @@ async def _check(client: KubeClient, settings: Settings) -> Capabilities:
         settings.allow_role_arn or settings.controller_identity_namespaces
     ):
         _log.warning(
-            "the API server does not say who this controller is, so that its ServiceAccount "
-            "cannot be told from others: all that stores refer to are restricted like it"
+            "the API server does not report this controller's identity, so its ServiceAccount is "
+            "unknown: all ServiceAccounts of stores are restricted like it"
         )
     if capabilities.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=capabilities.cluster_stores)
@@ -220,7 +220,7 @@ def _until_restart(why: str) -> str:
 
 
 def _placed(settings: Settings) -> bool:
-    """Whether every default endpoint is told by flags alone."""
+    """Return whether flags alone determine every default endpoint."""
     return bool(settings.kms_endpoint and settings.sts_endpoint)
 
 

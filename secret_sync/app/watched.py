@@ -163,7 +163,7 @@ class Watched:
     def unready(self) -> str:
         """Why what is known may be old: not listed yet, or never watched; ``""`` if it is not.
 
-        One without a watch is listed now and then, which nobody should take for the whole.
+        One without a watch is listed now and then, which must not be taken for the whole.
         """
         if not all(informer.synced for informer in self._running.values()):
             return NOT_IN_SYNC

@@ -1,6 +1,6 @@
 """What can hang for reasons outside this process, done where neither the loop nor the exit waits.
 
-Name servers, volumes and whoever reads our log may stop answering. Calls that wait for them run in
+Name servers, volumes and the reader of our log may stop answering. Calls that wait for them run in
 daemon threads, which the interpreter does not join when it ends.
 """
 

@@ -36,7 +36,6 @@ class BackgroundWriter(io.RawIOBase):
 
     Args:
         descriptor: What to write to; it stays open.
-        capacity: The most bytes that wait.
         on_dropped: Called in the thread when a write succeeds again, with the number of lines
             dropped since it was last called.
     """
@@ -45,12 +44,10 @@ class BackgroundWriter(io.RawIOBase):
         self,
         descriptor: int,
         *,
-        capacity: int = CAPACITY,
         on_dropped: Callable[[int], None] = lambda _count: None,
     ) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._capacity = capacity
         self._on_dropped = on_dropped
         #: Lines that did not fit in the queue.
         self.overflowed = 0
@@ -81,7 +78,7 @@ class BackgroundWriter(io.RawIOBase):
         content = bytes(data)
         size = len(content)
         with self._lock:
-            if self._accepted - self._settled + size > self._capacity:
+            if self._accepted - self._settled + size > CAPACITY:
                 self.overflowed += content.count(b"\n")
             else:
                 self._accepted += size

@@ -1,4 +1,4 @@
-"""How to reach the API server, and as whom: what is in hand, and the task that renews it."""
+"""Address and credentials of the API server, and the task that renews them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds after which a projected token and all other files are read again.
 REREAD_AFTER: Final = 60.0
-#: Seconds between two rounds that nobody asked for.
+#: Seconds between two rounds without a request.
 _PAUSE: Final = 1.0
 #: Seconds that the first reading may take; above those of a plugin.
 FIND_WITHIN: Final = 35.0
@@ -59,8 +59,8 @@ class RequestCredentials:
 class ClusterAccess:
     """The server's address, a TLS context, and credentials, which one task keeps valid.
 
-    Nobody waits for that task but who was refused with what is in hand. Files are read in a
-    thread, since a volume may hang. To be closed inside the loop that it was found in.
+    Only requests that were rejected with the present credentials wait for that task. Files are
+    read in a thread, since a volume may hang. To be closed inside the loop that it was found in.
 
     Args:
         read: Reads all files, in a thread; it gets the name of the context to stay with.
@@ -68,7 +68,7 @@ class ClusterAccess:
 
     Attributes:
         ssl: For new connections; another one once the client certificate is. ``None``: no TLS.
-        credentials: What is in hand.
+        credentials: The present ones.
     """
 
     def __init__(self, read: Callable[[str], Connection], origin: str) -> None:
@@ -99,7 +99,7 @@ class ClusterAccess:
             kubeconfig: One path, or several joined as in the variable ``KUBECONFIG``.
 
         Raises:
-            DefiniteError: There is none, or it cannot be used; one sentence says why.
+            DefiniteError: It is missing or cannot be used; the message says why.
         """
         in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
         if not kubeconfig and in_pod:

@@ -1,4 +1,4 @@
-"""Writes, each about a version it was judged by: by server-side apply where one can do it."""
+"""Writes by uid and version, with server-side apply where that is possible."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ApplyWriter:
         self._client = client
         self._manager = manager
 
-    async def create(self, resource: Resource, intent: dict[str, Any]) -> dict[str, Any]:
+    async def create(self, resource: Resource, configuration: dict[str, Any]) -> dict[str, Any]:
         """Create an object, or fail: of concurrent creates exactly one succeeds.
 
         Args:
             resource: The kind.
-            intent: The whole object, with ``metadata.namespace`` and ``.name``.
+            configuration: The whole object, with ``metadata.namespace`` and ``.name``.
 
         Returns:
             The object's metadata, as ``{"metadata": {...}}``.
@@ -60,37 +60,41 @@ class ApplyWriter:
             AlreadyExistsError: An object of that name exists.
             ApiError: The server refused.
         """
-        metadata = {**intent["metadata"], "resourceVersion": _ABSENT}
+        metadata = {**configuration["metadata"], "resourceVersion": _ABSENT}
         try:
-            return await self._apply(resource, {**intent, "metadata": metadata}, force=False)
+            return await self._apply(resource, {**configuration, "metadata": metadata}, force=False)
         except ApiConflictError as error:
             raise reclassify(AlreadyExistsError, error) from None
 
-    async def dry_run_create(self, resource: Resource, intent: dict[str, Any], name: str) -> None:
+    async def dry_run_create(
+        self, resource: Resource, configuration: dict[str, Any], name: str
+    ) -> None:
         """Check whether a create would be accepted, without creating anything.
 
         Before a delete-and-recreate: what is deleted must be sure to come back.
 
         Args:
             resource: The kind.
-            intent: The whole object.
+            configuration: The whole object.
             name: One that no object has, to ask with.
 
         Raises:
             ApiError: The server would refuse it.
         """
-        metadata = {**intent["metadata"], "name": name}
-        await self._apply(resource, {**intent, "metadata": metadata}, force=False, dry_run=True)
+        metadata = {**configuration["metadata"], "name": name}
+        await self._apply(
+            resource, {**configuration, "metadata": metadata}, force=False, dry_run=True
+        )
 
     async def update(
-        self, resource: Resource, intent: dict[str, Any], ref: Ref, *, force: bool
+        self, resource: Resource, configuration: dict[str, Any], ref: Ref, *, force: bool
     ) -> dict[str, Any]:
-        """Apply to an existing object; fields that we own and the intent omits are removed.
+        """Apply to an existing object; fields that we own and the configuration omits are removed.
 
         Args:
             resource: The kind.
-            intent: All that we want of the object.
-            ref: The object as it was judged; it is never silently created.
+            configuration: All fields that we own.
+            ref: The object and the version on which the write is based; never created by this.
             force: Take over fields that others own; only on objects that are ours.
 
         Returns:
@@ -103,12 +107,12 @@ class ApplyWriter:
             ApiError: The server refused.
         """
         metadata = {
-            **intent["metadata"],
+            **configuration["metadata"],
             "uid": ref.uid,
             "resourceVersion": ref.resource_version,
         }
         try:
-            return await self._apply(resource, {**intent, "metadata": metadata}, force=force)
+            return await self._apply(resource, {**configuration, "metadata": metadata}, force=force)
         except ApiError as error:
             raise classify_write_error(error) from None
 
@@ -123,7 +127,7 @@ class ApplyWriter:
 
         Args:
             resource: The kind.
-            ref: The object as it was judged.
+            ref: The object and the version on which the write is based.
             data: All of it, encoded.
             owner: On whose behalf.
 
@@ -131,7 +135,7 @@ class ApplyWriter:
             The object's metadata.
 
         Raises:
-            OutdatedError: The object is not the one that was judged.
+            OutdatedError: The object or its version has changed.
             ApiError: The server refused.
         """
         _expect_namespace(ref, owner)
@@ -153,11 +157,11 @@ class ApplyWriter:
         apply would not delete it. They become an apply of ours, together with what we own
         already: the server keeps one entry for each manager and operation. So what else they
         had set, labels say, goes with the next apply that does not have it. Entries of theirs
-        without data stay, and those of everybody else.
+        without data stay, and those of all others.
 
         Args:
             resource: The kind.
-            ref: The object as it was judged.
+            ref: The object and the version on which the write is based.
             managed_fields: Its ``metadata.managedFields``, whole.
             managers: Whom to take over from.
             owner: On whose behalf; of the same namespace.
@@ -166,7 +170,7 @@ class ApplyWriter:
             The object's metadata.
 
         Raises:
-            OutdatedError: The object is not the one that was judged.
+            OutdatedError: The object or its version has changed.
             ApiError: The server refused.
         """
         entries = transferred(managed_fields, managers, self._manager)
@@ -179,7 +183,7 @@ class ApplyWriter:
 
         Args:
             resource: The kind.
-            ref: The object as it was judged.
+            ref: The object and the version on which the write is based.
             entries: Its ``metadata.managedFields``.
             owner: On whose behalf; of the same namespace.
 
@@ -187,7 +191,7 @@ class ApplyWriter:
             The object's metadata.
 
         Raises:
-            OutdatedError: The object is not the one that was judged.
+            OutdatedError: The object or its version has changed.
             ApiError: The server refused.
         """
         _expect_namespace(ref, owner)
@@ -202,7 +206,7 @@ class ApplyWriter:
     ) -> bool:
         """Remove one finalizer of an object, also if it is being deleted; others stay.
 
-        Which ones there are is asked for at once before: no cache keeps them.
+        The present ones are read from the API server before, since no cache keeps them.
 
         Returns:
             Whether it was there; not where the object is gone.
@@ -236,13 +240,13 @@ class ApplyWriter:
     ) -> dict[str, tuple[str, ...]]:
         """Return the owners of the data keys that caused a conflict of an unforced write.
 
-        The server's own sentence quotes the object, so its metadata are asked instead.
+        The server's message quotes the object, so its metadata is read instead.
 
         Returns:
             The field managers by key; none where the owner let go of it meanwhile.
 
         Raises:
-            OutdatedError: The object is not the one that was judged.
+            OutdatedError: The object or its version has changed.
             ApiError: The server refused.
         """
         path = resource.path(ref.namespace, ref.name)
@@ -271,14 +275,14 @@ class ApplyWriter:
             ApiNotFoundError: It is gone.
             ApiError: The server refused.
         """
-        intent = {
+        configuration = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": {"namespace": namespace, "name": name, "uid": uid},
             "status": status,
         }
         try:
-            return await self._apply(resource, intent, force=True, subresource="status")
+            return await self._apply(resource, configuration, force=True, subresource="status")
         except ApiNotFoundError:
             raise
         except ApiError as error:
@@ -289,7 +293,7 @@ class ApplyWriter:
 
         Args:
             resource: The kind.
-            ref: The object as it was judged.
+            ref: The object and the version on which the write is based.
             owner: On whose behalf; of the same namespace.
 
         Raises:
@@ -319,13 +323,13 @@ class ApplyWriter:
     async def _apply(
         self,
         resource: Resource,
-        intent: dict[str, Any],
+        configuration: dict[str, Any],
         *,
         force: bool,
         subresource: str = "",
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        metadata = intent["metadata"]
+        metadata = configuration["metadata"]
         params = {"fieldManager": self._manager, "force": "true" if force else "false"}
         if dry_run:
             params["dryRun"] = "All"
@@ -333,7 +337,7 @@ class ApplyWriter:
             "PATCH",
             resource.path(metadata["namespace"], metadata["name"], subresource),
             params=params,
-            body=intent,
+            body=configuration,
             content_type=APPLY,
             accept=METADATA,
             # What was not stored has no version.

@@ -78,7 +78,7 @@ class WriteGuard(Protocol):
 
 
 class KubeClient:
-    """One API server, asked as one identity; to be made and closed inside one loop."""
+    """A client of one API server with one identity; to be created and closed in one loop."""
 
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
@@ -109,7 +109,7 @@ class KubeClient:
         )
 
     async def __aenter__(self) -> Self:
-        """Nothing to open: sessions connect when asked to."""
+        """Do nothing: sessions connect when needed."""
         return self
 
     async def __aexit__(
@@ -130,7 +130,7 @@ class KubeClient:
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.
 
-        Such a request has less time than others, and the server is told so: what it has not done
+        Such a request has less time than others, and the server gets it, too: what it has not done
         by then it does not do. It counts from when the request reaches it, which can be long after
         it was sent, so the body follows only when the server has begun (``100 Continue``).
         """
@@ -151,7 +151,7 @@ class KubeClient:
         """One request, answered with an object.
 
         A request is repeated once if its kept-alive connection turns out to be dead, and once
-        after a 401 with credentials read anew. That is safe: all our writes name the version
+        after a 401 with renewed credentials. That is safe: all our writes name the version
         they are about, or are create-only, so a repeated one cannot take effect twice.
 
         Args:
@@ -295,7 +295,7 @@ class _GuardedBytes(BytesPayload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        # What was refused here leaves a request without its end, which nobody acts on.
+        # What was refused here leaves a request without its end, which has no effect.
         if not self._guard.may_start(self._guard.write_timeout):
             raise RuntimeError(_NOT_OURS)
         await super().write_with_length(writer, content_length)

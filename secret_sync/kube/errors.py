@@ -1,4 +1,4 @@
-"""What the API server answers when it does not do what it was asked.
+"""Error responses of the API server.
 
 The server's own sentences can quote the object that it refused, a Secret's values among it,
 so only the codes, and sentences of a few known forms, are kept. Webhooks and policies
@@ -54,7 +54,7 @@ class ApiError(SecretSyncError):
     Attributes:
         status: The HTTP status; 0 where no answer came.
         causes: What the refusal is about, by field.
-        retry_after: Seconds the server asked to wait, or ``None``.
+        retry_after: Seconds to wait, from ``Retry-After``, or ``None``.
     """
 
     def __init__(
@@ -176,10 +176,10 @@ def _quoted(status: int, sentence: str) -> str:
         return sentence
     if status != _FORBIDDEN:
         return ""
-    # Behind "is forbidden: ", where there is that; anything further on is somebody's free text.
+    # Behind "is forbidden: ", where there is that; what follows is free text.
     _, found, rest = sentence.partition(" is forbidden: ")
-    told = rest if found else sentence
-    known = _RIGHT.match(told) or _LIMIT.match(told)
+    known_part = rest if found else sentence
+    known = _RIGHT.match(known_part) or _LIMIT.match(known_part)
     return known[0] if known is not None else ""
 
 

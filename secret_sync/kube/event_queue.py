@@ -97,7 +97,7 @@ class EventQueue:
         self._numbers = count()
         self._in_flight: Counter[str] = Counter()
         self._wake = asyncio.Event()
-        # Held by whoever waits for the next one.
+        # Held by the task that waits for the next Event.
         self._turn = asyncio.Lock()
         self._hurry = False
 
@@ -106,7 +106,7 @@ class EventQueue:
         return len(self._new) + len(self._grown) + len(self._later)
 
     def make_room(self, namespace: str) -> tuple[bool, Series | None]:
-        """See whether there is room for a new Event of a namespace.
+        """Make room for a new Event of a namespace, if possible.
 
         Returns:
             Whether there is, and the Event of a namespace with more of them that makes room.

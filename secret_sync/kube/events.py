@@ -1,7 +1,7 @@
-"""Events: what befell an object, for whoever asks ``kubectl describe``.
+"""Kubernetes Events, for ``kubectl describe``.
 
 They are useful, not indispensable: recording one never waits, and what cannot be sent in time
-is dropped, but never without being counted. The same news within ten minutes is one Event
+is dropped, but never without being counted. Repetitions within ten minutes are one Event
 whose count grows, so that an object that keeps failing does not flood its namespace.
 """
 
@@ -40,7 +40,7 @@ DropReason: TypeAlias = Literal[
     "rate", "queue_full", "refused", "namespace_gone", "unavailable", "shutdown"
 ]
 
-#: Seconds since its last occurrence within which the same news is the same Event.
+#: Seconds since its last occurrence within which a repetition belongs to the same Event.
 SAME_WITHIN: Final = 600.0
 #: The seconds between two writes of one Event double up to this.
 GROW_AFTER_AT_MOST: Final = 300.0
@@ -95,7 +95,7 @@ class EventRecorder:
         self._known: OrderedDict[_Key, Series] = OrderedDict()
         self._buckets: OrderedDict[About, Bucket] = OrderedDict()
         self._queue = EventQueue()
-        # Namespaces that take none: why, and until when they are not asked.
+        # Namespaces that take none: why, and until when nothing is sent there.
         self._refused: dict[str, tuple[DropReason, float]] = {}
         self._closed = False
         self._untold: Counter[str] = Counter()
@@ -111,7 +111,7 @@ class EventRecorder:
 
         Args:
             about: The object.
-            type_: ``Warning`` for what somebody should look at.
+            type_: ``Warning`` for what needs attention.
             reason: One CamelCase word.
             message: For a person; never a value of a Secret.
         """
@@ -270,7 +270,7 @@ class EventRecorder:
     def _drop(self, why: DropReason, occurrences: int) -> None:
         self._observer.dropped(why, occurrences)
         if why == "namespace_gone":
-            return  # nobody is left to be told, and nothing is wrong
+            return  # the Event has no reader left, which is no error
         self._untold[why] += occurrences
         if _now() - self._told_at >= TELL_EVERY:
             self._tell()

@@ -40,9 +40,9 @@ class Change(Generic[T]):
 
 
 class Informer(Generic[T]):
-    """Objects of one kind, converted once, indexed, and told to handlers.
+    """Objects of one kind, converted once, indexed, and delivered to handlers.
 
-    The store is changed before handlers hear of it, and they hear of each object's changes
+    The store is changed before handlers are called, and they get each object's changes
     in their order.
 
     Args:
@@ -52,8 +52,8 @@ class Informer(Generic[T]):
         observer: Hears what happens.
         indexes: As for :class:`Store`.
         namespaces: One reflector for each; empty for one of all.
-        excluded: Namespaces whose objects are left out.
-        optional: Those of the namespaces that nobody waits for: they may be listed one day.
+        excluded: Namespaces whose objects are omitted.
+        optional: Those of the namespaces that :meth:`wait_synced` does not wait for.
         metadata_only: Never let payloads in.
     """
 
@@ -107,14 +107,14 @@ class Informer(Generic[T]):
     def add_relist_handler(self, handler: Callable[[], None]) -> None:
         """Add a handler for lists other than the first.
 
-        Between two lists an object can come and go without any change being told.
+        Between two lists an object can come and go without any change being delivered.
         """
         self._relist_handlers.append(handler)
 
     def add_restore_handler(self, handler: Callable[[str], None]) -> None:
         """Add a handler for an API server that went back in time; gets the namespace, or ``""``.
 
-        The store is as the API server is by then, and handlers have been told of what changed. But
+        The store is as the API server is by then, and handlers have got the changes. But
         nothing that was written before counts any more, nor does any version that was seen.
         """
         self._restore_handlers.append(handler)
@@ -204,7 +204,7 @@ class Informer(Generic[T]):
         old = self.store.remove(key)
         return [Change(key, old, None)] if old is not None else []
 
-    def tell(self, changes: Iterable[Change[T]]) -> None:
+    def deliver(self, changes: Iterable[Change[T]]) -> None:
         """Call every handler for every change."""
         for change in changes:
             self._tell(change)
@@ -275,7 +275,7 @@ class _Scope(Generic[T]):
         changes = [change for key in vanished for change in self._informer.drop(key)]
         for key, obj in found.items():
             changes += self._informer.put(key, obj)
-        self._informer.tell(changes)
+        self._informer.deliver(changes)
         if self.synced.is_set():
             self._informer.relisted()
         if restored:
@@ -302,15 +302,15 @@ class _Scope(Generic[T]):
         )
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        """One change of this scope; what is left out from now on is gone for us."""
+        """One change of this scope; an object that is omitted now counts as deleted."""
         key = _key(value)
         obj = self.read(value) if sort != "DELETED" else None
         if obj is None:
             self._keys.discard(key)
-            self._informer.tell(self._informer.drop(key))
+            self._informer.deliver(self._informer.drop(key))
         else:
             self._keys.add(key)
-            self._informer.tell(self._informer.put(key, obj))
+            self._informer.deliver(self._informer.put(key, obj))
 
 
 def _key(value: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from secret_sync.kube import kubeconfig
 if TYPE_CHECKING:
     from secret_sync.kube.kubeconfig import Issued, Plugin
 
-#: Seconds by which it is run before they end, so that nobody is refused while it works, and the
+#: Seconds by which it is run before they end, so that no request is rejected meanwhile, and the
 #: part of their time that this may be at most: some plugins answer the same until the end.
 _AHEAD: Final = 30.0
 _AHEAD_PART: Final = 0.25
@@ -40,14 +40,14 @@ class Issuer:
         self.due = _NEVER
 
     async def issue(self, plugin: Plugin, *, refused: bool) -> Issued:
-        """Return what is in hand, or what the plugin issues where that has to be renewed.
+        """Return the present credentials, or new ones of the plugin if they have to be renewed.
 
         Args:
             plugin: Another one than before is run at once.
-            refused: Whether the API server did not accept what is in hand.
+            refused: Whether the API server rejected the present credentials.
 
         Raises:
-            DefiniteError: It failed; what is in hand stays.
+            DefiniteError: It failed; the present credentials stay.
         """
         now = _now()
         wanted = now >= self.due or (refused and now >= self._deaf_until)

@@ -117,7 +117,7 @@ class Election:
         client: For the Lease alone.
         namespace: Of the Lease.
         name: Of the Lease.
-        identity: Who we are; nobody else may have it.
+        identity: Our name; no other replica may have it.
         observer: Hears of failures and changes.
         times: How long and how often.
     """
@@ -141,7 +141,7 @@ class Election:
         self._spec: dict[str, Any] = {}
         self._metadata: dict[str, Any] | None = None
         self._seen_at = _NEVER
-        # Before the request that renewed it last, so that nobody else counts from earlier.
+        # Before the request that renewed it last, so that no other replica counts from earlier.
         self._renewed_at = _NEVER
         # Until when somebody may hold it whom the record names no more: etcd was restored.
         self._held_until = _NEVER
@@ -157,7 +157,7 @@ class Election:
 
     @property
     def leading(self) -> bool:
-        """Whether nobody else can lead now."""
+        """Whether no other replica can lead now."""
         return self.may_start(0)
 
     def may_start(self, seconds: float) -> bool:
@@ -208,7 +208,7 @@ class Election:
 
     @property
     def _ends_at(self) -> float:
-        """When it runs out for whoever has it."""
+        """When it expires for its holder."""
         seconds = self._spec.get("leaseDurationSeconds")
         return self._seen_at + (seconds if isinstance(seconds, int) else self._times.duration)
 
@@ -339,7 +339,7 @@ class Election:
         now = _timestamp()
         ours = {
             "holderIdentity": self._identity,
-            # Rounded up: nobody may count from less than we do.
+            # Rounded up: no replica may count from less than we do.
             "leaseDurationSeconds": math.ceil(self._times.duration),
             "renewTime": now,
         }
@@ -358,7 +358,7 @@ class Election:
 
 
 def _timestamp() -> str:
-    """For people to read; nobody counts by it."""
+    """Return a time for people to read; it decides nothing."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

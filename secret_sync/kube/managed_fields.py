@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
-#: What a Secret that is made anew keeps of others' metadata.
+#: The metadata of others that a recreated Secret keeps.
 _CARRIED: Final = ("f:labels", "f:annotations", "f:ownerReferences")
 
 Entry = dict[str, Any]
@@ -40,7 +40,7 @@ def without_keys(
 ) -> list[Entry]:
     """Return ``managedFields`` in which the givers have not applied these data keys.
 
-    No data changes with them: a key that nobody else owns stays in the object, owned by nobody.
+    No data changes with them: a key without another owner stays in the object.
     All that the givers own besides stays theirs, and so does what they have set by an ``Update``.
     """
     left = []
@@ -79,8 +79,8 @@ def metadata_of_others(
 
     Args:
         entries: ``metadata.managedFields``.
-        ours: Whose applies are left out.
-        dropped: Annotations that nobody is to own any more.
+        ours: The manager whose applies are omitted.
+        dropped: Annotations to omit.
     """
     kept = []
     for entry in entries:

@@ -19,7 +19,7 @@ def current_namespace(kubeconfig: str) -> str:
         kubeconfig: A path; ``""`` where ``ClusterAccess`` looks for the cluster, in its order.
 
     Raises:
-        DefiniteError: There is none, or it cannot be used; one sentence says why.
+        DefiniteError: It is missing or cannot be used; the message says why.
     """
     if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
         return _read(OWN_NAMESPACE) or _DEFAULT

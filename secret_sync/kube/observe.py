@@ -25,7 +25,7 @@ class ReflectorObserver(Protocol):
 
         Or watches brought nothing for too long, ``silent``, or what they would have brought is of
         another history, ``restored``.
-        Or one object was left out because it could not be read: ``unreadable``.
+        Or one object was omitted because it could not be read: ``unreadable``.
         """
         ...
 

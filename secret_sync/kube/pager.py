@@ -28,7 +28,7 @@ class Listing(Generic[T]):
     """A collection at one moment.
 
     Attributes:
-        objects: As they were read; what was left out is not among them.
+        objects: As they were read, without omitted ones.
         resource_version: Of the collection.
     """
 

@@ -128,16 +128,16 @@ async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
         ApiError: It refused.
     """
     loop = asyncio.get_running_loop()
-    began, told = loop.time(), False
+    began, logged = loop.time(), False
     while True:
         try:
             return await ask()
         except ApiUnavailableError as error:
             if loop.time() - began > PATIENCE:
                 raise
-            if not told:
+            if not logged:
                 _log.warning("API server does not answer, will retry", error=error.message)
-            told = True
+            logged = True
             await asyncio.sleep(max(_BETWEEN, min(error.retry_after or 0.0, PATIENCE)))
 
 

@@ -131,7 +131,7 @@ class Reflector:
         self._may_relist = True
         # How far the sink is.
         self._state = WatchState("")
-        # What fails at present, "list" or "watch": told once, not at every try.
+        # What fails at present, "list" or "watch": logged once, not at every try.
         self._failing = ""
         # The version at which a watch could not be read.
         self._garbled_at = ""
@@ -145,7 +145,7 @@ class Reflector:
         # a backup since; and whether it is known to have been.
         self._interrupted = False
         self._restored = False
-        # Set while somebody waits for a list that begins from now on.
+        # Set while a caller waits for a list that begins from now on.
         self._stale = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
 

@@ -19,7 +19,7 @@ class Ref:
 class ConfirmedOwner:
     """The object on whose behalf something irrevocable is done, confirmed with the API server.
 
-    Only who has just asked the API server may make one.
+    Only code that has just asked the API server may create one.
     """
 
     namespace: str

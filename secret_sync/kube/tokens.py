@@ -1,4 +1,4 @@
-"""Tokens of ServiceAccounts, asked of the API server."""
+"""Tokens of ServiceAccounts, from the API server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ServiceAccountTokenMinter:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            # A precondition; servers that do not know it answer for whoever has the name.
+            # A precondition; servers that do not know it answer for any object of the name.
             "metadata": {"namespace": namespace, "name": name, "uid": uid},
             "spec": {"audiences": list(audiences), "expirationSeconds": _LIFETIME},
         }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from secret_sync.kube.client import KubeClient
 
-#: Seconds of a watch, drawn anew for each one so that they don't end together.
+#: Seconds of a watch, drawn for each one so that they do not end together.
 SHORTEST: Final = 240
 LONGEST: Final = 300
 #: Seconds of silence; bookmarks come about once a minute.

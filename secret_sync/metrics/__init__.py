@@ -1,6 +1,6 @@
 """All metrics of the controller.
 
-Each room defines what it wants to tell as a small protocol; the classes here answer it.
+Each package defines its observer as a small protocol; the classes here implement it.
 """
 
 from secret_sync.metrics.names import Metrics

@@ -9,11 +9,11 @@ class EventReason(StrEnum):
     """One word for what happened; the Event's message says the rest."""
 
     SYNCED = "Synced"
-    """The Secret is in step: for the first time, after an edit or after a failure."""
+    """The Secret is in sync: for the first time, after an edit or after a failure."""
     UPDATED = "Updated"
-    """A new value was written to the Secret, or a change by somebody else was undone."""
+    """A new value was written to the Secret, or a change by another manager was reverted."""
     SYNC_FAILED = "SyncFailed"
-    """The Secret could not be brought in step; the message begins with the condition's reason."""
+    """The Secret could not be synced; the message begins with the condition's reason."""
     CONFLICT = "Conflict"
     """Somebody else has the Secret, a key of it, or keeps changing it."""
     KEY_OVERWRITTEN = "KeyOverwritten"
@@ -21,7 +21,7 @@ class EventReason(StrEnum):
     SECRET_DELETED = "SecretDeleted"  # noqa: S105 (a reason, not a password)
     """A Secret of ours was deleted: the target has another name, or no value exists any more."""
     FINALIZER_REMOVED = "FinalizerRemoved"
-    """The finalizer of ack-secret-manager was taken off."""
+    """The finalizer of ack-secret-manager was removed."""
     STORE_READY = "StoreReady"
     """The references of a store resolve, and its credentials were obtained."""
     STORE_NOT_READY = "StoreNotReady"

@@ -85,7 +85,7 @@ class Target:
 
     Attributes:
         name: Of the Secret (default: the ExternalSecret's).
-        merge: Whether our keys are added to a Secret of somebody else (``creationPolicy``).
+        merge: Whether our keys are merged into the Secret of another owner (``creationPolicy``).
         retain: Whether the Secret outlives its ExternalSecret (``deletionPolicy``).
         immutable: Whether the Secret is made immutable.
     """
@@ -213,7 +213,7 @@ def _named_keys(entries: tuple[DataEntry, ...]) -> frozenset[str]:
 
 
 def _shortened(wish: str) -> str:
-    """Return what tells a wish from others: it is kept in memory and in the status."""
+    """Return what identifies a forced sync: it is kept in memory and in the status."""
     if len(wish) <= _LONGEST_WISH:
         return wish
     return f"sha256:{hashlib.sha256(wish.encode(errors='surrogatepass')).hexdigest()}"
@@ -267,7 +267,7 @@ def _target(name: str, target: dict[str, Any]) -> Target:
 
 
 def _unsupported(spec: dict[str, Any]) -> tuple[str, ...]:
-    """Fields whose silent neglect would write another Secret than the one asked for."""
+    """Fields that would change the Secret if they were silently ignored."""
     return ("spec.target.template",) if (spec.get("target") or {}).get("template") else ()
 
 

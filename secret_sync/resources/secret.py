@@ -1,7 +1,7 @@
 """Secrets, represented by their metadata alone.
 
 Of a foreign Secret three short strings are kept. Of a managed one we keep what drift shows
-in: which data keys our field manager owns, and which ones somebody else owns.
+in: which data keys our field manager owns, and which ones others own.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class ManagedSecret:
         controller: Uid, and kind and name, of its controller; of the ExternalSecret that the
             owner annotation names it is not kept.
         our_keys: Data keys that our field manager owns.
-        other_keys: Data keys that somebody else owns, alone or with us.
+        other_keys: Data keys that another manager owns, alone or with us.
         merged: Data keys that ExternalSecrets merged into it, by the uid of each.
         shared_keys: Those of the other keys that more than one entry owns.
         editors: The field managers of the other keys.
         carries: Whether our field manager owns labels, annotations or ownerReferences that are not
             ours: a recreation did not get to give them back.
-        string_data: Who set data that none of the keys above tell of, sorted.
+        string_data: Managers that set data not covered by the keys above, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 

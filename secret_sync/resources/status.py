@@ -19,7 +19,7 @@ class SyncResult:
 
     Attributes:
         key: The entry's ``key``; entries may share one.
-        status: ``Succeeded`` or ``Failed``; tells of the entry's fetch.
+        status: ``Succeeded`` or ``Failed``: the result of the entry's fetch.
         time: RFC 3339, UTC: when this outcome came about.
         version_id: The KMS version that was fetched, or ``""``.
     """
@@ -64,7 +64,7 @@ class ExternalSecretStatus:
         last_sync_time: RFC 3339, UTC: the last change written to the Secret.
         target: Name of the Secret written last.
         forced: The annotation ``force-sync`` that was answered last, of an object that is fetched
-            once; ``None`` where nobody told: under other policies, or an older version wrote it.
+            once; ``None`` if unknown: under other policies, or written by an older version.
     """
 
     ready: Condition | None = None
@@ -103,7 +103,7 @@ class ExternalSecretStatus:
         if self.target:
             result["target"] = self.target
         if self.forced is not None:
-            # Also where it is empty: that there was no annotation is what is told then.
+            # Also if empty, which means that there was no annotation.
             result["observedForceSync"] = self.forced
         return result
 
@@ -114,7 +114,7 @@ class StoreStatus:
 
     Attributes:
         ready: The condition ``Ready``, or ``None`` on a store never looked at.
-        observed_generation: Of the store that ``ready`` tells of; for tools that read nothing else.
+        observed_generation: Of the store to which ``ready`` refers, for other tools.
     """
 
     ready: Condition | None = None

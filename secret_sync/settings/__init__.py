@@ -1,4 +1,4 @@
-"""What `secret-sync run` can be told: flags, environment variables, defaults."""
+"""The settings of `secret-sync run`: flags, environment variables, defaults."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Flag:
         value: What the help calls the value; ``""`` for a switch.
         help: One line.
         default: The default, for people; ``""`` where the help says it.
-        environment: Variables besides our own that are asked last.
+        environment: Further variables, which are read last.
         former: Older names of the flag.
         status: Whether the flag works, or is for compatibility only.
     """
@@ -75,10 +75,10 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "polling-interval",
             positive_duration,
             "DURATION",
-            "how often a KMS secret is looked at for a new value",
+            "how often a KMS secret is checked for a new value",
             "120s",
         ),
-        Flag("disable-polling", boolean, "", "no periodic looks; changes and retries only"),
+        Flag("disable-polling", boolean, "", "no periodic checks; changes and retries only"),
         Flag(
             "cleanup-secret-on-failure",
             boolean,
@@ -108,7 +108,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "metadata-endpoint",
             endpoint,
             "HOST[:PORT]",
-            "metadata service of the node, asked without a proxy",
+            "metadata service of the node, without a proxy",
             "100.100.100.200",
         ),
         Flag(
@@ -154,7 +154,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "enable-worker-role",
             boolean,
             "",
-            "what names no identity may use the RAM role of the node",
+            "stores without an identity may use the RAM role of the node",
             "true",
         ),
         Flag(
@@ -177,21 +177,21 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
     "Running": (
         Flag("reconcile-count", count, "N", "workers", "16"),
         Flag("reconcile-period", backoff_base, "DURATION", "first wait after a failure", "1s"),
-        Flag("leader-elect", boolean, "", "several replicas, of which one works"),
+        Flag("leader-elect", boolean, "", "several replicas, of which one is active"),
         Flag("leader-elect-name", dns_name, "NAME", "Lease they share", "secret-sync"),
         Flag("leader-elect-namespace", namespace, "NAME", "its namespace; else the controller's"),
         Flag(
             "leader-elect-lease-duration",
             lease_duration,
             "DURATION",
-            "how long a leader that is not heard of is waited for",
+            "time after which a silent leader is replaced",
             "15s",
         ),
         Flag(
             "leader-elect-renew-deadline",
             positive_duration,
             "DURATION",
-            "after which a leader that cannot renew its Lease stops",
+            "time after which a leader that cannot renew stops",
             "10s",
         ),
         Flag(

@@ -1,4 +1,4 @@
-"""What the controller is told, as values."""
+"""The settings of the controller as values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BindAddress:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """The forward proxies of the environment, as written there; ``""`` is none.
+    """The forward proxies of the environment, as written there; ``""``: not set.
 
     The addresses may carry a password, so the representation leaves them out.
     """
@@ -64,7 +64,7 @@ class OwnIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything `secret-sync run` was told. Durations are seconds; an empty tuple is "all".
+    """The settings of `secret-sync run`. Durations are seconds; an empty tuple is "all".
 
     Attributes:
         region: ``""`` if neither the flag nor ALIBABA_CLOUD_REGION_ID nor REGION_ID says one.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INTRODUCTION: Final = f"""\
 usage: secret-sync run [flags]
 
-Keeps Kubernetes Secrets in step with Alibaba Cloud KMS until it is told to stop.
+Keep Kubernetes Secrets in sync with Alibaba Cloud KMS until stopped.
 
 Write --name=value or --name value; a switch alone is true, --switch=false turns it off.
 A DURATION is 120s, 2m30s, 1.5h; a LIST is a,b,c. Each flag can also be an environment
@@ -30,7 +30,7 @@ variable, {variable("polling-interval")}=2m for --polling-interval=2m; the flag 
 
 
 def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Return what `secret-sync run` was told.
+    """Return the settings of `secret-sync run`.
 
     Args:
         argv: The arguments after ``run``.
@@ -38,7 +38,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
 
     Raises:
         UsageError: A flag or a value is wrong; the message is one line.
-        SystemExit: ``--help`` was asked for and printed.
+        SystemExit: ``--help`` was given, and printed.
     """
     given = _read_command_line(argv)
     _check_variables(environ)
@@ -75,7 +75,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a variable that is nearly one of ours: whoever wrote it relies on it.
+    """Reject a variable that is almost one of ours, since its author relies on it.
 
     Others are let be. Kubernetes sets some with our prefix in each pod beside a Service of our name
     (``SECRET_SYNC_SERVICE_HOST``).

@@ -42,7 +42,7 @@ def parse_duration(text: str) -> float:
     """Read a duration in Go's form (``120s``, ``2m30s``, ``1.5h``) as seconds.
 
     Raises:
-        ValueError: It is none; the message says what would be.
+        ValueError: It is invalid; the message says what is expected.
     """
     unsigned = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     if unsigned == "0":

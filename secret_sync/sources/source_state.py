@@ -48,10 +48,10 @@ class SourceState:
         digest: Of the last good value; outlives the value.
         fetched_at: When that value was confirmed last; before the first, when the source came
             into use.
-        called_at: When the latest call began; ``asked_at`` when the one began that brought or
+        called_at: When the latest call began; ``confirmed_at`` when the one began that brought or
             confirmed the value.
-        call_began: Number of that call in the sequence of calls and answers; ``asked`` of the
-            call that brought or confirmed the value; ``changed`` of the answer that brought it.
+        call_began: Number of that call in the sequence of calls and answers; ``confirmed`` of
+            the call that brought or confirmed the value; ``changed`` of the answer that brought it.
         changed_at: When that answer arrived.
         error: Why the last round failed, or ``None`` after a success.
         retry_at: When the next round is due; a user may request one earlier.

@@ -23,11 +23,10 @@ class ValueCache:
     hash would reveal equal values and low-entropy values.
     """
 
-    __slots__ = ("_capacity", "_key", "_size", "_values")
+    __slots__ = ("_key", "_size", "_values")
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._capacity = capacity
         self._size = 0
         self._values: OrderedDict[Hashable, bytes] = OrderedDict()
 
@@ -46,11 +45,11 @@ class ValueCache:
     def put(self, key: Hashable, data: bytes) -> None:
         """Cache a payload; the least recently used ones may be dropped."""
         self.drop(key)
-        if len(data) > self._capacity:
+        if len(data) > CAPACITY:
             return
         self._values[key] = data
         self._size += len(data)
-        while self._size > self._capacity:
+        while self._size > CAPACITY:
             _, oldest = self._values.popitem(last=False)
             self._size -= len(oldest)
 

@@ -1,4 +1,4 @@
-"""Entries of a kubeconfig: where the cluster is, and as whom it is asked."""
+"""Entries of a kubeconfig: the cluster, and the user."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def _plugin(execute: Fields, cluster: Fields, server: Server) -> Plugin:
 
 def _cluster_info(cluster: Fields, server: Server) -> dict[str, Any]:
     """Return the cluster for plugins, like client-go's ``ConfigToExecCluster``."""
-    told = {
+    fields = {
         "server": cluster.text("server"),
         "tls-server-name": server.name,
         "insecure-skip-tls-verify": not server.verify,
@@ -254,4 +254,4 @@ def _cluster_info(cluster: Fields, server: Server) -> dict[str, Any]:
         extension.text("name"): extension.raw("extension")
         for extension in cluster.maps("extensions")
     }
-    return {k: v for k, v in told.items() if v} | {"config": extensions.get(_EXEC_EXTENSION)}
+    return {k: v for k, v in fields.items() if v} | {"config": extensions.get(_EXEC_EXTENSION)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.support.operator import Api
     from tests.support.wire import Wire
 
-#: What E1 promises, in seconds.
+#: What the Lease times promise, in seconds.
 DEAD = 20.0
 RELEASED = 4.0
 COUNT = 20

@@ -1,4 +1,4 @@
-"""What the fence for writes (E7) stands on: how the API server takes the limit it is given."""
+"""What the fence for writes stands on: how the API server takes the limit it is given."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ async def test_it_waits_for_all_of_them() -> None:
     assert now() - began == pytest.approx(3.0)
 
 
-async def test_only_what_failed_is_tried_again_and_told_once() -> None:
+async def test_only_failed_parts_are_retried_and_logged_once() -> None:
     watched: Any = Watched(secrets=[0.1], namespaces=[AWAY, AWAY, AWAY, 1.0])
     with structlog.testing.capture_logs() as logs:
         assert await make_fresh(watched)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.background import BackgroundWriter
+from secret_sync.background import writer as writer_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,9 +80,12 @@ def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
         assert numbers == list(range(200))
 
 
-def test_what_does_not_fit_is_dropped_counted_and_reported_once(pipe: Pipe) -> None:
+def test_what_does_not_fit_is_dropped_counted_and_reported_once(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "CAPACITY", 100 * len(line(0)))
     reported: list[int] = []
-    writer = BackgroundWriter(pipe.into, capacity=100 * len(line(0)), on_dropped=reported.append)
+    writer = BackgroundWriter(pipe.into, on_dropped=reported.append)
     begun = time.monotonic()
     for number in range(300):
         writer.write(line(number))

@@ -114,7 +114,7 @@ async def test_marks_go_and_everything_else_stays(server: ScriptedServer, cli: C
     ]
 
 
-async def test_S11_payloads_are_never_asked_for(server: ScriptedServer, cli: Cli) -> None:
+async def test_payloads_are_never_asked_for(server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret())
     server.others.append(CONFLICT)
     server.lists.insert(1, answering(secret(rv="8")))
@@ -149,7 +149,7 @@ def test_unmanaged_secret_with_our_owner_is_an_orphan_risk() -> None:
     assert classify(secret(managedFields=[EDITED])) == OrphanRisk("ns", "some", "some")
 
 
-async def test_L1_the_list_is_read_page_by_page(server: ScriptedServer, cli: Cli) -> None:
+async def test_the_list_is_read_page_by_page(server: ScriptedServer, cli: Cli) -> None:
     first = collection("PartialObjectMetadata", secret("a"), token="more")
     server.lists.append(answering(first))
     server.lists.append(answering(collection("PartialObjectMetadata", secret("b"))))

@@ -357,7 +357,7 @@ def test_what_is_no_object_is_a_fault_that_passes(body: bytes, expected: Answer)
 
 
 @pytest.mark.parametrize(
-    ("metadata", "told"),
+    ("metadata", "expected"),
     [
         ({"generation": "1"}, "generation is not a number"),
         ({"labels": []}, "labels is not an object"),
@@ -366,9 +366,9 @@ def test_what_is_no_object_is_a_fault_that_passes(body: bytes, expected: Answer)
         ({"managedFields": [1]}, "expected an object at managedFields"),
     ],
 )
-def test_it_is_told_what_was_expected(metadata: dict[str, Any], told: str) -> None:
+def test_the_error_names_what_was_expected(metadata: dict[str, Any], expected: str) -> None:
     body = orjson.dumps({"metadata": {**METADATA_OF_ONE, **metadata}})
-    with pytest.raises(ApiUnavailableError, match=told):
+    with pytest.raises(ApiUnavailableError, match=expected):
         read_answer(body, Answer.OBJECT, "GET /x")
 
 

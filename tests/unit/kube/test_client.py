@@ -238,7 +238,7 @@ IN_NS = ' in the namespace "ns"'
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence", "told"),
+    ("code", "sentence", "shown"),
     [
         (403, 'User "me" cannot get resource "secrets"', None),
         (
@@ -276,16 +276,16 @@ IN_NS = ' in the namespace "ns"'
     ],
 )
 async def test_a_refusal_is_quoted_where_its_form_is_known(
-    server: ScriptedServer, client: KubeClient, code: int, sentence: str, told: str | None
+    server: ScriptedServer, client: KubeClient, code: int, sentence: str, shown: str | None
 ) -> None:
     server.lists.append(refusing(code, "Forbidden", sentence))
     with pytest.raises(ApiError) as caught:
         await client.request("GET", PATH)
-    told = sentence if told is None else told
+    shown = sentence if shown is None else shown
     # A webhook chooses the reason as well.
-    reason = "" if told.startswith("refused by") else " Forbidden"
-    assert caught.value.message == f"GET {PATH}: {code}{reason}" + (f": {told}" if told else "")
-    assert caught.value.lacks_right == ("cannot" in told)
+    reason = "" if shown.startswith("refused by") else " Forbidden"
+    assert caught.value.message == f"GET {PATH}: {code}{reason}" + (f": {shown}" if shown else "")
+    assert caught.value.lacks_right == ("cannot" in shown)
 
 
 @pytest.mark.parametrize(

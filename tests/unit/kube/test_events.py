@@ -63,7 +63,7 @@ class Api:
         return {}
 
     @property
-    def told(self) -> list[tuple[str, int]]:
+    def delivered(self) -> list[tuple[str, int]]:
         """Message and count of each Event."""
         return [(e["message"], e["count"]) for e in self.events.values()]
 
@@ -121,7 +121,7 @@ async def test_an_event_is_sent_at_once(api: Api, counts: Counts, recorder: Even
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
     assert api.calls == [(5, "POST")]
-    assert api.told == [("3 keys", 1)]
+    assert api.delivered == [("3 keys", 1)]
     assert counts == Counts(Counter(Normal=1))
 
 
@@ -135,7 +135,7 @@ async def test_the_same_news_is_one_event_whose_count_grows(
         await asyncio.sleep(SOON)
     # All that came while the Event was too young to be written again is one write.
     assert api.calls == [(0, "POST"), (10, "PATCH")]
-    assert api.told == [("forbidden", 5)]
+    assert api.delivered == [("forbidden", 5)]
     assert counts.sent_ == Counter(Warning=5)
 
 
@@ -148,7 +148,7 @@ async def test_an_event_that_keeps_growing_is_written_less_and_less(
             await asyncio.sleep(1)
         await asyncio.sleep(600)
     assert [at for at, _ in api.calls] == [0, 10, 30, 70, 150, 310, 610, 910, 1210, 1510]
-    assert api.told == [("forbidden", 1500)]
+    assert api.delivered == [("forbidden", 1500)]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ async def test_other_news_is_another_event(
         recorder.record(ES, "Warning", "SyncFailed", "forbidden")
         recorder.record(*other)
         await asyncio.sleep(SOON)
-    assert [count for _, count in api.told] == [1, 1]
+    assert [count for _, count in api.delivered] == [1, 1]
 
 
 async def test_after_ten_quiet_minutes_it_is_news_again(api: Api, recorder: EventRecorder) -> None:
@@ -175,7 +175,7 @@ async def test_after_ten_quiet_minutes_it_is_news_again(api: Api, recorder: Even
         for wait in (599, 601, SOON):
             recorder.record(ES, "Normal", "Synced", "3 keys")
             await asyncio.sleep(wait)
-    assert api.told == [("3 keys", 2), ("3 keys", 1)]
+    assert api.delivered == [("3 keys", 2), ("3 keys", 1)]
 
 
 async def test_an_object_has_a_burst_and_then_one_in_five_minutes(
@@ -267,7 +267,7 @@ async def test_a_passing_failure_is_tried_again(
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
     assert [at for at, _ in api.calls] == [0, 1, 8]
-    assert api.told == [("3 keys", 1)]
+    assert api.delivered == [("3 keys", 1)]
     assert counts == Counts(Counter(Normal=1))
 
 
@@ -282,7 +282,7 @@ async def test_a_failure_that_does_not_pass_is_given_up(
         # Nothing of it stands, so it is news when it comes again.
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
-    assert api.told == [("3 keys", 1)]
+    assert api.delivered == [("3 keys", 1)]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ async def test_a_refusal_is_final_and_stops_nothing_else(
         recorder.record(ES, "Normal", "Synced", "refused")
         recorder.record(about(2), "Normal", "Synced", "taken")
         await asyncio.sleep(SOON)
-    assert api.told == [("taken", 1)]
+    assert api.delivered == [("taken", 1)]
     assert counts == Counts(Counter(Normal=1), Counter(refused=1))
 
 
@@ -313,7 +313,7 @@ async def test_an_event_that_expired_is_made_again_with_its_count(
         api.events.clear()
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(30)
-    assert api.told == [("3 keys", 2)]
+    assert api.delivered == [("3 keys", 2)]
 
 
 async def test_an_answer_that_got_lost_makes_no_second_event(
@@ -328,11 +328,11 @@ async def test_an_answer_that_got_lost_makes_no_second_event(
     path = f"/api/v1/namespaces/ns/events/{name}"
     api.events[path] = {"message": "3 keys", "count": 1}
     await recorder.flush(10)
-    assert api.told == [("3 keys", 1)]
+    assert api.delivered == [("3 keys", 1)]
     assert counts == Counts(Counter(Normal=1))
 
 
-async def test_one_recorded_while_on_its_way_is_told_later(
+async def test_an_occurrence_during_a_write_is_sent_later(
     api: Api, counts: Counts, recorder: EventRecorder
 ) -> None:
     api.seconds = 2
@@ -341,7 +341,7 @@ async def test_one_recorded_while_on_its_way_is_told_later(
         await asyncio.sleep(1)
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
-    assert api.told == [("3 keys", 2)]
+    assert api.delivered == [("3 keys", 2)]
     assert counts.sent_ == Counter(Normal=2)
 
 
@@ -358,7 +358,7 @@ async def test_at_the_end_what_is_left_is_sent_at_once(
     await recorder.flush(5)
     assert now() == began
     assert counts == Counts(Counter(Normal=53))
-    assert api.told[0] == ("3 keys", 3)
+    assert api.delivered[0] == ("3 keys", 3)
 
 
 async def test_the_end_does_not_wait_for_long_and_counts_the_rest(
@@ -425,4 +425,4 @@ async def test_a_message_is_made_fit(
     async with running(recorder):
         recorder.record(ES, "Normal", "Synced", message)
         await asyncio.sleep(1)
-    assert api.told == [(sent, 1)]
+    assert api.delivered == [(sent, 1)]

@@ -74,7 +74,7 @@ async def test_what_is_sent(server: ScriptedServer, events: EventRecorder) -> No
     }
 
 
-async def test_what_has_no_namespace_is_told_in_default(
+async def test_events_of_cluster_scoped_objects_go_to_the_default_namespace(
     server: ScriptedServer, events: EventRecorder
 ) -> None:
     events.record(STORE, "Normal", "Ready", "credentials obtained")

@@ -171,7 +171,7 @@ async def test_another_uid_is_a_deletion_and_a_new_object(
     assert diary.changes[2].old is None
 
 
-async def test_what_vanished_while_disconnected_is_told_first_with_its_last_state(
+async def test_deletions_during_a_disconnect_are_delivered_first_with_the_last_state(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(colored("gone", "red"), colored("stays", "red"), rv="100"))
@@ -188,7 +188,7 @@ async def test_what_vanished_while_disconnected_is_told_first_with_its_last_stat
     assert set(informer.store.by_index("color", "red")) == {"ns/new", "ns/stays"}
 
 
-async def test_a_later_list_is_told_once_it_is_stored_since_objects_come_and_go_between_two(
+async def test_a_later_list_is_reported_after_it_is_stored(
     server: ScriptedServer, informer: Informer[Thing], running: Callable[[], None]
 ) -> None:
     held: list[set[str]] = []
@@ -236,7 +236,7 @@ async def test_another_uid_in_a_list(
     assert diary.lines == ["+ns/a", "-ns/a", "+ns/a"]
 
 
-async def test_what_a_list_shows_unchanged_is_told_to_nobody(
+async def test_objects_unchanged_in_a_list_are_not_delivered(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(item("a"), rv="100"))

@@ -1,4 +1,4 @@
-"""Credential plugins as processes: nothing of them is left, and nobody is told what they said."""
+"""Credential plugins as processes: nothing of them is left, and their output is not shown."""
 
 from __future__ import annotations
 

@@ -42,20 +42,20 @@ class Sink:
     """Keeps names, by what was said of them."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.delivered: list[Any] = []
 
     def read(self, value: dict[str, Any]) -> str:
         name: str = value["metadata"]["name"]
         return name
 
     def replace(self, objects: list[Any], *, restored: bool = False) -> None:
-        self.told.append(objects)
+        self.delivered.append(objects)
 
     def newest(self) -> None:
         return None
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        self.told.append((sort, value["metadata"]["name"]))
+        self.delivered.append((sort, value["metadata"]["name"]))
 
 
 @pytest.fixture
@@ -105,20 +105,20 @@ async def test_a_watch_starts_at_the_version_of_the_list(
 ) -> None:
     server.lists.append(listing(item("a", rv="900"), rv="100"))
     server.watches.append(streaming(event("ADDED", item("b", "101")), stall=True))
-    await run(lambda: len(sink.told) == 2)
-    assert sink.told == [["a"], ("ADDED", "b")]
+    await run(lambda: len(sink.delivered) == 2)
+    assert sink.delivered == [["a"], ("ADDED", "b")]
     assert versions(server) == ["100"]
     assert (recorder.lists, recorder.watches, recorder.events) == (1, 1, ["ADDED"])
     assert recorder.failures == []
 
 
-async def test_a_bookmark_moves_the_version_and_is_told_to_nobody(
+async def test_a_bookmark_moves_the_version_and_is_not_delivered(
     server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
 ) -> None:
     server.watches.append(streaming(bookmark("250")))
     await run(lambda: len(server.watched) == 2)
     assert versions(server) == ["100", "250"]
-    assert sink.told == [[]]
+    assert sink.delivered == [[]]
     assert recorder.events == ["BOOKMARK"]
 
 
@@ -150,7 +150,7 @@ async def test_410_in_each_shape_leads_to_a_list(
     server.lists.extend([listing(item("a"), rv="100"), listing(item("b"), rv="200")])
     server.watches.append(script)
     await run(lambda: len(server.watched) == 2)
-    assert sink.told == [["a"], ["b"]]
+    assert sink.delivered == [["a"], ["b"]]
     assert versions(server) == ["100", "200"]
     assert recorder.failures == ["expired"]
 
@@ -222,7 +222,7 @@ async def test_anything_else_waits_and_lists(
     server.watches.append(script)
     await run(lambda: len(server.watched) == 2)
     assert versions(server) == ["100", "200"]
-    assert sink.told == [["a"], ["b"]]
+    assert sink.delivered == [["a"], ["b"]]
     assert recorder.failures == [kind]
     assert len(waited) == 1
 
@@ -280,8 +280,8 @@ async def test_an_unknown_type_is_logged_and_skipped(
     lines = event("RENAMED", item("a", "101")) + event("ADDED", item("b", "102"))
     server.watches.append(streaming(lines, stall=True))
     with structlog.testing.capture_logs() as logs:
-        await run(lambda: len(sink.told) == 2)
-    assert sink.told == [[], ("ADDED", "b")]
+        await run(lambda: len(sink.delivered) == 2)
+    assert sink.delivered == [[], ("ADDED", "b")]
     assert recorder.events == ["unknown", "ADDED"]
     assert [entry["type"] for entry in logs] == ["RENAMED"]
 
@@ -291,7 +291,7 @@ async def test_a_list_that_fails_is_tried_for_ever(
 ) -> None:
     server.lists.extend([refusing(403, "Forbidden"), refusing(500, "InternalError")] * 5)
     server.lists.append(listing(item("a")))
-    await run(lambda: len(sink.told) == 1)
+    await run(lambda: len(sink.delivered) == 1)
     assert recorder.failures == ["refused", "unavailable"] * 5
     assert len(waited) == 10
     assert recorder.lists == 1
@@ -318,12 +318,12 @@ async def test_a_wait_is_waited_for(
     assert asyncio.get_running_loop().time() - began >= 0.15
 
 
-async def test_a_row_of_failures_is_told_once(
+async def test_failures_in_a_row_are_logged_once(
     server: ScriptedServer, run: Run, sink: Sink, waited: list[float]
 ) -> None:
     server.lists.extend([refusing(500, "InternalError")] * 5)
     with structlog.testing.capture_logs() as logs:
-        await run(lambda: len(sink.told) == 1)
+        await run(lambda: len(sink.delivered) == 1)
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("warning", "list failed, will retry"),
         ("info", "connected again"),
@@ -353,11 +353,11 @@ async def test_metadata_only_accepts_nothing_else(
     server.watches.append(streaming(event("ADDED", partial), stall=True))
     reflector = Reflector(client, SECRETS, sink, recorder, namespace="ns", metadata_only=True)
     task = asyncio.create_task(reflector.run())
-    await eventually(lambda: len(sink.told) == 2)
+    await eventually(lambda: len(sink.delivered) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert sink.told == [["a"], ("ADDED", "b")]
+    assert sink.delivered == [["a"], ("ADDED", "b")]
     assert [r.path for r in server.requests] == ["/api/v1/namespaces/ns/secrets"] * 2
     assert [r.headers["accept"] for r in server.requests] == [METADATA_LIST, METADATA]
     assert "," not in METADATA_LIST + METADATA
@@ -379,7 +379,7 @@ async def test_a_server_that_sends_whole_secrets_is_refused(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert sink.told == []
+    assert sink.delivered == []
     assert recorder.failures[:3] == ["unavailable", "unavailable", "refused"]
 
 

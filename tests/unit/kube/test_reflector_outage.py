@@ -208,11 +208,11 @@ async def test_each_outage_is_logged_once() -> None:
             for _ in range(2):
                 await server.outage(60.0)
                 await asyncio.sleep(60)
-    told = [(entry["log_level"], entry["event"]) for entry in logs]
-    assert [what for what in told if what[0] == "warning"] == [
+    logged = [(entry["log_level"], entry["event"]) for entry in logs]
+    assert [what for what in logged if what[0] == "warning"] == [
         ("warning", "watch failed, will retry")
     ] * 2
-    assert told.count(("info", "connected again")) == 2
+    assert logged.count(("info", "connected again")) == 2
 
 
 async def test_expiry_that_is_waited_for_is_logged() -> None:

@@ -168,7 +168,7 @@ async def watching(namespace: str = "") -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("namespace", ["", "ns"])
-async def test_lower_versions_are_listed_at_once_and_told(namespace: str) -> None:
+async def test_lower_versions_cause_a_list_at_once_and_are_reported(namespace: str) -> None:
     with structlog.testing.capture_logs() as logs:
         async with watching(namespace) as world:
             world.server.write("a")

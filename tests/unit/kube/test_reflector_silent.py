@@ -136,8 +136,8 @@ async def test_watches_that_bring_nothing_are_followed_by_lists(how: Any) -> Non
     # Paced: no list costs more than one in four minutes.
     assert recorder.lists <= 2 + (WITHIN + 3600) / 240
     assert recorder.failures.count("silent") == recorder.lists - 1
-    told = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
-    assert len(told) == 1, told
+    logged = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    assert len(logged) == 1, logged
 
 
 async def test_a_quiet_kind_whose_watch_has_bookmarks_is_listed_once() -> None:

@@ -34,19 +34,19 @@ class Names:
     """A sink of names."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.delivered: list[Any] = []
 
     def read(self, value: dict[str, Any]) -> Any:
         return value["metadata"]["name"]
 
     def replace(self, objects: list[Any], *, restored: bool = False) -> None:
-        self.told.append(objects)
+        self.delivered.append(objects)
 
     def newest(self) -> None:
         return None
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        self.told.append((sort, value["metadata"]["name"]))
+        self.delivered.append((sort, value["metadata"]["name"]))
 
 
 async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
@@ -64,12 +64,12 @@ async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
     async with KubeClient(access) as client:
         kind = Resource("", "v1", "configmaps", "ConfigMap")
         task = asyncio.create_task(Reflector(client, kind, sink, recorder).run())
-        await eventually(lambda: len(sink.told) == 3)
+        await eventually(lambda: len(sink.delivered) == 3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     await access.close()
     await server.stop()
-    return sink.told
+    return sink.delivered
 
 
 def test_it_does_the_same_there(
@@ -77,6 +77,6 @@ def test_it_does_the_same_there(
 ) -> None:
     monkeypatch.setattr(watch_module, "IDLE", 0.2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        told = runner.run(reflect(tmp_path, recorder))
-    assert told == [["a", "b"], ("ADDED", "c"), ["d"]]
+        delivered = runner.run(reflect(tmp_path, recorder))
+    assert delivered == [["a", "b"], ("ADDED", "c"), ["d"]]
     assert recorder.failures == ["expired"]

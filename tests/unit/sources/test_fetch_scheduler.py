@@ -63,7 +63,7 @@ async def test_an_edit_asks_no_source_whose_value_is_young(make_world: MakeWorld
         assert world.cloud.count("db") == 1
 
 
-async def test_S15_a_sync_forced_during_a_call_fetches_once_more(make_world: MakeWorld) -> None:
+async def test_a_sync_forced_during_a_call_fetches_once_more(make_world: MakeWorld) -> None:
     async with make_world() as world:
         want = [world.want("db")]
         world.cloud.seconds = 1.0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.errors import DefiniteError, ThrottledError, TransientError
+from secret_sync.sources import value_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ async def test_a_first_user_waits_and_is_told_when_the_value_is_there(
         assert (reading.data, reading.version_id, reading.pending) == (b"one", "v1", False)
 
 
-async def test_S15_one_call_however_many_use_it(make_world: MakeWorld) -> None:
+async def test_one_call_however_many_use_it(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         for i in range(500):
@@ -39,7 +40,7 @@ async def test_S15_one_call_however_many_use_it(make_world: MakeWorld) -> None:
         assert world.provider.fetches == 1
 
 
-async def test_S15_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> None:
+async def test_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/a", [world.want("db")], interval=60)
@@ -48,7 +49,7 @@ async def test_S15_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> N
         assert world.notified_of("ns/a") == 1
 
 
-async def test_S15_a_changed_value_tells_every_user(make_world: MakeWorld) -> None:
+async def test_a_changed_value_tells_every_user(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         for user in ("ns/a", "ns/b"):
@@ -59,7 +60,7 @@ async def test_S15_a_changed_value_tells_every_user(make_world: MakeWorld) -> No
         assert (world.notified_of("ns/a"), world.notified_of("ns/b")) == (2, 2)
 
 
-async def test_S15_polls_at_the_shortest_interval_of_its_users(make_world: MakeWorld) -> None:
+async def test_polls_at_the_shortest_interval_of_its_users(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/slow", [world.want("db")], interval=3600)
@@ -81,7 +82,7 @@ async def test_without_polling_a_value_is_fetched_once(make_world: MakeWorld) ->
         assert world.cloud.count("db") == 1
 
 
-async def test_S15_a_forced_sync_fetches_and_is_told_although_nothing_changed(
+async def test_a_forced_sync_fetches_and_is_told_although_nothing_changed(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -98,7 +99,7 @@ async def test_S15_a_forced_sync_fetches_and_is_told_although_nothing_changed(
         assert world.notified_of("ns/a") == 2
 
 
-async def test_S15_a_new_user_reuses_a_young_value_and_not_an_old_one(
+async def test_a_new_user_reuses_a_young_value_and_not_an_old_one(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -184,7 +185,7 @@ async def test_credentials_that_fail_cost_no_call(make_world: MakeWorld) -> None
 
 
 @pytest.mark.slow
-async def test_C0_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeWorld) -> None:
+async def test_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeWorld) -> None:
     async with make_world(rate=8) as world:
         names = [f"s{i}" for i in range(300)]
         world.cloud.values = dict.fromkeys([*names, "new"], b"x")
@@ -239,10 +240,10 @@ async def test_a_released_source_is_fetched_no_more(make_world: MakeWorld) -> No
 
 
 async def test_a_value_beyond_the_bound_is_known_by_its_digest_and_fetched_when_needed(
-    make_world: MakeWorld,
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(value_cache, "CAPACITY", 10)
     async with make_world() as world:
-        world.registry._cache._capacity = 10
         world.cloud.values = {"a": b"12345678", "b": b"abcdefgh"}
         want = [world.want("a"), world.want("b")]
         world.registry.register("ns/a", want, interval=3600)
@@ -281,7 +282,7 @@ async def test_no_repr_shows_a_value(make_world: MakeWorld) -> None:
         assert "key-acct" not in shown
 
 
-async def test_Q10_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
+async def test_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=8) as world:
