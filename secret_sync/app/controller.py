@@ -18,18 +18,22 @@ from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import unless
 from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
-from secret_sync.controller.announcer import Announcer
-from secret_sync.controller.document_processor import DocumentProcessor
-from secret_sync.controller.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
-from secret_sync.controller.memory import Memories
-from secret_sync.controller.removal import LegacyFinalizers, Removal
-from secret_sync.controller.schemas import OUR_DEFINITIONS, SchemaReconciler
-from secret_sync.controller.secret_store import SecretStoreReconciler
-from secret_sync.controller.secret_writer import SecretWriter
+from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
+from secret_sync.controller.event_handlers import EventHandlers, Stores
+from secret_sync.controller.event_publisher import EventPublisher
+from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.reconciler import (
+    ExternalSecretReconciler,
+    ReconcilerDependencies,
+)
+from secret_sync.controller.external_secret.reporter import SyncReporter
+from secret_sync.controller.external_secret.state import SyncStateStore
+from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.secret_target.cleanup import SecretCleanup
+from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.status_writer import STATUS_AGING, StatusWriter
-from secret_sync.controller.telling import Telling
-from secret_sync.controller.triggers import Stores, Triggers
+from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import ApplyWriter, EventRecorder
@@ -51,8 +55,8 @@ if TYPE_CHECKING:
     from secret_sync.app.watched import Capabilities
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
-    from secret_sync.controller.identity import IdentityResolver
-    from secret_sync.controller.schemas import Schemas
+    from secret_sync.controller.crd_schema import Schemas
+    from secret_sync.controller.store.identity import IdentityResolver
     from secret_sync.health import HealthServer
     from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
@@ -105,7 +109,7 @@ class Controller:
         self._capabilities = capabilities
         self._election = election
         self._stopping = False
-        memories = Memories()
+        states = SyncStateStore()
         self._objects = self._queue("externalsecret")
         self._object_statuses = self._queue("externalsecret-status", STATUS_AGING)
         self._stores = self._queue("secretstore")
@@ -114,35 +118,37 @@ class Controller:
         self._cluster_store_statuses = self._queue("clustersecretstore-status", STATUS_AGING)
         self._definitions = self._queue("definition")
         self.watched = watched = Watched(client, settings, metrics, capabilities)
-        self.triggers = Triggers(
+        self.event_handlers = EventHandlers(
             external_secrets=watched.external_secrets.store,
             stores=Stores(watched.secret_stores.store, self._stores),
             cluster_stores=Stores(watched.cluster_stores.store, self._cluster_stores),
             secrets=watched.secrets.store,
             object_queue=self._objects,
-            memories=memories,
+            states=states,
         )
         self.schemas = schemas
         self._listen()
         self.credentials = CredentialCache(CredentialMetrics(metrics, METHODS))
         self.sources = make_sources(
-            settings, metrics, transport, self.credentials, self.triggers.sources_finished
+            settings, metrics, transport, self.credentials, self.event_handlers.sources_finished
         )
         self._parsing = TimeSlicedWorker()
-        self.expressions = ExpressionCompiler(self._parsing, self.triggers.parsed)
-        self.desk = DocumentProcessor(self._parsing, self.expressions, self.triggers.parsed)
+        self.expressions = ExpressionCompiler(self._parsing, self.event_handlers.parsed)
+        self.processor = DocumentProcessor(
+            self._parsing, self.expressions, self.event_handlers.parsed
+        )
         self.events = EventRecorder(
             client,
             component=FIELD_MANAGER,
             instance=socket.gethostname(),
             observer=EventMetrics(metrics),
         )
-        self._announcer = Announcer(self.events)
+        self._publisher = EventPublisher(self.events)
         self._schema_loop = SchemaReconciler(
-            client, schemas, watched.held, watched.relist, self.triggers.everything_changed
+            client, schemas, watched.held, watched.relist, self.event_handlers.everything_changed
         )
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
-        self._reconcilers(client, memories)
+        self._reconcilers(client, states)
         self.health = health
         # From the start, although a standby works on nothing: alerts look for what increases.
         self._turns = {q.name: WorkerMetrics(metrics, q.name) for q, _, _ in self._loops()}
@@ -150,13 +156,13 @@ class Controller:
 
     def _listen(self) -> None:
         watched = self.watched
-        watched.external_secrets.add_handler(self.triggers.external_secret_changed)
-        watched.secret_stores.add_handler(self.triggers.store_changed)
-        watched.cluster_stores.add_handler(self.triggers.store_changed)
-        watched.secrets.add_handler(self.triggers.secret_changed)
-        watched.secrets.add_relist_handler(self.triggers.secrets_relisted)
-        watched.service_accounts.add_handler(self.triggers.service_account_changed)
-        watched.namespaces.add_handler(self.triggers.namespace_changed)
+        watched.external_secrets.add_handler(self.event_handlers.external_secret_changed)
+        watched.secret_stores.add_handler(self.event_handlers.store_changed)
+        watched.cluster_stores.add_handler(self.event_handlers.store_changed)
+        watched.secrets.add_handler(self.event_handlers.secret_changed)
+        watched.secrets.add_relist_handler(self.event_handlers.secrets_relisted)
+        watched.service_accounts.add_handler(self.event_handlers.service_account_changed)
+        watched.namespaces.add_handler(self.event_handlers.namespace_changed)
         watched.definitions.add_handler(self._definition_changed)
         watched.external_secrets.add_handler(self.schemas.seen)
         for stores in (watched.secret_stores, watched.cluster_stores):
@@ -171,7 +177,7 @@ class Controller:
         metrics.read(
             "source_values_bytes", "Bytes of cached values.", lambda: self.sources.cached_bytes
         )
-        metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.desk))
+        metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.processor))
         metrics.read(
             "crd_fields_missing",
             "Fields of ours that the installed CRDs lack.",
@@ -208,8 +214,8 @@ class Controller:
                 if self._election is not None:
                     leading = [critical("lease", self._election.hold)]
                 if await unless(stop, self._fresh()):
-                    self.triggers.go_live()
-                    await self.triggers.enqueue_all()
+                    self.event_handlers.enable()
+                    await self.event_handlers.enqueue_all()
                     workers = [
                         critical(queue.name, partial(self._work, queue, count, handle))
                         for queue, count, handle in self._loops()
@@ -240,7 +246,7 @@ class Controller:
     def _region_found(self, region: str) -> None:
         _log.info("region found", region=region)
         self.set_region(region)
-        self.triggers.everything_changed()
+        self.event_handlers.everything_changed()
 
     async def _finish(self) -> None:
         """Finish the reconciles in flight and write their statuses and Events."""
@@ -331,7 +337,7 @@ class Controller:
     def _queues(self) -> list[WorkQueue[Any]]:
         return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
 
-    def _reconcilers(self, client: KubeClient, memories: Memories) -> None:
+    def _reconcilers(self, client: KubeClient, states: SyncStateStore) -> None:
         watched = self.watched
         identities = make_identities(
             self._settings, client, watched, self._capabilities, self._sts, self._metadata
@@ -352,14 +358,18 @@ class Controller:
             objects=watched.external_secrets.store,
             planner=self.planner,
             sources=self.sources,
-            hands=Hands(
+            dependencies=ReconcilerDependencies(
                 secrets,
-                Removal(client, writer, watched.external_secrets.store, watched.secrets.store),
+                SecretCleanup(
+                    client, writer, watched.external_secrets.store, watched.secrets.store
+                ),
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
-                self.desk,
+                self.processor,
             ),
-            tell=Telling(self.object_statuses, self._announcer, SyncMetrics(self._metrics)),
-            memories=memories,
+            reporter=SyncReporter(
+                self.object_statuses, self._publisher, SyncMetrics(self._metrics)
+            ),
+            states=states,
             cleanup=self._settings.cleanup_secret_on_failure,
         )
         self.store_statuses, self.store_loop = self._store_loop(
@@ -373,7 +383,14 @@ class Controller:
             identities,
         )
         Restored(
-            *(watched, self.triggers, memories, self.planner, self.desk, self.object_statuses),
+            *(
+                watched,
+                self.event_handlers,
+                states,
+                self.planner,
+                self.processor,
+                self.object_statuses,
+            ),
             (self.store_statuses, self.cluster_store_statuses),
         ).listen()
 
@@ -396,8 +413,8 @@ class Controller:
             statuses=statuses,
             schemas=self.schemas,
             finalizers=LegacyFinalizers(writer, resource),
-            announcer=self._announcer,
-            wake=self.triggers.credentials_settled,
+            publisher=self._publisher,
+            enqueue=self.event_handlers.credentials_settled,
         )
         return statuses, loop
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secret_sync.cloud.endpoints import EndpointRules
-from secret_sync.controller.admission import Admission
-from secret_sync.controller.identity import IdentityResolver, Means, Policy
-from secret_sync.controller.plan import Endpoints, Planner
-from secret_sync.controller.references import AuthReferences
+from secret_sync.controller.external_secret.planner import Endpoints, Planner
+from secret_sync.controller.store.admission import Admission
+from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
+from secret_sync.controller.store.references import AuthReferences
 from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
 
 if TYPE_CHECKING:
     from secret_sync.app.watched import Capabilities, Watched
     from secret_sync.cloud.metadata import MetadataService
-    from secret_sync.controller.expressions import ExpressionChecker
-    from secret_sync.controller.schemas import Schemas
+    from secret_sync.controller.crd_schema import Schemas
+    from secret_sync.controller.external_secret.expressions import ExpressionChecker
     from secret_sync.credentials import Sts
     from secret_sync.kube import KubeClient
     from secret_sync.settings import Settings
@@ -36,7 +36,7 @@ def make_identities(
             watched.service_accounts.store,
             settings.enable_cross_namespace_auth_ref,
         ),
-        Means(
+        IdentityDependencies(
             reader=SingleSecretReader(client),
             minter=ServiceAccountTokenMinter(client),
             sts=sts,

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secret_sync.app.watched import Watched
-    from secret_sync.controller.document_processor import DocumentProcessor
-    from secret_sync.controller.memory import Memories
-    from secret_sync.controller.plan import Planner
+    from secret_sync.controller.event_handlers import EventHandlers
+    from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+    from secret_sync.controller.external_secret.planner import Planner
+    from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.status_writer import StatusWriter
-    from secret_sync.controller.triggers import Triggers
     from secret_sync.kube import Stored
 
 
@@ -29,8 +29,8 @@ class Restored:
     """
 
     watched: Watched
-    triggers: Triggers
-    memories: Memories
+    event_handlers: EventHandlers
+    states: SyncStateStore
     planner: Planner
     processor: DocumentProcessor
     object_statuses: StatusWriter[Any]
@@ -53,16 +53,16 @@ class Restored:
         """
         watched = self.watched
         for key in _keys(watched.external_secrets.store.values(), namespace):
-            self.memories.distrust(key)
+            self.states.mark_restored(key)
             # One generation may have had another text before.
             self.planner.forget(key)
             self.processor.forget(key)
-            self.object_statuses.distrust(key)
+            self.object_statuses.mark_restored(key)
         kinds = (watched.secret_stores, watched.cluster_stores)
         for statuses, informer in zip(self.store_statuses, kinds, strict=True):
             for key in _keys(informer.store.values(), namespace):
-                statuses.distrust(key)
-        self.triggers.everything_changed(namespace)
+                statuses.mark_restored(key)
+        self.event_handlers.everything_changed(namespace)
 
 
 def _keys(objects: Iterable[Stored], namespace: str) -> list[str]:

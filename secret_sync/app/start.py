@@ -23,7 +23,7 @@ from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context, call_timeout
 from secret_sync.controller import kinds
-from secret_sync.controller.schemas import OUR_DEFINITIONS, Schemas, read_missing
+from secret_sync.controller.crd_schema import OUR_DEFINITIONS, Schemas, read_missing
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.kube import (

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secret_sync.controller import kinds
-from secret_sync.controller.plan import cluster_scope_of, stores_of
-from secret_sync.controller.references import secrets_of, service_accounts_of
-from secret_sync.controller.removal import BY_WRITER, writers_of
-from secret_sync.controller.schemas import definition_of
-from secret_sync.controller.siblings import INDEXES
-from secret_sync.controller.status import count_by_ready
-from secret_sync.controller.triggers import (
+from secret_sync.controller.conditions import count_by_ready
+from secret_sync.controller.crd_schema import definition_of
+from secret_sync.controller.event_handlers import (
     BY_CLUSTER_SCOPE,
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
 )
+from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
+from secret_sync.controller.secret_target.cleanup import BY_WRITER, writers_of
+from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.store.references import secrets_of, service_accounts_of
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,

@@ -1,1 +1,1 @@
-"""The control loops: one reconciler per kind, and what wakes them."""
+"""The control loops: one reconciler per kind, and what enqueues them."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OwnerChangedError(SecretSyncError):
-    """The ExternalSecret is not what the informer says; the news of that is on the way."""
+    """The ExternalSecret is not what the informer says; that event is on the way."""
 
 
 class OwnerGoneError(OwnerChangedError):

@@ -1,4 +1,4 @@
-"""A mistake, told to a person."""
+"""A problem, as a user reads it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shortened(message: str) -> str:
 
 
 def why_missing(namespace: str, home: str) -> str:
-    """Why something that was referred to from another namespace may not be found."""
+    """Return why something that was referred to from another namespace may not be found."""
     if namespace == home:
         return "which does not exist"
     return "which does not exist or is in a namespace that this controller does not watch"

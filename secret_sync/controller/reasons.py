@@ -63,7 +63,7 @@ _BY_CODE: Final = (
 
 
 def problem_of(error: SecretSyncError) -> Problem:
-    """What a user is told of a fetch that failed.
+    """Return the problem to report for a fetch that failed.
 
     What the API server says on the way to a value is about an AccessKey or a token; that its
     rules forbid something has nothing to do with RAM.

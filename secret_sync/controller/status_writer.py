@@ -1,4 +1,4 @@
-"""Writes statuses, and only where there is something new to say (A10)."""
+"""Writes statuses, only where they have changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from secret_sync.controller.ownership import CATCH_UP
+from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
@@ -19,13 +19,13 @@ from secret_sync.kube import (
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 
 if TYPE_CHECKING:
-    from secret_sync.controller.schemas import Schemas
+    from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition
 
-#: Seconds after which good news have their share beside the bad, which go first: one tenant's
+#: Seconds after which successes have their share beside failures, which go first: one tenant's
 #: thousands of failures do not keep back another one's success.
 STATUS_AGING: Final = 0.25
 
@@ -45,7 +45,7 @@ class Status(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole intent for ``/status``."""
+        """Return the apply configuration for ``/status``."""
         ...
 
 
@@ -102,11 +102,11 @@ class _Written(Generic[S]):
 
 
 class StatusWriter(Generic[S]):
-    """Writes the statuses of one kind, beside the work that they tell of.
+    """Writes the statuses of one kind, beside the work that they report.
 
     Writing is work of its own, with a queue of its own: a Secret that waits to be written is
-    worth more than the news of another one that was, and of several statuses of one object
-    only the last is written. Bad news goes first.
+    worth more than the status of another one that was, and of several statuses of one object
+    only the last is written. Failures go first.
 
     Args:
         writer: Applies as our field manager.
@@ -130,13 +130,13 @@ class StatusWriter(Generic[S]):
         self._schemas = schemas
         self._objects = objects
         self._intended: dict[str, _Intent[S]] = {}
-        # What the informer has not brought back yet (S16).
+        # What the watch has not delivered yet.
         self._written: dict[str, _Written[S]] = {}
         # Until when (loop time) the API server asked us not to try again.
         self._not_before: dict[str, float] = {}
 
     def known(self, key: str, obj: HasStatus[S]) -> S:
-        """The status a user reads now, or will in a moment."""
+        """Return the status that a user reads now, or will in a moment."""
         held = self._objects.get(key)
         if held is not None and held.uid == obj.uid:
             # A reconcile has its copy from before its writes; another status may be there by now.
@@ -156,7 +156,7 @@ class StatusWriter(Generic[S]):
         return written.intent.status
 
     def put(self, key: str, obj: HasStatus[S], status: S) -> bool:
-        """Makes it the object's status, unless it is already; tells whether it is news."""
+        """Set the object's status, unless it is set already; return whether it has changed."""
         if self._same(status, self.known(key, obj)):
             if key in self._intended:
                 # It waits for its next try; that there is work for the object is a reason to
@@ -168,7 +168,7 @@ class StatusWriter(Generic[S]):
         return True
 
     async def write(self, key: str) -> Outcome:
-        """Writes what is to be said of an object; the handler of the queue."""
+        """Write the status of an object; the handler of the queue."""
         now = asyncio.get_running_loop().time()
         if self._not_before.get(key, now) > now:
             # Put while the refused write was under way, and so queued again at once.
@@ -195,9 +195,9 @@ class StatusWriter(Generic[S]):
         except (ApiNotFoundError, OutdatedError) as error:
             if error.status == _CONFLICT:
                 # Others write to the object all the time; or it is a new one of that name, and
-                # the news of that drop what was to be said of the old one.
+                # that event drops what was to be reported of the old one.
                 return Retry()
-            # Deleted meanwhile; the news of it is on the way.
+            # Deleted meanwhile; that event is on the way.
             self._settle(key, intent)
             return Done()
         except ApiError as error:
@@ -210,23 +210,23 @@ class StatusWriter(Generic[S]):
         return Done()
 
     def seen(self, change: Change[Any]) -> None:
-        """Informer handler: what came back need not be remembered any more."""
+        """Forget a status that the watch has delivered; an informer's handler."""
         if change.new is not None:
             self.known(change.key, change.new)
 
-    def distrust(self, key: str) -> None:
-        """The API server went back in time: what it has counts, not what it was sent."""
+    def mark_restored(self, key: str) -> None:
+        """Distrust what was written: the API server went back in time."""
         self._written.pop(key, None)
 
     def forget(self, key: str) -> None:
-        """The object is gone."""
+        """Forget an object that is gone."""
         self._intended.pop(key, None)
         self._written.pop(key, None)
         self._not_before.pop(key, None)
         self._queue.discard(key)
 
     def _same(self, status: S, known: S) -> bool:
-        """Whether they are equal, as far as the installed CRD can hold them."""
+        """Return whether they are equal, as far as the installed CRD can hold them."""
         if status == known or not self._schemas.missing:
             return status == known
         return self._storable(status) == self._storable(known)
@@ -235,7 +235,7 @@ class StatusWriter(Generic[S]):
         return self._schemas.storable(self._resource, status.to_dict())
 
     def _enqueue(self, key: str, status: S) -> None:
-        """Has it written; not before the time that the API server gave, for which it is queued."""
+        """Enqueue the write; not before the time that the API server gave."""
         due = self._not_before.get(key)
         if due is None or due <= asyncio.get_running_loop().time():
             self._queue.add(key, _priority(status))
@@ -252,6 +252,6 @@ def _priority(status: Status) -> Priority:
 
 
 def _ahead(written: _Written[Any], cached: str) -> bool:
-    """Whether the informer's copy is older than what was written (W15)."""
+    """Return whether the informer's copy is older than what was written."""
     behind = not reached(cached, written.resource_version)
     return behind and asyncio.get_running_loop().time() - written.at < CATCH_UP

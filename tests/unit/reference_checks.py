@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from secret_sync.app import controller as running
 from secret_sync.cloud import retry, transport
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
-from secret_sync.controller import external_secret, fights, plan, telling
+from secret_sync.controller.external_secret import planner, reconciler, reporter
+from secret_sync.controller.secret_target import write_conflicts
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
 from secret_sync.kube import LeaseTimes, reflector
@@ -276,21 +277,21 @@ LIMITS = {
     "rules of `replaceRule`": f"{rules.MAX_RULES:,}",
     "characters of a `source` or `target`": f"{rules.MAX_RULE_LENGTH:,}",
     "bytes of an answer of KMS or OOS": f"{transport.MAX_BODY // MIB} MiB",
-    "shortest `rotationInterval`": _seconds(plan.MIN_INTERVAL),
+    "shortest `rotationInterval`": _seconds(planner.MIN_INTERVAL),
     "timeout of a call to KMS or OOS": _seconds(transport.CALL_SECONDS),
     "timeout of its connection, included in the former": _seconds(transport.CONNECT_SECONDS),
     "attempts per call, at most": f"{retry.MAX_TRIES}",
-    "delay until `Pending` is reported": _seconds(telling.TELL_PENDING_AFTER),
-    "the same for a Secret that holds previous values": _seconds(telling.TELL_LATE_AFTER),
+    "delay until `Pending` is reported": _seconds(reporter.REPORT_PENDING_AFTER),
+    "the same for a Secret that holds previous values": _seconds(reporter.REPORT_LATE_AFTER),
     "first answers of a new object are at most this far apart": _seconds(
         snapshots.FIRST_ANSWERS_WITHIN
     ),
     "after a change, the other sources are fetched again immediately and after": (
         f"{_seconds(source_state.RECHECK_SOON)} and {_seconds(source_state.RECHECK_LATE)}"
     ),
-    "a refused write is retried after": _seconds(external_secret.REFUSED_AGAIN_AFTER),
+    "a refused write is retried after": _seconds(reconciler.REFUSED_AGAIN_AFTER),
     "reverted changes before `WriteConflict`": (
-        f"{fights.REPAIRS} in {_seconds(fights.FIGHT_SECONDS)}"
+        f"{write_conflicts.REPAIRS} in {_seconds(write_conflicts.CONFLICT_SECONDS)}"
     ),
     "during an outage, one source is retried every, and after it, all within": _seconds(
         outage.PROBE_INTERVAL

@@ -24,7 +24,7 @@ def test_every_module_and_test_file_exists() -> None:
 
 
 def test_every_function_that_is_named_with_its_module_exists() -> None:
-    """Such as `` `SecretWriter.ensure` in `controller/secret_writer.py` ``."""
+    """Such as `` `SecretWriter.ensure` in `controller/secret_target/writer.py` ``."""
     named = re.findall(r"`(\w+)(?:\.(\w+))?` in\s+`([\w/]+\.py)`", PAGE.text)
     assert len(named) >= 4
     for owner, method, path in named:

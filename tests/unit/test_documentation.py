@@ -7,7 +7,7 @@ import re
 
 import yaml
 
-from secret_sync.controller.identity import AUDIENCE
+from secret_sync.controller.store.identity import AUDIENCE
 from secret_sync.resources import Reason
 from secret_sync.settings import OwnIdentity
 from secret_sync.settings.flags import GROUPS

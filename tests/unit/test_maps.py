@@ -18,8 +18,8 @@ import pytest
 from yarl import URL
 
 from secret_sync.cloud.transport import Transport
-from secret_sync.controller.memory import Memories
-from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.status_writer import StatusWriter
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import Change, Resource, Store
@@ -69,9 +69,9 @@ SWEPT = {
     "credentials/cache.py CredentialCache._ending": 0,
     "cloud/transport.py Transport._routes": 256,
     "cloud/connections.py Connector._opening": 0,
-    "controller/schemas.py Schemas._before": 0,
-    "controller/schemas.py Schemas._wishes": 0,
-    "controller/memory.py Memories._memories": 0,
+    "controller/crd_schema.py Schemas._before": 0,
+    "controller/crd_schema.py Schemas._wishes": 0,
+    "controller/external_secret/state.py SyncStateStore._states": 0,
     "controller/status_writer.py StatusWriter._intended": 0,
     "controller/status_writer.py StatusWriter._written": 0,
     "controller/status_writer.py StatusWriter._not_before": 0,
@@ -91,23 +91,39 @@ OTHERS = {
     "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
     "cloud/dedicated.py DedicatedTrust._building": "what is being built",
     "cloud/metadata.py _MetadataSession._headers": "one token",
-    "controller/document_processor.py DocumentProcessor._known": "goes with the object",
-    "controller/document_processor.py DocumentProcessor._waiting": "goes with the object",
-    "controller/document_processor.py DocumentProcessor._parked": "goes with the object",
-    "controller/document_processor.py DocumentProcessor._finished": "goes with the object",
-    "controller/expressions.py ExpressionCompiler._checked": "goes with the object",
-    "controller/expressions.py ExpressionCompiler._compiled": "bounded; test_expressions.py",
-    "controller/extraction.py _Merged._keys": "goes with the extraction",
-    "controller/extraction.py _Merged._writers": "goes with the extraction",
-    "controller/extraction.py _Merged.data": "goes with the extraction",
-    "controller/payload_digests.py PayloadDigests._together": "goes with those who ask",
-    "controller/payload_digests.py _Reading.digests": "keys of one Secret",
-    "controller/triggers.py Triggers._crowded": "emptied 50 ms after the first one",
-    "controller/triggers.py Triggers._gathered": "objects that exist, until they are enqueued",
-    "controller/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
-    "controller/removal.py LegacyFinalizers._lately": "goes with the object; test_finalizers.py",
-    "controller/schemas.py Schemas._missing": "our CRDs",
-    "controller/secret_store.py SecretStoreReconciler._held": "goes with the store",
+    "controller/external_secret/document_processor.py DocumentProcessor._known": (
+        "goes with the object"
+    ),
+    "controller/external_secret/document_processor.py DocumentProcessor._waiting": (
+        "goes with the object"
+    ),
+    "controller/external_secret/document_processor.py DocumentProcessor._parked": (
+        "goes with the object"
+    ),
+    "controller/external_secret/document_processor.py DocumentProcessor._finished": (
+        "goes with the object"
+    ),
+    "controller/external_secret/expressions.py ExpressionCompiler._checked": "goes with the object",
+    "controller/external_secret/expressions.py ExpressionCompiler._compiled": (
+        "bounded; test_expressions.py"
+    ),
+    "controller/external_secret/extraction.py _Merged._keys": "goes with the extraction",
+    "controller/external_secret/extraction.py _Merged._writers": "goes with the extraction",
+    "controller/external_secret/extraction.py _Merged.data": "goes with the extraction",
+    "controller/secret_target/payload_digests.py PayloadDigests._together": (
+        "goes with those who ask"
+    ),
+    "controller/secret_target/payload_digests.py _Reading.digests": "keys of one Secret",
+    "controller/event_handlers.py EventHandlers._crowded": "emptied 50 ms after the first one",
+    "controller/event_handlers.py EventHandlers._gathered": (
+        "objects that exist, until they are enqueued"
+    ),
+    "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
+    "controller/legacy_finalizers.py LegacyFinalizers._lately": (
+        "goes with the object; test_finalizers.py"
+    ),
+    "controller/crd_schema.py Schemas._missing": "our CRDs",
+    "controller/store/reconciler.py SecretStoreReconciler._held": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
@@ -242,7 +258,7 @@ async def hosts() -> list[Any]:
 
 
 async def objects() -> list[Any]:
-    schemas, memories = Schemas(), Memories()
+    schemas, memories = Schemas(), SyncStateStore()
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(

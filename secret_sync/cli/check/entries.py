@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.expressions import extraction_spec_of
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import ExtractionSpec, Rule, check_spec

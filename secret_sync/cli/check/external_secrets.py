@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.cli.check.entries import entry_path, extraction_problems, field_of, static_keys
 from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.cli.check.stores import report_reference
-from secret_sync.controller.admission import selects
-from secret_sync.controller.expressions import extraction_spec_of
-from secret_sync.controller.references import refusal
+from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.store.admission import selects
+from secret_sync.controller.store.references import refusal
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason

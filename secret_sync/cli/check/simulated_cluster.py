@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY
-from secret_sync.controller.admission import Admission
-from secret_sync.controller.expressions import ImmediateChecker
-from secret_sync.controller.identity import IdentityResolver, Means, Policy
-from secret_sync.controller.plan import Endpoints, Planner
-from secret_sync.controller.references import EVERYBODY, AuthReferences
-from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.external_secret.expressions import ImmediateChecker
+from secret_sync.controller.external_secret.planner import Endpoints, Planner
+from secret_sync.controller.store.admission import Admission
+from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
+from secret_sync.controller.store.references import EVERYBODY, AuthReferences
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import ForeignSecret, Namespace, SecretStore, ServiceAccount
 from secret_sync.resources.meta import object_key
@@ -96,7 +96,7 @@ class SimulatedCluster:
         unused: Any = _Unused()
         self.identities = IdentityResolver(
             AuthReferences(self._secrets, self._accounts, rules.cross_auth),
-            Means(
+            IdentityDependencies(
                 reader=self._reader,
                 minter=unused,
                 sts=unused,

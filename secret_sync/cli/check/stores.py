@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.check.findings import CheckReason, Severity
-from secret_sync.controller.admission import mistake
-from secret_sync.controller.identity import SERVICES
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.references import refusal
-from secret_sync.controller.wording import STORE_WORDS
+from secret_sync.controller.store.admission import mistake
+from secret_sync.controller.store.auth_validation import STORE_WORDS
+from secret_sync.controller.store.identity import SERVICES
+from secret_sync.controller.store.references import refusal
 from secret_sync.credentials import AccessKeyProvider
 from secret_sync.errors import SecretSyncError
 from secret_sync.resources import Reason
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings, Path
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
-    from secret_sync.controller.identity import Identity, Service
+    from secret_sync.controller.store.identity import Identity, Service
     from secret_sync.credentials import CredentialProvider
     from secret_sync.resources import SecretStore
 

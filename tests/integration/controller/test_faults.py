@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller import telling
+from secret_sync.controller.external_secret import reporter
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.local.cloud import CloudAdmin
@@ -111,7 +111,7 @@ async def test_a_mistake_that_was_corrected_is_not_told_while_the_cloud_hangs(
     hung: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(telling, "TELL_PENDING_AFTER", 0.3)
+    monkeypatch.setattr(reporter, "TELL_PENDING_AFTER", 0.3)
     async with operator(settings_for(cluster, cloud, home)):
         late = {"secretStoreRef": {"name": "late"}}
         document = external_secret("some", {"key": f"hung/{hung[0]}", "name": "x", **late})

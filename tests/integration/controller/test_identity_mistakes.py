@@ -41,7 +41,7 @@ async def told(api: Api, home: str, name: str, reason: str, *words: str) -> None
 @pytest.mark.parametrize(
     ("auth", "reason", "words"),
     [
-        ({"ramRoleARN": ANY_ROLE}, "StoreInvalid", ["as whom to assume it"]),
+        ({"ramRoleARN": ANY_ROLE}, "StoreInvalid", ["without credentials to assume it"]),
         (
             {"oidcProviderARN": "acs:ram::1:oidc-provider/any"},
             "StoreInvalid",

@@ -141,7 +141,7 @@ async def test_nothing_is_written_or_deleted_meanwhile_and_it_heals(
             # The API server has stored the others without what it did not know, or may have.
             for name in ("retained", "plain"):
                 condition = await api.until_ready(home, name, "CRDOutdated", within=WITHIN)
-                assert "apply it anew" in condition["message"]
+                assert "apply it again" in condition["message"]
             await kept.check(ONE)
             assert len(kept.history) == 1
             await force_sync(api, home, "plain", "nothing is lost of it")

@@ -14,7 +14,7 @@ from tests.unit.controller.played import STORED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.controller.plan import Planner
+    from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.resources import SecretMeta
 
 OWNER: Final = "secret-sync.alibabacloud.com/owner"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
-from secret_sync.controller.desired import digest_of, gather
-from secret_sync.controller.expressions import extraction_spec_of
-from secret_sync.controller.plan import Plan, PlannedEntry
+from secret_sync.controller.external_secret.desired import collect_inputs, digest_of
+from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.planner import Plan, PlannedEntry
 from secret_sync.credentials import CredentialKey
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources import Source, SourceRequest, SourceSnapshot
 
 if TYPE_CHECKING:
-    from secret_sync.controller.desired import ExtractionInput
+    from secret_sync.controller.external_secret.desired import ExtractionInput
     from secret_sync.credentials import CredentialProvider
     from secret_sync.errors import SecretSyncError
 
@@ -49,9 +49,9 @@ UNREAD = SourceSnapshot(None, None, "", None, pending=True)
 
 def batch_of(es: ExternalSecret, *values: bytes) -> ExtractionInput:
     """The values of the entries, all in hand, in their order."""
-    batch = gather(es, plan_of(es), [reading(value) for value in values])
-    assert batch is not None
-    return batch
+    inputs = collect_inputs(es, plan_of(es), [reading(value) for value in values])
+    assert inputs is not None
+    return inputs
 
 
 def pick(key: str = "db", **paths: str) -> dict[str, Any]:

@@ -6,15 +6,19 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from secret_sync.controller.announcer import Announcer
-from secret_sync.controller.document_processor import DocumentProcessor
-from secret_sync.controller.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret import ExternalSecretReconciler, Hands
+from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.event_publisher import EventPublisher
+from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.reconciler import (
+    ExternalSecretReconciler,
+    ReconcilerDependencies,
+)
+from secret_sync.controller.external_secret.reporter import SyncReporter
+from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.memory import Memories
-from secret_sync.controller.removal import Former, LegacyFinalizers
-from secret_sync.controller.schemas import Schemas
-from secret_sync.controller.telling import Telling
+from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.secret_target.cleanup import PrunedTargets
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
 from tests.unit.controller.extracting import UNREAD, reading
@@ -24,18 +28,18 @@ from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from secret_sync.controller.desired import Desired
-    from secret_sync.controller.memory import Memory
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.reporter import SyncObserver
+    from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.problem import Problem
-    from secret_sync.controller.secret_writer import SecretWriter
-    from secret_sync.controller.telling import SyncObserver
+    from secret_sync.controller.secret_target.writer import SecretWriter
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Outcome
     from secret_sync.resources import Condition, ExternalSecret
     from secret_sync.sources import Source, SourceRequest, SourceSnapshot
 
 KEY = "ns/some"
-NOTHING_FORMER = Former()
+NOTHING_FORMER = PrunedTargets()
 
 
 @dataclass
@@ -93,27 +97,29 @@ class PlayedWriter:
     answer: bool | Problem | SecretSyncError = True
     written: list[dict[str, bytes] | None] = field(default_factory=list)
 
-    def is_right(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool:
+    def is_right(self, es: ExternalSecret, desired: Desired, state: SyncState) -> bool:
         return self.right
 
-    def has_drifted(self, es: ExternalSecret, memory: Memory) -> bool:
+    def has_drifted(self, es: ExternalSecret, state: SyncState) -> bool:
         return self.drifted
 
-    def is_there(self, es: ExternalSecret, memory: Memory) -> bool:
+    def is_there(self, es: ExternalSecret, state: SyncState) -> bool:
         return self.there
 
-    def other_controller(self, es: ExternalSecret, memory: Memory) -> str:
+    def other_controller(self, es: ExternalSecret, state: SyncState) -> str:
         return self.controller
 
-    async def continue_created_once(self, es: ExternalSecret, memory: Memory) -> bool | Problem:
+    async def continue_created_once(self, es: ExternalSecret, state: SyncState) -> bool | Problem:
         return self.continued
 
-    async def ensure(self, es: ExternalSecret, desired: Desired, memory: Memory) -> bool | Problem:
+    async def ensure(
+        self, es: ExternalSecret, desired: Desired, state: SyncState
+    ) -> bool | Problem:
         if isinstance(self.answer, Exception):
             raise self.answer
         self.written.append(desired.data)
         if isinstance(self.answer, bool):
-            memory.written = desired.fingerprint
+            state.written = desired.fingerprint
         return self.answer
 
 
@@ -121,20 +127,20 @@ class PlayedWriter:
 class PlayedRemoval:
     """Deletes whatever there is."""
 
-    former: Former = NOTHING_FORMER
+    former: PrunedTargets = NOTHING_FORMER
     own: bool = True
     fault: SecretSyncError | None = None
     log: list[str] = field(default_factory=list)
 
-    async def remove_former(self, es: ExternalSecret) -> Former:
+    async def prune_previous_targets(self, es: ExternalSecret) -> PrunedTargets:
         self._do("remove former")
         return self.former
 
-    async def clean_up(self, es: ExternalSecret, memory: Memory) -> bool:
+    async def clean_up(self, es: ExternalSecret, state: SyncState) -> bool:
         self._do("clean up")
         return self.own
 
-    async def bury(self, es: ExternalSecret) -> None:
+    async def delete_on_finalize(self, es: ExternalSecret) -> None:
         self._do("bury")
 
     def _do(self, what: str) -> None:
@@ -165,24 +171,32 @@ class Loop:
         observer: SyncObserver | None = None,
     ) -> None:
         self.cluster, self.schemas = Cluster(), Schemas()
-        self.sources, self.writer, self.removal = PlayedSources(), PlayedWriter(), PlayedRemoval()
+        self.sources, self.writer, self.secret_cleanup = (
+            PlayedSources(),
+            PlayedWriter(),
+            PlayedRemoval(),
+        )
         self.api, self.events = PlayedFinalizerWriter(), Events()
         self.statuses, self.observer = Statuses(), Observer()
-        self.memories = Memories()
+        self.states = SyncStateStore()
         self.objects: Store[ExternalSecret] = Store()
         self.objects.put(KEY, es)
         played: Any = self
         self.worker, self._woken = TimeSlicedWorker(), asyncio.Event()
-        expressions = ExpressionCompiler(self.worker, self._wake)
-        self.desk = DocumentProcessor(self.worker, expressions, self._wake)
+        expressions = ExpressionCompiler(self.worker, self._enqueue)
+        self.processor = DocumentProcessor(self.worker, expressions, self._enqueue)
         self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
         self.loop = ExternalSecretReconciler(
             objects=self.objects,
             planner=self.cluster.planner(schemas=self.schemas, expressions=expressions),
             sources=played.sources,
-            hands=Hands(writer or played.writer, played.removal, self.finalizers, self.desk),
-            tell=Telling(played.statuses, Announcer(self.events), observer or self.observer),
-            memories=self.memories,
+            dependencies=ReconcilerDependencies(
+                writer or played.writer, played.secret_cleanup, self.finalizers, self.processor
+            ),
+            reporter=SyncReporter(
+                played.statuses, EventPublisher(self.events), observer or self.observer
+            ),
+            states=self.states,
             cleanup=cleanup,
         )
 
@@ -209,12 +223,12 @@ class Loop:
             outcome = await self.reconcile()
         return outcome
 
-    def _wake(self, _keys: object, _priority: object) -> None:
+    def _enqueue(self, _keys: object, _priority: object) -> None:
         self._woken.set()
 
     @property
-    def memory(self) -> Memory:
-        return self.memories.of(KEY)
+    def state(self) -> SyncState:
+        return self.states.of(KEY)
 
     @property
     def ready(self) -> Condition | None:
@@ -222,7 +236,7 @@ class Loop:
         return held.ready if held is not None else None
 
     @property
-    def told(self) -> tuple[str, str]:
+    def reported(self) -> tuple[str, str]:
         """Status and reason of the condition."""
         return (self.ready.status, self.ready.reason) if self.ready is not None else ("", "")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from secret_sync.controller.admission import Admission
-from secret_sync.controller.expressions import ImmediateChecker
-from secret_sync.controller.identity import IdentityResolver, Means, Policy
-from secret_sync.controller.plan import Endpoints, Planner
-from secret_sync.controller.references import AuthReferences
-from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.external_secret.expressions import ImmediateChecker
+from secret_sync.controller.external_secret.planner import Endpoints, Planner
+from secret_sync.controller.store.admission import Admission
+from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
+from secret_sync.controller.store.references import AuthReferences
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import Namespace, SecretStore, ServiceAccount
 from secret_sync.settings import OwnIdentity
@@ -18,7 +18,7 @@ from secret_sync.settings import OwnIdentity
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secret_sync.controller.expressions import ExpressionChecker
+    from secret_sync.controller.external_secret.expressions import ExpressionChecker
     from secret_sync.resources import SecretMeta
 
 
@@ -66,7 +66,7 @@ class Cluster:
         untouched: Any = Untouched()
         more.setdefault("user", "system:serviceaccount:secret-sync-system:secret-sync")
         policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
-        means = Means(
+        dependencies = IdentityDependencies(
             reader=untouched,
             minter=untouched,
             sts=untouched,
@@ -75,7 +75,7 @@ class Cluster:
             **more,
         )
         references = AuthReferences(self.secrets, self.accounts, cross)
-        return IdentityResolver(references, means, Policy(**policy))
+        return IdentityResolver(references, dependencies, Policy(**policy))
 
     def planner(
         self,

@@ -30,19 +30,19 @@ class Event(NamedTuple):
 class Events:
     """Remembers Events."""
 
-    told: list[Event] = field(default_factory=list)
+    reported: list[Event] = field(default_factory=list)
 
     def record(self, about: About, type_: EventType, reason: str, message: str) -> None:
-        self.told.append(Event(about, type_, reason, message))
+        self.reported.append(Event(about, type_, reason, message))
 
     @property
     def reasons(self) -> list[str]:
-        return [event.reason for event in self.told]
+        return [event.reason for event in self.reported]
 
     def take(self) -> list[tuple[str, str, str]]:
         """Type, reason and message of those since the last time."""
-        taken = [event[1:] for event in self.told]
-        self.told.clear()
+        taken = [event[1:] for event in self.reported]
+        self.reported.clear()
         return taken
 
 
@@ -93,11 +93,11 @@ class Statuses:
 class Observer:
     """What metrics are told."""
 
-    told: list[tuple[str, float | None]] = field(default_factory=list)
+    reported: list[tuple[str, float | None]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     def synced(self, result: str, latency: float | None, line: str) -> None:
-        self.told.append((result, latency))
+        self.reported.append((result, latency))
         self.lines.append(line)
 
 

@@ -7,17 +7,21 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.desired import Desired
-from secret_sync.controller.document_processor import DocumentProcessor
-from secret_sync.controller.expressions import ExpressionCompiler
-from secret_sync.controller.extraction import extract_all_steps
+from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.extraction import extract_all_steps
 from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.unit.controller.extracting import plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from secret_sync.controller.desired import ExtractedData, ExtractionError, ExtractionInput
+    from secret_sync.controller.external_secret.desired import (
+        ExtractedData,
+        ExtractionError,
+        ExtractionInput,
+    )
     from secret_sync.parse import Expressions, Steps
     from secret_sync.resources import ExternalSecret
     from secret_sync.sources import SourceSnapshot
@@ -33,11 +37,11 @@ class HeldExtraction:
         self.batches: list[ExtractionInput] = []
 
     def __call__(
-        self, batch: ExtractionInput, expressions: Expressions
+        self, inputs: ExtractionInput, expressions: Expressions
     ) -> Steps[ExtractedData | ExtractionError]:
-        self.batches.append(batch)
+        self.batches.append(inputs)
         assert self.let.acquire(timeout=10)
-        return (yield from extract_all_steps(batch, expressions))
+        return (yield from extract_all_steps(inputs, expressions))
 
 
 class World:
@@ -45,22 +49,22 @@ class World:
 
     def __init__(self) -> None:
         self.worker = TimeSlicedWorker()
-        self.expressions = ExpressionCompiler(self.worker, self._wake)
-        self.desk = DocumentProcessor(self.worker, self.expressions, self._wake)
+        self.expressions = ExpressionCompiler(self.worker, self._enqueue)
+        self.processor = DocumentProcessor(self.worker, self.expressions, self._enqueue)
         self.woken: list[str] = []
         self._heard = 0
         self._news = asyncio.Event()
 
-    def _wake(self, keys: Iterable[str], priority: Priority) -> None:
+    def _enqueue(self, keys: Iterable[str], priority: Priority) -> None:
         assert priority is Priority.HIGH
         self.woken += keys
         self._news.set()
 
-    def desire(
+    def build_desired(
         self, es: ExternalSecret, *values: bytes | SourceSnapshot, key: str = KEY
     ) -> Desired | ExtractionError | None:
         readings = [reading(v) if isinstance(v, bytes) else v for v in values]
-        return self.desk.desire(key, es, plan_of(es), readings)[1]
+        return self.processor.build_desired(key, es, plan_of(es), readings)[1]
 
     async def wait(self) -> None:
         """For the next that is woken."""

@@ -15,14 +15,14 @@ from secret_sync.controller.confirmation import (
     OwnerGoneError,
     confirm_owner,
 )
-from secret_sync.controller.memory import Applied, Memory
-from secret_sync.controller.removal import BY_WRITER, Removal, writers_of
-from secret_sync.controller.siblings import INDEXES
+from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.cleanup import BY_WRITER, SecretCleanup, writers_of
+from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApplyWriter, Store
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import STORED, PlayedClient, managed, secret
-from tests.unit.controller.writing import MERGE, OURS, World, memory, own
+from tests.unit.controller.writing import MERGE, OURS, World, own, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,36 +51,36 @@ CHANGES: Final[dict[str, Any]] = {
 }
 
 
-def removal(client: Any, held: dict[str, Any]) -> Removal:
+def secret_cleanup(client: Any, held: dict[str, Any]) -> SecretCleanup:
     secrets: Store[SecretMeta] = Store({BY_WRITER: writers_of})
     found = secret_from_metadata(held)
     secrets.put(f"{found.namespace}/{found.name}", found)
-    return Removal(client, ApplyWriter(client, "secret-sync"), Store(INDEXES), secrets)
+    return SecretCleanup(client, ApplyWriter(client, "secret-sync"), Store(INDEXES), secrets)
 
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([FROZEN, own(), own(version="21"), {}, own(version="22")])
     made = World(make_es(), client=client)
     made.holds(own())
-    return await made.ensure(memory(fingerprint=b"older"))
+    return await made.ensure(state(fingerprint=b"older"))
 
 
 async def create_again(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
     made = World(make_es(), client=client)
-    return await made.ensure(replace(memory(), applied=None))
+    return await made.ensure(replace(state(), applied=None))
 
 
 async def create_what_is_retained(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
-    return await World(make_es(target=RETAIN), client=client).ensure(Memory())
+    return await World(make_es(target=RETAIN), client=client).ensure(SyncState())
 
 
 async def remove_foreign_keys(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
     made = World(make_es(), client=client)
     made.holds(own(OURS, managed("kubectl", "theirs")))
-    return await made.ensure(memory())
+    return await made.ensure(state())
 
 
 async def remove_keys_found_by_a_write(make_es: MakeES, client: PlayedClient) -> object:
@@ -88,7 +88,7 @@ async def remove_keys_found_by_a_write(make_es: MakeES, client: PlayedClient) ->
     client.answers.extend([own(*both, version="21"), own(version="22")])
     made = World(make_es(), client=client)
     made.holds(own())
-    return await made.ensure(memory(fingerprint=b"older"))
+    return await made.ensure(state(fingerprint=b"older"))
 
 
 async def adopt(make_es: MakeES, client: PlayedClient) -> object:
@@ -96,7 +96,7 @@ async def adopt(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([theirs, own(version="21")])
     made = World(make_es(metadata=ADOPT), client=client)
     made.holds(theirs)
-    return await made.ensure(Memory())
+    return await made.ensure(SyncState())
 
 
 async def take_over_from_ack_secret_manager(make_es: MakeES, client: PlayedClient) -> object:
@@ -104,14 +104,14 @@ async def take_over_from_ack_secret_manager(make_es: MakeES, client: PlayedClien
     client.answers.extend([theirs, own(OURS, version="21")])
     made = World(make_es(metadata=LEGACY), client=client)
     made.holds(theirs)
-    return await made.ensure(Memory())
+    return await made.ensure(SyncState())
 
 
 async def put_back_the_owner(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([own(version="21")])
     made = World(make_es(), client=client)
     made.holds(own(ownerReferences=[]))
-    return await made.ensure(memory())
+    return await made.ensure(state())
 
 
 async def give_up(make_es: MakeES, client: PlayedClient) -> object:
@@ -119,7 +119,7 @@ async def give_up(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([own(OURS, merged, version="21"), secret(merged, version="22")])
     made = World(make_es(target=MERGE), client=client)
     made.holds(own())
-    return await made.ensure(memory(fingerprint=b"older"))
+    return await made.ensure(state(fingerprint=b"older"))
 
 
 async def take_over_keys_by_force(make_es: MakeES, client: PlayedClient) -> object:
@@ -130,7 +130,7 @@ async def take_over_keys_by_force(make_es: MakeES, client: PlayedClient) -> obje
     client.answers.extend([refusal, theirs, secret(mine, version="21")])
     made = World(make_es(target=MERGE), client=client)
     made.holds(theirs)
-    return await made.ensure(Memory())
+    return await made.ensure(SyncState())
 
 
 async def remove_the_keys_of_one_that_is_gone(make_es: MakeES, client: PlayedClient) -> object:
@@ -139,33 +139,37 @@ async def remove_the_keys_of_one_that_is_gone(make_es: MakeES, client: PlayedCli
     client.answers.extend([secret(mine, older, version="21"), secret(mine, version="22")])
     made = World(make_es(target=MERGE), client=client)
     made.holds(secret(older))
-    return await made.ensure(Memory())
+    return await made.ensure(SyncState())
 
 
 async def delete_the_former(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append({})
     former = secret(OURS, mark="some/es-uid", name="former")
-    return await removal(client, former).remove_former(make_es(target={"name": "target"}))
+    return await secret_cleanup(client, former).prune_previous_targets(
+        make_es(target={"name": "target"})
+    )
 
 
 async def leave_the_former(make_es: MakeES, client: PlayedClient) -> object:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     client.answers.append(secret(name="former", version="21"))
     former = secret(merged, name="former")
-    return await removal(client, former).remove_former(make_es(target={"name": "target"}))
+    return await secret_cleanup(client, former).prune_previous_targets(
+        make_es(target={"name": "target"})
+    )
 
 
 async def clean_up(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append({})
-    held = Memory(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
-    return await removal(client, secret(OURS, mark="some/es-uid")).clean_up(make_es(), held)
+    held = SyncState(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
+    return await secret_cleanup(client, secret(OURS, mark="some/es-uid")).clean_up(make_es(), held)
 
 
 async def delete_with_the_legacy_object(make_es: MakeES, client: PlayedClient) -> object:
     dying = make_es(metadata={**LEGACY, "deletionTimestamp": "earlier"})
     (stored,) = STORED.values()
     client.answers.extend([{"metadata": stored, "spec": {}}, secret(THEIRS), {}])
-    await removal(client, secret(THEIRS)).bury(dying)
+    await secret_cleanup(client, secret(THEIRS)).delete_on_finalize(dying)
     return True
 
 
@@ -258,7 +262,7 @@ async def test_a_first_secret_that_goes_with_its_owner_takes_no_confirmation(
     make_es: MakeES,
 ) -> None:
     client = PlayedClient(own(version="21"))
-    assert await World(make_es(), client=client).ensure(Memory()) is True
+    assert await World(make_es(), client=client).ensure(SyncState()) is True
     assert not client.confirmed
 
 
@@ -318,7 +322,7 @@ def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
         and not (call.args and isinstance(call.args[0], ast.Constant) and _is_verb(call.args[0]))
     }
     # The client passes on what it was given; the election writes the Lease, and nothing else.
-    assert hidden <= {"kube/client.py", "kube/lease.py", "controller/secret_store.py"}
+    assert hidden <= {"kube/client.py", "kube/lease.py", "controller/store/reconciler.py"}
 
 
 @pytest.mark.parametrize(

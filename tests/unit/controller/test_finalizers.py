@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.removal import LegacyFinalizers
+from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.kube import ApiError, ApiUnavailableError, OutdatedError
 from tests.unit.controller.played import PlayedFinalizerWriter
 

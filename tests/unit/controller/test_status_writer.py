@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.ownership import CATCH_UP
-from secret_sync.controller.schemas import Schemas
+from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
+from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiError,
     ApiNotFoundError,
@@ -60,7 +60,7 @@ class PlayedApi:
 
 
 @dataclass
-class Desk:
+class World:
     api: PlayedApi
     statuses: StatusWriter[ExternalSecretStatus]
     schemas: Schemas
@@ -68,7 +68,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(workers: int = 1) -> AsyncIterator[Desk]:
+async def world(workers: int = 1) -> AsyncIterator[World]:
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue(
         "status",
@@ -87,18 +87,18 @@ async def desk(workers: int = 1) -> AsyncIterator[Desk]:
     task = asyncio.create_task(
         run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
     )
-    yield Desk(api, statuses, schemas, objects)
+    yield World(api, statuses, schemas, objects)
     queue.shut_down()
     await task
 
 
 async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         assert d.statuses.put("ns/some", es, saying("one"))
         assert not d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
-        # S16: the informer has not brought it back yet.
+        # The informer has not brought it back yet.
         assert d.statuses.known("ns/some", es) == saying("one")
         assert not d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
@@ -107,24 +107,24 @@ async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> No
 
 async def test_what_the_installed_crd_cannot_hold_is_no_news(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
-        told = replace(saying("one"), forced="now")
+    async with world() as d:
+        reported = replace(saying("one"), forced="now")
         d.schemas.put("things.example.com", ("status.observedForceSync",))
-        assert d.statuses.put("ns/some", es, told)
+        assert d.statuses.put("ns/some", es, reported)
         await asyncio.sleep(CATCH_UP + 1)
         stored = replace(es, status=saying("one"), resource_version="200")
-        assert not d.statuses.put("ns/some", stored, told)
-        assert d.statuses.put("ns/some", stored, replace(told, target="other"))
+        assert not d.statuses.put("ns/some", stored, reported)
+        assert d.statuses.put("ns/some", stored, replace(reported, target="other"))
         d.schemas.put("things.example.com", ())
-        assert d.statuses.put("ns/some", replace(stored, uid="another"), told)
+        assert d.statuses.put("ns/some", replace(stored, uid="another"), reported)
 
 
 async def test_what_a_restored_api_server_has_lost_is_written_again(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
-        d.statuses.distrust("ns/some")
+        d.statuses.mark_restored("ns/some")
         assert d.statuses.known("ns/some", es) == es.status
         assert d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
@@ -133,7 +133,7 @@ async def test_what_a_restored_api_server_has_lost_is_written_again(make_es: Mak
 
 async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         for message in ("one", "two", "three"):
             d.statuses.put("ns/some", es, saying(message))
         await asyncio.sleep(1)
@@ -142,7 +142,7 @@ async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> 
 
 async def test_nor_where_it_was_put_during_the_refused_write(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         away = ApiUnavailableError("busy", status=429, retry_after=30.0)
         d.api.faults.append(away)
         d.statuses.put("ns/some", es, saying("one"))
@@ -156,7 +156,7 @@ async def test_nor_where_it_was_put_during_the_refused_write(make_es: MakeES) ->
 
 async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.api.faults.append(ApiUnavailableError("busy", status=429, retry_after=20.0))
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(19):
@@ -172,7 +172,7 @@ async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: Ma
 
 async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(0.05)
         d.statuses.put("ns/some", es, saying("two"))
@@ -185,7 +185,7 @@ async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: Mak
 async def test_thousands_of_news_of_one_namespace_do_not_keep_back_those_of_another(
     make_es: MakeES, status: str
 ) -> None:
-    async with desk(workers=4) as d:
+    async with world(workers=4) as d:
         for number in range(2000):
             es = make_es(metadata={"namespace": "greedy", "name": str(number)})
             d.statuses.put(f"greedy/{number}", es, saying("one of many", status))
@@ -196,7 +196,7 @@ async def test_thousands_of_news_of_one_namespace_do_not_keep_back_those_of_anot
 
 
 async def test_bad_news_goes_first(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         for name in "abcd":
             es = make_es(metadata={"name": name})
             d.statuses.put(f"ns/{name}", es, saying("fine"))
@@ -207,7 +207,7 @@ async def test_bad_news_goes_first(make_es: MakeES) -> None:
 
 
 async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [ApiUnavailableError("away"), ApiUnavailableError("still away")]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(10)
@@ -215,7 +215,7 @@ async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None
 
 
 async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [ApiError("no", status=403, reason="Forbidden")]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(REFUSED_AGAIN_AFTER - 1)
@@ -226,7 +226,7 @@ async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
 
 async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [ApiNotFoundError("gone", status=404)]
         d.statuses.put("ns/some", es, saying("one"))
         d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
@@ -237,7 +237,7 @@ async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
 
 
 async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(1)
         heir = make_es(metadata={"uid": "another"})
@@ -246,7 +246,7 @@ async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: Ma
 
 async def test_S16_what_the_informer_brought_back_is_forgotten(make_es: MakeES) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         back = replace(es, resource_version="101", status=saying("one"))
@@ -260,7 +260,7 @@ async def test_what_a_reconcile_began_with_is_not_taken_for_what_a_user_reads(
     make_es: MakeES,
 ) -> None:
     begun = replace(make_es(), status=saying("synced"))
-    async with desk() as d:
+    async with world() as d:
         # Put by the reconcile before, it is written and brought back while the Secret is.
         d.statuses.put("ns/some", begun, saying("is being deleted"))
         await asyncio.sleep(1)
@@ -273,7 +273,7 @@ async def test_what_a_reconcile_began_with_is_not_taken_for_what_a_user_reads(
 
 
 async def test_one_that_collides_with_other_writers_is_tried_again(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [OutdatedError("contention", status=409)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(5)
@@ -281,7 +281,7 @@ async def test_one_that_collides_with_other_writers_is_tried_again(make_es: Make
 
 
 async def test_one_that_finds_another_object_of_that_name_is_dropped(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [OutdatedError("another uid", status=422)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(5)
@@ -299,7 +299,7 @@ async def test_after_a_long_outage_the_next_work_on_the_object_has_it_written(
     make_es: MakeES,
 ) -> None:
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.api.faults = [ApiUnavailableError("away")] * 8
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(600):
@@ -312,7 +312,7 @@ async def test_after_a_long_outage_the_next_work_on_the_object_has_it_written(
 
 
 async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_es: MakeES) -> None:
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.05)
         d.statuses.forget("ns/some")
@@ -327,7 +327,7 @@ async def test_W15_an_informer_that_never_gets_there_is_believed_in_the_end(
 ) -> None:
     # A server that was restored from a backup gives out lower versions for good.
     es = make_es()
-    async with desk() as d:
+    async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         assert d.statuses.known("ns/some", es) == saying("one")

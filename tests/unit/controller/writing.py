@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.desired import Desired
-from secret_sync.controller.memory import Applied, Memory
-from secret_sync.controller.secret_writer import SecretWriter
-from secret_sync.controller.siblings import INDEXES
+from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.kube import ApplyWriter, Store
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
@@ -29,17 +29,17 @@ def own(*entries: dict[str, Any], version: str = "20", **more: Any) -> dict[str,
     return secret(*(entries or (OURS,)), version=version, mark="some/es-uid", **more)
 
 
-def memory(
+def state(
     version: str = "20",
     *,
     fingerprint: bytes = b"wanted",
     age: float = 10.0,
-    target: str = "some",
-) -> Memory:
-    """Of a write to this Secret; with a plus after its name if it was merged into."""
+    merge: bool = False,
+) -> SyncState:
+    """Of a write to the Secret, or of a merge into it."""
     at = asyncio.get_running_loop().time() - age
     applied = Applied(fingerprint, "secret-uid", version, at)
-    return Memory(uid="es-uid", target=target, applied=applied, written=fingerprint)
+    return SyncState(uid="es-uid", target="some", merge=merge, applied=applied, written=fingerprint)
 
 
 class World:
@@ -60,8 +60,8 @@ class World:
         found = secret_from_metadata(given)
         self.secrets.put(f"{found.namespace}/{found.name}", found)
 
-    async def ensure(self, remembered: Memory, desired: Desired = DESIRED) -> bool | Problem:
+    async def ensure(self, remembered: SyncState, desired: Desired = DESIRED) -> bool | Problem:
         # As the control loop does.
         target = self.es.target
-        remembered.aim(self.es.uid, target.name + ("+" if target.merge else ""))
+        remembered.retarget(self.es.uid, target.name, merge=target.merge)
         return await self.writer.ensure(self.es, desired, remembered)

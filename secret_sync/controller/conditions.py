@@ -1,0 +1,92 @@
+"""The condition ``Ready`` of any of our kinds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from secret_sync.controller.problem import shortened
+from secret_sync.resources import Condition, Reason
+from secret_sync.resources.conditions import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secret_sync.controller.problem import Problem
+
+# As cloud/errors.py and cloud/clocks.py write them.
+_NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
+
+
+class HasReady(Protocol):
+    """A status of ours."""
+
+    @property
+    def ready(self) -> Condition | None:
+        """The condition ``Ready``."""
+        ...
+
+
+class HasReadyCondition(Protocol):
+    """An object of one of our kinds, as far as its status goes."""
+
+    @property
+    def status(self) -> HasReady:
+        """As the informer has it."""
+        ...
+
+
+def count_by_ready(objects: Iterable[HasReadyCondition]) -> dict[str, int]:
+    """Count objects by the status of their condition; without one it is ``Unknown``."""
+    counts = {"True": 0, "False": 0, "Unknown": 0}
+    for obj in objects:
+        ready = obj.status.ready
+        status = ready.status if ready is not None else ""
+        # Anything else was not written by secret-sync.
+        counts[status if status in counts else "Unknown"] += 1
+    return counts
+
+
+def now_text() -> str:
+    """Return the present time as the API writes it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def condition(
+    before: Condition | None, *, generation: int, status: str, reason: Reason, message: str
+) -> Condition:
+    """Return the condition ``Ready``; its transition time changes only with its status."""
+    same = before is not None and before.status == status
+    return Condition(
+        type=READY,
+        status=status,
+        reason=reason.value,
+        message=shortened(message),
+        last_transition_time=before.last_transition_time if same and before else now_text(),
+        observed_generation=generation,
+    )
+
+
+def problem_condition(before: Condition | None, *, generation: int, problem: Problem) -> Condition:
+    """Return the condition that reports a problem.
+
+    The same one stays as it is although the service numbers each of its answers:
+    otherwise every retry would write it.
+    """
+    now = condition(
+        before,
+        generation=generation,
+        # Nothing of what is read can be trusted then, not even that it is not in sync.
+        status="Unknown" if problem.reason is Reason.CRD_OUTDATED else "False",
+        reason=problem.reason,
+        message=problem.message,
+    )
+    if before is not None and _unnumbered(before) == _unnumbered(now):
+        return before
+    return now
+
+
+def _unnumbered(reported: Condition) -> Condition:
+    return replace(reported, message=_NUMBERS.sub("", reported.message))

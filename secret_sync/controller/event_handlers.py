@@ -1,0 +1,333 @@
+"""What enqueues objects: from a change in the cluster to the objects that it concerns.
+
+The handlers are synchronous and tiny; which objects a change concerns is read from the indexes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.controller.external_secret.planner import stores_of
+from secret_sync.controller.secret_target.ownership import merged_by
+from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of, waiting
+from secret_sync.controller.store.admission import selects
+from secret_sync.kube import key_of
+from secret_sync.queue import Priority
+from secret_sync.resources import ForeignSecret, ManagedSecret, Reason
+from secret_sync.resources.meta import object_key
+from secret_sync.resources.secret import owner_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from secret_sync.controller.external_secret.state import SyncStateStore
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.kube import Change
+    from secret_sync.queue import WorkQueue
+    from secret_sync.resources import (
+        ExternalSecret,
+        Namespace,
+        SecretMeta,
+        SecretStore,
+        ServiceAccount,
+    )
+
+#: Entries from which on the changes of an object's sources are collected, and for how many seconds
+#: for each entry.
+_BATCHED_FROM: Final = 16
+_BATCHED_FOR: Final = 0.0005
+
+#: Names of the indexes.
+BY_STORE: Final = "store"
+BY_SECRET: Final = "secret"  # noqa: S105 (an index, not a password)
+BY_SERVICE_ACCOUNT: Final = "service account"
+BY_CLUSTER_SCOPE: Final = "cluster scope"
+
+
+#: So many objects are enqueued at once; more of them in slices.
+_TOGETHER: Final = 500
+#: Seconds in which changes that concern more objects than that are one reason to enqueue them.
+_GATHERED_FOR: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One kind of store: what is known of it, and the queue of its control loop."""
+
+    known: ReadOnlyStore[SecretStore]
+    queue: WorkQueue[str]
+
+
+class EventHandlers:
+    """Handlers of the informers, of sources and of credentials."""
+
+    def __init__(
+        self,
+        *,
+        external_secrets: ReadOnlyStore[ExternalSecret],
+        stores: Stores,
+        cluster_stores: Stores,
+        secrets: ReadOnlyStore[SecretMeta],
+        object_queue: WorkQueue[str],
+        states: SyncStateStore,
+    ) -> None:
+        self._external_secrets = external_secrets
+        self._stores = stores
+        self._cluster_stores = cluster_stores
+        self._secrets = secrets
+        self._objects = object_queue
+        self._states = states
+        self._live = False
+        # What changes with many users bring: a tenant may repeat such a change all the time.
+        self._crowded: dict[str, bool] = {}
+        self._gathered: dict[str, Priority] = {}
+
+    def enable(self) -> None:
+        """Enqueue what changes from now on: this replica leads.
+
+        Until then nothing is enqueued: a standby that did would keep the key of every object
+        that it ever saw.
+        """
+        self._live = True
+
+    async def enqueue_all(self) -> None:
+        """Enqueue all that there is, once this replica leads."""
+        for number, es in enumerate(list(self._external_secrets.values())):
+            self._enqueue((key_of(es),), _priority(None, es))
+            if number % _TOGETHER == 0:
+                await asyncio.sleep(0)
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.values():
+                kind.queue.add(key_of(store), Priority.HIGH)
+
+    def external_secret_changed(self, change: Change[ExternalSecret]) -> None:
+        """Enqueue an ExternalSecret, unless only its status changed."""
+        old, new = change.old, change.new
+        if not self._live or (old is not None and new is not None and old.revision == new.revision):
+            return
+        self._enqueue((change.key,), _priority(old, new))
+        self._enqueue_refused(old, new)
+        if old is not None and old.target.merge and not _merges_into(old, new):
+            self._enqueue_waiting(change.key, old)
+
+    def _enqueue_waiting(self, leaver: str, old: ExternalSecret) -> None:
+        """Enqueue those that come after it: they may have the keys that it merged.
+
+        The Secret does not change. Where it is not known to hold any, its next version enqueues
+        all.
+        """
+        (target,) = target_of(old)
+        secret = self._secrets.get(target)
+        held = merged_by(old, secret) if isinstance(secret, ManagedSecret) else frozenset()
+        others = waiting(self._external_secrets, target, held)
+        self._enqueue([key for key in others if key != leaver], Priority.HIGH)
+
+    def store_changed(self, change: Change[SecretStore]) -> None:
+        """Enqueue a store and everything that uses it."""
+        old, new = change.old, change.new
+        if not self._live or (old is not None and new is not None and old.revision == new.revision):
+            return
+        self._kind_of(change.key).queue.add(change.key, Priority.HIGH)
+        self._enqueue(self._external_secrets.by_index(BY_STORE, change.key), Priority.HIGH)
+
+    def secret_changed(self, change: Change[SecretMeta]) -> None:
+        """Enqueue the writers of a Secret, and the stores that read an AccessKey from it."""
+        if not self._live:
+            return
+        old, new = change.old, change.new
+        users = self._external_secrets.by_index(BY_TARGET, change.key)
+        if new is None and old is not None:
+            for key in users:
+                self._states.deleted(key, old.uid)
+        settled = _is_settled(old, new)
+        if len(users) <= _TOGETHER:
+            self._enqueue_users(change.key, new, settled=settled)
+        else:
+            if not self._crowded:
+                asyncio.get_running_loop().call_later(_GATHERED_FOR, self._enqueue_crowded)
+            self._crowded[change.key] = settled and self._crowded.get(change.key, True)
+        if owner_of(new) != owner_of(old):
+            self._enqueue_previous_owner(new)
+        self._enqueue_stores(BY_SECRET, change.key)
+
+    def _enqueue_crowded(self) -> None:
+        crowded, self._crowded = self._crowded, {}
+        for secret, settled in crowded.items():
+            self._enqueue_users(secret, self._secrets.get(secret), settled=settled)
+
+    def _enqueue_users(self, key: str, secret: SecretMeta | None, *, settled: bool) -> None:
+        """Enqueue those that write to a Secret, but for who wrote what is there now.
+
+        Args:
+            key: Of the Secret.
+            secret: As it is now.
+            settled: Whether those that were kept out of it still are.
+        """
+        concerned = []
+        for user in self._external_secrets.by_index(BY_TARGET, key):
+            if settled and _is_refused(self._external_secrets.get(user)):
+                continue
+            if secret is None or not self._states.wrote(user, secret.uid, secret.resource_version):
+                concerned.append(user)
+        self._enqueue(concerned, Priority.HIGH)
+
+    def _enqueue_refused(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
+        """Enqueue those that were refused a Secret that its owner no longer writes.
+
+        It may stay as it is (``Retain``), so that nothing else would enqueue them.
+        """
+        if old is None or old.target.merge or _is_refused(old):
+            return
+        if new is not None and new.uid == old.uid and new.target == old.target:
+            return
+        others = self._external_secrets.by_index(BY_TARGET, target_of(old)[0])
+        refused_keys = (key for key in others if _is_refused(self._external_secrets.get(key)))
+        self._enqueue(list(refused_keys), Priority.HIGH)
+
+    def _enqueue_previous_owner(self, secret: SecretMeta | None) -> None:
+        """Enqueue the owner of a Secret that is no longer its target."""
+        name, uid = owner_of(secret)
+        if secret is None or not name:
+            return
+        key = object_key(secret.namespace, name)
+        es = self._external_secrets.get(key)
+        if es is not None and es.uid == uid and es.target.name != secret.name:
+            self._enqueue((key,), Priority.LOW)
+
+    def service_account_changed(self, change: Change[ServiceAccount]) -> None:
+        """Enqueue the stores that act as a ServiceAccount, if its role or grants changed."""
+        old, new = change.old, change.new
+        if self._live and (new is None or new.differs(old)):
+            self._enqueue_stores(BY_SERVICE_ACCOUNT, change.key)
+
+    def namespace_changed(self, change: Change[Namespace]) -> None:
+        """Enqueue the users of stores that select namespaces by label."""
+        old, new = change.old, change.new
+        if not self._live or (old is not None and new is not None and old.labels == new.labels):
+            return
+        concerned = [
+            key
+            for key in self._external_secrets.by_index(BY_CLUSTER_SCOPE, change.key)
+            if self._selected_by_label(key)
+        ]
+        self._enqueue(concerned, Priority.HIGH)
+
+    def everything_changed(self, namespace: str = "") -> None:
+        """Enqueue everything: the region is known now, or the CRDs have changed.
+
+        Args:
+            namespace: Where that is so; ``""`` everywhere.
+        """
+        if not self._live:
+            return
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.values():
+                if namespace in ("", store.namespace):
+                    kind.queue.add(key_of(store), Priority.HIGH)
+        objects = self._external_secrets.values()
+        self._enqueue([key_of(o) for o in objects if namespace in ("", o.namespace)], Priority.HIGH)
+
+    def secrets_relisted(self) -> None:
+        """Enqueue what wrote a Secret that is missing in the new list."""
+        for es in self._external_secrets.values():
+            key = object_key(es.namespace, es.name)
+            target = object_key(es.namespace, es.target.name)
+            if self._states.wrote_any(key) and self._secrets.get(target) is None:
+                self._states.invalidate(key)
+                self._enqueue((key,), Priority.HIGH)
+
+    def sources_finished(self, users: Iterable[str], priority: Priority) -> None:
+        """Enqueue objects whose sources have changed.
+
+        A reconcile takes its time for each entry. Where there are many of them, what the sources
+        of one object bring within ten times that is one reason to reconcile.
+        """
+        for key in users:
+            es = self._external_secrets.get(key)
+            entries = len(es.entries) if es is not None else 0
+            # A reconcile that is under way drops what is delayed when it ends well, and it may have
+            # read the sources already.
+            if entries <= _BATCHED_FROM or self._objects.is_in_flight(key):
+                self._enqueue((key,), priority)
+                continue
+            self._states.mark_triggered(key, asyncio.get_running_loop().time())
+            self._objects.add_after(key, entries * _BATCHED_FOR, priority)
+
+    def parsed(self, users: Iterable[str], priority: Priority) -> None:
+        """Enqueue objects whose documents were parsed or whose expressions were compiled."""
+        self._enqueue(tuple(users), priority)
+
+    def credentials_settled(self, store: str) -> None:
+        """Enqueue a store whose credentials were obtained, or could not be."""
+        self._kind_of(store).queue.add(store, Priority.HIGH)
+
+    def _kind_of(self, store: str) -> Stores:
+        """Return the kind of a store; only a SecretStore's key has a namespace before a slash."""
+        return self._stores if "/" in store else self._cluster_stores
+
+    def _enqueue_stores(self, index: str, value: str) -> None:
+        for kind in (self._stores, self._cluster_stores):
+            for store in kind.known.by_index(index, value):
+                kind.queue.add(store, Priority.HIGH)
+                self._enqueue(self._external_secrets.by_index(BY_STORE, store), Priority.HIGH)
+
+    def _selected_by_label(self, key: str) -> bool:
+        es = self._external_secrets.get(key)
+        stores = stores_of(es) if es is not None else ()
+        known = (self._cluster_stores.known.get(store) for store in stores if "/" not in store)
+        return any(store is not None and selects(store) for store in known)
+
+    def _enqueue(self, keys: Collection[str], priority: Priority) -> None:
+        loop = asyncio.get_running_loop()
+        if len(keys) > _TOGETHER:
+            if not self._gathered:
+                loop.call_later(_GATHERED_FOR, self._enqueue_gathered)
+            for key in keys:
+                self._gathered[key] = min(priority, self._gathered.get(key, priority))
+            return
+        now = loop.time()
+        for key in keys:
+            self._states.mark_triggered(key, now)
+            self._objects.add(key, priority)
+
+    def _enqueue_gathered(self) -> None:
+        """Enqueue a slice of what was gathered; the rest at the next turns of the event loop."""
+        for key in list(islice(self._gathered, _TOGETHER)):
+            self._enqueue((key,), self._gathered.pop(key))
+        if self._gathered:
+            asyncio.get_running_loop().call_soon(self._enqueue_gathered)
+
+
+def _is_settled(old: SecretMeta | None, new: SecretMeta | None) -> bool:
+    """Whether a Secret is as much another's as it was before."""
+    return (
+        isinstance(old, ManagedSecret)
+        and isinstance(new, ManagedSecret)
+        and (old.uid, old.owner, old.owner_is_ours, old.owner_uids, old.controller, old.deleting)
+        == (new.uid, new.owner, new.owner_is_ours, new.owner_uids, new.controller, new.deleting)
+    ) or (isinstance(old, ForeignSecret) and isinstance(new, ForeignSecret) and old.uid == new.uid)
+
+
+def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:
+    """Return whether an ExternalSecret still merges into the Secret into which it did."""
+    return (
+        new is not None
+        and new.uid == old.uid
+        and not new.deleting
+        and new.target.merge
+        and new.target.name == old.target.name
+    )
+
+
+def _is_refused(es: ExternalSecret | None) -> bool:
+    """Return whether an ExternalSecret reports that its Secret is not its own."""
+    ready = es.status.ready if es is not None else None
+    return ready is not None and ready.reason == Reason.SECRET_CONFLICT
+
+
+def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
+    """Return the priority of a change: objects that a restart finds in sync can wait."""
+    return Priority.LOW if old is None and new is not None and new.in_step else Priority.HIGH

@@ -1,0 +1,1 @@
+"""ExternalSecrets: the reconcile loop, from a spec to the data and status of its Secret."""

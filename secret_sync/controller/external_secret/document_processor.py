@@ -1,0 +1,264 @@
+"""Extracts keys and values from documents, beside the control loop.
+
+What takes no time is done at once. The rest is the work of a thread in which namespaces take
+turns, and the object is enqueued when it is done: a reconcile never waits for it, so that no
+document keeps other objects waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.controller.external_secret.desired import (
+    Desired,
+    ExtractionError,
+    build_extracted,
+    build_plain,
+    collect_inputs,
+)
+from secret_sync.controller.external_secret.extraction import extract_all_steps
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.reasons import problem_of
+from secret_sync.errors import DefiniteError
+from secret_sync.logs import describe_exception
+from secret_sync.parse import QUICK_BYTES, check_data, is_quick, is_quickly_checked, run_to_end
+from secret_sync.queue import Priority
+from secret_sync.resources import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from secret_sync.controller.external_secret.desired import (
+        ExtractedData,
+        ExtractionInput,
+        Overwritten,
+    )
+    from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+    from secret_sync.controller.external_secret.planner import Plan
+    from secret_sync.parse import Expressions, Steps
+    from secret_sync.queue import TimeSlicedWorker
+    from secret_sync.resources import ExternalSecret
+    from secret_sync.sources import SourceSnapshot
+
+#: Bytes of values that wait to be parsed, all together; one object of each namespace gets in
+#: whatever the others have there.
+CAPACITY: Final = 16 * 1024 * 1024
+#: Seconds after which an object that found no room is enqueued, whatever those before it do.
+PARKED_FOR: Final = 1.0
+#: Entries of an object that may be extracted at once.
+_QUICK_ENTRIES: Final = 64
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What became of the inputs, without the values."""
+
+    digest: bytes
+    fingerprint: bytes = b""
+    keys: frozenset[str] = frozenset()
+    overwritten: tuple[Overwritten, ...] = ()
+    error: ExtractionError | None = None
+
+
+class DocumentProcessor:
+    """Makes Secrets of documents.
+
+    Invariant: as long as an object is parked for want of room, its enqueueing is scheduled.
+
+    Args:
+        worker: Does what takes time.
+        expressions: The compiled ones of each object.
+        enqueue: Called with objects whose documents were parsed, or for which there is room.
+    """
+
+    def __init__(
+        self,
+        worker: TimeSlicedWorker,
+        expressions: ExpressionCompiler,
+        enqueue: Callable[[Iterable[str], Priority], None],
+    ) -> None:
+        self._worker = worker
+        self._expressions = expressions
+        self._enqueue = enqueue
+        # Digests of values that leave memory are keyed.
+        self._secret = secrets.token_bytes(32)
+        self._known: dict[str, _Known] = {}
+        # Newer inputs of an object take the place of older ones.
+        self._waiting: dict[str, ExtractionInput] = {}
+        self._held = 0
+        # Those whose values would be too much to hold as well, with their sizes.
+        self._parked: dict[str, int] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self._finished: dict[str, tuple[bytes, Desired]] = {}
+
+    def __repr__(self) -> str:
+        """Show counts, never contents."""
+        return f"<{type(self).__name__} {len(self._waiting)} waiting>"
+
+    def __len__(self) -> int:
+        """Objects whose documents wait to be parsed."""
+        return len(self._waiting) + len(self._parked)
+
+    def build_desired(
+        self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[SourceSnapshot]
+    ) -> tuple[ExtractionInput | None, Desired | ExtractionError | None]:
+        """Build the Secret that these readings make.
+
+        Returns:
+            The inputs, ``None`` before all has been read once; and what it makes, ``None`` as
+            long as that is not known. The values may be missing, since most often they are
+            not needed; see :meth:`values`.
+        """
+        inputs = collect_inputs(es, plan, readings)
+        if inputs is None:
+            return None, None
+        if inputs.plain:
+            return inputs, _plain(inputs)
+        if (made := self._take(key, inputs)) is not None:
+            return inputs, made
+        known = self._known.get(key)
+        if known is None or known.digest != inputs.digest:
+            return inputs, None if inputs.absent else self._extract(key, inputs)
+        if known.error is not None:
+            return inputs, known.error
+        return inputs, Desired(
+            known.fingerprint, known.keys, None, inputs.absent, known.overwritten
+        )
+
+    def values(self, key: str, inputs: ExtractionInput) -> Desired | ExtractionError | None:
+        """Build the Secret with its values; ``None`` if the object is enqueued with them later."""
+        return _plain(inputs) if inputs.plain else self._extract(key, inputs)
+
+    def forget(self, key: str) -> None:
+        """Forget an object that is gone, or that needs nothing for now."""
+        self._known.pop(key, None)
+        self._finished.pop(key, None)
+        self._leave(key)
+
+    def _take(self, key: str, inputs: ExtractionInput) -> Desired | None:
+        """Return what the thread made, once: it holds the values."""
+        digest, made = self._finished.pop(key, (b"", None))
+        return made if digest == inputs.digest else None
+
+    def _extract(self, key: str, inputs: ExtractionInput) -> Desired | ExtractionError | None:
+        expressions = self._expressions.of(key)
+        if _is_quick(inputs, expressions):
+            self._leave(key)
+            return self._settle(key, inputs, run_to_end(_extract_safely(inputs, expressions)))
+        waiting = self._waiting.get(key)
+        if waiting is None or waiting.digest != inputs.digest:
+            self._enter(key, inputs, expressions)
+        return None
+
+    def _enter(self, key: str, inputs: ExtractionInput, expressions: Expressions) -> None:
+        """Extract in the thread, or park the object: it is enqueued once there is room."""
+        self._leave(key)
+        namespace, size = key.partition("/")[0], inputs.size
+        if self._held + size > CAPACITY and self._worker.is_busy(namespace):
+            self._parked[key] = size
+            self._schedule()
+            return
+
+        def finished(result: ExtractedData | ExtractionError) -> None:
+            self._leave(key)
+            made = self._settle(key, inputs, result)
+            if isinstance(made, Desired):
+                self._finished[key] = (inputs.digest, made)
+            self._enqueue((key,), Priority.HIGH)
+
+        self._waiting[key] = inputs
+        self._held += size
+        steps = _extract_safely(inputs, expressions)
+        self._worker.add(namespace, ("documents", key), steps, finished)
+
+    def _leave(self, key: str) -> None:
+        """Give the place of an object to those for which there was none."""
+        self._parked.pop(key, None)
+        inputs = self._waiting.pop(key, None)
+        if inputs is not None:
+            self._held -= inputs.size
+            self._worker.drop(key.partition("/")[0], ("documents", key))
+            self._wake_parked()
+
+    def _schedule(self) -> None:
+        """Schedule the enqueueing of parked objects, in case nothing else happens.
+
+        One that was enqueued may start nothing: it is gone, or its values are.
+        """
+        if self._parked and self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(PARKED_FOR, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._wake_parked()
+
+    def _wake_parked(self) -> None:
+        """Enqueue as many as there is room for; at least one, if nothing is under way."""
+        room = CAPACITY - self._held
+        for key, size in list(self._parked.items()):
+            if size > room and self._waiting:
+                break
+            del self._parked[key]
+            room -= size
+            self._enqueue((key,), Priority.MIDDLE)
+        self._schedule()
+
+    def _settle(
+        self, key: str, inputs: ExtractionInput, result: ExtractedData | ExtractionError
+    ) -> Desired | ExtractionError:
+        if isinstance(result, ExtractionError):
+            self._known[key] = _Known(inputs.digest, error=result)
+            return result
+        desired = build_extracted(inputs, result, self._secret)
+        self._known[key] = _Known(
+            inputs.digest, desired.fingerprint, desired.keys, desired.overwritten
+        )
+        return desired
+
+
+def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
+    """Return whether all values together are small enough to be extracted on the loop."""
+    documents = [i for i in inputs.entries if not i.entry.plain]
+    if len(inputs.entries) > _QUICK_ENTRIES:
+        return False
+    if not is_quickly_checked(*(i.spec for i in documents)):
+        return False
+    size = sum(len(i.data or b"") for i in documents)
+    return size <= QUICK_BYTES and all(
+        is_quick(i.spec, i.data or b"", expressions) for i in documents
+    )
+
+
+def _extract_safely(
+    inputs: ExtractionInput, expressions: Expressions
+) -> Steps[ExtractedData | ExtractionError]:
+    """Extract the values; a bug of ours fails one object, not all of them."""
+    try:
+        return (yield from extract_all_steps(inputs, expressions))
+    except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
+        _log.error("documents not taken apart", error=describe_exception(error))
+        return ExtractionError(
+            None,
+            Problem(
+                Reason.NOT_A_DOCUMENT,
+                "the documents could not be read, by a fault of secret-sync: "
+                f"{type(error).__name__}; its log has the place, please report it",
+            ),
+        )
+
+
+def _plain(inputs: ExtractionInput) -> Desired | ExtractionError:
+    """Build the Secret from values as they are; their keys were checked with the plan."""
+    desired = build_plain(inputs)
+    try:
+        check_data(desired.data or {})
+    except DefiniteError as error:
+        return ExtractionError(None, problem_of(error))
+    return desired

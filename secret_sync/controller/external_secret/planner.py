@@ -1,0 +1,406 @@
+"""From an ExternalSecret to the sources it needs; every mistake that shows without a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
+from secret_sync.controller.external_secret.desired import digest_of
+from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.plan_cache import PlanCache
+from secret_sync.controller.external_secret.spec_validation import spec_problem
+from secret_sync.controller.problem import Problem, why_missing
+from secret_sync.controller.store.references import agrees, refusal
+from secret_sync.errors import DefiniteError
+from secret_sync.parse import check_data
+from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import (
+    CREATED_ONCE,
+    DEFAULT_PROVIDER,
+    OOS,
+    PERIODIC,
+)
+from secret_sync.resources.meta import object_key
+from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
+from secret_sync.settings import parse_duration
+from secret_sync.sources import Source, SourceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
+    from secret_sync.controller.crd_schema import Schemas
+    from secret_sync.controller.external_secret.expressions import ExpressionChecker
+    from secret_sync.controller.store.admission import Admission
+    from secret_sync.controller.store.identity import Identity, IdentityResolver
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.credentials import CredentialProvider
+    from secret_sync.parse import ExtractionSpec
+    from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
+
+#: What KMS takes where neither a stage nor a version is asked for.
+DEFAULT_STAGE: Final = "ACSCurrent"
+
+#: Characters of a duration; a longer string is not one.
+_LONGEST_DURATION: Final = 80
+
+#: Seconds; shorter intervals are a mistake: they would only meet the rate limit.
+MIN_INTERVAL: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntry:
+    """An entry with either the source it needs or the mistake in it."""
+
+    entry: DataEntry
+    spec: ExtractionSpec
+    wanted: SourceRequest | None
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an ExternalSecret asks for.
+
+    Attributes:
+        problem: A mistake that concerns the object as a whole; it has no entries then.
+        interval: Seconds between refreshes, or ``None`` for none.
+        once: Whether nothing is fetched any more once the Secret is there.
+        revision: Another one whenever the object or one of its stores was edited.
+        digest: Of the keys of its entries and what is made of their values.
+        compiling: Whether its expressions are still being compiled; it has no entries then, and
+            the object is enqueued.
+    """
+
+    entries: tuple[PlannedEntry, ...] = ()
+    interval: float | None = None
+    once: bool = False
+    problem: Problem | None = None
+    revision: Hashable = None
+    digest: bytes = b""
+    compiling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Which hosts are called.
+
+    Attributes:
+        kms: The operator's host[:port] for all KMS calls, or ``""``.
+        oos: The same for OOS.
+        allowed: Hosts that objects may name beside the documented ones.
+    """
+
+    kms: str = ""
+    oos: str = ""
+    allowed: EndpointRules = DOCUMENTED_ONLY
+
+
+class Planner:
+    """Reads ExternalSecrets; what it needs of the cluster it takes from the informers.
+
+    Args:
+        stores: All SecretStores in scope.
+        cluster_stores: All ClusterSecretStores.
+        no_cluster_stores: Why those are not known; ``""`` if they are watched.
+        admission: Which namespaces may use them.
+        polling_interval: Seconds, for objects that write none; ``None`` disables polling.
+        region: For names that are no ARN; ``""`` where it is not known.
+        endpoints: Which hosts are called.
+        schemas: Whether the CRDs have all of our fields.
+        cross_namespace: Whether an ExternalSecret may use stores of other namespaces.
+        expressions: Checks those of ``jmesPath`` and ``replaceRule``.
+    """
+
+    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+        self,
+        *,
+        stores: ReadOnlyStore[SecretStore],
+        cluster_stores: ReadOnlyStore[SecretStore],
+        no_cluster_stores: str,
+        admission: Admission,
+        identities: IdentityResolver,
+        polling_interval: float | None,
+        region: str,
+        endpoints: Endpoints,
+        schemas: Schemas,
+        cross_namespace: bool,
+        expressions: ExpressionChecker,
+    ) -> None:
+        self._stores = stores
+        self._cluster_stores = cluster_stores
+        self._no_cluster_stores = no_cluster_stores
+        self._admission = admission
+        self._identities = identities
+        self._polling_interval = polling_interval
+        #: For names that are no ARN; may become known later.
+        self.region = region
+        self._endpoints = endpoints
+        self._schemas = schemas
+        self._cross_namespace = cross_namespace
+        self._expressions = expressions
+        self._plans = PlanCache()
+
+    def plan(self, es: ExternalSecret) -> Plan:
+        """Return what the object needs, or why nothing can be done for it."""
+        problem = self.outdated(es)
+        if problem is not None:
+            return Plan(problem=problem)
+        identities = self._identities_of(es)
+        revision = self._revision(es)
+        # Whatever a plan depends on that is not in the object is in the identities.
+        keys = tuple(resolved.key for resolved in identities.values())
+        basis = (es.uid, revision, self.region, keys)
+        key = object_key(es.namespace, es.name)
+        plan = self._plans.find(key, es, basis)
+        if plan is None:
+            plan = self._made(es, identities, revision)
+            self._plans.keep(key, es, basis, plan)
+        return plan
+
+    def forget(self, key: str) -> None:
+        """Forget an object that is gone."""
+        self._plans.drop(key)
+        self._expressions.forget(key)
+
+    def _made(
+        self,
+        es: ExternalSecret,
+        identities: Mapping[StoreRef | None, _Resolved],
+        revision: Hashable,
+    ) -> Plan:
+        problem = spec_problem(es)
+        if problem is not None:
+            return Plan(problem=problem)
+        try:
+            interval = self._interval(es)
+            check_data({e.name: b"" for e in es.entries if e.plain})
+        except DefiniteError as error:
+            reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
+            return _broken(reason, error.message)
+        problems = self._expressions.check(es)
+        if problems is None:
+            return Plan(compiling=True)
+        entries = tuple(
+            self._entry(es, entry, identities[entry.store], problems.get(index))
+            for index, entry in enumerate(es.entries)
+        )
+        return Plan(
+            entries,
+            interval if es.refresh_policy == PERIODIC else None,
+            once=es.refresh_policy == CREATED_ONCE,
+            revision=revision,
+            digest=digest_of((planned.entry, planned.spec) for planned in entries),
+        )
+
+    def _identities_of(self, es: ExternalSecret) -> dict[StoreRef | None, _Resolved]:
+        """Return the identity of each store that the entries name, each resolved once."""
+        identities: dict[StoreRef | None, _Resolved] = {}
+        for entry in es.entries:
+            if entry.store not in identities:
+                identities[entry.store] = _Resolved(_where(entry), self._identity(es, entry))
+        return identities
+
+    def outdated(self, es: ExternalSecret) -> Problem | None:
+        """Return why nothing that is read of the object can be trusted, or ``None``."""
+        return self._schemas.refusal(es)
+
+    def _revision(self, es: ExternalSecret) -> Hashable:
+        stores = [
+            (key, self._stores.get(key) if "/" in key else self._cluster_stores.get(key))
+            for key in sorted(stores_of(es))
+        ]
+        # A number, since it is kept for each object.
+        return hash(
+            (
+                es.uid,
+                es.generation,
+                *((key, s.uid, s.generation) for key, s in stores if s is not None),
+            )
+        )
+
+    def _interval(self, es: ExternalSecret) -> float | None:
+        if self._polling_interval is None or not es.rotation_interval:
+            return self._polling_interval
+        try:
+            written = es.rotation_interval
+            seconds = parse_duration(written if len(written) <= _LONGEST_DURATION else "")
+        except ValueError:
+            raise DefiniteError(
+                f"spec.rotationInterval is {es.rotation_interval[:80]!r}; "
+                "write a duration such as 120s, 2m30s or 1h"
+            ) from None
+        if seconds < MIN_INTERVAL:
+            raise DefiniteError(
+                f"spec.rotationInterval is {es.rotation_interval[:80]!r}, which is too short; "
+                "the shortest is 1s"
+            )
+        return seconds
+
+    def _entry(
+        self,
+        es: ExternalSecret,
+        entry: DataEntry,
+        resolved: _Resolved,
+        problem: Problem | None,
+    ) -> PlannedEntry:
+        spec, where = extraction_spec_of(entry), _where(entry)
+        identity = resolved.of_entry(where)
+        problem = problem or (identity if isinstance(identity, Problem) else None)
+        if problem is not None or isinstance(identity, Problem):
+            return PlannedEntry(entry, spec, None, problem)
+        try:
+            source = self._source(es.provider, entry, identity.provider)
+        except DefiniteError as error:
+            named = error.code in (Reason.REGION_MISSING, Reason.ENDPOINT_NOT_ALLOWED)
+            reason = Reason(error.code) if named else Reason.INVALID_SPEC
+            return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}"))
+        return PlannedEntry(entry, spec, SourceRequest(source, identity.provider), None)
+
+    def _source(self, service: str, entry: DataEntry, provider: CredentialProvider) -> Source:
+        endpoints, name = self._endpoints, entry.key
+        target: KmsTarget | OosTarget
+        if service == OOS:
+            target = resolve_oos(entry.key, region=self.region, endpoint=endpoints.oos)
+        else:
+            target = resolve_kms(
+                entry.key,
+                region=self.region,
+                endpoint=endpoints.kms,
+                entry_endpoint=entry.endpoint,
+                allowed=endpoints.allowed,
+            )
+            name = _shortest_name(entry.key, target, provider.key.account)
+        return Source(
+            identity=provider.key,
+            provider=service,
+            endpoint=target.host,
+            name=name,
+            version_stage=_stage(entry) if service == DEFAULT_PROVIDER else "",
+            version_id=entry.version_id,
+            region=target.region,
+        )
+
+    def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
+        if entry.store is None:
+            return self._identities.own(es.namespace)
+        store = self._store(es, entry, entry.store)
+        if isinstance(store, Problem):
+            return store
+        outdated = self._schemas.store_refusal(store)
+        if outdated is not None:
+            return replace(outdated, message=f"{store.title}: {outdated.message}")
+        identity = self._identities.resolve(store, "oos" if es.provider == OOS else "kms")
+        if isinstance(identity, Problem) or not identity.borrowed:
+            return identity
+        if store.namespace in ("", es.namespace) or agrees(store.allows, es.namespace):
+            return identity
+        # A flag let it in, which says nothing of the controller's own rights.
+        return self._identities.lent_to(es.namespace, store) or identity
+
+    def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
+        where = _where(entry)
+        if not ref.name:
+            return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
+        if ref.kind == CLUSTER_KIND:
+            return self._cluster_store(es, where, ref)
+        if ref.kind != KIND:
+            return Problem(
+                Reason.INVALID_SPEC,
+                f"{where}: secretStoreRef.kind is {ref.kind!r}; it can be {KIND} (the default) "
+                f"or {CLUSTER_KIND}",
+            )
+        namespace = ref.namespace or es.namespace
+        store = self._stores.get(object_key(namespace, ref.name))
+        near = namespace == es.namespace or self._cross_namespace
+        # The same words whether it exists or not: who may not use it need not know.
+        if not near and (store is None or not agrees(store.allows, es.namespace)):
+            what = f"{where} refers to SecretStore {namespace}/{ref.name}"
+            return refusal(what, "--enable-cross-namespace-secret-store")
+        if store is None:
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to SecretStore {namespace}/{ref.name}, "
+                f"{why_missing(namespace, es.namespace)}",
+            )
+        return store
+
+    def _cluster_store(
+        self, es: ExternalSecret, where: str, ref: StoreRef
+    ) -> SecretStore | Problem:
+        store = self._cluster_stores.get(ref.name)
+        if store is None:
+            why = self._no_cluster_stores or "which does not exist"
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to ClusterSecretStore {ref.name}, {why}",
+            )
+        return self._admission.refusal(store, es.namespace) or store
+
+
+def _shortest_name(key: str, target: KmsTarget, account: str) -> str:
+    """Return the bare name of a secret whose ARN names the caller's own account and region.
+
+    Name and ARN are then one source, fetched once.
+    """
+    own = f"acs:kms:{target.region}:{account}:secret/"
+    return key.removeprefix(own) if account and target.account == account else key
+
+
+def _stage(entry: DataEntry) -> str:
+    """Return the stage to ask for; what KMS takes by default is the same source as none."""
+    default = entry.version_stage == DEFAULT_STAGE and not entry.version_id
+    return "" if default else entry.version_stage
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What the store of an entry stands for; another entry that names it shares that.
+
+    Attributes:
+        where: The entry for which it was looked up, as messages begin.
+    """
+
+    where: str
+    identity: Identity | Problem
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for what makes equal plans."""
+        identity = self.identity
+        return identity if isinstance(identity, Problem) else identity.provider.key
+
+    def of_entry(self, where: str) -> Identity | Problem:
+        """Prefix messages with the location of this entry."""
+        identity = self.identity
+        if isinstance(identity, Problem) and identity.message.startswith(self.where):
+            message = where + identity.message.removeprefix(self.where)
+            return replace(identity, message=message)
+        return identity
+
+
+def _where(entry: DataEntry) -> str:
+    return f"entry {entry.key!r}"
+
+
+def _broken(reason: Reason, message: str) -> Plan:
+    return Plan(problem=Problem(reason, message))
+
+
+def stores_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index an ExternalSecret by the keys of the stores of either kind it refers to."""
+    return tuple({_store_key(es, e.store) for e in es.entries if e.store is not None})
+
+
+def cluster_scope_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index an ExternalSecret that uses a ClusterSecretStore by its namespace."""
+    uses = any(e.store is not None and e.store.kind == CLUSTER_KIND for e in es.entries)
+    return (es.namespace,) if uses else ()
+
+
+def _store_key(es: ExternalSecret, ref: StoreRef) -> str:
+    """Return a store's key; only a SecretStore's has a namespace before a slash."""
+    if ref.kind == CLUSTER_KIND:
+        return ref.name
+    return object_key(ref.namespace or es.namespace, ref.name)

@@ -1,0 +1,394 @@
+"""The control loop of ExternalSecrets, to be read from top to bottom.
+
+A reconcile never waits for Alibaba Cloud: it registers its sources, works with what is known, and
+is enqueued again when more is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from secret_sync.controller.confirmation import OwnerChangedError
+from secret_sync.controller.external_secret.desired import (
+    Desired,
+    EntryOutcome,
+    ExtractionError,
+    attribute_error,
+    outcomes_of,
+)
+from secret_sync.controller.external_secret.reporter import SyncContext
+from secret_sync.controller.external_secret.status import written_versions
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.secret_target.write_conflicts import recheck_delay
+from secret_sync.errors import TransientError
+from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.queue import Done, Priority, RequeueAfter, Retry
+from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import CREATED_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.controller.external_secret.desired import ExtractionInput
+    from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+    from secret_sync.controller.external_secret.planner import Plan, Planner
+    from secret_sync.controller.external_secret.reporter import SyncReporter
+    from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
+    from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+    from secret_sync.controller.secret_target.cleanup import SecretCleanup
+    from secret_sync.controller.secret_target.writer import SecretWriter
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecret
+    from secret_sync.sources import SourceRegistry, SourceSnapshot
+
+_log = structlog.get_logger(__name__)
+
+#: A write that the API server refuses for good is tried again this often (seconds).
+REFUSED_AGAIN_AFTER: Final = 60.0
+#: A previous Secret that changed while it was removed is checked again after so many seconds: the
+#: cache has it by then.
+CHANGED_AGAIN_AFTER: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerDependencies:
+    """What the reconciler writes and extracts with.
+
+    Attributes:
+        writer: Writes Secrets.
+        secret_cleanup: Deletes them.
+        finalizers: Removes those of ack-secret-manager.
+        processor: Extracts from documents.
+    """
+
+    writer: SecretWriter
+    secret_cleanup: SecretCleanup
+    finalizers: LegacyFinalizers
+    processor: DocumentProcessor
+
+
+class ExternalSecretReconciler:
+    """Writes the Secret of an ExternalSecret as its spec says, and reports the result.
+
+    Args:
+        cleanup: Whether a Secret is deleted once none of its values exists any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: ReadOnlyStore[ExternalSecret],
+        planner: Planner,
+        sources: SourceRegistry,
+        dependencies: ReconcilerDependencies,
+        reporter: SyncReporter,
+        states: SyncStateStore,
+        cleanup: bool = False,
+    ) -> None:
+        self._objects = objects
+        self._planner = planner
+        self._sources = sources
+        self._writer = dependencies.writer
+        self._secret_cleanup = dependencies.secret_cleanup
+        self._finalizers = dependencies.finalizers
+        self._processor = dependencies.processor
+        self._reporter = reporter
+        self._states = states
+        self._cleanup = cleanup
+
+    async def reconcile(self, key: str) -> Outcome:
+        """Reconcile one ExternalSecret; one that is gone is a success."""
+        try:
+            return await self._reconcile(key)
+        except OwnerChangedError as error:
+            # The watch brings the change, which enqueues the object; unless it was undone within
+            # an outage of the watch, and so is no change to it.
+            _log.info(
+                "the ExternalSecret changed at the API server; it is reconciled again when the "
+                "watch delivers it",
+                error=error.message,
+            )
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        except TransientError as error:
+            _log.warning("reconcile interrupted, will retry", error=error.message)
+            return Retry(after=error.retry_after)
+
+    async def _reconcile(self, key: str) -> Outcome:
+        es = self._objects.get(key)
+        if es is None or es.deleting:
+            return await self._finalize(key, es)
+        state = self._states.of(key)
+        if state.retarget(es.uid, es.target.name, merge=es.target.merge):
+            self._processor.forget(key)
+        context = SyncContext(key, es, state)
+
+        plan = self._planner.plan(es)
+        if plan.compiling:
+            # Nothing is fetched meanwhile, and what was fetched before is kept.
+            return self._wait(context, 0)
+        if plan.problem is None and plan.once:
+            adopted = await self._writer.continue_created_once(es, state)
+            if isinstance(adopted, Problem):
+                self._reporter.failed(context, adopted, ())
+                return RequeueAfter(REFUSED_AGAIN_AFTER)
+            if adopted:
+                # It may come from a backup, with a force-sync that was answered long ago.
+                state.forced = es.force_sync
+            if adopted or self._is_done(context):
+                return await self._finish_created_once(context)
+        broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
+        problem = plan.problem or (_first_problem(broken) if broken else None)
+        if problem is not None:
+            # Nothing will be written, so nothing is fetched.
+            self._sources.suspend(key)
+            self._processor.forget(key)
+            self._reporter.failed(context, problem, broken)
+            return Done()
+        return _after_pause(state, await self._sync(context, plan))
+
+    async def _sync(self, context: SyncContext, plan: Plan) -> Outcome:
+        readings = self._register(context, plan)
+        inputs, desired = self._processor.build_desired(context.key, context.es, plan, readings)
+        outcomes = outcomes_of(plan, readings)
+        pending = sum(o.pending for o in outcomes)
+        failed = [o for o in outcomes if o.problem and not o.pending]
+        if failed:
+            return await self._fetch_failed(context, inputs, desired, outcomes)
+        if inputs is None or pending:
+            await self._restore(context, inputs, desired)
+            return self._wait(context, pending, known=inputs is not None)
+        desired = self._bring_in_hand(context, inputs, desired)
+        if isinstance(desired, ExtractionError):
+            self._reporter.failed(context, desired.problem, attribute_error(outcomes, desired))
+            return Done()
+        if desired is None:
+            return self._wait(context, 0)
+        return await self._write(context, desired, outcomes)
+
+    async def _finalize(self, key: str, es: ExternalSecret | None) -> Outcome:
+        """Release an object that is deleted or being deleted.
+
+        The garbage collector deletes the Secret: it carries an owner reference. Only for the
+        finalizer of ack-secret-manager that takes doing.
+        """
+        self._sources.release(key)
+        self._processor.forget(key)
+        self._reporter.forget(key)
+        self._states.forget(key)
+        self._planner.forget(key)
+        if es is None:
+            self._finalizers.forget(key)
+        if es is None or not es.legacy:
+            return Done()
+        if self._planner.outdated(es) is not None:
+            # Whether its Secret is to be retained cannot be read.
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        try:
+            await self._secret_cleanup.delete_on_finalize(es)
+            await self._finalizers.remove(es)
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("not finalized, will retry", error=error.message)
+            return Retry(after=error.retry_after)
+        return Done()
+
+    def _is_done(self, context: SyncContext) -> bool:
+        """Return whether an object that is fetched once has its Secret, with no new force-sync."""
+        es, state = context.es, context.state
+        if not self._writer.is_there(es, state):
+            return False
+        if state.forced is None:
+            state.forced = _answered(es)
+        return state.forced == es.force_sync
+
+    async def _finish_created_once(self, context: SyncContext) -> Outcome:
+        """Stop fetching for a Secret that is created once."""
+        self._stop_polling(context)
+        message = (
+            f"Secret {context.es.target.name} was created; it is not fetched again "
+            f"(refreshPolicy {CREATED_ONCE})"
+        )
+        self._reporter.observe(context, "unchanged")
+        self._reporter.succeeded(context, message, None)
+        return await self._take_over(context)
+
+    def _stop_polling(self, context: SyncContext) -> None:
+        self._sources.stop(context.key, context.es.force_sync)
+        self._processor.forget(context.key)
+
+    def _register(self, context: SyncContext, plan: Plan) -> Sequence[SourceSnapshot]:
+        es = context.es
+        return self._sources.register(
+            context.key,
+            [e.wanted for e in plan.entries if e.wanted is not None],
+            interval=plan.interval,
+            forced=es.force_sync,
+            revision=plan.revision,
+            urgent=not es.in_step or self._writer.has_drifted(es, context.state),
+            written=written_versions(es),
+        )
+
+    async def _write(
+        self, context: SyncContext, desired: Desired, outcomes: Sequence[EntryOutcome]
+    ) -> Outcome:
+        if not desired.keys:
+            problem = Problem(
+                Reason.NO_DATA,
+                "the documents have no keys, so there is nothing to write; the Secret is as it was",
+            )
+            self._reporter.failed(context, problem, outcomes)
+            return Done()
+        changed = await self._writer.ensure(context.es, desired, context.state)
+        if isinstance(changed, Problem):
+            self._reporter.failed(context, changed, outcomes)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        self._reporter.observe(context, "written" if changed else "unchanged", logged=changed)
+        beside = self._writer.other_controller(context.es, context.state)
+        self._reporter.written(context, desired, outcomes, changed=changed, controller=beside)
+        if context.es.refresh_policy == CREATED_ONCE:
+            context.state.forced = context.es.force_sync
+            self._stop_polling(context)
+        return await self._take_over(context)
+
+    async def _take_over(self, context: SyncContext) -> Outcome:
+        """Remove previous targets and legacy finalizers, now that the Secret is in place."""
+        es = context.es
+        try:
+            former = await self._secret_cleanup.prune_previous_targets(es)
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("former secret not removed, will retry", error=error.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        for name in former.deleted:
+            self._reporter.publisher.deleted(es, name, f"the target is {es.target.name} now")
+        if await self._finalizers.remove(es):
+            self._reporter.publisher.finalizer_removed(es)
+        # What changed while it was removed no longer enqueues us: we are not its writer any more.
+        return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
+
+    def _bring_in_hand(
+        self,
+        context: SyncContext,
+        inputs: ExtractionInput,
+        desired: Desired | ExtractionError | None,
+    ) -> Desired | ExtractionError | None:
+        """Return what can be written now, or needs no write; fetch the values that are absent."""
+        if isinstance(desired, ExtractionError):
+            return desired
+        if desired is not None and (
+            desired.data is not None or self._writer.is_right(context.es, desired, context.state)
+        ):
+            return desired
+        for source in inputs.absent:
+            self._sources.fetch_value(context.key, source)
+        return (
+            None
+            if inputs.absent or desired is None
+            else self._processor.values(context.key, inputs)
+        )
+
+    async def _fetch_failed(
+        self,
+        context: SyncContext,
+        inputs: ExtractionInput | None,
+        desired: Desired | ExtractionError | None,
+        outcomes: Sequence[EntryOutcome],
+    ) -> Outcome:
+        """Leave the Secret as it is, or restore it: all or nothing."""
+        problem = _first_problem([o for o in outcomes if o.problem and not o.pending])
+        gone = all(o.problem and o.problem.reason is Reason.SECRET_NOT_FOUND for o in outcomes)
+        if self._cleanup and gone and not any(o.pending for o in outcomes):
+            outcome = await self._clean_up(context)
+        else:
+            outcome = await self._restore(context, inputs, desired)
+        self._reporter.failed(context, problem, outcomes)
+        return outcome
+
+    async def _clean_up(self, context: SyncContext) -> Outcome:
+        try:
+            if await self._secret_cleanup.clean_up(context.es, context.state):
+                self._reporter.publisher.deleted(
+                    context.es, context.es.target.name, "none of its values exists"
+                )
+        except ApiUnavailableError:
+            raise
+        except ApiError as error:
+            _log.warning("secret not cleaned up, will retry", error=error.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        return Done()
+
+    async def _restore(
+        self,
+        context: SyncContext,
+        inputs: ExtractionInput | None,
+        desired: Desired | ExtractionError | None,
+    ) -> Outcome:
+        """Repair drift although a refresh failed or is under way.
+
+        Only to what was applied last: with one entry failing and another one renewed, the
+        values in hand would be a mix of two versions.
+        """
+        if not isinstance(desired, Desired) or context.state.written != desired.fingerprint:
+            return Done()
+        if desired.data is None and inputs is not None and not inputs.absent:
+            if self._writer.is_right(context.es, desired, context.state):
+                return Done()
+            made = self._processor.values(context.key, inputs)
+            desired = made if isinstance(made, Desired) else desired
+        if desired.data is None:
+            return Done()
+        restored = await self._writer.ensure(context.es, desired, context.state)
+        if isinstance(restored, Problem):
+            # The condition reports what the values wait for; this one is for the log.
+            _log.warning("not restored", reason=restored.reason.value, message=restored.message)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        if restored:
+            self._reporter.observe(context, "written", logged=True)
+        return Done()
+
+    def _wait(self, context: SyncContext, pending: int, *, known: bool = False) -> Outcome:
+        """Wait for sources; an object that is not in sync reports after a while why it waits."""
+        now = asyncio.get_running_loop().time()
+        if context.state.waiting_since is None:
+            context.state.waiting_since = now
+        waited = now - context.state.waiting_since
+        left = self._reporter.pending(context, pending, waited, known=known)
+        return Done() if left is None else RequeueAfter(left, Priority.LOW)
+
+
+def _after_pause(state: SyncState, outcome: Outcome) -> Outcome:
+    """Requeue an object whose recheck was postponed."""
+    left = recheck_delay(state)
+    return RequeueAfter(left) if left and isinstance(outcome, Done) else outcome
+
+
+def _answered(es: ExternalSecret) -> str:
+    """Return the ``force-sync`` that was answered before this process had a part in it.
+
+    The status has it. Where it was written by a version that did not set it, the wish that is there
+    counts as answered: the value of such a Secret was meant to stay, and may be old on purpose.
+    Not so where the status is of an older generation: then the object was fetched at intervals,
+    which is never reported, and ``refreshPolicy`` may have been changed together with the wish.
+    """
+    status = es.status
+    if status.forced is not None:
+        return status.forced
+    ready = status.ready
+    outdated = ready is not None and ready.observed_generation != es.generation
+    return "" if outdated or not status.last_sync_time else es.force_sync
+
+
+def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
+    problems = [o.problem for o in outcomes if o.problem is not None]
+    first = problems[0]
+    if len(problems) == 1:
+        return first
+    # Without their number, which may change all the time: each would be a new condition.
+    return Problem(first.reason, f"{first.message}; other entries fail, too: see dataSyncResults")

@@ -1,0 +1,219 @@
+"""What is kept of each ExternalSecret between two reconciles."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from secret_sync.controller.secret_target.adoption_rules import controllers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secret_sync.controller.secret_target.recreation import Carried
+
+#: A resource version that everything has reached, and nothing has.
+_LOWEST: Final = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What we wrote last.
+
+    Attributes:
+        fingerprint: Keyed digest of type, keys and values.
+        resource_version: Of the Secret after the write; until the cache reaches it no drift
+            is inferred.
+        at: Loop time of the write.
+        controller: Kind and name of another controller that the Secret had then, or ``""``.
+    """
+
+    fingerprint: bytes
+    uid: str
+    resource_version: str
+    at: float
+    controller: str = ""
+
+    def invalidated(self) -> Applied:
+        """Return what is still known of a Secret that may hold anything: that it is ours."""
+        return replace(self, fingerprint=b"", resource_version=_LOWEST, at=float("-inf"))
+
+
+@dataclass(slots=True)
+class SyncState:
+    """One ExternalSecret's.
+
+    Attributes:
+        uid: Of the ExternalSecret; another one under the same name starts again.
+        target: The Secret that all this is about; another one starts again.
+        merge: Whether keys are merged into it; a change of that starts again, too.
+        written: Fingerprint of what we wrote last; outlives the Secret, since it is created
+            again from the same values.
+        forced: The value of the annotation force-sync that was answered last, or ``None``
+            before the first check; kept for objects that are fetched once. The status has it
+            for the next leader.
+        repairs: Loop times of the latest writes that reverted a change of another writer.
+        rechecks: Loop times of the latest writes that found nothing to change, three at most.
+        shared: Keys that we merged and others own as well, each with their field managers.
+        conflicted_at: Loop time of the latest write in a conflict with another writer, or ``None``.
+        gone: Uid of the Secret of ours that was deleted last. That event may overtake
+            the reply to the write that made it.
+        carried: Metadata of others of a Secret of ours that is being recreated, until that is done.
+        hidden: Whether the Secret may hold keys that nothing shows any more, until they are
+            removed: anyone who applies as our field manager loses its entry to our next apply.
+        triggered_at: Loop time of the oldest event that no reconcile has answered yet.
+        restored: Whether the API server went back in time since the last write: what that finds is
+            not a change of another writer.
+        waiting_since: Loop time at which sources were found pending, or ``None``.
+    """
+
+    uid: str = ""
+    target: str = ""
+    merge: bool = False
+    applied: Applied | None = None
+    written: bytes | None = None
+    forced: str | None = None
+    repairs: tuple[float, ...] = ()
+    rechecks: tuple[float, ...] = ()
+    shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    conflicted_at: float | None = None
+    gone: str = ""
+    carried: Carried | None = None
+    hidden: bool = False
+    triggered_at: float | None = None
+    waiting_since: float | None = None
+    restored: bool = False
+
+    def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
+        """Remember a write that the API server has answered.
+
+        Args:
+            fingerprint: Of what was written.
+            reply: The Secret's metadata after it, as ``{"metadata": {...}}``.
+        """
+        metadata = reply["metadata"]
+        self.written = fingerprint
+        self.restored = False
+        if metadata["uid"] == self.gone:
+            # Deleted before our own reply was read: nothing of it stands.
+            return
+        self.applied = Applied(
+            fingerprint=fingerprint,
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            at=asyncio.get_running_loop().time(),
+            controller=next(
+                (f"{r['kind']} {r['name']}" for r in controllers(metadata) if r["uid"] != self.uid),
+                "",
+            ),
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Group writes that make one change: unless all succeed, none of them counts."""
+        try:
+            yield
+        except BaseException:
+            if self.applied is not None:
+                self.applied = self.applied.invalidated()
+            raise
+
+    def retarget(self, uid: str, target: str, *, merge: bool = False) -> bool:
+        """Set the object and the target; return whether it is another object than before."""
+        if self.uid != uid:
+            self.renew(uid)
+            self.target, self.merge = target, merge
+            return True
+        if (self.target, self.merge) != (target, merge):
+            self.target, self.merge = target, merge
+            self.applied = None
+            self.written = None
+            self.shared = ()
+            self.repairs = ()
+            self.rechecks = ()
+            self.conflicted_at = None
+            self.carried = None
+            self.hidden = False
+        return False
+
+    def renew(self, uid: str) -> None:
+        """Start again with an object that was deleted and created again."""
+        self.uid = uid
+        self.applied = None
+        self.written = None
+        self.forced = None
+        self.shared = ()
+        self.repairs = ()
+        self.rechecks = ()
+        self.conflicted_at = None
+        self.gone = ""
+        self.carried = None
+        self.hidden = False
+        self.waiting_since = None
+
+
+class SyncStateStore:
+    """The states of all ExternalSecrets, by key."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self) -> None:
+        self._states: dict[str, SyncState] = {}
+
+    def of(self, key: str) -> SyncState:
+        """Return the state of an ExternalSecret, empty at first."""
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = SyncState()
+        return state
+
+    def forget(self, key: str) -> None:
+        """Forget an ExternalSecret that is gone."""
+        self._states.pop(key, None)
+
+    def mark_triggered(self, key: str, now: float) -> None:
+        """Mark the time of an event; the oldest that no reconcile has answered counts."""
+        state = self.of(key)
+        if state.triggered_at is None:
+            state.triggered_at = now
+
+    def wrote(self, key: str, uid: str, resource_version: str) -> bool:
+        """Return whether this version of a Secret is what we wrote last."""
+        state = self._states.get(key)
+        return (
+            state is not None
+            and state.applied is not None
+            and state.applied.uid == uid
+            and state.applied.resource_version == resource_version
+        )
+
+    def wrote_any(self, key: str) -> bool:
+        """Return whether there should be a Secret that we wrote."""
+        state = self._states.get(key)
+        return state is not None and state.applied is not None
+
+    def invalidate(self, key: str) -> None:
+        """Invalidate what was applied: the Secret is missing in a list, gone or newer than it."""
+        self.of(key).applied = None
+
+    def mark_restored(self, key: str) -> None:
+        """Distrust all that was written, answered or deleted: the API server went back in time."""
+        state = self._states.get(key)
+        if state is None:
+            return
+        if state.applied is not None:
+            state.applied = state.applied.invalidated()
+        state.forced = None
+        state.gone = ""
+        state.restored = True
+
+    def deleted(self, key: str, uid: str) -> None:
+        """Note that a Secret is gone; if it was ours, there is nothing left to compare with."""
+        state = self._states.get(key)
+        if state is None:
+            return
+        state.gone = uid
+        if state.applied is not None and state.applied.uid == uid:
+            state.applied = None

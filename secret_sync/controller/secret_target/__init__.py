@@ -1,0 +1,1 @@
+"""The Secret that is written: ownership, writes, merges, adoption, cleanup."""

@@ -1,0 +1,266 @@
+"""Adopts Secrets that an ExternalSecret did not create, where it may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from secret_sync.controller.confirmation import confirm_owner
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.secret_target.adoption_rules import (
+    adoptable,
+    controller_of,
+    controllers,
+    legacy_editors,
+    marked_by,
+    may_adopt,
+)
+from secret_sync.controller.secret_target.apply_configuration import (
+    encoded,
+    mark_apply_configuration,
+    owner_apply_configuration,
+)
+from secret_sync.controller.secret_target.ownership import owner_mark
+from secret_sync.kube import (
+    METADATA,
+    SECRETS,
+    ApiNotFoundError,
+    ImmutableError,
+    OutdatedError,
+    Ref,
+    string_data_keys,
+)
+from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
+from secret_sync.resources.names import ADOPT_ANNOTATION
+
+if TYPE_CHECKING:
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+_log = structlog.get_logger(__name__)
+
+#: The fields of a Secret beside its metadata.
+_CONTENT: Final = ("type", "data", "immutable")
+
+
+class Adoption:
+    """Decides on adoptions and carries them out.
+
+    Args:
+        client: The API server, for the metadata of what is adopted.
+        writer: Applies as our field manager.
+        objects: The ExternalSecrets.
+    """
+
+    def __init__(
+        self, client: KubeClient, writer: ApplyWriter, objects: ReadOnlyStore[ExternalSecret]
+    ) -> None:
+        self._client = client
+        self._writer = writer
+        self._objects = objects
+
+    async def adopt(
+        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
+    ) -> bool | Problem:
+        """Adopt a Secret that is not ours, if the ExternalSecret may."""
+        metadata = await self._metadata(es) if may_adopt(es) else {}
+        if not metadata or not adoptable(es, metadata, self._objects):
+            return self._not_ours(es, current, metadata)
+        owner = await confirm_owner(self._client, es)
+        entries = metadata.get("managedFields") or ()
+        state.hidden = state.hidden or any(string_data_keys(entry) for entry in entries)
+        # The mark comes with the first write: whatever interrupts the rest, it is ours.
+        configuration = owner_apply_configuration(
+            es, desired, controlled=_has_another(metadata, es)
+        )
+        try:
+            reply = await self._writer.update(
+                SECRETS, configuration, _ref(es, metadata), force=True
+            )
+        except ImmutableError as error:
+            return Problem(
+                Reason.SECRET_CONFLICT,
+                f"Secret {es.namespace}/{es.target.name} was not taken over, because it would "
+                f"have to be recreated: {error.message}; set spec.type to its type, or delete it",
+            )
+        state.remember(desired.fingerprint, reply)
+        reply = await self.transfer_field_ownership(es, desired, state, reply, owner)
+        await self.remove_other_keys(es, desired, state, reply, owner)
+        _log.info("secret adopted", secret=es.target.name, keys=len(desired.keys))
+        return True
+
+    async def continue_created_once(
+        self, es: ExternalSecret, state: SyncState, current: SecretMeta | None
+    ) -> bool | Problem:
+        """Mark a Secret as that of an object that is fetched once, and leave what is in it.
+
+        It is there, so that it is not fetched: its values may be old on purpose.
+        """
+        metadata = await self._metadata(es)
+        if not adoptable(es, metadata, self._objects):
+            return self._not_ours(es, current, metadata)
+        # Whatever our field manager owns of it, from a former ExternalSecret, goes with an apply
+        # that leaves it out.
+        content = await self._content(es, metadata)
+        await confirm_owner(self._client, es)
+        configuration = {
+            **mark_apply_configuration(es, controlled=_has_another(metadata, es)),
+            **content,
+        }
+        reply = await self._writer.update(SECRETS, configuration, _ref(es, metadata), force=True)
+        state.remember(b"", reply)
+        _log.info("secret adopted as it is", secret=es.target.name)
+        return True
+
+    async def _metadata(self, es: ExternalSecret) -> dict[str, Any]:
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            reply = await self._client.request("GET", path, accept=METADATA)
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        metadata: dict[str, Any] = reply["metadata"]
+        return metadata
+
+    async def _content(self, es: ExternalSecret, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Read what is in a Secret, in the version of its metadata; nothing empty."""
+        path = SECRETS.path(es.namespace, es.target.name)
+        try:
+            whole = await self._client.request("GET", path)
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        found = whole["metadata"]
+        if any(found.get(field) != metadata[field] for field in ("uid", "resourceVersion")):
+            raise OutdatedError(f"Secret {es.namespace}/{es.target.name} has changed")
+        return {field: whole[field] for field in _CONTENT if whole.get(field)}
+
+    async def transfer_field_ownership(
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        state: SyncState,
+        reply: dict[str, Any],
+        owner: ConfirmedOwner | None = None,
+    ) -> dict[str, Any]:
+        """Transfer to us the fields of a Secret of ours that ack-secret-manager owns.
+
+        Args:
+            es: Whose Secret it is.
+            desired: What it holds.
+            state: Of the object.
+            reply: The Secret's metadata after our last write.
+            owner: That the object has been confirmed for this, if it has.
+
+        Returns:
+            The Secret's metadata, which are the given ones if there was nothing to take.
+        """
+        editors = legacy_editors(reply["metadata"])
+        if not editors:
+            return reply
+        metadata = reply["metadata"]
+        where = es.namespace, es.target.name, metadata["uid"]
+        ref = Ref(*where, metadata["resourceVersion"])
+        owner = owner or await confirm_owner(self._client, es)
+        fields = metadata["managedFields"]
+        reply = await self._writer.transfer_field_ownership(SECRETS, ref, fields, editors, owner)
+        # What we did not want of it goes now, in one write.
+        ref = Ref(*where, reply["metadata"]["resourceVersion"])
+        configuration = owner_apply_configuration(
+            es, desired, controlled=_has_another(metadata, es)
+        )
+        reply = await self._writer.update(SECRETS, configuration, ref, force=True)
+        state.remember(desired.fingerprint, reply)
+        return reply
+
+    async def remove_other_keys(
+        self,
+        es: ExternalSecret,
+        desired: Desired,
+        state: SyncState,
+        reply: dict[str, Any],
+        owner: ConfirmedOwner | None = None,
+    ) -> int:
+        """Remove the keys that others have beside ours from a Secret just written.
+
+        Those that came by ``stringData`` have no owner, so that nothing shows them.
+
+        Args:
+            es: Whose Secret it is.
+            desired: What it holds.
+            state: Of the object.
+            reply: The Secret's metadata after our last write.
+            owner: That the object has been confirmed for this, if it has.
+
+        Returns:
+            How many there were, of those without an owner at least one.
+        """
+        after = secret_from_metadata(reply)
+        if not isinstance(after, ManagedSecret):
+            return 0
+        remove = sorted(after.other_keys - desired.keys)
+        if not (remove or state.hidden or after.string_data):
+            return 0
+        ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
+        owner = owner or await confirm_owner(self._client, es)
+        reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
+        state.remember(desired.fingerprint, reply)
+        state.hidden = False
+        return len(remove) or int(reply["metadata"]["resourceVersion"] != ref.resource_version)
+
+    def _not_ours(
+        self, es: ExternalSecret, current: SecretMeta | None, metadata: dict[str, Any]
+    ) -> Problem:
+        """Return why a Secret was not touched, and what to do about it.
+
+        Args:
+            es: Whose it is not.
+            current: The Secret, as the cache has it.
+            metadata: The same from the API server, if it was asked.
+        """
+        mark = current.owner if isinstance(current, ManagedSecret) else ""
+        owner = marked_by(es.namespace, mark, self._objects)
+        controller = controller_of(metadata, es, self._objects)
+        rename = "write another name in spec.target.name"
+        if owner is not None and owner.uid != es.uid:
+            why = f"belongs to ExternalSecret {owner.name}"
+            advice = f"{rename} of one of the two"
+        elif controller:
+            why, advice = f"belongs to {controller}", rename
+        elif metadata.get("deletionTimestamp"):
+            why, advice = "is being deleted", "wait until it is gone"
+        else:
+            why = _history(es, mark)
+            advice = f'annotate the ExternalSecret with {ADOPT_ANNOTATION}: "true" to take it over'
+            advice += f", delete it, or {rename}"
+        where = f"Secret {es.namespace}/{es.target.name}"
+        return Problem(Reason.SECRET_CONFLICT, f"{where} {why}, so it was not touched; {advice}")
+
+
+def _history(es: ExternalSecret, mark: str) -> str:
+    """Return where a Secret without a living owner comes from, by its owner annotation."""
+    name = mark.partition("/")[0]
+    if mark == owner_mark(es):
+        return (
+            "is marked as this ExternalSecret's, but its managedFields were reset, as backup tools "
+            "do, and it has no ownerReference to prove it"
+        )
+    if name and name == es.name:
+        return (
+            f"was made for an ExternalSecret {name} with another uid, which no longer exists: it "
+            "most likely comes from a backup or from another cluster"
+        )
+    if name:
+        return f"was made for ExternalSecret {name}, which no longer exists in this namespace"
+    return "exists and was not made for this ExternalSecret"
+
+
+def _has_another(metadata: dict[str, Any], es: ExternalSecret) -> bool:
+    """Return whether a Secret has another controller, also one that is gone."""
+    return any(reference["uid"] != es.uid for reference in controllers(metadata))
+
+
+def _ref(es: ExternalSecret, metadata: dict[str, Any]) -> Ref:
+    return Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])

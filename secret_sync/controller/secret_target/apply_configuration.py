@@ -1,0 +1,85 @@
+"""The apply configurations of a Secret, in full: no timestamps, nothing empty."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from secret_sync.controller.secret_target.ownership import owner_mark
+from secret_sync.errors import TransientError
+from secret_sync.kube import SECRETS
+from secret_sync.resources.external_secret import KIND
+from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
+
+if TYPE_CHECKING:
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.resources import ExternalSecret
+
+
+def owner_apply_configuration(
+    es: ExternalSecret, desired: Desired, *, controlled: bool = False
+) -> dict[str, Any]:
+    """Return the Secret as the ExternalSecret's own.
+
+    Args:
+        es: Whose it is.
+        desired: What it should hold.
+        controlled: Whether it has another controller; the API server refuses a second one.
+    """
+    whole = {
+        **mark_apply_configuration(es, controlled=controlled),
+        "type": es.secret_type,
+        "data": encoded(desired),
+    }
+    if es.target.immutable:
+        whole["immutable"] = True
+    return whole
+
+
+def mark_apply_configuration(es: ExternalSecret, *, controlled: bool = False) -> dict[str, Any]:
+    """Return the marks of a Secret as the ExternalSecret's own, without its content."""
+    whole = empty_apply_configuration(es)
+    whole["metadata"]["annotations"] = {OWNER_ANNOTATION: owner_mark(es)}
+    if not es.target.retain:
+        # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
+        reference: dict[str, Any] = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": es.name,
+            "uid": es.uid,
+        }
+        if not controlled:
+            reference["controller"] = True
+        whole["metadata"]["ownerReferences"] = [reference]
+    return whole
+
+
+def merge_apply_configuration(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
+    """Return our keys in a Secret that is not managed by secret-sync, and nothing else."""
+    return {**empty_apply_configuration(es), "data": encoded(desired)}
+
+
+def empty_apply_configuration(es: ExternalSecret, name: str = "") -> dict[str, Any]:
+    """Return nothing of a Secret (default: the target): applied, it gives up what is ours."""
+    return {
+        "apiVersion": "v1",
+        "kind": SECRETS.kind,
+        "metadata": {"namespace": es.namespace, "name": name or es.target.name},
+    }
+
+
+def values_needed(es: ExternalSecret) -> TransientError:
+    """Return what to raise where a write has no values.
+
+    The Secret needed no write when they were not asked for, a moment ago: time has passed.
+    """
+    return TransientError(
+        f"Secret {es.namespace}/{es.target.name} has to be written, and its values are not at hand"
+    )
+
+
+def encoded(desired: Desired) -> dict[str, str]:
+    """Return the data of a Secret as it is written; the values have to be in hand."""
+    if desired.data is None:
+        raise AssertionError  # the caller has seen to it that the values are in hand
+    return {key: b64encode(value).decode() for key, value in desired.data.items()}

@@ -1,0 +1,247 @@
+"""Which Secrets are ours, and what to do with them; decided on metadata alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from secret_sync.controller.view import CATCH_UP
+from secret_sync.kube import is_older, reached
+from secret_sync.resources import ManagedSecret
+from secret_sync.resources.names import LEGACY_MANAGERS
+
+if TYPE_CHECKING:
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.state import Applied
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+
+class Action(Enum):
+    """What is to be done with the Secret."""
+
+    NOTHING = auto()
+    CREATE = auto()
+    REPAIR = auto()
+    REFUSE = auto()
+    WAIT = auto()
+    """It is being deleted; its end enqueues the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done.
+
+    Attributes:
+        apply: For ``REPAIR``: whether our keys or marks have to be applied.
+        remove: For ``REPAIR``: keys that others added.
+        orphan: For ``REPAIR``: whether what makes the Secret the ExternalSecret's is missing: the
+            ownerReference, or any trace of our field manager.
+        hidden: For ``REPAIR``: whether there may be keys without an owner.
+        carries: For ``REPAIR``: whether an apply would delete metadata of others.
+        controlled: For ``REPAIR``: whether the Secret has another controller.
+        uid, resource_version: What was decided on; each write carries them.
+    """
+
+    action: Action
+    apply: bool = False
+    remove: tuple[str, ...] = ()
+    uid: str = ""
+    resource_version: str = ""
+    orphan: bool = False
+    hidden: bool = False
+    carries: bool = False
+    controlled: bool = False
+
+
+def owner_mark(es: ExternalSecret) -> str:
+    """Return the value of the owner annotation on a Secret of this ExternalSecret."""
+    return f"{es.name}/{es.uid}"
+
+
+def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) -> bool:
+    """Return whether the Secret is this ExternalSecret's, also one of the same name from before.
+
+    A mark that our field manager did not write does not count: anybody can copy one. Nor does
+    a Secret of ours stop being ours when another writer removes the mark: we remember it, or its
+    keys and its owner show it. Where ``managedFields`` were reset what we wrote is unknown; it is
+    ours if mark and ownerReference both have the uid of this very object: the garbage collector
+    deletes it with the object, so it has no other owner.
+    """
+    if secret.owner_is_ours and secret.owner.partition("/")[0] == es.name:
+        return True
+    if applied is not None and applied.uid == secret.uid and not merged_by(es, secret):
+        return True
+    return _is_owned(es, secret) or _was_reset(es, secret)
+
+
+def _is_owned(es: ExternalSecret, secret: ManagedSecret) -> bool:
+    return bool(secret.our_keys) and es.uid in secret.owner_uids
+
+
+def _was_reset(es: ExternalSecret, secret: ManagedSecret) -> bool:
+    """Return whether only mark and owner are left of what we wrote."""
+    return (
+        not (secret.owner_is_ours or secret.our_keys)
+        and secret.owner == owner_mark(es)
+        and es.uid in secret.owner_uids
+    )
+
+
+def other_controller(es: ExternalSecret, current: SecretMeta | None) -> str:
+    """Return kind and name of another controller of the Secret, or ``""``."""
+    if not isinstance(current, ManagedSecret):
+        return ""
+    uid, controller = current.controller
+    return "" if uid == es.uid else controller
+
+
+def is_there(
+    es: ExternalSecret, current: SecretMeta | None, applied: Applied | None, now: float
+) -> bool:
+    """Return whether the Secret was created, whatever has become of its values since.
+
+    Its marks have to be right: they decide whether it goes with the object.
+    """
+    if applied is not None and behind(current, applied, now):
+        return True
+    if not isinstance(current, ManagedSecret) or current.deleting:
+        return False
+    if es.target.merge:
+        return bool(merged_by(es, current))
+    return is_ours(es, current, applied) and _marked(es, current)
+
+
+def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
+    """Return whether the Secret has our marks and the keys that are known without a fetch.
+
+    Which keys documents give is not known, so that keys are taken for right if they are ours.
+    """
+    if not isinstance(current, ManagedSecret) or current.deleting:
+        return False
+    plain = all(entry.plain for entry in es.entries)
+    keys = frozenset(e.name for e in es.entries) if plain else None
+    if es.target.merge:
+        held = merged_by(es, current)
+        return bool(held) and keys in (None, held)
+    keys = keys or current.our_keys
+    if current.string_data:
+        # What was written that way shows in no key.
+        return False
+    return bool(keys) and _intact(es, keys, current) and current.other_keys <= keys
+
+
+def merged_by(es: ExternalSecret, secret: ManagedSecret) -> frozenset[str]:
+    """Return the keys that this ExternalSecret has merged into a Secret."""
+    return dict(secret.merged).get(es.uid, frozenset())
+
+
+def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
+    es: ExternalSecret,
+    desired: Desired,
+    current: SecretMeta | None,
+    applied: Applied | None,
+    now: float,
+) -> Decision:
+    """Decide what to do so that the Secret is as desired.
+
+    Args:
+        es: Whose Secret it is to be.
+        desired: What it should hold.
+        current: The Secret as the cache has it.
+        applied: What we wrote last; where the cache has not caught up with it, it counts
+            instead of the cache: "Read your writes".
+        now: The loop's time, in seconds.
+    """
+    if applied is not None and behind(current, applied, now):
+        if applied.fingerprint == desired.fingerprint:
+            return Decision(Action.NOTHING)
+        return Decision(
+            Action.REPAIR,
+            apply=True,
+            uid=applied.uid,
+            resource_version=applied.resource_version,
+            controlled=bool(other_controller(es, current)),
+        )
+    if current is None:
+        return Decision(Action.CREATE)
+    if not isinstance(current, ManagedSecret):
+        if applied is None or applied.uid != current.uid:
+            return Decision(Action.REFUSE, uid=current.uid)
+        # Ours, replaced as a whole by another writer; the reply to our write has what it added.
+        return _restored(es, current)
+    if not is_ours(es, current, applied):
+        return Decision(Action.REFUSE, uid=current.uid)
+    if current.deleting:
+        return Decision(Action.WAIT)
+    written = (
+        applied is not None
+        and applied.uid == current.uid
+        and applied.fingerprint == desired.fingerprint
+        and not _may_hide(current, applied)
+        and not is_lost(current, applied)
+    )
+    intact = _intact(es, desired.keys, current) and not _half_taken(es, current)
+    remove = tuple(sorted(current.other_keys - desired.keys))
+    if written and intact and not remove:
+        return Decision(Action.NOTHING)
+    return Decision(
+        Action.REPAIR,
+        apply=not (written and intact),
+        remove=remove,
+        uid=current.uid,
+        resource_version=current.resource_version,
+        orphan=(not es.target.retain and es.uid not in current.owner_uids)
+        or _was_reset(es, current),
+        hidden=bool(current.string_data),
+        # What ack-secret-manager said of it came to us to be removed.
+        carries=current.carries and not es.legacy,
+        controlled=bool(other_controller(es, current)),
+    )
+
+
+def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
+    return current.our_keys == keys and _marked(es, current)
+
+
+def _may_hide(current: ManagedSecret, applied: Applied) -> bool:
+    """Return whether data may have changed since our last write without a trace in the keys.
+
+    It may in every new version of a Secret that has an entry with ``stringData``: the same
+    values applied again within one second change nothing in the entry. An apply shows it; where all
+    is right it changes nothing, and what stood at our last write is not looked at again. So an
+    entry that outlives a repair is not written again and again.
+    """
+    return bool(current.string_data) and current.resource_version != applied.resource_version
+
+
+def _half_taken(es: ExternalSecret, current: ManagedSecret) -> bool:
+    """Return whether a takeover was interrupted; ack-secret-manager's finalizer goes last."""
+    return es.legacy and not LEGACY_MANAGERS.isdisjoint(current.editors)
+
+
+def _marked(es: ExternalSecret, current: ManagedSecret) -> bool:
+    owned = es.uid in current.owner_uids
+    return current.owner == owner_mark(es) and owned is not es.target.retain
+
+
+def _restored(es: ExternalSecret, current: SecretMeta) -> Decision:
+    return Decision(
+        Action.REPAIR,
+        apply=True,
+        uid=current.uid,
+        resource_version=current.resource_version,
+        orphan=not es.target.retain,
+    )
+
+
+def is_lost(current: SecretMeta, applied: Applied) -> bool:
+    """Return whether the API server was restored to before our last write."""
+    return is_older(current.resource_version, applied.resource_version)
+
+
+def behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
+    """Return whether the cache is older than our last write."""
+    if current is not None and reached(current.resource_version, applied.resource_version):
+        return False
+    return now - applied.at < CATCH_UP

@@ -1,0 +1,230 @@
+"""Recreates Secrets whose type or immutable data cannot be changed; metadata of others stays.
+
+The new Secret appears in one write, with values, marks, and the labels, annotations and
+ownerReferences of others. That write is an apply of ours, which then owns all of it; so the next
+one, which leaves out what is not ours, would delete that. Hence its owners get it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from secret_sync.controller.confirmation import confirm_owner
+from secret_sync.controller.secret_target.apply_configuration import (
+    mark_apply_configuration,
+    owner_apply_configuration,
+)
+from secret_sync.kube import METADATA, SECRETS, ApiNotFoundError, OutdatedError, Ref
+from secret_sync.kube.managed_fields import given_back, metadata_of_others
+from secret_sync.resources.names import (
+    FIELD_MANAGER,
+    LAST_APPLIED_ANNOTATION,
+    OWNER_ANNOTATION,
+)
+from secret_sync.resources.secret import owner_field
+
+if TYPE_CHECKING:
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
+    from secret_sync.resources import ExternalSecret
+
+_log = structlog.get_logger(__name__)
+
+_NOT_FOUND: Final = 404
+#: Annotations that stay behind: the mark is written again, and kubectl's copy of the object holds
+#: the values that the Secret once had.
+_LEFT_BEHIND: Final = frozenset({OWNER_ANNOTATION, LAST_APPLIED_ANNOTATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Metadata of others of a Secret that is recreated. Finalizers are not carried over.
+
+    They are what the deletion of the old Secret waits for, so whoever set them has had it.
+
+    Attributes:
+        labels, annotations, owners: As the Secret had them.
+        entries: Who owned them, as ``managedFields`` has it.
+    """
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    owners: tuple[dict[str, Any], ...]
+    entries: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, es: ExternalSecret, metadata: dict[str, Any]) -> Carried | None:
+        """Return what is to be carried over from a Secret; ``None`` if nothing is.
+
+        Args:
+            es: Whose Secret it is.
+            metadata: The Secret's, whole.
+        """
+        owners = tuple(
+            # Setting this requires a permission on the owner, which we do not have.
+            {field: value for field, value in reference.items() if field != "blockOwnerDeletion"}
+            for reference in metadata.get("ownerReferences") or ()
+            if reference["uid"] != es.uid
+        )
+        annotations = metadata.get("annotations") or {}
+        carried = cls(
+            labels=dict(metadata.get("labels") or {}),
+            annotations={k: v for k, v in annotations.items() if k not in _LEFT_BEHIND},
+            owners=owners,
+            entries=tuple(
+                metadata_of_others(metadata.get("managedFields") or [], FIELD_MANAGER, _LEFT_BEHIND)
+            ),
+        )
+        return carried if carried.labels or carried.annotations or carried.owners else None
+
+    @property
+    def controlled(self) -> bool:
+        """Whether another controller is among the owners."""
+        return any(owner.get("controller") for owner in self.owners)
+
+
+class Recreation:
+    """Deletes and creates Secrets of ours.
+
+    Args:
+        client: The API server, for what others say of a Secret.
+        writer: Applies as our field manager.
+    """
+
+    def __init__(self, client: KubeClient, writer: ApplyWriter) -> None:
+        self._client = client
+        self._writer = writer
+
+    async def recreate(
+        self, es: ExternalSecret, desired: Desired, state: SyncState, ref: Ref
+    ) -> None:
+        """Recreate a Secret; it is absent for one round trip.
+
+        A type demands keys of its own: the new Secret is tried out before the old one goes.
+
+        Raises:
+            OutdatedError: The Secret is not the one that was decided on.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
+            ApiError: The server refused.
+        """
+        carried = Carried.of(es, await self._metadata(ref))
+        configuration = _apply_configuration(es, desired, carried)
+        await self._writer.dry_run_create(SECRETS, configuration, f"secret-sync-{es.uid}")
+        owner = await confirm_owner(self._client, es)
+        # Kept until all of it is done: whatever interrupts it, it goes on from here.
+        state.carried = carried
+        await self._writer.delete(SECRETS, ref, owner)
+        state.applied = None
+        state.hidden = False
+        await self.create(es, desired, state)
+        _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
+
+    async def create(self, es: ExternalSecret, desired: Desired, state: SyncState) -> None:
+        """Create a Secret, with what is carried over from its predecessor.
+
+        Raises:
+            AlreadyExistsError: A Secret of that name exists.
+            ApiError: The server refused.
+        """
+        reply = await self._writer.create(SECRETS, _apply_configuration(es, desired, state.carried))
+        state.remember(desired.fingerprint, reply)
+        if state.carried is not None:
+            await self._give_back(es, state, reply["metadata"])
+
+    async def finish(self, es: ExternalSecret, state: SyncState) -> None:
+        """Give back what an interrupted recreation has not.
+
+        Raises:
+            OutdatedError: The Secret is not the one that we wrote.
+            ApiError: The server refused.
+        """
+        applied = state.applied
+        if state.carried is None or applied is None:
+            return
+        ref = Ref(es.namespace, es.target.name, applied.uid, "")
+        try:
+            await self._give_back(es, state, await self._metadata(ref))
+        except OutdatedError as error:
+            if error.status != _NOT_FOUND:
+                # Another Secret by now: nothing is left to give. Where there is none, it follows.
+                state.carried = None
+            raise
+
+    async def resume(self, es: ExternalSecret, state: SyncState, ref: Ref) -> Ref:
+        """Give up what a recreation wrote for others, before an apply deletes it.
+
+        Of one that an earlier process began the owners are not known: it stays, without an owner.
+
+        Returns:
+            The Secret after that.
+
+        Raises:
+            OutdatedError: The Secret is not the one that was decided on.
+            OwnerChangedError: The ExternalSecret is not what our copy of it says.
+            ApiError: The server refused.
+        """
+        version = await self._give_back(es, state, await self._metadata(ref))
+        return replace(ref, resource_version=version)
+
+    async def _give_back(
+        self, es: ExternalSecret, state: SyncState, metadata: dict[str, Any]
+    ) -> str:
+        carried, applied = state.carried, state.applied
+        owner: ConfirmedOwner = await confirm_owner(self._client, es)
+        version = metadata["resourceVersion"]
+        ref = Ref(es.namespace, es.target.name, metadata["uid"], version)
+        entries = given_back(
+            metadata.get("managedFields") or [],
+            FIELD_MANAGER,
+            _own_fields(es, metadata),
+            () if carried is None else carried.entries,
+        )
+        reply = await self._writer.set_managed_fields(SECRETS, ref, entries, owner)
+        state.carried = None
+        after: str = reply["metadata"]["resourceVersion"]
+        if applied is not None and applied.resource_version == version:
+            state.applied = replace(applied, resource_version=after)
+        return after
+
+    async def _metadata(self, ref: Ref) -> dict[str, Any]:
+        path = SECRETS.path(ref.namespace, ref.name)
+        try:
+            found = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+        except ApiNotFoundError as error:
+            raise OutdatedError(error.message, status=404, reason=error.code) from None
+        metadata: dict[str, Any] = found
+        if metadata["uid"] != ref.uid or ref.resource_version not in {
+            "",
+            metadata["resourceVersion"],
+        }:
+            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed since", status=409)
+        return metadata
+
+
+def _apply_configuration(
+    es: ExternalSecret, desired: Desired, carried: Carried | None
+) -> dict[str, Any]:
+    if carried is None:
+        return owner_apply_configuration(es, desired)
+    configuration = owner_apply_configuration(es, desired, controlled=carried.controlled)
+    metadata = configuration["metadata"]
+    if carried.labels:
+        metadata["labels"] = carried.labels
+    metadata["annotations"] = {**carried.annotations, **metadata["annotations"]}
+    if carried.owners:
+        metadata["ownerReferences"] = [*carried.owners, *metadata.get("ownerReferences", ())]
+    return configuration
+
+
+def _own_fields(es: ExternalSecret, metadata: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """Return the fields below ``f:metadata`` that are ours, each with the field above it."""
+    annotations = mark_apply_configuration(es)["metadata"]["annotations"]
+    marks = {("f:annotations", f"f:{name}") for name in annotations}
+    # Also what a former object of that name wrote; it goes with our next apply.
+    mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    uids = {es.uid, mark.partition("/")[2]}
+    return frozenset(marks | {("f:ownerReferences", owner_field(uid)) for uid in uids})

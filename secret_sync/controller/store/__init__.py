@@ -1,0 +1,1 @@
+"""SecretStores and ClusterSecretStores: identities, references, admission of namespaces."""

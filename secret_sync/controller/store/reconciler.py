@@ -1,0 +1,167 @@
+"""The control loop of stores of either kind: can their identities be had?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from secret_sync.controller.conditions import condition, problem_condition
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.store.admission import mistake
+from secret_sync.controller.store.identity import SERVICES, Identity
+from secret_sync.credentials import Failure
+from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.queue import Done, Priority, RequeueAfter, Retry
+from secret_sync.resources import Reason, StoreStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from secret_sync.controller.crd_schema import Schemas
+    from secret_sync.controller.event_publisher import EventPublisher
+    from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.store.identity import IdentityResolver, Service
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.credentials import CredentialCache, CredentialKey
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import SecretStore
+
+_log = structlog.get_logger(__name__)
+
+
+class SecretStoreReconciler:
+    """Says whether a store's references resolve and its credentials could be obtained.
+
+    One for each kind of store.
+
+    Args:
+        enqueue: Called with a store's key when its credentials have been settled.
+    """
+
+    def __init__(  # noqa: PLR0913 (a composition point: each is one collaborator)
+        self,
+        *,
+        objects: ReadOnlyStore[SecretStore],
+        identities: IdentityResolver,
+        credentials: CredentialCache,
+        statuses: StatusWriter[StoreStatus],
+        schemas: Schemas,
+        finalizers: LegacyFinalizers,
+        publisher: EventPublisher,
+        enqueue: Callable[[str], None],
+    ) -> None:
+        self._objects = objects
+        self._identities = identities
+        self._credentials = credentials
+        self._statuses = statuses
+        self._schemas = schemas
+        self._finalizers = finalizers
+        self._publisher = publisher
+        self._enqueue = enqueue
+        self._held: dict[str, frozenset[CredentialKey]] = {}
+
+    async def reconcile(self, key: str) -> Outcome:
+        """Reconcile one store; one that is gone is a success."""
+        store = self._objects.get(key)
+        if store is None or store.deleting:
+            self._hold(key, ())
+            self._statuses.forget(key)
+            if store is None:
+                self._finalizers.forget(key)
+                return Done()
+            return await self._let_go(store)
+        outdated = self._schemas.store_refusal(store)
+        if outdated is not None:
+            self._hold(key, ())
+            self._report(key, store, outdated)
+            return Done()
+        outcome = await self._let_go(store)
+        if isinstance(outcome, Retry):
+            return outcome
+        found = [self._identities.resolve(store, service) for service in _services(store)]
+        chosen = [identity for identity in found if isinstance(identity, Identity)]
+        self._hold(key, chosen)
+        problem = next((p for p in found if isinstance(p, Problem)), None) or _unreadable(store)
+        if problem is not None:
+            self._report(key, store, problem)
+            return Done()
+        return self._request(key, store, chosen)
+
+    async def _let_go(self, store: SecretStore) -> Outcome:
+        """Remove the finalizer of ack-secret-manager, also of a store being deleted."""
+        try:
+            if await self._finalizers.remove(store):
+                self._publisher.finalizer_removed(store)
+        except ApiUnavailableError as error:
+            return Retry(after=error.retry_after)
+        except ApiError as error:
+            _log.warning("not let go of, will retry", error=error.message)
+            return Retry(after=error.retry_after)
+        return Done()
+
+    def _request(self, key: str, store: SecretStore, chosen: Sequence[Identity]) -> Outcome:
+        obtained = [
+            self._credentials.request(i.provider.key, lambda: self._enqueue(key)) for i in chosen
+        ]
+        failures = [f for f in obtained if isinstance(f, Failure)]
+        if failures:
+            self._report(key, store, problem_of(failures[0].error))
+            left = min(f.retry_at for f in failures) - asyncio.get_running_loop().time()
+            return RequeueAfter(max(left, 0.0), Priority.LOW)
+        if all(obtained):
+            ignored = dict.fromkeys(word for i in chosen for word in i.ignored)
+            self._report(key, store, None, tuple(ignored))
+        return Done()
+
+    def _hold(self, key: str, chosen: Sequence[Identity]) -> None:
+        """Keep credentials alive while a store stands for them, and only so long."""
+        held = self._held.pop(key, frozenset())
+        wanted = frozenset(identity.provider.key for identity in chosen)
+        user = (id(self), key)
+        for identity in chosen:
+            self._credentials.hold(user, identity.provider)
+        if wanted:
+            self._held[key] = wanted
+        for gone in held - wanted:
+            self._credentials.release(user, gone)
+
+    def _report(
+        self,
+        key: str,
+        store: SecretStore,
+        problem: Problem | None,
+        ignored: tuple[str, ...] = (),
+    ) -> None:
+        before = self._statuses.known(key, store)
+        if problem is not None:
+            ready = problem_condition(before.ready, generation=store.generation, problem=problem)
+        else:
+            ready = condition(
+                before.ready,
+                generation=store.generation,
+                status="True",
+                reason=Reason.READY,
+                message="its references resolve and its credentials were obtained"
+                + (f"; written too, but ignored: {', '.join(ignored)}" if ignored else ""),
+            )
+        status = StoreStatus(ready, store.generation)
+        if self._statuses.put(key, store, status) and problem is not None:
+            _log.warning("store not ready", reason=problem.reason.value, message=problem.message)
+        self._publisher.store_reported(store, before.ready, ready, problem)
+
+
+def _services(store: SecretStore) -> list[Service]:
+    """Return the services that a store is configured for."""
+    auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
+    return [service for service in SERVICES if auths[service]]
+
+
+def _unreadable(store: SecretStore) -> Problem | None:
+    broken = mistake(store)
+    if not broken:
+        return None
+    return Problem(Reason.CONDITIONS_INVALID, f"{store.title}: {broken}; that matches no namespace")

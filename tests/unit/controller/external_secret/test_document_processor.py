@@ -1,0 +1,402 @@
+"""``DocumentProcessor``: what is quick is done at once, the rest beside the control loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secret_sync.controller.external_secret import document_processor as module
+from secret_sync.controller.external_secret.desired import Desired, ExtractionError
+from secret_sync.controller.external_secret.extraction import extract_all, extract_all_steps
+from secret_sync.parse import Expressions
+from secret_sync.resources import Reason
+from tests.unit.controller.extracting import (
+    UNREAD,
+    an_es,
+    batch_of,
+    extract,
+    pick,
+    plan_of,
+    reading,
+)
+from tests.unit.controller.processing import KEY, HeldExtraction, World, data_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from secret_sync.controller.external_secret.desired import ExtractedData, ExtractionInput
+    from secret_sync.parse import Steps
+    from secret_sync.resources import ExternalSecret
+
+EXTRACTING = an_es(dataProcess=[extract()])
+PLAIN = an_es(data=[{"key": "db", "name": "password"}])
+QUICK = b'{"user": "app"}'
+# Nobody knows how long YAML takes before it is read.
+SLOW = b"user: app\n"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with World().running() as running:
+        yield running
+
+
+@pytest.fixture
+def extraction(monkeypatch: pytest.MonkeyPatch) -> HeldExtraction:
+    made = HeldExtraction()
+    monkeypatch.setattr(module, "extract_all_steps", made)
+    return made
+
+
+# -- At once ------------------------------------------------------------------------------
+
+
+def test_nothing_is_known_before_all_was_read_once() -> None:
+    processor = World().processor
+    readings = [UNREAD]
+    assert processor.build_desired(KEY, EXTRACTING, plan_of(EXTRACTING), readings) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("es", "value", "data"),
+    [
+        (PLAIN, b"hunter2", {"password": b"hunter2"}),
+        # Plain bytes are never looked at, however many they are.
+        (PLAIN, b"- " * 100_000, {"password": b"- " * 100_000}),
+        (EXTRACTING, QUICK, {"user": b"app"}),
+        (an_es(data=[pick(name="user")]), QUICK, {"name": b"app"}),
+    ],
+    ids=["plain", "plain and large", "extracted", "picked"],
+)
+async def test_what_takes_no_time_is_done_at_once(
+    world: World, es: ExternalSecret, value: bytes, data: dict[str, bytes]
+) -> None:
+    assert data_of(world.build_desired(es, value)) == data
+    await asyncio.sleep(0)
+    assert not world.woken
+    assert len(world.processor) == 0
+
+
+async def test_so_is_what_goes_wrong_at_once(world: World) -> None:
+    made = world.build_desired(EXTRACTING, b'["a"]')
+    assert isinstance(made, ExtractionError)
+    assert made.problem.reason is Reason.NOT_A_DOCUMENT
+    assert world.build_desired(EXTRACTING, b'["a"]') is made
+
+
+async def test_values_that_no_secret_holds_together_are_refused_as_they_are(world: World) -> None:
+    es = an_es(data=[{"key": "one"}, {"key": "two"}])
+    values = b"x" * 600_000, b"y" * 600_001
+    made = world.build_desired(es, *values)
+    assert isinstance(made, ExtractionError)
+    assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
+    assert "the largest is 'two' with 600001" in made.problem.message
+    assert world.processor.values(KEY, batch_of(es, *values)) == made
+    # It cannot be told before they are there.
+    assert isinstance(
+        world.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
+    )
+
+
+async def test_a_known_batch_is_not_taken_apart_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.build_desired(EXTRACTING, QUICK)
+    assert isinstance(first, Desired)
+    monkeypatch.setattr(module, "extract_all_steps", None)
+    again = world.build_desired(EXTRACTING, QUICK)
+    assert isinstance(again, Desired)
+    # Most often the values are not needed, and so they are not kept.
+    assert again.data is None
+    assert (again.fingerprint, again.keys) == (first.fingerprint, first.keys)
+
+
+async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(world: World) -> None:
+    world.build_desired(EXTRACTING, QUICK)
+    inputs = batch_of(EXTRACTING, QUICK)
+    assert data_of(world.processor.values(KEY, inputs)) == {"user": b"app"}
+    assert data_of(world.processor.values(KEY, batch_of(PLAIN, b"x"))) == {"password": b"x"}
+
+
+@pytest.mark.parametrize("value", [QUICK, SLOW])
+async def test_what_is_known_does_not_need_the_value_in_hand(world: World, value: bytes) -> None:
+    absent = reading(value, in_hand=False)
+    # Neither known nor in hand: somebody has to fetch it.
+    assert world.build_desired(EXTRACTING, absent) is None
+    assert len(world.processor) == 0
+    world.build_desired(EXTRACTING, value)
+    if value is SLOW:
+        await world.wait()
+    world.build_desired(EXTRACTING, value)
+    made = world.build_desired(EXTRACTING, absent)
+    assert isinstance(made, Desired)
+    assert made.keys == {"user"}
+    assert made.data is None
+    assert [source.name for source in made.absent] == ["db"]
+
+
+@pytest.mark.parametrize(
+    ("es", "value"),
+    [(EXTRACTING, b'{"user": "other"}'), (an_es(data=[pick(x="user")]), QUICK)],
+    ids=["another value", "another spec"],
+)
+async def test_another_batch_is_another_secret(
+    world: World, es: ExternalSecret, value: bytes
+) -> None:
+    first = world.build_desired(EXTRACTING, QUICK)
+    second = world.build_desired(es, value)
+    assert isinstance(first, Desired)
+    assert isinstance(second, Desired)
+    assert second.data is not None
+    assert second.fingerprint != first.fingerprint
+
+
+# -- In the thread ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("es", "value"),
+    [
+        (EXTRACTING, SLOW),
+        (EXTRACTING, b'{"user": "app", "x": "' + b"y" * 5000 + b'"}'),
+        (an_es(data=[pick(user="sort(users)[0]")]), b'{"users": ["b", "app"]}'),
+    ],
+    ids=["YAML", "a large document", "a path that may take long"],
+)
+async def test_C0_the_rest_is_done_beside_the_loop_and_the_object_is_woken(
+    world: World, es: ExternalSecret, value: bytes
+) -> None:
+    assert world.build_desired(es, value) is None
+    assert len(world.processor) == 1
+    await world.wait()
+    assert world.woken == [KEY]
+    assert len(world.processor) == 0
+    made = data_of(world.build_desired(es, value))
+    assert made is not None
+    assert made["user"] == b"app"
+    # Handed out once: who has them in hand needs no second copy.
+    assert data_of(world.build_desired(es, value)) is None
+    assert world.woken == [KEY]
+
+
+async def test_what_goes_wrong_there_is_told_and_remembered(
+    world: World, extraction: HeldExtraction
+) -> None:
+    extraction.let.release()
+    assert world.build_desired(EXTRACTING, b"- a\n- b\n") is None
+    await world.wait()
+    for _ in range(2):
+        made = world.build_desired(EXTRACTING, b"- a\n- b\n")
+        assert isinstance(made, ExtractionError)
+        assert made.problem.reason is Reason.NOT_A_DOCUMENT
+    assert len(extraction.batches) == 1
+
+
+async def test_who_asks_while_it_is_made_waits_for_the_same(
+    world: World, extraction: HeldExtraction
+) -> None:
+    for _ in range(3):
+        assert world.build_desired(EXTRACTING, SLOW) is None
+        await asyncio.sleep(0.01)
+    extraction.let.release()
+    await world.wait()
+    assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
+    assert len(extraction.batches) == 1
+    assert world.woken == [KEY]
+
+
+async def test_a_newer_batch_takes_the_place_of_one_that_waits(
+    world: World, extraction: HeldExtraction
+) -> None:
+    world.build_desired(EXTRACTING, SLOW, key="ns/first")
+    await asyncio.sleep(0.01)
+    world.build_desired(EXTRACTING, b"user: old\n")
+    world.build_desired(EXTRACTING, b"user: new\n")
+    assert len(world.processor) == 2
+    extraction.let.release(2)
+    await world.wait()
+    await world.wait()
+    assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
+    assert len(extraction.batches) == 2
+
+
+async def test_a_newer_batch_takes_the_place_of_one_that_is_being_made(
+    world: World, extraction: HeldExtraction
+) -> None:
+    world.build_desired(EXTRACTING, b"user: old\n")
+    await asyncio.sleep(0.01)
+    world.build_desired(EXTRACTING, b"user: new\n")
+    extraction.let.release(2)
+    await world.wait()
+    # Nobody hears of the old one.
+    assert world.woken == [KEY]
+    assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
+
+
+async def test_a_quick_batch_takes_the_place_of_a_slow_one(
+    world: World, extraction: HeldExtraction
+) -> None:
+    world.build_desired(EXTRACTING, SLOW)
+    await asyncio.sleep(0.01)
+    extraction.let.release(2)  # one for each
+    assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) == {"user": b"new"}
+    world.build_desired(EXTRACTING, SLOW, key="ns/next")
+    extraction.let.release()
+    await world.wait()
+    assert world.woken == ["ns/next"]
+    assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) is None
+
+
+async def test_what_was_made_of_another_batch_is_not_handed_out(world: World) -> None:
+    world.build_desired(EXTRACTING, SLOW)
+    await world.wait()
+    assert data_of(world.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
+    # And it is not kept for later.
+    assert not world.processor._finished
+
+
+async def test_one_after_another_in_the_order_of_their_arrival(
+    world: World, extraction: HeldExtraction
+) -> None:
+    for number in range(3):
+        world.build_desired(EXTRACTING, f"n: {number}\n".encode(), key=f"ns/{number}")
+    await asyncio.sleep(0.05)
+    assert len(extraction.batches) == 1
+    extraction.let.release(3)
+    while len(world.woken) < 3:
+        await world.wait()
+    assert world.woken == ["ns/0", "ns/1", "ns/2"]
+
+
+@pytest.mark.parametrize("when", ["waiting", "being made", "finished"])
+async def test_what_is_forgotten_leaves_nothing_behind(
+    world: World, extraction: HeldExtraction, when: str
+) -> None:
+    world.build_desired(EXTRACTING, SLOW)
+    if when == "being made":
+        await asyncio.sleep(0.01)
+        assert extraction.batches
+    if when == "finished":
+        extraction.let.release()
+        await world.wait()
+    before = len(world.woken)
+    world.processor.forget(KEY)
+    # Whoever comes next tells that the desk is through with it.
+    world.build_desired(EXTRACTING, SLOW, key="ns/next")
+    extraction.let.release(3)
+    await world.wait()
+    assert world.woken[before:] == ["ns/next"]
+    assert not any(
+        KEY in held
+        for held in (world.processor._known, world.processor._finished, world.processor._waiting)
+    )
+    assert world.build_desired(EXTRACTING, SLOW) is None
+
+
+async def test_the_loop_goes_on_meanwhile(world: World, extraction: HeldExtraction) -> None:
+    world.build_desired(EXTRACTING, SLOW)
+    await asyncio.sleep(0.01)
+    assert data_of(world.build_desired(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
+    extraction.let.release()
+    await world.wait()
+    assert world.woken == [KEY]
+
+
+async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
+    world.build_desired(EXTRACTING, b"user: hunter2\n")
+    assert repr(world.processor) == "<DocumentProcessor 1 waiting>"
+    await world.wait()
+    assert "hunter2" not in repr(world.processor._finished)
+    assert "hunter2" not in repr(world.processor._known)
+
+
+DOCUMENTS = st.sampled_from([b'{"v": 1}', b'{"v": 2}', b"v: 3\n", b"v: 4\n", b"- broken\n"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(DOCUMENTS, st.booleans()), min_size=1, max_size=8))
+def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
+    arrivals: list[tuple[bytes, bool]],
+) -> None:
+    async def scenario() -> None:
+        async with World().running() as world:
+            made: Desired | ExtractionError | None = None
+            for document, pause in arrivals:
+                made = world.build_desired(EXTRACTING, document)
+                if pause:
+                    await asyncio.sleep(0.002)
+            last = arrivals[-1][0]
+            while made is None:
+                await world.wait()
+                made = world.build_desired(EXTRACTING, last)
+            expected = extract_all(batch_of(EXTRACTING, last))
+            if isinstance(expected, ExtractionError):
+                assert made == expected
+                return
+            while isinstance(made, Desired) and made.data is None:
+                # As the control loop does where the values are needed.
+                made = world.processor.values(KEY, batch_of(EXTRACTING, last))
+                while made is None:
+                    await world.wait()
+                    made = world.build_desired(EXTRACTING, last)
+            assert data_of(made) == expected.data
+
+    asyncio.run(scenario())
+
+
+def test_it_is_the_same_on_the_loop_that_production_runs_on() -> None:
+    async def scenario() -> dict[str, bytes] | None:
+        async with World().running() as world:
+            assert world.build_desired(EXTRACTING, SLOW) is None
+            await world.wait()
+            return data_of(world.build_desired(EXTRACTING, SLOW))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(scenario()) == {"user": b"app"}
+
+
+# -- Whatever comes -----------------------------------------------------------------------
+
+
+async def test_extraction_error_names_the_entry_by_its_current_key(world: World) -> None:
+    world.build_desired(an_es(dataProcess=[extract("before")]), b"[]")
+    made = world.build_desired(an_es(dataProcess=[extract("after")]), b"[]")
+    assert isinstance(made, ExtractionError)
+    assert "'after'" in made.problem.message
+
+
+async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(
+        inputs: ExtractionInput, expressions: Expressions
+    ) -> Steps[ExtractedData | ExtractionError]:
+        yield
+        if any(b"poison" in (i.data or b"") for i in inputs.entries):
+            raise RecursionError
+        return (yield from extract_all_steps(inputs, expressions))
+
+    monkeypatch.setattr(module, "extract_all_steps", poisoned)
+    world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned")
+    world.build_desired(EXTRACTING, SLOW)
+    await world.wait()
+    await world.wait()
+    assert world.woken == ["ns/poisoned", KEY]
+    assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
+    assert isinstance(
+        world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError
+    )
+
+
+def test_many_small_documents_are_one_large_one() -> None:
+    # Each would be quick; how many there are is for whoever writes the object.
+    document = b'{"a": "' + b"x" * 1000 + b'"}'
+    for number, quick in ((3, True), (5, False)):
+        es = an_es(dataProcess=[extract()] * number)
+        values = [document.replace(b"x", str(n).encode()) for n in range(number)]
+        assert module._is_quick(batch_of(es, *values), Expressions()) is quick

@@ -1,0 +1,129 @@
+"""``ExpressionCompiler``: each generation of an object is compiled once, beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.controller.external_secret import expressions as module
+from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.parse.rules import compile_regex
+from secret_sync.queue import TimeSlicedWorker
+from secret_sync.resources import Reason
+from tests.unit.controller.extracting import an_es, extract, pick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secret_sync.queue import Priority
+    from secret_sync.resources import ExternalSecret
+
+KEY = "ns/some"
+HEAVY = an_es(dataProcess=[extract("db", (r"[\pL\pN]{10}7", "x"), ("(", "y"))])
+
+
+class World:
+    """A compiler, its worker, and who was woken."""
+
+    def __init__(self) -> None:
+        self.worker = TimeSlicedWorker()
+        self.compiler = ExpressionCompiler(self.worker, self._enqueue)
+        self.woken: list[str] = []
+        self._news = asyncio.Event()
+
+    def _enqueue(self, keys: Iterable[str], _priority: Priority) -> None:
+        self.woken += keys
+        self._news.set()
+
+    async def work(self) -> None:
+        """Until somebody is woken."""
+        task = asyncio.create_task(self.worker.run())
+        async with asyncio.timeout(10):
+            await self._news.wait()
+        self._news.clear()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The regular expressions that were compiled."""
+    log: list[str] = []
+
+    def compiling(source: str) -> object:
+        log.append(source)
+        return compile_regex(source)
+
+    monkeypatch.setattr("secret_sync.parse.expressions.compile_regex", compiling)
+    return log
+
+
+async def test_what_is_not_trivially_small_is_compiled_beside_the_loop(compiled: list[str]) -> None:
+    world = World()
+    assert world.compiler.check(HEAVY) is None
+    assert world.compiler.check(HEAVY) is None
+    assert not compiled
+    await world.work()
+    assert world.woken == [KEY]
+    problems = world.compiler.check(HEAVY)
+    assert problems is not None
+    assert problems[0].reason is Reason.INVALID_REGEX
+    assert problems[0].message.startswith("entry 'db': ")
+
+
+async def test_a_generation_is_compiled_once(compiled: list[str]) -> None:
+    world = World()
+    fine = an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))])
+    world.compiler.check(fine)
+    await world.work()
+    for _ in range(3):
+        assert world.compiler.check(fine) == {}
+        world.compiler.of(KEY).regex("[a-z]{3}")
+    assert compiled == ["[a-z]{3}"]
+    assert world.compiler.check(replace(fine, generation=2)) is None
+    await world.work()
+    assert len(compiled) == 2
+
+
+@pytest.mark.parametrize(
+    "es",
+    [
+        an_es(data=[{"key": "a"}]),
+        an_es(data=[pick(a="b.c[0]")]),
+        an_es(dataProcess=[extract("db", ("^db_", ""))]),
+    ],
+    ids=["plain", "a short path", "a plain rule"],
+)
+def test_what_is_trivially_small_is_checked_at_once(es: ExternalSecret) -> None:
+    world = World()
+    assert world.compiler.check(es) == {}
+    assert not len(world.worker)
+
+
+async def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
+    world = World()
+    world.compiler.check(HEAVY)
+    world.compiler.forget(KEY)
+    assert not len(world.worker)
+    world.compiler.check(an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))]))
+    await world.work()
+    world.compiler.forget(KEY)
+    assert not world.compiler._compiled
+    assert not world.compiler._checked
+    assert world.compiler._size == 0
+
+
+async def test_what_all_objects_keep_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CAPACITY", 2 * 256 * 1024)
+    world = World()
+    for number in range(4):
+        es = replace(an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))]), name=f"some{number}")
+        world.compiler.check(es)
+        await world.work()
+        assert world.compiler.check(es) == {}
+    assert list(world.compiler._compiled) == ["ns/some2", "ns/some3"]
+    # It is compiled again where it is needed.
+    assert world.compiler.of("ns/some0").regex("[a-z]{3}").findall("abc") == ["abc"]

@@ -1,0 +1,159 @@
+"""Objects whose values find no room: as long as one is parked, its wake-up is on the way.
+
+The world outside is a model: an object that is woken may bring its values, find that there is
+nothing to do any more, or be gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from secret_sync.controller.external_secret import document_processor as module
+from secret_sync.controller.external_secret.document_processor import PARKED_FOR, DocumentProcessor
+from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.queue import Priority, TimeSlicedWorker
+from tests.unit.controller.extracting import an_es, extract, plan_of, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+    from typing import Any
+
+pytestmark = pytest.mark.slow
+
+EXTRACTING = an_es(dataProcess=[extract()])
+#: Of which two fit.
+VALUE = b"user: app\n# " + b"x" * 400
+KEYS = st.sampled_from([f"{namespace}/{name}" for namespace in "ab" for name in "123"])
+
+
+class HeldWorker(TimeSlicedWorker):
+    """Finishes a job when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: dict[Hashable, tuple[Any, Callable[[Any], None]]] = {}
+
+    def add(
+        self, namespace: str, key: Hashable, steps: Any, finished: Callable[[Any], None]
+    ) -> None:
+        super().add(namespace, key, steps, finished)
+        self.jobs[key] = steps, finished
+
+    def drop(self, namespace: str, key: Hashable) -> None:
+        super().drop(namespace, key)
+        self.jobs.pop(key, None)
+
+    def finish(self, key: Hashable) -> None:
+        steps, finished = self.jobs[key]
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                super().drop(str(key[1])[0], key)  # type: ignore[index]
+                finished(end.value)
+                return
+
+
+class Parking(RuleBasedStateMachine):
+    """Objects that come, are woken, and leave in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "CAPACITY", 2 * len(VALUE))
+        self.worker = HeldWorker()
+        expressions = ExpressionCompiler(self.worker, self.enqueue)
+        self.processor = DocumentProcessor(self.worker, expressions, self.enqueue)
+        self.queued: dict[str, None] = {}
+
+    def enqueue(self, keys: Iterable[str], priority: Priority) -> None:
+        assert priority in (Priority.HIGH, Priority.MIDDLE)
+        self.queued |= dict.fromkeys(keys)
+
+    def bring(self, key: str) -> None:
+        async def build_desired() -> None:
+            value = VALUE + key.encode()
+            self.processor.build_desired(key, EXTRACTING, plan_of(EXTRACTING), [reading(value)])
+
+        self.loop.run_until_complete(build_desired())
+
+    @rule(key=KEYS)
+    def comes(self, key: str) -> None:
+        self.bring(key)
+
+    @precondition(lambda self: self.queued)
+    @rule(nothing=st.booleans())
+    def is_reconciled(self, nothing: bool) -> None:  # noqa: FBT001 (hypothesis passes it)
+        key = next(iter(self.queued))
+        del self.queued[key]
+        if not nothing:
+            self.bring(key)
+
+    @rule(key=KEYS)
+    def is_gone(self, key: str) -> None:
+        async def forget() -> None:
+            self.processor.forget(key)
+
+        self.loop.run_until_complete(forget())
+
+    @precondition(lambda self: self.worker.jobs)
+    @rule(data=st.data())
+    def is_finished(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.worker.jobs, key=str)))
+
+        async def finish() -> None:
+            self.worker.finish(key)
+
+        self.loop.run_until_complete(finish())
+
+    @invariant()
+    def something_parked_has_its_wake_up_scheduled(self) -> None:
+        timer = self.processor._retry
+        assert not self.processor._parked or (timer is not None and not timer.cancelled())
+
+    @invariant()
+    def what_is_held_is_what_waits(self) -> None:
+        waiting = self.processor._waiting
+        assert self.processor._held == sum(inputs.size for inputs in waiting.values())
+        assert {key[1] for key in self.worker.jobs} == set(waiting)  # type: ignore[index]
+
+    def teardown(self) -> None:
+        self.patch.undo()
+        self.loop.close()
+
+
+TestParking = Parking.TestCase
+TestParking.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+async def test_the_rest_is_woken_although_the_first_that_was_woken_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CAPACITY", 2 * len(VALUE))
+    monkeypatch.setattr(module, "PARKED_FOR", PARKED_FOR / 100)
+    woken: set[str] = set()
+    all_woken = asyncio.Event()
+
+    def enqueue(keys: Iterable[str], _priority: Priority) -> None:
+        woken.update(keys)
+        if len(woken) == 6:
+            all_woken.set()
+
+    worker = HeldWorker()
+    processor = DocumentProcessor(worker, ExpressionCompiler(worker, enqueue), enqueue)
+    for number in range(6):
+        value = VALUE + str(number).encode()
+        key = f"ns/{number}"
+        processor.build_desired(key, EXTRACTING, plan_of(EXTRACTING), [reading(value)])
+    for _, key in list(worker.jobs):  # type: ignore[misc]
+        worker.finish(("documents", key))
+    # Nobody who is woken brings anything.
+    async with asyncio.timeout(10):
+        await all_woken.wait()

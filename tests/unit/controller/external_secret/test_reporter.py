@@ -1,0 +1,306 @@
+"""``SyncReporter``: how a reconcile went, as status, as Event and as metric."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.event_publisher import EventPublisher
+from secret_sync.controller.external_secret.desired import Desired, EntryOutcome, Overwritten
+from secret_sync.controller.external_secret.reporter import (
+    REPORT_LATE_AFTER,
+    REPORT_PENDING_AFTER,
+    SyncContext,
+    SyncReporter,
+)
+from secret_sync.controller.external_secret.state import SyncState
+from secret_sync.controller.problem import Problem
+from secret_sync.queue.worker import _reconcile_id
+from secret_sync.resources import Condition, DataEntry, Reason
+from tests.unit.controller.played import Events, Observer, Statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret, ExternalSecretStatus
+
+    MakeES = Callable[..., ExternalSecret]
+
+pytestmark = pytest.mark.looptime
+
+KEY = "ns/some"
+BEFORE = "2026-01-01T00:00:00Z"
+FORBIDDEN = Problem(Reason.FORBIDDEN, "RAM says no")
+
+
+class World:
+    def __init__(self, es: ExternalSecret) -> None:
+        self.statuses, self.events, self.observer = Statuses(), Events(), Observer()
+        statuses: Any = self.statuses
+        self.reporter = SyncReporter(statuses, EventPublisher(self.events), self.observer)
+        self.context = SyncContext(KEY, es, SyncState(uid=es.uid))
+
+    @property
+    def status(self) -> ExternalSecretStatus:
+        return self.statuses.held[KEY]
+
+    @property
+    def ready(self) -> Condition:
+        assert self.status.ready is not None
+        return self.status.ready
+
+
+@pytest.fixture
+def world(make_es: MakeES) -> World:
+    return World(make_es(metadata={"generation": 3}))
+
+
+def desired(*keys: str, overwritten: tuple[Overwritten, ...] = ()) -> Desired:
+    names = frozenset(keys or ("password",))
+    return Desired(b"wanted", names, dict.fromkeys(names, b"hunter2"), (), overwritten)
+
+
+def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
+    return EntryOutcome(DataEntry(key, key, "", "", None), "v1", problem)
+
+
+# -- In step ------------------------------------------------------------------------------
+
+
+async def test_a_secret_that_was_written(world: World) -> None:
+    world.context.state.waiting_since = 1.0
+    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    assert (world.ready.status, world.ready.reason) == ("True", "Synced")
+    assert world.ready.message == "Secret some holds 1 key"
+    assert (world.ready.observed_generation, world.status.observed_generation) == (3, 3)
+    assert world.status.target == "some"
+    assert world.status.last_sync_time
+    (result,) = world.status.results
+    assert (result.key, result.status, result.reason, result.version_id) == (
+        "db",
+        "Succeeded",
+        "",
+        "v1",
+    )
+    assert world.events.reasons == ["Synced"]
+    assert world.context.state.waiting_since is None
+
+
+@pytest.mark.parametrize(
+    ("target", "made", "message"),
+    [
+        ({}, desired("a", "b"), "Secret some holds 2 keys"),
+        ({"name": "other"}, desired("a"), "Secret other holds 1 key"),
+        (
+            {"creationPolicy": "Merge"},
+            desired("a", "b"),
+            "Secret some holds 2 keys of this object",
+        ),
+        (
+            {},
+            desired("a", "b", overwritten=(Overwritten("b", "x", "y"), Overwritten("a", "x", "y"))),
+            "Secret some holds 2 keys; written by more than one entry, the last one counts: a, b",
+        ),
+        (
+            {},
+            desired("a", overwritten=(Overwritten("a", "x", "y"), Overwritten("a", "y", "z"))),
+            "Secret some holds 1 key; written by more than one entry, the last one counts: a",
+        ),
+    ],
+)
+async def test_what_it_holds_is_said(
+    make_es: MakeES, target: dict[str, str], made: Desired, message: str
+) -> None:
+    world = World(make_es(target=target))
+    world.reporter.written(world.context, made, [outcome()], changed=True)
+    assert world.ready.message == message
+
+
+async def test_A16_who_owns_keys_of_ours_as_well_is_said_until_it_ends(make_es: MakeES) -> None:
+    world = World(make_es(target={"creationPolicy": "Merge"}))
+    world.context.state.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
+    world.reporter.written(world.context, desired("a", "b"), [outcome()], changed=False)
+    assert world.ready.message == (
+        "Secret some holds 2 keys of this object; gitops, kubectl-edit set a, b as well, to the "
+        "same value: a new value will not be written (KeyConflict) until the key is deleted there"
+    )
+    assert world.ready.status == "True"
+    world.context.state.shared = ()
+    world.reporter.written(world.context, desired("a", "b"), [outcome()], changed=False)
+    assert world.ready.message == "Secret some holds 2 keys of this object"
+
+
+async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
+    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    before = world.status
+    for _ in range(3):
+        world.reporter.written(world.context, desired(), [outcome()], changed=False)
+    assert world.status == before
+    assert world.statuses.news == 1
+    assert world.events.reasons == ["Synced"]
+
+
+CREATED = "Secret some was created; it is not fetched again"
+
+
+async def test_of_a_secret_that_was_only_looked_at_what_was_told_stands(world: World) -> None:
+    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    before = world.status
+    world.reporter.succeeded(world.context, CREATED, None)
+    assert world.status == before
+    assert world.events.reasons == ["Synced"]
+
+
+@pytest.mark.parametrize(("status", "generation"), [("", 0), ("True", 2), ("False", 3)])
+async def test_unless_nothing_was_or_it_is_out_of_date(
+    make_es: MakeES, status: str, generation: int
+) -> None:
+    ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
+    result = {"ExternalSecretKey": "db", "status": "Succeeded", "synchronizationTime": BEFORE}
+    reported = {"conditions": [ready.to_dict()] if status else [], "dataSyncResults": [result]}
+    world = World(make_es(metadata={"generation": 3}, status=reported))
+    world.reporter.succeeded(world.context, CREATED, None)
+    assert (world.ready.status, world.ready.message) == ("True", CREATED)
+    assert [r.time for r in world.status.results] == [BEFORE]
+    assert world.events.take() == [("Normal", "Synced", CREATED)]
+
+
+# -- Not in step --------------------------------------------------------------------------
+
+
+async def test_a_failure(world: World) -> None:
+    world.reporter.written(world.context, desired(), [outcome("a"), outcome("b")], changed=True)
+    before = world.status
+    world.events.take()
+    world.context.state.waiting_since = 1.0
+    world.reporter.failed(world.context, FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
+    assert (world.ready.status, world.ready.reason) == ("False", "Forbidden")
+    assert world.ready.message == "RAM says no"
+    # All or nothing: the good one is not in the Secret either.
+    assert [(r.key, r.status, r.reason) for r in world.status.results] == [
+        ("a", "Succeeded", "NotWritten"),
+        ("b", "Failed", "Forbidden"),
+    ]
+    # Of what was written before nothing is taken back.
+    assert (world.status.target, world.status.last_sync_time) == ("some", before.last_sync_time)
+    assert world.events.take() == [("Warning", "SyncFailed", "Forbidden: RAM says no")]
+    assert world.observer.reported == [("failed", None)]
+    assert world.context.state.waiting_since is None
+
+
+async def test_the_same_failure_again_is_no_news(world: World) -> None:
+    for number in range(3):
+        problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
+        world.reporter.failed(world.context, problem, [outcome(problem=problem)])
+    assert world.statuses.news == 1
+    assert world.events.reasons == ["SyncFailed"]
+
+
+async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: World) -> None:
+    problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields")
+    world.reporter.failed(world.context, problem, [])
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
+
+
+# -- Waiting ------------------------------------------------------------------------------
+
+
+async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
+    assert world.reporter.pending(world.context, 1, 0.0) == REPORT_PENDING_AFTER
+    assert KEY not in world.statuses.held
+    assert world.reporter.pending(world.context, 1, REPORT_PENDING_AFTER) is None
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
+    assert world.ready.message == "1 of 1 entries are waiting for Alibaba Cloud"
+    assert world.observer.reported == [("pending", None)] * 2
+    assert not world.events.reported
+
+
+async def test_what_it_waits_for_is_said(world: World) -> None:
+    world.reporter.pending(world.context, 0, 11.0)
+    assert world.ready.message == "waiting for the values to be fetched again or parsed"
+
+
+@pytest.mark.parametrize(
+    ("status", "generation", "reported"),
+    [
+        ("True", 3, False),
+        ("True", 2, True),
+        ("False", 3, True),
+        ("Unknown", 3, True),
+    ],
+)
+async def test_one_that_is_in_step_waits_without_a_word(
+    make_es: MakeES, status: str, generation: int, *, reported: bool
+) -> None:
+    ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
+    given = {"conditions": [ready.to_dict()], "observedGeneration": generation}
+    world = World(make_es(metadata={"generation": 3}, status=given))
+    # There is nothing to come back for either.
+    assert world.reporter.pending(world.context, 1, 4.0) == (6.0 if reported else None)
+    assert world.reporter.pending(world.context, 1, 11.0) is None
+    assert (KEY in world.statuses.held) is reported
+
+
+async def test_one_whose_values_change_faster_than_they_are_read_together_says_so(
+    make_es: MakeES,
+) -> None:
+    ready = Condition("Ready", "True", "Synced", "message", BEFORE, 3)
+    given = {"conditions": [ready.to_dict()], "observedGeneration": 3}
+    world = World(make_es(metadata={"generation": 3}, status=given))
+    waits = partial(world.reporter.pending, world.context, 1, known=True)
+    assert waits(0.0) == REPORT_LATE_AFTER
+    assert KEY not in world.statuses.held
+    assert waits(REPORT_LATE_AFTER) is None
+    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
+    assert "the Secret holds the previous values" in world.ready.message
+
+
+# -- Metrics ------------------------------------------------------------------------------
+
+
+async def test_the_latency_is_that_of_the_write_since_its_cause(world: World) -> None:
+    world.context.state.triggered_at = asyncio.get_running_loop().time()
+    await asyncio.sleep(2.5)
+    world.reporter.observe(world.context, "written")
+    # The next one has another cause, or none.
+    world.reporter.observe(world.context, "written")
+    assert world.observer.reported == [("written", pytest.approx(2.5)), ("written", None)]
+
+
+@pytest.mark.parametrize("result", ["unchanged", "failed"])
+async def test_what_writes_nothing_answers_its_cause_without_a_latency(
+    world: World, result: str
+) -> None:
+    world.context.state.triggered_at = 0.0
+    world.reporter.observe(world.context, result)
+    assert world.observer.reported == [(result, None)]
+    assert world.context.state.triggered_at is None
+
+
+async def test_only_news_of_a_failure_are_in_the_log(world: World) -> None:
+    _reconcile_id.set("c0ffee")
+    for _ in range(2):
+        world.reporter.failed(world.context, FORBIDDEN, [])
+    world.reporter.observe(world.context, "written", logged=True)
+    world.reporter.observe(world.context, "unchanged")
+    assert world.observer.lines == ["c0ffee", "", "c0ffee", ""]
+
+
+async def test_waiting_answers_no_cause(world: World) -> None:
+    world.context.state.triggered_at = 0.0
+    world.reporter.pending(world.context, 1, 5.0)
+    assert world.context.state.triggered_at == 0.0
+
+
+async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
+    world.reporter.failed(world.context, FORBIDDEN, [])
+    world.reporter.forget(KEY)
+    assert not world.statuses.held
+
+
+async def test_no_value_is_ever_told(world: World) -> None:
+    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    assert "hunter2" not in f"{world.status!r} {world.events.reported!r}"

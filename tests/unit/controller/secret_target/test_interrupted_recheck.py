@@ -1,0 +1,64 @@
+"""What was interrupted does not rest: of several writes none counts unless all were made."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secret_sync.controller.secret_target.write_conflicts import REPAIRS
+from secret_sync.kube import ApiUnavailableError
+from tests.unit.controller.played import managed
+from tests.unit.controller.writing import DESIRED, MARK, OURS, World, own, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret
+
+pytestmark = pytest.mark.looptime
+
+EXTRA = {
+    **managed("kubectl", operation="Apply"),
+    "fieldsV1": {"f:stringData": {"f:extra": {}}},
+}
+
+
+async def test_a_change_that_was_interrupted_is_finished_at_the_next_look(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    world, remembered = World(make_es()), state()
+    remembered.rechecks = (asyncio.get_running_loop().time(),) * REPAIRS
+    # Our key is gone, and another one has come by stringData: seen, so written at once.
+    world.holds(own(MARK, EXTRA, version="21"))
+    repaired = own(OURS, EXTRA, version="22")
+    world.client.answers.extend([repaired, ApiUnavailableError("no answer")])
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(remembered)
+    assert remembered.applied is not None
+    assert remembered.applied.fingerprint == b""
+    # The key of stringData is still in it.
+    world.holds(repaired)
+    await asyncio.sleep(1)
+    world.client.answers.extend([repaired, own(OURS, version="23")])
+    before = len(world.client.sent)
+    await world.ensure(remembered)
+    assert len(world.client.sent) > before
+
+
+async def test_a_lost_answer_is_not_rested_on(make_es: Callable[..., ExternalSecret]) -> None:
+    """The Secret holds another value than the one that is desired again."""
+    world, remembered = World(make_es()), state()
+    remembered.rechecks = (asyncio.get_running_loop().time(),) * REPAIRS
+    world.holds(own(OURS, version="20"))
+    world.client.answers.append(ApiUnavailableError("the connection broke"))
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(remembered, replace(DESIRED, fingerprint=b"rotated"))
+    # It was written all the same; and the rotation is taken back.
+    world.holds(own(OURS, version="21"))
+    world.client.answers.append(own(OURS, version="22"))
+    before = len(world.client.sent)
+    await world.ensure(remembered)
+    assert len(world.client.sent) > before

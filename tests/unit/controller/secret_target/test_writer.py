@@ -1,0 +1,230 @@
+"""Writing the Secret: judged anew before each write, and never against its owner's will."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.confirmation import OwnerGoneError
+from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.secret_target.writer import SecretWriter
+from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.kube import Ref, Resource
+    from secret_sync.resources import ExternalSecret, SecretMeta
+
+    MakeES = Callable[..., ExternalSecret]
+    MakeSecret = Callable[..., SecretMeta]
+
+KEY = "ns/some"
+DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
+
+
+@dataclass
+class PlayedApi:
+    """Answers with what it was told to hold; one Secret, one ExternalSecret."""
+
+    owner: dict[str, Any] | None = field(default_factory=lambda: {"uid": "es-uid", "generation": 1})
+    secret: dict[str, Any] | None = None
+    version: str = "20"
+    extra: tuple[str, ...] = ()
+    writes: list[str] = field(default_factory=list)
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        assert method == "GET"
+        held = self.owner if "/externalsecrets/" in path else self.secret
+        if held is None:
+            raise ApiNotFoundError("gone", status=404)
+        return {"metadata": held}
+
+    async def create(self, _resource: Resource, _intent: dict[str, Any]) -> dict[str, Any]:
+        return self._written("create")
+
+    async def update(
+        self, _resource: Resource, _intent: dict[str, Any], ref: Ref, *, force: bool
+    ) -> dict[str, Any]:
+        assert force
+        if ref.resource_version != self.version:
+            raise OutdatedError("changed since", status=409)
+        return self._written("update")
+
+    async def set_data(
+        self, _resource: Resource, _ref: Ref, data: dict[str, str], _owner: object
+    ) -> dict[str, Any]:
+        return self._written(f"nothing but {', '.join(data)}")
+
+    def _written(self, how: str) -> dict[str, Any]:
+        self.writes.append(how)
+        ours: dict[str, Any] = {"f:data": {"f:password": {}}}
+        theirs: dict[str, Any] = {"f:data": {f"f:{key}": {} for key in self.extra}}
+        return {
+            "metadata": {
+                "namespace": "ns",
+                "name": "some",
+                "uid": "secret-uid",
+                "resourceVersion": "31",
+                "managedFields": [
+                    {"manager": "secret-sync", "operation": "Apply", "fieldsV1": ours},
+                    {"manager": "kubectl-replace", "operation": "Update", "fieldsV1": theirs},
+                ],
+            }
+        }
+
+
+@dataclass
+class World:
+    api: PlayedApi
+    objects: Store[ExternalSecret]
+    secrets: Store[SecretMeta]
+    writer: SecretWriter
+
+
+@pytest.fixture
+def world(make_es: MakeES, make_secret: MakeSecret) -> World:
+    """With an ExternalSecret and its Secret, as the informers have them."""
+    api, objects, secrets = PlayedApi(), Store[Any](INDEXES), Store[Any]()
+    objects.put(KEY, make_es())
+    secrets.put(KEY, make_secret())
+    return World(api, objects, secrets, SecretWriter(api, api, objects, secrets))  # type: ignore[arg-type]  # a played server
+
+
+def state(version: str = "20", fingerprint: bytes = b"wanted") -> SyncState:
+    return SyncState(
+        uid="es-uid", applied=Applied(fingerprint, "secret-uid", version, 0.0), written=fingerprint
+    )
+
+
+async def test_an_owner_reference_that_is_missing_is_put_back(
+    world: World, make_es: MakeES, make_secret: MakeSecret
+) -> None:
+    world.secrets.put(KEY, make_secret(owners=()))
+    assert await world.writer.ensure(make_es(), DESIRED, state()) is True
+    assert world.api.writes == ["update"]
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        pytest.param({"uid": "es-uid", "deletionTimestamp": "now"}, id="being orphaned"),
+        pytest.param({"uid": "another"}, id="another one of that name"),
+        pytest.param(None, id="gone"),
+    ],
+)
+async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
+    world: World, make_es: MakeES, make_secret: MakeSecret, owner: dict[str, Any] | None
+) -> None:
+    # kubectl delete --cascade=orphan: the garbage collector took the reference away, and would
+    # delete a Secret that refers to an owner which is gone. The informer has not heard yet.
+    world.secrets.put(KEY, make_secret(owners=()))
+    world.api.owner = owner
+    with pytest.raises(OwnerGoneError):
+        await world.writer.ensure(make_es(), DESIRED, state())
+    assert not world.api.writes
+
+
+async def test_nor_when_the_news_of_the_orphaning_come_with_a_conflict(
+    world: World, make_es: MakeES
+) -> None:
+    # The cache has the reference; a write by its version is refused, and the read has not.
+    world.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
+    world.api.version = "30"
+    world.api.owner = {"uid": "es-uid", "deletionTimestamp": "now"}
+    with pytest.raises(OwnerGoneError):
+        await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older"))
+    assert not world.api.writes
+
+
+@pytest.mark.parametrize("change", ["gone", "deleting", "another"])
+async def test_nothing_is_written_for_an_owner_that_is_deleted_meanwhile(
+    world: World, make_es: MakeES, change: str
+) -> None:
+    es = make_es()
+    if change == "gone":
+        world.objects.remove(KEY)
+    elif change == "deleting":
+        world.objects.put(KEY, replace(es, deleting=True))
+    else:
+        world.objects.put(KEY, replace(es, uid="another"))
+    world.secrets.remove(KEY)
+    with pytest.raises(OwnerGoneError):
+        await world.writer.ensure(es, DESIRED, SyncState(uid="es-uid"))
+    assert not world.api.writes
+
+
+METADATA_OF_OURS: dict[str, Any] = {
+    "namespace": "ns",
+    "name": "some",
+    "uid": "secret-uid",
+    "resourceVersion": "30",
+    "ownerReferences": [{"uid": "es-uid"}],
+    "managedFields": [
+        {
+            "manager": "kubectl-replace",
+            "operation": "Update",
+            "fieldsV1": {"f:data": {"f:password": {}}},
+        }
+    ],
+}
+
+
+async def test_a_secret_of_ours_stays_ours_when_a_stale_cache_hid_that_its_marks_are_gone(
+    world: World, make_es: MakeES
+) -> None:
+    world.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
+    world.api.version = "30"
+    world.api.extra = ("extra",)
+    remembered = state(fingerprint=b"older")
+    assert await world.writer.ensure(make_es(), DESIRED, remembered) is True
+    assert world.api.writes == ["update", "nothing but password"]
+    assert remembered.applied is not None
+    assert remembered.applied.resource_version == "31"
+
+
+async def test_a_secret_that_went_and_came_again_is_not_ours(world: World, make_es: MakeES) -> None:
+    world.api.secret = {**METADATA_OF_OURS, "uid": "theirs", "ownerReferences": []}
+    world.api.version = "30"
+    refused = await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older"))
+    assert not isinstance(refused, bool)
+    assert refused.reason == "SecretConflict"
+
+
+async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) -> None:
+    world.api.version = "30"
+    assert await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older")) is True
+    assert world.api.writes == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "drifted"),
+    [
+        ({}, False),
+        ({"others": ("password",)}, False),
+        (None, True),
+        ({"ours": ()}, True),
+        ({"others": ("extra",)}, True),
+        ({"mark": ""}, True),
+        ({"owners": ()}, True),
+        ({"deletionTimestamp": "now"}, True),
+    ],
+)
+def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
+    world: World,
+    make_es: MakeES,
+    make_secret: MakeSecret,
+    secret: dict[str, Any] | None,
+    drifted: bool,  # noqa: FBT001 (of the table above)
+) -> None:
+    if secret is None:
+        world.secrets.remove(KEY)
+    else:
+        world.secrets.put(KEY, make_secret(**secret))
+    assert world.writer.has_drifted(make_es(), SyncState(uid="es-uid")) is drifted
+    # What was written since the start is judged by what is remembered of it.
+    assert not world.writer.has_drifted(make_es(), state())

@@ -1,0 +1,498 @@
+"""Writing the Secret: fights, renamed targets, and what only making it anew can change."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
+from secret_sync.controller.problem import Problem
+from secret_sync.controller.secret_target.write_conflicts import CONFLICT_SECONDS, REPAIRS
+from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
+from secret_sync.kube.errors import Cause
+from secret_sync.resources import Reason
+from tests.unit.controller.played import OWNER, managed, secret
+from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, own, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.resources import ExternalSecret
+
+    MakeES = Callable[..., ExternalSecret]
+
+pytestmark = pytest.mark.looptime
+
+# -- Fights -------------------------------------------------------------------------------
+
+
+async def repair_after_edit(
+    world: World, remembered: SyncState, *, by: str = "argocd"
+) -> bool | Problem:
+    """Somebody takes our key over, and the control loop sees it."""
+    assert remembered.applied is not None
+    version = int(remembered.applied.resource_version) + 1
+    world.holds(own(MARK, managed(by, "password"), version=str(version)))
+    world.client.answers.append(own(OURS, version=str(version + 1)))
+    return await world.ensure(remembered)
+
+
+async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop(
+    make_es: MakeES,
+) -> None:
+    world, remembered = World(make_es()), state()
+    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+    for _ in range(2):
+        refused = await repair_after_edit(world, remembered, by="ack-secret-manager")
+        assert isinstance(refused, Problem)
+        assert refused.reason is Reason.WRITE_CONFLICT
+        assert "3 times within 60 s by ack-secret-manager" in refused.message
+    assert len(world.client.sent) == REPAIRS
+
+
+async def test_what_a_restored_api_server_lost_is_nobodys_change(make_es: MakeES) -> None:
+    world, states = World(make_es()), SyncStateStore()
+    remembered = states._states["ns/some"] = state()
+    states.mark_restored("ns/some")
+    world.holds(own(OURS, version="12"))
+    world.client.answers.append(own(OURS, version="13"))
+    assert await world.ensure(remembered)
+    # All three that others have are still theirs.
+    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+
+
+async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(
+    make_es: MakeES,
+) -> None:
+    world, remembered = World(make_es()), state()
+    for _ in range(REPAIRS + 1):
+        await repair_after_edit(world, remembered)
+    for _ in range(5):
+        await asyncio.sleep(CONFLICT_SECONDS)
+        reported = [await repair_after_edit(world, remembered) for _ in range(4)]
+        assert all(isinstance(t, Problem) and t.reason is Reason.WRITE_CONFLICT for t in reported)
+    assert len(world.client.sent) == REPAIRS + 5
+
+
+async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), state()
+    for _ in range(REPAIRS + 1):
+        await repair_after_edit(world, remembered)
+    await asyncio.sleep(CONFLICT_SECONDS)
+    assert isinstance(await repair_after_edit(world, remembered), Problem)
+    assert remembered.applied is not None
+    world.holds(own(version=remembered.applied.resource_version))
+    # It is right, but for how long?
+    assert isinstance(await world.ensure(remembered), Problem)
+    await asyncio.sleep(CONFLICT_SECONDS)
+    assert await world.ensure(remembered) is False
+    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+
+
+async def test_who_keeps_deleting_it_is_fought_no_longer_either(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), SyncState(uid="es-uid", target="some", written=b"wanted")
+    made: list[bool | Problem] = []
+    for number in range(REPAIRS + 2):
+        world.client.answers.append(own(version=str(30 + number), uid=f"uid-{number}"))
+        made.append(await world.ensure(remembered))
+        remembered.applied = None
+    assert made[:REPAIRS] == [True] * REPAIRS
+    assert all(isinstance(m, Problem) and "deleted" in m.message for m in made[REPAIRS:])
+    assert world.client.methods.count("PATCH") == REPAIRS
+
+
+async def test_who_changes_it_now_and_then_is_undone_each_time(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), state()
+    for _ in range(10):
+        assert await repair_after_edit(world, remembered) is True
+        await asyncio.sleep(CONFLICT_SECONDS / REPAIRS + 1)
+
+
+async def test_new_values_are_no_fight(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), state()
+    for number in range(6):
+        world.client.answers.append(own(version=str(30 + number)))
+        fresh = Desired(b"%d" % number, DESIRED.keys, DESIRED.data, (), ())
+        assert await world.ensure(remembered, fresh) is True
+    assert remembered.repairs == ()
+
+
+async def test_a_new_value_is_written_in_the_middle_of_a_fight(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), state()
+    for _ in range(REPAIRS):
+        await repair_after_edit(world, remembered)
+    world.client.answers.append(own(version="50"))
+    fresh = Desired(b"fresh", DESIRED.keys, DESIRED.data, (), ())
+    assert await world.ensure(remembered, fresh) is True
+
+
+async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None:
+    # After a restart nothing is known of the values.
+    world = World(make_es())
+    world.holds(own())
+    remembered = SyncState(uid="es-uid", target="some", written=b"wanted")
+    for _ in range(5):
+        remembered.applied = None
+        world.client.answers.append(own())
+        assert await world.ensure(remembered) is False
+    assert remembered.repairs == ()
+
+
+# -- What only making it anew can change --------------------------------------------------
+
+FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+
+
+async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -> None:
+    made = own(uid="new", version="30")
+    world = World(make_es(type="example.org/t"), FROZEN, own(), own(), {}, made)
+    world.holds(own())
+    remembered = state(fingerprint=b"older")
+    assert await world.ensure(remembered) is True
+    apply, look, rehearsal, deletion, creation = world.client.sent
+    assert apply.version == "secret-uid/20"
+    assert look.method == "GET"
+    # It is tried out before the old one goes.
+    assert rehearsal.path.endswith("/secrets/secret-sync-es-uid")
+    assert (deletion.method, deletion.version) == ("DELETE", "secret-uid/20")
+    assert creation.body["metadata"]["resourceVersion"] == "1"
+    assert creation.body["type"] == "example.org/t"
+    assert remembered.applied is not None
+    assert remembered.applied.uid == "new"
+
+
+async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> None:
+    refusal = ApiError("tls.crt is missing", status=422, causes=(Cause("data", "Required"),))
+    world = World(make_es(type="kubernetes.io/tls"), FROZEN, own(), refusal)
+    world.holds(own())
+    refused = await world.ensure(state(fingerprint=b"older"))
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.WRITE_FAILED
+    assert world.client.methods == ["PATCH", "GET", "PATCH"]
+
+
+async def test_A14_a_fight_is_over_when_a_write_finds_nothing_to_change(make_es: MakeES) -> None:
+    world, remembered = World(make_es()), state()
+    for _ in range(REPAIRS + 1):
+        await repair_after_edit(world, remembered, by="flux")
+    await asyncio.sleep(CONFLICT_SECONDS)
+    # The entry of such a writer stays, and others write labels all the time.
+    by_flux = {**managed("flux", operation="Apply"), "fieldsV1": {"f:stringData": {"f:a": {}}}}
+    found = own(OURS, by_flux, version="60")
+    world.holds(found)
+    world.client.answers.clear()
+    world.client.answers.extend([found, found])
+    assert await world.ensure(remembered) is False
+    assert remembered.conflicted_at is None
+
+
+LABEL = {
+    "manager": "kubectl-label",
+    "operation": "Update",
+    "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:team": {}}}},
+}
+APPLIED = {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"password":"b25l"}}'}
+CONTROLLER = {
+    "kind": "App",
+    "name": "a",
+    "uid": "x",
+    "controller": True,
+    "blockOwnerDeletion": True,
+}
+
+
+def labelled(version: str = "20", uid: str = "secret-uid", **more: Any) -> dict[str, Any]:
+    found = own(OURS, LABEL, version=version, uid=uid, labels={"team": "a"}, **more)
+    found["metadata"]["annotations"] |= APPLIED
+    return found
+
+
+async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
+    make_es: MakeES,
+) -> None:
+    before = labelled(ownerReferences=[{"uid": "es-uid"}, CONTROLLER])
+    made, given = labelled("30", "new"), labelled("31", "new")
+    world = World(make_es(type="example.org/t"), FROZEN, before, own(), {}, made, given)
+    world.holds(before)
+    remembered = state(fingerprint=b"older")
+    assert await world.ensure(remembered) is True
+    _, _, rehearsal, _, creation, handed = world.client.sent
+    for sent in (rehearsal, creation):
+        metadata = sent.body["metadata"]
+        assert metadata["labels"] == {"team": "a"}
+        # kubectl's copy of the values stays behind, and there is one controller at most.
+        assert metadata["annotations"] == {OWNER: "some/es-uid"}
+        theirs, ours = metadata["ownerReferences"]
+        assert theirs == {"kind": "App", "name": "a", "uid": "x", "controller": True}
+        assert "controller" not in ours
+    assert handed.body[-1]["path"] == "/metadata/managedFields"
+    assert LABEL in handed.body[-1]["value"]
+    assert remembered.applied is not None
+    assert remembered.applied.resource_version == "31"
+    assert remembered.carried is None
+
+
+@pytest.mark.parametrize("lost", ["the create", "the end"])
+async def test_A13_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, lost: str) -> None:
+    away = ApiUnavailableError("away")
+    made, given = labelled("30", "new"), labelled("31", "new")
+    rest = [away] if lost == "the create" else [made, away]
+    world = World(make_es(type="example.org/t"), FROZEN, labelled(), own(), {}, *rest)
+    world.holds(labelled())
+    remembered = state(fingerprint=b"older")
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(remembered)
+    world.client.sent.clear()
+    # What was interrupted is applied once more.
+    world.client.answers.extend([made, given] if lost == "the create" else [made, given, given])
+    world.secrets.remove("ns/some") if lost == "the create" else world.holds(made)
+    await world.ensure(remembered)
+    if lost == "the create":
+        assert world.client.sent[0].body["metadata"]["labels"] == {"team": "a"}
+    assert world.client.sent[1].body[-1]["path"] == "/metadata/managedFields"
+    assert remembered.carried is None
+
+
+# -- Another controller -------------------------------------------------------------------
+
+
+async def test_A17_beside_another_controller_the_owner_goes_without(make_es: MakeES) -> None:
+    es = make_es()
+    world = World(es, own(version="21"))
+    world.holds(own(ownerReferences=[CONTROLLER]))
+    assert world.writer.other_controller(es, state()) == "App a"
+    assert await world.ensure(state()) is True
+    (reference,) = world.client.sent[0].body["metadata"]["ownerReferences"]
+    assert reference["uid"] == "es-uid"
+    assert "controller" not in reference
+
+
+async def test_A17_another_controller_is_known_from_the_reply_to_our_write(make_es: MakeES) -> None:
+    reply = own(version="21", ownerReferences=[CONTROLLER, {"uid": "es-uid"}])
+    world, remembered = World(make_es(), reply), state()
+    world.holds(secret(managed("kubectl", "password")))
+    assert await world.ensure(remembered) is True
+    # The cache still has the Secret as it was before.
+    assert world.writer.other_controller(world.es, remembered) == "App a"
+    world.holds(own(version="22"))
+    assert world.writer.other_controller(world.es, remembered) == ""
+
+
+async def test_A17_that_a_secret_of_somebody_else_has_a_controller_is_no_news(
+    make_es: MakeES,
+) -> None:
+    es = make_es(target=MERGE)
+    world = World(es)
+    world.holds(own(ownerReferences=[CONTROLLER]))
+    assert world.writer.other_controller(es, state(merge=True)) == ""
+
+
+# -- Made once, and continued -------------------------------------------------------------
+
+ONCE = {"refreshPolicy": "CreatedOnce"}
+ADOPT = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+
+
+async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
+    make_es: MakeES,
+) -> None:
+    restored = secret(managed("velero-server", "password", mark=True), mark="some/older")
+    content = {"type": "Opaque", "data": {"password": "b2xk"}, "immutable": True}
+    world = World(
+        make_es(metadata=ADOPT, **ONCE), restored, {**restored, **content}, own(version="21")
+    )
+    world.holds(restored)
+    remembered = SyncState(uid="es-uid", target="some")
+    assert await world.writer.continue_created_once(world.es, remembered) is True
+    look, read, mark = world.client.sent
+    assert (look.method, read.method, mark.version) == ("GET", "GET", "secret-uid/20")
+    assert mark.body == {**mark.body, **content}
+    assert mark.body["metadata"]["annotations"] == {OWNER: "some/es-uid"}
+    assert world.client.confirmed == 1
+    assert world.writer.is_there(world.es, remembered)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "held"),
+    [
+        ({}, secret(managed("kubectl", "password"))),
+        (ADOPT, own()),
+        (ADOPT, None),
+    ],
+    ids=["not asked to", "its own already", "none there"],
+)
+async def test_otherwise_there_is_nothing_to_continue(
+    make_es: MakeES, metadata: dict[str, Any], held: dict[str, Any] | None
+) -> None:
+    world = World(make_es(metadata=metadata, **ONCE))
+    if held is not None:
+        world.holds(held)
+    assert await world.writer.continue_created_once(world.es, SyncState()) is False
+    assert world.client.sent == []
+
+
+# -- To be retained -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after"),
+    [("Retain", [{"uid": "es-uid"}], None), ("Delete", [], ["es-uid"])],
+)
+async def test_the_garbage_collector_is_told_of_a_change_of_mind(
+    make_es: MakeES, policy: str, before: list[Any], after: list[str] | None
+) -> None:
+    world = World(make_es(target={"deletionPolicy": policy}), own(version="21"))
+    world.holds(own(ownerReferences=before))
+    assert await world.ensure(state(fingerprint=b"older")) is True
+    references = world.client.sent[-1].body["metadata"].get("ownerReferences")
+    assert (references and [r["uid"] for r in references]) == after
+
+
+# -- A renamed target ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("age", [1.0, 10.0])
+async def test_a_renamed_target_is_made_however_lately_the_former_one_was(
+    make_es: MakeES, age: float
+) -> None:
+    world = World(make_es(target={"name": "other"}), own(name="other", uid="new"))
+    world.holds(own())
+    assert await world.ensure(state(age=age)) is True
+    assert world.client.sent[0].path.endswith("/secrets/other")
+    assert world.client.sent[0].body["metadata"]["resourceVersion"] == "1"
+
+
+async def test_it_is_a_conflict_where_somebody_else_has_one_that_is_older(make_es: MakeES) -> None:
+    world = World(make_es(target={"name": "other"}))
+    world.holds(secret(managed("kubectl", "a"), name="other", uid="theirs", version="5"))
+    refused = await world.ensure(state(age=1.0))
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.SECRET_CONFLICT
+
+
+async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    target = {**MERGE, "name": "other"}
+    theirs = secret(managed("kubectl", "a"), name="other", uid="new", version="5")
+    written = secret(merged, name="other", uid="new", version="31")
+    world = World(make_es(target=target), theirs, written)
+    world.holds(theirs)
+    assert await world.ensure(state(age=1.0)) is True
+
+
+# -- The rest -----------------------------------------------------------------------------
+
+
+async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) -> None:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    for target, given, merge in (({}, own(), False), (MERGE, secret(merged), True)):
+        world = World(make_es(target=target))
+        world.holds(given)
+        assert world.writer.is_right(world.es, DESIRED, state())
+        assert not world.writer.is_right(world.es, DESIRED, state(fingerprint=b"older"))
+        assert await world.ensure(state(merge=merge)) is False
+        assert not world.client.sent
+
+
+async def test_one_that_is_being_deleted_is_waited_for(make_es: MakeES) -> None:
+    world = World(make_es())
+    world.holds(own(deletionTimestamp="now"))
+    refused = await world.ensure(state())
+    assert isinstance(refused, Problem)
+    assert "is being deleted; it is created again as soon as it is gone" in refused.message
+    assert not world.client.sent
+
+
+async def test_one_of_ack_secret_manager_is_claimed(make_es: MakeES) -> None:
+    finalizer = "finalizer.ack.secrets-manager.alibabacloud.com"
+    theirs = secret(managed("ack-secret-manager", "password"))
+    handed = secret(managed("secret-sync", "password", operation="Apply"), version="22")
+    world = World(
+        make_es(metadata={"finalizers": [finalizer]}),
+        theirs,
+        own(OURS, managed("ack-secret-manager", "password"), version="21"),
+        handed,
+        own(version="23"),
+    )
+    world.holds(theirs)
+    assert await world.ensure(SyncState(uid="es-uid")) is True
+    assert world.client.methods == ["GET", "PATCH", "PATCH", "PATCH"]
+
+
+async def test_what_changes_all_the_time_is_left_for_later(make_es: MakeES) -> None:
+    changed = ApiConflictError("changed", status=409)
+    world = World(make_es(), *[changed, own(version="25")] * 8)
+    world.holds(own())
+    with pytest.raises(ApiUnavailableError, match="changes all the time"):
+        await world.ensure(state(fingerprint=b"older"))
+    assert world.client.methods.count("PATCH") == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "said"),
+    [
+        (
+            ApiError('User "me" cannot patch resource "secrets"', status=403),
+            Reason.WRITE_FORBIDDEN,
+            "see its RBAC rules",
+        ),
+        (ApiError("a webhook says no", status=403), Reason.WRITE_FORBIDDEN, "a webhook says no"),
+        (ApiError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
+    ],
+)
+async def test_refusals(make_es: MakeES, fault: ApiError, reason: Reason, said: str) -> None:
+    world = World(make_es(), fault)
+    refused = await world.ensure(SyncState(uid="es-uid"))
+    assert isinstance(refused, Problem)
+    assert refused.reason is reason
+    assert refused.message.startswith("Secret ns/some was not written")
+    assert said in refused.message
+
+
+async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None:
+    world = World(make_es(), ApiUnavailableError("away", status=503))
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(SyncState(uid="es-uid"))
+
+
+async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    world = World(make_es(target=MERGE))
+    made: list[bool | Problem] = []
+    remembered = state(merge=True)
+    for number in range(REPAIRS + 1):
+        # Somebody replaces the whole Secret, our key with it.
+        replaced = secret(managed("argocd", "username"), version=str(30 + 2 * number))
+        world.holds(replaced)
+        world.client.answers.extend([replaced, secret(merged, version=str(31 + 2 * number))])
+        made.append(await world.ensure(remembered))
+    assert made[:REPAIRS] == [True] * REPAIRS
+    last = made[-1]
+    assert isinstance(last, Problem)
+    assert last.reason is Reason.WRITE_CONFLICT
+
+
+@pytest.mark.parametrize("target", [{}, MERGE], ids=["own", "merged into"])
+async def test_who_replaces_the_whole_secret_is_named_as_well(
+    make_es: MakeES, target: dict[str, Any]
+) -> None:
+    world = World(make_es(target=target))
+    remembered = state(merge=bool(target))
+    now = asyncio.get_running_loop().time()
+    remembered.repairs = (now,) * REPAIRS
+    theirs = secret(managed("argocd", "password"), version="30")
+    world.holds(theirs)
+    world.client.answers.append(theirs)
+    refused = await world.ensure(remembered)
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.WRITE_CONFLICT
+    assert "argocd" in refused.message
+
+
+async def test_S16_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:
+    # Else an object that is fetched once would be fetched again until the cache has it.
+    world = World(make_es(refreshPolicy="CreatedOnce"))
+    assert world.writer.is_there(world.es, state(age=0.1))

@@ -1,0 +1,367 @@
+"""The control loop of stores: references that resolve, and credentials that were obtained once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.event_publisher import EventPublisher
+from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
+from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.store.reconciler import SecretStoreReconciler
+from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
+from secret_sync.errors import TransientError
+from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.metrics import CredentialMetrics, Metrics
+from secret_sync.queue import Done, RequeueAfter, Retry
+from secret_sync.resources import SecretStore, StoreStatus, secret_from_metadata
+from tests.unit.controller.planning import Cluster
+from tests.unit.controller.played import Events, PlayedFinalizerWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import Condition
+
+pytestmark = pytest.mark.looptime
+
+PROVIDER = "acs:ram::1:oidc-provider/ack-rrsa-c1"
+KEY = "ns/store"
+
+
+def pair(name: str = "key") -> dict[str, Any]:
+    return {
+        "accessKey": {"name": name, "key": "id"},
+        "accessKeySecret": {"name": name, "key": "secret"},
+    }
+
+
+def store(
+    *, namespace: str = "ns", deleting: bool = False, legacy: bool = False, **spec: Any
+) -> SecretStore:
+    metadata: dict[str, Any] = {"name": "store", "uid": "u", "resourceVersion": "1"}
+    if legacy:
+        metadata["finalizers"] = ["finalizer.ack.secrets-manager.alibabacloud.com"]
+    if namespace:
+        metadata["namespace"] = namespace
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return SecretStore.from_dict({"metadata": {**metadata, "generation": 3}, "spec": spec})
+
+
+@dataclass
+class Reader:
+    """Each Secret holds an AccessKey; reading takes a second.
+
+    Attributes:
+        broken: Those that cannot be read, and not for so many seconds either.
+    """
+
+    broken: dict[str, float] = field(default_factory=dict)
+    read_names: list[str] = field(default_factory=list)
+
+    async def read(self, namespace: str, name: str, **_: str) -> Mapping[str, bytes]:
+        self.read_names.append(name)
+        await asyncio.sleep(1)
+        if name in self.broken:
+            raise TransientError(f"{name} is out of reach", retry_after=self.broken[name])
+        return {"id": name.encode(), "secret": b"s3cret"}
+
+
+@dataclass
+class Statuses:
+    """Remembers what is told of each store."""
+
+    reported: list[Condition] = field(default_factory=list)
+    observed: list[int] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+    def known(self, key: str, obj: SecretStore) -> StoreStatus:
+        return StoreStatus(self.reported[-1], self.observed[-1]) if self.reported else obj.status
+
+    def put(self, key: str, obj: SecretStore, status: StoreStatus) -> bool:
+        if status == self.known(key, obj):
+            return False
+        assert status.ready is not None
+        self.reported.append(status.ready)
+        self.observed.append(status.observed_generation)
+        return True
+
+    def forget(self, key: str) -> None:
+        self.forgotten.append(key)
+
+
+class World:
+    """Secrets ``ns/key`` and ``ns/other``, and the control loop of one kind of store."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cluster = Cluster()
+        for name in ("key", "other"):
+            metadata = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
+            self.cluster.add(secret_from_metadata({"metadata": metadata}))
+        self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
+        self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
+        self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
+        self.woken: list[str] = []
+        identities = self.cluster.identities()
+        monkeypatch.setattr(identities._dependencies.reader, "read", self.reader.read)
+        statuses: Any = self.statuses
+        writer: Any = self.api
+        self.loops = [
+            SecretStoreReconciler(
+                objects=objects,
+                identities=identities,
+                credentials=self.credentials,
+                statuses=statuses,
+                schemas=self.schemas,
+                finalizers=LegacyFinalizers(writer, kind),
+                publisher=EventPublisher(self.events),
+                enqueue=self.woken.append,
+            )
+            for objects, kind in (
+                (self.cluster.stores, SECRET_STORES),
+                (self.cluster.cluster_stores, CLUSTER_SECRET_STORES),
+            )
+        ]
+
+    async def reconcile(self, given: SecretStore | None = None, key: str = KEY) -> Outcome:
+        if given is not None:
+            self.cluster.add(given)
+        return await self.loops["/" not in key].reconcile(key)
+
+    async def settle(self, given: SecretStore, key: str = KEY) -> Condition:
+        """Reconciles, and once more if credentials had to be waited for; what is told then."""
+        await self.reconcile(given, key)
+        await asyncio.sleep(1.5)
+        if self.woken:
+            await self.reconcile(key=self.woken.pop())
+        return self.statuses.reported[-1]
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    made = World(monkeypatch)
+    yield made
+    await made.credentials.close()
+
+
+async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World) -> None:
+    given = store(KMS={"KMSAuth": pair()})
+    assert await world.reconcile(given) == Done()
+    # Nothing is said while nothing is known.
+    assert world.statuses.reported == []
+    await asyncio.sleep(1.5)
+    assert world.woken == [KEY]
+    assert await world.reconcile() == Done()
+    (ready,) = world.statuses.reported
+    assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Ready", 3)
+    assert world.statuses.observed == [3]
+    assert ready.message == "its references resolve and its credentials were obtained"
+    # Once more changes nothing, and asks nobody.
+    assert await world.reconcile() == Done()
+    assert len(world.statuses.reported) == len(world.reader.read_names) == 1
+
+
+async def test_what_is_written_too_is_named_as_ignored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = {**pair(), "oidcProviderARN": PROVIDER, "ramRoleARN": "acs:ram::1:role/reader"}
+    granted = AsyncMock(return_value=Credentials("id", "secret", "token"))
+    monkeypatch.setattr(OidcRoleProvider, "fetch", granted)
+    ready = await world.settle(store(KMS={"KMSAuth": auth}))
+    assert ready.status == "True"
+    assert ready.message.endswith("; written too, but ignored: accessKey, accessKeySecret")
+
+
+async def test_of_two_services_both_have_to_be_had(world: World) -> None:
+    ready = await world.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
+    assert ready.status == "True"
+    assert sorted(world.reader.read_names) == ["key", "other"]
+
+
+@pytest.mark.parametrize("broken", ["key", "other"])
+async def test_of_two_services_one_that_fails_is_told(world: World, broken: str) -> None:
+    world.reader.broken = {broken: 7.0}
+    given = store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")})
+    await world.reconcile(given)
+    await asyncio.sleep(1.5)
+    outcome = await world.reconcile()
+    (ready,) = world.statuses.reported
+    assert (ready.status, ready.reason) == ("False", "ProviderUnavailable")
+    assert f"{broken} is out of reach" in ready.message
+    # It comes back when the next attempt is allowed, as whoever refused it asked for.
+    assert isinstance(outcome, RequeueAfter)
+    assert outcome.seconds == pytest.approx(6.5, abs=0.1)
+
+
+async def test_of_two_services_that_fail_the_first_to_be_tried_again_counts(world: World) -> None:
+    world.reader.broken = {"key": 50.0, "other": 7.0}
+    await world.reconcile(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
+    await asyncio.sleep(1.5)
+    outcome = await world.reconcile()
+    assert isinstance(outcome, RequeueAfter)
+    assert outcome.seconds == pytest.approx(6.5, abs=0.1)
+
+
+async def test_of_two_services_one_that_cannot_work_is_told_at_once(world: World) -> None:
+    half = {"accessKey": pair()["accessKey"]}
+    ready = await world.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": half}))
+    assert (ready.status, ready.reason) == ("False", "StoreInvalid")
+    assert "spec.OOS.OOSAuth: incomplete AccessKey" in ready.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "said"),
+    [
+        ({"KMS": {"KMSAuth": pair("nowhere")}}, "AccessKeyNotFound", "Secret ns/nowhere"),
+        (
+            {"KMS": {"dedicatedKMSAuth": {"endpoint": "x"}, "KMSAuth": pair()}},
+            "Unsupported",
+            "dedicatedKMSAuth",
+        ),
+        (
+            {"KMS": {"dedicatedKMSAuth": {"endpoint": "x"}}, "OOS": {"OOSAuth": pair()}},
+            "Unsupported",
+            "dedicatedKMSAuth",
+        ),
+    ],
+)
+async def test_what_shows_without_a_call_is_told_at_once(
+    world: World, spec: dict[str, Any], reason: str, said: str
+) -> None:
+    outcome = await world.reconcile(store(**spec))
+    (ready,) = world.statuses.reported
+    assert (ready.status, ready.reason) == ("False", reason)
+    assert said in ready.message
+    # What has to change first will wake it.
+    assert outcome == Done()
+
+
+async def test_conditions_that_cannot_be_read_are_told_of_the_store(world: World) -> None:
+    auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
+    given = store(namespace="", KMS={"KMSAuth": auth}, conditions=[{"namespaceRegexes": ["("]}])
+    ready = await world.settle(given, "store")
+    assert (ready.status, ready.reason) == ("False", "ConditionsInvalid")
+    assert ready.message.startswith("ClusterSecretStore store: spec.conditions[0].namespaceRegexes")
+    # That its other conditions still let namespaces in needs its credentials kept.
+    assert len(world.credentials._entries) == 1
+
+
+async def test_a_store_that_is_mended_is_ready(world: World) -> None:
+    broken = await world.settle(store(KMS={"KMSAuth": pair("nowhere")}))
+    assert broken.status == "False"
+    await world.reconcile(store(KMS={"KMSAuth": pair()}))
+    await asyncio.sleep(1.5)
+    await world.reconcile()
+    assert [reported.status for reported in world.statuses.reported] == ["False", "True"]
+
+
+@pytest.mark.parametrize("gone", ["deleted", "on its way", "changed", "broken"])
+async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
+    world: World, gone: str
+) -> None:
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    (held,) = world.credentials._entries
+    if gone == "deleted":
+        world.cluster.stores.remove(KEY)
+        await world.reconcile()
+    elif gone == "on its way":
+        await world.reconcile(store(deleting=True, KMS={"KMSAuth": pair()}))
+    elif gone == "changed":
+        await world.reconcile(store(KMS={"KMSAuth": pair("other")}))
+    else:
+        await world.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
+    assert held not in world.credentials._entries
+    assert len(world.credentials._entries) == (gone == "changed")
+    assert (world.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
+
+
+async def test_stores_of_both_kinds_share_an_identity_but_not_each_others_hold(
+    world: World,
+) -> None:
+    # Two loops, and a ClusterSecretStore may have any name.
+    auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    await world.reconcile(store(namespace="", KMS={"KMSAuth": auth}), "store")
+    assert len(world.credentials._entries) == len(world.reader.read_names) == 1
+    world.cluster.stores.remove(KEY)
+    await world.reconcile()
+    assert len(world.credentials._entries) == 1
+    world.cluster.cluster_stores.remove("store")
+    await world.reconcile(key="store")
+    assert world.credentials._entries == {}
+
+
+async def test_events_are_of_transitions_only(world: World) -> None:
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    await world.reconcile()
+    await world.settle(store(KMS={"KMSAuth": pair("nowhere")}))
+    await world.reconcile()
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    assert world.events.reasons == ["StoreReady", "StoreNotReady", "StoreReady"]
+    _, lost, _ = world.events.take()
+    assert lost[:2] == ("Warning", "StoreNotReady")
+    assert lost[2].startswith("AccessKeyNotFound: ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        store(legacy=True, KMS={"KMSAuth": pair()}),
+        store(legacy=True, KMS={"KMSAuth": pair("nowhere")}),
+        store(legacy=True, deleting=True, KMS={"KMSAuth": pair()}),
+    ],
+    ids=["that is ready", "that is not", "that goes"],
+)
+async def test_the_finalizer_of_ack_secret_manager_is_taken_off_a_store(
+    world: World, given: SecretStore
+) -> None:
+    assert await world.reconcile(given) == Done()
+    assert [asked[:3] for asked in world.api.asked] == [("SecretStore", KEY, "u")]
+    assert "FinalizerRemoved" in world.events.reasons
+
+
+async def test_a_refusal_keeps_a_store_only_from_going(world: World) -> None:
+    world.api.fault = ApiError("no such right", status=403)
+    ready = await world.settle(store(legacy=True, KMS={"KMSAuth": pair()}))
+    assert ready.status == "True"
+    assert await world.reconcile(store(legacy=True, deleting=True)) == Retry()
+    assert world.events.reasons == ["StoreReady"]
+
+
+async def test_a_finalizer_is_tried_again_after_a_passing_fault(world: World) -> None:
+    world.api.fault = ApiUnavailableError("away", status=503)
+    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()
+    world.api.fault = ApiUnavailableError("busy", status=429, retry_after=20.0)
+    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry(after=20.0)
+
+
+async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) -> None:
+    await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
+    world.cluster.stores.remove(KEY)
+    await world.reconcile()
+    assert not world.loops[0]._finalizers._lately
+
+
+async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    world.schemas.put("secretstores.alibabacloud.com", ("spec.KMS.KMSAuth.serviceAccountRef",))
+    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Done()
+    ready = world.statuses.reported[-1]
+    assert (ready.status, ready.reason) == ("Unknown", "CRDOutdated")
+    # Which identity it stands for cannot be read, so none is kept; nor is it taken over.
+    assert world.credentials._entries == {}
+    assert world.api.asked == []
+    world.schemas.put("secretstores.alibabacloud.com", ())
+    assert (await world.settle(store(KMS={"KMSAuth": pair()}))).status == "True"
+
+
+async def test_nothing_that_is_told_holds_the_key(world: World) -> None:
+    await world.settle(store(KMS={"KMSAuth": pair()}))
+    assert "s3cret" not in repr(world.statuses.reported)

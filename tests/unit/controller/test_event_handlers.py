@@ -1,0 +1,584 @@
+"""What wakes whom, and how urgently."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from secret_sync.controller.event_handlers import (
+    BY_CLUSTER_SCOPE,
+    BY_SECRET,
+    BY_SERVICE_ACCOUNT,
+    BY_STORE,
+    EventHandlers,
+    Stores,
+)
+from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
+from secret_sync.controller.external_secret.state import Applied, SyncStateStore
+from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.store.references import secrets_of, service_accounts_of
+from secret_sync.kube import Change, Store
+from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
+from secret_sync.queue import Done, Priority, WorkQueue, run_workers
+from secret_sync.resources import Namespace, secret_from_metadata
+from tests.unit.controller.planning import account, cluster_store
+from tests.unit.controller.played import managed, secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+
+KEY = "ns/some"
+
+
+class Recorder:
+    """A queue that only remembers what was added to it."""
+
+    def __init__(self) -> None:
+        self.added: list[tuple[str, Priority]] = []
+        self.later: list[tuple[str, float, Priority]] = []
+
+    def add(self, key: str, priority: Priority) -> None:
+        self.added.append((key, priority))
+
+    def add_after(self, key: str, delay: float, priority: Priority) -> None:
+        self.later.append((key, delay, priority))
+
+    def is_in_flight(self, key: str) -> bool:
+        return False
+
+
+class World:
+    """ExternalSecret ``ns/some`` uses store ``ns/store``, which reads Secret ``ns/key``."""
+
+    def __init__(self, es: ExternalSecret, store: SecretStore, *, live: bool = True) -> None:
+        self.es, self.store = es, store
+        self.external_secrets: Store[ExternalSecret] = Store(
+            {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
+        )
+        self.external_secrets.put(KEY, es)
+        indexes = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
+        self.stores: Store[SecretStore] = Store(indexes)
+        self.cluster_stores: Store[SecretStore] = Store(indexes)
+        self.stores.put("ns/store", store)
+        self.secrets: Store[SecretMeta] = Store()
+        self.objects, self.store_queue, self.cluster_queue = Recorder(), Recorder(), Recorder()
+        self.states = SyncStateStore()
+        objects: Any = self.objects
+        of_stores: Any = self.store_queue
+        of_cluster: Any = self.cluster_queue
+        self.handlers = EventHandlers(
+            external_secrets=self.external_secrets,
+            stores=Stores(self.stores, of_stores),
+            cluster_stores=Stores(self.cluster_stores, of_cluster),
+            object_queue=objects,
+            secrets=self.secrets,
+            states=self.states,
+        )
+        if live:
+            self.handlers.enable()
+
+
+@pytest.fixture
+def make_world(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> Callable[..., World]:
+    return lambda **more: World(make_es(), make_store(), **more)
+
+
+SYNCED = {
+    "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}],
+    "observedGeneration": 1,
+}
+FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGeneration": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "metadata", "priority"),
+    [
+        (None, {}, Priority.HIGH),
+        (SYNCED, {}, Priority.LOW),
+        (SYNCED, {"generation": 2}, Priority.HIGH),
+        (FAILED, {}, Priority.HIGH),
+    ],
+    ids=["never synced", "in step", "changed meanwhile", "failed"],
+)
+async def test_Q12_a_restart_classifies_by_what_the_status_says(
+    make_world: Callable[..., World],
+    make_es: Callable[..., ExternalSecret],
+    status: Any,
+    metadata: dict[str, Any],
+    priority: Priority,
+) -> None:
+    world = make_world()
+    world.external_secrets.put(KEY, make_es(status=status, metadata=metadata))
+    await world.handlers.enqueue_all()
+    assert world.objects.added == [(KEY, priority)]
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wakes"),
+    [
+        ({"resourceVersion": "11"}, False),
+        ({"managedFields": [{"manager": "x"}]}, False),
+        ({"generation": 2}, True),
+        ({"labels": {"a": "b"}}, True),
+        ({"annotations": {"secret-sync.alibabacloud.com/force-sync": "1"}}, True),
+        ({"finalizers": ["a/b"]}, True),
+        ({"deletionTimestamp": "2026-01-01T00:00:00Z"}, True),
+    ],
+)
+async def test_C5_whatever_changed_but_the_status_is_a_reason_to_look(
+    make_world: Callable[..., World],
+    make_es: Callable[..., ExternalSecret],
+    metadata: dict[str, Any],
+    *,
+    wakes: bool,
+) -> None:
+    world = make_world()
+    changed = make_es(metadata=metadata, status=SYNCED)
+    world.handlers.external_secret_changed(Change(KEY, world.es, changed))
+    assert world.objects.added == ([(KEY, Priority.HIGH)] if wakes else [])
+
+
+async def test_a_deletion_is_urgent(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    world.handlers.external_secret_changed(Change(KEY, world.es, None))
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+
+LETS_GO: dict[str, tuple[dict[str, Any] | None, bool]] = {
+    "gone": (None, True),
+    "another of that name": ({"metadata": {"uid": "another"}}, True),
+    "being deleted": ({"metadata": {"deletionTimestamp": "now"}}, True),
+    "merges elsewhere": ({"target": {"name": "else", "creationPolicy": "Merge"}}, True),
+    "has one of its own": ({"target": {"name": "host"}}, True),
+    "merges other keys": ({"data": []}, False),
+}
+
+
+def in_conflict(reason: str = "KeyConflict", generation: int = 1) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": "False", "reason": reason, "observedGeneration": generation}
+    return {"conditions": [ready], "observedGeneration": generation}
+
+
+def host(*keys: str) -> SecretMeta:
+    """Secret ``ns/host``, into which ExternalSecret ``ns/some`` has merged these keys."""
+    entry = managed("secret-sync-merge-es-uid", *keys, operation="Apply")
+    return secret_from_metadata(secret(entry, name="host"))
+
+
+HOST = {"name": "host", "creationPolicy": "Merge"}
+
+
+@pytest.mark.parametrize("how", LETS_GO)
+async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    world = make_world()
+    target = HOST
+    old = make_es(target=target)
+    world.external_secrets.remove(KEY)
+    world.secrets.put("ns/host", host("password", "more"))
+    for name in ("second", "third"):
+        called = {"name": name, "uid": name}
+        other = make_es(metadata=called, target=target, status=in_conflict())
+        world.external_secrets.put(f"ns/{name}", other)
+    given, wakes = LETS_GO[how]
+    new = None
+    if given is not None:
+        metadata = {"generation": 2, **given.get("metadata", {})}
+        new = make_es(**{"target": target, **given, "metadata": metadata})
+        world.external_secrets.put(KEY, new)
+    world.handlers.external_secret_changed(Change(KEY, old, new))
+    woken = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if wakes else []
+    assert world.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(world.objects.added[1:]) == woken
+
+
+EXTRACT = {"data": [], "dataProcess": [{"extract": {"key": "doc"}}]}
+LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
+    "in conflict": ({"status": in_conflict()}, host("password"), True),
+    "never looked at": ({}, host("password"), True),
+    "of an older generation": ({"status": in_conflict("Synced", 0)}, host("password"), True),
+    "wants what its document has": ({"status": in_conflict(), **EXTRACT}, host("x"), True),
+    "wants another key": ({"status": in_conflict()}, host("more"), False),
+    "in step": ({"status": SYNCED}, host("password"), False),
+    "failed otherwise": ({"status": in_conflict("SecretNotFound")}, host("password"), False),
+    "the leaver held nothing": ({"status": in_conflict()}, host(), False),
+    "without a Secret": ({"status": in_conflict()}, None, False),
+}
+
+
+@pytest.mark.parametrize("how", LET_GO_BY)
+async def test_A16_and_nobody_else(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    given, stored, wakes = LET_GO_BY[how]
+    world = make_world()
+    if stored is not None:
+        world.secrets.put("ns/host", stored)
+    other = make_es(metadata={"name": "second", "uid": "second"}, target=HOST, **given)
+    world.external_secrets.put("ns/second", other)
+    world.handlers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
+    woken = [("ns/second", Priority.HIGH)] if wakes else []
+    assert world.objects.added == [(KEY, Priority.HIGH), *woken]
+
+
+def reported(reason: str) -> dict[str, Any]:
+    """A status with this reason."""
+    return {"conditions": [{"type": "Ready", "status": "False", "reason": reason}]}
+
+
+OWNER_ENDS: dict[str, tuple[dict[str, Any] | None, bool]] = {
+    "gone": (None, True),
+    "another of that name": ({"metadata": {"uid": "another"}}, True),
+    "has another Secret": ({"target": {"name": "else"}}, True),
+    "merges": ({"target": {"name": "host", "creationPolicy": "Merge"}}, True),
+    "writes other keys": ({"data": []}, False),
+}
+
+
+@pytest.mark.parametrize("how", OWNER_ENDS)
+async def test_who_gives_up_a_secret_wakes_those_that_were_refused_it(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+) -> None:
+    world = make_world()
+    target = {"name": "host"}
+    old = make_es(target=target)
+    world.external_secrets.remove(KEY)
+    merge = {**target, "creationPolicy": "Merge"}
+    for name, its, reason in (
+        ("merging", merge, "SecretConflict"),
+        ("owning", target, "SecretConflict"),
+        ("failing", merge, "SecretNotFound"),
+    ):
+        other = make_es(metadata={"name": name, "uid": name}, target=its, status=reported(reason))
+        world.external_secrets.put(f"ns/{name}", other)
+    given, wakes = OWNER_ENDS[how]
+    new = None
+    if given is not None:
+        metadata = {"generation": 2, **given.get("metadata", {})}
+        new = make_es(**{"target": target, **given, "metadata": metadata})
+        world.external_secrets.put(KEY, new)
+    world.handlers.external_secret_changed(Change(KEY, old, new))
+    woken = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if wakes else []
+    assert world.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(world.objects.added[1:]) == woken
+
+
+async def test_a_store_wakes_itself_and_its_users(
+    make_world: Callable[..., World], make_store: Callable[..., SecretStore]
+) -> None:
+    world = make_world()
+    changed = make_store(generation=2)
+    world.handlers.store_changed(Change("ns/store", world.store, changed))
+    world.handlers.store_changed(Change("ns/store", changed, None))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)] * 2
+    assert world.objects.added == [(KEY, Priority.HIGH)] * 2
+
+
+async def test_C5_the_status_of_a_store_wakes_nobody(
+    make_world: Callable[..., World], make_store: Callable[..., SecretStore]
+) -> None:
+    world = make_world()
+    change = Change("ns/store", world.store, make_store(resourceVersion="6"))
+    world.handlers.store_changed(change)
+    assert world.store_queue.added == world.objects.added == []
+
+
+async def test_an_access_key_wakes_the_stores_that_read_it_and_their_users(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world()
+    world.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+
+async def test_a_secret_wakes_who_writes_it_but_not_by_the_echo_of_its_own_write(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world()
+    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    world.handlers.secret_changed(Change(KEY, None, make_secret()))
+    assert world.objects.added == []
+    world.handlers.secret_changed(Change(KEY, None, make_secret(resourceVersion="21")))
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+    assert world.store_queue.added == []
+
+
+async def test_a_deleted_secret_is_forgotten_and_wakes_its_writer(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world()
+    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    world.handlers.secret_changed(Change(KEY, make_secret(), None))
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+    state = world.states.of(KEY)
+    assert (state.applied, state.gone) == (None, "secret-uid")
+
+
+async def test_another_secrets_deletion_does_not_touch_what_is_remembered(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world()
+    state = world.states.of(KEY)
+    state.applied = Applied(b"x", "newer-uid", "20", 0.0)
+    world.handlers.secret_changed(Change(KEY, make_secret(), None))
+    assert state.applied is not None
+
+
+async def test_a_foreign_secret_that_nobody_uses_wakes_nobody(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world()
+    world.handlers.secret_changed(Change("ns/else", None, make_secret(name="else", mark="")))
+    assert world.objects.added == world.store_queue.added == []
+
+
+@pytest.mark.parametrize(
+    ("uid", "woken"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
+)
+async def test_a_secret_that_its_writer_has_left_wakes_it_to_be_removed(
+    make_world: Callable[..., World],
+    make_secret: Callable[..., SecretMeta],
+    uid: str,
+    woken: list[Any],
+) -> None:
+    # The target was renamed before the informer had heard of the Secret under its old name.
+    world = make_world()
+    left = make_secret(name="left", mark=f"some/{uid}")
+    world.handlers.secret_changed(Change("ns/left", None, left))
+    assert world.objects.added == woken
+    world.handlers.secret_changed(Change("ns/left", left, left))
+    assert world.objects.added == woken
+
+
+async def test_a_standby_enqueues_nothing(
+    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+) -> None:
+    world = make_world(live=False)
+    world.handlers.secret_changed(Change(KEY, None, make_secret()))
+    world.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
+    world.handlers.store_changed(Change("ns/store", None, world.store))
+    world.handlers.external_secret_changed(Change(KEY, None, world.es))
+    world.handlers.external_secret_changed(Change(KEY, world.es, None))
+    world.handlers.everything_changed()
+    assert world.objects.added == world.store_queue.added == []
+
+
+async def test_the_latency_counts_from_the_oldest_event_that_is_not_answered(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    world.handlers.sources_finished([KEY], Priority.MIDDLE)
+    first = world.states.of(KEY).triggered_at
+    world.handlers.sources_finished([KEY], Priority.HIGH)
+    assert world.states.of(KEY).triggered_at == first
+    assert world.objects.added == [(KEY, Priority.MIDDLE), (KEY, Priority.HIGH)]
+
+
+async def test_what_the_sources_of_a_large_object_bring_is_collected(
+    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret]
+) -> None:
+    world = make_world()
+    data = [{"key": f"k{number}"} for number in range(100)]
+    world.external_secrets.put(KEY, make_es(data=data))
+    for _ in range(3):
+        world.handlers.sources_finished([KEY], Priority.HIGH)
+    # Of several delays of one key the queue keeps the earliest.
+    assert world.objects.later == [(KEY, 0.05, Priority.HIGH)] * 3
+    assert world.objects.added == []
+    assert world.states.of(KEY).triggered_at is not None
+
+
+async def test_what_comes_during_a_reconcile_of_a_large_object_is_reason_for_another(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    data = [{"key": f"k{number}", "secretStoreRef": {"name": "store"}} for number in range(100)]
+    world = World(make_es(data=data), make_store())
+    queue: WorkQueue[str] = WorkQueue("test", observer=QueueMetrics(Metrics("test"), "test"))
+    world.handlers._objects = queue
+    seen = []
+
+    async def reconcile(key: str) -> Outcome:
+        seen.append(key)
+        if len(seen) == 1:
+            # It has looked at the sources, and waits for the API server.
+            world.handlers.sources_finished([key], Priority.MIDDLE)
+            await asyncio.sleep(0.01)
+        return Done()
+
+    queue.add(KEY)
+    observer = WorkerMetrics(Metrics("test"), "test")
+    workers = asyncio.create_task(run_workers(queue, 1, reconcile, timeout=5, observer=observer))
+    await asyncio.sleep(1)
+    queue.shut_down()
+    await workers
+    assert seen == [KEY, KEY]
+
+
+async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:
+    # The Secret was created while the list was on its way: it is missing there, and not gone.
+    world = make_world()
+    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    world.handlers.secrets_relisted()
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+    state = world.states.of(KEY)
+    assert (state.applied, state.gone) == (None, "")
+
+
+async def test_a_service_account_wakes_the_stores_that_act_as_it(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store({"serviceAccountRef": {"name": "reader"}}))
+    before, after = account(), account(role="acs:ram::1:role/a")
+    world.handlers.service_account_changed(Change("ns/reader", before, after))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+    world.handlers.service_account_changed(Change("ns/reader", after, after))
+    world.handlers.service_account_changed(Change("ns/another", None, account("another")))
+    assert len(world.store_queue.added) == len(world.objects.added) == 1
+
+    world.handlers.service_account_changed(Change("ns/reader", after, None))
+    assert len(world.store_queue.added) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "woken"),
+    [
+        ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, [(KEY, Priority.HIGH)]),
+        ({"namespaces": ["ns"]}, []),
+    ],
+    ids=["by-label", "by-name"],
+)
+async def test_a_label_of_a_namespace_wakes_whom_it_concerns(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    condition: dict[str, Any],
+    woken: list[tuple[str, Priority]],
+) -> None:
+    ref = {"name": "shared", "kind": "ClusterSecretStore"}
+    entry = {"key": "db", "name": "password", "secretStoreRef": ref}
+    world = World(make_es(data=[entry]), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared", condition))
+
+    def namespace(name: str, version: str = "1", **labels: str) -> Namespace:
+        metadata = {"name": name, "uid": "u", "resourceVersion": version, "labels": labels}
+        return Namespace.from_metadata({"metadata": metadata})
+
+    old = namespace("ns")
+    world.handlers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
+    world.handlers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
+    world.handlers.namespace_changed(Change("else", None, namespace("else", team="a")))
+    assert world.objects.added == woken
+
+
+async def test_a_cluster_store_has_a_queue_of_its_own(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store())
+    world.handlers.store_changed(Change("shared", None, cluster_store("shared")))
+    world.handlers.credentials_settled("shared")
+    assert [key for key, _ in world.cluster_queue.added] == ["shared", "shared"]
+    assert world.store_queue.added == []
+
+
+async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_are(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    world = World(make_es(), make_store())
+    auth = {
+        "accessKey": {"name": "key", "key": "id", "namespace": "vault"},
+        "accessKeySecret": {"name": "key", "key": "secret", "namespace": "vault"},
+        "serviceAccountRef": {"name": "reader", "namespace": "vault"},
+    }
+    shared = cluster_store("shared", auth=auth)
+    world.cluster_stores.put("shared", shared)
+    ref = {"name": "shared", "kind": "ClusterSecretStore"}
+    for namespace in ("a", "b"):
+        es = make_es(data=[{"key": "db", "secretStoreRef": ref}], metadata={"namespace": namespace})
+        world.external_secrets.put(f"{namespace}/some", es)
+
+    reader = account(namespace="vault")
+    secret = make_secret(namespace="vault", name="key", mark="")
+    handlers = world.handlers
+    for enqueue in (
+        partial(handlers.store_changed, Change("shared", None, shared)),
+        partial(handlers.secret_changed, Change("vault/key", None, secret)),
+        partial(handlers.service_account_changed, Change("vault/reader", reader, None)),
+    ):
+        world.objects.added.clear()
+        world.cluster_queue.added.clear()
+        enqueue()
+        assert world.cluster_queue.added == [("shared", Priority.HIGH)]
+        assert sorted(key for key, _ in world.objects.added) == ["a/some", "b/some"]
+
+    # Those of the same names elsewhere are not its own.
+    world.objects.added.clear()
+    world.handlers.service_account_changed(Change("a/reader", account(namespace="a"), None))
+    world.handlers.secret_changed(
+        Change("a/key", None, make_secret(namespace="a", name="key", mark=""))
+    )
+    assert world.objects.added == world.store_queue.added == []
+
+
+async def test_a_grant_wakes_whom_it_lets_in(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    make_secret: Callable[..., SecretMeta],
+) -> None:
+    # The reference is refused as long as nobody grants it, but it is in the index all the same.
+    refs = {
+        name: {"name": "lent", "key": name, "namespace": "vault"}
+        for name in ("accessKey", "accessKeySecret")
+    }
+    world = World(make_es(), make_store(refs))
+    grant = {"secret-sync.alibabacloud.com/allow-namespaces": "ns"}
+    before, after = (
+        make_secret(namespace="vault", name="lent", annotations=annotations)
+        for annotations in ({}, grant)
+    )
+    world.handlers.secret_changed(Change("vault/lent", before, after))
+    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert world.objects.added == [(KEY, Priority.HIGH)]
+
+    granting = make_store(annotations=grant)
+    world.handlers.store_changed(Change("ns/store", world.store, granting))
+    assert world.objects.added == [(KEY, Priority.HIGH)] * 2
+
+
+async def test_a_region_that_is_found_wakes_everything(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> None:
+    world = World(make_es(), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared"))
+    world.handlers.everything_changed()
+    assert [key for key, _ in world.objects.added] == [KEY]
+    assert [key for key, _ in world.store_queue.added] == ["ns/store"]
+    assert [key for key, _ in world.cluster_queue.added] == ["shared"]
+
+
+@pytest.mark.parametrize(("namespace", "woken"), [("ns", [KEY]), ("another", [])])
+async def test_what_changed_in_one_namespace_concerns_those_of_it(
+    make_es: Callable[..., ExternalSecret],
+    make_store: Callable[..., SecretStore],
+    namespace: str,
+    woken: list[str],
+) -> None:
+    world = World(make_es(), make_store())
+    world.cluster_stores.put("shared", cluster_store("shared"))
+    world.handlers.everything_changed(namespace)
+    assert [key for key, _ in world.objects.added] == woken
+    assert len(world.store_queue.added) == len(woken)
+    assert world.cluster_queue.added == []
