@@ -173,7 +173,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
 
 def test_its_size_and_its_parts_are_reported(said: str, files: Path) -> None:
     last = said.splitlines()[-1]
-    assert re.fullmatch(rf"{IMAGE}: [\d.]+ [MG]B, its parts are listed in dist/sbom.cdx.json", last)
+    assert re.fullmatch(rf"{IMAGE}: [\d.]+ [MG]B; dist/sbom.cdx.json lists its components", last)
     pinned = (ROOT / "requirements/run.txt").read_text()
     parts = json.loads((ROOT / "dist/sbom.cdx.json").read_text())["components"]
     listed = {(part["name"], part["version"]) for part in parts}
