@@ -111,8 +111,8 @@ async def check_numbers(found: Prometheus) -> None:
     queries = dict(panel_queries())
     assert await found.values(queries["Controllers"]) == [1.0]
     assert await found.values(queries["Values in use"]) == [6.0]
-    assert await found.values(queries["Fields that the CRDs lack"]) == [0.0]
-    (failed,) = await found.values(queries["Failed looks within the hour"])
+    assert await found.values(queries["Missing CRD fields"]) == [0.0]
+    (failed,) = await found.values(queries["Failed syncs, last hour"])
     assert failed > 0
     objects = 'secret_sync_objects{kind="ExternalSecret", ready="%s"}'
     await found.until(objects % "True", lambda v: v == [5.0])

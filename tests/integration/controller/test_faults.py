@@ -111,7 +111,7 @@ async def test_a_mistake_that_was_corrected_is_not_told_while_the_cloud_hangs(
     hung: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reporter, "TELL_PENDING_AFTER", 0.3)
+    monkeypatch.setattr(reporter, "REPORT_PENDING_AFTER", 0.3)
     async with operator(settings_for(cluster, cloud, home)):
         late = {"secretStoreRef": {"name": "late"}}
         document = external_secret("some", {"key": f"hung/{hung[0]}", "name": "x", **late})
