@@ -51,7 +51,7 @@ class Desired:
     Attributes:
         fingerprint: Keyed digest of type, keys and values; equal ones need no write.
         keys: All keys of the Secret.
-        data: The values, or ``None`` while they are not in hand or not taken apart.
+        data: The values, or ``None`` while they are not cached or not parsed.
         absent: The sources whose values are not in memory.
         overwritten: Keys that more than one entry writes; the later entry wins.
     """

@@ -243,7 +243,7 @@ def _extract_safely(
     try:
         return (yield from extract_all_steps(inputs, expressions))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
-        _log.error("documents not taken apart", error=describe_exception(error))
+        _log.error("documents not parsed", error=describe_exception(error))
         return ExtractionError(
             None,
             Problem(
