@@ -14,12 +14,14 @@ class SecretSyncError(Exception):
     Attributes:
         message: A sentence for a person: what, where and, if known, what to do.
         code: The code of the service (``Forbidden.NoPermission``), or ``""``.
+        request_id: The service's number of the request, or ``""``.
     """
 
-    def __init__(self, message: str, *, code: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "", request_id: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.request_id = request_id
 
 
 class TransientError(SecretSyncError):
@@ -29,8 +31,15 @@ class TransientError(SecretSyncError):
         retry_after: Seconds to wait, as the service demanded, or ``None``.
     """
 
-    def __init__(self, message: str, *, code: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
         self.retry_after = retry_after
 
 

@@ -115,9 +115,10 @@ def error_of(
     kind = _kind(code, reply.status, service, temporary=temporary)
     clocks = compare(reply.headers) if kind is ClockError else ""
     message = f"{what}: {_meaning(refusal, hide, service)}{clocks} ({', '.join(details)})"
+    request_id = refusal.request_id
     if issubclass(kind, TransientError):
-        return kind(message, code=code, retry_after=wait)
-    return kind(message, code=code)
+        return kind(message, code=code, request_id=request_id, retry_after=wait)
+    return kind(message, code=code, request_id=request_id)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

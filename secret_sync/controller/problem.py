@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from secret_sync.resources import Reason
+    from secret_sync.resources.meta import FieldPath
 
 
 #: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
@@ -19,14 +20,24 @@ class Problem:
 
     Attributes:
         message: What, where, and what to do about it.
+        field: What it is about: a path from the object whose problem it is or, for a problem of
+            one entry, from that entry; empty for the whole.
+        request_id: Of the answer of Alibaba Cloud that reported it, or ``""``.
     """
 
     reason: Reason
     message: str
+    field: FieldPath = ()
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         """Shorten the message."""
         object.__setattr__(self, "message", shortened(self.message))
+
+    def log_fields(self) -> dict[str, str]:
+        """Return what a log line about it has."""
+        fields = {"reason": self.reason.value, "message": self.message}
+        return fields | {"request_id": self.request_id} if self.request_id else fields
 
 
 def shortened(message: str) -> str:

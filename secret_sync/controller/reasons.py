@@ -75,7 +75,7 @@ def problem_of(error: SecretSyncError) -> Problem:
         message = f"the API server refuses to have the AccessKey read: {error.message}"
         advice = "; see its RBAC rules" if error.lacks_right else ""
         return Problem(Reason.ACCESS_KEY_NOT_FOUND, message + advice)
-    return Problem(_reason(error), error.message)
+    return Problem(_reason(error), error.message, request_id=error.request_id)
 
 
 def _reason(error: SecretSyncError) -> Reason:

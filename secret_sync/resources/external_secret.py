@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.resources.limits import excess_of
-from secret_sync.resources.meta import intent_revision, interned, text
+from secret_sync.resources.meta import InvalidField, intent_revision, interned, text
 from secret_sync.resources.names import (
     ADOPT_ANNOTATION,
     FORCE_SYNC_ANNOTATION,
@@ -17,6 +17,8 @@ from secret_sync.resources.status import ExternalSecretStatus
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from secret_sync.resources.meta import FieldPath
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
@@ -109,8 +111,9 @@ class ExternalSecret:
         adopt: Whether its author says that a Secret of that name is to be taken over.
         legacy: Whether it carries the finalizer of ack-secret-manager.
         unsupported: Paths of fields that are set and that this version does not act on.
-        invalid: What is wrong with a field that the schema would not have let through, or ``""``.
-        excess: Which limit it exceeds, or ``""``; it is kept without its entries then, so that
+        invalid: What is wrong with a field that the schema would not have let through, or
+            ``None``.
+        excess: Which limit it exceeds, or ``None``; it is kept without its entries then, so that
             nothing that follows costs more than for an empty object.
         merges: The Secret keys that its entries name, if it merges; what documents will give
             is not among them.
@@ -132,9 +135,9 @@ class ExternalSecret:
     refresh_policy: str
     adopt: bool
     legacy: bool
-    unsupported: tuple[str, ...]
-    invalid: str
-    excess: str
+    unsupported: tuple[FieldPath, ...]
+    invalid: InvalidField | None
+    excess: InvalidField | None
     status: ExternalSecretStatus
     created: str = ""
     merges: frozenset[str] = frozenset()
@@ -266,20 +269,21 @@ def _target(name: str, target: dict[str, Any]) -> Target:
     )
 
 
-def _unsupported(spec: dict[str, Any]) -> tuple[str, ...]:
+def _unsupported(spec: dict[str, Any]) -> tuple[FieldPath, ...]:
     """Fields that would change the Secret if they were silently ignored."""
-    return ("spec.target.template",) if (spec.get("target") or {}).get("template") else ()
+    template = (spec.get("target") or {}).get("template")
+    return (("spec", "target", "template"),) if template else ()
 
 
-def _invalid(spec: dict[str, Any]) -> str:
+def _invalid(spec: dict[str, Any]) -> InvalidField | None:
     target = spec.get("target") or {}
     for path, value, known in (
-        ("spec.refreshPolicy", spec.get("refreshPolicy"), REFRESH_POLICIES),
-        ("spec.target.creationPolicy", target.get("creationPolicy"), ("Owner", "Merge")),
-        ("spec.target.deletionPolicy", target.get("deletionPolicy"), ("Delete", "Retain")),
+        (("spec", "refreshPolicy"), spec.get("refreshPolicy"), REFRESH_POLICIES),
+        (("spec", "target", "creationPolicy"), target.get("creationPolicy"), ("Owner", "Merge")),
+        (("spec", "target", "deletionPolicy"), target.get("deletionPolicy"), ("Delete", "Retain")),
     ):
         if value and value not in known:
-            return (
-                f"{path} is {str(value)[:80]!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
-            )
-    return ""
+            words = f"{', '.join(known[:-1])} or {known[-1]}"
+            message = f"{'.'.join(path)} is {str(value)[:80]!r}; it can be {words}"
+            return InvalidField(path, message)
+    return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.resources.meta import InvalidField
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,43 +19,47 @@ MAX_EXPRESSION_CHARACTERS: Final = 64 * 1024
 MAX_NAME_CHARACTERS: Final = 1024
 
 
-def excess_of(spec: dict[str, Any]) -> str:
-    """Return which limit a spec exceeds, with the number found; ``""`` if it exceeds none.
+def excess_of(spec: dict[str, Any]) -> InvalidField | None:
+    """Return which limit a spec exceeds, with the number found; ``None`` if it exceeds none.
 
     Only numbers and lengths are looked at, and nothing of what is too much.
     """
     data, processed = spec.get("data") or (), spec.get("dataProcess") or ()
     entries = len(data) + len(processed)
     if entries > MAX_ENTRIES:
-        return (
+        return InvalidField(
+            ("spec", "data"),
             f"spec.data and spec.dataProcess have {entries} entries together, {MAX_ENTRIES} are "
-            "allowed; split the ExternalSecret"
+            "allowed; split the ExternalSecret",
         )
     items = [*data, *(process.get("extract") or {} for process in processed)]
     for name in _NAMES:
         longest = max([len(str(item.get(name) or "")) for item in items], default=0)
         if longest > MAX_NAME_CHARACTERS:
-            return (
+            return InvalidField(
+                ("spec",),
                 f"the `{name}` of an entry has {longest} characters, "
-                f"{MAX_NAME_CHARACTERS} are allowed"
+                f"{MAX_NAME_CHARACTERS} are allowed",
             )
     paths = [found for item in items if (found := item.get("jmesPath"))]
     rules = [found for process in processed if (found := process.get("replaceRule"))]
     if not paths and not rules:
-        return ""
+        return None
     number = sum(map(len, paths)) + sum(map(len, rules))
     if number > MAX_EXPRESSIONS:
-        return (
+        return InvalidField(
+            ("spec",),
             f"`jmesPath` and `replaceRule` have {number} items together, {MAX_EXPRESSIONS} are "
-            "allowed; split the ExternalSecret"
+            "allowed; split the ExternalSecret",
         )
     characters = sum(_lengths(paths, "path")) + sum(_lengths(rules, "source", "target"))
     if characters > MAX_EXPRESSION_CHARACTERS:
-        return (
+        return InvalidField(
+            ("spec",),
             f"the expressions of `jmesPath` and `replaceRule` have {characters} characters "
-            f"together, {MAX_EXPRESSION_CHARACTERS} are allowed; split the ExternalSecret"
+            f"together, {MAX_EXPRESSION_CHARACTERS} are allowed; split the ExternalSecret",
         )
-    return ""
+    return None
 
 
 _NAMES: Final = ("key", "versionStage", "versionId", "kmsEndpoint")

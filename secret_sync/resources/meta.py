@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, LAST_APPLIED_ANNOTATION
+
+#: Steps from an object to one of its fields: names of fields and numbers of items.
+FieldPath: TypeAlias = tuple[str | int, ...]
+
+
+class InvalidField(NamedTuple):
+    """A field whose value can never work; the message names it, too."""
+
+    field: FieldPath
+    message: str
 
 
 def object_key(namespace: str, name: str) -> str:

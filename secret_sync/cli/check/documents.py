@@ -17,7 +17,7 @@ from secret_sync.cli.check.scalars import scalar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secret_sync.cli.check.findings import Path
+    from secret_sync.resources.meta import FieldPath
 
 #: Nested mappings and lists; a manifest of ours has about ten.
 MAX_LEVELS: Final = 100
@@ -70,7 +70,7 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def find(self, path: Path) -> Place:
+    def find(self, path: FieldPath) -> Place:
         """Return the position of a field, or of its closest parent that exists."""
         place, node = self.place, self
         for step in path:

@@ -1,4 +1,4 @@
-"""The entries of an ExternalSecret: their paths, and the field that an error is in."""
+"""The entries of an ExternalSecret: their paths, keys and expressions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from secret_sync.resources import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secret_sync.cli.check.findings import Path
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.controller.problem import Problem
     from secret_sync.resources import DataEntry
+    from secret_sync.resources.meta import FieldPath
 
 #: A rule that changes no key: with any rule an alias need not be a legal key yet.
 _NO_CHANGE: Final = Rule("a", "a")
@@ -28,7 +28,7 @@ _FIELDS: Final = {
 }
 
 
-def entry_path(obj: CheckedObject, index: int) -> Path:
+def entry_path(obj: CheckedObject, index: int) -> FieldPath:
     """Return the path of an entry: those of ``data`` come first, then those of ``dataProcess``."""
     plain = len((obj.value.get("spec") or {}).get("data") or ())
     if index < plain:
@@ -36,17 +36,7 @@ def entry_path(obj: CheckedObject, index: int) -> Path:
     return ("spec", "dataProcess", index - plain, "extract")
 
 
-def field_of(entry: DataEntry, problem: Problem) -> str:
-    """Return the field of an entry that a problem outside of the extraction is about."""
-    if problem.reason is Reason.ENDPOINT_NOT_ALLOWED:
-        return "kmsEndpoint"
-    about_key = problem.reason in (Reason.INVALID_SPEC, Reason.REGION_MISSING)
-    if entry.store is None or (about_key and "secretStoreRef" not in problem.message):
-        return "key"
-    return "secretStoreRef"
-
-
-def extraction_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Problem]]:
+def extraction_problems(entry: DataEntry, path: FieldPath) -> Iterator[tuple[FieldPath, Problem]]:
     """Yield all errors of an entry's extraction; the controller reports only the first.
 
     Args:
@@ -59,7 +49,7 @@ def extraction_problems(entry: DataEntry, path: Path) -> Iterator[tuple[Path, Pr
         return
     rules = (*path[:-1], "replaceRule")
     picks = (*path, "jmesPath")
-    parts: list[tuple[Path, ExtractionSpec]] = [
+    parts: list[tuple[FieldPath, ExtractionSpec]] = [
         (
             (*picks, n),
             ExtractionSpec(selections=(item,), rules=(_NO_CHANGE,) if whole.rules else ()),

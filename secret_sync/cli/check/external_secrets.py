@@ -6,11 +6,10 @@ replaces it with a valid value, and plans again to find the next one.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.check.entries import entry_path, extraction_problems, field_of, static_keys
+from secret_sync.cli.check.entries import entry_path, extraction_problems, static_keys
 from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.cli.check.stores import report_reference
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
@@ -23,14 +22,14 @@ from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS, PERIODIC, Target
 
 if TYPE_CHECKING:
-    from secret_sync.cli.check.findings import Findings, Path
+    from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
     from secret_sync.controller.problem import Problem
     from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret
+    from secret_sync.resources.meta import FieldPath
 
-_PATH: Final = re.compile(r"spec((?:\.[A-Za-z]+)+)")
 _STORE_FLAG: Final = "--enable-cross-namespace-secret-store"
 #: A valid name, in place of one that was reported already.
 _RIGHT: Final = "right"
@@ -117,13 +116,9 @@ class ExternalSecretCheck:
             single = replace(problem, message=wrong[index])
             self._add_problem((*entry_path(self._obj, index), named), single)
             return self._without(es, index, name=_RIGHT)
-        found = _PATH.match(problem.message)
-        path: Path = ("spec", *found[1][1:].split(".")) if found else ("spec",)
-        if problem.reason is Reason.NO_DATA:
-            self._add_problem(("spec",), problem)
-            return None
+        path = problem.field or ("spec",)
         empty = next((n for n, e in enumerate(es.entries) if not e.key), None)
-        if found is None and empty is not None:
+        if not problem.field and empty is not None:
             self._add_problem((*entry_path(self._obj, empty), "key"), problem)
             return self._without(es, empty, key=_RIGHT, name=_RIGHT)
         self._add_problem(path, problem)
@@ -144,7 +139,7 @@ class ExternalSecretCheck:
                     corrected or es, index, picks=(), extract=False, name=_RIGHT
                 )
                 continue
-            self._reference((*path, field_of(entry, problem)), entry, problem)
+            self._reference((*path, *(problem.field or ("key",))), entry, problem)
         return corrected
 
     def _without(self, es: ExternalSecret, index: int, **right: object) -> ExternalSecret:
@@ -153,7 +148,7 @@ class ExternalSecretCheck:
         entries = (*es.entries[:index], entry, *es.entries[index + 1 :])
         return replace(es, entries=entries)
 
-    def _reference(self, path: Path, entry: DataEntry, problem: Problem) -> None:
+    def _reference(self, path: FieldPath, entry: DataEntry, problem: Problem) -> None:
         obj = self._obj
         store = self._cluster.store_of(self._written, entry.store) if entry.store else None
         namespace = obj.ref.namespace
@@ -166,7 +161,7 @@ class ExternalSecretCheck:
         else:
             report_reference(obj, path, problem, self._findings)
 
-    def _add_problem(self, path: Path, problem: Problem) -> None:
+    def _add_problem(self, path: FieldPath, problem: Problem) -> None:
         self._findings.add_problem(self._obj, path, problem.message, problem.reason)
 
     def _report_overwritten(self) -> None:
@@ -183,7 +178,7 @@ class ExternalSecretCheck:
         es, obj = self._written, self._obj
         if es.rotation_interval and es.refresh_policy != PERIODIC:
             message = f"with refreshPolicy {es.refresh_policy} nothing is fetched at intervals"
-            path: Path = ("spec", "rotationInterval")
+            path: FieldPath = ("spec", "rotationInterval")
             self._findings.add(Severity.WARNING, obj, path, message, CheckReason.IGNORED)
         if es.provider != OOS:
             return
@@ -247,7 +242,7 @@ def _key_problem(entry: DataEntry) -> str:
     return ""
 
 
-def _corrected(es: ExternalSecret, path: Path) -> ExternalSecret | None:
+def _corrected(es: ExternalSecret, path: FieldPath) -> ExternalSecret | None:
     """Return the object with a valid value at the path; ``None`` if there is none."""
     match path[1:]:
         case ("provider",):
@@ -257,7 +252,7 @@ def _corrected(es: ExternalSecret, path: Path) -> ExternalSecret | None:
         case ("rotationInterval",):
             return replace(es, rotation_interval="")
         case ("refreshPolicy",) | ("target", "creationPolicy") | ("target", "deletionPolicy"):
-            return replace(es, invalid="")
+            return replace(es, invalid=None)
         case ("target", *_):
             return replace(es, target=Target(name=_RIGHT))
     return None

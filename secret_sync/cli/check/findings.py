@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.objects import CheckedObject
-
-#: Steps into a document: names of fields and numbers of items.
-Path: TypeAlias = tuple[str | int, ...]
+    from secret_sync.resources.meta import FieldPath
 
 
 class Severity(StrEnum):
@@ -97,7 +95,7 @@ class Finding:
     reason: str
 
 
-def written(path: Path) -> str:
+def written(path: FieldPath) -> str:
     """Format a path as people write it: ``spec.data[0].key``."""
     text = ""
     for step in path:
@@ -126,7 +124,7 @@ class Findings:
         """Return all findings."""
         return list(self._findings)
 
-    def add_problem(self, obj: CheckedObject, path: Path, message: str, reason: str) -> None:
+    def add_problem(self, obj: CheckedObject, path: FieldPath, message: str, reason: str) -> None:
         """Add what the controller would report about an object.
 
         Nothing is added if the schema already rejects the same field, or one above or below it:
@@ -136,7 +134,7 @@ class Findings:
             self.add(Severity.PROBLEM, obj, path, message, reason)
 
     def add(
-        self, severity: Severity, obj: CheckedObject, path: Path, message: str, reason: str
+        self, severity: Severity, obj: CheckedObject, path: FieldPath, message: str, reason: str
     ) -> None:
         """Add any other finding."""
         place = obj.node.find(path)
@@ -144,6 +142,6 @@ class Findings:
         self._findings.setdefault(finding)
 
 
-def _related(one: Path, other: Path) -> bool:
+def _related(one: FieldPath, other: FieldPath) -> bool:
     length = min(len(one), len(other))
     return one[:length] == other[:length]

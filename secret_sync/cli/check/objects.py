@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.cli.check.documents import Node
-    from secret_sync.cli.check.findings import Path
+    from secret_sync.resources.meta import FieldPath
 
 OURS: Final = (external_secret.KIND, secret_store.KIND, secret_store.CLUSTER_KIND)
 #: A kind of ack-secret-manager that is not supported yet.
@@ -47,7 +47,7 @@ class CheckedObject:
     ref: ObjectRef
     value: dict[str, Any]
     assumed: bool
-    invalid_fields: tuple[Path, ...]
+    invalid_fields: tuple[FieldPath, ...]
 
 
 @dataclass(slots=True)
@@ -146,7 +146,7 @@ class ManifestClassifier:
     def _report(
         self,
         node: Node,
-        path: Path,
+        path: FieldPath,
         ref: ObjectRef,
         message: str,
         reason: str,
@@ -172,7 +172,7 @@ def _items(node: Node, value: dict[str, Any]) -> Iterator[tuple[Node, Any]]:
             yield below, item
 
 
-def _unknown_kind(api: str, kind: str) -> tuple[Path, str, str]:
+def _unknown_kind(api: str, kind: str) -> tuple[FieldPath, str, str]:
     """Return what is wrong with an object that is probably meant to be of one of our kinds."""
     if api.partition("/")[0] == GROUP:
         return _misnamed(api, kind)
@@ -185,7 +185,7 @@ def _unknown_kind(api: str, kind: str) -> tuple[Path, str, str]:
     return _NEITHER
 
 
-def _misnamed(api: str, kind: str) -> tuple[Path, str, str]:
+def _misnamed(api: str, kind: str) -> tuple[FieldPath, str, str]:
     """Return what is wrong with an object of our group."""
     if not kind:
         return ("kind",), "it is missing", CheckReason.INVALID
@@ -204,7 +204,7 @@ def _misnamed(api: str, kind: str) -> tuple[Path, str, str]:
 _UNKNOWN: Final = CheckReason.UNKNOWN_KIND
 #: In place of a missing or invalid name.
 _UNNAMED: Final = "unnamed"
-_NEITHER: Final[tuple[Path, str, str]] = ((), "", "")
+_NEITHER: Final[tuple[FieldPath, str, str]] = ((), "", "")
 
 
 def _filled(metadata: dict[str, Any], namespace: str, name: str) -> dict[str, Any]:

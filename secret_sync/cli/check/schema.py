@@ -16,7 +16,7 @@ from secret_sync.cli.check.findings import CheckReason
 from secret_sync.cli.check.scalars import NumberScalar
 
 if TYPE_CHECKING:
-    from secret_sync.cli.check.findings import Path
+    from secret_sync.resources.meta import FieldPath
 
 _WORDS: Final = {
     "object": "a mapping",
@@ -37,7 +37,7 @@ _SHOWN: Final = 40
 class FieldError:
     """An error in a field."""
 
-    path: Path
+    path: FieldPath
     message: str
     reason: CheckReason = CheckReason.INVALID
 
@@ -56,7 +56,7 @@ class Validator:
         self._root = root
         self.errors: list[FieldError] = []
 
-    def read(self, schema: dict[str, Any], value: Any, path: Path) -> Any:
+    def read(self, schema: dict[str, Any], value: Any, path: FieldPath) -> Any:
         """Return the valid part of the value."""
         wanted = schema.get("type")
         if wanted is None:
@@ -73,7 +73,7 @@ class Validator:
                 return self._text(schema, value, path)
         return value
 
-    def _list(self, schema: dict[str, Any], value: list[Any], path: Path) -> list[Any]:
+    def _list(self, schema: dict[str, Any], value: list[Any], path: FieldPath) -> list[Any]:
         most = schema.get("maxItems")
         if most is not None and len(value) > most:
             self._error(path, f"has {len(value)} items, {most} are allowed")
@@ -81,7 +81,9 @@ class Validator:
         items = schema.get("items", {})
         return [self.read(items, item, (*path, n)) for n, item in enumerate(value)]
 
-    def _mapping(self, schema: dict[str, Any], value: dict[str, Any], path: Path) -> dict[str, Any]:
+    def _mapping(
+        self, schema: dict[str, Any], value: dict[str, Any], path: FieldPath
+    ) -> dict[str, Any]:
         known = schema.get("properties", {})
         others = schema.get("additionalProperties")
         kept: dict[str, Any] = {}
@@ -99,7 +101,7 @@ class Validator:
         return kept
 
     def _unknown(
-        self, name: str, siblings: dict[str, Any], known: dict[str, Any], path: Path
+        self, name: str, siblings: dict[str, Any], known: dict[str, Any], path: FieldPath
     ) -> None:
         free = {field.lower(): field for field in known if field not in siblings}
         close = difflib.get_close_matches(name.lower(), free, n=1, cutoff=0.6)
@@ -114,7 +116,7 @@ class Validator:
             FieldError((*path, name), f"unknown field{hint}", CheckReason.UNKNOWN_FIELD)
         )
 
-    def _text(self, schema: dict[str, Any], value: str, path: Path) -> str:
+    def _text(self, schema: dict[str, Any], value: str, path: FieldPath) -> str:
         words = schema.get("enum")
         longest = schema.get("maxLength")
         if words is not None and value not in words:
@@ -132,7 +134,7 @@ class Validator:
                 return ""
         return value
 
-    def _error(self, path: Path, message: str) -> None:
+    def _error(self, path: FieldPath, message: str) -> None:
         self.errors.append(FieldError(path, message))
 
 

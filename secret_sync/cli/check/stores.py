@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.store.admission import mistake
-from secret_sync.controller.store.auth_validation import STORE_WORDS
-from secret_sync.controller.store.identity import SERVICES
+from secret_sync.controller.store.identity import BLOCKS, SERVICES
 from secret_sync.controller.store.references import refusal
 from secret_sync.credentials import AccessKeyProvider
 from secret_sync.errors import SecretSyncError
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
-    from secret_sync.cli.check.findings import Findings, Path
+    from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
     from secret_sync.controller.store.identity import Identity, Service
     from secret_sync.credentials import CredentialProvider
     from secret_sync.resources import SecretStore
+    from secret_sync.resources.meta import FieldPath
 
-_BLOCKS: Final[dict[str, Path]] = {
-    "kms": ("spec", "KMS", "KMSAuth"),
-    "oos": ("spec", "OOS", "OOSAuth"),
-}
-_FIELDS: Final = re.compile("|".join(sorted(STORE_WORDS.values(), key=len, reverse=True)))
-_CONDITION: Final = re.compile(r"spec\.conditions\[([0-9]+)\]\.([A-Za-z]+)")
 _AUTH_FLAG: Final = "--enable-cross-namespace-auth-ref"
 
 
@@ -44,9 +37,9 @@ def check_store(
             findings.add(Severity.WARNING, obj, ("spec",), problem.message, problem.reason)
     for service in _services(store):
         identity = cluster.identities.resolve(store, service)
-        path = _BLOCKS[service]
+        path = BLOCKS[service]
         if isinstance(identity, Problem):
-            report_reference(obj, _field(obj, path, identity), identity, findings)
+            report_reference(obj, identity.field or path, identity, findings)
             continue
         if identity.ignored:
             message = f"set, but ignored: {', '.join(identity.ignored)}"
@@ -55,14 +48,14 @@ def check_store(
         if broken is not None:
             findings.add_problem(obj, path, broken.message, broken.reason)
     conditions = mistake(store)
-    if conditions:
-        found = _CONDITION.match(conditions)
-        path = ("spec", "conditions", int(found[1]), found[2]) if found else ("spec", "conditions")
-        message = f"{store.title}: {conditions}; that matches no namespace"
-        findings.add_problem(obj, path, message, Reason.CONDITIONS_INVALID)
+    if conditions is not None:
+        message = f"{store.title}: {conditions.message}; that matches no namespace"
+        findings.add_problem(obj, conditions.field, message, Reason.CONDITIONS_INVALID)
 
 
-def report_reference(obj: CheckedObject, path: Path, problem: Problem, findings: Findings) -> None:
+def report_reference(
+    obj: CheckedObject, path: FieldPath, problem: Problem, findings: Findings
+) -> None:
     """Report a problem; one of a reference is certain only between known namespaces."""
     if obj.assumed and problem.reason is Reason.REFERENCE_REFUSED:
         message = (
@@ -78,18 +71,6 @@ def _services(store: SecretStore) -> list[Service]:
     """Return the services that a store configures, as the reconciler of stores does."""
     auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
     return [service for service in SERVICES if auths[service]]
-
-
-def _field(obj: CheckedObject, block: Path, problem: Problem) -> Path:
-    """Return the field that a message is about: the first field in it that is set."""
-    if problem.reason is Reason.UNSUPPORTED:
-        return (*block[:-1], "dedicatedKMSAuth")
-    written = obj.value
-    for step in block:
-        written = written.get(str(step)) or {}
-    _, _, said = problem.message.partition(str(block[-1]))
-    name = next((name for name in _FIELDS.findall(said) if name in written), None)
-    return block if name is None else (*block, name)
 
 
 def _broken_key(identity: Identity) -> Problem | None:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from secret_sync.cli.check.external_secrets import Usable
-    from secret_sync.cli.check.findings import Findings, Path
+    from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.samples import SampleResult
     from secret_sync.resources import ExternalSecret
+    from secret_sync.resources.meta import FieldPath
 
 #: One key of each group is required.
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
@@ -37,7 +38,7 @@ _EXPECTED: Final[Mapping[str, Groups]] = {
 }
 _JSON_OBJECTS: Final = (".dockercfg", ".dockerconfigjson")
 _OF_ACCOUNTS: Final = "kubernetes.io/service-account-token"
-_TYPE: Final[Path] = ("spec", "type")
+_TYPE: Final[FieldPath] = ("spec", "type")
 _CLOSE: Final = 0.8
 
 

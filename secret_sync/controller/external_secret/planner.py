@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
 
+_STORE_REF: Final = ("secretStoreRef",)
+
 #: Characters of a duration; a longer string is not one.
 _LONGEST_DURATION: Final = 80
 
@@ -173,12 +175,14 @@ class Planner:
         problem = spec_problem(es)
         if problem is not None:
             return Plan(problem=problem)
+        interval = self._interval(es)
+        if isinstance(interval, Problem):
+            return Plan(problem=interval)
         try:
-            interval = self._interval(es)
             check_data({e.name: b"" for e in es.entries if e.plain})
         except DefiniteError as error:
             reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
-            return _broken(reason, error.message)
+            return Plan(problem=Problem(reason, error.message))
         problems = self._expressions.check(es)
         if problems is None:
             return Plan(compiling=True)
@@ -199,7 +203,11 @@ class Planner:
         identities: dict[StoreRef | None, _Resolved] = {}
         for entry in es.entries:
             if entry.store not in identities:
-                identities[entry.store] = _Resolved(_where(entry), self._identity(es, entry))
+                identity = self._identity(es, entry)
+                if isinstance(identity, Problem) and entry.store is not None:
+                    # Whatever is wrong with the store, here it is the reference to it.
+                    identity = replace(identity, field=_STORE_REF)
+                identities[entry.store] = _Resolved(_where(entry), identity)
         return identities
 
     def outdated(self, es: ExternalSecret) -> Problem | None:
@@ -220,19 +228,19 @@ class Planner:
             )
         )
 
-    def _interval(self, es: ExternalSecret) -> float | None:
+    def _interval(self, es: ExternalSecret) -> float | Problem | None:
         if self._polling_interval is None or not es.rotation_interval:
             return self._polling_interval
         try:
             written = es.rotation_interval
             seconds = parse_duration(written if len(written) <= _LONGEST_DURATION else "")
         except ValueError:
-            raise DefiniteError(
+            return _wrong_interval(
                 f"spec.rotationInterval is {es.rotation_interval[:80]!r}; "
                 "write a duration such as 120s, 2m30s or 1h"
-            ) from None
+            )
         if seconds < MIN_INTERVAL:
-            raise DefiniteError(
+            return _wrong_interval(
                 f"spec.rotationInterval is {es.rotation_interval[:80]!r}, which is too short; "
                 "the shortest is 1s"
             )
@@ -255,7 +263,8 @@ class Planner:
         except DefiniteError as error:
             named = error.code in (Reason.REGION_MISSING, Reason.ENDPOINT_NOT_ALLOWED)
             reason = Reason(error.code) if named else Reason.INVALID_SPEC
-            return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}"))
+            field = ("kmsEndpoint",) if reason is Reason.ENDPOINT_NOT_ALLOWED else ("key",)
+            return PlannedEntry(entry, spec, None, Problem(reason, f"{where}: {error}", field))
         return PlannedEntry(entry, spec, SourceRequest(source, identity.provider), None)
 
     def _source(self, service: str, entry: DataEntry, provider: CredentialProvider) -> Source:
@@ -380,12 +389,12 @@ class _Resolved:
         return identity
 
 
+def _wrong_interval(message: str) -> Problem:
+    return Problem(Reason.INVALID_SPEC, message, ("spec", "rotationInterval"))
+
+
 def _where(entry: DataEntry) -> str:
     return f"entry {entry.key!r}"
-
-
-def _broken(reason: Reason, message: str) -> Plan:
-    return Plan(problem=Problem(reason, message))
 
 
 def stores_of(es: ExternalSecret) -> tuple[str, ...]:

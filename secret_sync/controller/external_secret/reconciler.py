@@ -347,7 +347,7 @@ class ExternalSecretReconciler:
         restored = await self._writer.ensure(context.es, desired, context.state)
         if isinstance(restored, Problem):
             # The condition reports what the values wait for; this one is for the log.
-            _log.warning("not restored", reason=restored.reason.value, message=restored.message)
+            _log.warning("not restored", **restored.log_fields())
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         if restored:
             self._reporter.observe(context, "written", logged=True)
@@ -391,4 +391,5 @@ def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
     if len(problems) == 1:
         return first
     # Without their number, which may change all the time: each would be a new condition.
-    return Problem(first.reason, f"{first.message}; other entries fail, too: see dataSyncResults")
+    message = f"{first.message}; other entries fail, too: see dataSyncResults"
+    return Problem(first.reason, message, request_id=first.request_id)

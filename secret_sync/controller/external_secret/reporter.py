@@ -138,7 +138,7 @@ class SyncReporter:
         status = status_of(before, ready, outcomes)
         changed = self._statuses.put(context.key, context.es, status)
         if changed:
-            _log.warning("not synced", reason=problem.reason.value, message=problem.message)
+            _log.warning("not synced", **problem.log_fields())
         self.observe(context, "failed", logged=changed)
         self.publisher.failed(context.es, before.ready, ready, problem)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.problem import Problem
 from secret_sync.resources import Reason
+from secret_sync.resources.meta import InvalidField
 
 if TYPE_CHECKING:
     import re2
@@ -37,8 +38,8 @@ class Admission:
             return None
         message = f"the conditions of {store.title} do not match namespace {namespace}"
         broken = mistake(store)
-        if broken:
-            message += f" (where {broken})"
+        if broken is not None:
+            message += f" (where {broken.message})"
         elif self._unknown and selects(store):
             message += f" (labels of namespaces are not known: {self._unknown})"
         return Problem(Reason.STORE_REFUSED, f"{message}; its author has to add it")
@@ -59,18 +60,25 @@ def selects(store: SecretStore) -> bool:
     return any(rule.selector is not None for rule in store.rules)
 
 
-def mistake(store: SecretStore) -> str:
-    """Return the first of a store's conditions that cannot be read; ``""`` if all can."""
+def mistake(store: SecretStore) -> InvalidField | None:
+    """Return the first of a store's conditions that cannot be read; ``None`` if all can."""
     for index, rule in enumerate(store.rules):
-        where = f"spec.conditions[{index}]"
         if rule.selector is not None and rule.selector.mistake:
-            return f"{where}.namespaceSelector cannot be read: {rule.selector.mistake}"
+            what = f"cannot be read: {rule.selector.mistake}"
+            return _condition_field(index, "namespaceSelector", what)
         for regex in rule.regexes:
             if len(regex) > _LONGEST:
-                return f"{where}.namespaceRegexes has one of more than {_LONGEST} characters"
+                what = f"has one of more than {_LONGEST} characters"
+                return _condition_field(index, "namespaceRegexes", what)
             if _compiled(regex) is None:
-                return f"{where}.namespaceRegexes has {regex[:64]!r}, which is not RE2 syntax"
-    return ""
+                what = f"has {regex[:64]!r}, which is not RE2 syntax"
+                return _condition_field(index, "namespaceRegexes", what)
+    return None
+
+
+def _condition_field(index: int, name: str, what: str) -> InvalidField:
+    path = ("spec", "conditions", index, name)
+    return InvalidField(path, f"spec.conditions[{index}].{name} {what}")
 
 
 def _matches(regex: str, namespace: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secret_sync.resources import Auth, SecretStore
+    from secret_sync.resources.meta import FieldPath
 
 #: What messages call the fields of `Auth`.
 STORE_WORDS: Final[Mapping[str, str]] = {
@@ -56,6 +57,7 @@ class Writing:
         words: What the fields are called there.
         auth: The fields.
         store: The store they stand in; ``None`` for the controller's environment.
+        path: Where they stand in the store; empty for the environment.
         invalid: The reason of what contradicts itself.
     """
 
@@ -63,6 +65,7 @@ class Writing:
     words: Mapping[str, str]
     auth: Auth
     store: SecretStore | None
+    path: FieldPath
     invalid: Reason
 
     @property
@@ -78,9 +81,14 @@ class Writing:
         """Return those of the fields that are set, by what they are called."""
         return tuple(self.words[f] for f in fields if getattr(self.auth, f))
 
-    def wrong(self, message: str, reason: Reason | None = None) -> Problem:
-        """Return a problem of this configuration."""
-        return Problem(reason or self.invalid, f"{self.where}: {message}")
+    def field_of(self, field: str) -> FieldPath:
+        """Return the path of a field; empty in the environment."""
+        return (*self.path, self.words[field]) if self.path else ()
+
+    def wrong(self, message: str, reason: Reason | None = None, *, field: str = "") -> Problem:
+        """Return a problem of this configuration, or of one of its fields."""
+        path = self.field_of(field) if field else self.path
+        return Problem(reason or self.invalid, f"{self.where}: {message}", path)
 
     def mistake(self) -> Problem | None:
         """Return a problem that needs no lookup; an incomplete method refuses the whole."""
@@ -105,6 +113,7 @@ class Writing:
                 return self.wrong(
                     f"{word} is {auth.session_expiration[:64]!r}; {error}",
                     Reason.SESSION_EXPIRATION_INVALID,
+                    field="session_expiration",
                 )
         return Role(arn, named, duration)
 
@@ -119,13 +128,13 @@ class Writing:
             check_session_name(name or SESSION_NAME)
         except ValueError as error:
             message = f"{self.word(field)} is {name[:80]!r}; {error}"
-            return self.wrong(message, Reason.SESSION_NAME_INVALID)
+            return self.wrong(message, Reason.SESSION_NAME_INVALID, field=field)
         return name or SESSION_NAME
 
     def _half(self) -> Problem | None:
         auth, word = self.auth, self.words.get
         if auth.service_account is not None and not auth.service_account.name:
-            return self.wrong(f"{word('service_account')}.name is empty")
+            return self.wrong(f"{word('service_account')}.name is empty", field="service_account")
         return self._half_a_key() or (self._half_a_role() if not auth.service_account else None)
 
     def _half_a_key(self) -> Problem | None:
@@ -137,7 +146,7 @@ class Writing:
         for field, ref in zip(("access_key", "access_key_secret"), pair, strict=True):
             if self.store is not None and ref is not None and not (ref.name and ref.key):
                 unwritten = "key" if ref.name else "name"
-                return self.wrong(f"{word(field)}.{unwritten} is empty")
+                return self.wrong(f"{word(field)}.{unwritten} is empty", field=field)
         return None
 
     def _half_a_role(self) -> Problem | None:
@@ -145,19 +154,22 @@ class Writing:
         if auth.oidc_provider_arn and not auth.role_arn:
             return self.wrong(
                 f"{word('oidc_provider_arn')} needs the role to assume: "
-                f"{word('role_arn')} is missing"
+                f"{word('role_arn')} is missing",
+                field="oidc_provider_arn",
             )
         if auth.role_arn and not (auth.oidc_provider_arn or auth.access_key):
             return self.wrong(
                 f"{word('role_arn')} is set without credentials to assume it: "
                 f"set {word('oidc_provider_arn')}, or {word('access_key')} and "
-                f"{word('access_key_secret')}"
+                f"{word('access_key_secret')}",
+                field="role_arn",
             )
         if auth.oidc_token_file and not (auth.oidc_provider_arn or auth.access_key):
             # It asks for RRSA; without this it would mean the worker role.
             return self.wrong(
                 f"{word('oidc_token_file')} is set without credentials to assume a role: "
-                f"set {word('oidc_provider_arn')} and {word('role_arn')}"
+                f"set {word('oidc_provider_arn')} and {word('role_arn')}",
+                field="oidc_token_file",
             )
         return None
 
@@ -167,12 +179,14 @@ class Writing:
             arn: str = getattr(auth, field)
             if arn and not is_role_arn(arn):
                 return self.wrong(
-                    f"{self.word(field)} is {arn[:128]!r}, not acs:ram::<account>:role/<name>"
+                    f"{self.word(field)} is {arn[:128]!r}, not acs:ram::<account>:role/<name>",
+                    field=field,
                 )
         arn = auth.oidc_provider_arn
         if arn and not is_provider_arn(arn):
             return self.wrong(
                 f"{self.word('oidc_provider_arn')} is {arn[:128]!r}, "
-                "not acs:ram::<account>:oidc-provider/<name>"
+                "not acs:ram::<account>:oidc-provider/<name>",
+                field="oidc_provider_arn",
             )
         return None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.store.references import AuthReferences
     from secret_sync.credentials import CredentialProvider, Role, SecretReader, Sts, TokenMinter
     from secret_sync.resources import SecretStore, ServiceAccount
+    from secret_sync.resources.meta import FieldPath
     from secret_sync.settings import OwnIdentity
 
 Service: TypeAlias = Literal["kms", "oos"]
@@ -36,7 +37,12 @@ SERVICES: Final[tuple[Service, ...]] = ("kms", "oos")
 
 #: What STS asks of a token, and what ACK's identity providers accept.
 AUDIENCE: Final = "sts.aliyuncs.com"
-_BLOCKS: Final = {"kms": ("spec.KMS", "KMSAuth"), "oos": ("spec.OOS", "OOSAuth")}
+#: Where a store configures a service.
+BLOCKS: Final[dict[Service, tuple[str, str, str]]] = {
+    "kms": ("spec", "KMS", "KMSAuth"),
+    "oos": ("spec", "OOS", "OOSAuth"),
+}
+_DEDICATED: Final[FieldPath] = ("spec", "KMS", "dedicatedKMSAuth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +111,24 @@ class IdentityResolver:
 
     def resolve(self, store: SecretStore, service: Service) -> Identity | Problem:
         """Return the identity a store stands for at a service, or why there is none."""
-        spec, block = _BLOCKS[service]
-        where = f"{store.title}: {spec}.{block}"
+        path = BLOCKS[service]
+        where = f"{store.title}: {'.'.join(path)}"
         if service == "kms" and store.dedicated:
             return Problem(
                 Reason.UNSUPPORTED,
                 f"{store.title}: spec.KMS.dedicatedKMSAuth, the client key of the old dedicated "
                 "gateway, is not supported; use KMSAuth and the kmsEndpoint "
                 "INSTANCE.cryptoservice.kms.aliyuncs.com",
+                _DEDICATED,
             )
         auth = store.kms if service == "kms" else store.oos
         if auth is None:
             return Problem(
                 Reason.STORE_INVALID,
-                f"{store.title} has no {spec}, so it does not configure authentication there",
+                f"{store.title} has no {'.'.join(path[:-1])}, so it does not configure "
+                "authentication there",
             )
-        writing = Writing(where, STORE_WORDS, auth, store, Reason.STORE_INVALID)
+        writing = Writing(where, STORE_WORDS, auth, store, path, Reason.STORE_INVALID)
         found = self._identity(writing)
         if isinstance(found, Problem) or not found.borrowed:
             return found
@@ -138,7 +146,7 @@ class IdentityResolver:
         where = "the controller's environment"
         auth = _own_auth(self._dependencies.own)
         return self._identity(
-            Writing(where, ENVIRONMENT_WORDS, auth, None, Reason.IDENTITY_INVALID)
+            Writing(where, ENVIRONMENT_WORDS, auth, None, (), Reason.IDENTITY_INVALID)
         )
 
     def _identity(self, writing: Writing) -> Identity | Problem:
@@ -190,8 +198,8 @@ class IdentityResolver:
         store, ref = writing.store, writing.auth.service_account
         if store is None or ref is None:
             raise TypeError("only a store refers to a ServiceAccount")
-        where = f"{writing.where}.serviceAccountRef"
-        account = self._references.service_account(store, where, ref.namespace, ref.name)
+        field = writing.field_of("service_account")
+        account = self._references.service_account(store, field, ref)
         if isinstance(account, Problem):
             return account
         role = self._role_of(account, writing)
@@ -242,6 +250,7 @@ class IdentityResolver:
                 "serviceAccountRef needs the ARN of the cluster's OIDC provider: write "
                 "oidcProviderARN, or start the controller with --uid and --cluster-id",
                 Reason.OIDC_PROVIDER_MISSING,
+                field="service_account",
             )
         if not is_provider_arn(named):
             return writing.wrong(
@@ -284,10 +293,10 @@ class IdentityResolver:
         if auth.access_key is None or auth.access_key_secret is None:
             raise TypeError("incomplete AccessKey was not refused")
         find = self._references.secret_key
-        key_id = find(store, f"{writing.where}.accessKey", auth.access_key)
+        key_id = find(store, writing.field_of("access_key"), auth.access_key)
         if isinstance(key_id, Problem):
             return key_id
-        secret = find(store, f"{writing.where}.accessKeySecret", auth.access_key_secret)
+        secret = find(store, writing.field_of("access_key_secret"), auth.access_key_secret)
         if isinstance(secret, Problem):
             return secret
         return AccessKeyProvider(self._dependencies.reader, key_id, secret)
@@ -347,6 +356,7 @@ class IdentityResolver:
             "oidcTokenFilePath names another file than the controller's own token "
             f"({self._dependencies.own.oidc_token_file}); leave it out",
             Reason.TOKEN_FILE_REFUSED,
+            field="oidc_token_file",
         )
 
 

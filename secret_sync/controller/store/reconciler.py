@@ -150,7 +150,7 @@ class SecretStoreReconciler:
             )
         status = StoreStatus(ready, store.generation)
         if self._statuses.put(key, store, status) and problem is not None:
-            _log.warning("store not ready", reason=problem.reason.value, message=problem.message)
+            _log.warning("store not ready", **problem.log_fields())
         self._publisher.store_reported(store, before.ready, ready, problem)
 
 
@@ -162,6 +162,7 @@ def _services(store: SecretStore) -> list[Service]:
 
 def _unreadable(store: SecretStore) -> Problem | None:
     broken = mistake(store)
-    if not broken:
+    if broken is None:
         return None
-    return Problem(Reason.CONDITIONS_INVALID, f"{store.title}: {broken}; that matches no namespace")
+    message = f"{store.title}: {broken.message}; that matches no namespace"
+    return Problem(Reason.CONDITIONS_INVALID, message, broken.field)

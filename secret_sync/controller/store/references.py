@@ -13,7 +13,14 @@ from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION
 
 if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.resources import AccessKeyRef, SecretMeta, SecretStore, ServiceAccount
+    from secret_sync.resources import (
+        AccessKeyRef,
+        SecretMeta,
+        SecretStore,
+        ServiceAccount,
+        ServiceAccountRef,
+    )
+    from secret_sync.resources.meta import FieldPath
 
 EVERYBODY = "*"
 
@@ -29,12 +36,13 @@ def agrees(allows: str, namespace: str) -> bool:
     return EVERYBODY in named or namespace in named
 
 
-def refusal(what: str, flag: str) -> Problem:
+def refusal(what: str, flag: str, field: FieldPath = ()) -> Problem:
     """Return the problem of a reference that is not allowed."""
     return Problem(
         Reason.REFERENCE_REFUSED,
         f"{what} in another namespace; the annotation {ALLOW_NAMESPACES_ANNOTATION} on it would "
         f"allow that, and so would the controller's flag {flag}",
+        field,
     )
 
 
@@ -53,48 +61,49 @@ class AuthReferences:
     cross_namespace: bool
 
     def secret_key(
-        self, store: SecretStore, where: str, ref: AccessKeyRef
+        self, store: SecretStore, field: FieldPath, ref: AccessKeyRef
     ) -> SecretKeyRef | Problem:
         """Return the Secret that holds one half of an AccessKey.
 
         Args:
             store: Who refers to it.
-            where: The path of the reference, for messages.
+            field: The path of the reference.
             ref: The reference, with a name and a key.
         """
         namespace = ref.namespace or store.namespace
         if not namespace:
-            return _homeless(where)
-        what = f"{where} refers to Secret {namespace}/{ref.name}"
+            return _homeless(store, field)
+        what = f"{_where(store, field)} refers to Secret {namespace}/{ref.name}"
         found = self.secrets.get(object_key(namespace, ref.name))
-        refused = self._refused(store, namespace, found, what)
+        refused = self._refused(store, field, namespace, found, what)
         if refused is not None:
             return refused
         if found is None:
             missing = why_missing(namespace, store.namespace)
-            return Problem(Reason.ACCESS_KEY_NOT_FOUND, f"{what}, {missing}")
+            return Problem(Reason.ACCESS_KEY_NOT_FOUND, f"{what}, {missing}", field)
         return SecretKeyRef(namespace, ref.name, ref.key, found.uid, found.resource_version)
 
     def service_account(
-        self, store: SecretStore, where: str, namespace: str, name: str
+        self, store: SecretStore, field: FieldPath, ref: ServiceAccountRef
     ) -> ServiceAccount | Problem:
         """Return the ServiceAccount that a store acts as."""
-        namespace = namespace or store.namespace
+        namespace, name = ref.namespace or store.namespace, ref.name
         if not namespace:
-            return _homeless(where)
-        what = f"{where} refers to ServiceAccount {namespace}/{name}"
+            return _homeless(store, field)
+        what = f"{_where(store, field)} refers to ServiceAccount {namespace}/{name}"
         found = self.service_accounts.get(object_key(namespace, name))
-        refused = self._refused(store, namespace, found, what)
+        refused = self._refused(store, field, namespace, found, what)
         if refused is not None:
             return refused
         if found is None:
             missing = why_missing(namespace, store.namespace)
-            return Problem(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"{what}, {missing}")
+            return Problem(Reason.SERVICE_ACCOUNT_NOT_FOUND, f"{what}, {missing}", field)
         return found
 
     def _refused(
         self,
         store: SecretStore,
+        field: FieldPath,
         namespace: str,
         found: SecretMeta | ServiceAccount | None,
         what: str,
@@ -105,13 +114,19 @@ class AuthReferences:
         if found is not None and agrees(found.allows, store.namespace):
             return None
         # The same words whether it exists or not: who may not refer to it need not know.
-        return refusal(what, "--enable-cross-namespace-auth-ref")
+        return refusal(what, "--enable-cross-namespace-auth-ref", field)
 
 
-def _homeless(where: str) -> Problem:
+def _where(store: SecretStore, field: FieldPath) -> str:
+    return f"{store.title}: {'.'.join(map(str, field))}"
+
+
+def _homeless(store: SecretStore, field: FieldPath) -> Problem:
     return Problem(
         Reason.STORE_INVALID,
-        f"{where}.namespace is empty, and a ClusterSecretStore has no namespace of its own",
+        f"{_where(store, field)}.namespace is empty, and a ClusterSecretStore has no namespace of "
+        "its own",
+        field,
     )
 
 

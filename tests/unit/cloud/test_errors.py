@@ -102,6 +102,7 @@ def test_classes_of_refusals(
         assert error.code == code
         assert error.message.startswith(f"{WHAT}: ")
         assert "request REQ-1" in error.message
+        assert error.request_id == "REQ-1"
         assert f"HTTP {status}" in error.message
 
 

@@ -100,6 +100,16 @@ def test_what_parsing_finds_has_a_reason_of_that_name(code: str) -> None:
     assert problem.reason == Reason(code)
 
 
+def test_request_id_of_the_service_is_kept_for_the_log() -> None:
+    problem = problem_of(DefiniteError("RAM says no", code="Forbidden", request_id="0A1"))
+    assert problem.log_fields() == {
+        "reason": "Forbidden",
+        "message": "RAM says no",
+        "request_id": "0A1",
+    }
+    assert "request_id" not in problem_of(DefiniteError("no", code="Forbidden")).log_fields()
+
+
 def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram() -> None:
     said = 'User "me" cannot get resource "secrets"'
     problem = problem_of(ApiError(said, status=403, reason="Forbidden"))

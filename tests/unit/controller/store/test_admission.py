@@ -145,10 +145,15 @@ def test_what_cannot_be_read_matches_nothing_and_keeps_nobody_else_out(
     assert admits(condition, {"namespaces": ["payments"]})
     assert admits({"namespaces": ["payments"]}, condition)
 
-    assert mistake(cluster_store(condition)).startswith("spec.conditions[0].")
-    assert said in mistake(cluster_store(condition))
+    first = mistake(cluster_store(condition))
+    assert first is not None
+    assert first.field[:3] == ("spec", "conditions", 0)
+    assert first.message.startswith(f"spec.conditions[0].{first.field[3]} ")
+    assert said in first.message
     second = cluster_store({"namespaces": ["else"]}, condition)
-    assert mistake(second).startswith("spec.conditions[1].")
+    other = mistake(second)
+    assert other is not None
+    assert other.field == ("spec", "conditions", 1, first.field[3])
     refused = admission(TEAM_A).refusal(second, "payments")
     assert refused is not None
     assert refused.reason is Reason.STORE_REFUSED
@@ -216,4 +221,6 @@ def test_a_label_that_no_namespace_can_have_does_not_open_the_store(
     """Its absence is no match: Kubernetes refuses such a selector, and so do we."""
     store = cluster_store({"namespaceSelector": {"matchExpressions": [requirement]}})
     assert admission().refusal(store, "pay") is not None
-    assert "of a label" in mistake(store)
+    found = mistake(store)
+    assert found is not None
+    assert "of a label" in found.message
