@@ -16,8 +16,8 @@ from secret_sync.controller import kinds
 from secret_sync.controller.problem import Problem
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     converted,
 )
@@ -202,7 +202,7 @@ class SchemaReconciler:
             missing = await read_missing(self._client, name)
         except ApiUnavailableError as error:
             return Retry(after=error.retry_after)
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("CRD not read", crd=name, error=error.message)
             return RequeueAfter(_REFUSED_AGAIN_AFTER)
         if missing is None:

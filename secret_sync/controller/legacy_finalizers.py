@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.kube import ApiError, ApiUnavailableError, OutdatedError, key_of
+from secret_sync.kube import ApiRefusedError, OutdatedError, key_of
 from secret_sync.resources.names import LEGACY_FINALIZER
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class LegacyFinalizers:
             )
         except OutdatedError:
             return False
-        except ApiError as error:
-            if obj.deleting or isinstance(error, ApiUnavailableError):
+        except ApiRefusedError as error:
+            if obj.deleting:
                 raise
             _log.warning("finalizer of ack-secret-manager not removed", error=error.message)
             return False

@@ -10,8 +10,8 @@ import structlog
 
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     OutdatedError,
     reached,
@@ -200,7 +200,7 @@ class StatusWriter(Generic[S]):
             # Deleted meanwhile; that event is on the way.
             self._settle(key, intent)
             return Done()
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("status refused", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         if key in self._intended:

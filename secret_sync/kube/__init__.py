@@ -12,6 +12,7 @@ from secret_sync.kube.errors import (
     ApiError,
     ApiExpiredError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
 )
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
@@ -73,6 +74,7 @@ __all__ = [
     "ApiError",
     "ApiExpiredError",
     "ApiNotFoundError",
+    "ApiRefusedError",
     "ApiUnavailableError",
     "ApplyWriter",
     "Change",

@@ -49,11 +49,13 @@ class Cause:
 
 
 class ApiError(SecretSyncError):
-    """The API server refused a request.
+    """A request to the API server failed: it was refused, or the API server is unavailable.
+
+    Only the two subclasses, and theirs, are raised.
 
     Attributes:
         status: The HTTP status; 0 where no answer came.
-        causes: What the refusal is about, by field.
+        causes: What the failure is about, by field.
         retry_after: Seconds to wait, from ``Retry-After``, or ``None``.
     """
 
@@ -81,15 +83,19 @@ class ApiError(SecretSyncError):
         return self.status == _FORBIDDEN and _RIGHT.search(self.message) is not None
 
 
+class ApiRefusedError(ApiError):
+    """The API server refused: the same request is refused again until something changes."""
+
+
 class ApiUnavailableError(ApiError, TransientError):
     """The API server is not there, is overloaded or failed: the same request may succeed later."""
 
 
-class ApiNotFoundError(ApiError, NotFoundError):
+class ApiNotFoundError(ApiRefusedError, NotFoundError):
     """The object, or its whole kind, does not exist."""
 
 
-class ApiConflictError(ApiError):
+class ApiConflictError(ApiRefusedError):
     """409: the object is not in the state the request was made for."""
 
     @property
@@ -98,7 +104,7 @@ class ApiConflictError(ApiError):
         return tuple(c.field for c in self.causes if c.reason == "FieldManagerConflict")
 
 
-class ApiExpiredError(ApiError):
+class ApiExpiredError(ApiRefusedError):
     """410: the resource version is too old, so only a fresh list helps."""
 
 
@@ -167,7 +173,7 @@ def _class_of(status: int, reason: str, causes: tuple[Cause, ...]) -> type[ApiEr
         return ApiConflictError
     if status == 429 or status >= 500:  # noqa: PLR2004 (HTTP)
         return ApiUnavailableError
-    return ApiError
+    return ApiRefusedError
 
 
 def _quoted(status: int, sentence: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, objects_at, section
-from secret_sync.kube.errors import ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube.errors import ApiNotFoundError, ApiRefusedError, ApiUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -157,9 +157,7 @@ async def who_am_i(client: KubeClient) -> str:
 
     try:
         return await retry_until_available(ask)
-    except ApiUnavailableError:
-        raise
-    except ApiError:
+    except ApiRefusedError:
         return ""
 
 
@@ -214,9 +212,7 @@ async def _denied(client: KubeClient, need: RequiredPermission, verb: str, names
 
     try:
         answered = await retry_until_available(ask)
-    except ApiUnavailableError:
-        raise
-    except ApiError:
+    except ApiRefusedError:
         # Without permission to ask, the request itself will show it.
         return ""
     if answered.get("allowed"):

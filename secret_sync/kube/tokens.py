@@ -12,8 +12,8 @@ from secret_sync.errors import DefiniteError, ReferenceChangedError, SecretSyncE
 from secret_sync.kube.answers import Answer, section
 from secret_sync.kube.errors import (
     ApiConflictError,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
 )
 from secret_sync.kube.resource import SERVICE_ACCOUNTS
@@ -67,7 +67,7 @@ class ServiceAccountTokenMinter:
             return _recreated(where)
         except ApiNotFoundError:
             return DefiniteError(f"{where} does not exist", code="ServiceAccountNotFound")
-        except ApiError as error:
+        except ApiRefusedError as error:
             advice = "; it needs the right to create serviceaccounts/token" * error.lacks_right
             return DefiniteError(
                 f"the API server refused a token for {where}: {error.message}{advice}",

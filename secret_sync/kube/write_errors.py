@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
+from secret_sync.kube.errors import (
+    ApiConflictError,
+    ApiNotFoundError,
+    ApiRefusedError,
+)
+
+if TYPE_CHECKING:
+    from secret_sync.kube.errors import (
+        ApiError,
+    )
 
 _UNPROCESSABLE: Final = 422
 #: The causes that deleting the object would help against, by field and reason. A value that is
@@ -37,7 +46,7 @@ class OwnedByOthersError(ApiConflictError):
         return tuple(f.removeprefix(_DATA) for f in self.managers if f.startswith(_DATA))
 
 
-class ImmutableError(ApiError):
+class ImmutableError(ApiRefusedError):
     """The object's type or data cannot be changed any more; nothing else is wrong."""
 
 

@@ -19,6 +19,7 @@ from secret_sync.kube import (
     ApiConflictError,
     ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
 )
 from secret_sync.kube.answers import Answer, checked
@@ -125,7 +126,7 @@ async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bo
         if current is None:
             return
         if current.deleting:
-            raise ApiError("it is already being deleted, which cannot be stopped")
+            raise ApiRefusedError("it is already being deleted, which cannot be stopped")
         try:
             await _patch(client, path, current, dry_run=dry_run)
         except ApiNotFoundError:
@@ -134,13 +135,13 @@ async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bo
             if attempt == TRIES - 1:
                 raise
             await asyncio.sleep(error.retry_after or _FIRST_WAIT * 2**attempt)
-        except ApiError as error:
+        except ApiRefusedError as error:
             if not isinstance(error, ApiConflictError) and not error.about("metadata.uid"):
                 raise
             current = await _read(client, path)
         else:
             return
-    raise ApiError(f"it changed {TRIES} times meanwhile; run this again")
+    raise ApiRefusedError(f"it changed {TRIES} times meanwhile; run this again")
 
 
 async def _patch(

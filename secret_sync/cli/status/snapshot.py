@@ -13,7 +13,7 @@ from secret_sync.controller.kinds import (
     SECRET_STORES,
 )
 from secret_sync.errors import DefiniteError
-from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube import ApiNotFoundError, ApiRefusedError
 from secret_sync.kube.answers import checked
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON
@@ -61,9 +61,7 @@ async def _stores(client: KubeClient, kind: Resource, namespace: str) -> list[St
     """Return the stores of one kind, or why they cannot be read."""
     try:
         return await _list(client, kind, namespace, StoreRow.from_dict)
-    except ApiUnavailableError:
-        raise
-    except ApiError as error:
+    except ApiRefusedError as error:
         return f"{kind.kind}s are not shown: {error.message}"
 
 

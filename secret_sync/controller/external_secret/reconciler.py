@@ -25,7 +25,7 @@ from secret_sync.controller.external_secret.status import written_versions
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.write_conflicts import recheck_delay
 from secret_sync.errors import TransientError
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
@@ -191,9 +191,7 @@ class ExternalSecretReconciler:
         try:
             await self._secret_cleanup.delete_on_finalize(es)
             await self._finalizers.remove(es)
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("not finalized, will retry", error=error.message)
             return Retry(after=error.retry_after)
         return Done()
@@ -261,9 +259,7 @@ class ExternalSecretReconciler:
         es = context.es
         try:
             former = await self._secret_cleanup.prune_previous_targets(es)
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("former secret not removed, will retry", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         for name in former.deleted:
@@ -317,9 +313,7 @@ class ExternalSecretReconciler:
                 self._reporter.publisher.deleted(
                     context.es, context.es.target.name, "none of its values exists"
                 )
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("secret not cleaned up, will retry", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         return Done()

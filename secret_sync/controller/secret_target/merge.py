@@ -27,8 +27,8 @@ from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
     METADATA,
     SECRETS,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     ApplyWriter,
     OutdatedError,
@@ -118,9 +118,7 @@ class MergeWriter:
                         return await self._write(es, desired, state, current)
                 except OutdatedError:
                     current = None
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             return refused(es, error)
         raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
 

@@ -45,8 +45,8 @@ from secret_sync.kube import (
     METADATA,
     SECRETS,
     AlreadyExistsError,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     ImmutableError,
     OutdatedError,
@@ -147,11 +147,9 @@ class SecretWriter:
             return False
         try:
             return await self._adoption.continue_created_once(es, state, current)
-        except ApiUnavailableError:
-            raise
         except OutdatedError as error:
             raise ApiUnavailableError(error.message) from None
-        except ApiError as error:
+        except ApiRefusedError as error:
             return refused(es, error)
 
     async def ensure(
@@ -216,9 +214,7 @@ class SecretWriter:
         path = SECRETS.path(es.namespace, es.target.name)
         try:
             metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-        except ApiUnavailableError:
-            raise
-        except ApiError:
+        except ApiRefusedError:
             # Without their names, then: that it is a conflict is what counts.
             return ()
         return data_editors(metadata)
@@ -241,9 +237,7 @@ class SecretWriter:
                     current = await self._read(es)
                     if current is None:
                         state.applied = None
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             return refused(es, error)
         raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
 
@@ -306,9 +300,7 @@ class SecretWriter:
             with state.writing():
                 await confirm_owner(self._client, es)
                 await self._let_go(es, desired, state, current)
-        except ApiUnavailableError:
-            raise
-        except ApiError as error:
+        except ApiRefusedError as error:
             return refused(es, error)
         return True
 

@@ -13,7 +13,7 @@ from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.store.admission import mistake
 from secret_sync.controller.store.identity import SERVICES, Identity
 from secret_sync.credentials import Failure
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason, StoreStatus
 
@@ -98,7 +98,7 @@ class SecretStoreReconciler:
                 self._publisher.finalizer_removed(store)
         except ApiUnavailableError as error:
             return Retry(after=error.retry_after)
-        except ApiError as error:
+        except ApiRefusedError as error:
             _log.warning("not let go of, will retry", error=error.message)
             return Retry(after=error.retry_after)
         return Done()

@@ -11,10 +11,12 @@ import structlog.testing
 
 from secret_sync.app.leading import FRESH_WITHIN, make_fresh
 from secret_sync.errors import TransientError
-from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from secret_sync.kube import ApiError
 
 pytestmark = pytest.mark.looptime
 
@@ -80,7 +82,7 @@ async def test_it_waits_as_long_as_the_api_server_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [ApiError("no", status=403), ApiNotFoundError("gone", status=404)]
+    "refusal", [ApiRefusedError("no", status=403), ApiNotFoundError("gone", status=404)]
 )
 async def test_a_kind_that_may_not_be_listed_any_more_ends_the_process(refusal: ApiError) -> None:
     watched: Any = Watched(secrets=[0.1], namespaces=[refusal])
@@ -94,7 +96,7 @@ async def test_a_kind_that_may_not_be_listed_any_more_ends_the_process(refusal: 
 
 
 async def test_refusals_of_an_api_server_that_starts_do_not() -> None:
-    refusal = ApiError("no", status=403)
+    refusal = ApiRefusedError("no", status=403)
     watched: Any = Watched(secrets=[refusal, refusal, AWAY, refusal, refusal, 0.0])
     assert await make_fresh(watched)
 

@@ -10,7 +10,13 @@ from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApiUnavailableError
+from secret_sync.kube import (
+    ApiConflictError,
+    ApiError,
+    ApiNotFoundError,
+    ApiRefusedError,
+    ApiUnavailableError,
+)
 from secret_sync.kube.errors import Cause
 from tests.unit.controller.played import STORED
 
@@ -18,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 AWAY: Final = ApiUnavailableError("away", status=503)
-FROZEN: Final = ApiError("frozen", status=422, causes=(Cause("data", "FieldValueForbidden"),))
+FROZEN: Final = ApiRefusedError(
+    "frozen", status=422, causes=(Cause("data", "FieldValueForbidden"),)
+)
 
 
 class HoldingClient:

@@ -18,7 +18,15 @@ from secret_sync.controller.confirmation import (
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.cleanup import BY_WRITER, SecretCleanup, writers_of
 from secret_sync.controller.secret_target.siblings import INDEXES
-from secret_sync.kube import ApiConflictError, ApiError, ApiNotFoundError, ApplyWriter, Store
+from secret_sync.kube import (
+    ApiConflictError,
+    ApiError,
+    ApiNotFoundError,
+    ApiRefusedError,
+    ApiUnavailableError,
+    ApplyWriter,
+    Store,
+)
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import STORED, PlayedClient, managed, secret
@@ -36,7 +44,7 @@ pytestmark = pytest.mark.looptime
 RETAIN: Final = {"deletionPolicy": "Retain"}
 LEGACY: Final = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
 ADOPT: Final = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
-FROZEN: Final = ApiError("no", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+FROZEN: Final = ApiRefusedError("no", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 THEIRS: Final = managed("ack-secret-manager", "password")
 GONE: Final = ApiNotFoundError("gone", status=404)
 
@@ -47,7 +55,7 @@ CHANGES: Final[dict[str, Any]] = {
     "being deleted": {"deletionTimestamp": "now"},
     "gone": GONE,
     "the wish to adopt withdrawn": {"annotations": {"a": "b"}},
-    "not answered": ApiError("no", status=500),
+    "not answered": ApiUnavailableError("no", status=500),
 }
 
 

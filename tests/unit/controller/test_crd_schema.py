@@ -16,7 +16,13 @@ from secret_sync.controller.crd_schema import (
     definition_of,
     read_missing,
 )
-from secret_sync.kube import ApiError, ApiNotFoundError, ApiUnavailableError, Resource
+from secret_sync.kube import (
+    ApiError,
+    ApiNotFoundError,
+    ApiRefusedError,
+    ApiUnavailableError,
+    Resource,
+)
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.schema import FIELDS
@@ -219,7 +225,7 @@ async def test_one_that_is_gone_changes_nothing() -> None:
     [
         (ApiUnavailableError("away", status=503), Retry()),
         (ApiUnavailableError("busy", status=429, retry_after=20.0), Retry(after=20.0)),
-        (ApiError("no such right", status=403), RequeueAfter(300.0)),
+        (ApiRefusedError("no such right", status=403), RequeueAfter(300.0)),
     ],
 )
 async def test_one_that_cannot_be_read_is_asked_for_again(
@@ -237,7 +243,7 @@ async def test_at_start_definitions_are_read_one_by_one() -> None:
         crd("data"),
         crd(name="things.alibabacloud.com"),
         ApiNotFoundError("gone", status=404),
-        ApiError("no such right", status=403),
+        ApiRefusedError("no such right", status=403),
     )
     assert await read_missing(client, NAME) == ()
     missing = await read_missing(client, NAME)

@@ -10,7 +10,7 @@ import pytest
 
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
-from secret_sync.kube import ApiError, ApiUnavailableError, OutdatedError
+from secret_sync.kube import ApiError, ApiRefusedError, ApiUnavailableError, OutdatedError
 from tests.unit.controller.played import PlayedFinalizerWriter
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def test_an_object_that_goes_is_let_go_of_however_often(
 async def test_a_refusal_holds_up_only_what_cannot_go_without_it(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, es: ExternalSecret, *, deleting: bool
 ) -> None:
-    api.fault = ApiError("no such right", status=403)
+    api.fault = ApiRefusedError("no such right", status=403)
     if deleting:
         with pytest.raises(ApiError):
             await finalizers.remove(replace(es, deleting=True))

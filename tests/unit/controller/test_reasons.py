@@ -16,7 +16,7 @@ from secret_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -112,12 +112,12 @@ def test_request_id_of_the_service_is_kept_for_the_log() -> None:
 
 def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram() -> None:
     said = 'User "me" cannot get resource "secrets"'
-    problem = problem_of(ApiError(said, status=403, reason="Forbidden"))
+    problem = problem_of(ApiRefusedError(said, status=403, reason="Forbidden"))
     assert problem.reason is Reason.ACCESS_KEY_NOT_FOUND
     assert problem.message.startswith("the API server refuses")
     assert problem.message.endswith(f"{said}; see its RBAC rules")
 
-    other = problem_of(ApiError("refused by a webhook", status=403, reason="Forbidden"))
+    other = problem_of(ApiRefusedError("refused by a webhook", status=403, reason="Forbidden"))
     assert other.message.endswith("refused by a webhook")
 
 

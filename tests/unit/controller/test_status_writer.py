@@ -13,8 +13,8 @@ from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     Change,
     OutdatedError,
@@ -29,6 +29,9 @@ from secret_sync.resources.meta import namespace_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from secret_sync.kube import (
+        ApiError,
+    )
     from secret_sync.resources import ExternalSecret
 
     MakeES = Callable[..., ExternalSecret]
@@ -216,7 +219,7 @@ async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None
 
 async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
     async with world() as d:
-        d.api.faults = [ApiError("no", status=403, reason="Forbidden")]
+        d.api.faults = [ApiRefusedError("no", status=403, reason="Forbidden")]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(REFUSED_AGAIN_AFTER - 1)
         assert not d.api.written

@@ -13,6 +13,7 @@ from secret_sync.kube import (
     AlreadyExistsError,
     ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     ApplyWriter,
     ConfirmedOwner,
@@ -176,7 +177,7 @@ async def test_what_a_new_object_would_be_refused_for_as_well_is_not_immutable(
     server.others.append(script)
     with pytest.raises(ApiError) as caught:
         await writer.update(SECRETS, INTENT, REF, force=True)
-    assert type(caught.value) is ApiError
+    assert type(caught.value) is ApiRefusedError
 
 
 async def test_a_status_of_another_object_of_that_name_is_outdated(

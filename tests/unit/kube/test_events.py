@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from secret_sync.kube import (
     About,
     ApiConflictError,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     EventRecorder,
 )
@@ -23,7 +23,10 @@ from secret_sync.kube import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import (
+        ApiError,
+        KubeClient,
+    )
 
 pytestmark = pytest.mark.looptime
 
@@ -288,8 +291,8 @@ async def test_a_failure_that_does_not_pass_is_given_up(
 @pytest.mark.parametrize(
     "error",
     [
-        ApiError("forbidden", status=403),
-        ApiError("invalid", status=422),
+        ApiRefusedError("forbidden", status=403),
+        ApiRefusedError("invalid", status=422),
     ],
 )
 async def test_a_refusal_is_final_and_stops_nothing_else(
@@ -398,7 +401,7 @@ async def test_the_end_while_one_is_on_its_way_loses_none(
 async def test_drops_are_logged_once_a_minute_with_their_number(
     api: Api, recorder: EventRecorder
 ) -> None:
-    api.fails = [ApiError("no right to create events", status=403)] * 1000
+    api.fails = [ApiRefusedError("no right to create events", status=403)] * 1000
     with capture_logs() as logs:
         async with running(recorder):
             for number in range(100):

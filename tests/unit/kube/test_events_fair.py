@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from secret_sync.kube import About, ApiError, ApiNotFoundError, EventRecorder
+from secret_sync.kube import About, ApiNotFoundError, ApiRefusedError, EventRecorder
 from secret_sync.kube.errors import Cause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import ApiError, KubeClient
 
 pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
-TERMINATING = ApiError("forbidden", status=403, causes=(Cause("", "NamespaceTerminating"),))
-NO_RIGHT = ApiError(
+TERMINATING = ApiRefusedError("forbidden", status=403, causes=(Cause("", "NamespaceTerminating"),))
+NO_RIGHT = ApiRefusedError(
     'User "system:serviceaccount:ns:secret-sync" cannot create resource "events" in API group ""',
     status=403,
 )
@@ -217,7 +217,7 @@ async def test_counts_that_become_due_in_a_namespace_that_is_gone_are_dropped_to
 
 
 async def test_one_that_is_refused_for_itself_ends_nothing_else(world: World) -> None:
-    world.api.refuses["ns"] = ApiError("invalid", status=422)
+    world.api.refuses["ns"] = ApiRefusedError("invalid", status=422)
     async with running(world):
         world.fail("ns", 10)
         await asyncio.sleep(1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pytest
 import structlog.testing
 
-from secret_sync.kube import ApiError, Reflector, Resource
+from secret_sync.kube import ApiRefusedError, Reflector, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.kube.reflector import LONGEST_WAIT
 from tests.unit.kube.scripted import Recorder, bookmark, event, status_of
@@ -18,7 +18,7 @@ from tests.unit.kube.scripted import Recorder, bookmark, event, status_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import ApiError, KubeClient
 
 pytestmark = pytest.mark.looptime
 
@@ -174,7 +174,10 @@ async def test_a_short_outage_is_a_short_wait() -> None:
 async def test_a_server_that_is_not_ready_yet_is_asked_as_if_it_had_not_been_away() -> None:
     server, recorder = Server(), Recorder()
     async with reflecting(server, recorder):
-        server.refusals = [ApiError("no RBAC yet", status=403), ApiUnavailableError("", status=503)]
+        server.refusals = [
+            ApiRefusedError("no RBAC yet", status=403),
+            ApiUnavailableError("", status=503),
+        ]
         await server.outage(300.0)
         await asyncio.sleep(60)
     refused, again, ready = server.listed[-3:]

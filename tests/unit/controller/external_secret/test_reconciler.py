@@ -11,7 +11,7 @@ import pytest
 from secret_sync.controller.confirmation import OwnerGoneError
 from secret_sync.controller.problem import Problem
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import an_es, extract, reading
@@ -19,6 +19,7 @@ from tests.unit.controller.looping import KEY, Loop
 
 if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
+    from secret_sync.kube import ApiError
     from secret_sync.resources import ExternalSecret
 
 pytestmark = pytest.mark.looptime
@@ -233,7 +234,7 @@ async def test_one_that_is_not_its_own_is_not_said_to_be_deleted() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
-        (ApiError("no such right", status=403), RequeueAfter(60.0)),
+        (ApiRefusedError("no such right", status=403), RequeueAfter(60.0)),
     ],
 )
 async def test_a_secret_that_cannot_be_deleted_is_not_said_to_be(

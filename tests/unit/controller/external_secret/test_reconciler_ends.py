@@ -11,13 +11,14 @@ from secret_sync.controller.external_secret.reconciler import REFUSED_AGAIN_AFTE
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
 from secret_sync.errors import DefiniteError
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason
 from tests.unit.controller.extracting import an_es, extract, reading
 from tests.unit.controller.looping import KEY, Loop
 
 if TYPE_CHECKING:
+    from secret_sync.kube import ApiError
     from secret_sync.resources import ExternalSecret
 
 pytestmark = pytest.mark.looptime
@@ -76,7 +77,7 @@ async def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
     ("fault", "outcome"),
     [
         (ApiUnavailableError("away", status=503), Retry()),
-        (ApiError("no such right", status=403), RequeueAfter(60.0)),
+        (ApiRefusedError("no such right", status=403), RequeueAfter(60.0)),
     ],
 )
 async def test_if_that_fails_it_is_tried_again_and_the_secret_is_in_step(
@@ -304,7 +305,7 @@ async def test_one_that_waits_for_its_finalizer_is_buried_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [ApiUnavailableError("away", status=503), ApiError("no such right", status=403)]
+    "fault", [ApiUnavailableError("away", status=503), ApiRefusedError("no such right", status=403)]
 )
 @pytest.mark.parametrize("of", ["secret_cleanup", "api"])
 async def test_it_keeps_its_finalizer_until_that_is_done(fault: ApiError, of: str) -> None:

@@ -13,8 +13,8 @@ from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.adoption import Adoption
 from secret_sync.kube import (
     ApiConflictError,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApplyWriter,
     OutdatedError,
     Store,
@@ -43,7 +43,7 @@ BY_STRING_DATA = {
     "operation": "Apply",
     "fieldsV1": {"f:stringData": {"f:password": {}, "f:a": {}}},
 }
-FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+FROZEN = ApiRefusedError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
 
 def claims(*answers: Any) -> tuple[Adoption, PlayedClient]:

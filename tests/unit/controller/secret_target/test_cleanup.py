@@ -13,6 +13,7 @@ from secret_sync.kube import (
     ApiConflictError,
     ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApplyWriter,
     OutdatedError,
     Store,
@@ -181,7 +182,7 @@ async def test_so_is_one_whose_merged_keys_were_to_be_taken_out(make_es: MakeES)
 
 
 async def test_a_refusal_is_told(make_es: MakeES) -> None:
-    secret_cleanup, _ = removing(ApiError("no", status=403), held=(own("former"),))
+    secret_cleanup, _ = removing(ApiRefusedError("no", status=403), held=(own("former"),))
     with pytest.raises(ApiError):
         await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"}))
 

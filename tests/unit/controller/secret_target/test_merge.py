@@ -16,8 +16,8 @@ from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiConflictError,
-    ApiError,
     ApiNotFoundError,
+    ApiRefusedError,
     ApiUnavailableError,
     ConfirmedOwner,
     OutdatedError,
@@ -31,6 +31,9 @@ from tests.unit.controller.played import PlayedClient, managed, secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.kube import (
+        ApiError,
+    )
     from secret_sync.resources import ExternalSecret, SecretMeta
 
     MakeES = Callable[..., ExternalSecret]
@@ -468,17 +471,21 @@ async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
     ("fault", "reason", "said"),
     [
         (
-            ApiError("no", status=422, causes=(Cause("data", "FieldValueForbidden"),)),
+            ApiRefusedError("no", status=422, causes=(Cause("data", "FieldValueForbidden"),)),
             Reason.WRITE_FAILED,
             "it is immutable",
         ),
         (
-            ApiError('User "me" cannot patch resource "secrets"', status=403),
+            ApiRefusedError('User "me" cannot patch resource "secrets"', status=403),
             Reason.WRITE_FORBIDDEN,
             "see its RBAC rules",
         ),
-        (ApiError("a webhook says no", status=403), Reason.WRITE_FORBIDDEN, "a webhook says no"),
-        (ApiError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
+        (
+            ApiRefusedError("a webhook says no", status=403),
+            Reason.WRITE_FORBIDDEN,
+            "a webhook says no",
+        ),
+        (ApiRefusedError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
     ],
 )
 async def test_refusals(es: ExternalSecret, fault: ApiError, reason: Reason, said: str) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from secret_sync.controller.secret_target.write_refusals import refused
-from secret_sync.kube import ApiError
+from secret_sync.kube import ApiRefusedError
 from secret_sync.kube.errors import Cause, error_of
 from secret_sync.resources import Reason
 
@@ -81,7 +81,7 @@ def test_each_field_is_told_with_its_reason(
     make_es: MakeES, of: str, causes: list[tuple[str, str]], said: str
 ) -> None:
     given = tuple(Cause(field, reason) for field, reason in causes)
-    problem = refused(make_es(type=of), ApiError("PATCH: 422", status=422, causes=given))
+    problem = refused(make_es(type=of), ApiRefusedError("PATCH: 422", status=422, causes=given))
     assert problem.reason is Reason.WRITE_FAILED
     start = "Secret ns/some was not written, the API server refused it: "
     assert problem.message.startswith(start + said)
@@ -89,14 +89,14 @@ def test_each_field_is_told_with_its_reason(
 
 
 def test_of_a_secret_of_others_the_type_is_not_known(make_es: MakeES) -> None:
-    error = ApiError("no", status=422, causes=(Cause("data[.dockercfg]", INVALID),))
+    error = ApiRefusedError("no", status=422, causes=(Cause("data[.dockercfg]", INVALID),))
     problem = refused(make_es(target={"creationPolicy": "Merge"}), error)
     assert "data[.dockercfg] is not what its type requires: a JSON object" in problem.message
 
 
 def test_many_fields_are_told_of_in_part(make_es: MakeES) -> None:
     causes = tuple(Cause(f"data[{n} x]", INVALID) for n in range(500))
-    message = refused(make_es(), ApiError("no", status=422, causes=causes)).message
+    message = refused(make_es(), ApiRefusedError("no", status=422, causes=causes)).message
     assert message.endswith("and 490 more")
     assert len(message) < 1000
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.controller.problem import Problem
-from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
+from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
 from tests.unit.controller.played import managed, secret
@@ -61,7 +61,9 @@ async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
     assert not world.client.sent
 
 
-FROZEN = ApiError("immutable", status=422, causes=(Cause("immutable", "FieldValueForbidden"),))
+FROZEN = ApiRefusedError(
+    "immutable", status=422, causes=(Cause("immutable", "FieldValueForbidden"),)
+)
 
 
 async def test_an_immutable_one_is_given_up_as_one(make_es: MakeES) -> None:

@@ -11,7 +11,7 @@ from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
 from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.write_conflicts import CONFLICT_SECONDS, REPAIRS
-from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
+from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
 from tests.unit.controller.played import OWNER, managed, secret
@@ -20,6 +20,7 @@ from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.kube import ApiError
     from secret_sync.resources import ExternalSecret
 
     MakeES = Callable[..., ExternalSecret]
@@ -143,7 +144,7 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
 
 # -- What only making it anew can change --------------------------------------------------
 
-FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
+FROZEN = ApiRefusedError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
 
 async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -> None:
@@ -165,7 +166,7 @@ async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -
 
 
 async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> None:
-    refusal = ApiError("tls.crt is missing", status=422, causes=(Cause("data", "Required"),))
+    refusal = ApiRefusedError("tls.crt is missing", status=422, causes=(Cause("data", "Required"),))
     world = World(make_es(type="kubernetes.io/tls"), FROZEN, own(), refusal)
     world.holds(own())
     refused = await world.ensure(state(fingerprint=b"older"))
@@ -435,12 +436,16 @@ async def test_what_changes_all_the_time_is_left_for_later(make_es: MakeES) -> N
     ("fault", "reason", "said"),
     [
         (
-            ApiError('User "me" cannot patch resource "secrets"', status=403),
+            ApiRefusedError('User "me" cannot patch resource "secrets"', status=403),
             Reason.WRITE_FORBIDDEN,
             "see its RBAC rules",
         ),
-        (ApiError("a webhook says no", status=403), Reason.WRITE_FORBIDDEN, "a webhook says no"),
-        (ApiError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
+        (
+            ApiRefusedError("a webhook says no", status=403),
+            Reason.WRITE_FORBIDDEN,
+            "a webhook says no",
+        ),
+        (ApiRefusedError("too much", status=413), Reason.WRITE_FAILED, "refused it: too much"),
     ],
 )
 async def test_refusals(make_es: MakeES, fault: ApiError, reason: Reason, said: str) -> None:

@@ -16,7 +16,7 @@ from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
-from secret_sync.kube import ApiError, ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.metrics import CredentialMetrics, Metrics
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import SecretStore, StoreStatus, secret_from_metadata
@@ -328,7 +328,7 @@ async def test_the_finalizer_of_ack_secret_manager_is_taken_off_a_store(
 
 
 async def test_a_refusal_keeps_a_store_only_from_going(world: World) -> None:
-    world.api.fault = ApiError("no such right", status=403)
+    world.api.fault = ApiRefusedError("no such right", status=403)
     ready = await world.settle(store(legacy=True, KMS={"KMSAuth": pair()}))
     assert ready.status == "True"
     assert await world.reconcile(store(legacy=True, deleting=True)) == Retry()
