@@ -122,11 +122,6 @@ def cut(text: str, room: int) -> str:
     return text
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 Secret``, ``2 Secrets``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def say(text: str) -> None:
     """Write to standard output, ignoring that its reader has gone (``| head``)."""
     try:

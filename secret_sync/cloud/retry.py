@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, TypeVar
 
+from secret_sync.backoff import Backoff
 from secret_sync.cloud.errors import StaleConnectionError
 from secret_sync.errors import SecretSyncError, TransientError
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MAX_TRIES = 4
-_BASE = 0.2
-_CAP = 10.0
+_BACKOFF = Backoff(base=0.2, cap=10.0)
 
 
 def next_delay(tries: int, error: TransientError, *, most: int = MAX_TRIES) -> float | None:
@@ -35,7 +35,7 @@ def next_delay(tries: int, error: TransientError, *, most: int = MAX_TRIES) -> f
         return None
     if tries == 1 and isinstance(error, StaleConnectionError):
         return 0.0
-    delay = random.uniform(0.0, min(_CAP, _BASE * 2.0**tries))  # noqa: S311 - spreads load only
+    delay = random.uniform(0.0, _BACKOFF.bound(tries))  # noqa: S311 - spreads load only
     return max(delay, error.retry_after or 0.0)
 
 

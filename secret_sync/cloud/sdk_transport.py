@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +18,7 @@ from alibabacloud_tea_openapi.utils import Utils, get_canonical_query_string
 from yarl import URL
 
 from secret_sync import __version__
+from secret_sync.clock import utc_text
 from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import error_of
 from secret_sync.cloud.services import KMS
@@ -158,7 +158,7 @@ class SdkTransportAdapter:
 def stamp() -> dict[str, str]:
     """Return the headers that make a request unique: its time and a nonce."""
     return {
-        "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-date": utc_text(),
         "x-acs-signature-nonce": secrets.token_hex(16),
     }
 

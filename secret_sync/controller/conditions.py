@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from secret_sync import clock
 from secret_sync.controller.problem import shortened
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.conditions import READY
@@ -49,11 +49,6 @@ def count_by_ready(objects: Iterable[HasReadyCondition]) -> dict[str, int]:
     return counts
 
 
-def now_text() -> str:
-    """Return the present time as the API writes it: RFC 3339, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def condition(
     before: Condition | None, *, generation: int, status: str, reason: Reason, message: str
 ) -> Condition:
@@ -64,7 +59,7 @@ def condition(
         status=status,
         reason=reason.value,
         message=shortened(message),
-        last_transition_time=before.last_transition_time if same and before else now_text(),
+        last_transition_time=before.last_transition_time if same and before else clock.utc_text(),
         observed_generation=generation,
     )
 

@@ -45,6 +45,11 @@ def shortened(message: str) -> str:
     return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 Secret``, ``2 Secrets``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def why_missing(namespace: str, home: str) -> str:
     """Return why something that was referred to from another namespace may not be found."""
     if namespace == home:

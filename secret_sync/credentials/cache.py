@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from secret_sync.backoff import Backoff
 from secret_sync.credentials.types import Credentials
 from secret_sync.errors import (
     ClockError,
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_BACKOFF_BASE = 1.0
-_BACKOFF_CAP = 60.0
+_BACKOFF = Backoff(base=1.0, cap=60.0)
 # For an outage of STS or the network: values have to arrive soon after it ends.
-_BACKOFF_CAP_OUTAGE = 15.0
+_BACKOFF_OUTAGE = Backoff(base=1.0, cap=15.0)
 # Refreshed this long before the end, or a fifth of the lifetime if that is more ...
 _REFRESH_AHEAD = 300.0
 _REFRESH_FRACTION = 0.2
@@ -47,8 +47,7 @@ _REFRESH_JITTER = 0.1
 _LAST_MOMENTS = 60.0
 # Credentials that are refused again after a forced refresh, without having been accepted, will be
 # refused after the next one, too: the interval grows up to this.
-_BETWEEN_FORCED = 10.0
-_BETWEEN_FORCED_CAP = 60.0
+_BETWEEN_FORCED = Backoff(base=10.0, cap=60.0)
 # Providers have deadlines of their own, 25 s of STS being the longest, but their waits for the
 # rate of STS are added (10,000 identities take 200 s). So this limit only ends hanging fetches.
 _FETCH_TIMEOUT = 300.0
@@ -209,8 +208,7 @@ class CredentialCache:
             return False
         if entry.credentials is refused:
             now = self._loop.time()
-            wait = _BETWEEN_FORCED * 2.0 ** max(0, min(entry.forced, 10) - 1)
-            if now - entry.forced_at < min(_BETWEEN_FORCED_CAP, wait):
+            if now - entry.forced_at < _BETWEEN_FORCED.bound(max(0, entry.forced - 1)):
                 return False
             entry.forced_at = now
             entry.forced += 1
@@ -333,8 +331,7 @@ class CredentialCache:
 
     def _failed(self, entry: _Entry, error: SecretSyncError, *, not_before: float = 0.0) -> None:
         outage = isinstance(error, TransientError | ClockError)
-        cap = _BACKOFF_CAP_OUTAGE if outage else _BACKOFF_CAP
-        backoff = min(cap, _BACKOFF_BASE * 2.0 ** min(entry.failed, 10))
+        backoff = (_BACKOFF_OUTAGE if outage else _BACKOFF).bound(entry.failed)
         entry.failed += 1
         asked = error.retry_after if isinstance(error, TransientError) else None
         retry_at = max(self._loop.time() + max(backoff, asked or 0.0), not_before)

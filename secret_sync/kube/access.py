@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.clock import loop_time
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.issuer import Issuer
 from secret_sync.kube.kubeconfig import HOME_CONFIG, quoted, read_connection
@@ -151,7 +152,7 @@ class ClusterAccess:
     async def _keep_fresh(self) -> None:
         while True:
             # What failed for reasons of its own is not tried again at once.
-            until = min(_now() + REREAD_AFTER, max(self._issuer.due, _now() + _PAUSE))
+            until = min(loop_time() + REREAD_AFTER, max(self._issuer.due, loop_time() + _PAUSE))
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._wanted.wait()
@@ -248,7 +249,3 @@ class ClusterAccess:
         if why != self._logged:
             self._logged = why
             _log.warning("credentials not renewed, the previous ones stay in use", error=why)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

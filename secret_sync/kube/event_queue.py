@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from secret_sync.clock import loop_time
 from secret_sync.kube.fair_queue import TICK, Bucket, FairQueue
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class EventQueue:
     def put(self, series: Series, due: float) -> None:
         """Have an Event sent, not before it is due."""
         series.queued = True
-        now = _now()
+        now = loop_time()
         if due <= now or (self._hurry and not series.tries):
             turns, bucket = self._line(series)
             # Behind others that wait for the next token there is nothing new to be done.
@@ -159,7 +160,7 @@ class EventQueue:
         async with self._turn:
             while True:
                 self._wake.clear()
-                now = _now()
+                now = loop_time()
                 while self._later and self._later[0][0] <= now + TICK:
                     self._ready(heapq.heappop(self._later)[-1])
                 series = self._take(now)
@@ -209,7 +210,3 @@ class EventQueue:
             if turns and (wait := bucket.wait(now)):
                 waits.append(wait)
         return min(waits, default=None)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from contextlib import suppress
-from datetime import UTC, datetime
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Literal, Never, Protocol, TypeAlias
 
 import structlog
 
+from secret_sync.clock import loop_time, utc_text
 from secret_sync.errors import SecretSyncError, TransientError
 from secret_sync.kube.errors import ApiError, ApiNotFoundError
 from secret_sync.kube.event_queue import (
@@ -115,12 +115,12 @@ class EventRecorder:
             reason: One CamelCase word.
             message: For a person; never a value of a Secret.
         """
-        now = _now()
+        now = loop_time()
         message = _shortened(message)
         key = (about, type_, reason, message)
         self._forget(now)
         series = self._known.get(key)
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = utc_text()
         new = series is None
         if series is None:
             name = f"{about.name[:_NAME].rstrip('-.')}.{token_hex(8)}"
@@ -204,21 +204,21 @@ class EventRecorder:
     async def _send(self, series: Series) -> None:
         """Send one Event, and count its occurrences."""
         occurrences = series.pending
-        if (refused := self._refused_for(series.namespace, _now())) is not None:
+        if (refused := self._refused_for(series.namespace, loop_time())) is not None:
             self._give_up(series, refused)
             return
         try:
             await self._writer.write(series)
         except asyncio.CancelledError:
             # For flush to send. Should it have got through, that is found out there.
-            self._put(series, _now())
+            self._put(series, loop_time())
             raise
         except TransientError as error:
             self._refusal = error.message
             if series.tries < len(WAITS):
                 wait = max(WAITS[series.tries], error.retry_after or 0.0)
                 series.tries += 1
-                self._put(series, _now() + wait)
+                self._put(series, loop_time() + wait)
                 return
             self._settle(series, occurrences, "unavailable")
         except SecretSyncError as error:
@@ -234,7 +234,7 @@ class EventRecorder:
         """Record the result of a write."""
         series.queued, series.tries = False, 0
         series.pending -= occurrences
-        series.sent_at = _now()
+        series.sent_at = loop_time()
         if why is not None:
             self._drop(why, occurrences)
         else:
@@ -251,7 +251,7 @@ class EventRecorder:
 
     def _refuse(self, namespace: str, why: DropReason) -> None:
         """Drop all Events of a namespace, now and for a while."""
-        now = _now()
+        now = loop_time()
         self._refused = {name: told for name, told in self._refused.items() if told[1] > now}
         self._refused[namespace] = why, now + REFUSED_FOR
         for series in self._queue.drop(namespace):
@@ -272,7 +272,7 @@ class EventRecorder:
         if why == "namespace_gone":
             return  # the Event has no reader left, which is no error
         self._untold[why] += occurrences
-        if _now() - self._told_at >= TELL_EVERY:
+        if loop_time() - self._told_at >= TELL_EVERY:
             self._tell()
 
     def _tell(self) -> None:
@@ -280,7 +280,7 @@ class EventRecorder:
             return
         _log.warning("events dropped", **self._untold, last_error=self._refusal)
         self._untold.clear()
-        self._told_at = _now()
+        self._told_at = loop_time()
 
 
 def _refusal_of_all(error: SecretSyncError) -> DropReason | None:
@@ -298,7 +298,3 @@ def _shortened(message: str) -> str:
     # Half a surrogate pair cannot be sent; it may come from what somebody wrote in an object.
     message = message.encode(errors="replace").decode()
     return message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

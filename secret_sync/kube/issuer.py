@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.backoff import Backoff
+from secret_sync.clock import loop_time
 from secret_sync.kube import kubeconfig
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ _PAUSE: Final = 1.0
 #: Seconds after such a run in which a refusal makes no other: then it is not the credentials.
 _AFTER_REFUSAL: Final = 5.0
 #: Seconds after failures, doubled each time.
-_BACKOFF: Final = 2.0
-_BACKOFF_CAP: Final = 60.0
+_BACKOFF: Final = Backoff(base=2.0, cap=60.0)
 _NEVER: Final = float("inf")
 
 
@@ -49,7 +49,7 @@ class Issuer:
         Raises:
             DefiniteError: It failed; the present credentials stay.
         """
-        now = _now()
+        now = loop_time()
         wanted = now >= self.due or (refused and now >= self._deaf_until)
         if self.issued is not None and plugin == self._plugin and not wanted:
             return self.issued
@@ -59,16 +59,12 @@ class Issuer:
             if issued.seconds > 0:
                 self._failures = 0
         finally:
-            now = _now()
+            now = loop_time()
             if refused:
                 self._deaf_until = now + _AFTER_REFUSAL
-            self.due = now + min(_BACKOFF * 2 ** min(self._failures, 10), _BACKOFF_CAP)
+            self.due = now + _BACKOFF.bound(self._failures)
         if issued.seconds > 0:
             ahead = min(_AHEAD, _AHEAD_PART * issued.seconds)
             self.due = now + max(_PAUSE, issued.seconds - ahead)
         self._plugin, self.issued = plugin, issued
         return issued
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

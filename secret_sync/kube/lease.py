@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 
 import structlog
 
+from secret_sync.clock import loop_time
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube.answers import check_fields, section
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
@@ -162,7 +163,7 @@ class Election:
 
     def may_start(self, seconds: float) -> bool:
         """Whether a write that takes effect within so many seconds does so under our lease."""
-        return _now() + seconds < self._renewed_at + self._times.duration
+        return loop_time() + seconds < self._renewed_at + self._times.duration
 
     @property
     def write_timeout(self) -> float:
@@ -184,8 +185,8 @@ class Election:
         begun, times = self._renewed_at, self._times
         while True:
             deadline = self._renewed_at + times.renew_within
-            await asyncio.sleep(max(0.0, min(begun + times.retry, deadline) - _now()))
-            begun = _now()
+            await asyncio.sleep(max(0.0, min(begun + times.retry, deadline) - loop_time()))
+            begun = loop_time()
             if begun >= deadline:
                 self._lose(f"it could not be renewed for {times.renew_within:g} s")
             await self._attempt(self._renew, min(times.attempt, deadline - begun))
@@ -215,7 +216,7 @@ class Election:
     def _pause(self) -> float:
         """Until the next look; a lease that runs out sooner is looked at then."""
         pause = self._times.retry * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
-        left = self._ends_at - _now()
+        left = self._ends_at - loop_time()
         return min(pause, left) if left > 0 else pause
 
     def _lose(self, why: str) -> Never:
@@ -245,9 +246,9 @@ class Election:
     async def _take(self) -> bool:
         """Whether it is ours: it was, was free, or has run out."""
         await self._look()
-        if self._holder not in {self._identity, ""} and _now() < self._ends_at:
+        if self._holder not in {self._identity, ""} and loop_time() < self._ends_at:
             return False
-        if _now() < self._held_until:
+        if loop_time() < self._held_until:
             return False
         try:
             await self._claim()
@@ -284,7 +285,7 @@ class Election:
             self._saw(found)
 
     async def _claim(self) -> None:
-        begun = _now()
+        begun = loop_time()
         self._may_hold = True
         try:
             await self._write(self._claimed())
@@ -321,12 +322,12 @@ class Election:
             "",
         }:
             # The record is one of before: whoever renewed it since does not know that yet.
-            self._held_until = _now() + self._ends_at - self._seen_at
+            self._held_until = loop_time() + self._ends_at - self._seen_at
         self._metadata = {k: v for k, v in metadata.items() if k != "managedFields"}
         if spec == self._spec:
             return
         self._spec = spec
-        self._seen_at = _now()
+        self._seen_at = loop_time()
         leader = self._holder
         if leader and leader != self._leader:
             if self._leader:
@@ -360,7 +361,3 @@ class Election:
 def _timestamp() -> str:
     """Return a time for people to read; it decides nothing."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

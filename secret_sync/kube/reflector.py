@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 
 import structlog
 
+from secret_sync.backoff import Backoff
 from secret_sync.kube.errors import ApiError, ApiExpiredError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
@@ -26,8 +27,8 @@ _log = structlog.get_logger(__name__)
 #: Waits in seconds between failures, and the health after which they start over. The
 #: longest one is short, since everything should be in sync half a minute after an outage, and
 #: a list and the writes need time, too.
-FIRST_WAIT: Final = 0.8
 LONGEST_WAIT: Final = 15.0
+BACKOFF: Final = Backoff(base=0.8, cap=LONGEST_WAIT)
 HEALTHY_AFTER: Final = 120.0
 #: Seconds within which a watch that is alive has brought what the API server had when it was
 #: asked; and where versions cannot be ordered, so that a newer one does not count as well.
@@ -81,7 +82,7 @@ class Waits:
         """Return the wait after a failure at ``now``, in seconds."""
         if now - self._tried_at > HEALTHY_AFTER:
             self._failures = 0
-        bound: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures, 10))
+        bound = BACKOFF.bound(self._failures)
         self._failures += 1
         wait = max(at_least, random.uniform(0, bound))  # noqa: S311 (spreads load)
         self._tried_at = now + wait

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secret_sync.queue.backoff import Backoff
+from secret_sync.backoff import Backoff
 from secret_sync.queue.not_before import NotBefore
 from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority

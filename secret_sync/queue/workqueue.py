@@ -10,7 +10,7 @@ from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from secret_sync.queue.backoff import Backoff
+from secret_sync.backoff import Backoff
 from secret_sync.queue.delays import Delays
 from secret_sync.queue.level import Item, Level
 from secret_sync.queue.priority import Priority

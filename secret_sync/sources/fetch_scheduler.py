@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.backoff import Backoff
 from secret_sync.queue import Priority
 from secret_sync.sources.snapshots import is_change
 
@@ -21,7 +22,7 @@ _FAILURE_FRESH: Final = 2.0
 #: Fetches that are repeated at once, in a row, because the answers were not consistent; after
 #: these the pauses double, up to so many seconds.
 QUICK_ROUNDS: Final = 6
-LONGEST_PAUSE: Final = 60.0
+_PAUSES: Final = Backoff(base=2.0, cap=60.0)
 #: Without polling, a new user gets a value that is not older (seconds) without a fetch.
 _VALUE_FRESH: Final = 120.0
 
@@ -113,7 +114,8 @@ class FetchScheduler:
         now = asyncio.get_running_loop().time()
         # Sources that change faster than they can be read together would be fetched all the time.
         rounds = self._registered[user].rounds
-        delay = min(LONGEST_PAUSE, 2.0 ** (rounds - QUICK_ROUNDS)) if rounds > QUICK_ROUNDS else 0
+        slow_rounds = rounds - QUICK_ROUNDS
+        delay = _PAUSES.bound(slow_rounds - 1) if slow_rounds > 0 else 0.0
         waits = False
         for state in states:
             if state.error is not None and not state.fetching:

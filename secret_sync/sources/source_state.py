@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from secret_sync.clock import loop_time
 
 if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
@@ -29,10 +30,6 @@ _NO_USER: Final = -1.0
 
 def _draw() -> float:
     return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +71,7 @@ class SourceState:
     refetch_for: set[str] | None = None
     digest: bytes | None = None
     version_id: str = ""
-    fetched_at: float = field(default_factory=_now)
+    fetched_at: float = field(default_factory=loop_time)
     called_at: float = float("-inf")
     call_began: int = 0
     confirmed: int = 0

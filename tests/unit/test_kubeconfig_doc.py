@@ -42,7 +42,7 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"at most every\n{issuer._AFTER_REFUSAL:g} s" in SECTION
     assert f"{plugin.ANSWER_WITHIN:g} s to answer" in SECTION
     assert f"for {access.RENEW_WITHIN:g} s at most" in SECTION
-    assert f"after {2 * issuer._BACKOFF:g} s, later after {issuer._BACKOFF_CAP:g} s" in SECTION
+    assert f"after {issuer._BACKOFF.bound(1):g} s, later after {issuer._BACKOFF.cap:g} s" in SECTION
 
 
 def test_its_limits_are_those_of_the_code() -> None:

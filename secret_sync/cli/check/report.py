@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.cli.check.findings import Severity
 from secret_sync.cli.check.samples import shown
-from secret_sync.cli.terminal import Colour, count, plain
+from secret_sync.cli.terminal import Colour, plain
+from secret_sync.controller.problem import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.cli.terminal import Cell, Colour, count, plain, table
+from secret_sync.cli.terminal import Cell, Colour, plain, table
+from secret_sync.controller.problem import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ import structlog
 
 from secret_sync.controller.conditions import condition, problem_condition
 from secret_sync.controller.external_secret.status import status_of
+from secret_sync.controller.problem import count
 from secret_sync.controller.secret_target.merge_problems import shared
 from secret_sync.queue import reconcile_id
 from secret_sync.resources import Reason
@@ -239,8 +240,7 @@ class SyncReporter:
 
 def _success(context: SyncContext, desired: Desired) -> str:
     es = context.es
-    count = _count(len(desired.keys), "key")
-    message = f"Secret {es.target.name} holds {count}"
+    message = f"Secret {es.target.name} holds {count(len(desired.keys), 'key')}"
     if es.target.merge:
         message += " of this object"
         if context.state.shared:
@@ -258,7 +258,3 @@ def _success(context: SyncContext, desired: Desired) -> str:
 def _answered_wish(es: ExternalSecret) -> str | None:
     """Return the ``force-sync`` that the status of an object that is in sync answers."""
     return es.force_sync if es.refresh_policy == CREATED_ONCE else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

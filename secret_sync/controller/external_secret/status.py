@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.controller import conditions
+from secret_sync import clock
 from secret_sync.resources import ExternalSecretStatus, Reason, SyncResult
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER
 
@@ -49,7 +49,7 @@ def results(
                 key=outcome.entry.key,
                 status=status,
                 reason=reason,
-                time=known.time if same and known else conditions.now_text(),
+                time=known.time if same and known else clock.utc_text(),
                 version_id=outcome.version_id,
             )
         )
@@ -108,7 +108,7 @@ def status_of(
         ),
         # Of a Secret that was in sync before that was reported, this is the first that is known.
         last_sync_time=(
-            conditions.now_text()
+            clock.utc_text()
             if changed or (written and not before.last_sync_time)
             else before.last_sync_time
         ),

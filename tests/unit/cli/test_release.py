@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from secret_sync.backoff import Backoff
 from secret_sync.cli.release import steps
 from secret_sync.cli.release.ownership import OrphanRisk, ReleasableSecret, classify
 from secret_sync.kube import METADATA, METADATA_LIST
@@ -82,7 +83,7 @@ def secret(name: str = "some", rv: str = "7", **metadata: Any) -> dict[str, Any]
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "RECLAIM_SECONDS", 0.0)
-    monkeypatch.setattr(steps, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(steps, "_BACKOFF", Backoff(base=0.001))
 
 
 def holding(server: ScriptedServer, *secrets: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.backoff import Backoff
 from secret_sync.kube import ApiUnavailableError, Reflector, Resource
 from secret_sync.kube import reflector as module
 from tests.unit.kube.scripted import (
@@ -147,7 +148,7 @@ async def test_what_the_api_server_does_not_say_is_no_confirmation(
 async def test_the_list_is_tried_until_it_succeeds(
     server: ScriptedServer, reflector: Reflector, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(module, "BACKOFF", Backoff(base=0.01))
     server.watches.append(stalling())
     await eventually(lambda: bool(server.watched))
     server.lists.extend(

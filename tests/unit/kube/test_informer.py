@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
+from secret_sync.backoff import Backoff
 from secret_sync.errors import TransientError
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube import reflector as reflector_module
@@ -95,7 +96,7 @@ async def running(
     informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[[], None]]:
     monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
-    monkeypatch.setattr(reflector_module, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(reflector_module, "BACKOFF", Backoff(base=1e-6))
     tasks: list[asyncio.Task[None]] = []
     yield lambda: tasks.append(asyncio.create_task(informer.run()))
     for task in tasks:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
+from secret_sync.backoff import Backoff
 from secret_sync.kube import METADATA, METADATA_LIST, SECRETS, Reflector, Resource
 from secret_sync.kube import reflector as module
 from secret_sync.kube import watch as watch_module
@@ -306,7 +307,7 @@ async def test_a_wait_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     fails: str,
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.15)
+    monkeypatch.setattr(module, "BACKOFF", Backoff(base=0.15, cap=LONGEST_WAIT))
     if fails == "list":
         server.lists.append(refusing(500, "InternalError"))
     else:
@@ -414,7 +415,7 @@ def test_two_minutes_of_health_start_them_over(no_jitter: None) -> None:
     for _ in range(6):
         waits.next(0.0)
     assert waits.next(LONGEST_WAIT + HEALTHY_AFTER - 5) == LONGEST_WAIT
-    assert waits.next(2 * LONGEST_WAIT + 2 * HEALTHY_AFTER) == module.FIRST_WAIT
+    assert waits.next(2 * LONGEST_WAIT + 2 * HEALTHY_AFTER) == module.BACKOFF.base
 
 
 def test_a_thousand_failures_are_no_overflow(no_jitter: None) -> None:

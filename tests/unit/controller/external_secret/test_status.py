@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync import clock
 from secret_sync.cloud.clocks import minutes
-from secret_sync.controller import conditions as module
 from secret_sync.controller.conditions import condition, count_by_ready, problem_condition
 from secret_sync.controller.external_secret.desired import EntryOutcome
 from secret_sync.controller.external_secret.status import results, status_of, written_versions
@@ -33,7 +33,7 @@ NOW = "2026-01-01T00:00:10Z"
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "now_text", lambda: NOW)
+    monkeypatch.setattr(clock, "utc_text", lambda: NOW)
 
 
 def ready(status: str = "True", reason: str = "Synced") -> Condition:

@@ -15,13 +15,13 @@ _MAX_EXPONENT = 62
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential backoff with jitter to both sides.
+    """Exponential backoff.
 
     Attributes:
         base: Seconds before the first retry.
         cap: Seconds the exponential part never exceeds. The jitter goes around the capped value
             too: objects that failed together for an hour must not be retried together forever.
-        jitter: Share of the delay by which it varies in both directions, 0 <= jitter < 1.
+        jitter: Share of `delay` by which it varies in both directions, 0 <= jitter < 1.
 
     Raises:
         ValueError: A bound is out of range.
@@ -37,7 +37,10 @@ class Backoff:
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must be at least 0 and less than 1, got {self.jitter}")
 
+    def bound(self, failures: int) -> float:
+        """Return the seconds after `failures` earlier failures (0: the first one), no jitter."""
+        return min(self.cap, math.ldexp(self.base, min(failures, _MAX_EXPONENT)))
+
     def delay(self, failures: int, rng: Random) -> float:
-        """Return the seconds to wait after `failures` earlier failures (0: the first one)."""
-        middle = min(self.cap, math.ldexp(self.base, min(failures, _MAX_EXPONENT)))
-        return middle * rng.uniform(1 - self.jitter, 1 + self.jitter)
+        """Return the seconds to wait after `failures` earlier failures, with jitter."""
+        return self.bound(failures) * rng.uniform(1 - self.jitter, 1 + self.jitter)

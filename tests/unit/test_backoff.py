@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.queue import Backoff
+from secret_sync.backoff import Backoff
 
 
 def test_doubles_from_one_second_to_five_minutes() -> None:
     backoff = Backoff(jitter=0)
     delays = [backoff.delay(failures, Random()) for failures in range(11)]
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_bound_doubles_up_to_the_cap_after_any_number_of_failures() -> None:
+    backoff = Backoff(base=0.5, cap=60.0)
+    assert [backoff.bound(n) for n in (0, 1, 2, 7, 10_000)] == [0.5, 1.0, 2.0, 60.0, 60.0]
 
 
 @given(
