@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.status_writer import StatusWriter
-    from secret_sync.kube import Stored
+    from secret_sync.resources.meta import ObjectMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +65,5 @@ class Restored:
         self.event_handlers.everything_changed(namespace)
 
 
-def _keys(objects: Iterable[Stored], namespace: str) -> list[str]:
+def _keys(objects: Iterable[ObjectMeta], namespace: str) -> list[str]:
     return [key_of(obj) for obj in objects if namespace in ("", obj.namespace)]

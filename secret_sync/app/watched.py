@@ -24,7 +24,6 @@ from secret_sync.kube import (
     SECRETS,
     SERVICE_ACCOUNTS,
     Informer,
-    Stored,
 )
 from secret_sync.metrics import ReflectorMetrics
 from secret_sync.resources import (
@@ -35,6 +34,7 @@ from secret_sync.resources import (
     ServiceAccount,
     secret_from_metadata,
 )
+from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from secret_sync.resources import SecretMeta
     from secret_sync.settings import Settings
 
-T = TypeVar("T", bound=Stored)
+T = TypeVar("T", bound=ObjectMeta)
 
 
 #: The answer of the readiness probe before the first lists are complete.

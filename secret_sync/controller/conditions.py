@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync import clock
 from secret_sync.controller.problem import shortened
@@ -15,30 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secret_sync.controller.problem import Problem
+    from secret_sync.resources.meta import CustomObject
 
 # As cloud/errors.py and cloud/clocks.py write them.
 _NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
 
 
-class HasReady(Protocol):
-    """A status of ours."""
-
-    @property
-    def ready(self) -> Condition | None:
-        """The condition ``Ready``."""
-        ...
-
-
-class HasReadyCondition(Protocol):
-    """An object of one of our kinds, as far as its status goes."""
-
-    @property
-    def status(self) -> HasReady:
-        """As the informer has it."""
-        ...
-
-
-def count_by_ready(objects: Iterable[HasReadyCondition]) -> dict[str, int]:
+def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[str, int]:
     """Count objects by the status of their condition; without one it is ``Unknown``."""
     counts = {"True": 0, "False": 0, "Unknown": 0}
     for obj in objects:

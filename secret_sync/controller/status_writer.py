@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import structlog
 
@@ -17,13 +17,15 @@ from secret_sync.kube import (
     reached,
 )
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
+from secret_sync.resources.meta import StatusT
 
 if TYPE_CHECKING:
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
-    from secret_sync.resources import Condition
+    from secret_sync.resources import ExternalSecretStatus, StoreStatus
+    from secret_sync.resources.meta import CustomObject
 
 #: Seconds after which successes have their share beside failures, which go first: one tenant's
 #: thousands of failures do not keep back another one's success.
@@ -36,72 +38,26 @@ _CONFLICT: Final = 409
 REFUSED_AGAIN_AFTER: Final = 60.0
 
 
-class Status(Protocol):
-    """The status of one of our kinds."""
-
-    @property
-    def ready(self) -> Condition | None:
-        """The condition ``Ready``."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the apply configuration for ``/status``."""
-        ...
-
-
-S = TypeVar("S", bound=Status)
-S_co = TypeVar("S_co", bound=Status, covariant=True)
-
-
-class HasStatus(Protocol[S_co]):
-    """An object of one of our kinds, as the informer has it."""
-
-    @property
-    def namespace(self) -> str:
-        """Where it lives."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def uid(self) -> str:
-        """Which one of that name it is."""
-        ...
-
-    @property
-    def resource_version(self) -> str:
-        """How fresh the informer's copy is."""
-        ...
-
-    @property
-    def status(self) -> S_co:
-        """As the informer has it."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class _Intent(Generic[S]):
+class _Intent(Generic[StatusT]):
     """A status that is to be written to this very object."""
 
     namespace: str
     name: str
     uid: str
-    status: S
+    status: StatusT
 
 
 @dataclass(frozen=True, slots=True)
-class _Written(Generic[S]):
+class _Written(Generic[StatusT]):
     """A status that was written, as this version of the object, at this loop time."""
 
-    intent: _Intent[S]
+    intent: _Intent[StatusT]
     resource_version: str
     at: float
 
 
-class StatusWriter(Generic[S]):
+class StatusWriter(Generic[StatusT]):
     """Writes the statuses of one kind, beside the work that they report.
 
     Writing is work of its own, with a queue of its own: a Secret that waits to be written is
@@ -122,20 +78,20 @@ class StatusWriter(Generic[S]):
         resource: Resource,
         queue: WorkQueue[str],
         schemas: Schemas,
-        objects: ReadOnlyStore[HasStatus[S]],
+        objects: ReadOnlyStore[CustomObject[StatusT]],
     ) -> None:
         self._writer = writer
         self._resource = resource
         self._queue = queue
         self._schemas = schemas
         self._objects = objects
-        self._intended: dict[str, _Intent[S]] = {}
+        self._intended: dict[str, _Intent[StatusT]] = {}
         # What the watch has not delivered yet.
-        self._written: dict[str, _Written[S]] = {}
+        self._written: dict[str, _Written[StatusT]] = {}
         # Until when (loop time) the API server asked us not to try again.
         self._not_before: dict[str, float] = {}
 
-    def known(self, key: str, obj: HasStatus[S]) -> S:
+    def known(self, key: str, obj: CustomObject[StatusT]) -> StatusT:
         """Return the status that a user reads now, or will in a moment."""
         held = self._objects.get(key)
         if held is not None and held.uid == obj.uid:
@@ -155,7 +111,7 @@ class StatusWriter(Generic[S]):
             return obj.status
         return written.intent.status
 
-    def put(self, key: str, obj: HasStatus[S], status: S) -> bool:
+    def put(self, key: str, obj: CustomObject[StatusT], status: StatusT) -> bool:
         """Set the object's status, unless it is set already; return whether it has changed."""
         if self._same(status, self.known(key, obj)):
             if key in self._intended:
@@ -177,7 +133,7 @@ class StatusWriter(Generic[S]):
         intent = self._intended.get(key)
         return await self._write(key, intent) if intent is not None else Done()
 
-    async def _write(self, key: str, intent: _Intent[S]) -> Outcome:
+    async def _write(self, key: str, intent: _Intent[StatusT]) -> Outcome:
         try:
             reply = await self._writer.status(
                 self._resource,
@@ -225,28 +181,28 @@ class StatusWriter(Generic[S]):
         self._not_before.pop(key, None)
         self._queue.discard(key)
 
-    def _same(self, status: S, known: S) -> bool:
+    def _same(self, status: StatusT, known: StatusT) -> bool:
         """Return whether they are equal, as far as the installed CRD can hold them."""
         if status == known or not self._schemas.missing:
             return status == known
         return self._storable(status) == self._storable(known)
 
-    def _storable(self, status: S) -> dict[str, Any]:
+    def _storable(self, status: StatusT) -> dict[str, Any]:
         return self._schemas.storable(self._resource, status.to_dict())
 
-    def _enqueue(self, key: str, status: S) -> None:
+    def _enqueue(self, key: str, status: StatusT) -> None:
         """Enqueue the write; not before the time that the API server gave."""
         due = self._not_before.get(key)
         if due is None or due <= asyncio.get_running_loop().time():
             self._queue.add(key, _priority(status))
 
-    def _settle(self, key: str, intent: _Intent[S]) -> None:
+    def _settle(self, key: str, intent: _Intent[StatusT]) -> None:
         # Another one may have been put meanwhile; its key is queued again.
         if self._intended.get(key) is intent:
             del self._intended[key]
 
 
-def _priority(status: Status) -> Priority:
+def _priority(status: ExternalSecretStatus | StoreStatus) -> Priority:
     bad = status.ready is not None and status.ready.status == "False"
     return Priority.HIGH if bad else Priority.MIDDLE
 

@@ -48,7 +48,7 @@ from secret_sync.kube.resource import (
     Resource,
 )
 from secret_sync.kube.secrets import SingleSecretReader
-from secret_sync.kube.store import Store, Stored, key_of
+from secret_sync.kube.store import Store, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
 from secret_sync.kube.versions import is_older, reached
 from secret_sync.kube.write_errors import (
@@ -100,7 +100,6 @@ __all__ = [
     "ServiceAccountTokenMinter",
     "SingleSecretReader",
     "Store",
-    "Stored",
     "WriteGuard",
     "check",
     "converted",

@@ -12,8 +12,9 @@ import structlog
 from secret_sync.errors import TransientError
 from secret_sync.kube.answers import check_object
 from secret_sync.kube.reflector import Reflector
-from secret_sync.kube.store import Store, Stored, key_of
+from secret_sync.kube.store import Store, key_of
 from secret_sync.kube.versions import is_older, order_of
+from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T", bound=Stored)
+T = TypeVar("T", bound=ObjectMeta)
 
 #: Seconds within which the initial lists have to be in.
 SYNC_WITHIN: Final = 120.0

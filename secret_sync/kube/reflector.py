@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secret_sync.kube.observe import ReflectorObserver
     from secret_sync.kube.pager import Listing
     from secret_sync.kube.resource import Resource
-    from secret_sync.kube.store import Stored
+    from secret_sync.resources.meta import ObjectMeta
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Sink(Protocol):
         """
         ...
 
-    def newest(self) -> Stored | None:
+    def newest(self) -> ObjectMeta | None:
         """Return the object held with the highest version."""
         ...
 
@@ -388,7 +388,7 @@ class Reflector:
             _log.info("connected again", path=self._path)
 
 
-def _has(listing: Listing[Any], wanted: Stored) -> bool:
+def _has(listing: Listing[Any], wanted: ObjectMeta) -> bool:
     """Whether a list has this version of this very object."""
     version = wanted.uid, wanted.resource_version
     return version in [(obj.uid, obj.resource_version) for obj in listing.objects]

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 
-class Stored(Protocol):
-    """What a store needs to know of its objects: frozen dataclasses, never dicts."""
-
-    @property
-    def namespace(self) -> str:
-        """``""`` for a cluster-scoped object."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Unique within the namespace."""
-        ...
-
-    @property
-    def uid(self) -> str:
-        """Unique in time."""
-        ...
-
-    @property
-    def resource_version(self) -> str:
-        """Moves with every change."""
-        ...
+T = TypeVar("T", bound=ObjectMeta)
 
 
-T = TypeVar("T", bound=Stored)
-
-
-def key_of(obj: Stored) -> str:
-    """Return Return ``namespace/name``, or ``name`` for a cluster-scoped object."""
+def key_of(obj: ObjectMeta) -> str:
+    """Return ``namespace/name``, or ``name`` for a cluster-scoped object."""
     return f"{obj.namespace}/{obj.name}" if obj.namespace else obj.name
 
 

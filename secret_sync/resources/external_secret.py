@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.resources.limits import excess_of
-from secret_sync.resources.meta import InvalidField, intent_revision, interned, text
+from secret_sync.resources.meta import CustomObject, InvalidField, intent_revision, interned, text
 from secret_sync.resources.names import (
     ADOPT_ANNOTATION,
     FORCE_SYNC_ANNOTATION,
@@ -99,17 +99,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalSecret:
+class ExternalSecret(CustomObject[ExternalSecretStatus]):
     """An ExternalSecret as the informer keeps it.
 
     Attributes:
-        revision: Moves when something other than the status changed.
         entries: Of ``spec.data``, then of ``spec.dataProcess``: the later one wins.
         rotation_interval: As written (a duration in Go's form), or ``""``.
         refresh_policy: As written, or ``Periodic``.
         force_sync: The annotation of that name, or its digest where it is long; ``""`` without.
         adopt: Whether its author says that a Secret of that name is to be taken over.
-        legacy: Whether it carries the finalizer of ack-secret-manager.
         unsupported: Paths of fields that are set and that this version does not act on.
         invalid: What is wrong with a field that the schema would not have let through, or
             ``None``.
@@ -119,14 +117,6 @@ class ExternalSecret:
             is not among them.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    revision: int
-    deleting: bool
-    force_sync: str
     provider: str
     entries: tuple[DataEntry, ...]
     secret_type: str
@@ -134,11 +124,9 @@ class ExternalSecret:
     rotation_interval: str
     refresh_policy: str
     adopt: bool
-    legacy: bool
     unsupported: tuple[FieldPath, ...]
     invalid: InvalidField | None
     excess: InvalidField | None
-    status: ExternalSecretStatus
     created: str = ""
     merges: frozenset[str] = frozenset()
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, LAST_APPLIED_ANNOTATION
+
+if TYPE_CHECKING:
+    from secret_sync.resources.status import ExternalSecretStatus, StoreStatus
+
+StatusT = TypeVar("StatusT", bound="ExternalSecretStatus | StoreStatus")
 
 #: Steps from an object to one of its fields: names of fields and numbers of items.
 FieldPath: TypeAlias = tuple[str | int, ...]
@@ -16,6 +22,42 @@ class InvalidField(NamedTuple):
 
     field: FieldPath
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What is kept of the metadata of any object: frozen and slotted, never a dict.
+
+    Attributes:
+        namespace: ``""`` for a cluster-scoped object.
+        name: Unique within the namespace.
+        uid: Unique in time.
+        resource_version: Moves with every change.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomObject(ObjectMeta, Generic[StatusT]):
+    """An object of one of our kinds, as far as they are alike.
+
+    Attributes:
+        revision: Moves when something other than the status changed.
+        legacy: Whether it carries the finalizer of ack-secret-manager.
+        force_sync: Its annotation of that name, ``""`` without.
+        status: As the API server has it.
+    """
+
+    generation: int
+    revision: int
+    deleting: bool
+    legacy: bool
+    force_sync: str
+    status: StatusT
 
 
 def object_key(namespace: str, name: str) -> str:

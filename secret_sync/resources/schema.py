@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.resources.meta import ObjectMeta
 from secret_sync.resources.names import GROUP, VERSION
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ FIELDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Crd:
+class Crd(ObjectMeta):
     """The definition of a kind of ours.
 
     Attributes:
@@ -111,10 +112,6 @@ class Crd:
             Where all of an object is missing, the object.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     missing: tuple[str, ...]
 
     @classmethod

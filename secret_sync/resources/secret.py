@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from secret_sync.resources.meta import allowance, interned
+from secret_sync.resources.meta import ObjectMeta, allowance, interned
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
@@ -19,17 +19,13 @@ _LONGEST: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignSecret:
+class ForeignSecret(ObjectMeta):
     """A Secret that carries no mark of ours.
 
     Attributes:
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     allows: str
 
 
@@ -53,7 +49,7 @@ class StringDataEntry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ManagedSecret:
+class ManagedSecret(ObjectMeta):
     """A Secret with a mark of ours.
 
     Attributes:
@@ -74,10 +70,6 @@ class ManagedSecret:
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     deleting: bool
     owner: str
     owner_is_ours: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.resources.meta import allowance, intent_revision, interned, text
+from secret_sync.resources.meta import CustomObject, allowance, intent_revision, interned, text
 from secret_sync.resources.names import FORCE_SYNC_ANNOTATION, LEGACY_FINALIZER
 from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.status import StoreStatus
@@ -52,7 +52,7 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretStore:
+class SecretStore(CustomObject[StoreStatus]):
     """A store of either kind, as the informer keeps it.
 
     Attributes:
@@ -63,25 +63,13 @@ class SecretStore:
         dedicated: Whether the client key of an old dedicated gateway is written.
         allows: Its annotation ``allow-namespaces``, or ``""``.
         rules: ``spec.conditions`` of a ClusterSecretStore; none lets every namespace use it.
-        legacy: Whether it carries the finalizer of ack-secret-manager.
-        force_sync: Its annotation ``force-sync``, or ``""``.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    revision: int
-    deleting: bool
     kms: Auth | None
     oos: Auth | None
     dedicated: bool
     allows: str
     rules: tuple[NamespaceRule, ...]
-    legacy: bool
-    force_sync: str
-    status: StoreStatus
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> SecretStore:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from secret_sync.resources.meta import allowance, interned
+from secret_sync.resources.meta import ObjectMeta, allowance, interned
 from secret_sync.resources.names import GROUP, ROLE_ARN_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceAccount:
+class ServiceAccount(ObjectMeta):
     """A ServiceAccount.
 
     Attributes:
@@ -18,10 +18,6 @@ class ServiceAccount:
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     role_arn: str
     allows: str
 
@@ -45,18 +41,10 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Namespace:
+class Namespace(ObjectMeta):
     """A namespace with its labels, which selectors look at."""
 
-    name: str
-    uid: str
-    resource_version: str
     labels: tuple[tuple[str, str], ...]
-
-    @property
-    def namespace(self) -> str:
-        """It is in none itself."""
-        return ""
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> Namespace:
@@ -64,6 +52,7 @@ class Namespace:
         metadata = value["metadata"]
         labels = metadata.get("labels") or {}
         return cls(
+            namespace="",
             name=interned(metadata["name"]),
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
@@ -72,13 +61,8 @@ class Namespace:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(ObjectMeta):
     """A CustomResourceDefinition: only that it changed, since whole ones are large."""
-
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> Definition | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.resources import ExternalSecretStatus, StoreStatus
+from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,7 +68,7 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalSecretRow:
+class ExternalSecretRow(ObjectMeta):
     """The status of an ExternalSecret.
 
     Attributes:
@@ -76,10 +77,6 @@ class ExternalSecretRow:
         refresh_policy: ``Periodic``, ``OnChange`` or ``CreatedOnce``.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     readiness: Readiness
     target: str
     last_sync: str
@@ -132,14 +129,10 @@ class ExternalSecretRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreRow:
+class StoreRow(ObjectMeta):
     """The status of a SecretStore or, without a namespace, of a ClusterSecretStore."""
 
     kind: str
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
     readiness: Readiness
 
     @classmethod

@@ -12,6 +12,7 @@ import pytest
 from secret_sync.kube import SECRETS, Answer, Informer, KubeClient, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube.pager import Pager
+from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -24,11 +25,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
+class Thing(ObjectMeta):
     value: str
 
 

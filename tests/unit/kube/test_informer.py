@@ -16,6 +16,7 @@ from secret_sync.errors import TransientError
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
+from secret_sync.resources.meta import ObjectMeta
 from tests.unit.kube.scripted import (
     event,
     eventually,
@@ -36,11 +37,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
+class Thing(ObjectMeta):
     color: str
 
 

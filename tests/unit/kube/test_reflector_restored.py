@@ -12,6 +12,7 @@ import structlog.testing
 
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
+from secret_sync.resources.meta import ObjectMeta
 from tests.unit.kube.scripted import Recorder, bookmark, event, item, status_of
 
 if TYPE_CHECKING:
@@ -26,12 +27,7 @@ BACKUP = ((90, "a"), (95, "b"))
 
 
 @dataclass(frozen=True)
-class ConfigMap:
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-
+class ConfigMap(ObjectMeta):
     @classmethod
     def of(cls, value: dict[str, Any]) -> ConfigMap:
         found = value["metadata"]

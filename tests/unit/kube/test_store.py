@@ -9,41 +9,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secret_sync.kube import Store, key_of
+from secret_sync.resources.meta import ObjectMeta
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    name: str
-    values: tuple[str, ...] = ()
-    namespace: str = "ns"
-    uid: str = "uid"
-    resource_version: str = "1"
+class Thing(ObjectMeta):
+    values: tuple[str, ...]
+
+
+def thing(name: str, values: tuple[str, ...] = (), *, namespace: str = "ns") -> Thing:
+    return Thing(namespace, name, "uid", "1", values)
 
 
 Things: TypeAlias = Store[Thing]
 
 
 def store() -> Things:
-    return Store({"value": lambda thing: thing.values})
+    return Store({"value": lambda one: one.values})
 
 
 def test_keys() -> None:
-    assert key_of(Thing("a")) == "ns/a"
-    assert key_of(Thing("a", namespace="")) == "a"
+    assert key_of(thing("a")) == "ns/a"
+    assert key_of(thing("a", namespace="")) == "a"
 
 
 def test_an_index_follows_its_objects() -> None:
     things = store()
-    assert things.put("ns/a", Thing("a", ("x", "y", "x"))) is None
-    assert things.put("ns/b", Thing("b", ("y",))) is None
+    assert things.put("ns/a", thing("a", ("x", "y", "x"))) is None
+    assert things.put("ns/b", thing("b", ("y",))) is None
     assert sorted(things.by_index("value", "y")) == ["ns/a", "ns/b"]
     assert things.by_index("value", "x") == ("ns/a",)
-    before = things.put("ns/a", Thing("a", ("z",)))
+    before = things.put("ns/a", thing("a", ("z",)))
     assert before is not None
     assert before.values == ("x", "y", "x")
     assert things.by_index("value", "x") == ()
     assert things.by_index("value", "y") == ("ns/b",)
-    assert things.remove("ns/a") == Thing("a", ("z",))
+    assert things.remove("ns/a") == thing("a", ("z",))
     assert things.remove("ns/a") is None
     assert things.by_index("value", "z") == ()
 
@@ -51,7 +52,7 @@ def test_an_index_follows_its_objects() -> None:
 def test_what_an_index_answers_may_be_walked_while_the_store_changes() -> None:
     things = store()
     for name in "abc":
-        things.put(f"ns/{name}", Thing(name, ("x",)))
+        things.put(f"ns/{name}", thing(name, ("x",)))
     for key in things.by_index("value", "x"):
         things.remove(key)
     assert len(things) == 0
@@ -73,7 +74,7 @@ def test_indexes_agree_with_the_objects_and_keep_no_empty_buckets(
         if values is None:
             things.remove(name)
         else:
-            things.put(name, Thing(name, values))
+            things.put(name, thing(name, values))
     held = {key: things.get(key) for key in things}
     for value in "xyz":
         expected = {k for k, thing in held.items() if thing is not None and value in thing.values}

@@ -62,7 +62,7 @@ def test_what_a_store_minds_of_a_service_account(more: dict[str, Any], *, differ
 
 def test_a_namespace_is_its_labels() -> None:
     found = namespace(labels={"b": "2", "a": "1", "empty": ""}, annotations={"x": "y"})
-    assert found == Namespace("some", "u", "7", (("a", "1"), ("b", "2"), ("empty", "")))
+    assert found == Namespace("", "some", "u", "7", (("a", "1"), ("b", "2"), ("empty", "")))
     assert found.namespace == ""
     assert namespace(labels=None).labels == namespace().labels == ()
     assert namespace(labels={"a": "1", "b": "2"}) == namespace(labels={"b": "2", "a": "1"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from secret_sync.resources import (
     StoreStatus,
     SyncResult,
 )
+from secret_sync.resources.meta import CustomObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +41,16 @@ def ready(status: str = "True", reason: str = "Synced") -> Condition:
     return Condition("Ready", status, reason, "message", BEFORE, 1)
 
 
-@dataclass
-class HasReadyCondition:
-    status: ExternalSecretStatus | StoreStatus
+def reporting(status: ExternalSecretStatus | StoreStatus) -> CustomObject[Any]:
+    return CustomObject(
+        *("ns", "some", "uid", "1"),
+        generation=1,
+        revision=0,
+        deleting=False,
+        legacy=False,
+        force_sync="",
+        status=status,
+    )
 
 
 def test_objects_are_counted_by_their_condition() -> None:
@@ -54,9 +62,9 @@ def test_objects_are_counted_by_their_condition() -> None:
         ready("whatever"),
         None,
     ]
-    objects = [HasReadyCondition(ExternalSecretStatus(ready=one)) for one in reported]
+    objects = [reporting(ExternalSecretStatus(ready=one)) for one in reported]
     assert count_by_ready(objects) == {"True": 2, "False": 1, "Unknown": 3}
-    assert count_by_ready([HasReadyCondition(StoreStatus(ready("False")))])["False"] == 1
+    assert count_by_ready([reporting(StoreStatus(ready("False")))])["False"] == 1
     assert count_by_ready([]) == {"True": 0, "False": 0, "Unknown": 0}
 
 
