@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.app.control_loop import ControlLoop, build_queue
 from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
-from secret_sync.app.planning import make_identities, make_planner
+from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
 from secret_sync.app.region import keep_asking
 from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import unless
@@ -23,6 +24,7 @@ from secret_sync.controller.event_handlers import EventHandlers, Stores
 from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.planning import build_planner
 from secret_sync.controller.external_secret.reconciler import (
     ExternalSecretReconciler,
     ReconcilerDependencies,
@@ -40,27 +42,24 @@ from secret_sync.kube import ApplyWriter, EventRecorder
 from secret_sync.metrics import (
     CredentialMetrics,
     EventMetrics,
-    QueueMetrics,
     SyncMetrics,
     WorkerMetrics,
 )
-from secret_sync.queue import Backoff, NotBefore, Priority, TimeSlicedWorker, WorkQueue, run_workers
-from secret_sync.resources.meta import namespace_of
+from secret_sync.queue import Priority, TimeSlicedWorker
 from secret_sync.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from secret_sync.app.watched import Capabilities
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
     from secret_sync.controller.crd_schema import Schemas
-    from secret_sync.controller.store.identity import IdentityResolver
     from secret_sync.health import HealthServer
     from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
-    from secret_sync.queue import Outcome
+    from secret_sync.queue import WorkQueue
     from secret_sync.resources import (
         Definition,
         ExternalSecretStatus,
@@ -71,18 +70,11 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds for one reconcile; it only ever waits for the API server.
-RECONCILE_WITHIN: Final = 60.0
 #: Seconds that workers have to finish after SIGTERM.
 FINISH_WITHIN: Final = 20.0
-#: Seconds between two retries at most, and a quarter more: half a minute after an outage the API
-#: server has got all events that it missed.
-RETRY_WITHIN: Final = 15.0
 STORE_WORKERS: Final = 4
 #: Half as many as for Secrets, which go first; their statuses follow soon.
 STATUS_WORKERS: Final = 8
-#: Seconds after which less urgent work of a control loop has its share.
-AGING: Final = 30.0
 #: Seconds that Events have to be sent at the end.
 EVENTS_WITHIN: Final = 3.0
 
@@ -110,13 +102,14 @@ class Controller:
         self._election = election
         self._stopping = False
         states = SyncStateStore()
-        self._objects = self._queue("externalsecret")
-        self._object_statuses = self._queue("externalsecret-status", STATUS_AGING)
-        self._stores = self._queue("secretstore")
-        self._store_statuses = self._queue("secretstore-status", STATUS_AGING)
-        self._cluster_stores = self._queue("clustersecretstore")
-        self._cluster_store_statuses = self._queue("clustersecretstore-status", STATUS_AGING)
-        self._definitions = self._queue("definition")
+        queue = partial(build_queue, settings, metrics)
+        self._objects = queue("externalsecret")
+        self._object_statuses = queue("externalsecret-status", STATUS_AGING)
+        self._stores = queue("secretstore")
+        self._store_statuses = queue("secretstore-status", STATUS_AGING)
+        self._cluster_stores = queue("clustersecretstore")
+        self._cluster_store_statuses = queue("clustersecretstore-status", STATUS_AGING)
+        self._definitions = queue("definition")
         self.watched = watched = Watched(client, settings, metrics, capabilities)
         self.event_handlers = EventHandlers(
             external_secrets=watched.external_secrets.store,
@@ -144,14 +137,18 @@ class Controller:
             observer=EventMetrics(metrics),
         )
         self._publisher = EventPublisher(self.events)
-        self._schema_loop = SchemaReconciler(
-            client, schemas, watched.held, watched.relist, self.event_handlers.everything_changed
-        )
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
-        self._reconcilers(client, states)
+        self.planner = build_planner(
+            planning_objects(watched, capabilities),
+            planning_rules(settings),
+            identity_dependencies(settings, client, capabilities, self._sts, metadata),
+            schemas,
+            self.expressions,
+        )
         self.health = health
+        self._loops = self._build_loops(client, states)
         # From the start, although a standby works on nothing: alerts look for what increases.
-        self._turns = {q.name: WorkerMetrics(metrics, q.name) for q, _, _ in self._loops()}
+        self._workers = [WorkerMetrics(metrics, loop.queue.name) for loop in self._loops]
         self._measure()
 
     def _listen(self) -> None:
@@ -217,8 +214,8 @@ class Controller:
                     self.event_handlers.enable()
                     await self.event_handlers.enqueue_all()
                     workers = [
-                        critical(queue.name, partial(self._work, queue, count, handle))
-                        for queue, count, handle in self._loops()
+                        critical(loop.queue.name, partial(loop.run, observer))
+                        for loop, observer in zip(self._loops, self._workers, strict=True)
                     ]
                     await stop.wait()
             _log.info("stopping")
@@ -294,121 +291,91 @@ class Controller:
 
         return tasks.create_task(run(), name=name)
 
-    def _loops(self) -> list[tuple[WorkQueue[str], int, Callable[[str], Awaitable[Outcome]]]]:
-        """Each queue with the number of its workers and what they do."""
-        return [
-            (self._objects, self._settings.reconcile_count, self.object_loop.reconcile),
-            (self._object_statuses, STATUS_WORKERS, self.object_statuses.write),
-            (self._stores, STORE_WORKERS, self.store_loop.reconcile),
-            (self._store_statuses, STATUS_WORKERS, self.store_statuses.write),
-            (self._cluster_stores, STORE_WORKERS, self.cluster_store_loop.reconcile),
-            (self._cluster_store_statuses, STORE_WORKERS, self.cluster_store_statuses.write),
-            (self._definitions, 1, self._schema_loop.reconcile),
-        ]
-
-    async def _work(
-        self, queue: WorkQueue[str], count: int, handle: Callable[[str], Awaitable[Outcome]]
-    ) -> None:
-        await run_workers(
-            queue,
-            count,
-            NotBefore(handle),
-            timeout=RECONCILE_WITHIN,
-            observer=self._turns[queue.name],
-        )
-
-    def _queue(self, name: str, aging: float = AGING) -> WorkQueue[str]:
-        return WorkQueue(
-            name,
-            backoff=Backoff(
-                base=self._settings.reconcile_period,
-                cap=max(RETRY_WITHIN, self._settings.reconcile_period),
-            ),
-            aging=aging,
-            observer=QueueMetrics(self._metrics, name),
-            tenants=lambda key: (namespace_of(key),),
-        )
-
     @property
     def unready(self) -> str:
         """Return why this is not ready, ``""`` if it is."""
         return "stopping" if self._stopping else self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
-        return [*(queue for queue, _, _ in self._loops()), *self.sources.queues]
+        return [*(loop.queue for loop in self._loops), *self.sources.queues]
 
-    def _reconcilers(self, client: KubeClient, states: SyncStateStore) -> None:
+    def _build_loops(self, client: KubeClient, states: SyncStateStore) -> list[ControlLoop]:
         watched = self.watched
-        identities = make_identities(
-            self._settings, client, watched, self._capabilities, self._sts, self._metadata
-        )
-        self.planner = make_planner(
-            self._settings, watched, self._capabilities, self.schemas, identities, self.expressions
-        )
         writer = ApplyWriter(client, FIELD_MANAGER)
-        self.object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
+        object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
             *(writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas),
             watched.external_secrets.store,
         )
-        watched.external_secrets.add_handler(self.object_statuses.seen)
-        secrets = SecretWriter(
-            client, writer, watched.external_secrets.store, watched.secrets.store
+        watched.external_secrets.add_handler(object_statuses.seen)
+        objects = self._external_secrets(client, writer, object_statuses, states)
+        store_statuses, stores = self._secret_stores(
+            writer, kinds.SECRET_STORES, watched.secret_stores, self._store_statuses
         )
-        self.object_loop = ExternalSecretReconciler(
-            objects=watched.external_secrets.store,
-            planner=self.planner,
-            sources=self.sources,
-            dependencies=ReconcilerDependencies(
-                secrets,
-                SecretCleanup(
-                    client, writer, watched.external_secrets.store, watched.secrets.store
-                ),
-                LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
-                self.processor,
-            ),
-            reporter=SyncReporter(
-                self.object_statuses, self._publisher, SyncMetrics(self._metrics)
-            ),
-            states=states,
-            cleanup=self._settings.cleanup_secret_on_failure,
-        )
-        self.store_statuses, self.store_loop = self._store_loop(
-            writer, kinds.SECRET_STORES, watched.secret_stores, self._store_statuses, identities
-        )
-        self.cluster_store_statuses, self.cluster_store_loop = self._store_loop(
+        cluster_store_statuses, cluster_stores = self._secret_stores(
             writer,
             kinds.CLUSTER_SECRET_STORES,
             watched.cluster_stores,
             self._cluster_store_statuses,
-            identities,
+        )
+        definitions = SchemaReconciler(
+            client,
+            self.schemas,
+            watched.held,
+            watched.relist,
+            self.event_handlers.everything_changed,
         )
         Restored(
-            *(
-                watched,
-                self.event_handlers,
-                states,
-                self.planner,
-                self.processor,
-                self.object_statuses,
-            ),
-            (self.store_statuses, self.cluster_store_statuses),
+            *(watched, self.event_handlers, states, self.planner, self.processor, object_statuses),
+            (store_statuses, cluster_store_statuses),
         ).listen()
+        workers = self._settings.reconcile_count
+        return [
+            ControlLoop(self._objects, workers, objects.reconcile),
+            ControlLoop(self._object_statuses, STATUS_WORKERS, object_statuses.write),
+            ControlLoop(self._stores, STORE_WORKERS, stores.reconcile),
+            ControlLoop(self._store_statuses, STATUS_WORKERS, store_statuses.write),
+            ControlLoop(self._cluster_stores, STORE_WORKERS, cluster_stores.reconcile),
+            ControlLoop(self._cluster_store_statuses, STORE_WORKERS, cluster_store_statuses.write),
+            ControlLoop(self._definitions, 1, definitions.reconcile),
+        ]
 
-    def _store_loop(
+    def _external_secrets(
+        self,
+        client: KubeClient,
+        writer: ApplyWriter,
+        statuses: StatusWriter[ExternalSecretStatus],
+        states: SyncStateStore,
+    ) -> ExternalSecretReconciler:
+        objects, secrets = self.watched.external_secrets.store, self.watched.secrets.store
+        return ExternalSecretReconciler(
+            objects=objects,
+            planner=self.planner,
+            sources=self.sources,
+            dependencies=ReconcilerDependencies(
+                SecretWriter(client, writer, objects, secrets),
+                SecretCleanup(client, writer, objects, secrets),
+                LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
+                self.processor,
+            ),
+            reporter=SyncReporter(statuses, self._publisher, SyncMetrics(self._metrics)),
+            states=states,
+            cleanup=self._settings.cleanup_secret_on_failure,
+        )
+
+    def _secret_stores(
         self,
         writer: ApplyWriter,
         resource: Resource,
         stores: Informer[SecretStore],
         queue: WorkQueue[str],
-        identities: IdentityResolver,
     ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
         statuses: StatusWriter[StoreStatus] = StatusWriter(
             writer, resource, queue, self.schemas, stores.store
         )
         stores.add_handler(statuses.seen)
-        loop = SecretStoreReconciler(
+        reconciler = SecretStoreReconciler(
             objects=stores.store,
-            identities=identities,
+            identities=self.planner.identities,
             credentials=self.credentials,
             statuses=statuses,
             schemas=self.schemas,
@@ -416,7 +383,7 @@ class Controller:
             publisher=self._publisher,
             enqueue=self.event_handlers.credentials_settled,
         )
-        return statuses, loop
+        return statuses, reconciler
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from secret_sync.app import control_loop
 from secret_sync.app import controller as running
 from secret_sync.cloud import retry, transport
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
@@ -302,7 +303,7 @@ LIMITS = {
         max(retries._AFTER_FAULT.cap, retries._AFTER_REFUSAL.cap)
     ),
     "at startup, the API server is retried for": _seconds(PATIENCE),
-    "longest delay after a failure of the API server": _seconds(running.RETRY_WITHIN),
+    "longest delay after a failure of the API server": _seconds(control_loop.RETRY_WITHIN),
     "`Retry-After` of the API server is honored up to": _seconds(api_errors._MAX_WAIT),
     "watches without events are complemented by a list after": (
         f"{reflector.QUIET[0]:g} to {reflector.QUIET[1]:g} s"

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
-from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
-from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import EVERYBODY, AuthReferences
+from secret_sync.controller.external_secret.planner import Endpoints
+from secret_sync.controller.external_secret.planning import (
+    PlanningObjects,
+    PlanningRules,
+    build_planner,
+)
+from secret_sync.controller.store.identity import IdentityDependencies
+from secret_sync.controller.store.references import EVERYBODY
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import ForeignSecret, Namespace, SecretStore, ServiceAccount
 from secret_sync.resources.meta import object_key
@@ -94,33 +98,32 @@ class SimulatedCluster:
         self._assumed: set[str] = set()
         self._reader = _KeysOfFiles()
         unused: Any = _Unused()
-        self.identities = IdentityResolver(
-            AuthReferences(self._secrets, self._accounts, rules.cross_auth),
-            IdentityDependencies(
-                reader=self._reader,
-                minter=unused,
-                sts=unused,
-                metadata=unused,
-                own=OwnIdentity(),
-                # Known from the controller's flags only.
-                account="0",
-                cluster="some",
+        dependencies = IdentityDependencies(
+            reader=self._reader,
+            minter=unused,
+            sts=unused,
+            metadata=unused,
+            own=OwnIdentity(),
+            # Known from the controller's flags only.
+            account="0",
+            cluster="some",
+        )
+        self.planner = build_planner(
+            PlanningObjects(
+                self._stores, self._cluster_stores, self._secrets, self._accounts, self.namespaces
             ),
-            Policy(),
+            PlanningRules(
+                polling_interval=120.0,
+                region=_REGION,
+                endpoints=Endpoints(allowed=rules.allowed),
+                cross_namespace_stores=rules.cross_stores,
+                cross_namespace_auth=rules.cross_auth,
+            ),
+            dependencies,
+            Schemas(),
+            ImmediateChecker(),
         )
-        self.planner = Planner(
-            stores=self._stores,
-            cluster_stores=self._cluster_stores,
-            no_cluster_stores="",
-            admission=Admission(self.namespaces),
-            identities=self.identities,
-            polling_interval=120.0,
-            region=_REGION,
-            endpoints=Endpoints(allowed=rules.allowed),
-            schemas=Schemas(),
-            cross_namespace=rules.cross_stores,
-            expressions=ImmediateChecker(),
-        )
+        self.identities = self.planner.identities
 
     def add_referenced(self, value: dict[str, Any]) -> None:
         """Add a Secret, ServiceAccount or Namespace of the files."""

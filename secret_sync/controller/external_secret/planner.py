@@ -134,7 +134,8 @@ class Planner:
         self._cluster_stores = cluster_stores
         self._no_cluster_stores = no_cluster_stores
         self._admission = admission
-        self._identities = identities
+        #: Of stores of either kind.
+        self.identities = identities
         self._polling_interval = polling_interval
         #: For names that are no ARN; may become known later.
         self.region = region
@@ -293,20 +294,20 @@ class Planner:
 
     def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
         if entry.store is None:
-            return self._identities.own(es.namespace)
+            return self.identities.own(es.namespace)
         store = self._store(es, entry, entry.store)
         if isinstance(store, Problem):
             return store
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             return replace(outdated, message=f"{store.title}: {outdated.message}")
-        identity = self._identities.resolve(store, "oos" if es.provider == OOS else "kms")
+        identity = self.identities.resolve(store, "oos" if es.provider == OOS else "kms")
         if isinstance(identity, Problem) or not identity.borrowed:
             return identity
         if store.namespace in ("", es.namespace) or agrees(store.allows, es.namespace):
             return identity
         # A flag let it in, which says nothing of the controller's own rights.
-        return self._identities.lent_to(es.namespace, store) or identity
+        return self.identities.lent_to(es.namespace, store) or identity
 
     def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
         where = _where(entry)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
-from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
-from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import AuthReferences
+from secret_sync.controller.external_secret.planner import Endpoints
+from secret_sync.controller.external_secret.planning import (
+    PlanningObjects,
+    PlanningRules,
+    build_planner,
+)
+from secret_sync.controller.store.identity import IdentityDependencies, Policy
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import Namespace, SecretStore, ServiceAccount
 from secret_sync.settings import OwnIdentity
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secret_sync.controller.external_secret.expressions import ExpressionChecker
+    from secret_sync.controller.external_secret.planner import Planner
+    from secret_sync.controller.store.identity import IdentityResolver
     from secret_sync.resources import SecretMeta
 
 
@@ -62,20 +67,8 @@ class Cluster:
     def identities(
         self, *, cross: bool = False, own: OwnIdentity | None = None, **more: Any
     ) -> IdentityResolver:
-        """A resolver; ``more`` are fields of `Means` and `Policy`."""
-        untouched: Any = Untouched()
-        more.setdefault("user", "system:serviceaccount:secret-sync-system:secret-sync")
-        policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
-        dependencies = IdentityDependencies(
-            reader=untouched,
-            minter=untouched,
-            sts=untouched,
-            metadata=untouched,
-            own=own or OwnIdentity(),
-            **more,
-        )
-        references = AuthReferences(self.secrets, self.accounts, cross)
-        return IdentityResolver(references, dependencies, Policy(**policy))
+        """A resolver; ``more`` are fields of `IdentityDependencies` and `Policy`."""
+        return self.planner(cross=cross, own=own, **more).identities
 
     def planner(
         self,
@@ -86,20 +79,34 @@ class Cluster:
         endpoints: Endpoints | None = None,
         schemas: Schemas | None = None,
         expressions: ExpressionChecker | None = None,
+        own: OwnIdentity | None = None,
         **more: Any,
     ) -> Planner:
-        return Planner(
-            stores=self.stores,
-            cluster_stores=self.cluster_stores,
-            no_cluster_stores="",
-            admission=Admission(self.namespaces),
-            identities=self.identities(cross=cross, **more),
-            polling_interval=interval,
-            region=region,
-            endpoints=endpoints or Endpoints(),
-            schemas=schemas or Schemas(),
-            cross_namespace=cross,
-            expressions=expressions or ImmediateChecker(),
+        untouched: Any = Untouched()
+        more.setdefault("user", "system:serviceaccount:secret-sync-system:secret-sync")
+        policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
+        return build_planner(
+            PlanningObjects(
+                self.stores, self.cluster_stores, self.secrets, self.accounts, self.namespaces
+            ),
+            PlanningRules(
+                polling_interval=interval,
+                region=region,
+                endpoints=endpoints or Endpoints(),
+                cross_namespace_stores=cross,
+                cross_namespace_auth=cross,
+                policy=Policy(**policy),
+            ),
+            IdentityDependencies(
+                reader=untouched,
+                minter=untouched,
+                sts=untouched,
+                metadata=untouched,
+                own=own or OwnIdentity(),
+                **more,
+            ),
+            schemas or Schemas(),
+            expressions or ImmediateChecker(),
         )
 
 
