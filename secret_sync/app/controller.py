@@ -381,7 +381,7 @@ class Controller:
             schemas=self.schemas,
             finalizers=LegacyFinalizers(writer, resource),
             publisher=self._publisher,
-            enqueue=self.event_handlers.credentials_settled,
+            enqueue=partial(self.event_handlers.credentials_settled, resource.kind),
         )
         return statuses, reconciler
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.external_secret.planner import stores_of
 from secret_sync.controller.secret_target.ownership import merged_by
 from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of, waiting
 from secret_sync.controller.store.admission import selects
@@ -19,6 +18,7 @@ from secret_sync.queue import Priority
 from secret_sync.resources import ForeignSecret, ManagedSecret, Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
+from secret_sync.resources.secret_store import CLUSTER_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -130,7 +130,9 @@ class EventHandlers:
         old, new = change.old, change.new
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
-        self._kind_of(change.key).queue.add(change.key, Priority.HIGH)
+        store = new or old
+        if store is not None:
+            self._stores_of(store.kind).queue.add(change.key, Priority.HIGH)
         self._enqueue(self._external_secrets.by_index(BY_STORE, change.key), Priority.HIGH)
 
     def secret_changed(self, change: Change[SecretMeta]) -> None:
@@ -260,13 +262,17 @@ class EventHandlers:
         """Enqueue objects whose documents were parsed or whose expressions were compiled."""
         self._enqueue(tuple(users), priority)
 
-    def credentials_settled(self, store: str) -> None:
-        """Enqueue a store whose credentials were obtained, or could not be."""
-        self._kind_of(store).queue.add(store, Priority.HIGH)
+    def credentials_settled(self, kind: str, key: str) -> None:
+        """Enqueue a store whose credentials were obtained, or could not be.
 
-    def _kind_of(self, store: str) -> Stores:
-        """Return the kind of a store; only a SecretStore's key has a namespace before a slash."""
-        return self._stores if "/" in store else self._cluster_stores
+        Args:
+            kind: ``SecretStore`` or ``ClusterSecretStore``.
+            key: Its key in the informer of that kind.
+        """
+        self._stores_of(kind).queue.add(key, Priority.HIGH)
+
+    def _stores_of(self, kind: str) -> Stores:
+        return self._cluster_stores if kind == CLUSTER_KIND else self._stores
 
     def _enqueue_stores(self, index: str, value: str) -> None:
         for kind in (self._stores, self._cluster_stores):
@@ -276,8 +282,9 @@ class EventHandlers:
 
     def _selected_by_label(self, key: str) -> bool:
         es = self._external_secrets.get(key)
-        stores = stores_of(es) if es is not None else ()
-        known = (self._cluster_stores.known.get(store) for store in stores if "/" not in store)
+        refs = {entry.store for entry in es.entries} if es is not None else ()
+        names = (ref.name for ref in refs if ref is not None and ref.kind == CLUSTER_KIND)
+        known = map(self._cluster_stores.known.get, names)
         return any(store is not None and selects(store) for store in known)
 
     def _enqueue(self, keys: Collection[str], priority: Priority) -> None:

@@ -41,3 +41,15 @@ def test_waits_double_and_clocks_are_defined_in_one_module(path: Path) -> None:
         ]
         assert clocks == []
         assert '"%Y-%m-%dT%H:%M:%SZ"' not in path.read_text()
+
+
+def test_no_controller_tells_kinds_of_stores_apart_by_the_form_of_their_keys() -> None:
+    tests = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in sorted((PACKAGE / "controller").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Compare)
+        and isinstance(node.left, ast.Constant)
+        and node.left.value == "/"
+    ]
+    assert tests == []

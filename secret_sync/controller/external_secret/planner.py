@@ -27,7 +27,7 @@ from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, SourceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.crd_schema import Schemas
@@ -151,7 +151,7 @@ class Planner:
         if problem is not None:
             return Plan(problem=problem)
         identities = self._identities_of(es)
-        revision = self._revision(es)
+        revision = self._revision(es, identities)
         # Whatever a plan depends on that is not in the object is in the identities.
         keys = tuple(resolved.key for resolved in identities.values())
         basis = (es.uid, revision, self.region, keys)
@@ -215,19 +215,21 @@ class Planner:
         """Return why nothing that is read of the object can be trusted, or ``None``."""
         return self._schemas.refusal(es)
 
-    def _revision(self, es: ExternalSecret) -> Hashable:
-        stores = [
-            (key, self._stores.get(key) if "/" in key else self._cluster_stores.get(key))
-            for key in sorted(stores_of(es))
-        ]
+    def _revision(self, es: ExternalSecret, refs: Iterable[StoreRef | None]) -> Hashable:
+        stores = [(ref, self._referenced(es, ref)) for ref in refs if ref is not None]
         # A number, since it is kept for each object.
         return hash(
             (
                 es.uid,
                 es.generation,
-                *((key, s.uid, s.generation) for key, s in stores if s is not None),
+                *((ref, s.uid, s.generation) for ref, s in stores if s is not None),
             )
         )
+
+    def _referenced(self, es: ExternalSecret, ref: StoreRef) -> SecretStore | None:
+        if ref.kind == CLUSTER_KIND:
+            return self._cluster_stores.get(ref.name)
+        return self._stores.get(object_key(ref.namespace or es.namespace, ref.name))
 
     def _interval(self, es: ExternalSecret) -> float | Problem | None:
         if self._polling_interval is None or not es.rotation_interval:
@@ -322,7 +324,7 @@ class Planner:
                 f"or {CLUSTER_KIND}",
             )
         namespace = ref.namespace or es.namespace
-        store = self._stores.get(object_key(namespace, ref.name))
+        store = self._referenced(es, ref)
         near = namespace == es.namespace or self._cross_namespace
         # The same words whether it exists or not: who may not use it need not know.
         if not near and (store is None or not agrees(store.allows, es.namespace)):
@@ -339,7 +341,7 @@ class Planner:
     def _cluster_store(
         self, es: ExternalSecret, where: str, ref: StoreRef
     ) -> SecretStore | Problem:
-        store = self._cluster_stores.get(ref.name)
+        store = self._referenced(es, ref)
         if store is None:
             why = self._no_cluster_stores or "which does not exist"
             return Problem(
@@ -410,7 +412,7 @@ def cluster_scope_of(es: ExternalSecret) -> tuple[str, ...]:
 
 
 def _store_key(es: ExternalSecret, ref: StoreRef) -> str:
-    """Return a store's key; only a SecretStore's has a namespace before a slash."""
+    """Return a store's key in the informer of its kind."""
     if ref.kind == CLUSTER_KIND:
         return ref.name
     return object_key(ref.namespace or es.namespace, ref.name)

@@ -487,7 +487,7 @@ async def test_a_cluster_store_has_a_queue_of_its_own(
 ) -> None:
     world = World(make_es(), make_store())
     world.handlers.store_changed(Change("shared", None, cluster_store("shared")))
-    world.handlers.credentials_settled("shared")
+    world.handlers.credentials_settled("ClusterSecretStore", "shared")
     assert [key for key, _ in world.cluster_queue.added] == ["shared", "shared"]
     assert world.store_queue.added == []
 
