@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
@@ -27,6 +27,11 @@ _UNLIMITED_PAUSE = 1.0
 
 # Timers have a resolution of a millisecond (uvloop); a shorter sleep would be a busy loop.
 _TICK = 0.001
+
+
+#: The level of the bucket is private in aiolimiter: publicly it says only yes or no. A test fails
+#: when another version is installed than this was written against.
+WRITTEN_AGAINST: Final = ("aiolimiter", "1.3.0")
 
 
 class _LeakyBucket(AsyncLimiter):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from jmespath.exceptions import JMESPathTypeError
-from jmespath.functions import Functions
-
+from secret_sync.parse.jmespath_parts import TypedFunctions, sort_key
 from secret_sync.parse.json_document import write_json
-from secret_sync.parse.values import JSON_NUMBER, KeyText, Number, number_of
+from secret_sync.parse.values import JSON_NUMBER, Number, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from secret_sync.parse.budget import Budget
 
@@ -39,7 +37,7 @@ def _takes(*arguments: dict[str, Any]) -> Callable[[_Function], _Function]:
     return recorded
 
 
-class CountedFunctions(Functions):  # type: ignore[misc]
+class CountedFunctions(TypedFunctions):
     """The functions of the specification.
 
     Args:
@@ -128,16 +126,16 @@ class CountedFunctions(Functions):  # type: ignore[misc]
 
     @_takes({"types": ["array-number", "array-string"]})
     def _func_max(self, values: list[Any]) -> Any:
-        return max(values, key=_sort_key, default=None)
+        return max(values, key=sort_key, default=None)
 
     @_takes({"types": ["array-number", "array-string"]})
     def _func_min(self, values: list[Any]) -> Any:
-        return min(values, key=_sort_key, default=None)
+        return min(values, key=sort_key, default=None)
 
     @_takes({"types": ["array-string", "array-number"]})
     def _func_sort(self, values: list[Any]) -> list[Any]:
         self._budget.take(len(values))
-        return sorted(values, key=_sort_key)
+        return sorted(values, key=sort_key)
 
     @_takes({"types": ["object"]})
     def _func_keys(self, mapping: dict[str, Any]) -> list[str]:
@@ -146,41 +144,7 @@ class CountedFunctions(Functions):  # type: ignore[misc]
 
     @_takes({"types": []})
     def _func_type(self, value: Any) -> str:
-        return self._convert_to_jmespath_type(type(value).__name__)
-
-    def _create_key_func(
-        self, expref: Any, allowed_types: list[str], function_name: str
-    ) -> Callable[[Any], Any]:
-        types: set[str] = set()
-
-        def key(item: Any) -> Any:
-            found = expref.visit(expref.expression, item)
-            kind = self._convert_to_jmespath_type(type(found).__name__)
-            types.add(kind)
-            if kind not in allowed_types or len(types) > 1:
-                raise JMESPathTypeError(function_name, None, kind, allowed_types)
-            return _sort_key(found)
-
-        return key
-
-    def _type_check(
-        self, actual: list[Any], signature: tuple[dict[str, Any], ...], function_name: str
-    ) -> None:
-        # The base class does not check the variadic arguments of `merge(a, ...)`.
-        for place, argument in enumerate(actual):
-            types = signature[min(place, len(signature) - 1)]["types"]
-            if types:
-                self._type_check_single(argument, types, function_name)
-
-    def _get_allowed_pytypes(self, types: Iterable[str]) -> tuple[list[str], list[tuple[str, ...]]]:
-        allowed, subtypes = super()._get_allowed_pytypes(types)
-        return _with_ours(allowed), [tuple(_with_ours(names)) for names in subtypes]
-
-    def _convert_to_jmespath_type(self, pyobject: str) -> str:
-        if pyobject == Number.__name__:
-            return "number"
-        kind: str = super()._convert_to_jmespath_type(pyobject)
-        return kind
+        return self.type_of(value)
 
 
 def price(value: Any) -> int:
@@ -188,19 +152,6 @@ def price(value: Any) -> int:
     if isinstance(value, str):
         return len(value) // CHARACTERS_PER_STEP
     return len(value) // ITEMS_PER_STEP if isinstance(value, (list, dict)) else 0
-
-
-def _with_ours(names: Iterable[str]) -> list[str]:
-    allowed = list(names)
-    if "int" in allowed:
-        allowed.append(Number.__name__)
-    if "str" in allowed:
-        allowed.append(KeyText.__name__)
-    return allowed
-
-
-def _sort_key(value: Any) -> Any:
-    return value.value if isinstance(value, Number) else value
 
 
 def _total(numbers: list[Number]) -> int | float:

@@ -6,8 +6,6 @@ from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from jmespath.exceptions import JMESPathError, JMESPathTypeError, LexerError, ParseError
-from jmespath.lexer import Lexer
-from jmespath.parser import Parser
 from jmespath.visitor import Options, TreeInterpreter
 
 from secret_sync.errors import DefiniteError
@@ -15,6 +13,7 @@ from secret_sync.parse.budget import Budget
 from secret_sync.parse.codes import INVALID_JMESPATH, TOO_COSTLY, copyable, is_shown_whole, shown
 from secret_sync.parse.functions import CalculationError, CountedFunctions, price
 from secret_sync.parse.hints import dotted_path, quoted_path
+from secret_sync.parse.jmespath_parts import parse_expression
 from secret_sync.parse.values import Number, number_of
 
 if TYPE_CHECKING:
@@ -117,37 +116,11 @@ def not_found_hint(path: str, root: Value) -> str:
     return f"the document has a key that contains dots: write path: {copyable(meant)}"
 
 
-class _JMESPathLexer(Lexer):  # type: ignore[misc]
-    """Reads literals as our values, without a warning for the old form of a string."""
-
-    def _consume_literal(self) -> dict[str, Any]:
-        start = self._position
-        lexeme = self._consume_until("`").replace("\\`", "`")
-        try:
-            value = _literal(lexeme)
-        except ValueError:
-            try:
-                value = _literal(f'"{lexeme.lstrip()}"')
-            except ValueError:
-                raise LexerError(start, "`", "Bad literal") from None
-        return {"type": "literal", "value": value, "start": start, "end": self._position - start}
-
-
-class _JMESPathParser(Parser):  # type: ignore[misc]
-    def tree(self, expression: str) -> Any:
-        """Parse with our lexer, which the base class cannot be given, and without its cache."""
-        self._tokens = list(_JMESPathLexer().tokenize(expression))
-        self._index = 0
-        tree = self._expression(binding_power=0)
-        if self._current_token() != "eof":
-            self._error_nud_token(self._lookahead_token(0))
-        return tree
-
-
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]
     def __init__(self, budget: Budget) -> None:
         functions = CountedFunctions(budget)
         super().__init__(Options(custom_functions=functions))
+        self._methods: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
         self._take = budget.take
         self._same = functions.same
 
@@ -155,9 +128,9 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         # The hot path: no call of the base class.
         self._take(1)
         kind = node["type"]
-        method = self._method_cache.get(kind)
+        method = self._methods.get(kind)
         if method is None:
-            method = self._method_cache[kind] = getattr(self, f"visit_{kind}")
+            method = self._methods[kind] = getattr(self, f"visit_{kind}")
         return method(node, value)
 
     def visit_field(self, node: dict[str, Any], value: Any) -> Any:
@@ -206,7 +179,7 @@ def compile_path(path: str) -> Any:
             code=TOO_COSTLY,
         )
     try:
-        tree = _JMESPathParser().tree(path)
+        tree = parse_expression(path, _literal)
     except RecursionError:
         raise _too_deep(path) from None
     except (JMESPathError, ValueError) as error:
@@ -284,7 +257,7 @@ def _advice(path: str) -> str:
 
 def _compiles(path: str) -> bool:
     try:
-        _JMESPathParser().tree(path)
+        parse_expression(path, _literal)
     except (JMESPathError, ValueError, RecursionError):
         return False
     return True

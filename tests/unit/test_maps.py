@@ -146,6 +146,7 @@ OTHERS = {
     "app/watched.py Watched._running": "the informers",
     "parse/expressions.py Expressions._paths": "goes with the object",
     "parse/expressions.py Expressions._regexes": "goes with the object",
+    "parse/paths.py _Interpreter._methods": "one for each type of node of JMESPath",
     "parse/yaml_document.py _Composer._anchors": "goes with the document",
     "parse/yaml_document.py _Mapping.pairs": "goes with the document",
 }

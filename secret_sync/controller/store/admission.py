@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.controller.problem import Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.meta import InvalidField
 
 if TYPE_CHECKING:
-    import re2
-
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import Namespace, NamespaceRule, SecretStore
 
@@ -87,7 +85,7 @@ def _matches(regex: str, namespace: str) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def _compiled(regex: str) -> re2._Regexp | None:
+def _compiled(regex: str) -> Any:
     # 1.6 MiB that only a ClusterSecretStore with a regular expression needs.
     import re2  # noqa: PLC0415 (see above)
 
