@@ -158,7 +158,7 @@ class SdkTransportAdapter:
 def stamp() -> dict[str, str]:
     """Return the headers that make a request unique: its time and a nonce."""
     return {
-        "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "x-acs-signature-nonce": secrets.token_hex(16),
     }
 

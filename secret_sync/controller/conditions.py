@@ -51,7 +51,7 @@ def count_by_ready(objects: Iterable[HasReadyCondition]) -> dict[str, int]:
 
 def now_text() -> str:
     """Return the present time as the API writes it: RFC 3339, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def condition(

@@ -120,7 +120,7 @@ class EventRecorder:
         key = (about, type_, reason, message)
         self._forget(now)
         series = self._known.get(key)
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         new = series is None
         if series is None:
             name = f"{about.name[:_NAME].rstrip('-.')}.{token_hex(8)}"
