@@ -67,6 +67,7 @@ class Schemas:
 
     def __init__(self) -> None:
         self._missing: dict[str, tuple[str, ...]] = {}
+        self._missing_fields = 0
         # What objects said before their CRD was found outdated, by uid; a hash each.
         self._before: dict[str, int] = {}
         # The wish of each doubted object when it was first doubted.
@@ -79,12 +80,13 @@ class Schemas:
     @property
     def missing(self) -> int:
         """Fields of ours that the API server forgets, of all kinds together."""
-        return sum(len(fields) for fields in self._missing.values())
+        return self._missing_fields
 
     def put(self, name: str, missing: tuple[str, ...]) -> bool:
         """Keep what a CRD lacks; return whether that has changed."""
         changed = self._missing.get(name, ()) != missing
         self._missing[name] = missing
+        self._missing_fields = sum(map(len, self._missing.values()))
         if changed and missing:
             _log.error("CRD outdated: objects lose fields", crd=name, lacks=missing)
         elif changed:

@@ -64,5 +64,7 @@ def check_version(value: SecretValue, request: SecretRequest, what: str, hint: s
 
 def shown(name: str) -> str:
     """Return a name for a message, without control characters."""
-    printable = "".join(c if c.isprintable() else "?" for c in name)
+    printable = name
+    if not name.isprintable():
+        printable = "".join(c if c.isprintable() else "?" for c in name)
     return printable if len(printable) <= _MAX_SHOWN else f"{printable[:_MAX_SHOWN]}..."

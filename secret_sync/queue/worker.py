@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ async def _work(
             return
         try:
             # A worker is a task of its own, and so is its context, until the next reconcile.
-            this = secrets.token_hex(6)
+            this = f"{random.getrandbits(48):012x}"
             _reconcile_id.set(this)
             bind_contextvars(reconcile_id=this, key=str(key))
             outcome, result = await _reconcile(handle, key, timeout)

@@ -322,7 +322,7 @@ class WorkQueue(Generic[K]):
         return self._loop
 
     def _time(self) -> float:
-        return self._bound_loop().time()
+        return (self._loop or self._bound_loop()).time()
 
     def _set_depth(self, depth: int) -> None:
         self._depth = depth
@@ -342,16 +342,15 @@ class WorkQueue(Generic[K]):
 
     def _pop(self) -> K:
         now = self._time()
-        key, item = self._choose().take()
+        key, item = self._choose(now).take()
         del self._dirty[key]
         self._processing[key] = now
         self._set_depth(self._depth - 1)
         self._observer.waited(now - item.added)
         return key
 
-    def _choose(self) -> Level[K]:
+    def _choose(self, now: float) -> Level[K]:
         """Return the level to take from: the most urgent, or sometimes one with risen items."""
-        now = self._time()
         urgent: Level[K] | None = None
         risen: list[Level[K]] = []
         due = 0.0
