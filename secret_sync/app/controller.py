@@ -20,7 +20,6 @@ from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.reconciler import (
@@ -30,9 +29,9 @@ from secret_sync.controller.external_secret.reconciler import (
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
 from secret_sync.controller.secret_target.writer import SecretWriter
-from secret_sync.controller.status_writer import STATUS_AGING, StatusWriter
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError

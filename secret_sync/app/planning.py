@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import AuthReferences
+from secret_sync.controller.store.references import Admission, AuthReferences
 from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.document_processor import DocumentProcessor
     from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.controller.external_secret.state import SyncStateStore
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.publishing import StatusWriter
     from secret_sync.kube import Stored
 
 

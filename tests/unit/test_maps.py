@@ -20,7 +20,7 @@ from yarl import URL
 from secret_sync.cloud.transport import Transport
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.state import SyncStateStore
-from secret_sync.controller.status_writer import StatusWriter
+from secret_sync.controller.publishing import StatusWriter
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import Change, Resource, Store
 from secret_sync.metrics import Metrics, QueueMetrics
@@ -72,9 +72,9 @@ SWEPT = {
     "controller/crd_schema.py Schemas._before": 0,
     "controller/crd_schema.py Schemas._wishes": 0,
     "controller/external_secret/state.py SyncStateStore._states": 0,
-    "controller/status_writer.py StatusWriter._intended": 0,
-    "controller/status_writer.py StatusWriter._written": 0,
-    "controller/status_writer.py StatusWriter._not_before": 0,
+    "controller/publishing.py StatusWriter._intended": 0,
+    "controller/publishing.py StatusWriter._written": 0,
+    "controller/publishing.py StatusWriter._not_before": 0,
     "kube/store.py Store._objects": 0,
 }
 #: Why the others cannot grow.

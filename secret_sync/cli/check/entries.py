@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from secret_sync.cli.check.findings import Path
     from secret_sync.cli.check.objects import CheckedObject
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.resources import DataEntry
 
 #: A rule that changes no key: with any rule an alias need not be a legal key yet.

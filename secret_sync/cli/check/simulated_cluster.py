@@ -13,9 +13,8 @@ from secret_sync.cloud.endpoints import DOCUMENTED_ONLY
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import EVERYBODY, AuthReferences
+from secret_sync.controller.store.references import EVERYBODY, Admission, AuthReferences
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import ForeignSecret, Namespace, SecretStore, ServiceAccount
 from secret_sync.resources.meta import object_key

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     Desired,
     ExtractionError,
     build_extracted,
     build_plain,
     collect_inputs,
+    extract_all_steps,
 )
-from secret_sync.controller.external_secret.extraction import extract_all_steps
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
 from secret_sync.parse import QUICK_BYTES, check_data, is_quick, is_quickly_checked, run_to_end
@@ -33,12 +33,12 @@ from secret_sync.resources import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secret_sync.controller.external_secret.desired import (
+    from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+    from secret_sync.controller.external_secret.extraction import (
         ExtractedData,
         ExtractionInput,
         Overwritten,
     )
-    from secret_sync.controller.external_secret.expressions import ExpressionCompiler
     from secret_sync.controller.external_secret.planner import Plan
     from secret_sync.parse import Expressions, Steps
     from secret_sync.queue import TimeSlicedWorker

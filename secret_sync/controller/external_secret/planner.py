@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
-from secret_sync.controller.external_secret.desired import digest_of
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
 from secret_sync.controller.external_secret.spec_validation import spec_problem
-from secret_sync.controller.problem import Problem, why_missing
 from secret_sync.controller.store.references import agrees, refusal
+from secret_sync.controller.sync import Problem, why_missing
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.expressions import ExpressionChecker
-    from secret_sync.controller.store.admission import Admission
     from secret_sync.controller.store.identity import Identity, IdentityResolver
+    from secret_sync.controller.store.references import Admission
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.confirmation import OwnerChangedError
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     Desired,
     EntryOutcome,
     ExtractionError,
@@ -22,8 +22,8 @@ from secret_sync.controller.external_secret.desired import (
 )
 from secret_sync.controller.external_secret.reporter import SyncContext
 from secret_sync.controller.external_secret.status import written_versions
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.write_conflicts import recheck_delay
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -33,8 +33,8 @@ from secret_sync.resources.external_secret import CREATED_ONCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.external_secret.desired import ExtractionInput
     from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+    from secret_sync.controller.external_secret.extraction import ExtractionInput
     from secret_sync.controller.external_secret.planner import Plan, Planner
     from secret_sync.controller.external_secret.reporter import SyncReporter
     from secret_sync.controller.external_secret.state import SyncState, SyncStateStore

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from secret_sync.controller.conditions import condition, problem_condition
 from secret_sync.controller.external_secret.status import status_of
 from secret_sync.controller.secret_target.merge_problems import shared
+from secret_sync.controller.sync import condition, problem_condition
 from secret_sync.queue import reconcile_id
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
@@ -18,11 +18,10 @@ from secret_sync.resources.external_secret import CREATED_ONCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.event_publisher import EventPublisher
-    from secret_sync.controller.external_secret.desired import Desired, EntryOutcome
+    from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
     from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
+    from secret_sync.controller.sync import Problem
     from secret_sync.resources import Condition, ExternalSecret, ExternalSecretStatus
 
 _log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.secret_target.adoption_rules import controllers
+from secret_sync.controller.secret_target.ownership import controllers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.controller import conditions
-from secret_sync.resources import ExternalSecretStatus, Reason, SyncResult
+from secret_sync.controller import sync
+from secret_sync.resources import DataSyncResult, ExternalSecretStatus, Reason
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.external_secret.desired import EntryOutcome
+    from secret_sync.controller.external_secret.extraction import EntryOutcome
     from secret_sync.resources import Condition, ExternalSecret
 
 
 def results(
-    before: Sequence[SyncResult], outcomes: Sequence[EntryOutcome], *, written: bool
-) -> tuple[SyncResult, ...]:
+    before: Sequence[DataSyncResult], outcomes: Sequence[EntryOutcome], *, written: bool
+) -> tuple[DataSyncResult, ...]:
     """Return ``dataSyncResults``: the outcome of each entry's fetch.
 
     Args:
@@ -45,11 +45,11 @@ def results(
             outcome.version_id,
         )
         made.append(
-            SyncResult(
+            DataSyncResult(
                 key=outcome.entry.key,
                 status=status,
                 reason=reason,
-                time=known.time if same and known else conditions.now_text(),
+                time=known.time if same and known else sync.now_text(),
                 version_id=outcome.version_id,
             )
         )
@@ -108,7 +108,7 @@ def status_of(
         ),
         # Of a Secret that was in sync before that was reported, this is the first that is known.
         last_sync_time=(
-            conditions.now_text()
+            sync.now_text()
             if changed or (written and not before.last_sync_time)
             else before.last_sync_time
         ),

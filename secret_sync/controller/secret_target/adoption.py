@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from secret_sync.controller.confirmation import confirm_owner
-from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_target.adoption_rules import (
+from secret_sync.controller.secret_target.apply_configuration import (
+    encoded,
+    mark_apply_configuration,
+    owner_apply_configuration,
+)
+from secret_sync.controller.secret_target.ownership import (
     adoptable,
     controller_of,
     controllers,
     legacy_editors,
     marked_by,
     may_adopt,
+    owner_mark,
 )
-from secret_sync.controller.secret_target.apply_configuration import (
-    encoded,
-    mark_apply_configuration,
-    owner_apply_configuration,
-)
-from secret_sync.controller.secret_target.ownership import owner_mark
+from secret_sync.controller.sync import Problem
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -35,7 +35,7 @@ from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient

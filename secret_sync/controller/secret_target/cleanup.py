@@ -13,8 +13,8 @@ import structlog
 
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.secret_target.adoption_rules import adoptable
 from secret_sync.controller.secret_target.merge import MergeWriter
+from secret_sync.controller.secret_target.ownership import adoptable
 from secret_sync.kube import (
     METADATA,
     SECRETS,

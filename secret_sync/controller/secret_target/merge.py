@@ -13,16 +13,15 @@ import structlog
 
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.secret_target import merge_problems
-from secret_sync.controller.secret_target.adoption_rules import marked_by
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     merge_apply_configuration,
     values_needed,
 )
-from secret_sync.controller.secret_target.ownership import behind, is_lost, merged_by
+from secret_sync.controller.secret_target.ownership import behind, is_lost, marked_by, merged_by
 from secret_sync.controller.secret_target.payload_digests import PayloadDigests
 from secret_sync.controller.secret_target.siblings import Mergers, owner_beside
-from secret_sync.controller.secret_target.write_refusals import refused
+from secret_sync.controller.secret_target.write_conflicts import refused
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
     METADATA,
@@ -44,9 +43,9 @@ from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret, SecretMeta

@@ -27,7 +27,7 @@ from secret_sync.resources.names import (
 from secret_sync.resources.secret import owner_field
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
     from secret_sync.resources import ExternalSecret

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.adoption import Adoption
-from secret_sync.controller.secret_target.adoption_rules import data_editors
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     encoded,
@@ -26,6 +24,7 @@ from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.ownership import (
     Action,
     behind,
+    data_editors,
     decide,
     is_ours,
     is_there,
@@ -37,10 +36,11 @@ from secret_sync.controller.secret_target.recreation import Recreation
 from secret_sync.controller.secret_target.write_conflicts import (
     is_settled,
     recheck_delay,
+    refused,
     repair_within_limit,
     write_conflict,
 )
-from secret_sync.controller.secret_target.write_refusals import refused
+from secret_sync.controller.sync import Problem
 from secret_sync.kube import (
     METADATA,
     SECRETS,
@@ -57,7 +57,7 @@ from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.secret_target.ownership import Decision
     from secret_sync.controller.view import ReadOnlyStore

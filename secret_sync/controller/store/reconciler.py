@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from secret_sync.controller.conditions import condition, problem_condition
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.admission import mistake
 from secret_sync.controller.store.identity import SERVICES, Identity
+from secret_sync.controller.store.references import mistake
+from secret_sync.controller.sync import Problem, condition, problem_condition
 from secret_sync.credentials import Failure
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from secret_sync.controller.crd_schema import Schemas
-    from secret_sync.controller.event_publisher import EventPublisher
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
     from secret_sync.controller.store.identity import IdentityResolver, Service
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialCache, CredentialKey

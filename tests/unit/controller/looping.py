@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.crd_schema import Schemas
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.reconciler import (
@@ -18,6 +17,7 @@ from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
@@ -28,11 +28,11 @@ from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.reporter import SyncObserver
     from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
     from secret_sync.controller.secret_target.writer import SecretWriter
+    from secret_sync.controller.sync import Problem
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Outcome
     from secret_sync.resources import Condition, ExternalSecret

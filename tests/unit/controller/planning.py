@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import AuthReferences
+from secret_sync.controller.store.references import Admission, AuthReferences
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import Namespace, SecretStore, ServiceAccount
 from secret_sync.settings import OwnIdentity

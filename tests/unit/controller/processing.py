@@ -7,17 +7,16 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret.extraction import extract_all_steps
+from secret_sync.controller.external_secret.extraction import Desired, extract_all_steps
 from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.unit.controller.extracting import plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from secret_sync.controller.external_secret.desired import (
+    from secret_sync.controller.external_secret.extraction import (
         ExtractedData,
         ExtractionError,
         ExtractionInput,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.secret_target.writer import SecretWriter
@@ -14,7 +14,7 @@ from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
 
 if TYPE_CHECKING:
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 DESIRED: Final = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())

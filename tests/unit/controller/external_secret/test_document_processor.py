@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller.external_secret import document_processor as module
-from secret_sync.controller.external_secret.desired import Desired, ExtractionError
-from secret_sync.controller.external_secret.extraction import extract_all, extract_all_steps
+from secret_sync.controller.external_secret.extraction import (
+    Desired,
+    ExtractionError,
+    extract_all,
+    extract_all_steps,
+)
 from secret_sync.parse import Expressions
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import (
@@ -29,7 +33,7 @@ from tests.unit.controller.processing import KEY, HeldExtraction, World, data_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.controller.external_secret.desired import ExtractedData, ExtractionInput
+    from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
     from secret_sync.parse import Steps
     from secret_sync.resources import ExternalSecret
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.confirmation import OwnerGoneError
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry

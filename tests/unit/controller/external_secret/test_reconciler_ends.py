@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.external_secret.reconciler import REFUSED_AGAIN_AFTER
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.event_publisher import EventPublisher
-from secret_sync.controller.external_secret.desired import Desired, EntryOutcome, Overwritten
+from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.external_secret.reporter import (
     REPORT_LATE_AFTER,
     REPORT_PENDING_AFTER,
@@ -17,7 +16,8 @@ from secret_sync.controller.external_secret.reporter import (
     SyncReporter,
 )
 from secret_sync.controller.external_secret.state import SyncState
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.publishing import EventPublisher
+from secret_sync.controller.sync import Problem
 from secret_sync.queue.worker import _reconcile_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.sync import Problem
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiConflictError,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason

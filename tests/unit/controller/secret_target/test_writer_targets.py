@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.write_conflicts import CONFLICT_SECONDS, REPAIRS
+from secret_sync.controller.sync import Problem
 from secret_sync.kube import ApiConflictError, ApiError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason

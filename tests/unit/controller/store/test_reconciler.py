@@ -10,9 +10,9 @@ from unittest.mock import AsyncMock
 import pytest
 
 from secret_sync.controller.crd_schema import Schemas
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError

@@ -1,20 +1,49 @@
-"""The condition ``Ready`` of any of our kinds."""
+"""What each step of a sync is given, what it comes to, and the condition that reports it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from secret_sync.controller.problem import shortened
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.conditions import READY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secret_sync.controller.problem import Problem
+#: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
+_LONGEST: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something is not as the user wants it.
+
+    Attributes:
+        message: What, where, and what to do about it.
+    """
+
+    reason: Reason
+    message: str
+
+    def __post_init__(self) -> None:
+        """Shorten the message."""
+        object.__setattr__(self, "message", shortened(self.message))
+
+
+def shortened(message: str) -> str:
+    """Return a message that a condition, an Event and a log line can bear."""
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
+
+
+def why_missing(namespace: str, home: str) -> str:
+    """Return why something that was referred to from another namespace may not be found."""
+    if namespace == home:
+        return "which does not exist"
+    return "which does not exist or is in a namespace that this controller does not watch"
+
 
 # As cloud/errors.py and cloud/clocks.py write them.
 _NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
