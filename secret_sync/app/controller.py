@@ -31,6 +31,7 @@ from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Sts
@@ -350,7 +351,7 @@ class Controller:
             watched.external_secrets.store,
         )
         watched.external_secrets.add_handler(self.object_statuses.seen)
-        secrets = SecretWriter(
+        secrets = SecretClient(
             client, writer, watched.external_secrets.store, watched.secrets.store
         )
         self.object_loop = ExternalSecretReconciler(
@@ -358,10 +359,8 @@ class Controller:
             planner=self.planner,
             sources=self.sources,
             dependencies=ReconcilerDependencies(
-                secrets,
-                SecretCleanup(
-                    client, writer, watched.external_secrets.store, watched.secrets.store
-                ),
+                SecretWriter(secrets),
+                SecretCleanup(secrets),
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
             ),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.conditions import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
+    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.resources import ExternalSecret
 
 #: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
 _LONGEST: Final = 4096
@@ -31,6 +35,78 @@ class Problem:
     def __post_init__(self) -> None:
         """Shorten the message."""
         object.__setattr__(self, "message", shortened(self.message))
+
+
+@dataclass(slots=True)
+class SyncContext:
+    """One sync of one ExternalSecret.
+
+    Attributes:
+        key: Its key, ``namespace/name``.
+        es: The object as the informer had it at the beginning.
+        state: What is kept of it between two syncs.
+        outcomes: How its entries fared, as far as that is known.
+        desired: The Secret to be, once it is what the sync reports on.
+    """
+
+    key: str
+    es: ExternalSecret
+    state: SyncState
+    outcomes: Sequence[EntryOutcome] = ()
+    desired: Desired | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The Secret was written.
+
+    Attributes:
+        log: What the log says of that, such as ``secret created``.
+        keys: How many keys it holds.
+        removed: How many keys of others were removed from it; ``None`` if that was not looked for.
+        controller: Kind and name of another controller of the Secret, or ``""``.
+    """
+
+    log: str
+    keys: int = 0
+    removed: int | None = None
+    controller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The Secret needed no write; ``controller`` as of ``Changed``."""
+
+    controller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The Secret was left as it is, because of a problem."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The sync waits for sources or for a parser.
+
+    Attributes:
+        entries: How many of its entries wait for an answer.
+        known: Whether all values are known, and some are to be confirmed.
+    """
+
+    entries: int = 0
+    known: bool = False
+
+
+#: What a sync comes to.
+SyncResult: TypeAlias = Changed | Unchanged | Refused | Pending
+#: What a write comes to.
+WriteResult: TypeAlias = Changed | Unchanged | Refused
+
+#: The usual one.
+UNCHANGED: Final = Unchanged()
 
 
 def shortened(message: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.controller.secret_target.recreation import Carried
+    from secret_sync.controller.secret_target.write_conflicts import RepairBudget
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -54,10 +55,8 @@ class SyncState:
         forced: The value of the annotation force-sync that was answered last, or ``None``
             before the first check; kept for objects that are fetched once. The status has it
             for the next leader.
-        repairs: Loop times of the latest writes that reverted a change of another writer.
-        rechecks: Loop times of the latest writes that found nothing to change, three at most.
+        repairs: Limits the writes that revert changes of another writer; made with the first one.
         shared: Keys that we merged and others own as well, each with their field managers.
-        conflicted_at: Loop time of the latest write in a conflict with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. That event may overtake
             the reply to the write that made it.
         carried: Metadata of others of a Secret of ours that is being recreated, until that is done.
@@ -75,10 +74,8 @@ class SyncState:
     applied: Applied | None = None
     written: bytes | None = None
     forced: str | None = None
-    repairs: tuple[float, ...] = ()
-    rechecks: tuple[float, ...] = ()
+    repairs: RepairBudget | None = None
     shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    conflicted_at: float | None = None
     gone: str = ""
     carried: Carried | None = None
     hidden: bool = False
@@ -120,6 +117,12 @@ class SyncState:
                 self.applied = self.applied.invalidated()
             raise
 
+    def recheck_delay(self) -> float:
+        """Return for how many seconds a Secret that was rechecked often is not rechecked."""
+        if self.repairs is None:
+            return 0.0
+        return self.repairs.recheck_delay(asyncio.get_running_loop().time())
+
     def retarget(self, uid: str, target: str, *, merge: bool = False) -> bool:
         """Set the object and the target; return whether it is another object than before."""
         if self.uid != uid:
@@ -131,9 +134,7 @@ class SyncState:
             self.applied = None
             self.written = None
             self.shared = ()
-            self.repairs = ()
-            self.rechecks = ()
-            self.conflicted_at = None
+            self.repairs = None
             self.carried = None
             self.hidden = False
         return False
@@ -145,9 +146,7 @@ class SyncState:
         self.written = None
         self.forced = None
         self.shared = ()
-        self.repairs = ()
-        self.rechecks = ()
-        self.conflicted_at = None
+        self.repairs = None
         self.gone = ""
         self.carried = None
         self.hidden = False

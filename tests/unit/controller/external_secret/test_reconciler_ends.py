@@ -9,13 +9,13 @@ import pytest
 
 from secret_sync.controller.external_secret.reconciler import REFUSED_AGAIN_AFTER
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
-from secret_sync.controller.sync import Problem
+from secret_sync.controller.sync import UNCHANGED, Problem, Refused
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason
 from tests.unit.controller.extracting import an_es, extract, reading
-from tests.unit.controller.looping import KEY, Loop
+from tests.unit.controller.looping import CHANGED, KEY, Loop
 
 if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret
@@ -120,20 +120,20 @@ async def test_after_a_restart_that_is_said() -> None:
 
 async def test_what_it_continues_is_not_fetched_whatever_was_wished_in_its_backup() -> None:
     loop = knowing(replace(ONCE, force_sync="long ago"))
-    loop.writer.continued = True
+    loop.writer.continued = CHANGED
     assert await loop.reconcile() == Done()
     assert loop.sources.log == ["rest"]
     assert loop.writer.written == []
     assert loop.statuses.held[KEY].forced == "long ago"
     # A later wish is one.
-    loop.writer.continued, loop.writer.there = False, True
+    loop.writer.continued, loop.writer.there = UNCHANGED, True
     await loop.reconcile(replace(ONCE, force_sync="now"))
     assert len(loop.writer.written) == 1
 
 
 async def test_what_it_may_not_continue_is_told_and_nothing_fetched() -> None:
     loop = knowing(ONCE)
-    loop.writer.continued = Problem(Reason.SECRET_CONFLICT, "belongs to App a")
+    loop.writer.continued = Refused(Problem(Reason.SECRET_CONFLICT, "belongs to App a"))
     assert await loop.reconcile() == RequeueAfter(REFUSED_AGAIN_AFTER)
     assert "register" not in loop.sources.log
     assert loop.ready is not None
