@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secret_sync.cloud.endpoints import EndpointRules
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import Admission, AuthReferences
+from secret_sync.controller.store.references import Admission, AuthReferences, StoreReferences
 from secret_sync.kube import ServiceAccountTokenMinter, SingleSecretReader
 
 if TYPE_CHECKING:
@@ -64,10 +64,13 @@ def make_planner(
 ) -> Planner:
     """Build the planner: what to fetch for an ExternalSecret, and from where."""
     return Planner(
-        stores=watched.secret_stores.store,
-        cluster_stores=watched.cluster_stores.store,
-        no_cluster_stores=capabilities.cluster_stores,
-        admission=Admission(watched.namespaces.store, unknown=capabilities.namespaces),
+        stores=StoreReferences(
+            watched.secret_stores.store,
+            watched.cluster_stores.store,
+            Admission(watched.namespaces.store, unknown=capabilities.namespaces),
+            cross_namespace=settings.enable_cross_namespace_secret_store,
+            no_cluster_stores=capabilities.cluster_stores,
+        ),
         identities=identities,
         polling_interval=None if settings.disable_polling else settings.polling_interval,
         region=settings.region,
@@ -77,6 +80,5 @@ def make_planner(
             EndpointRules(settings.allow_kms_endpoint),
         ),
         schemas=schemas,
-        cross_namespace=settings.enable_cross_namespace_secret_store,
         expressions=expressions,
     )

@@ -14,7 +14,12 @@ from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import EVERYBODY, Admission, AuthReferences
+from secret_sync.controller.store.references import (
+    EVERYBODY,
+    Admission,
+    AuthReferences,
+    StoreReferences,
+)
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import ForeignSecret, Namespace, SecretStore, ServiceAccount
 from secret_sync.resources.meta import object_key
@@ -108,16 +113,17 @@ class SimulatedCluster:
             Policy(),
         )
         self.planner = Planner(
-            stores=self._stores,
-            cluster_stores=self._cluster_stores,
-            no_cluster_stores="",
-            admission=Admission(self.namespaces),
+            stores=StoreReferences(
+                self._stores,
+                self._cluster_stores,
+                Admission(self.namespaces),
+                cross_namespace=rules.cross_stores,
+            ),
             identities=self.identities,
             polling_interval=120.0,
             region=_REGION,
             endpoints=Endpoints(allowed=rules.allowed),
             schemas=Schemas(),
-            cross_namespace=rules.cross_stores,
             expressions=ImmediateChecker(),
         )
 

@@ -10,8 +10,8 @@ from secret_sync.controller.external_secret.expressions import extraction_spec_o
 from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
 from secret_sync.controller.external_secret.spec_validation import spec_problem
-from secret_sync.controller.store.references import agrees, refusal
-from secret_sync.controller.sync import Problem, why_missing
+from secret_sync.controller.store.references import agrees
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -22,7 +22,7 @@ from secret_sync.resources.external_secret import (
     PERIODIC,
 )
 from secret_sync.resources.meta import object_key
-from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
+from secret_sync.resources.secret_store import CLUSTER_KIND
 from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, SourceRequest
 
@@ -33,11 +33,10 @@ if TYPE_CHECKING:
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.expressions import ExpressionChecker
     from secret_sync.controller.store.identity import Identity, IdentityResolver
-    from secret_sync.controller.store.references import Admission
-    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.controller.store.references import StoreReferences
     from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec
-    from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
+    from secret_sync.resources import DataEntry, ExternalSecret, StoreRef
 
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
@@ -101,44 +100,33 @@ class Planner:
     """Reads ExternalSecrets; what it needs of the cluster it takes from the informers.
 
     Args:
-        stores: All SecretStores in scope.
-        cluster_stores: All ClusterSecretStores.
-        no_cluster_stores: Why those are not known; ``""`` if they are watched.
-        admission: Which namespaces may use them.
+        stores: Finds the stores that entries refer to.
+        identities: Who is called as, by store.
         polling_interval: Seconds, for objects that write none; ``None`` disables polling.
         region: For names that are no ARN; ``""`` where it is not known.
         endpoints: Which hosts are called.
         schemas: Whether the CRDs have all of our fields.
-        cross_namespace: Whether an ExternalSecret may use stores of other namespaces.
         expressions: Checks those of ``jmesPath`` and ``replaceRule``.
     """
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+    def __init__(
         self,
         *,
-        stores: ReadOnlyStore[SecretStore],
-        cluster_stores: ReadOnlyStore[SecretStore],
-        no_cluster_stores: str,
-        admission: Admission,
+        stores: StoreReferences,
         identities: IdentityResolver,
         polling_interval: float | None,
         region: str,
         endpoints: Endpoints,
         schemas: Schemas,
-        cross_namespace: bool,
         expressions: ExpressionChecker,
     ) -> None:
         self._stores = stores
-        self._cluster_stores = cluster_stores
-        self._no_cluster_stores = no_cluster_stores
-        self._admission = admission
         self._identities = identities
         self._polling_interval = polling_interval
         #: For names that are no ARN; may become known later.
         self.region = region
         self._endpoints = endpoints
         self._schemas = schemas
-        self._cross_namespace = cross_namespace
         self._expressions = expressions
         self._plans = PlanCache()
 
@@ -207,10 +195,7 @@ class Planner:
         return self._schemas.refusal(es)
 
     def _revision(self, es: ExternalSecret) -> Hashable:
-        stores = [
-            (key, self._stores.get(key) if "/" in key else self._cluster_stores.get(key))
-            for key in sorted(stores_of(es))
-        ]
+        stores = [(key, self._stores.get(key)) for key in sorted(stores_of(es))]
         # A number, since it is kept for each object.
         return hash(
             (
@@ -285,7 +270,7 @@ class Planner:
     def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
         if entry.store is None:
             return self._identities.own(es.namespace)
-        store = self._store(es, entry, entry.store)
+        store = self._stores.find(es.namespace, _where(entry), entry.store)
         if isinstance(store, Problem):
             return store
         outdated = self._schemas.store_refusal(store)
@@ -298,45 +283,6 @@ class Planner:
             return identity
         # A flag let it in, which says nothing of the controller's own rights.
         return self._identities.lent_to(es.namespace, store) or identity
-
-    def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
-        where = _where(entry)
-        if not ref.name:
-            return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
-        if ref.kind == CLUSTER_KIND:
-            return self._cluster_store(es, where, ref)
-        if ref.kind != KIND:
-            return Problem(
-                Reason.INVALID_SPEC,
-                f"{where}: secretStoreRef.kind is {ref.kind!r}; it can be {KIND} (the default) "
-                f"or {CLUSTER_KIND}",
-            )
-        namespace = ref.namespace or es.namespace
-        store = self._stores.get(object_key(namespace, ref.name))
-        near = namespace == es.namespace or self._cross_namespace
-        # The same words whether it exists or not: who may not use it need not know.
-        if not near and (store is None or not agrees(store.allows, es.namespace)):
-            what = f"{where} refers to SecretStore {namespace}/{ref.name}"
-            return refusal(what, "--enable-cross-namespace-secret-store")
-        if store is None:
-            return Problem(
-                Reason.STORE_NOT_FOUND,
-                f"{where} refers to SecretStore {namespace}/{ref.name}, "
-                f"{why_missing(namespace, es.namespace)}",
-            )
-        return store
-
-    def _cluster_store(
-        self, es: ExternalSecret, where: str, ref: StoreRef
-    ) -> SecretStore | Problem:
-        store = self._cluster_stores.get(ref.name)
-        if store is None:
-            why = self._no_cluster_stores or "which does not exist"
-            return Problem(
-                Reason.STORE_NOT_FOUND,
-                f"{where} refers to ClusterSecretStore {ref.name}, {why}",
-            )
-        return self._admission.refusal(store, es.namespace) or store
 
 
 def _shortest_name(key: str, target: KmsTarget, account: str) -> str:

@@ -11,6 +11,7 @@ from secret_sync.credentials import SecretKeyRef
 from secret_sync.resources import Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION
+from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
 
 if TYPE_CHECKING:
     import re2
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         SecretMeta,
         SecretStore,
         ServiceAccount,
+        StoreRef,
     )
 
 EVERYBODY = "*"
@@ -116,6 +118,72 @@ class AuthReferences:
             return None
         # The same words whether it exists or not: who may not refer to it need not know.
         return refusal(what, "--enable-cross-namespace-auth-ref")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReferences:
+    """Finds the stores that ExternalSecrets refer to.
+
+    Attributes:
+        stores: All SecretStores in scope.
+        cluster_stores: All ClusterSecretStores.
+        admission: Which namespaces may use those.
+        cross_namespace: Whether an ExternalSecret may use stores of any other namespace.
+        no_cluster_stores: Why ClusterSecretStores are not known; ``""`` if they are watched.
+    """
+
+    stores: ReadOnlyStore[SecretStore]
+    cluster_stores: ReadOnlyStore[SecretStore]
+    admission: Admission
+    cross_namespace: bool
+    no_cluster_stores: str = ""
+
+    def get(self, key: str) -> SecretStore | None:
+        """Return a store of either kind; only a SecretStore's key has a slash."""
+        return self.stores.get(key) if "/" in key else self.cluster_stores.get(key)
+
+    def find(self, home: str, where: str, ref: StoreRef) -> SecretStore | Problem:
+        """Return the store that a reference means, if it may be used.
+
+        Args:
+            home: The namespace of the object that refers to it.
+            where: Which entry refers to it, as messages begin.
+            ref: The reference.
+        """
+        if not ref.name:
+            return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
+        if ref.kind == CLUSTER_KIND:
+            return self._find_cluster_store(home, where, ref)
+        if ref.kind != KIND:
+            return Problem(
+                Reason.INVALID_SPEC,
+                f"{where}: secretStoreRef.kind is {ref.kind!r}; it can be {KIND} (the default) "
+                f"or {CLUSTER_KIND}",
+            )
+        namespace = ref.namespace or home
+        store = self.stores.get(object_key(namespace, ref.name))
+        near = namespace == home or self.cross_namespace
+        # The same words whether it exists or not: who may not use it need not know.
+        if not near and (store is None or not agrees(store.allows, home)):
+            what = f"{where} refers to SecretStore {namespace}/{ref.name}"
+            return refusal(what, "--enable-cross-namespace-secret-store")
+        if store is None:
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to SecretStore {namespace}/{ref.name}, "
+                f"{why_missing(namespace, home)}",
+            )
+        return store
+
+    def _find_cluster_store(self, home: str, where: str, ref: StoreRef) -> SecretStore | Problem:
+        store = self.cluster_stores.get(ref.name)
+        if store is None:
+            why = self.no_cluster_stores or "which does not exist"
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to ClusterSecretStore {ref.name}, {why}",
+            )
+        return self.admission.refusal(store, home) or store
 
 
 def _homeless(where: str) -> Problem:

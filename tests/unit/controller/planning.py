@@ -9,7 +9,7 @@ from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.expressions import ImmediateChecker
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
 from secret_sync.controller.store.identity import IdentityDependencies, IdentityResolver, Policy
-from secret_sync.controller.store.references import Admission, AuthReferences
+from secret_sync.controller.store.references import Admission, AuthReferences, StoreReferences
 from secret_sync.kube import Store, key_of
 from secret_sync.resources import Namespace, SecretStore, ServiceAccount
 from secret_sync.settings import OwnIdentity
@@ -85,19 +85,22 @@ class Cluster:
         endpoints: Endpoints | None = None,
         schemas: Schemas | None = None,
         expressions: ExpressionChecker | None = None,
+        no_cluster_stores: str = "",
         **more: Any,
     ) -> Planner:
         return Planner(
-            stores=self.stores,
-            cluster_stores=self.cluster_stores,
-            no_cluster_stores="",
-            admission=Admission(self.namespaces),
+            stores=StoreReferences(
+                self.stores,
+                self.cluster_stores,
+                Admission(self.namespaces),
+                cross_namespace=cross,
+                no_cluster_stores=no_cluster_stores,
+            ),
             identities=self.identities(cross=cross, **more),
             polling_interval=interval,
             region=region,
             endpoints=endpoints or Endpoints(),
             schemas=schemas or Schemas(),
-            cross_namespace=cross,
             expressions=expressions or ImmediateChecker(),
         )
 
