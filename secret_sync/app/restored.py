@@ -56,7 +56,7 @@ class Restored:
             self.states.mark_restored(key)
             # One generation may have had another text before.
             self.planner.forget(key)
-            self.processor.forget(key)
+            self.processor.cancel(key)
             self.object_statuses.mark_restored(key)
         kinds = (watched.secret_stores, watched.cluster_stores)
         for statuses, informer in zip(self.store_statuses, kinds, strict=True):

@@ -91,16 +91,10 @@ OTHERS = {
     "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
     "cloud/dedicated.py DedicatedTrust._building": "what is being built",
     "cloud/metadata.py _MetadataSession._headers": "one token",
-    "controller/external_secret/document_processor.py DocumentProcessor._known": (
-        "goes with the object"
-    ),
     "controller/external_secret/document_processor.py DocumentProcessor._waiting": (
         "goes with the object"
     ),
     "controller/external_secret/document_processor.py DocumentProcessor._parked": (
-        "goes with the object"
-    ),
-    "controller/external_secret/document_processor.py DocumentProcessor._finished": (
         "goes with the object"
     ),
     "controller/external_secret/expressions.py ExpressionCompiler._checked": "goes with the object",

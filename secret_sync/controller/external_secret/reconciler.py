@@ -122,7 +122,7 @@ class ExternalSecretReconciler:
             return await self._finalize(key, es)
         state = self._states.of(key)
         if state.retarget(es.uid, es.target.name, merge=es.target.merge):
-            self._processor.forget(key)
+            self._processor.cancel(key)
         ctx = SyncContext(key, es, state)
 
         plan = self._planner.plan(es)
@@ -144,7 +144,7 @@ class ExternalSecretReconciler:
         if problem is not None:
             # Nothing will be written, so nothing is fetched.
             self._sources.suspend(key)
-            self._processor.forget(key)
+            self._cancel_extraction(ctx)
             self._reporter.report(ctx, Refused(problem))
             return Done()
         outcome = await self._sync(ctx, plan)
@@ -154,7 +154,7 @@ class ExternalSecretReconciler:
 
     async def _sync(self, ctx: SyncContext, plan: Plan) -> Outcome:
         readings = self._register(ctx, plan)
-        inputs, desired = self._processor.build_desired(ctx.key, ctx.es, plan, readings)
+        inputs, desired = self._processor.build_desired(ctx, plan, readings)
         outcomes = ctx.outcomes = outcomes_of(plan, readings)
         pending = sum(o.pending for o in outcomes)
         failed = [o for o in outcomes if o.problem and not o.pending]
@@ -178,11 +178,7 @@ class ExternalSecretReconciler:
         The garbage collector deletes the Secret: it carries an owner reference. Only for the
         finalizer of ack-secret-manager that takes doing.
         """
-        self._sources.release(key)
-        self._processor.forget(key)
-        self._reporter.forget(key)
-        self._states.forget(key)
-        self._planner.forget(key)
+        self._forget(key)
         if es is None:
             self._finalizers.forget(key)
         if es is None or not es.legacy:
@@ -200,6 +196,14 @@ class ExternalSecretReconciler:
             return Retry(after=error.retry_after)
         return Done()
 
+    def _forget(self, key: str) -> None:
+        """Forget all that there is of an object; nothing else does."""
+        self._sources.release(key)
+        self._processor.cancel(key)
+        self._reporter.forget(key)
+        self._states.forget(key)
+        self._planner.forget(key)
+
     def _is_done(self, ctx: SyncContext) -> bool:
         """Return whether an object that is fetched once has its Secret, with no new force-sync."""
         if not self._writer.is_there(ctx):
@@ -216,7 +220,11 @@ class ExternalSecretReconciler:
 
     def _stop_polling(self, ctx: SyncContext) -> None:
         self._sources.stop(ctx.key, ctx.es.force_sync)
-        self._processor.forget(ctx.key)
+        self._cancel_extraction(ctx)
+
+    def _cancel_extraction(self, ctx: SyncContext) -> None:
+        self._processor.cancel(ctx.key)
+        ctx.state.drop_extracted()
 
     def _register(self, ctx: SyncContext, plan: Plan) -> Sequence[SourceSnapshot]:
         es = ctx.es
@@ -283,7 +291,7 @@ class ExternalSecretReconciler:
             return desired
         for source in inputs.absent:
             self._sources.fetch_value(ctx.key, source)
-        return None if inputs.absent or desired is None else self._processor.values(ctx.key, inputs)
+        return None if inputs.absent or desired is None else self._processor.values(ctx, inputs)
 
     async def _fetch_failed(
         self,
@@ -333,7 +341,7 @@ class ExternalSecretReconciler:
         if desired.data is None and inputs is not None and not inputs.absent:
             if self._writer.is_right(ctx, desired):
                 return Done()
-            made = self._processor.values(ctx.key, inputs)
+            made = self._processor.values(ctx, inputs)
             desired = made if isinstance(made, Desired) else desired
         if desired.data is None:
             return Done()

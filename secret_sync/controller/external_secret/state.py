@@ -12,6 +12,11 @@ from secret_sync.controller.secret_target.ownership import controllers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secret_sync.controller.external_secret.extraction import (
+        Desired,
+        ExtractionError,
+        Overwritten,
+    )
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
 
@@ -42,6 +47,23 @@ class Applied:
         return replace(self, fingerprint=b"", resource_version=_LOWEST, at=float("-inf"))
 
 
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What became of the latest values of an object, without them.
+
+    Attributes:
+        digest: Of the values and what was to be made of them.
+        fingerprint, keys, overwritten: As of the desired Secret.
+        error: Why they make none.
+    """
+
+    digest: bytes
+    fingerprint: bytes = b""
+    keys: frozenset[str] = frozenset()
+    overwritten: tuple[Overwritten, ...] = ()
+    error: ExtractionError | None = None
+
+
 @dataclass(slots=True)
 class SyncState:
     """One ExternalSecret's.
@@ -63,6 +85,9 @@ class SyncState:
         hidden: Whether the Secret may hold keys that nothing shows any more, until they are
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
+        extracted: What the latest values make, if they are extracted from documents.
+        finished: The same with the values, and the digest of what it was made from, from the end
+            of a thread's work until the next sync takes it.
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
@@ -81,6 +106,8 @@ class SyncState:
     hidden: bool = False
     triggered_at: float | None = None
     waiting_since: float | None = None
+    extracted: Extracted | None = None
+    finished: tuple[bytes, Desired] | None = None
     restored: bool = False
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
@@ -151,6 +178,12 @@ class SyncState:
         self.carried = None
         self.hidden = False
         self.waiting_since = None
+        self.drop_extracted()
+
+    def drop_extracted(self) -> None:
+        """Drop what the latest values make: nothing is fetched for now."""
+        self.extracted = None
+        self.finished = None
 
 
 class SyncStateStore:
@@ -207,6 +240,7 @@ class SyncStateStore:
         state.forced = None
         state.gone = ""
         state.restored = True
+        state.drop_extracted()
 
     def deleted(self, key: str, uid: str) -> None:
         """Note that a Secret is gone; if it was ours, there is nothing left to compare with."""

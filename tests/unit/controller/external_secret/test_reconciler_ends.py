@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.external_secret.reconciler import REFUSED_AGAIN_AFTER
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
 from secret_sync.controller.sync import UNCHANGED, Problem, Refused
 from secret_sync.errors import DefiniteError
@@ -289,9 +290,8 @@ async def test_of_an_object_that_is_gone_nothing_is_kept(*, deleting: bool) -> N
         loop.objects.remove(KEY)
     assert await loop.reconcile() == Done()
     assert loop.sources.log[-1] == "release"
-    assert loop.state.written is None
+    assert loop.state == SyncState()
     assert not loop.statuses.held
-    assert not loop.processor._known
     # The garbage collector deletes the Secret.
     assert "bury" not in loop.secret_cleanup.log
 
