@@ -239,11 +239,11 @@ def _shape(es: ExternalSecret) -> bytes:
     return f"{es.secret_type}/{target.merge}/{target.retain}/{target.immutable}".encode()
 
 
-def _flat(shape: bytes, digests: dict[str, bytes]) -> Iterable[bytes]:
-    yield shape
+def _flat(shape: bytes, digests: dict[str, bytes]) -> list[bytes]:
+    parts = [shape]
     for key in sorted(digests):
-        yield key.encode()
-        yield digests[key]
+        parts += (key.encode(), digests[key])
+    return parts
 
 
 def digest_of(entries: Iterable[tuple[DataEntry, ExtractionSpec]]) -> bytes:

@@ -132,7 +132,7 @@ class Planner:
 
     def plan(self, es: ExternalSecret) -> Plan:
         """Return what the object needs, or why nothing can be done for it."""
-        problem = self.outdated(es)
+        problem = self._schemas.refusal(es)
         if problem is not None:
             return Plan(problem=problem)
         identities = self._identities_of(es)

@@ -89,7 +89,9 @@ class SyncReporter:
         elif ctx.desired is None:
             self._created_once(ctx, result)
         else:
-            changed = self._log_write(ctx, result)
+            changed = isinstance(result, Changed)
+            if isinstance(result, Changed):
+                self._log_write(ctx, result)
             self._observe(ctx, "written" if changed else "unchanged", logged=changed)
             message = success_message(ctx, ctx.desired, result.controller)
             before, ready = self._put(ctx, message, ctx.outcomes, changed=changed)
@@ -110,7 +112,9 @@ class SyncReporter:
     def _created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> None:
         """Report a Secret that is there; a condition that says so already is kept."""
         es = ctx.es
-        self._observe(ctx, "unchanged", logged=self._log_write(ctx, result))
+        if isinstance(result, Changed):
+            self._log_write(ctx, result)
+        self._observe(ctx, "unchanged", logged=isinstance(result, Changed))
         known = self._statuses.known(ctx.key, es)
         if is_synced(es, known.ready):
             forced = answered_wish(es)
@@ -161,13 +165,9 @@ class SyncReporter:
         return None
 
     @staticmethod
-    def _log_write(ctx: SyncContext, result: Changed | Unchanged) -> bool:
-        """Write the log line of a write; return whether there was one."""
-        if not isinstance(result, Changed):
-            return False
+    def _log_write(ctx: SyncContext, result: Changed) -> None:
         more = {} if result.removed is None else {"removed": result.removed}
         _log.info(result.log, secret=ctx.es.target.name, keys=result.keys, **more)
-        return True
 
     def _observe(self, ctx: SyncContext, result: str, *, logged: bool) -> None:
         """Count a result, with the time since the event that caused it; see ``SyncObserver``."""

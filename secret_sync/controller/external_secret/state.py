@@ -178,7 +178,8 @@ class SyncState:
         self.carried = None
         self.hidden = False
         self.waiting_since = None
-        self.drop_extracted()
+        self.extracted = None
+        self.finished = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""

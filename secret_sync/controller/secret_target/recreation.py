@@ -139,7 +139,7 @@ class Recreation:
         """
         es, state = ctx.es, ctx.state
         applied = state.applied
-        if state.carried is None or applied is None:
+        if applied is None:
             return
         ref = Ref(es.namespace, es.target.name, applied.uid, "")
         try:

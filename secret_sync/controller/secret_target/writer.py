@@ -92,7 +92,8 @@ class SecretWriter:
 
     def is_there(self, ctx: SyncContext) -> bool:
         """Return whether the Secret has been made, whatever has become of it since."""
-        return is_there(ctx.es, self._client.cached(ctx.es), ctx.state.applied, _now())
+        now = asyncio.get_running_loop().time()
+        return is_there(ctx.es, self._client.cached(ctx.es), ctx.state.applied, now)
 
     def other_controller(self, ctx: SyncContext) -> str:
         """Return kind and name of another controller of a Secret of ours, or ``""``.
@@ -102,7 +103,7 @@ class SecretWriter:
         if ctx.es.target.merge:
             return ""
         current, applied = self._client.cached(ctx.es), ctx.state.applied
-        if applied is not None and behind(current, applied, _now()):
+        if applied is not None and behind(current, applied, asyncio.get_running_loop().time()):
             return applied.controller
         return other_controller(ctx.es, current)
 
@@ -141,8 +142,9 @@ class SecretWriter:
         state, current = ctx.state, self._client.cached(ctx.es)
         if _is_paused(ctx, desired, current):
             return UNCHANGED
-        now, again = _now(), self._undoes(ctx, desired, current)
+        now, again = 0.0, self._undoes(ctx, desired, current)
         if again:
+            now = asyncio.get_running_loop().time()
             state.repairs = state.repairs or RepairBudget()
             if not state.repairs.allow(now):
                 return await self._conflict(ctx, current)
@@ -154,7 +156,8 @@ class SecretWriter:
             budget.record(now, result)
             stands = isinstance(result, Changed) and budget.conflicted_at is not None
         else:
-            stands = isinstance(result, Unchanged) and not budget.is_settled(_now())
+            now = asyncio.get_running_loop().time()
+            stands = isinstance(result, Unchanged) and not budget.is_settled(now)
         return await self._conflict(ctx, current) if stands else result
 
     def _undoes(self, ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
@@ -190,7 +193,8 @@ class SecretWriter:
         async def write(current: SecretMeta | None) -> WriteResult:
             self._expect_owner(ctx)
             with ctx.state.writing():
-                await self._recreation.finish(ctx)
+                if ctx.state.carried is not None:
+                    await self._recreation.finish(ctx)
                 decision = _decide(ctx, desired, current)
                 if decision.action is Action.REFUSE:
                     return await self._adoption.adopt(ctx, desired, current)
@@ -330,8 +334,5 @@ def _is_paused(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -
 
 
 def _decide(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> Decision:
-    return decide(ctx.es, desired, current, ctx.state.applied, _now())
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    now = asyncio.get_running_loop().time()
+    return decide(ctx.es, desired, current, ctx.state.applied, now)
