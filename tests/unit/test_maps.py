@@ -113,11 +113,8 @@ OTHERS = {
         "objects that exist, until they are enqueued"
     ),
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
-    "controller/legacy_finalizers.py LegacyFinalizers._lately": (
-        "goes with the object; test_finalizers.py"
-    ),
     "controller/crd_schema.py Schemas._missing": "our CRDs",
-    "controller/store/reconciler.py SecretStoreReconciler._held": "goes with the store",
+    "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",

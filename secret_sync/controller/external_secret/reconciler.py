@@ -19,6 +19,7 @@ from secret_sync.controller.external_secret.extraction import (
     attribute_error,
     outcomes_of,
 )
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.external_secret.status import written_versions
 from secret_sync.controller.sync import Changed, Pending, Problem, Refused, SyncContext
 from secret_sync.errors import TransientError
@@ -179,8 +180,6 @@ class ExternalSecretReconciler:
         finalizer of ack-secret-manager that takes doing.
         """
         self._forget(key)
-        if es is None:
-            self._finalizers.forget(key)
         if es is None or not es.legacy:
             return Done()
         if self._planner.outdated(es) is not None:
@@ -188,7 +187,7 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         try:
             await self._secret_cleanup.delete_on_finalize(es)
-            await self._finalizers.remove(es)
+            await self._finalizers.remove(es, SyncState())
         except ApiUnavailableError:
             raise
         except ApiError as error:
@@ -271,7 +270,7 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         for name in former.deleted:
             self._reporter.publisher.deleted(es, name, f"the target is {es.target.name} now")
-        if await self._finalizers.remove(es):
+        if await self._finalizers.remove(es, ctx.state):
             self._reporter.publisher.finalizer_removed(es)
         # What changed while it was removed no longer enqueues us: we are not its writer any more.
         return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()

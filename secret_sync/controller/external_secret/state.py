@@ -85,6 +85,7 @@ class SyncState:
         hidden: Whether the Secret may hold keys that nothing shows any more, until they are
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
+        finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
         extracted: What the latest values make, if they are extracted from documents.
         finished: The same with the values, and the digest of what it was made from, from the end
             of a thread's work until the next sync takes it.
@@ -106,6 +107,7 @@ class SyncState:
     hidden: bool = False
     triggered_at: float | None = None
     waiting_since: float | None = None
+    finalizer_removals: tuple[float, ...] = ()
     extracted: Extracted | None = None
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
@@ -178,6 +180,7 @@ class SyncState:
         self.carried = None
         self.hidden = False
         self.waiting_since = None
+        self.finalizer_removals = ()
         self.extracted = None
         self.finished = None
 

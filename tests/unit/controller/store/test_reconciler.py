@@ -346,7 +346,7 @@ async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) 
     await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     world.cluster.stores.remove(KEY)
     await world.reconcile()
-    assert not world.loops[0]._finalizers._lately
+    assert not world.loops[0]._states
 
 
 async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:
