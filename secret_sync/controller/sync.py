@@ -82,9 +82,14 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The Secret was left as it is, because of a problem."""
+    """The Secret was left as it is, because of a problem.
+
+    Attributes:
+        written: A write that was made in spite of it, as one a minute is in a conflict.
+    """
 
     problem: Problem
+    written: Changed | None = None
 
 
 @dataclass(frozen=True, slots=True)

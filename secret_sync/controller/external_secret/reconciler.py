@@ -345,14 +345,8 @@ class ExternalSecretReconciler:
         if desired.data is None:
             return Done()
         result = await self._writer.ensure(ctx, desired)
-        if isinstance(result, Refused):
-            # The condition reports what the values wait for; this one is for the log.
-            problem = result.problem
-            _log.warning("not restored", reason=problem.reason.value, message=problem.message)
-            return RequeueAfter(REFUSED_AGAIN_AFTER)
-        if isinstance(result, Changed):
-            self._reporter.restored(ctx, result)
-        return Done()
+        self._reporter.restored(ctx, result)
+        return RequeueAfter(REFUSED_AGAIN_AFTER) if isinstance(result, Refused) else Done()
 
     def _wait(self, ctx: SyncContext, pending: Pending) -> Outcome:
         """Wait for sources; an object that is not in sync reports after a while why it waits."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.external_secret.extraction import EntryOutcome
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
-    from secret_sync.controller.sync import Problem, SyncContext, SyncResult, Unchanged
+    from secret_sync.controller.sync import SyncContext, SyncResult, Unchanged, WriteResult
     from secret_sync.resources import Condition, ExternalSecretStatus
 
 _log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class SyncReporter:
             return self._pending(ctx, result)
         ctx.state.waiting_since = None
         if isinstance(result, Refused):
-            self._failed(ctx, result.problem)
+            self._failed(ctx, result)
         elif ctx.desired is None:
             self._created_once(ctx, result)
         else:
@@ -100,10 +100,17 @@ class SyncReporter:
             )
         return None
 
-    def restored(self, ctx: SyncContext, result: Changed) -> None:
-        """Report that the previous values were written again; what new ones wait for follows."""
-        self._log_write(ctx, result)
-        self._observe(ctx, "written", logged=True)
+    def restored(self, ctx: SyncContext, result: WriteResult) -> None:
+        """Report that previous values were to be written again; what new ones wait for follows."""
+        if isinstance(result, Refused):
+            if result.written is not None:
+                self._log_write(ctx, result.written)
+            # The condition reports what the values wait for; this one is for the log.
+            problem = result.problem
+            _log.warning("not restored", reason=problem.reason.value, message=problem.message)
+        elif isinstance(result, Changed):
+            self._log_write(ctx, result)
+            self._observe(ctx, "written", logged=True)
 
     def forget(self, key: str) -> None:
         """Forget an object that is gone."""
@@ -129,8 +136,11 @@ class SyncReporter:
         before, ready = self._put(ctx, message, None, changed=False)
         self.publisher.synced(es, before, ready, changed=False)
 
-    def _failed(self, ctx: SyncContext, problem: Problem) -> None:
+    def _failed(self, ctx: SyncContext, result: Refused) -> None:
         """Report a problem; the Secret stays as it is: all or nothing."""
+        problem = result.problem
+        if result.written is not None:
+            self._log_write(ctx, result.written)
         before = self._statuses.known(ctx.key, ctx.es)
         ready = problem_condition(before.ready, generation=ctx.es.generation, problem=problem)
         changed = self._statuses.put(ctx.key, ctx.es, status_of(before, ready, ctx.outcomes))

@@ -158,7 +158,10 @@ class SecretWriter:
         else:
             now = asyncio.get_running_loop().time()
             stands = isinstance(result, Unchanged) and not budget.is_settled(now)
-        return await self._conflict(ctx, current) if stands else result
+        if not stands:
+            return result
+        written = result if isinstance(result, Changed) else None
+        return replace(await self._conflict(ctx, current), written=written)
 
     def _undoes(self, ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
         """Return whether what we wrote before is to be written again: another writer changed it."""

@@ -334,6 +334,16 @@ async def test_a_restored_secret_is_counted_and_logged_and_nothing_else(world: W
     assert not world.statuses.held
 
 
+@pytest.mark.parametrize("restoring", [False, True])
+async def test_a_write_in_a_conflict_is_in_the_log(world: World, *, restoring: bool) -> None:
+    refused = Refused(Problem(Reason.WRITE_CONFLICT, "stop it"), Changed("secret updated", 1, 0))
+    report = world.reporter.restored if restoring else world.reporter.report
+    with capture_logs() as lines:
+        report(world.context, refused)
+    expected = ["secret updated", "not restored" if restoring else "not synced"]
+    assert [line["event"] for line in lines] == expected
+
+
 async def test_a_write_is_in_condition_event_metric_and_log(world: World) -> None:
     with capture_logs() as lines:
         world.written(desired("a", "b"), [outcome()], changed=True)

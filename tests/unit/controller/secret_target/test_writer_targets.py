@@ -91,7 +91,10 @@ async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeE
     for _ in range(REPAIRS + 1):
         await repair_after_edit(world, remembered)
     await asyncio.sleep(CONFLICT_SECONDS)
-    assert isinstance(await repair_after_edit(world, remembered), Refused)
+    refused = await repair_after_edit(world, remembered)
+    assert isinstance(refused, Refused)
+    # The write of this minute is still one for the log.
+    assert refused.written == Changed("secret updated", 1, 0)
     assert remembered.applied is not None
     world.holds(own(version=remembered.applied.resource_version))
     # It is right, but for how long?
