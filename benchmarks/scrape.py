@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.table import Row
-from secret_sync.controller.conditions import count_by_ready
+from secret_sync.controller.sync import count_by_ready
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources import SourceRegistry
 from secret_sync.sources.source_state import SourceState

@@ -21,7 +21,6 @@ from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.planning import build_planner
@@ -32,9 +31,10 @@ from secret_sync.controller.external_secret.reconciler import (
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.writer import SecretWriter
-from secret_sync.controller.status_writer import STATUS_AGING, StatusWriter
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
@@ -346,14 +346,15 @@ class Controller:
         statuses: StatusWriter[ExternalSecretStatus],
         states: SyncStateStore,
     ) -> ExternalSecretReconciler:
-        objects, secrets = self.watched.external_secrets.store, self.watched.secrets.store
+        objects = self.watched.external_secrets.store
+        secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
         return ExternalSecretReconciler(
             objects=objects,
             planner=self.planner,
             sources=self.sources,
             dependencies=ReconcilerDependencies(
-                SecretWriter(client, writer, objects, secrets),
-                SecretCleanup(client, writer, objects, secrets),
+                SecretWriter(secrets),
+                SecretCleanup(secrets),
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
             ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.document_processor import DocumentProcessor
     from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.controller.external_secret.state import SyncStateStore
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.publishing import StatusWriter
     from secret_sync.resources.meta import ObjectMeta
 
 
@@ -56,7 +56,7 @@ class Restored:
             self.states.mark_restored(key)
             # One generation may have had another text before.
             self.planner.forget(key)
-            self.processor.forget(key)
+            self.processor.cancel(key)
             self.object_statuses.mark_restored(key)
         kinds = (watched.secret_stores, watched.cluster_stores)
         for statuses, informer in zip(self.store_statuses, kinds, strict=True):

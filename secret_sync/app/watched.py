@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from secret_sync.controller import kinds
-from secret_sync.controller.conditions import count_by_ready
 from secret_sync.controller.crd_schema import definition_of
 from secret_sync.controller.event_handlers import (
     BY_CLUSTER_SCOPE,
@@ -18,6 +17,7 @@ from secret_sync.controller.external_secret.planner import cluster_scope_of, sto
 from secret_sync.controller.secret_target.cleanup import BY_WRITER, writers_of
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.store.references import secrets_of, service_accounts_of
+from secret_sync.controller.sync import count_by_ready
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from secret_sync.controller import kinds
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
     ApiNotFoundError,

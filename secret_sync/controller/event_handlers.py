@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.secret_target.ownership import merged_by
 from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of, waiting
-from secret_sync.controller.store.admission import selects
+from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
 from secret_sync.queue import Priority
 from secret_sync.resources import ForeignSecret, ManagedSecret, Reason

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from secret_sync.kube import ApiRefusedError, OutdatedError, key_of
+from secret_sync.kube import ApiRefusedError, OutdatedError
 from secret_sync.resources.names import LEGACY_FINALIZER
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ _log = structlog.get_logger(__name__)
 #: Another writer that puts the finalizer back is reverted so often within so many seconds.
 _TIMES: Final = 3
 _WITHIN: Final = 600.0
+
+
+class HasRemovals(Protocol):
+    """What is kept of an object between two reconciles.
+
+    Attributes:
+        finalizer_removals: Loop times of the latest removals.
+    """
+
+    finalizer_removals: tuple[float, ...]
 
 
 class LegacyFinalizers:
@@ -35,19 +45,21 @@ class LegacyFinalizers:
     def __init__(self, writer: ApplyWriter, resource: Resource) -> None:
         self._writer = writer
         self._resource = resource
-        self._lately: dict[str, tuple[float, ...]] = {}
 
-    async def remove(self, obj: ExternalSecret | SecretStore) -> bool:
+    async def remove(self, obj: ExternalSecret | SecretStore, state: HasRemovals) -> bool:
         """Remove the finalizer, if it is there; return whether it was.
+
+        Args:
+            obj: The object.
+            state: What is kept of it.
 
         Raises:
             ApiError: The API server did not answer, or refused for an object being deleted.
         """
         if not obj.legacy:
             return False
-        key = key_of(obj)
         now = asyncio.get_running_loop().time()
-        lately = tuple(t for t in self._lately.get(key, ()) if now - t < _WITHIN)
+        lately = tuple(t for t in state.finalizer_removals if now - t < _WITHIN)
         if len(lately) >= _TIMES and not obj.deleting:
             return False
         try:
@@ -62,10 +74,6 @@ class LegacyFinalizers:
             _log.warning("finalizer of ack-secret-manager not removed", error=error.message)
             return False
         if gone:
-            self._lately[key] = (*lately, now)
+            state.finalizer_removals = (*lately, now)
             _log.info("finalizer of ack-secret-manager removed")
         return gone
-
-    def forget(self, key: str) -> None:
-        """Forget an object that is gone."""
-        self._lately.pop(key, None)

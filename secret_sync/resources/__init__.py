@@ -19,7 +19,7 @@ from secret_sync.resources.secret_store import (
     SecretStore,
     ServiceAccountRef,
 )
-from secret_sync.resources.status import ExternalSecretStatus, StoreStatus, SyncResult
+from secret_sync.resources.status import DataSyncResult, ExternalSecretStatus, StoreStatus
 from secret_sync.resources.surroundings import Definition, Namespace, ServiceAccount
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Auth",
     "Condition",
     "DataEntry",
+    "DataSyncResult",
     "Definition",
     "ExternalSecret",
     "ExternalSecretStatus",
@@ -41,6 +42,5 @@ __all__ = [
     "ServiceAccountRef",
     "StoreRef",
     "StoreStatus",
-    "SyncResult",
     "secret_from_metadata",
 ]

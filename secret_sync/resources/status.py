@@ -14,7 +14,7 @@ CAPABILITIES: Final = "ReadOnly"
 
 
 @dataclass(frozen=True, slots=True)
-class SyncResult:
+class DataSyncResult:
     """The outcome of one entry, in the form ack-secret-manager gave it.
 
     Attributes:
@@ -31,7 +31,7 @@ class SyncResult:
     version_id: str
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> SyncResult:
+    def from_dict(cls, value: dict[str, Any]) -> DataSyncResult:
         """Read one entry of ``status.dataSyncResults``."""
         return cls(
             key=interned(value.get("ExternalSecretKey")),
@@ -69,7 +69,7 @@ class ExternalSecretStatus:
 
     ready: Condition | None = None
     observed_generation: int = 0
-    results: tuple[SyncResult, ...] = ()
+    results: tuple[DataSyncResult, ...] = ()
     last_sync_time: str = ""
     target: str = ""
     forced: str | None = None
@@ -83,7 +83,7 @@ class ExternalSecretStatus:
             observed_generation=_generation(value),
             # No object has more of ours; whatever else stands there is replaced as a whole.
             results=tuple(
-                SyncResult.from_dict(r)
+                DataSyncResult.from_dict(r)
                 for r in (value.get("dataSyncResults") or ())[: MAX_ENTRIES + 1]
             ),
             last_sync_time=interned(value.get("lastSyncTime")),

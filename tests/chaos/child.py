@@ -31,7 +31,7 @@ import uvloop
 from secret_sync import app, cli
 from secret_sync.app import start
 from secret_sync.cloud import sdk_transport, temporary
-from secret_sync.controller import conditions
+from secret_sync.controller import sync
 from secret_sync.kube import events, lease
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     names, pulse = Names(), Pulse()
     names.install()
     pulse.start()
-    for module in (sdk_transport, temporary, conditions, events, lease):
+    for module in (sdk_transport, temporary, sync, events, lease):
         module.datetime = Wall  # type: ignore[attr-defined]
     ours = [
         asyncio.create_task(pulse.beat(), name="pulse"),

@@ -15,7 +15,7 @@ from secret_sync import metrics as room
 from secret_sync.cli import entry
 from secret_sync.cli.release.ownership import RELEASED_MANAGER
 from secret_sync.controller import kinds
-from secret_sync.controller.conditions import count_by_ready
+from secret_sync.controller.sync import count_by_ready
 from secret_sync.credentials import METHODS
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,

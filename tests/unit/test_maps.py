@@ -20,7 +20,7 @@ from yarl import URL
 from secret_sync.cloud.transport import Transport
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.state import SyncStateStore
-from secret_sync.controller.status_writer import StatusWriter
+from secret_sync.controller.publishing import StatusWriter
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import Change, Resource, Store
 from secret_sync.metrics import Metrics, QueueMetrics
@@ -72,9 +72,9 @@ SWEPT = {
     "controller/crd_schema.py Schemas._before": 0,
     "controller/crd_schema.py Schemas._wishes": 0,
     "controller/external_secret/state.py SyncStateStore._states": 0,
-    "controller/status_writer.py StatusWriter._intended": 0,
-    "controller/status_writer.py StatusWriter._written": 0,
-    "controller/status_writer.py StatusWriter._not_before": 0,
+    "controller/publishing.py StatusWriter._intended": 0,
+    "controller/publishing.py StatusWriter._written": 0,
+    "controller/publishing.py StatusWriter._not_before": 0,
     "kube/store.py Store._objects": 0,
 }
 #: Why the others cannot grow.
@@ -91,16 +91,10 @@ OTHERS = {
     "cloud/dedicated.py DedicatedTrust._contexts": "the regions that are known by their CA",
     "cloud/dedicated.py DedicatedTrust._building": "what is being built",
     "cloud/metadata.py _MetadataSession._headers": "one token",
-    "controller/external_secret/document_processor.py DocumentProcessor._known": (
-        "goes with the object"
-    ),
     "controller/external_secret/document_processor.py DocumentProcessor._waiting": (
         "goes with the object"
     ),
     "controller/external_secret/document_processor.py DocumentProcessor._parked": (
-        "goes with the object"
-    ),
-    "controller/external_secret/document_processor.py DocumentProcessor._finished": (
         "goes with the object"
     ),
     "controller/external_secret/expressions.py ExpressionCompiler._checked": "goes with the object",
@@ -119,11 +113,8 @@ OTHERS = {
         "objects that exist, until they are enqueued"
     ),
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
-    "controller/legacy_finalizers.py LegacyFinalizers._lately": (
-        "goes with the object; test_finalizers.py"
-    ),
     "controller/crd_schema.py Schemas._missing": "our CRDs",
-    "controller/store/reconciler.py SecretStoreReconciler._held": "goes with the store",
+    "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.cli.check.objects import CheckedObject
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.resources import DataEntry
     from secret_sync.resources.meta import FieldPath
 

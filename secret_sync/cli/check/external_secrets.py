@@ -13,8 +13,7 @@ from secret_sync.cli.check.entries import entry_path, extraction_problems, stati
 from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.cli.check.stores import report_reference
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
-from secret_sync.controller.store.admission import selects
-from secret_sync.controller.store.references import refusal
+from secret_sync.controller.store.references import refusal, selects
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret
     from secret_sync.resources.meta import FieldPath

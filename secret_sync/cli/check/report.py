@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from secret_sync.cli.check.findings import Severity
 from secret_sync.cli.check.samples import shown
 from secret_sync.cli.terminal import Colour, plain
-from secret_sync.controller.problem import count
+from secret_sync.controller.sync import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import report_overwritten
 from secret_sync.cli.check.findings import NO_OBJECT, CheckReason, Finding, Place, Severity
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
     ExtractionInput,
     FetchedEntry,
+    extract_all,
 )
-from secret_sync.controller.external_secret.extraction import extract_all
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.external_secrets import Usable
     from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
-    from secret_sync.controller.external_secret.desired import ExtractedData
+    from secret_sync.controller.external_secret.extraction import ExtractedData
     from secret_sync.resources import ExternalSecret
 
 

@@ -6,11 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.check.findings import CheckReason, Severity
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.admission import mistake
 from secret_sync.controller.store.identity import BLOCKS, SERVICES
-from secret_sync.controller.store.references import refusal
+from secret_sync.controller.store.references import mistake, refusal
+from secret_sync.controller.sync import Problem
 from secret_sync.credentials import AccessKeyProvider
 from secret_sync.errors import SecretSyncError
 from secret_sync.resources import Reason

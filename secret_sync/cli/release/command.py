@@ -11,7 +11,7 @@ from secret_sync.cli.arguments import Parser, add_scope, scope_of
 from secret_sync.cli.cluster import connect, namespace_of
 from secret_sync.cli.release import steps
 from secret_sync.cli.terminal import say
-from secret_sync.controller.problem import count
+from secret_sync.controller.sync import count
 from secret_sync.settings import UsageError
 
 if TYPE_CHECKING:

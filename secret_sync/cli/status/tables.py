@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.terminal import Cell, Colour, plain, table
-from secret_sync.controller.problem import count
+from secret_sync.controller.sync import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

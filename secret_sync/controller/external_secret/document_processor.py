@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     Desired,
     ExtractionError,
     build_extracted,
     build_plain,
     collect_inputs,
+    extract_all_steps,
 )
-from secret_sync.controller.external_secret.extraction import extract_all_steps
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.external_secret.state import Extracted
 from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
 from secret_sync.parse import QUICK_BYTES, check_data, is_quick, is_quickly_checked, run_to_end
@@ -33,16 +33,13 @@ from secret_sync.resources import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secret_sync.controller.external_secret.desired import (
-        ExtractedData,
-        ExtractionInput,
-        Overwritten,
-    )
     from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+    from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
     from secret_sync.controller.external_secret.planner import Plan
+    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.sync import SyncContext
     from secret_sync.parse import Expressions, Steps
     from secret_sync.queue import TimeSlicedWorker
-    from secret_sync.resources import ExternalSecret
     from secret_sync.sources import SourceSnapshot
 
 #: Bytes of values that wait to be parsed, all together; one object of each namespace gets in
@@ -54,17 +51,6 @@ PARKED_FOR: Final = 1.0
 _QUICK_ENTRIES: Final = 64
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What became of the inputs, without the values."""
-
-    digest: bytes
-    fingerprint: bytes = b""
-    keys: frozenset[str] = frozenset()
-    overwritten: tuple[Overwritten, ...] = ()
-    error: ExtractionError | None = None
 
 
 class DocumentProcessor:
@@ -89,14 +75,12 @@ class DocumentProcessor:
         self._enqueue = enqueue
         # Digests of values that leave memory are keyed.
         self._secret = secrets.token_bytes(32)
-        self._known: dict[str, _Known] = {}
         # Newer inputs of an object take the place of older ones.
         self._waiting: dict[str, ExtractionInput] = {}
         self._held = 0
         # Those whose values would be too much to hold as well, with their sizes.
         self._parked: dict[str, int] = {}
         self._retry: asyncio.TimerHandle | None = None
-        self._finished: dict[str, tuple[bytes, Desired]] = {}
 
     def __repr__(self) -> str:
         """Show counts, never contents."""
@@ -107,7 +91,7 @@ class DocumentProcessor:
         return len(self._waiting) + len(self._parked)
 
     def build_desired(
-        self, key: str, es: ExternalSecret, plan: Plan, readings: Sequence[SourceSnapshot]
+        self, ctx: SyncContext, plan: Plan, readings: Sequence[SourceSnapshot]
     ) -> tuple[ExtractionInput | None, Desired | ExtractionError | None]:
         """Build the Secret that these readings make.
 
@@ -116,50 +100,55 @@ class DocumentProcessor:
             long as that is not known. The values may be missing, since most often they are
             not needed; see :meth:`values`.
         """
-        inputs = collect_inputs(es, plan, readings)
+        inputs = collect_inputs(ctx.es, plan, readings)
         if inputs is None:
             return None, None
         if inputs.plain:
             return inputs, _plain(inputs)
-        if (made := self._take(key, inputs)) is not None:
-            return inputs, made
-        known = self._known.get(key)
+        state = ctx.state
+        # What the thread made is taken once: it holds the values.
+        finished, state.finished = state.finished, None
+        if finished is not None and finished[0] == inputs.digest:
+            return inputs, finished[1]
+        known = state.extracted
         if known is None or known.digest != inputs.digest:
-            return inputs, None if inputs.absent else self._extract(key, inputs)
+            return inputs, None if inputs.absent else self._extract(ctx, inputs)
         if known.error is not None:
             return inputs, known.error
         return inputs, Desired(
             known.fingerprint, known.keys, None, inputs.absent, known.overwritten
         )
 
-    def values(self, key: str, inputs: ExtractionInput) -> Desired | ExtractionError | None:
+    def values(self, ctx: SyncContext, inputs: ExtractionInput) -> Desired | ExtractionError | None:
         """Build the Secret with its values; ``None`` if the object is enqueued with them later."""
-        return _plain(inputs) if inputs.plain else self._extract(key, inputs)
+        return _plain(inputs) if inputs.plain else self._extract(ctx, inputs)
 
-    def forget(self, key: str) -> None:
-        """Forget an object that is gone, or that needs nothing for now."""
-        self._known.pop(key, None)
-        self._finished.pop(key, None)
-        self._leave(key)
+    def cancel(self, key: str) -> None:
+        """Extract nothing for an object that is gone, or that needs nothing for now."""
+        self._parked.pop(key, None)
+        inputs = self._waiting.pop(key, None)
+        if inputs is not None:
+            self._held -= inputs.size
+            self._worker.drop(key.partition("/")[0], ("documents", key))
+            self._wake_parked()
 
-    def _take(self, key: str, inputs: ExtractionInput) -> Desired | None:
-        """Return what the thread made, once: it holds the values."""
-        digest, made = self._finished.pop(key, (b"", None))
-        return made if digest == inputs.digest else None
-
-    def _extract(self, key: str, inputs: ExtractionInput) -> Desired | ExtractionError | None:
-        expressions = self._expressions.of(key)
+    def _extract(
+        self, ctx: SyncContext, inputs: ExtractionInput
+    ) -> Desired | ExtractionError | None:
+        expressions = self._expressions.of(ctx.key)
         if _is_quick(inputs, expressions):
-            self._leave(key)
-            return self._settle(key, inputs, run_to_end(_extract_safely(inputs, expressions)))
-        waiting = self._waiting.get(key)
+            self.cancel(ctx.key)
+            result = run_to_end(_extract_safely(inputs, expressions))
+            return self._settle(ctx.state, inputs, result)
+        waiting = self._waiting.get(ctx.key)
         if waiting is None or waiting.digest != inputs.digest:
-            self._enter(key, inputs, expressions)
+            self._enter(ctx, inputs, expressions)
         return None
 
-    def _enter(self, key: str, inputs: ExtractionInput, expressions: Expressions) -> None:
+    def _enter(self, ctx: SyncContext, inputs: ExtractionInput, expressions: Expressions) -> None:
         """Extract in the thread, or park the object: it is enqueued once there is room."""
-        self._leave(key)
+        key, state = ctx.key, ctx.state
+        self.cancel(key)
         namespace, size = key.partition("/")[0], inputs.size
         if self._held + size > CAPACITY and self._worker.is_busy(namespace):
             self._parked[key] = size
@@ -167,25 +156,16 @@ class DocumentProcessor:
             return
 
         def finished(result: ExtractedData | ExtractionError) -> None:
-            self._leave(key)
-            made = self._settle(key, inputs, result)
+            self.cancel(key)
+            made = self._settle(state, inputs, result)
             if isinstance(made, Desired):
-                self._finished[key] = (inputs.digest, made)
+                state.finished = (inputs.digest, made)
             self._enqueue((key,), Priority.HIGH)
 
         self._waiting[key] = inputs
         self._held += size
         steps = _extract_safely(inputs, expressions)
         self._worker.add(namespace, ("documents", key), steps, finished)
-
-    def _leave(self, key: str) -> None:
-        """Give the place of an object to those for which there was none."""
-        self._parked.pop(key, None)
-        inputs = self._waiting.pop(key, None)
-        if inputs is not None:
-            self._held -= inputs.size
-            self._worker.drop(key.partition("/")[0], ("documents", key))
-            self._wake_parked()
 
     def _schedule(self) -> None:
         """Schedule the enqueueing of parked objects, in case nothing else happens.
@@ -211,13 +191,13 @@ class DocumentProcessor:
         self._schedule()
 
     def _settle(
-        self, key: str, inputs: ExtractionInput, result: ExtractedData | ExtractionError
+        self, state: SyncState, inputs: ExtractionInput, result: ExtractedData | ExtractionError
     ) -> Desired | ExtractionError:
         if isinstance(result, ExtractionError):
-            self._known[key] = _Known(inputs.digest, error=result)
+            state.extracted = Extracted(inputs.digest, error=result)
             return result
         desired = build_extracted(inputs, result, self._secret)
-        self._known[key] = _Known(
+        state.extracted = Extracted(
             inputs.digest, desired.fingerprint, desired.keys, desired.overwritten
         )
         return desired

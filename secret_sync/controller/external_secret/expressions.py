@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.logs import describe_exception
 from secret_sync.parse import (

@@ -1,15 +1,12 @@
-"""From fetched values to the keys and values of a Secret, within one budget per object."""
+"""From fetched values to the desired Secret: its keys and values, within one budget per object."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+import struct
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from secret_sync.controller.external_secret.desired import (
-    ExtractedData,
-    ExtractionError,
-    Overwritten,
-)
 from secret_sync.controller.reasons import problem_of
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import (
@@ -23,10 +20,247 @@ from secret_sync.parse import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from secret_sync.controller.external_secret.desired import ExtractionInput, FetchedEntry
-    from secret_sync.parse import Steps
+    from secret_sync.controller.external_secret.planner import Plan
+    from secret_sync.controller.sync import Problem
+    from secret_sync.parse import ExtractionSpec, Steps
+    from secret_sync.resources import DataEntry, ExternalSecret
+    from secret_sync.sources import Source, SourceSnapshot
+
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOutcome:
+    """How one entry fared.
+
+    Attributes:
+        problem: ``None`` where its value is known.
+        pending: The answer that counts is still on its way; what is known is an older one.
+    """
+
+    entry: DataEntry
+    version_id: str
+    problem: Problem | None
+    pending: bool = False
+
+
+class Overwritten(NamedTuple):
+    """A key of the Secret that two entries write; the later one wins."""
+
+    key: str
+    loser: str
+    winner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The Secret to be.
+
+    Attributes:
+        fingerprint: Keyed digest of type, keys and values; equal ones need no write.
+        keys: All keys of the Secret.
+        data: The values, or ``None`` while they are not cached or not parsed.
+        absent: The sources whose values are not in memory.
+        overwritten: Keys that more than one entry writes; the later entry wins.
+    """
+
+    fingerprint: bytes
+    keys: frozenset[str]
+    data: dict[str, bytes] | None
+    absent: tuple[Source, ...]
+    overwritten: tuple[Overwritten, ...]
+
+    def __repr__(self) -> str:
+        """Show keys, never values."""
+        return f"Desired(keys={sorted(self.keys)})"
+
+
+class FetchedEntry(NamedTuple):
+    """One fetched value, and what to make of it."""
+
+    entry: DataEntry
+    spec: ExtractionSpec
+    digest: bytes
+    data: bytes | None
+
+    def __repr__(self) -> str:
+        """Omit the value."""
+        return f"FetchedEntry({self.entry.key!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionInput:
+    """Everything that a Secret is made from at this moment.
+
+    Attributes:
+        shape: What of the Secret its values do not decide.
+        absent: The sources whose values are not in memory.
+        plan_digest: Digest of the entries; see ``Plan.digest``.
+    """
+
+    shape: bytes
+    entries: tuple[FetchedEntry, ...]
+    absent: tuple[Source, ...]
+    plan_digest: bytes = b""
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing has to be extracted."""
+        return all(i.entry.plain for i in self.entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values; one that several entries use is there once."""
+        return sum({i.digest: len(i.data or b"") for i in self.entries}.values())
+
+    @property
+    def digest(self) -> bytes:
+        """Keyed digest of the values and what is made of them; equal ones fare alike.
+
+        The keys of the entries are part of it, since messages name them.
+        """
+        return _digest((self.shape, self.plan_digest, *(i.digest for i in self.entries)))
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedData:
+    """Keys and values, ready to be written."""
+
+    data: dict[str, bytes]
+    overwritten: tuple[Overwritten, ...]
+
+    def __repr__(self) -> str:
+        """Show keys, never values."""
+        return f"ExtractedData(keys={sorted(self.data)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionError:
+    """Why the values make no Secret.
+
+    Attributes:
+        index: Of the entry that cannot be used; ``None`` if it is all of them together.
+    """
+
+    index: int | None
+    problem: Problem
+
+
+def outcomes_of(plan: Plan, readings: Sequence[SourceSnapshot]) -> list[EntryOutcome]:
+    """Return the outcome of each entry, in their order."""
+    return [
+        EntryOutcome(
+            planned.entry,
+            reading.version_id,
+            problem_of(reading.error) if reading.error is not None else None,
+            reading.pending,
+        )
+        for planned, reading in zip(plan.entries, readings, strict=True)
+    ]
+
+
+def attribute_error(outcomes: Sequence[EntryOutcome], error: ExtractionError) -> list[EntryOutcome]:
+    """Return the outcomes, with the error at the entry whose value cannot be used."""
+    return [
+        replace(outcome, problem=error.problem) if index == error.index else outcome
+        for index, outcome in enumerate(outcomes)
+    ]
+
+
+def collect_inputs(
+    es: ExternalSecret, plan: Plan, readings: Sequence[SourceSnapshot]
+) -> ExtractionInput | None:
+    """Return the values to build the Secret from; ``None`` until each was fetched once.
+
+    A reading whose latest refresh failed still counts with its last good value: that is what
+    drift is repaired from.
+    """
+    entries = []
+    absent = []
+    for planned, reading in zip(plan.entries, readings, strict=True):
+        if reading.digest is None or planned.wanted is None:
+            return None
+        if reading.data is None:
+            absent.append(planned.wanted.source)
+        entries.append(FetchedEntry(planned.entry, planned.spec, reading.digest, reading.data))
+    return ExtractionInput(_shape(es), tuple(entries), tuple(absent), plan.digest)
+
+
+def build_plain(inputs: ExtractionInput) -> Desired:
+    """Build the Secret from values that are written as they are."""
+    digests: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
+    writers: dict[str, str] = {}
+    overwritten = []
+    for entry, _, digest, data in inputs.entries:
+        name = entry.name
+        if name in digests:
+            overwritten.append(Overwritten(name, writers[name], entry.key))
+        writers[name] = entry.key
+        digests[name] = digest
+        if data is not None:
+            values[name] = data
+    return Desired(
+        # The digests are keyed already.
+        fingerprint=_digest(_flat(inputs.shape, digests)),
+        keys=frozenset(digests),
+        data=None if inputs.absent else values,
+        absent=inputs.absent,
+        overwritten=tuple(overwritten),
+    )
+
+
+def build_extracted(inputs: ExtractionInput, extracted: ExtractedData, secret: bytes) -> Desired:
+    """Build the Secret from extracted values.
+
+    Args:
+        inputs: The values and what to do with them.
+        extracted: What was extracted.
+        secret: Keys the digest of the values.
+    """
+    values = extracted.data
+    digests = {
+        key: blake2b(value, key=secret, digest_size=_DIGEST_BYTES).digest()
+        for key, value in values.items()
+    }
+    return Desired(
+        fingerprint=_digest(_flat(inputs.shape, digests)),
+        keys=frozenset(values),
+        data=values,
+        absent=(),
+        overwritten=extracted.overwritten,
+    )
+
+
+def _shape(es: ExternalSecret) -> bytes:
+    target = es.target
+    return f"{es.secret_type}/{target.merge}/{target.retain}/{target.immutable}".encode()
+
+
+def _flat(shape: bytes, digests: dict[str, bytes]) -> list[bytes]:
+    parts = [shape]
+    for key in sorted(digests):
+        parts += (key.encode(), digests[key])
+    return parts
+
+
+def digest_of(entries: Iterable[tuple[DataEntry, ExtractionSpec]]) -> bytes:
+    """Return a digest of what entries are called and what is made of their values."""
+    return _digest(
+        part for entry, spec in entries for part in (entry.key.encode(), repr(spec).encode())
+    )
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    # Lengths keep neighbouring parts apart.
+    whole = blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
+        whole.update(struct.pack(">I", len(part)))
+        whole.update(part)
+    return whole.digest()
+
 
 #: Bytes that are parsed in a microsecond: of JSON, and of YAML beside that.
 _JSON_BYTES_PER_STEP: Final = 4

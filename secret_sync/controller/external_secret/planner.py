@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
-from secret_sync.controller.external_secret.desired import digest_of
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
 from secret_sync.controller.external_secret.spec_validation import spec_problem
-from secret_sync.controller.problem import Problem, why_missing
-from secret_sync.controller.store.references import agrees, refusal
+from secret_sync.controller.store.references import agrees
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data
 from secret_sync.resources import Reason
@@ -22,7 +22,7 @@ from secret_sync.resources.external_secret import (
     PERIODIC,
 )
 from secret_sync.resources.meta import object_key
-from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
+from secret_sync.resources.secret_store import CLUSTER_KIND
 from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, SourceRequest
 
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.expressions import ExpressionChecker
-    from secret_sync.controller.store.admission import Admission
     from secret_sync.controller.store.identity import Identity, IdentityResolver
-    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.controller.store.references import StoreReferences
     from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec
-    from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
+    from secret_sync.resources import DataEntry, ExternalSecret, StoreRef
 
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
@@ -103,37 +102,27 @@ class Planner:
     """Reads ExternalSecrets; what it needs of the cluster it takes from the informers.
 
     Args:
-        stores: All SecretStores in scope.
-        cluster_stores: All ClusterSecretStores.
-        no_cluster_stores: Why those are not known; ``""`` if they are watched.
-        admission: Which namespaces may use them.
+        stores: Finds the stores that entries refer to.
+        identities: Who is called as, by store.
         polling_interval: Seconds, for objects that write none; ``None`` disables polling.
         region: For names that are no ARN; ``""`` where it is not known.
         endpoints: Which hosts are called.
         schemas: Whether the CRDs have all of our fields.
-        cross_namespace: Whether an ExternalSecret may use stores of other namespaces.
         expressions: Checks those of ``jmesPath`` and ``replaceRule``.
     """
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+    def __init__(
         self,
         *,
-        stores: ReadOnlyStore[SecretStore],
-        cluster_stores: ReadOnlyStore[SecretStore],
-        no_cluster_stores: str,
-        admission: Admission,
+        stores: StoreReferences,
         identities: IdentityResolver,
         polling_interval: float | None,
         region: str,
         endpoints: Endpoints,
         schemas: Schemas,
-        cross_namespace: bool,
         expressions: ExpressionChecker,
     ) -> None:
         self._stores = stores
-        self._cluster_stores = cluster_stores
-        self._no_cluster_stores = no_cluster_stores
-        self._admission = admission
         #: Of stores of either kind.
         self.identities = identities
         self._polling_interval = polling_interval
@@ -141,13 +130,12 @@ class Planner:
         self.region = region
         self._endpoints = endpoints
         self._schemas = schemas
-        self._cross_namespace = cross_namespace
         self._expressions = expressions
         self._plans = PlanCache()
 
     def plan(self, es: ExternalSecret) -> Plan:
         """Return what the object needs, or why nothing can be done for it."""
-        problem = self.outdated(es)
+        problem = self._schemas.refusal(es)
         if problem is not None:
             return Plan(problem=problem)
         identities = self._identities_of(es)
@@ -216,7 +204,7 @@ class Planner:
         return self._schemas.refusal(es)
 
     def _revision(self, es: ExternalSecret, refs: Iterable[StoreRef | None]) -> Hashable:
-        stores = [(ref, self._referenced(es, ref)) for ref in refs if ref is not None]
+        stores = [(ref, self._stores.get(es.namespace, ref)) for ref in refs if ref is not None]
         # A number, since it is kept for each object.
         return hash(
             (
@@ -225,11 +213,6 @@ class Planner:
                 *((ref, s.uid, s.generation) for ref, s in stores if s is not None),
             )
         )
-
-    def _referenced(self, es: ExternalSecret, ref: StoreRef) -> SecretStore | None:
-        if ref.kind == CLUSTER_KIND:
-            return self._cluster_stores.get(ref.name)
-        return self._stores.get(object_key(ref.namespace or es.namespace, ref.name))
 
     def _interval(self, es: ExternalSecret) -> float | Problem | None:
         if self._polling_interval is None or not es.rotation_interval:
@@ -297,7 +280,7 @@ class Planner:
     def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
         if entry.store is None:
             return self.identities.own(es.namespace)
-        store = self._store(es, entry, entry.store)
+        store = self._stores.find(es.namespace, _where(entry), entry.store)
         if isinstance(store, Problem):
             return store
         outdated = self._schemas.store_refusal(store)
@@ -310,45 +293,6 @@ class Planner:
             return identity
         # A flag let it in, which says nothing of the controller's own rights.
         return self.identities.lent_to(es.namespace, store) or identity
-
-    def _store(self, es: ExternalSecret, entry: DataEntry, ref: StoreRef) -> SecretStore | Problem:
-        where = _where(entry)
-        if not ref.name:
-            return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
-        if ref.kind == CLUSTER_KIND:
-            return self._cluster_store(es, where, ref)
-        if ref.kind != KIND:
-            return Problem(
-                Reason.INVALID_SPEC,
-                f"{where}: secretStoreRef.kind is {ref.kind!r}; it can be {KIND} (the default) "
-                f"or {CLUSTER_KIND}",
-            )
-        namespace = ref.namespace or es.namespace
-        store = self._referenced(es, ref)
-        near = namespace == es.namespace or self._cross_namespace
-        # The same words whether it exists or not: who may not use it need not know.
-        if not near and (store is None or not agrees(store.allows, es.namespace)):
-            what = f"{where} refers to SecretStore {namespace}/{ref.name}"
-            return refusal(what, "--enable-cross-namespace-secret-store")
-        if store is None:
-            return Problem(
-                Reason.STORE_NOT_FOUND,
-                f"{where} refers to SecretStore {namespace}/{ref.name}, "
-                f"{why_missing(namespace, es.namespace)}",
-            )
-        return store
-
-    def _cluster_store(
-        self, es: ExternalSecret, where: str, ref: StoreRef
-    ) -> SecretStore | Problem:
-        store = self._referenced(es, ref)
-        if store is None:
-            why = self._no_cluster_stores or "which does not exist"
-            return Problem(
-                Reason.STORE_NOT_FOUND,
-                f"{where} refers to ClusterSecretStore {ref.name}, {why}",
-            )
-        return self._admission.refusal(store, es.namespace) or store
 
 
 def _shortest_name(key: str, target: KmsTarget, account: str) -> str:

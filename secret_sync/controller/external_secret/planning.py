@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from secret_sync.controller.external_secret.planner import Endpoints, Planner
-from secret_sync.controller.store.admission import Admission
 from secret_sync.controller.store.identity import IdentityResolver, Policy
-from secret_sync.controller.store.references import AuthReferences
+from secret_sync.controller.store.references import Admission, AuthReferences, StoreReferences
 
 if TYPE_CHECKING:
     from secret_sync.controller.crd_schema import Schemas
@@ -69,15 +68,17 @@ def build_planner(
         objects.secrets, objects.service_accounts, rules.cross_namespace_auth
     )
     return Planner(
-        stores=objects.stores,
-        cluster_stores=objects.cluster_stores,
-        no_cluster_stores=objects.no_cluster_stores,
-        admission=Admission(objects.namespaces, unknown=objects.no_namespaces),
+        stores=StoreReferences(
+            objects.stores,
+            objects.cluster_stores,
+            Admission(objects.namespaces, unknown=objects.no_namespaces),
+            cross_namespace=rules.cross_namespace_stores,
+            no_cluster_stores=objects.no_cluster_stores,
+        ),
         identities=IdentityResolver(references, dependencies, rules.policy),
         polling_interval=rules.polling_interval,
         region=rules.region,
         endpoints=rules.endpoints,
         schemas=schemas,
-        cross_namespace=rules.cross_namespace_stores,
         expressions=expressions,
     )

@@ -6,24 +6,22 @@ is enqueued again when more is.
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from secret_sync.controller.confirmation import OwnerChangedError
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     Desired,
     EntryOutcome,
     ExtractionError,
     attribute_error,
     outcomes_of,
 )
-from secret_sync.controller.external_secret.reporter import SyncContext
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.external_secret.status import written_versions
-from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_target.write_conflicts import recheck_delay
+from secret_sync.controller.sync import Changed, Pending, Problem, Refused, SyncContext
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiRefusedError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -33,14 +31,15 @@ from secret_sync.resources.external_secret import CREATED_ONCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.external_secret.desired import ExtractionInput
     from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+    from secret_sync.controller.external_secret.extraction import ExtractionInput
     from secret_sync.controller.external_secret.planner import Plan, Planner
     from secret_sync.controller.external_secret.reporter import SyncReporter
-    from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
+    from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
     from secret_sync.controller.secret_target.cleanup import SecretCleanup
     from secret_sync.controller.secret_target.writer import SecretWriter
+    from secret_sync.controller.sync import Unchanged
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret
@@ -124,51 +123,55 @@ class ExternalSecretReconciler:
             return await self._finalize(key, es)
         state = self._states.of(key)
         if state.retarget(es.uid, es.target.name, merge=es.target.merge):
-            self._processor.forget(key)
-        context = SyncContext(key, es, state)
+            self._processor.cancel(key)
+        ctx = SyncContext(key, es, state)
 
         plan = self._planner.plan(es)
         if plan.compiling:
             # Nothing is fetched meanwhile, and what was fetched before is kept.
-            return self._wait(context, 0)
+            return self._wait(ctx, Pending())
         if plan.problem is None and plan.once:
-            adopted = await self._writer.continue_created_once(es, state)
-            if isinstance(adopted, Problem):
-                self._reporter.failed(context, adopted, ())
+            adopted = await self._writer.continue_created_once(ctx)
+            if isinstance(adopted, Refused):
+                self._reporter.report(ctx, adopted)
                 return RequeueAfter(REFUSED_AGAIN_AFTER)
-            if adopted:
+            if isinstance(adopted, Changed):
                 # It may come from a backup, with a force-sync that was answered long ago.
                 state.forced = es.force_sync
-            if adopted or self._is_done(context):
-                return await self._finish_created_once(context)
-        broken = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
-        problem = plan.problem or (_first_problem(broken) if broken else None)
+            if isinstance(adopted, Changed) or self._is_done(ctx):
+                return await self._finish_created_once(ctx, adopted)
+        ctx.outcomes = [EntryOutcome(e.entry, "", e.problem) for e in plan.entries if e.problem]
+        problem = plan.problem or (_first_problem(ctx.outcomes) if ctx.outcomes else None)
         if problem is not None:
             # Nothing will be written, so nothing is fetched.
             self._sources.suspend(key)
-            self._processor.forget(key)
-            self._reporter.failed(context, problem, broken)
+            self._cancel_extraction(ctx)
+            self._reporter.report(ctx, Refused(problem))
             return Done()
-        return _after_pause(state, await self._sync(context, plan))
+        outcome = await self._sync(ctx, plan)
+        # One whose recheck was postponed comes again by itself.
+        left = state.recheck_delay()
+        return RequeueAfter(left) if left and isinstance(outcome, Done) else outcome
 
-    async def _sync(self, context: SyncContext, plan: Plan) -> Outcome:
-        readings = self._register(context, plan)
-        inputs, desired = self._processor.build_desired(context.key, context.es, plan, readings)
-        outcomes = outcomes_of(plan, readings)
+    async def _sync(self, ctx: SyncContext, plan: Plan) -> Outcome:
+        readings = self._register(ctx, plan)
+        inputs, desired = self._processor.build_desired(ctx, plan, readings)
+        outcomes = ctx.outcomes = outcomes_of(plan, readings)
         pending = sum(o.pending for o in outcomes)
         failed = [o for o in outcomes if o.problem and not o.pending]
         if failed:
-            return await self._fetch_failed(context, inputs, desired, outcomes)
+            return await self._fetch_failed(ctx, inputs, desired, failed)
         if inputs is None or pending:
-            await self._restore(context, inputs, desired)
-            return self._wait(context, pending, known=inputs is not None)
-        desired = self._bring_in_hand(context, inputs, desired)
+            await self._restore(ctx, inputs, desired)
+            return self._wait(ctx, Pending(pending, known=inputs is not None))
+        desired = self._bring_in_hand(ctx, inputs, desired)
         if isinstance(desired, ExtractionError):
-            self._reporter.failed(context, desired.problem, attribute_error(outcomes, desired))
+            ctx.outcomes = attribute_error(outcomes, desired)
+            self._reporter.report(ctx, Refused(desired.problem))
             return Done()
         if desired is None:
-            return self._wait(context, 0)
-        return await self._write(context, desired, outcomes)
+            return self._wait(ctx, Pending())
+        return await self._write(ctx, desired)
 
     async def _finalize(self, key: str, es: ExternalSecret | None) -> Outcome:
         """Release an object that is deleted or being deleted.
@@ -176,13 +179,7 @@ class ExternalSecretReconciler:
         The garbage collector deletes the Secret: it carries an owner reference. Only for the
         finalizer of ack-secret-manager that takes doing.
         """
-        self._sources.release(key)
-        self._processor.forget(key)
-        self._reporter.forget(key)
-        self._states.forget(key)
-        self._planner.forget(key)
-        if es is None:
-            self._finalizers.forget(key)
+        self._forget(key)
         if es is None or not es.legacy:
             return Done()
         if self._planner.outdated(es) is not None:
@@ -190,73 +187,78 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         try:
             await self._secret_cleanup.delete_on_finalize(es)
-            await self._finalizers.remove(es)
+            await self._finalizers.remove(es, SyncState())
         except ApiRefusedError as error:
             _log.warning("not finalized, will retry", error=error.message)
             return Retry(after=error.retry_after)
         return Done()
 
-    def _is_done(self, context: SyncContext) -> bool:
+    def _forget(self, key: str) -> None:
+        """Forget all that there is of an object; nothing else does."""
+        self._sources.release(key)
+        self._processor.cancel(key)
+        self._reporter.forget(key)
+        self._states.forget(key)
+        self._planner.forget(key)
+
+    def _is_done(self, ctx: SyncContext) -> bool:
         """Return whether an object that is fetched once has its Secret, with no new force-sync."""
-        es, state = context.es, context.state
-        if not self._writer.is_there(es, state):
+        if not self._writer.is_there(ctx):
             return False
-        if state.forced is None:
-            state.forced = _answered(es)
-        return state.forced == es.force_sync
+        if ctx.state.forced is None:
+            ctx.state.forced = _answered(ctx.es)
+        return ctx.state.forced == ctx.es.force_sync
 
-    async def _finish_created_once(self, context: SyncContext) -> Outcome:
+    async def _finish_created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> Outcome:
         """Stop fetching for a Secret that is created once."""
-        self._stop_polling(context)
-        message = (
-            f"Secret {context.es.target.name} was created; it is not fetched again "
-            f"(refreshPolicy {CREATED_ONCE})"
-        )
-        self._reporter.observe(context, "unchanged")
-        self._reporter.succeeded(context, message, None)
-        return await self._take_over(context)
+        self._stop_polling(ctx)
+        self._reporter.report(ctx, result)
+        return await self._take_over(ctx)
 
-    def _stop_polling(self, context: SyncContext) -> None:
-        self._sources.stop(context.key, context.es.force_sync)
-        self._processor.forget(context.key)
+    def _stop_polling(self, ctx: SyncContext) -> None:
+        self._sources.stop(ctx.key, ctx.es.force_sync)
+        self._cancel_extraction(ctx)
 
-    def _register(self, context: SyncContext, plan: Plan) -> Sequence[SourceSnapshot]:
-        es = context.es
+    def _cancel_extraction(self, ctx: SyncContext) -> None:
+        self._processor.cancel(ctx.key)
+        ctx.state.drop_extracted()
+
+    def _register(self, ctx: SyncContext, plan: Plan) -> Sequence[SourceSnapshot]:
+        es = ctx.es
         return self._sources.register(
-            context.key,
+            ctx.key,
             [e.wanted for e in plan.entries if e.wanted is not None],
             interval=plan.interval,
             forced=es.force_sync,
             revision=plan.revision,
-            urgent=not es.in_step or self._writer.has_drifted(es, context.state),
+            urgent=not es.in_step or self._writer.has_drifted(ctx),
             written=written_versions(es),
         )
 
-    async def _write(
-        self, context: SyncContext, desired: Desired, outcomes: Sequence[EntryOutcome]
-    ) -> Outcome:
+    async def _write(self, ctx: SyncContext, desired: Desired) -> Outcome:
         if not desired.keys:
             problem = Problem(
                 Reason.NO_DATA,
                 "the documents have no keys, so there is nothing to write; the Secret is as it was",
             )
-            self._reporter.failed(context, problem, outcomes)
+            self._reporter.report(ctx, Refused(problem))
             return Done()
-        changed = await self._writer.ensure(context.es, desired, context.state)
-        if isinstance(changed, Problem):
-            self._reporter.failed(context, changed, outcomes)
+        ctx.desired = desired
+        result = await self._writer.ensure(ctx, desired)
+        if isinstance(result, Refused):
+            self._reporter.report(ctx, result)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
-        self._reporter.observe(context, "written" if changed else "unchanged", logged=changed)
-        beside = self._writer.other_controller(context.es, context.state)
-        self._reporter.written(context, desired, outcomes, changed=changed, controller=beside)
-        if context.es.refresh_policy == CREATED_ONCE:
-            context.state.forced = context.es.force_sync
-            self._stop_polling(context)
-        return await self._take_over(context)
+        if controller := self._writer.other_controller(ctx):
+            result = replace(result, controller=controller)
+        self._reporter.report(ctx, result)
+        if ctx.es.refresh_policy == CREATED_ONCE:
+            ctx.state.forced = ctx.es.force_sync
+            self._stop_polling(ctx)
+        return await self._take_over(ctx)
 
-    async def _take_over(self, context: SyncContext) -> Outcome:
+    async def _take_over(self, ctx: SyncContext) -> Outcome:
         """Remove previous targets and legacy finalizers, now that the Secret is in place."""
-        es = context.es
+        es = ctx.es
         try:
             former = await self._secret_cleanup.prune_previous_targets(es)
         except ApiRefusedError as error:
@@ -264,14 +266,14 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         for name in former.deleted:
             self._reporter.publisher.deleted(es, name, f"the target is {es.target.name} now")
-        if await self._finalizers.remove(es):
+        if await self._finalizers.remove(es, ctx.state):
             self._reporter.publisher.finalizer_removed(es)
         # What changed while it was removed no longer enqueues us: we are not its writer any more.
         return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
 
     def _bring_in_hand(
         self,
-        context: SyncContext,
+        ctx: SyncContext,
         inputs: ExtractionInput,
         desired: Desired | ExtractionError | None,
     ) -> Desired | ExtractionError | None:
@@ -279,39 +281,37 @@ class ExternalSecretReconciler:
         if isinstance(desired, ExtractionError):
             return desired
         if desired is not None and (
-            desired.data is not None or self._writer.is_right(context.es, desired, context.state)
+            desired.data is not None or self._writer.is_right(ctx, desired)
         ):
             return desired
         for source in inputs.absent:
-            self._sources.fetch_value(context.key, source)
-        return (
-            None
-            if inputs.absent or desired is None
-            else self._processor.values(context.key, inputs)
-        )
+            self._sources.fetch_value(ctx.key, source)
+        return None if inputs.absent or desired is None else self._processor.values(ctx, inputs)
 
     async def _fetch_failed(
         self,
-        context: SyncContext,
+        ctx: SyncContext,
         inputs: ExtractionInput | None,
         desired: Desired | ExtractionError | None,
-        outcomes: Sequence[EntryOutcome],
+        failed: Sequence[EntryOutcome],
     ) -> Outcome:
         """Leave the Secret as it is, or restore it: all or nothing."""
-        problem = _first_problem([o for o in outcomes if o.problem and not o.pending])
-        gone = all(o.problem and o.problem.reason is Reason.SECRET_NOT_FOUND for o in outcomes)
-        if self._cleanup and gone and not any(o.pending for o in outcomes):
-            outcome = await self._clean_up(context)
+        gone = all(
+            o.problem and o.problem.reason is Reason.SECRET_NOT_FOUND and not o.pending
+            for o in ctx.outcomes
+        )
+        if self._cleanup and gone:
+            outcome = await self._clean_up(ctx)
         else:
-            outcome = await self._restore(context, inputs, desired)
-        self._reporter.failed(context, problem, outcomes)
+            outcome = await self._restore(ctx, inputs, desired)
+        self._reporter.report(ctx, Refused(_first_problem(failed)))
         return outcome
 
-    async def _clean_up(self, context: SyncContext) -> Outcome:
+    async def _clean_up(self, ctx: SyncContext) -> Outcome:
         try:
-            if await self._secret_cleanup.clean_up(context.es, context.state):
+            if await self._secret_cleanup.clean_up(ctx):
                 self._reporter.publisher.deleted(
-                    context.es, context.es.target.name, "none of its values exists"
+                    ctx.es, ctx.es.target.name, "none of its values exists"
                 )
         except ApiRefusedError as error:
             _log.warning("secret not cleaned up, will retry", error=error.message)
@@ -320,7 +320,7 @@ class ExternalSecretReconciler:
 
     async def _restore(
         self,
-        context: SyncContext,
+        ctx: SyncContext,
         inputs: ExtractionInput | None,
         desired: Desired | ExtractionError | None,
     ) -> Outcome:
@@ -329,38 +329,23 @@ class ExternalSecretReconciler:
         Only to what was applied last: with one entry failing and another one renewed, the
         values in hand would be a mix of two versions.
         """
-        if not isinstance(desired, Desired) or context.state.written != desired.fingerprint:
+        if not isinstance(desired, Desired) or ctx.state.written != desired.fingerprint:
             return Done()
         if desired.data is None and inputs is not None and not inputs.absent:
-            if self._writer.is_right(context.es, desired, context.state):
+            if self._writer.is_right(ctx, desired):
                 return Done()
-            made = self._processor.values(context.key, inputs)
+            made = self._processor.values(ctx, inputs)
             desired = made if isinstance(made, Desired) else desired
         if desired.data is None:
             return Done()
-        restored = await self._writer.ensure(context.es, desired, context.state)
-        if isinstance(restored, Problem):
-            # The condition reports what the values wait for; this one is for the log.
-            _log.warning("not restored", **restored.log_fields())
-            return RequeueAfter(REFUSED_AGAIN_AFTER)
-        if restored:
-            self._reporter.observe(context, "written", logged=True)
-        return Done()
+        result = await self._writer.ensure(ctx, desired)
+        self._reporter.restored(ctx, result)
+        return RequeueAfter(REFUSED_AGAIN_AFTER) if isinstance(result, Refused) else Done()
 
-    def _wait(self, context: SyncContext, pending: int, *, known: bool = False) -> Outcome:
+    def _wait(self, ctx: SyncContext, pending: Pending) -> Outcome:
         """Wait for sources; an object that is not in sync reports after a while why it waits."""
-        now = asyncio.get_running_loop().time()
-        if context.state.waiting_since is None:
-            context.state.waiting_since = now
-        waited = now - context.state.waiting_since
-        left = self._reporter.pending(context, pending, waited, known=known)
+        left = self._reporter.report(ctx, pending)
         return Done() if left is None else RequeueAfter(left, Priority.LOW)
-
-
-def _after_pause(state: SyncState, outcome: Outcome) -> Outcome:
-    """Requeue an object whose recheck was postponed."""
-    left = recheck_delay(state)
-    return RequeueAfter(left) if left and isinstance(outcome, Done) else outcome
 
 
 def _answered(es: ExternalSecret) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from secret_sync.controller.conditions import condition, problem_condition
-from secret_sync.controller.external_secret.status import status_of
-from secret_sync.controller.problem import count
-from secret_sync.controller.secret_target.merge_problems import shared
+from secret_sync.controller.external_secret.status import (
+    answered_wish,
+    is_synced,
+    pending_message,
+    status_of,
+    success_message,
+)
+from secret_sync.controller.sync import Changed, Pending, Refused, condition, problem_condition
 from secret_sync.queue import reconcile_id
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import CREATED_ONCE
@@ -19,12 +23,10 @@ from secret_sync.resources.external_secret import CREATED_ONCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.event_publisher import EventPublisher
-    from secret_sync.controller.external_secret.desired import Desired, EntryOutcome
-    from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
-    from secret_sync.controller.status_writer import StatusWriter
-    from secret_sync.resources import Condition, ExternalSecret, ExternalSecretStatus
+    from secret_sync.controller.external_secret.extraction import EntryOutcome
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
+    from secret_sync.controller.sync import SyncContext, SyncResult, Unchanged, WriteResult
+    from secret_sync.resources import Condition, ExternalSecretStatus
 
 _log = structlog.get_logger(__name__)
 
@@ -33,9 +35,6 @@ REPORT_PENDING_AFTER: Final = 10.0
 #: The same of one whose Secret holds good values: their sources may change faster than they can
 #: be read together, or there are too many for the rate.
 REPORT_LATE_AFTER: Final = 300.0
-
-#: Keys that a message names, of those that several entries write.
-_NAMED: Final = 10
 
 
 class SyncObserver(Protocol):
@@ -52,22 +51,13 @@ class SyncObserver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SyncContext:
-    """One reconcile of one object."""
-
-    key: str
-    es: ExternalSecret
-    state: SyncState
-
-
 class SyncReporter:
-    """Reports the result of a reconcile, in every place.
+    """Reports the result of a sync, in every place.
 
     Args:
         statuses: Of the objects.
         publisher: Of transitions.
-        observer: Of every reconcile.
+        observer: Of every sync.
     """
 
     def __init__(
@@ -80,144 +70,133 @@ class SyncReporter:
         self.publisher = publisher
         self._observer = observer
 
+    def report(self, ctx: SyncContext, result: SyncResult) -> float | None:
+        """Report a result: as condition, Event, metric and log line.
+
+        Args:
+            ctx: Of which object; with the outcomes of its entries and, of a success, the Secret
+                that was desired, unless that was not looked at.
+            result: What the sync came to.
+
+        Returns:
+            The seconds until there is more to report of an object that waits, or ``None``.
+        """
+        if isinstance(result, Pending):
+            return self._pending(ctx, result)
+        ctx.state.waiting_since = None
+        if isinstance(result, Refused):
+            self._failed(ctx, result)
+        elif ctx.desired is None:
+            self._created_once(ctx, result)
+        else:
+            changed = isinstance(result, Changed)
+            if isinstance(result, Changed):
+                self._log_write(ctx, result)
+            self._observe(ctx, "written" if changed else "unchanged", logged=changed)
+            message = success_message(ctx, ctx.desired, result.controller)
+            before, ready = self._put(ctx, message, ctx.outcomes, changed=changed)
+            self.publisher.synced(
+                ctx.es, before, ready, changed=changed, overwritten=ctx.desired.overwritten
+            )
+        return None
+
+    def restored(self, ctx: SyncContext, result: WriteResult) -> None:
+        """Report that previous values were to be written again; what new ones wait for follows."""
+        if isinstance(result, Refused):
+            if result.written is not None:
+                self._log_write(ctx, result.written)
+            # The condition reports what the values wait for; this one is for the log.
+            _log.warning("not restored", **result.problem.log_fields())
+        elif isinstance(result, Changed):
+            self._log_write(ctx, result)
+            self._observe(ctx, "written", logged=True)
+
     def forget(self, key: str) -> None:
         """Forget an object that is gone."""
         self._statuses.forget(key)
 
-    def written(
-        self,
-        context: SyncContext,
-        desired: Desired,
-        outcomes: Sequence[EntryOutcome],
-        *,
-        changed: bool,
-        controller: str = "",
-    ) -> None:
-        """Report that the Secret is as desired.
-
-        Args:
-            context: Of which object.
-            desired: What it holds.
-            outcomes: Of the entries.
-            changed: Whether it took a write.
-            controller: Another controller of the Secret, or ``""``.
-        """
-        message = _success(context, desired)
-        if controller:
-            message += f"; its controller is {controller}, which may change or delete it"
-        before, ready = self._put(context, message, outcomes, changed=changed)
-        self.publisher.synced(
-            context.es, before, ready, changed=changed, overwritten=desired.overwritten
-        )
-
-    def succeeded(
-        self, context: SyncContext, message: str, outcomes: Sequence[EntryOutcome] | None
-    ) -> None:
-        """Report that nothing was to be done; a condition that says so already is kept."""
-        known = self._statuses.known(context.key, context.es)
-        reported = known.ready
-        if (
-            reported is not None
-            and reported.status == "True"
-            and reported.observed_generation == context.es.generation
-        ):
-            forced = _answered_wish(context.es)
+    def _created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> None:
+        """Report a Secret that is there; a condition that says so already is kept."""
+        es = ctx.es
+        if isinstance(result, Changed):
+            self._log_write(ctx, result)
+        self._observe(ctx, "unchanged", logged=isinstance(result, Changed))
+        known = self._statuses.known(ctx.key, es)
+        if is_synced(es, known.ready):
+            forced = answered_wish(es)
             if known.forced is None and forced is not None:
                 # An older version reported the rest.
-                self._statuses.put(context.key, context.es, replace(known, forced=forced))
+                self._statuses.put(ctx.key, es, replace(known, forced=forced))
             return
-        before, ready = self._put(context, message, outcomes, changed=False)
-        self.publisher.synced(context.es, before, ready, changed=False)
+        message = (
+            f"Secret {es.target.name} was created; it is not fetched again "
+            f"(refreshPolicy {CREATED_ONCE})"
+        )
+        before, ready = self._put(ctx, message, None, changed=False)
+        self.publisher.synced(es, before, ready, changed=False)
 
-    def failed(
-        self, context: SyncContext, problem: Problem, outcomes: Sequence[EntryOutcome]
-    ) -> None:
+    def _failed(self, ctx: SyncContext, result: Refused) -> None:
         """Report a problem; the Secret stays as it is: all or nothing."""
-        context.state.waiting_since = None
-        before = self._statuses.known(context.key, context.es)
-        ready = problem_condition(before.ready, generation=context.es.generation, problem=problem)
-        status = status_of(before, ready, outcomes)
-        changed = self._statuses.put(context.key, context.es, status)
+        problem = result.problem
+        if result.written is not None:
+            self._log_write(ctx, result.written)
+        before = self._statuses.known(ctx.key, ctx.es)
+        ready = problem_condition(before.ready, generation=ctx.es.generation, problem=problem)
+        changed = self._statuses.put(ctx.key, ctx.es, status_of(before, ready, ctx.outcomes))
         if changed:
             _log.warning("not synced", **problem.log_fields())
-        self.observe(context, "failed", logged=changed)
-        self.publisher.failed(context.es, before.ready, ready, problem)
+        self._observe(ctx, "failed", logged=changed)
+        self.publisher.failed(ctx.es, before.ready, ready, problem)
 
-    def pending(
-        self, context: SyncContext, entries: int, waited: float, *, known: bool = False
-    ) -> float | None:
-        """Report that the object waits for its sources, once it has waited long enough.
-
-        Args:
-            context: Which object.
-            entries: How many of its entries wait.
-            waited: For how many seconds.
-            known: Whether all of its values are known, and some are to be confirmed.
-
-        Returns:
-            The seconds until it is reported, or ``None`` if there is nothing left to report.
-        """
+    def _pending(self, ctx: SyncContext, result: Pending) -> float | None:
+        """Report that the object waits, once it has waited long enough."""
         self._observer.synced("pending", None, "")
-        before = self._statuses.known(context.key, context.es)
-        generation = context.es.generation
-        reported = before.ready
-        synced = (
-            reported is not None
-            and reported.status == "True"
-            and reported.observed_generation == generation
-        )
-        if synced and not known:
+        now = asyncio.get_running_loop().time()
+        if ctx.state.waiting_since is None:
+            ctx.state.waiting_since = now
+        waited = now - ctx.state.waiting_since
+        before = self._statuses.known(ctx.key, ctx.es)
+        synced = is_synced(ctx.es, before.ready)
+        if synced and not result.known:
             # After a restart: that its sources are fetched later is nothing to report.
             return None
         limit = REPORT_LATE_AFTER if synced else REPORT_PENDING_AFTER
         if waited < limit:
             return limit - waited
-        total = len(context.es.entries)
-        if not entries:
-            message = "waiting for the values to be fetched again or parsed"
-        elif synced:
-            message = (
-                f"values have changed: {entries} of {total} entries are waiting for Alibaba Cloud; "
-                "the Secret holds the previous values"
-            )
-        else:
-            message = f"{entries} of {total} entries are waiting for Alibaba Cloud"
         ready = condition(
-            reported,
-            generation=generation,
+            before.ready,
+            generation=ctx.es.generation,
             status="Unknown",
             reason=Reason.PENDING,
-            message=message,
+            message=pending_message(ctx.es, result.entries, synced=synced),
         )
-        self._statuses.put(context.key, context.es, status_of(before, ready, None))
+        self._statuses.put(ctx.key, ctx.es, status_of(before, ready, None))
         return None
 
-    def observe(self, context: SyncContext, result: str, *, logged: bool = False) -> None:
-        """Count a result, with the time since the event that caused it; see ``SyncObserver``.
+    @staticmethod
+    def _log_write(ctx: SyncContext, result: Changed) -> None:
+        more = {} if result.removed is None else {"removed": result.removed}
+        _log.info(result.log, secret=ctx.es.target.name, keys=result.keys, **more)
 
-        Args:
-            context: Of which object.
-            result: What the reconcile came to.
-            logged: Whether a log line reports it.
-        """
+    def _observe(self, ctx: SyncContext, result: str, *, logged: bool) -> None:
+        """Count a result, with the time since the event that caused it; see ``SyncObserver``."""
         latency = None
-        if result == "written" and context.state.triggered_at is not None:
-            latency = asyncio.get_running_loop().time() - context.state.triggered_at
-        context.state.triggered_at = None
+        if result == "written" and ctx.state.triggered_at is not None:
+            latency = asyncio.get_running_loop().time() - ctx.state.triggered_at
+        ctx.state.triggered_at = None
         self._observer.synced(result, latency, reconcile_id() if logged else "")
 
     def _put(
         self,
-        context: SyncContext,
+        ctx: SyncContext,
         message: str,
         outcomes: Sequence[EntryOutcome] | None,
         *,
         changed: bool,
     ) -> tuple[Condition | None, Condition]:
         """Report that the Secret is in sync; return the condition before and now."""
-        es = context.es
-        context.state.waiting_since = None
-        before = self._statuses.known(context.key, es)
+        es = ctx.es
+        before = self._statuses.known(ctx.key, es)
         ready = condition(
             before.ready,
             generation=es.generation,
@@ -232,29 +211,7 @@ class SyncReporter:
             written=True,
             changed=changed,
             target=es.target.name,
-            forced=_answered_wish(es),
+            forced=answered_wish(es),
         )
-        self._statuses.put(context.key, es, status)
+        self._statuses.put(ctx.key, es, status)
         return before.ready, ready
-
-
-def _success(context: SyncContext, desired: Desired) -> str:
-    es = context.es
-    message = f"Secret {es.target.name} holds {count(len(desired.keys), 'key')}"
-    if es.target.merge:
-        message += " of this object"
-        if context.state.shared:
-            message += f"; {shared(dict(context.state.shared))}"
-    if es.refresh_policy == CREATED_ONCE:
-        message += f"; it is not fetched again (refreshPolicy {CREATED_ONCE})"
-    if desired.overwritten:
-        twice = sorted({o.key for o in desired.overwritten})
-        more = f" and {len(twice) - _NAMED} more" if len(twice) > _NAMED else ""
-        keys = ", ".join(twice[:_NAMED]) + more
-        message += f"; written by more than one entry, the last one counts: {keys}"
-    return message
-
-
-def _answered_wish(es: ExternalSecret) -> str | None:
-    """Return the ``force-sync`` that the status of an object that is in sync answers."""
-    return es.force_sync if es.refresh_policy == CREATED_ONCE else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS
 from secret_sync.resources.meta import InvalidField

@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.secret_target.adoption_rules import controllers
+from secret_sync.controller.secret_target.ownership import controllers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secret_sync.controller.external_secret.extraction import (
+        Desired,
+        ExtractionError,
+        Overwritten,
+    )
     from secret_sync.controller.secret_target.recreation import Carried
+    from secret_sync.controller.secret_target.write_conflicts import RepairBudget
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -41,6 +47,23 @@ class Applied:
         return replace(self, fingerprint=b"", resource_version=_LOWEST, at=float("-inf"))
 
 
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What became of the latest values of an object, without them.
+
+    Attributes:
+        digest: Of the values and what was to be made of them.
+        fingerprint, keys, overwritten: As of the desired Secret.
+        error: Why they make none.
+    """
+
+    digest: bytes
+    fingerprint: bytes = b""
+    keys: frozenset[str] = frozenset()
+    overwritten: tuple[Overwritten, ...] = ()
+    error: ExtractionError | None = None
+
+
 @dataclass(slots=True)
 class SyncState:
     """One ExternalSecret's.
@@ -54,16 +77,18 @@ class SyncState:
         forced: The value of the annotation force-sync that was answered last, or ``None``
             before the first check; kept for objects that are fetched once. The status has it
             for the next leader.
-        repairs: Loop times of the latest writes that reverted a change of another writer.
-        rechecks: Loop times of the latest writes that found nothing to change, three at most.
+        repairs: Limits the writes that revert changes of another writer; made with the first one.
         shared: Keys that we merged and others own as well, each with their field managers.
-        conflicted_at: Loop time of the latest write in a conflict with another writer, or ``None``.
         gone: Uid of the Secret of ours that was deleted last. That event may overtake
             the reply to the write that made it.
         carried: Metadata of others of a Secret of ours that is being recreated, until that is done.
         hidden: Whether the Secret may hold keys that nothing shows any more, until they are
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
+        finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
+        extracted: What the latest values make, if they are extracted from documents.
+        finished: The same with the values, and the digest of what it was made from, from the end
+            of a thread's work until the next sync takes it.
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
@@ -75,15 +100,16 @@ class SyncState:
     applied: Applied | None = None
     written: bytes | None = None
     forced: str | None = None
-    repairs: tuple[float, ...] = ()
-    rechecks: tuple[float, ...] = ()
+    repairs: RepairBudget | None = None
     shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    conflicted_at: float | None = None
     gone: str = ""
     carried: Carried | None = None
     hidden: bool = False
     triggered_at: float | None = None
     waiting_since: float | None = None
+    finalizer_removals: tuple[float, ...] = ()
+    extracted: Extracted | None = None
+    finished: tuple[bytes, Desired] | None = None
     restored: bool = False
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
@@ -120,6 +146,12 @@ class SyncState:
                 self.applied = self.applied.invalidated()
             raise
 
+    def recheck_delay(self) -> float:
+        """Return for how many seconds a Secret that was rechecked often is not rechecked."""
+        if self.repairs is None:
+            return 0.0
+        return self.repairs.recheck_delay(asyncio.get_running_loop().time())
+
     def retarget(self, uid: str, target: str, *, merge: bool = False) -> bool:
         """Set the object and the target; return whether it is another object than before."""
         if self.uid != uid:
@@ -131,9 +163,7 @@ class SyncState:
             self.applied = None
             self.written = None
             self.shared = ()
-            self.repairs = ()
-            self.rechecks = ()
-            self.conflicted_at = None
+            self.repairs = None
             self.carried = None
             self.hidden = False
         return False
@@ -145,13 +175,19 @@ class SyncState:
         self.written = None
         self.forced = None
         self.shared = ()
-        self.repairs = ()
-        self.rechecks = ()
-        self.conflicted_at = None
+        self.repairs = None
         self.gone = ""
         self.carried = None
         self.hidden = False
         self.waiting_since = None
+        self.finalizer_removals = ()
+        self.extracted = None
+        self.finished = None
+
+    def drop_extracted(self) -> None:
+        """Drop what the latest values make: nothing is fetched for now."""
+        self.extracted = None
+        self.finished = None
 
 
 class SyncStateStore:
@@ -208,6 +244,7 @@ class SyncStateStore:
         state.forced = None
         state.gone = ""
         state.restored = True
+        state.drop_extracted()
 
     def deleted(self, key: str, uid: str) -> None:
         """Note that a Secret is gone; if it was ours, there is nothing left to compare with."""

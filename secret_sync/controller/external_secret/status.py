@@ -1,23 +1,28 @@
-"""From the outcome of a reconcile to the status a user reads."""
+"""The status that a user reads, from what a sync came to; nothing here has an effect."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from secret_sync import clock
-from secret_sync.resources import ExternalSecretStatus, Reason, SyncResult
-from secret_sync.resources.external_secret import DEFAULT_PROVIDER
+from secret_sync.controller.secret_target.merge_problems import shared
+from secret_sync.resources import DataSyncResult, ExternalSecretStatus, Reason
+from secret_sync.resources.external_secret import CREATED_ONCE, DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.external_secret.desired import EntryOutcome
+    from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
+    from secret_sync.controller.sync import SyncContext
     from secret_sync.resources import Condition, ExternalSecret
+
+#: Keys that a message names, of those that several entries write.
+_NAMED: Final = 10
 
 
 def results(
-    before: Sequence[SyncResult], outcomes: Sequence[EntryOutcome], *, written: bool
-) -> tuple[SyncResult, ...]:
+    before: Sequence[DataSyncResult], outcomes: Sequence[EntryOutcome], *, written: bool
+) -> tuple[DataSyncResult, ...]:
     """Return ``dataSyncResults``: the outcome of each entry's fetch.
 
     Args:
@@ -45,7 +50,7 @@ def results(
             outcome.version_id,
         )
         made.append(
-            SyncResult(
+            DataSyncResult(
                 key=outcome.entry.key,
                 status=status,
                 reason=reason,
@@ -115,3 +120,61 @@ def status_of(
         target=target or before.target,
         forced=before.forced if forced is None else forced,
     )
+
+
+def success_message(ctx: SyncContext, desired: Desired, controller: str) -> str:
+    """Return what the condition says of a Secret that is as desired.
+
+    Args:
+        ctx: Of which object.
+        desired: What the Secret holds.
+        controller: Another controller of the Secret, or ``""``.
+    """
+    es = ctx.es
+    count = f"{len(desired.keys)} key" if len(desired.keys) == 1 else f"{len(desired.keys)} keys"
+    message = f"Secret {es.target.name} holds {count}"
+    if es.target.merge:
+        message += " of this object"
+        if ctx.state.shared:
+            message += f"; {shared(dict(ctx.state.shared))}"
+    if es.refresh_policy == CREATED_ONCE:
+        message += f"; it is not fetched again (refreshPolicy {CREATED_ONCE})"
+    if desired.overwritten:
+        twice = sorted({o.key for o in desired.overwritten})
+        more = f" and {len(twice) - _NAMED} more" if len(twice) > _NAMED else ""
+        keys = ", ".join(twice[:_NAMED]) + more
+        message += f"; written by more than one entry, the last one counts: {keys}"
+    if controller:
+        message += f"; its controller is {controller}, which may change or delete it"
+    return message
+
+
+def pending_message(es: ExternalSecret, entries: int, *, synced: bool) -> str:
+    """Return what the condition says of an object that waits.
+
+    Args:
+        es: The object.
+        entries: How many of its entries wait for an answer.
+        synced: Whether its Secret holds good values.
+    """
+    if not entries:
+        return "waiting for the values to be fetched again or parsed"
+    total = len(es.entries)
+    if synced:
+        return (
+            f"values have changed: {entries} of {total} entries are waiting for Alibaba Cloud; "
+            "the Secret holds the previous values"
+        )
+    return f"{entries} of {total} entries are waiting for Alibaba Cloud"
+
+
+def is_synced(es: ExternalSecret, ready: Condition | None) -> bool:
+    """Return whether a condition says that this generation of an object is in sync."""
+    return (
+        ready is not None and ready.status == "True" and ready.observed_generation == es.generation
+    )
+
+
+def answered_wish(es: ExternalSecret) -> str | None:
+    """Return the ``force-sync`` that the status of an object that is in sync answers."""
+    return es.force_sync if es.refresh_policy == CREATED_ONCE else None

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from secret_sync.controller.confirmation import confirm_owner
-from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_target.adoption_rules import (
+from secret_sync.controller.secret_target.apply_configuration import (
+    encoded,
+    mark_apply_configuration,
+    owner_apply_configuration,
+)
+from secret_sync.controller.secret_target.ownership import (
     adoptable,
     controller_of,
     controllers,
     legacy_editors,
     marked_by,
     may_adopt,
+    owner_mark,
 )
-from secret_sync.controller.secret_target.apply_configuration import (
-    encoded,
-    mark_apply_configuration,
-    owner_apply_configuration,
-)
-from secret_sync.controller.secret_target.ownership import owner_mark
+from secret_sync.controller.secret_target.secret_client import any_version
+from secret_sync.controller.sync import Changed, Problem, Refused
 from secret_sync.kube import (
-    METADATA,
     SECRETS,
     ApiNotFoundError,
     ImmutableError,
@@ -35,13 +33,11 @@ from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
-    from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
+    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.secret_target.secret_client import SecretClient
+    from secret_sync.controller.sync import SyncContext, WriteResult
+    from secret_sync.kube import ConfirmedOwner
     from secret_sync.resources import ExternalSecret, SecretMeta
-
-_log = structlog.get_logger(__name__)
 
 #: The fields of a Secret beside its metadata.
 _CONTENT: Final = ("type", "data", "immutable")
@@ -51,26 +47,22 @@ class Adoption:
     """Decides on adoptions and carries them out.
 
     Args:
-        client: The API server, for the metadata of what is adopted.
-        writer: Applies as our field manager.
-        objects: The ExternalSecrets.
+        client: Reads and writes what is adopted.
     """
 
-    def __init__(
-        self, client: KubeClient, writer: ApplyWriter, objects: ReadOnlyStore[ExternalSecret]
-    ) -> None:
+    def __init__(self, client: SecretClient) -> None:
         self._client = client
-        self._writer = writer
-        self._objects = objects
+        self._writer = client.writer
 
     async def adopt(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> bool | Problem:
+        self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
+    ) -> WriteResult:
         """Adopt a Secret that is not ours, if the ExternalSecret may."""
-        metadata = await self._metadata(es) if may_adopt(es) else {}
-        if not metadata or not adoptable(es, metadata, self._objects):
+        es, state = ctx.es, ctx.state
+        metadata = await self._client.metadata(any_version(es)) if may_adopt(es) else {}
+        if not metadata or not adoptable(es, metadata, self._client.objects):
             return self._not_ours(es, current, metadata)
-        owner = await confirm_owner(self._client, es)
+        owner = await confirm_owner(self._client.kube, es)
         entries = metadata.get("managedFields") or ()
         state.hidden = state.hidden or any(string_data_keys(entry) for entry in entries)
         # The mark comes with the first write: whatever interrupts the rest, it is ours.
@@ -82,54 +74,47 @@ class Adoption:
                 SECRETS, configuration, _ref(es, metadata), force=True
             )
         except ImmutableError as error:
-            return Problem(
-                Reason.SECRET_CONFLICT,
-                f"Secret {es.namespace}/{es.target.name} was not taken over, because it would "
-                f"have to be recreated: {error.message}; set spec.type to its type, or delete it",
+            return Refused(
+                Problem(
+                    Reason.SECRET_CONFLICT,
+                    f"Secret {es.namespace}/{es.target.name} was not taken over, because it would "
+                    f"have to be recreated: {error.message}; set spec.type to its type, or delete "
+                    "it",
+                )
             )
         state.remember(desired.fingerprint, reply)
-        reply = await self.transfer_field_ownership(es, desired, state, reply, owner)
-        await self.remove_other_keys(es, desired, state, reply, owner)
-        _log.info("secret adopted", secret=es.target.name, keys=len(desired.keys))
-        return True
+        reply = await self.transfer_field_ownership(ctx, desired, reply, owner)
+        await self.remove_other_keys(ctx, desired, reply, owner)
+        return Changed("secret adopted", len(desired.keys))
 
     async def continue_created_once(
-        self, es: ExternalSecret, state: SyncState, current: SecretMeta | None
-    ) -> bool | Problem:
+        self, ctx: SyncContext, current: SecretMeta | None
+    ) -> WriteResult:
         """Mark a Secret as that of an object that is fetched once, and leave what is in it.
 
         It is there, so that it is not fetched: its values may be old on purpose.
         """
-        metadata = await self._metadata(es)
-        if not adoptable(es, metadata, self._objects):
+        es = ctx.es
+        metadata = await self._client.metadata(any_version(es))
+        if not adoptable(es, metadata, self._client.objects):
             return self._not_ours(es, current, metadata)
         # Whatever our field manager owns of it, from a former ExternalSecret, goes with an apply
         # that leaves it out.
         content = await self._content(es, metadata)
-        await confirm_owner(self._client, es)
+        await confirm_owner(self._client.kube, es)
         configuration = {
             **mark_apply_configuration(es, controlled=_has_another(metadata, es)),
             **content,
         }
         reply = await self._writer.update(SECRETS, configuration, _ref(es, metadata), force=True)
-        state.remember(b"", reply)
-        _log.info("secret adopted as it is", secret=es.target.name)
-        return True
-
-    async def _metadata(self, es: ExternalSecret) -> dict[str, Any]:
-        path = SECRETS.path(es.namespace, es.target.name)
-        try:
-            reply = await self._client.request("GET", path, accept=METADATA)
-        except ApiNotFoundError as error:
-            raise OutdatedError(error.message, status=404, reason=error.code) from None
-        metadata: dict[str, Any] = reply["metadata"]
-        return metadata
+        ctx.state.remember(b"", reply)
+        return Changed("secret adopted as it is")
 
     async def _content(self, es: ExternalSecret, metadata: dict[str, Any]) -> dict[str, Any]:
         """Read what is in a Secret, in the version of its metadata; nothing empty."""
         path = SECRETS.path(es.namespace, es.target.name)
         try:
-            whole = await self._client.request("GET", path)
+            whole = await self._client.kube.request("GET", path)
         except ApiNotFoundError as error:
             raise OutdatedError(error.message, status=404, reason=error.code) from None
         found = whole["metadata"]
@@ -139,18 +124,16 @@ class Adoption:
 
     async def transfer_field_ownership(
         self,
-        es: ExternalSecret,
+        ctx: SyncContext,
         desired: Desired,
-        state: SyncState,
         reply: dict[str, Any],
         owner: ConfirmedOwner | None = None,
     ) -> dict[str, Any]:
         """Transfer to us the fields of a Secret of ours that ack-secret-manager owns.
 
         Args:
-            es: Whose Secret it is.
+            ctx: Whose Secret it is.
             desired: What it holds.
-            state: Of the object.
             reply: The Secret's metadata after our last write.
             owner: That the object has been confirmed for this, if it has.
 
@@ -160,10 +143,10 @@ class Adoption:
         editors = legacy_editors(reply["metadata"])
         if not editors:
             return reply
-        metadata = reply["metadata"]
+        es, metadata = ctx.es, reply["metadata"]
         where = es.namespace, es.target.name, metadata["uid"]
         ref = Ref(*where, metadata["resourceVersion"])
-        owner = owner or await confirm_owner(self._client, es)
+        owner = owner or await confirm_owner(self._client.kube, es)
         fields = metadata["managedFields"]
         reply = await self._writer.transfer_field_ownership(SECRETS, ref, fields, editors, owner)
         # What we did not want of it goes now, in one write.
@@ -172,14 +155,13 @@ class Adoption:
             es, desired, controlled=_has_another(metadata, es)
         )
         reply = await self._writer.update(SECRETS, configuration, ref, force=True)
-        state.remember(desired.fingerprint, reply)
+        ctx.state.remember(desired.fingerprint, reply)
         return reply
 
     async def remove_other_keys(
         self,
-        es: ExternalSecret,
+        ctx: SyncContext,
         desired: Desired,
-        state: SyncState,
         reply: dict[str, Any],
         owner: ConfirmedOwner | None = None,
     ) -> int:
@@ -188,15 +170,15 @@ class Adoption:
         Those that came by ``stringData`` have no owner, so that nothing shows them.
 
         Args:
-            es: Whose Secret it is.
+            ctx: Whose Secret it is.
             desired: What it holds.
-            state: Of the object.
             reply: The Secret's metadata after our last write.
             owner: That the object has been confirmed for this, if it has.
 
         Returns:
             How many there were, of those without an owner at least one.
         """
+        es, state = ctx.es, ctx.state
         after = secret_from_metadata(reply)
         if not isinstance(after, ManagedSecret):
             return 0
@@ -204,7 +186,7 @@ class Adoption:
         if not (remove or state.hidden or after.string_data):
             return 0
         ref = Ref(after.namespace, after.name, after.uid, after.resource_version)
-        owner = owner or await confirm_owner(self._client, es)
+        owner = owner or await confirm_owner(self._client.kube, es)
         reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
         state.remember(desired.fingerprint, reply)
         state.hidden = False
@@ -212,7 +194,7 @@ class Adoption:
 
     def _not_ours(
         self, es: ExternalSecret, current: SecretMeta | None, metadata: dict[str, Any]
-    ) -> Problem:
+    ) -> Refused:
         """Return why a Secret was not touched, and what to do about it.
 
         Args:
@@ -221,8 +203,8 @@ class Adoption:
             metadata: The same from the API server, if it was asked.
         """
         mark = current.owner if isinstance(current, ManagedSecret) else ""
-        owner = marked_by(es.namespace, mark, self._objects)
-        controller = controller_of(metadata, es, self._objects)
+        owner = marked_by(es.namespace, mark, self._client.objects)
+        controller = controller_of(metadata, es, self._client.objects)
         rename = "write another name in spec.target.name"
         if owner is not None and owner.uid != es.uid:
             why = f"belongs to ExternalSecret {owner.name}"
@@ -236,7 +218,8 @@ class Adoption:
             advice = f'annotate the ExternalSecret with {ADOPT_ANNOTATION}: "true" to take it over'
             advice += f", delete it, or {rename}"
         where = f"Secret {es.namespace}/{es.target.name}"
-        return Problem(Reason.SECRET_CONFLICT, f"{where} {why}, so it was not touched; {advice}")
+        message = f"{where} {why}, so it was not touched; {advice}"
+        return Refused(Problem(Reason.SECRET_CONFLICT, message))
 
 
 def _history(es: ExternalSecret, mark: str) -> str:

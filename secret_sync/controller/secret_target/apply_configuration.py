@@ -12,7 +12,7 @@ from secret_sync.resources.external_secret import KIND
 from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.resources import ExternalSecret
 
 

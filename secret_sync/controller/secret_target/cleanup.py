@@ -13,24 +13,17 @@ import structlog
 
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.secret_target.adoption_rules import adoptable
 from secret_sync.controller.secret_target.merge import MergeWriter
-from secret_sync.kube import (
-    METADATA,
-    SECRETS,
-    ApiNotFoundError,
-    OutdatedError,
-    Ref,
-    converted,
-)
+from secret_sync.controller.secret_target.ownership import adoptable
+from secret_sync.controller.secret_target.secret_client import any_version
+from secret_sync.kube import SECRETS, ApiNotFoundError, OutdatedError, Ref, converted
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ApplyWriter, KubeClient
+    from secret_sync.controller.secret_target.secret_client import SecretClient
+    from secret_sync.controller.sync import SyncContext
     from secret_sync.resources import SecretMeta
 
 _log = structlog.get_logger(__name__)
@@ -69,24 +62,12 @@ class SecretCleanup:
     """Deletes what an ExternalSecret made and needs no more.
 
     Args:
-        client: The API server, for what the cache may not have yet.
-        writer: Deletes as our field manager.
-        objects: The ExternalSecrets.
-        secrets: Metadata of all Secrets in scope, with the index ``BY_WRITER``.
+        client: Reads and deletes it.
     """
 
-    def __init__(
-        self,
-        client: KubeClient,
-        writer: ApplyWriter,
-        objects: ReadOnlyStore[ExternalSecret],
-        secrets: ReadOnlyStore[SecretMeta],
-    ) -> None:
+    def __init__(self, client: SecretClient) -> None:
         self._client = client
-        self._writer = writer
-        self._objects = objects
-        self._secrets = secrets
-        self._merging = MergeWriter(client, objects)
+        self._merging = MergeWriter(client)
         # Uids of the latest ones; the cache knows of them within seconds.
         self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
@@ -103,8 +84,9 @@ class SecretCleanup:
         target = object_key(es.namespace, es.target.name)
         deleted = []
         changed = False
-        for key in tuple(self._secrets.by_index(BY_WRITER, es.uid)):
-            secret = self._secrets.get(key)
+        secrets = self._client.secrets
+        for key in tuple(secrets.by_index(BY_WRITER, es.uid)):
+            secret = secrets.get(key)
             if key == target or not isinstance(secret, ManagedSecret) or secret.deleting:
                 continue
             if secret.uid in self._deleted:
@@ -115,7 +97,7 @@ class SecretCleanup:
                 continue
             try:
                 if owner_of(secret) != (es.name, es.uid):
-                    owner = await confirm_owner(self._client, es)
+                    owner = await confirm_owner(self._client.kube, es)
                     await self._merging.leave(es, secret, owner)
                 elif not es.target.retain:
                     await self._delete(es, secret)
@@ -124,7 +106,7 @@ class SecretCleanup:
                 changed = True
         return PrunedTargets(tuple(deleted), changed)
 
-    async def clean_up(self, es: ExternalSecret, state: SyncState) -> bool:
+    async def clean_up(self, ctx: SyncContext) -> bool:
         """Delete the Secret of an ExternalSecret none of whose values exists any more.
 
         Returns:
@@ -134,7 +116,7 @@ class SecretCleanup:
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The API server refused, or did not answer.
         """
-        secret = self._secrets.get(object_key(es.namespace, es.target.name))
+        es, secret = ctx.es, self._client.cached(ctx.es)
         if (
             es.target.merge
             or es.target.retain
@@ -147,8 +129,8 @@ class SecretCleanup:
             await self._delete(es, secret)
         except OutdatedError:
             return False
-        state.applied = None
-        state.written = None
+        ctx.state.applied = None
+        ctx.state.written = None
         return True
 
     async def delete_on_finalize(self, es: ExternalSecret) -> None:
@@ -165,7 +147,7 @@ class SecretCleanup:
         # is decided by what the API server says now.
         try:
             path = EXTERNAL_SECRETS.path(es.namespace, es.name)
-            found = await self._client.request("GET", path)
+            found = await self._client.kube.request("GET", path)
         except ApiNotFoundError:
             return
         es, asked = converted(ExternalSecret.from_dict, found, path), es
@@ -177,21 +159,20 @@ class SecretCleanup:
             return
         if es.target.merge or es.target.retain:
             return
-        path = SECRETS.path(es.namespace, es.target.name)
         try:
-            reply = await self._client.request("GET", path, accept=METADATA)
-        except ApiNotFoundError:
+            metadata = await self._client.metadata(any_version(es))
+        except OutdatedError:
             return
-        secret = secret_from_metadata(reply)
+        secret = secret_from_metadata({"metadata": metadata})
         ours = owner_of(secret) == (es.name, es.uid)
         # That it wishes for a Secret does not make it the object's.
         legacy = replace(es, adopt=False)
-        if ours or adoptable(legacy, reply["metadata"], self._objects):
+        if ours or adoptable(legacy, metadata, self._client.objects):
             await self._delete(es, secret)
 
     async def _delete(self, es: ExternalSecret, secret: SecretMeta) -> None:
-        owner = await confirm_owner(self._client, es)
+        owner = await confirm_owner(self._client.kube, es)
         ref = Ref(secret.namespace, secret.name, secret.uid, secret.resource_version)
-        await self._writer.delete(SECRETS, ref, owner)
+        await self._client.writer.delete(SECRETS, ref, owner)
         self._deleted.append(secret.uid)
         _log.info("secret deleted", secret=secret.name)

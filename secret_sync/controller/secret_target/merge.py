@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
-
-import structlog
+from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.secret_target import merge_problems
-from secret_sync.controller.secret_target.adoption_rules import marked_by
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     merge_apply_configuration,
     values_needed,
 )
-from secret_sync.controller.secret_target.ownership import behind, is_lost, merged_by
+from secret_sync.controller.secret_target.ownership import behind, is_lost, marked_by, merged_by
 from secret_sync.controller.secret_target.payload_digests import PayloadDigests
 from secret_sync.controller.secret_target.siblings import Mergers, owner_beside
-from secret_sync.controller.secret_target.write_refusals import refused
+from secret_sync.controller.secret_target.write_conflicts import retry_on_conflict
+from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
-    METADATA,
     SECRETS,
     ApiNotFoundError,
-    ApiRefusedError,
-    ApiUnavailableError,
     ApplyWriter,
     OutdatedError,
     OwnedByOthersError,
@@ -44,37 +39,29 @@ from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
-    from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ConfirmedOwner, KubeClient
+    from secret_sync.controller.secret_target.secret_client import SecretClient
+    from secret_sync.controller.sync import Problem, SyncContext, WriteResult
+    from secret_sync.kube import ConfirmedOwner
     from secret_sync.resources import ExternalSecret, SecretMeta
-
-_log = structlog.get_logger(__name__)
-
-#: A write that finds another version than it was decided on is decided again, so often at most.
-MAX_ATTEMPTS: Final = 4
 
 
 class MergeWriter:
     """Writes the keys of ExternalSecrets into Secrets that exist.
 
     Args:
-        client: The API server.
-        objects: The ExternalSecrets, with the indexes of ``siblings``.
+        client: Reads and writes them.
     """
 
-    def __init__(self, client: KubeClient, objects: ReadOnlyStore[ExternalSecret]) -> None:
+    def __init__(self, client: SecretClient) -> None:
         self._client = client
-        self._objects = objects
-        self._payloads = PayloadDigests(client)
+        self._objects = client.objects
+        self._payloads = PayloadDigests(client.kube)
 
-    def is_right(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> bool:
+    def is_right(self, ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
         """Return whether the Secret needs no write."""
-        applied = state.applied
+        applied = ctx.state.applied
         if applied is None or applied.fingerprint != desired.fingerprint:
             return False
         if behind(current, applied, asyncio.get_running_loop().time()):
@@ -83,57 +70,47 @@ class MergeWriter:
             isinstance(current, ManagedSecret)
             and current.uid == applied.uid
             and not is_lost(current, applied)
-            and merged_by(es, current) == desired.keys
+            and merged_by(ctx.es, current) == desired.keys
             and (
                 current.resource_version == applied.resource_version
-                or _shared_as_before(desired, state, current)
+                or _shared_as_before(desired, ctx.state, current)
             )
         )
 
     async def ensure(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> bool | Problem:
+        self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
+    ) -> WriteResult:
         """Merge our keys as desired.
-
-        Returns:
-            Whether the Secret was changed, or why it was left as it is.
 
         Raises:
             ApiUnavailableError: Later, perhaps.
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
         """
-        if self.is_right(es, desired, state, current):
-            return False
-        try:
-            for _ in range(MAX_ATTEMPTS):
-                current = current or await self._read(es)
-                if current is None:
-                    state.applied = None
-                    return merge_problems.missing(es)
-                try:
-                    refusal = self._refused(es, desired, current)
-                    if refusal is not None:
-                        return refusal
-                    with state.writing():
-                        return await self._write(es, desired, state, current)
-                except OutdatedError:
-                    current = None
-        except ApiRefusedError as error:
-            return refused(es, error)
-        raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
+        if self.is_right(ctx, desired, current):
+            return UNCHANGED
 
-    async def take(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, ref: Ref
-    ) -> dict[str, Any]:
+        async def write(current: SecretMeta | None) -> WriteResult:
+            problem = self._refused(ctx.es, desired, current)
+            if problem is not None or current is None:
+                return Refused(problem or merge_problems.missing(ctx.es))
+            with ctx.state.writing():
+                return await self._write(ctx, desired, current)
+
+        return await retry_on_conflict(
+            self._client, ctx, current, write, (OutdatedError,), must_exist=True
+        )
+
+    async def take(self, ctx: SyncContext, desired: Desired, ref: Ref) -> dict[str, Any]:
         """Merge our keys into a Secret that was this object's own until now.
 
         Raises:
             OutdatedError: It is not the one that was decided on.
             ApiError: The server refused.
         """
+        es = ctx.es
         configuration = {**merge_apply_configuration(es, desired), "type": es.secret_type}
         reply = await self._writer(es).update(SECRETS, configuration, ref, force=True)
-        state.remember(desired.fingerprint, reply)
+        ctx.state.remember(desired.fingerprint, reply)
         return reply
 
     async def leave(self, es: ExternalSecret, secret: ManagedSecret, owner: ConfirmedOwner) -> None:
@@ -159,7 +136,9 @@ class MergeWriter:
             nothing = empty_apply_configuration(es, secret.name)
             await self._writer(es).update(SECRETS, nothing, ref, force=False)
 
-    def _refused(self, es: ExternalSecret, desired: Desired, current: SecretMeta) -> Problem | None:
+    def _refused(
+        self, es: ExternalSecret, desired: Desired, current: SecretMeta | None
+    ) -> Problem | None:
         """Return why nothing may be written, as far as the Secret's marks show."""
         if not isinstance(current, ManagedSecret):
             return None
@@ -173,20 +152,19 @@ class MergeWriter:
         firsts = Mergers(self._objects, es, current).before(desired.keys)
         return merge_problems.second(es, firsts) if firsts else None
 
-    async def _write(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta
-    ) -> bool | Problem:
+    async def _write(self, ctx: SyncContext, desired: Desired, current: SecretMeta) -> WriteResult:
+        es, state = ctx.es, ctx.state
         if desired.data is None:
             raise values_needed(es)
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
         edited = await self._edited(desired, ref, current)
         if edited:
-            return merge_problems.conflict(es, edited)
+            return Refused(merge_problems.conflict(es, edited))
         before = ref.resource_version
         if isinstance(current, ManagedSecret):
             staying = await self._staying(es, current, merged_by(es, current) - desired.keys)
             if staying:
-                owner = await confirm_owner(self._client, es)
+                owner = await confirm_owner(self._client.kube, es)
                 ref = await self._give_up(es, ref, staying, owner)
         configuration = merge_apply_configuration(es, desired)
         writer = self._writer(es)
@@ -196,16 +174,14 @@ class MergeWriter:
             owners = await writer.owners(SECRETS, ref, error)
             others = self._others(es, desired, current, owners)
             if others or not any(owners.values()):
-                return merge_problems.conflict(es, others or owners)
-            await confirm_owner(self._client, es)
+                return Refused(merge_problems.conflict(es, others or owners))
+            await confirm_owner(self._client.kube, es)
             reply = await writer.update(SECRETS, configuration, ref, force=True)
         state.remember(desired.fingerprint, reply)
         changed = bool(reply["metadata"]["resourceVersion"] != before)
-        reply = await self._relieve(es, desired, state, reply)
+        reply = await self._relieve(ctx, desired, reply)
         state.shared = _shared(es, desired, reply)
-        if changed:
-            _log.info("secret merged into", secret=es.target.name, keys=len(desired.keys))
-        return changed
+        return Changed("secret merged into", len(desired.keys)) if changed else UNCHANGED
 
     async def _edited(self, desired: Desired, ref: Ref, current: SecretMeta) -> dict[str, set[str]]:
         """Return who set keys of ours to other values by way of ``stringData``.
@@ -233,7 +209,7 @@ class MergeWriter:
         if isinstance(current, ManagedSecret):
             return [(entry.manager, entry.keys) for entry in current.string_data]
         # Nothing of that kind is kept of a Secret without a mark of ours.
-        entries = await self._managed_fields(ref)
+        entries = (await self._client.metadata(ref)).get("managedFields") or []
         return [(e.get("manager") or "", keys) for e in entries if (keys := string_data_keys(e))]
 
     async def _staying(
@@ -251,12 +227,13 @@ class MergeWriter:
     ) -> Ref:
         """Give up ownership of these keys; they stay. Return the version that this made."""
         ours = frozenset({f"{MERGE_MANAGER}{es.uid}"})
-        entries = without_keys(await self._managed_fields(ref), ours, keys)
+        entries = (await self._client.metadata(ref)).get("managedFields") or []
+        entries = without_keys(entries, ours, keys)
         reply = await self._set_managed_fields(es, ref, entries, owner)
         return replace(ref, resource_version=reply["metadata"]["resourceVersion"])
 
     async def _relieve(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, reply: dict[str, Any]
+        self, ctx: SyncContext, desired: Desired, reply: dict[str, Any]
     ) -> dict[str, Any]:
         """Remove the ownership of those that merged our keys before us and give way.
 
@@ -266,15 +243,16 @@ class MergeWriter:
         Returns:
             The Secret's metadata.
         """
+        es = ctx.es
         givers = self._giving_way(es, desired, secret_from_metadata(reply))
         if not givers:
             return reply
         metadata = reply["metadata"]
-        owner = await confirm_owner(self._client, es)
+        owner = await confirm_owner(self._client.kube, es)
         ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
         entries = without_keys(metadata["managedFields"], givers, desired.keys)
         reply = await self._set_managed_fields(es, ref, entries, owner)
-        state.remember(desired.fingerprint, reply)
+        ctx.state.remember(desired.fingerprint, reply)
         return reply
 
     def _giving_way(
@@ -301,7 +279,7 @@ class MergeWriter:
 
     def _writer(self, es: ExternalSecret) -> ApplyWriter:
         # One manager each: two that merge into one Secret would delete each other's keys.
-        return ApplyWriter(self._client, f"{MERGE_MANAGER}{es.uid}")
+        return ApplyWriter(self._client.kube, f"{MERGE_MANAGER}{es.uid}")
 
     async def _set_managed_fields(
         self, es: ExternalSecret, ref: Ref, entries: list[dict[str, Any]], owner: ConfirmedOwner
@@ -309,23 +287,6 @@ class MergeWriter:
         # Of an empty list the server takes no notice; this is what empties it.
         entries = entries or [{}]
         return await self._writer(es).set_managed_fields(SECRETS, ref, entries, owner)
-
-    async def _managed_fields(self, ref: Ref) -> list[dict[str, Any]]:
-        path = SECRETS.path(ref.namespace, ref.name)
-        try:
-            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-        except ApiNotFoundError as error:
-            raise OutdatedError(error.message) from None
-        if (metadata["uid"], metadata["resourceVersion"]) != (ref.uid, ref.resource_version):
-            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed")
-        return metadata.get("managedFields") or []
-
-    async def _read(self, es: ExternalSecret) -> SecretMeta | None:
-        path = SECRETS.path(es.namespace, es.target.name)
-        try:
-            return secret_from_metadata(await self._client.request("GET", path, accept=METADATA))
-        except ApiNotFoundError:
-            return None
 
 
 def _shared(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.secret_target.apply_configuration import (
     mark_apply_configuration,
     owner_apply_configuration,
 )
-from secret_sync.kube import METADATA, SECRETS, ApiNotFoundError, OutdatedError, Ref
+from secret_sync.kube import SECRETS, OutdatedError, Ref
 from secret_sync.kube.managed_fields import given_back, metadata_of_others
 from secret_sync.resources.names import (
     FIELD_MANAGER,
@@ -27,12 +25,11 @@ from secret_sync.resources.names import (
 from secret_sync.resources.secret import owner_field
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
-    from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
+    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.secret_target.secret_client import SecretClient
+    from secret_sync.controller.sync import SyncContext
+    from secret_sync.kube import ConfirmedOwner
     from secret_sync.resources import ExternalSecret
-
-_log = structlog.get_logger(__name__)
 
 _NOT_FOUND: Final = 404
 #: Annotations that stay behind: the mark is written again, and kubectl's copy of the object holds
@@ -91,17 +88,14 @@ class Recreation:
     """Deletes and creates Secrets of ours.
 
     Args:
-        client: The API server, for what others say of a Secret.
-        writer: Applies as our field manager.
+        client: Reads and writes them.
     """
 
-    def __init__(self, client: KubeClient, writer: ApplyWriter) -> None:
+    def __init__(self, client: SecretClient) -> None:
         self._client = client
-        self._writer = writer
+        self._writer = client.writer
 
-    async def recreate(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, ref: Ref
-    ) -> None:
+    async def recreate(self, ctx: SyncContext, desired: Desired, ref: Ref) -> None:
         """Recreate a Secret; it is absent for one round trip.
 
         A type demands keys of its own: the new Secret is tried out before the old one goes.
@@ -111,50 +105,52 @@ class Recreation:
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The server refused.
         """
-        carried = Carried.of(es, await self._metadata(ref))
+        es, state = ctx.es, ctx.state
+        carried = Carried.of(es, await self._client.metadata(ref))
         configuration = _apply_configuration(es, desired, carried)
         await self._writer.dry_run_create(SECRETS, configuration, f"secret-sync-{es.uid}")
-        owner = await confirm_owner(self._client, es)
+        owner = await confirm_owner(self._client.kube, es)
         # Kept until all of it is done: whatever interrupts it, it goes on from here.
         state.carried = carried
         await self._writer.delete(SECRETS, ref, owner)
         state.applied = None
         state.hidden = False
-        await self.create(es, desired, state)
-        _log.info("secret re-created", secret=es.target.name, keys=len(desired.keys))
+        await self.create(ctx, desired)
 
-    async def create(self, es: ExternalSecret, desired: Desired, state: SyncState) -> None:
+    async def create(self, ctx: SyncContext, desired: Desired) -> None:
         """Create a Secret, with what is carried over from its predecessor.
 
         Raises:
             AlreadyExistsError: A Secret of that name exists.
             ApiError: The server refused.
         """
-        reply = await self._writer.create(SECRETS, _apply_configuration(es, desired, state.carried))
-        state.remember(desired.fingerprint, reply)
-        if state.carried is not None:
-            await self._give_back(es, state, reply["metadata"])
+        configuration = _apply_configuration(ctx.es, desired, ctx.state.carried)
+        reply = await self._writer.create(SECRETS, configuration)
+        ctx.state.remember(desired.fingerprint, reply)
+        if ctx.state.carried is not None:
+            await self._give_back(ctx, reply["metadata"])
 
-    async def finish(self, es: ExternalSecret, state: SyncState) -> None:
+    async def finish(self, ctx: SyncContext) -> None:
         """Give back what an interrupted recreation has not.
 
         Raises:
             OutdatedError: The Secret is not the one that we wrote.
             ApiError: The server refused.
         """
+        es, state = ctx.es, ctx.state
         applied = state.applied
-        if state.carried is None or applied is None:
+        if applied is None:
             return
         ref = Ref(es.namespace, es.target.name, applied.uid, "")
         try:
-            await self._give_back(es, state, await self._metadata(ref))
+            await self._give_back(ctx, await self._client.metadata(ref))
         except OutdatedError as error:
             if error.status != _NOT_FOUND:
                 # Another Secret by now: nothing is left to give. Where there is none, it follows.
                 state.carried = None
             raise
 
-    async def resume(self, es: ExternalSecret, state: SyncState, ref: Ref) -> Ref:
+    async def resume(self, ctx: SyncContext, ref: Ref) -> Ref:
         """Give up what a recreation wrote for others, before an apply deletes it.
 
         Of one that an earlier process began the owners are not known: it stays, without an owner.
@@ -167,14 +163,13 @@ class Recreation:
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
             ApiError: The server refused.
         """
-        version = await self._give_back(es, state, await self._metadata(ref))
+        version = await self._give_back(ctx, await self._client.metadata(ref))
         return replace(ref, resource_version=version)
 
-    async def _give_back(
-        self, es: ExternalSecret, state: SyncState, metadata: dict[str, Any]
-    ) -> str:
+    async def _give_back(self, ctx: SyncContext, metadata: dict[str, Any]) -> str:
+        es, state = ctx.es, ctx.state
         carried, applied = state.carried, state.applied
-        owner: ConfirmedOwner = await confirm_owner(self._client, es)
+        owner: ConfirmedOwner = await confirm_owner(self._client.kube, es)
         version = metadata["resourceVersion"]
         ref = Ref(es.namespace, es.target.name, metadata["uid"], version)
         entries = given_back(
@@ -189,20 +184,6 @@ class Recreation:
         if applied is not None and applied.resource_version == version:
             state.applied = replace(applied, resource_version=after)
         return after
-
-    async def _metadata(self, ref: Ref) -> dict[str, Any]:
-        path = SECRETS.path(ref.namespace, ref.name)
-        try:
-            found = (await self._client.request("GET", path, accept=METADATA))["metadata"]
-        except ApiNotFoundError as error:
-            raise OutdatedError(error.message, status=404, reason=error.code) from None
-        metadata: dict[str, Any] = found
-        if metadata["uid"] != ref.uid or ref.resource_version not in {
-            "",
-            metadata["resourceVersion"],
-        }:
-            raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed since", status=409)
-        return metadata
 
 
 def _apply_configuration(

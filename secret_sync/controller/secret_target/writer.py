@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import TYPE_CHECKING
 
 from secret_sync.controller.confirmation import OwnerGoneError, confirm_owner
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.adoption import Adoption
-from secret_sync.controller.secret_target.adoption_rules import data_editors
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     encoded,
@@ -26,6 +22,7 @@ from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.ownership import (
     Action,
     behind,
+    data_editors,
     decide,
     is_ours,
     is_there,
@@ -34,238 +31,186 @@ from secret_sync.controller.secret_target.ownership import (
     other_controller,
 )
 from secret_sync.controller.secret_target.recreation import Recreation
+from secret_sync.controller.secret_target.secret_client import any_version
 from secret_sync.controller.secret_target.write_conflicts import (
-    is_settled,
-    recheck_delay,
-    repair_within_limit,
+    RepairBudget,
+    refused,
+    retry_on_conflict,
     write_conflict,
 )
-from secret_sync.controller.secret_target.write_refusals import refused
+from secret_sync.controller.sync import UNCHANGED, Changed, Problem, Refused, Unchanged
 from secret_sync.kube import (
-    METADATA,
     SECRETS,
     AlreadyExistsError,
-    ApiNotFoundError,
     ApiRefusedError,
     ApiUnavailableError,
     ImmutableError,
     OutdatedError,
     Ref,
 )
-from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
-from secret_sync.resources.meta import object_key
+from secret_sync.resources import ManagedSecret, Reason
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
-    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.secret_target.ownership import Decision
-    from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import ApplyWriter, ConfirmedOwner, KubeClient
-    from secret_sync.resources import ExternalSecret, SecretMeta
-
-_log = structlog.get_logger(__name__)
-
-#: A write that finds another version than it was decided on is decided again, so often at most;
-#: then the change itself enqueues the object.
-MAX_ATTEMPTS: Final = 4
+    from secret_sync.controller.secret_target.secret_client import SecretClient
+    from secret_sync.controller.sync import SyncContext, WriteResult
+    from secret_sync.kube import ConfirmedOwner
+    from secret_sync.resources import SecretMeta
 
 
 class SecretWriter:
     """Writes the Secrets of ExternalSecrets.
 
     Args:
-        client: The API server, for reading what the cache does not have yet.
-        writer: Applies as our field manager.
-        objects: The ExternalSecrets.
-        secrets: Metadata of all Secrets in scope.
+        client: Reads and writes them.
     """
 
-    def __init__(
-        self,
-        client: KubeClient,
-        writer: ApplyWriter,
-        objects: ReadOnlyStore[ExternalSecret],
-        secrets: ReadOnlyStore[SecretMeta],
-    ) -> None:
+    def __init__(self, client: SecretClient) -> None:
         self._client = client
-        self._writer = writer
-        self._objects = objects
-        self._secrets = secrets
-        self._merging = MergeWriter(client, objects)
-        self._adoption = Adoption(client, writer, objects)
-        self._recreation = Recreation(client, writer)
+        self._merging = MergeWriter(client)
+        self._adoption = Adoption(client)
+        self._recreation = Recreation(client)
 
-    def is_right(self, es: ExternalSecret, desired: Desired, state: SyncState) -> bool:
+    def is_right(self, ctx: SyncContext, desired: Desired) -> bool:
         """Return whether the Secret needs no write, as far as the cache knows."""
-        current = self._cached(es)
-        if self._is_paused(es, desired, state, current):
+        current = self._client.cached(ctx.es)
+        if _is_paused(ctx, desired, current):
             return True
-        if es.target.merge:
-            return self._merging.is_right(es, desired, state, current)
-        return self._decide(es, desired, state, current).action is Action.NOTHING
+        if ctx.es.target.merge:
+            return self._merging.is_right(ctx, desired, current)
+        return _decide(ctx, desired, current).action is Action.NOTHING
 
-    def has_drifted(self, es: ExternalSecret, state: SyncState) -> bool:
+    def has_drifted(self, ctx: SyncContext) -> bool:
         """Return whether the Secret needs values to be repaired, as it may after a restart.
 
         Once something was written, its repair needs no answer of Alibaba Cloud, or asks for
         one urgently by itself.
         """
-        return state.applied is None and not looks_right(es, self._cached(es))
+        return ctx.state.applied is None and not looks_right(ctx.es, self._client.cached(ctx.es))
 
-    def is_there(self, es: ExternalSecret, state: SyncState) -> bool:
+    def is_there(self, ctx: SyncContext) -> bool:
         """Return whether the Secret has been made, whatever has become of it since."""
         now = asyncio.get_running_loop().time()
-        return is_there(es, self._cached(es), state.applied, now)
+        return is_there(ctx.es, self._client.cached(ctx.es), ctx.state.applied, now)
 
-    def other_controller(self, es: ExternalSecret, state: SyncState) -> str:
+    def other_controller(self, ctx: SyncContext) -> str:
         """Return kind and name of another controller of a Secret of ours, or ``""``.
 
         A Secret that keys are merged into is not managed by secret-sync, so it may well have one.
         """
-        if es.target.merge:
+        if ctx.es.target.merge:
             return ""
-        current, applied = self._cached(es), state.applied
+        current, applied = self._client.cached(ctx.es), ctx.state.applied
         if applied is not None and behind(current, applied, asyncio.get_running_loop().time()):
             return applied.controller
-        return other_controller(es, current)
+        return other_controller(ctx.es, current)
 
-    async def continue_created_once(self, es: ExternalSecret, state: SyncState) -> bool | Problem:
+    async def continue_created_once(self, ctx: SyncContext) -> WriteResult:
         """Adopt an existing Secret as it is, for an object that is fetched once.
 
         Returns:
-            Whether there is one that it is to take over, or why it was left alone.
+            ``Unchanged`` if there is none that it is to take over.
 
         Raises:
             ApiUnavailableError: Later, perhaps.
             OwnerChangedError: The ExternalSecret is not what our copy of it says.
         """
-        current = self._cached(es)
-        if current is None or not es.adopt or es.target.merge or state.applied is not None:
-            return False
-        if isinstance(current, ManagedSecret) and is_ours(es, current, state.applied):
-            return False
+        es, applied, current = ctx.es, ctx.state.applied, self._client.cached(ctx.es)
+        if current is None or not es.adopt or es.target.merge or applied is not None:
+            return UNCHANGED
+        if isinstance(current, ManagedSecret) and is_ours(es, current, applied):
+            return UNCHANGED
         try:
-            return await self._adoption.continue_created_once(es, state, current)
+            return await self._adoption.continue_created_once(ctx, current)
         except OutdatedError as error:
             raise ApiUnavailableError(error.message) from None
         except ApiRefusedError as error:
-            return refused(es, error)
+            return Refused(refused(es, error))
 
-    async def ensure(
-        self, es: ExternalSecret, desired: Desired, state: SyncState
-    ) -> bool | Problem:
+    async def ensure(self, ctx: SyncContext, desired: Desired) -> WriteResult:
         """Write the Secret as desired, where it is not.
-
-        Returns:
-            Whether it was changed, or why it was left as it is.
 
         Raises:
             ApiUnavailableError: Later, perhaps.
             OwnerChangedError: The ExternalSecret is deleted, or not what our copy of it says;
                 its Secret was left as it is.
         """
-        current = self._cached(es)
-        if self._is_paused(es, desired, state, current):
-            return False
-        write = (self._merge if es.target.merge else self._own)(es, desired, state)
+        state, current = ctx.state, self._client.cached(ctx.es)
+        if _is_paused(ctx, desired, current):
+            return UNCHANGED
+        now, again = 0.0, self._undoes(ctx, desired, current)
+        if again:
+            now = asyncio.get_running_loop().time()
+            state.repairs = state.repairs or RepairBudget()
+            if not state.repairs.allow(now):
+                return await self._conflict(ctx, current)
+        result = await (self._merge if ctx.es.target.merge else self._own)(ctx, desired, current)
+        budget = state.repairs
+        if budget is None:
+            return result
+        if again:
+            budget.record(now, result)
+            stands = isinstance(result, Changed) and budget.conflicted_at is not None
+        else:
+            now = asyncio.get_running_loop().time()
+            stands = isinstance(result, Unchanged) and not budget.is_settled(now)
+        if not stands:
+            return result
+        written = result if isinstance(result, Changed) else None
+        return replace(await self._conflict(ctx, current), written=written)
 
-        async def conflict() -> Problem:
-            return write_conflict(es, await self._editors(es, current))
-
-        if self._undoes(es, desired, state, current):
-            return await repair_within_limit(state, write, conflict)
-        changed = await write
-        return await conflict() if changed is False and not is_settled(state) else changed
-
-    def _undoes(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> bool:
+    def _undoes(self, ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
         """Return whether what we wrote before is to be written again: another writer changed it."""
-        if state.written != desired.fingerprint or state.restored:
+        if ctx.state.written != desired.fingerprint or ctx.state.restored:
             return False
-        if not es.target.merge:
-            action = self._decide(es, desired, state, current).action
+        if not ctx.es.target.merge:
+            action = _decide(ctx, desired, current).action
             return action in (Action.REPAIR, Action.CREATE)
-        merged = current is not None and not self._merging.is_right(es, desired, state, current)
-        return merged and owner_of(current)[0] != es.name
+        merged = current is not None and not self._merging.is_right(ctx, desired, current)
+        return merged and owner_of(current)[0] != ctx.es.name
 
-    @staticmethod
-    def _is_paused(
-        es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> bool:
-        """Return whether all that is visible is right, and rechecks for the rest are paused."""
-        if state.written != desired.fingerprint or state.restored or not recheck_delay(state):
-            return False
-        applied = state.applied
-        if not isinstance(current, ManagedSecret) or applied is None or applied.uid != current.uid:
-            return False
-        if applied.fingerprint != desired.fingerprint:
-            # A change was interrupted.
-            return False
-        if es.target.merge:
-            return merged_by(es, current) == desired.keys
-        return current.our_keys == desired.keys and current.other_keys <= desired.keys
+    async def _conflict(self, ctx: SyncContext, current: SecretMeta | None) -> Refused:
+        """Report a conflict, with who else has set data of the Secret.
 
-    async def _editors(self, es: ExternalSecret, current: SecretMeta | None) -> tuple[str, ...]:
-        """Return who else has set data of the Secret; read it, if it has no marks of ours."""
+        It is read for that, if it has no marks of ours.
+        """
         if isinstance(current, ManagedSecret):
-            return tuple(sorted({*current.editors, *(e.manager for e in current.string_data)}))
-        path = SECRETS.path(es.namespace, es.target.name)
+            editors = {*current.editors, *(e.manager for e in current.string_data)}
+            return Refused(write_conflict(ctx.es, tuple(sorted(editors))))
         try:
-            metadata = (await self._client.request("GET", path, accept=METADATA))["metadata"]
+            metadata = await self._client.metadata(any_version(ctx.es))
         except ApiRefusedError:
             # Without their names, then: that it is a conflict is what counts.
-            return ()
-        return data_editors(metadata)
+            metadata = {}
+        return Refused(write_conflict(ctx.es, data_editors(metadata)))
 
-    async def _own(self, es: ExternalSecret, desired: Desired, state: SyncState) -> bool | Problem:
-        current = self._cached(es)
-        try:
-            for _ in range(MAX_ATTEMPTS):
-                self._expect_owner(es)
-                try:
-                    with state.writing():
-                        await self._recreation.finish(es, state)
-                        decision = self._decide(es, desired, state, current)
-                        if decision.action is Action.REFUSE:
-                            return await self._adoption.adopt(es, desired, state, current)
-                        return await self._carry_out(es, desired, state, decision)
-                except (AlreadyExistsError, ImmutableError, OutdatedError):
-                    # The cache is behind, or what was taken over is frozen with keys beside ours;
-                    # what the server says now counts.
-                    current = await self._read(es)
-                    if current is None:
-                        state.applied = None
-        except ApiRefusedError as error:
-            return refused(es, error)
-        raise ApiUnavailableError(f"Secret {es.namespace}/{es.target.name} changes all the time")
+    async def _own(
+        self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
+    ) -> WriteResult:
+        async def write(current: SecretMeta | None) -> WriteResult:
+            self._expect_owner(ctx)
+            with ctx.state.writing():
+                if ctx.state.carried is not None:
+                    await self._recreation.finish(ctx)
+                decision = _decide(ctx, desired, current)
+                if decision.action is Action.REFUSE:
+                    return await self._adoption.adopt(ctx, desired, current)
+                return await self._carry_out(ctx, desired, decision)
 
-    def _expect_owner(self, es: ExternalSecret) -> None:
-        held = self._objects.get(object_key(es.namespace, es.name))
-        if held is None or held.uid != es.uid or held.deleting:
-            raise OwnerGoneError(f"ExternalSecret {es.namespace}/{es.name} is deleted")
+        conflicts = (AlreadyExistsError, ImmutableError, OutdatedError)
+        return await retry_on_conflict(self._client, ctx, current, write, conflicts)
 
-    def _cached(self, es: ExternalSecret) -> SecretMeta | None:
-        return self._secrets.get(object_key(es.namespace, es.target.name))
-
-    async def _read(self, es: ExternalSecret) -> SecretMeta | None:
-        path = SECRETS.path(es.namespace, es.target.name)
-        try:
-            return secret_from_metadata(await self._client.request("GET", path, accept=METADATA))
-        except ApiNotFoundError:
-            return None
-
-    @staticmethod
-    def _decide(
-        es: ExternalSecret, desired: Desired, state: SyncState, current: SecretMeta | None
-    ) -> Decision:
-        now = asyncio.get_running_loop().time()
-        return decide(es, desired, current, state.applied, now)
+    def _expect_owner(self, ctx: SyncContext) -> None:
+        held = self._client.objects.get(ctx.key)
+        if held is None or held.uid != ctx.es.uid or held.deleting:
+            raise OwnerGoneError(f"ExternalSecret {ctx.key} is deleted")
 
     async def _carry_out(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, decision: Decision
-    ) -> bool | Problem:
+        self, ctx: SyncContext, desired: Desired, decision: Decision
+    ) -> WriteResult:
+        es, state = ctx.es, ctx.state
         if desired.data is None and decision.action in (Action.CREATE, Action.REPAIR):
             raise values_needed(es)
         match decision.action:
@@ -273,66 +218,63 @@ class SecretWriter:
                 if es.target.retain or state.written is not None:
                     # Deleted together with its Secret, whose end is heard of first. Nothing takes
                     # back what is written for it then; of a first one the garbage collector does.
-                    await confirm_owner(self._client, es)
-                await self._recreation.create(es, desired, state)
-                _log.info("secret created", secret=es.target.name, keys=len(desired.keys))
-                return True
+                    await confirm_owner(self._client.kube, es)
+                await self._recreation.create(ctx, desired)
+                return Changed("secret created", len(desired.keys))
             case Action.REPAIR:
-                return await self._repair(es, desired, state, decision)
+                return await self._repair(ctx, desired, decision)
             case Action.WAIT:
-                return Problem(
-                    Reason.WRITE_FAILED,
-                    f"Secret {es.namespace}/{es.target.name} is being deleted; "
-                    "it is created again as soon as it is gone",
+                return Refused(
+                    Problem(
+                        Reason.WRITE_FAILED,
+                        f"Secret {es.namespace}/{es.target.name} is being deleted; "
+                        "it is created again as soon as it is gone",
+                    )
                 )
             case _:
-                return False
+                return UNCHANGED
 
     async def _merge(
-        self, es: ExternalSecret, desired: Desired, state: SyncState
-    ) -> bool | Problem:
-        current = self._cached(es)
-        self._expect_owner(es)
-        if owner_of(current)[0] != es.name or not isinstance(current, ManagedSecret):
-            return await self._merging.ensure(es, desired, state, current)
+        self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
+    ) -> WriteResult:
+        self._expect_owner(ctx)
+        if owner_of(current)[0] != ctx.es.name or not isinstance(current, ManagedSecret):
+            return await self._merging.ensure(ctx, desired, current)
         # It was this object's own until now.
         try:
-            with state.writing():
-                await confirm_owner(self._client, es)
-                await self._let_go(es, desired, state, current)
+            with ctx.state.writing():
+                await confirm_owner(self._client.kube, ctx.es)
+                await self._let_go(ctx, desired, current)
         except ApiRefusedError as error:
-            return refused(es, error)
-        return True
+            return Refused(refused(ctx.es, error))
+        return Changed("secret given up, its keys are merged", len(desired.keys))
 
-    async def _let_go(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, current: ManagedSecret
-    ) -> None:
+    async def _let_go(self, ctx: SyncContext, desired: Desired, current: ManagedSecret) -> None:
         """Keep the keys of a Secret of ours, and give up the Secret.
 
         First the keys get their second owner, then the first one leaves: at no time without.
         What the type is stays said, or the API server would take it for changed; likewise of
         an immutable one that it is.
         """
+        es, writer = ctx.es, self._client.writer
         ref = Ref(es.namespace, es.target.name, current.uid, current.resource_version)
         try:
             if current.carries:
-                ref = await self._recreation.resume(es, state, ref)
-            reply = await self._merging.take(es, desired, state, ref)
+                ref = await self._recreation.resume(ctx, ref)
+            reply = await self._merging.take(ctx, desired, ref)
             ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
             remainder = {**empty_apply_configuration(es), "type": es.secret_type}
             try:
-                reply = await self._writer.update(SECRETS, remainder, ref, force=True)
+                reply = await writer.update(SECRETS, remainder, ref, force=True)
             except ImmutableError:
                 remainder["immutable"] = True
-                reply = await self._writer.update(SECRETS, remainder, ref, force=True)
+                reply = await writer.update(SECRETS, remainder, ref, force=True)
         except OutdatedError as error:
             raise ApiUnavailableError(error.message) from None
-        state.remember(desired.fingerprint, reply)
-        _log.info("secret given up, its keys are merged", secret=es.target.name)
+        ctx.state.remember(desired.fingerprint, reply)
 
-    async def _repair(
-        self, es: ExternalSecret, desired: Desired, state: SyncState, decision: Decision
-    ) -> bool:
+    async def _repair(self, ctx: SyncContext, desired: Desired, decision: Decision) -> WriteResult:
+        es, state, writer = ctx.es, ctx.state, self._client.writer
         ref = Ref(es.namespace, es.target.name, decision.uid, decision.resource_version)
         changed = False
         removed = len(decision.remove)
@@ -340,34 +282,54 @@ class SecretWriter:
         if decision.orphan:
             # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
             # takes the ownerReference away. To put it back would be the Secret's end.
-            owner = await confirm_owner(self._client, es)
+            owner = await confirm_owner(self._client.kube, es)
         try:
             if decision.apply:
                 if decision.carries:
-                    ref = await self._recreation.resume(es, state, ref)
+                    ref = await self._recreation.resume(ctx, ref)
                 state.hidden = state.hidden or decision.hidden
                 configuration = owner_apply_configuration(
                     es, desired, controlled=decision.controlled
                 )
-                reply = await self._writer.update(SECRETS, configuration, ref, force=True)
+                reply = await writer.update(SECRETS, configuration, ref, force=True)
                 changed = reply["metadata"]["resourceVersion"] != ref.resource_version
                 state.remember(desired.fingerprint, reply)
                 if es.legacy:
                     # A takeover that was interrupted: the finalizer goes last.
                     reply = await self._adoption.transfer_field_ownership(
-                        es, desired, state, reply, owner
+                        ctx, desired, reply, owner
                     )
                 ref = replace(ref, resource_version=reply["metadata"]["resourceVersion"])
-                removed = await self._adoption.remove_other_keys(es, desired, state, reply, owner)
+                removed = await self._adoption.remove_other_keys(ctx, desired, reply, owner)
             elif decision.remove:
-                owner = await confirm_owner(self._client, es)
-                reply = await self._writer.set_data(SECRETS, ref, encoded(desired), owner)
+                owner = await confirm_owner(self._client.kube, es)
+                reply = await writer.set_data(SECRETS, ref, encoded(desired), owner)
                 state.remember(desired.fingerprint, reply)
         except ImmutableError:
             # It may have been made immutable with keys beside ours, which an apply ignores.
-            await self._recreation.recreate(es, desired, state, ref)
-            return True
+            await self._recreation.recreate(ctx, desired, ref)
+            return Changed("secret re-created", len(desired.keys))
         if not (changed or removed):
-            return False
-        _log.info("secret updated", secret=es.target.name, keys=len(desired.keys), removed=removed)
-        return True
+            return UNCHANGED
+        return Changed("secret updated", len(desired.keys), removed)
+
+
+def _is_paused(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
+    """Return whether all that is visible is right, and rechecks for the rest are paused."""
+    state = ctx.state
+    if state.written != desired.fingerprint or state.restored or not state.recheck_delay():
+        return False
+    applied = state.applied
+    if not isinstance(current, ManagedSecret) or applied is None or applied.uid != current.uid:
+        return False
+    if applied.fingerprint != desired.fingerprint:
+        # A change was interrupted.
+        return False
+    if ctx.es.target.merge:
+        return merged_by(ctx.es, current) == desired.keys
+    return current.our_keys == desired.keys and current.other_keys <= desired.keys
+
+
+def _decide(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> Decision:
+    now = asyncio.get_running_loop().time()
+    return decide(ctx.es, desired, current, ctx.state.applied, now)

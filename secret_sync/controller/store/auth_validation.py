@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.credentials import (
     SESSION_NAME,
     Role,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.store.auth_validation import ENVIRONMENT_WORDS, STORE_WORDS, Writing
+from secret_sync.controller.sync import Problem
 from secret_sync.credentials import (
     AccessKeyProvider,
     AssumedRoleProvider,

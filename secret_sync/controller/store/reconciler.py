@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from secret_sync.controller.conditions import condition, problem_condition
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.admission import mistake
 from secret_sync.controller.store.identity import SERVICES, Identity
+from secret_sync.controller.store.references import mistake
+from secret_sync.controller.sync import Problem, condition, problem_condition
 from secret_sync.credentials import Failure
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from secret_sync.controller.crd_schema import Schemas
-    from secret_sync.controller.event_publisher import EventPublisher
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
-    from secret_sync.controller.status_writer import StatusWriter
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
     from secret_sync.controller.store.identity import IdentityResolver, Service
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialCache, CredentialKey
@@ -31,6 +30,19 @@ if TYPE_CHECKING:
     from secret_sync.resources import SecretStore
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _StoreState:
+    """What is kept of a store between two reconciles.
+
+    Attributes:
+        held: The credentials that it keeps alive.
+        finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
+    """
+
+    held: frozenset[CredentialKey] = frozenset()
+    finalizer_removals: tuple[float, ...] = ()
 
 
 class SecretStoreReconciler:
@@ -62,7 +74,7 @@ class SecretStoreReconciler:
         self._finalizers = finalizers
         self._publisher = publisher
         self._enqueue = enqueue
-        self._held: dict[str, frozenset[CredentialKey]] = {}
+        self._states: dict[str, _StoreState] = {}
 
     async def reconcile(self, key: str) -> Outcome:
         """Reconcile one store; one that is gone is a success."""
@@ -71,15 +83,15 @@ class SecretStoreReconciler:
             self._hold(key, ())
             self._statuses.forget(key)
             if store is None:
-                self._finalizers.forget(key)
+                self._states.pop(key, None)
                 return Done()
-            return await self._let_go(store)
+            return await self._let_go(key, store)
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             self._hold(key, ())
             self._report(key, store, outdated)
             return Done()
-        outcome = await self._let_go(store)
+        outcome = await self._let_go(key, store)
         if isinstance(outcome, Retry):
             return outcome
         found = [self._identities.resolve(store, service) for service in _services(store)]
@@ -91,10 +103,10 @@ class SecretStoreReconciler:
             return Done()
         return self._request(key, store, chosen)
 
-    async def _let_go(self, store: SecretStore) -> Outcome:
+    async def _let_go(self, key: str, store: SecretStore) -> Outcome:
         """Remove the finalizer of ack-secret-manager, also of a store being deleted."""
         try:
-            if await self._finalizers.remove(store):
+            if await self._finalizers.remove(store, self._state_of(key)):
                 self._publisher.finalizer_removed(store)
         except ApiUnavailableError as error:
             return Retry(after=error.retry_after)
@@ -119,15 +131,20 @@ class SecretStoreReconciler:
 
     def _hold(self, key: str, chosen: Sequence[Identity]) -> None:
         """Keep credentials alive while a store stands for them, and only so long."""
-        held = self._held.pop(key, frozenset())
+        state = self._state_of(key)
         wanted = frozenset(identity.provider.key for identity in chosen)
         user = (id(self), key)
         for identity in chosen:
             self._credentials.hold(user, identity.provider)
-        if wanted:
-            self._held[key] = wanted
-        for gone in held - wanted:
-            self._credentials.release(user, gone)
+        gone, state.held = state.held - wanted, wanted
+        for unused in gone:
+            self._credentials.release(user, unused)
+
+    def _state_of(self, key: str) -> _StoreState:
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = _StoreState()
+        return state
 
     def _report(
         self,

@@ -1,24 +1,29 @@
-"""Who may refer to what: an object of another namespace has to agree, or the operator."""
+"""Who may refer to what, and which namespaces may use a ClusterSecretStore."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.problem import Problem, why_missing
+from secret_sync.controller.sync import Problem, why_missing
 from secret_sync.credentials import SecretKeyRef
 from secret_sync.resources import Reason
-from secret_sync.resources.meta import object_key
+from secret_sync.resources.meta import InvalidField, object_key
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION
+from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
 
 if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import (
         AccessKeyRef,
+        Namespace,
+        NamespaceRule,
         SecretMeta,
         SecretStore,
         ServiceAccount,
         ServiceAccountRef,
+        StoreRef,
     )
     from secret_sync.resources.meta import FieldPath
 
@@ -117,6 +122,74 @@ class AuthReferences:
         return refusal(what, "--enable-cross-namespace-auth-ref", field)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreReferences:
+    """Finds the stores that ExternalSecrets refer to.
+
+    Attributes:
+        stores: All SecretStores in scope.
+        cluster_stores: All ClusterSecretStores.
+        admission: Which namespaces may use those.
+        cross_namespace: Whether an ExternalSecret may use stores of any other namespace.
+        no_cluster_stores: Why ClusterSecretStores are not known; ``""`` if they are watched.
+    """
+
+    stores: ReadOnlyStore[SecretStore]
+    cluster_stores: ReadOnlyStore[SecretStore]
+    admission: Admission
+    cross_namespace: bool
+    no_cluster_stores: str = ""
+
+    def get(self, home: str, ref: StoreRef) -> SecretStore | None:
+        """Return the store of either kind that an object of a namespace refers to."""
+        if ref.kind == CLUSTER_KIND:
+            return self.cluster_stores.get(ref.name)
+        return self.stores.get(object_key(ref.namespace or home, ref.name))
+
+    def find(self, home: str, where: str, ref: StoreRef) -> SecretStore | Problem:
+        """Return the store that a reference means, if it may be used.
+
+        Args:
+            home: The namespace of the object that refers to it.
+            where: Which entry refers to it, as messages begin.
+            ref: The reference.
+        """
+        if not ref.name:
+            return Problem(Reason.INVALID_SPEC, f"{where}: secretStoreRef.name is empty")
+        if ref.kind == CLUSTER_KIND:
+            return self._find_cluster_store(home, where, ref)
+        if ref.kind != KIND:
+            return Problem(
+                Reason.INVALID_SPEC,
+                f"{where}: secretStoreRef.kind is {ref.kind!r}; it can be {KIND} (the default) "
+                f"or {CLUSTER_KIND}",
+            )
+        namespace = ref.namespace or home
+        store = self.get(home, ref)
+        near = namespace == home or self.cross_namespace
+        # The same words whether it exists or not: who may not use it need not know.
+        if not near and (store is None or not agrees(store.allows, home)):
+            what = f"{where} refers to SecretStore {namespace}/{ref.name}"
+            return refusal(what, "--enable-cross-namespace-secret-store")
+        if store is None:
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to SecretStore {namespace}/{ref.name}, "
+                f"{why_missing(namespace, home)}",
+            )
+        return store
+
+    def _find_cluster_store(self, home: str, where: str, ref: StoreRef) -> SecretStore | Problem:
+        store = self.cluster_stores.get(ref.name)
+        if store is None:
+            why = self.no_cluster_stores or "which does not exist"
+            return Problem(
+                Reason.STORE_NOT_FOUND,
+                f"{where} refers to ClusterSecretStore {ref.name}, {why}",
+            )
+        return self.admission.refusal(store, home) or store
+
+
 def _where(store: SecretStore, field: FieldPath) -> str:
     return f"{store.title}: {'.'.join(map(str, field))}"
 
@@ -150,3 +223,90 @@ def service_accounts_of(store: SecretStore) -> tuple[str, ...]:
         if auth is not None and auth.service_account is not None
     ]
     return tuple({object_key(r.namespace or store.namespace, r.name) for r in refs})
+
+
+_KEPT: Final = 1024
+#: The longest regular expression that is looked at, in characters.
+_LONGEST: Final = 1024
+
+
+class Admission:
+    """Applies ``spec.conditions``.
+
+    Args:
+        namespaces: All namespaces, for their labels.
+        unknown: Why there are none; ``""`` if they are watched.
+    """
+
+    def __init__(self, namespaces: ReadOnlyStore[Namespace], *, unknown: str = "") -> None:
+        self._namespaces = namespaces
+        self._unknown = unknown
+
+    def refusal(self, store: SecretStore, namespace: str) -> Problem | None:
+        """Return why a namespace may not use a store; ``None`` if it may."""
+        if not store.rules or any(self._applies(rule, namespace) for rule in store.rules):
+            return None
+        message = f"the conditions of {store.title} do not match namespace {namespace}"
+        broken = mistake(store)
+        if broken is not None:
+            message += f" (where {broken.message})"
+        elif self._unknown and selects(store):
+            message += f" (labels of namespaces are not known: {self._unknown})"
+        return Problem(Reason.STORE_REFUSED, f"{message}; its author has to add it")
+
+    def _applies(self, rule: NamespaceRule, namespace: str) -> bool:
+        if namespace in rule.namespaces:
+            return True
+        if any(_matches(regex, namespace) for regex in rule.regexes):
+            return True
+        if rule.selector is None:
+            return False
+        known = self._namespaces.get(namespace)
+        return known is not None and rule.selector.accepts(dict(known.labels))
+
+
+def selects(store: SecretStore) -> bool:
+    """Return whether the labels of namespaces make a difference to a store."""
+    return any(rule.selector is not None for rule in store.rules)
+
+
+def mistake(store: SecretStore) -> InvalidField | None:
+    """Return the first of a store's conditions that cannot be read; ``None`` if all can."""
+    for index, rule in enumerate(store.rules):
+        if rule.selector is not None and rule.selector.mistake:
+            what = f"cannot be read: {rule.selector.mistake}"
+            return _condition_field(index, "namespaceSelector", what)
+        for regex in rule.regexes:
+            if len(regex) > _LONGEST:
+                what = f"has one of more than {_LONGEST} characters"
+                return _condition_field(index, "namespaceRegexes", what)
+            if _compiled(regex) is None:
+                what = f"has {regex[:64]!r}, which is not RE2 syntax"
+                return _condition_field(index, "namespaceRegexes", what)
+    return None
+
+
+def _condition_field(index: int, name: str, what: str) -> InvalidField:
+    path = ("spec", "conditions", index, name)
+    return InvalidField(path, f"spec.conditions[{index}].{name} {what}")
+
+
+def _matches(regex: str, namespace: str) -> bool:
+    compiled = _compiled(regex)
+    return compiled is not None and compiled.fullmatch(namespace) is not None
+
+
+@lru_cache(maxsize=_KEPT)
+def _compiled(regex: str) -> Any:
+    # 1.6 MiB that only a ClusterSecretStore with a regular expression needs.
+    import re2  # noqa: PLC0415 (see above)
+
+    options = re2.Options()
+    # It would write to stderr by itself.
+    options.log_errors = False
+    if len(regex) > _LONGEST:
+        return None
+    try:
+        return re2.compile(regex, options)
+    except re2.error:
+        return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.crd_schema import Schemas
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.reconciler import (
@@ -18,7 +17,9 @@ from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
+from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
 from tests.unit.controller.extracting import UNREAD, reading
@@ -28,11 +29,11 @@ from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.reporter import SyncObserver
     from secret_sync.controller.external_secret.state import SyncState
-    from secret_sync.controller.problem import Problem
     from secret_sync.controller.secret_target.writer import SecretWriter
+    from secret_sync.controller.sync import SyncContext, WriteResult
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Outcome
     from secret_sync.resources import Condition, ExternalSecret
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 KEY = "ns/some"
 NOTHING_FORMER = PrunedTargets()
+CHANGED = Changed("secret updated", 1)
 
 
 @dataclass
@@ -92,34 +94,32 @@ class PlayedWriter:
     right: bool = False
     there: bool = False
     drifted: bool = False
-    continued: bool | Problem = False
+    continued: WriteResult = UNCHANGED
     controller: str = ""
-    answer: bool | Problem | SecretSyncError = True
+    answer: WriteResult | SecretSyncError = CHANGED
     written: list[dict[str, bytes] | None] = field(default_factory=list)
 
-    def is_right(self, es: ExternalSecret, desired: Desired, state: SyncState) -> bool:
+    def is_right(self, ctx: SyncContext, desired: Desired) -> bool:
         return self.right
 
-    def has_drifted(self, es: ExternalSecret, state: SyncState) -> bool:
+    def has_drifted(self, ctx: SyncContext) -> bool:
         return self.drifted
 
-    def is_there(self, es: ExternalSecret, state: SyncState) -> bool:
+    def is_there(self, ctx: SyncContext) -> bool:
         return self.there
 
-    def other_controller(self, es: ExternalSecret, state: SyncState) -> str:
+    def other_controller(self, ctx: SyncContext) -> str:
         return self.controller
 
-    async def continue_created_once(self, es: ExternalSecret, state: SyncState) -> bool | Problem:
+    async def continue_created_once(self, ctx: SyncContext) -> WriteResult:
         return self.continued
 
-    async def ensure(
-        self, es: ExternalSecret, desired: Desired, state: SyncState
-    ) -> bool | Problem:
+    async def ensure(self, ctx: SyncContext, desired: Desired) -> WriteResult:
         if isinstance(self.answer, Exception):
             raise self.answer
         self.written.append(desired.data)
-        if isinstance(self.answer, bool):
-            state.written = desired.fingerprint
+        if not isinstance(self.answer, Refused):
+            ctx.state.written = desired.fingerprint
         return self.answer
 
 
@@ -136,7 +136,7 @@ class PlayedRemoval:
         self._do("remove former")
         return self.former
 
-    async def clean_up(self, es: ExternalSecret, state: SyncState) -> bool:
+    async def clean_up(self, ctx: SyncContext) -> bool:
         self._do("clean up")
         return self.own
 

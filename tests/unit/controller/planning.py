@@ -80,6 +80,7 @@ class Cluster:
         schemas: Schemas | None = None,
         expressions: ExpressionChecker | None = None,
         own: OwnIdentity | None = None,
+        no_cluster_stores: str = "",
         **more: Any,
     ) -> Planner:
         untouched: Any = Untouched()
@@ -87,7 +88,8 @@ class Cluster:
         policy = {k: more.pop(k) for k in ("worker_role", "namespaces", "roles") if k in more}
         return build_planner(
             PlanningObjects(
-                self.stores, self.cluster_stores, self.secrets, self.accounts, self.namespaces
+                *(self.stores, self.cluster_stores, self.secrets, self.accounts, self.namespaces),
+                no_cluster_stores=no_cluster_stores,
             ),
             PlanningRules(
                 polling_interval=interval,

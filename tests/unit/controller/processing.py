@@ -7,17 +7,18 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret.extraction import extract_all_steps
+from secret_sync.controller.external_secret.extraction import Desired, extract_all_steps
+from secret_sync.controller.external_secret.state import SyncStateStore
+from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
-from tests.unit.controller.extracting import plan_of, reading
+from tests.unit.controller.extracting import an_es, plan_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from secret_sync.controller.external_secret.desired import (
+    from secret_sync.controller.external_secret.extraction import (
         ExtractedData,
         ExtractionError,
         ExtractionInput,
@@ -51,6 +52,7 @@ class World:
         self.worker = TimeSlicedWorker()
         self.expressions = ExpressionCompiler(self.worker, self._enqueue)
         self.processor = DocumentProcessor(self.worker, self.expressions, self._enqueue)
+        self.states = SyncStateStore()
         self.woken: list[str] = []
         self._heard = 0
         self._news = asyncio.Event()
@@ -64,7 +66,18 @@ class World:
         self, es: ExternalSecret, *values: bytes | SourceSnapshot, key: str = KEY
     ) -> Desired | ExtractionError | None:
         readings = [reading(v) if isinstance(v, bytes) else v for v in values]
-        return self.processor.build_desired(key, es, plan_of(es), readings)[1]
+        return self.processor.build_desired(self.context(key, es), plan_of(es), readings)[1]
+
+    def context(self, key: str, es: ExternalSecret) -> SyncContext:
+        return SyncContext(key, es, self.states.of(key))
+
+    def values(self, inputs: ExtractionInput) -> Desired | ExtractionError | None:
+        return self.processor.values(self.context(KEY, an_es()), inputs)
+
+    def forget(self, key: str) -> None:
+        """As the control loop does."""
+        self.states.forget(key)
+        self.processor.cancel(key)
 
     async def wait(self) -> None:
         """For the next that is woken."""

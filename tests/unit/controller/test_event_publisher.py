@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.conditions import problem_condition
-from secret_sync.controller.event_publisher import EventPublisher
-from secret_sync.controller.external_secret.desired import Overwritten
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.external_secret.extraction import Overwritten
+from secret_sync.controller.publishing import EventPublisher
+from secret_sync.controller.sync import Problem, problem_condition
 from secret_sync.kube import About
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.events import EventReason

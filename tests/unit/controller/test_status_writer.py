@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.crd_schema import Schemas
-from secret_sync.controller.status_writer import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
+from secret_sync.controller.publishing import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiNotFoundError,

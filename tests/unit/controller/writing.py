@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.secret_target.writer import SecretWriter
+from secret_sync.controller.sync import SyncContext
 from secret_sync.kube import ApplyWriter, Store
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
 
 if TYPE_CHECKING:
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import WriteResult
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 DESIRED: Final = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
@@ -42,6 +44,11 @@ def state(
     return SyncState(uid="es-uid", target="some", merge=merge, applied=applied, written=fingerprint)
 
 
+def sync_of(es: ExternalSecret, remembered: SyncState) -> SyncContext:
+    """One sync of an object."""
+    return SyncContext(f"ns/{es.name}", es, remembered)
+
+
 class World:
     def __init__(
         self, es: ExternalSecret, *answers: Any, client: PlayedClient | None = None
@@ -53,15 +60,18 @@ class World:
         objects.put("ns/some", es)
         played: Any = self.client
         writer = ApplyWriter(played, "secret-sync")
-        self.writer = SecretWriter(played, writer, objects, self.secrets)
+        self.writer = SecretWriter(SecretClient(played, writer, objects, self.secrets))
 
     def holds(self, given: dict[str, Any]) -> None:
         """What the cache has."""
         found = secret_from_metadata(given)
         self.secrets.put(f"{found.namespace}/{found.name}", found)
 
-    async def ensure(self, remembered: SyncState, desired: Desired = DESIRED) -> bool | Problem:
+    def context(self, remembered: SyncState) -> SyncContext:
+        return sync_of(self.es, remembered)
+
+    async def ensure(self, remembered: SyncState, desired: Desired = DESIRED) -> WriteResult:
         # As the control loop does.
         target = self.es.target
         remembered.retarget(self.es.uid, target.name, merge=target.merge)
-        return await self.writer.ensure(self.es, desired, remembered)
+        return await self.writer.ensure(self.context(remembered), desired)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, read_missing
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.secret_target.adoption_rules import adoptable, data_editors
+from secret_sync.controller.secret_target.ownership import adoptable, data_editors
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
     METADATA,

@@ -9,12 +9,12 @@ import pytest
 from secret_sync.resources import (
     Auth,
     Condition,
+    DataSyncResult,
     ExternalSecret,
     ExternalSecretStatus,
     SecretStore,
     ServiceAccountRef,
     StoreStatus,
-    SyncResult,
 )
 
 METADATA = {"namespace": "ns", "name": "some", "uid": "u", "resourceVersion": "7"}
@@ -115,7 +115,7 @@ def test_the_statuses_of_ack_secret_manager_are_read() -> None:
 
 def test_a_status_survives_the_way_to_the_server_and_back() -> None:
     ready = Condition("Ready", "True", "Synced", "message", "2026-01-01T00:00:00Z", 4)
-    result = SyncResult("db", "Succeeded", "", "2026-01-01T00:00:00Z", "v1")
+    result = DataSyncResult("db", "Succeeded", "", "2026-01-01T00:00:00Z", "v1")
     full = ExternalSecretStatus(ready, 4, (result,), "2026-01-01T00:00:00Z", "some")
     assert ExternalSecretStatus.from_dict(full.to_dict()) == full
     assert StoreStatus.from_dict(StoreStatus(ready, 4).to_dict()) == StoreStatus(ready, 4)
@@ -133,4 +133,4 @@ def test_nothing_empty_is_sent() -> None:
     ready = Condition("Ready", "False", "Forbidden", "message", "2026-01-01T00:00:00Z", 1)
     sent = ExternalSecretStatus(ready, 1, (), "", "").to_dict()
     assert set(sent) == {"conditions", "observedGeneration"}
-    assert "reason" not in SyncResult("db", "Succeeded", "", "t", "").to_dict()
+    assert "reason" not in DataSyncResult("db", "Succeeded", "", "t", "").to_dict()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
     Overwritten,
     attribute_error,
@@ -16,7 +16,7 @@ from secret_sync.controller.external_secret.desired import (
     collect_inputs,
     outcomes_of,
 )
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import NotFoundError
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import UNREAD, an_es, batch_of, plan_of, reading
@@ -24,7 +24,7 @@ from tests.unit.controller.extracting import UNREAD, an_es, batch_of, plan_of, r
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.resources import ExternalSecret
 
 

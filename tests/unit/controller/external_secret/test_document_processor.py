@@ -11,8 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller.external_secret import document_processor as module
-from secret_sync.controller.external_secret.desired import Desired, ExtractionError
-from secret_sync.controller.external_secret.extraction import extract_all, extract_all_steps
+from secret_sync.controller.external_secret.extraction import (
+    Desired,
+    ExtractionError,
+    extract_all,
+    extract_all_steps,
+)
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.parse import Expressions
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import (
@@ -29,7 +34,7 @@ from tests.unit.controller.processing import KEY, HeldExtraction, World, data_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secret_sync.controller.external_secret.desired import ExtractedData, ExtractionInput
+    from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
     from secret_sync.parse import Steps
     from secret_sync.resources import ExternalSecret
 
@@ -57,9 +62,9 @@ def extraction(monkeypatch: pytest.MonkeyPatch) -> HeldExtraction:
 
 
 def test_nothing_is_known_before_all_was_read_once() -> None:
-    processor = World().processor
-    readings = [UNREAD]
-    assert processor.build_desired(KEY, EXTRACTING, plan_of(EXTRACTING), readings) == (None, None)
+    world, readings = World(), [UNREAD]
+    ctx = world.context(KEY, EXTRACTING)
+    assert world.processor.build_desired(ctx, plan_of(EXTRACTING), readings) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ async def test_values_that_no_secret_holds_together_are_refused_as_they_are(worl
     assert isinstance(made, ExtractionError)
     assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
     assert "the largest is 'two' with 600001" in made.problem.message
-    assert world.processor.values(KEY, batch_of(es, *values)) == made
+    assert world.values(batch_of(es, *values)) == made
     # It cannot be told before they are there.
     assert isinstance(
         world.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
@@ -119,8 +124,8 @@ async def test_a_known_batch_is_not_taken_apart_again(
 async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(world: World) -> None:
     world.build_desired(EXTRACTING, QUICK)
     inputs = batch_of(EXTRACTING, QUICK)
-    assert data_of(world.processor.values(KEY, inputs)) == {"user": b"app"}
-    assert data_of(world.processor.values(KEY, batch_of(PLAIN, b"x"))) == {"password": b"x"}
+    assert data_of(world.values(inputs)) == {"user": b"app"}
+    assert data_of(world.values(batch_of(PLAIN, b"x"))) == {"password": b"x"}
 
 
 @pytest.mark.parametrize("value", [QUICK, SLOW])
@@ -257,7 +262,7 @@ async def test_what_was_made_of_another_batch_is_not_handed_out(world: World) ->
     await world.wait()
     assert data_of(world.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
     # And it is not kept for later.
-    assert not world.processor._finished
+    assert world.states.of(KEY).finished is None
 
 
 async def test_one_after_another_in_the_order_of_their_arrival(
@@ -285,16 +290,14 @@ async def test_what_is_forgotten_leaves_nothing_behind(
         extraction.let.release()
         await world.wait()
     before = len(world.woken)
-    world.processor.forget(KEY)
+    world.forget(KEY)
     # Whoever comes next tells that the desk is through with it.
     world.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release(3)
     await world.wait()
     assert world.woken[before:] == ["ns/next"]
-    assert not any(
-        KEY in held
-        for held in (world.processor._known, world.processor._finished, world.processor._waiting)
-    )
+    assert KEY not in world.processor._waiting
+    assert world.states.of(KEY) == SyncState()
     assert world.build_desired(EXTRACTING, SLOW) is None
 
 
@@ -311,8 +314,8 @@ async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
     world.build_desired(EXTRACTING, b"user: hunter2\n")
     assert repr(world.processor) == "<DocumentProcessor 1 waiting>"
     await world.wait()
-    assert "hunter2" not in repr(world.processor._finished)
-    assert "hunter2" not in repr(world.processor._known)
+    assert world.states.of(KEY).finished is not None
+    assert "hunter2" not in repr(world.states.of(KEY))
 
 
 DOCUMENTS = st.sampled_from([b'{"v": 1}', b'{"v": 2}', b"v: 3\n", b"v: 4\n", b"- broken\n"])
@@ -340,7 +343,7 @@ def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
                 return
             while isinstance(made, Desired) and made.data is None:
                 # As the control loop does where the values are needed.
-                made = world.processor.values(KEY, batch_of(EXTRACTING, last))
+                made = world.values(batch_of(EXTRACTING, last))
                 while made is None:
                     await world.wait()
                     made = world.build_desired(EXTRACTING, last)

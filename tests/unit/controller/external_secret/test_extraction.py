@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.extraction import (
     ExtractedData,
     ExtractionError,
     Overwritten,
     build_extracted,
+    extract_all,
 )
-from secret_sync.controller.external_secret.extraction import extract_all
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import an_es, batch_of, extract, pick
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import Desired
 
 KEY = secrets.token_bytes(32)
 USER = b'{"user": "app", "password": "hunter2", "port": 5432}'

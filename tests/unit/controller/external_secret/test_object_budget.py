@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller.external_secret import extraction
-from secret_sync.controller.external_secret.desired import (
+from secret_sync.controller.external_secret.expressions import ImmediateChecker
+from secret_sync.controller.external_secret.extraction import (
     ExtractedData,
     ExtractionError,
     collect_inputs,
 )
-from secret_sync.controller.external_secret.expressions import ImmediateChecker
 from secret_sync.parse import Expressions, ObjectBudget, read_document, run_to_end
 from secret_sync.parse.budget import MAX_KEYS, MAX_OBJECT_STEPS, MAX_PARSED_BYTES
 from secret_sync.parse.codes import MAX_BYTES
@@ -33,7 +33,7 @@ from tests.unit.controller.hostile import KNOWN, YAML_30K, picks, plain, rules
 from tests.unit.controller.planning import Cluster
 
 if TYPE_CHECKING:
-    from secret_sync.controller.problem import Problem
+    from secret_sync.controller.sync import Problem
     from secret_sync.resources import ExternalSecret
 
 pytestmark = pytest.mark.slow

@@ -17,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from secret_sync.controller.external_secret import document_processor as module
 from secret_sync.controller.external_secret.document_processor import PARKED_FOR, DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.state import SyncState
+from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.unit.controller.extracting import an_es, extract, plan_of, reading
 
@@ -80,7 +82,8 @@ class Parking(RuleBasedStateMachine):
     def bring(self, key: str) -> None:
         async def build_desired() -> None:
             value = VALUE + key.encode()
-            self.processor.build_desired(key, EXTRACTING, plan_of(EXTRACTING), [reading(value)])
+            ctx = SyncContext(key, EXTRACTING, SyncState())
+            self.processor.build_desired(ctx, plan_of(EXTRACTING), [reading(value)])
 
         self.loop.run_until_complete(build_desired())
 
@@ -99,7 +102,7 @@ class Parking(RuleBasedStateMachine):
     @rule(key=KEYS)
     def is_gone(self, key: str) -> None:
         async def forget() -> None:
-            self.processor.forget(key)
+            self.processor.cancel(key)
 
         self.loop.run_until_complete(forget())
 
@@ -151,7 +154,8 @@ async def test_the_rest_is_woken_although_the_first_that_was_woken_starts_nothin
     for number in range(6):
         value = VALUE + str(number).encode()
         key = f"ns/{number}"
-        processor.build_desired(key, EXTRACTING, plan_of(EXTRACTING), [reading(value)])
+        ctx = SyncContext(key, EXTRACTING, SyncState())
+        processor.build_desired(ctx, plan_of(EXTRACTING), [reading(value)])
     for _, key in list(worker.jobs):  # type: ignore[misc]
         worker.finish(("documents", key))
     # Nobody who is woken brings anything.

@@ -329,8 +329,7 @@ def test_an_edit_of_a_cluster_store_makes_another_revision(
 
 
 def test_why_cluster_stores_are_not_known_is_said(make_es: Callable[..., ExternalSecret]) -> None:
-    planner = Cluster().planner()
-    planner._no_cluster_stores = "which RBAC hides"
+    planner = Cluster().planner(no_cluster_stores="which RBAC hides")
     (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=SHARED)])).entries
     assert planned.problem is not None
     assert planned.problem.message.endswith("ClusterSecretStore shared, which RBAC hides")

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.secret_target import write_conflicts
-from secret_sync.controller.secret_target.write_conflicts import RECHECK_SECONDS, REPAIRS
+from secret_sync.controller.secret_target.write_conflicts import (
+    RECHECK_SECONDS,
+    REPAIRS,
+    RepairBudget,
+)
 from secret_sync.queue import Done, RequeueAfter, Retry
 from tests.unit.controller.looping import Loop
 from tests.unit.controller.played import managed
@@ -17,7 +20,6 @@ from tests.unit.controller.writing import OURS, World, own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.resources import ExternalSecret
 
 pytestmark = pytest.mark.looptime
@@ -40,20 +42,21 @@ async def test_a_rest_that_ends_between_look_and_write_is_no_fault(
     }
     world.holds(own(OURS, by_string_data, version="21"))
     now = asyncio.get_running_loop().time()
-    loop.state.rechecks = (now,) * REPAIRS
+    loop.state.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     await asyncio.sleep(RECHECK_SECONDS - 0.0005)
-    real, looks = write_conflicts.recheck_delay, 0
+    real, looks = RepairBudget.recheck_delay, 0
 
-    def rest(state: SyncState) -> float:
+    def rest(budget: RepairBudget, at: float) -> float:
         """As it is, with half a millisecond of work between two looks."""
         nonlocal looks
         looks += 1
         if looks == 2:
             loop_ = asyncio.get_running_loop()
             monkeypatch.setattr(loop_, "time", lambda: now + RECHECK_SECONDS + 0.0001)
-        return real(state)
+            at = loop_.time()
+        return real(budget, at)
 
-    monkeypatch.setattr("secret_sync.controller.secret_target.writer.recheck_delay", rest)
+    monkeypatch.setattr(RepairBudget, "recheck_delay", rest)
     world.client.answers.extend([own(OURS, by_string_data, version="21")] * 6)
     outcome = await loop.reconcile()
     assert isinstance(outcome, Done | RequeueAfter | Retry)

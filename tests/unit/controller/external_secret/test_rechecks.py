@@ -18,7 +18,9 @@ from secret_sync.controller.secret_target.write_conflicts import (
     CONFLICT_SECONDS,
     RECHECK_SECONDS,
     REPAIRS,
+    RepairBudget,
 )
+from secret_sync.controller.sync import UNCHANGED
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import ApiUnavailableError, Ref
 from secret_sync.queue import Done, RequeueAfter
@@ -60,7 +62,7 @@ async def edit(world: World, remembered: SyncState, version: int, *, merge: bool
     world.client.answers.clear()
     world.client.answers.extend([found] * 4)
     before = len(world.client.sent)
-    assert await world.ensure(remembered) is False
+    assert await world.ensure(remembered) == UNCHANGED
     return len(world.client.sent) - before
 
 
@@ -126,18 +128,18 @@ async def test_while_it_rests_its_values_are_not_fetched_anew(world: World, *, m
     for n in range(REPAIRS):
         await edit(world, remembered, 21 + n, merge=merge)
     world.holds(stored(40, merge=merge))
-    assert world.writer.is_right(world.es, DESIRED, remembered)
+    assert world.writer.is_right(world.context(remembered), DESIRED)
     await asyncio.sleep(RECHECK_SECONDS)
-    assert not world.writer.is_right(world.es, DESIRED, remembered)
+    assert not world.writer.is_right(world.context(remembered), DESIRED)
 
 
 async def test_an_object_that_rests_is_looked_at_again_by_itself() -> None:
     loop = Loop(an_es(data=[{"key": "a"}]))
     loop.knows(a=b"1")
-    loop.writer.answer = False
+    loop.writer.answer = UNCHANGED
     assert await loop.reconcile() == Done()
     now = asyncio.get_running_loop().time()
-    loop.state.rechecks = (now,) * REPAIRS
+    loop.state.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     assert await loop.reconcile() == RequeueAfter(RECHECK_SECONDS)
     await asyncio.sleep(RECHECK_SECONDS)
     assert await loop.reconcile() == Done()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.confirmation import OwnerGoneError
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import UNCHANGED, Problem, Refused
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -88,7 +88,7 @@ async def test_S15_values_are_fetched_again_only_if_they_are_needed(data: dict[s
     await loop.reconcile()
     loop.knows(b=reading(values[1], in_hand=False))
     loop.writer.right = True
-    loop.writer.answer = False
+    loop.writer.answer = UNCHANGED
     assert await loop.reconcile() == Done()
     assert not any(line.startswith("fetch") for line in loop.sources.log)
     loop.writer.right = False
@@ -252,7 +252,7 @@ async def test_the_condition_tells_of_the_fetch_where_neither_goes() -> None:
     loop.knows(a=b"1", b=b"2")
     await loop.reconcile()
     loop.knows(b=reading(b"2", error=FORBIDDEN))
-    loop.writer.answer = Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it")
+    loop.writer.answer = Refused(Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it"))
     # The fetch that fails again is no news, so that nobody else would wake it.
     assert await loop.reconcile() == RequeueAfter(60.0)
     assert loop.reported == ("False", "Forbidden")
@@ -276,7 +276,7 @@ async def test_what_is_right_is_not_repaired_from_documents() -> None:
 async def test_a_write_that_is_refused_is_tried_again_slowly() -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
-    loop.writer.answer = Problem(Reason.SECRET_CONFLICT, "somebody else's")
+    loop.writer.answer = Refused(Problem(Reason.SECRET_CONFLICT, "somebody else's"))
     assert await loop.reconcile() == RequeueAfter(60.0)
     assert loop.reported == ("False", "SecretConflict")
     assert loop.events.reasons == ["Conflict"]

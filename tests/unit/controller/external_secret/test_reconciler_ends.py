@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.external_secret.reconciler import REFUSED_AGAIN_AFTER
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
+from secret_sync.controller.sync import UNCHANGED, Problem, Refused
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, ExternalSecretStatus, Reason
 from tests.unit.controller.extracting import an_es, extract, reading
-from tests.unit.controller.looping import KEY, Loop
+from tests.unit.controller.looping import CHANGED, KEY, Loop
 
 if TYPE_CHECKING:
     from secret_sync.kube import ApiError
@@ -121,20 +122,20 @@ async def test_after_a_restart_that_is_said() -> None:
 
 async def test_what_it_continues_is_not_fetched_whatever_was_wished_in_its_backup() -> None:
     loop = knowing(replace(ONCE, force_sync="long ago"))
-    loop.writer.continued = True
+    loop.writer.continued = CHANGED
     assert await loop.reconcile() == Done()
     assert loop.sources.log == ["rest"]
     assert loop.writer.written == []
     assert loop.statuses.held[KEY].forced == "long ago"
     # A later wish is one.
-    loop.writer.continued, loop.writer.there = False, True
+    loop.writer.continued, loop.writer.there = UNCHANGED, True
     await loop.reconcile(replace(ONCE, force_sync="now"))
     assert len(loop.writer.written) == 1
 
 
 async def test_what_it_may_not_continue_is_told_and_nothing_fetched() -> None:
     loop = knowing(ONCE)
-    loop.writer.continued = Problem(Reason.SECRET_CONFLICT, "belongs to App a")
+    loop.writer.continued = Refused(Problem(Reason.SECRET_CONFLICT, "belongs to App a"))
     assert await loop.reconcile() == RequeueAfter(REFUSED_AGAIN_AFTER)
     assert "register" not in loop.sources.log
     assert loop.ready is not None
@@ -290,9 +291,8 @@ async def test_of_an_object_that_is_gone_nothing_is_kept(*, deleting: bool) -> N
         loop.objects.remove(KEY)
     assert await loop.reconcile() == Done()
     assert loop.sources.log[-1] == "release"
-    assert loop.state.written is None
+    assert loop.state == SyncState()
     assert not loop.statuses.held
-    assert not loop.processor._known
     # The garbage collector deletes the Secret.
     assert "bury" not in loop.secret_cleanup.log
 
@@ -332,4 +332,4 @@ async def test_no_finalizer_is_remembered_of_what_is_gone() -> None:
     await loop.reconcile(legacy(one(), deleting=True))
     loop.objects.remove(KEY)
     await loop.reconcile()
-    assert not loop.finalizers._lately
+    assert loop.states._states == {}

@@ -7,17 +7,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from secret_sync.controller.event_publisher import EventPublisher
-from secret_sync.controller.external_secret.desired import Desired, EntryOutcome, Overwritten
+from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.external_secret.reporter import (
     REPORT_LATE_AFTER,
     REPORT_PENDING_AFTER,
-    SyncContext,
     SyncReporter,
 )
 from secret_sync.controller.external_secret.state import SyncState
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.publishing import EventPublisher
+from secret_sync.controller.sync import (
+    UNCHANGED,
+    Changed,
+    Pending,
+    Problem,
+    Refused,
+    SyncContext,
+    Unchanged,
+)
 from secret_sync.queue.worker import _reconcile_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses
@@ -42,6 +50,27 @@ class World:
         statuses: Any = self.statuses
         self.reporter = SyncReporter(statuses, EventPublisher(self.events), self.observer)
         self.context = SyncContext(KEY, es, SyncState(uid=es.uid))
+
+    def written(
+        self, made: Desired, outcomes: list[EntryOutcome], *, changed: bool, controller: str = ""
+    ) -> None:
+        """Report that the Secret is as desired."""
+        self.context.desired, self.context.outcomes = made, outcomes
+        written = Changed("secret updated", len(made.keys), 0, controller)
+        self.reporter.report(self.context, written if changed else Unchanged(controller))
+
+    def created_once(self) -> None:
+        self.context.desired = None
+        self.reporter.report(self.context, UNCHANGED)
+
+    def failed(self, problem: Problem, outcomes: list[EntryOutcome]) -> None:
+        self.context.outcomes = outcomes
+        self.reporter.report(self.context, Refused(problem))
+
+    def waited(self, entries: int, seconds: float, *, known: bool = False) -> float | None:
+        """Report that it has waited for so many seconds."""
+        self.context.state.waiting_since = asyncio.get_running_loop().time() - seconds
+        return self.reporter.report(self.context, Pending(entries, known))
 
     @property
     def status(self) -> ExternalSecretStatus:
@@ -72,7 +101,7 @@ def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
 
 async def test_a_secret_that_was_written(world: World) -> None:
     world.context.state.waiting_since = 1.0
-    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    world.written(desired(), [outcome()], changed=True)
     assert (world.ready.status, world.ready.reason) == ("True", "Synced")
     assert world.ready.message == "Secret some holds 1 key"
     assert (world.ready.observed_generation, world.status.observed_generation) == (3, 3)
@@ -115,41 +144,41 @@ async def test_what_it_holds_is_said(
     make_es: MakeES, target: dict[str, str], made: Desired, message: str
 ) -> None:
     world = World(make_es(target=target))
-    world.reporter.written(world.context, made, [outcome()], changed=True)
+    world.written(made, [outcome()], changed=True)
     assert world.ready.message == message
 
 
 async def test_A16_who_owns_keys_of_ours_as_well_is_said_until_it_ends(make_es: MakeES) -> None:
     world = World(make_es(target={"creationPolicy": "Merge"}))
     world.context.state.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
-    world.reporter.written(world.context, desired("a", "b"), [outcome()], changed=False)
+    world.written(desired("a", "b"), [outcome()], changed=False)
     assert world.ready.message == (
         "Secret some holds 2 keys of this object; gitops, kubectl-edit set a, b as well, to the "
         "same value: a new value will not be written (KeyConflict) until the key is deleted there"
     )
     assert world.ready.status == "True"
     world.context.state.shared = ()
-    world.reporter.written(world.context, desired("a", "b"), [outcome()], changed=False)
+    world.written(desired("a", "b"), [outcome()], changed=False)
     assert world.ready.message == "Secret some holds 2 keys of this object"
 
 
 async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
-    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    world.written(desired(), [outcome()], changed=True)
     before = world.status
     for _ in range(3):
-        world.reporter.written(world.context, desired(), [outcome()], changed=False)
+        world.written(desired(), [outcome()], changed=False)
     assert world.status == before
     assert world.statuses.news == 1
     assert world.events.reasons == ["Synced"]
 
 
-CREATED = "Secret some was created; it is not fetched again"
+CREATED = "Secret some was created; it is not fetched again (refreshPolicy CreatedOnce)"
 
 
 async def test_of_a_secret_that_was_only_looked_at_what_was_told_stands(world: World) -> None:
-    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    world.written(desired(), [outcome()], changed=True)
     before = world.status
-    world.reporter.succeeded(world.context, CREATED, None)
+    world.created_once()
     assert world.status == before
     assert world.events.reasons == ["Synced"]
 
@@ -162,7 +191,7 @@ async def test_unless_nothing_was_or_it_is_out_of_date(
     result = {"ExternalSecretKey": "db", "status": "Succeeded", "synchronizationTime": BEFORE}
     reported = {"conditions": [ready.to_dict()] if status else [], "dataSyncResults": [result]}
     world = World(make_es(metadata={"generation": 3}, status=reported))
-    world.reporter.succeeded(world.context, CREATED, None)
+    world.created_once()
     assert (world.ready.status, world.ready.message) == ("True", CREATED)
     assert [r.time for r in world.status.results] == [BEFORE]
     assert world.events.take() == [("Normal", "Synced", CREATED)]
@@ -172,11 +201,11 @@ async def test_unless_nothing_was_or_it_is_out_of_date(
 
 
 async def test_a_failure(world: World) -> None:
-    world.reporter.written(world.context, desired(), [outcome("a"), outcome("b")], changed=True)
+    world.written(desired(), [outcome("a"), outcome("b")], changed=True)
     before = world.status
     world.events.take()
     world.context.state.waiting_since = 1.0
-    world.reporter.failed(world.context, FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
+    world.failed(FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
     assert (world.ready.status, world.ready.reason) == ("False", "Forbidden")
     assert world.ready.message == "RAM says no"
     # All or nothing: the good one is not in the Secret either.
@@ -187,21 +216,21 @@ async def test_a_failure(world: World) -> None:
     # Of what was written before nothing is taken back.
     assert (world.status.target, world.status.last_sync_time) == ("some", before.last_sync_time)
     assert world.events.take() == [("Warning", "SyncFailed", "Forbidden: RAM says no")]
-    assert world.observer.reported == [("failed", None)]
+    assert world.observer.reported[-1] == ("failed", None)
     assert world.context.state.waiting_since is None
 
 
 async def test_the_same_failure_again_is_no_news(world: World) -> None:
     for number in range(3):
         problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
-        world.reporter.failed(world.context, problem, [outcome(problem=problem)])
+        world.failed(problem, [outcome(problem=problem)])
     assert world.statuses.news == 1
     assert world.events.reasons == ["SyncFailed"]
 
 
 async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: World) -> None:
     problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields")
-    world.reporter.failed(world.context, problem, [])
+    world.failed(problem, [])
     assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
 
 
@@ -209,9 +238,9 @@ async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: 
 
 
 async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
-    assert world.reporter.pending(world.context, 1, 0.0) == REPORT_PENDING_AFTER
+    assert world.waited(1, 0.0) == REPORT_PENDING_AFTER
     assert KEY not in world.statuses.held
-    assert world.reporter.pending(world.context, 1, REPORT_PENDING_AFTER) is None
+    assert world.waited(1, REPORT_PENDING_AFTER) is None
     assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
     assert world.ready.message == "1 of 1 entries are waiting for Alibaba Cloud"
     assert world.observer.reported == [("pending", None)] * 2
@@ -219,7 +248,7 @@ async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
 
 
 async def test_what_it_waits_for_is_said(world: World) -> None:
-    world.reporter.pending(world.context, 0, 11.0)
+    world.waited(0, 11.0)
     assert world.ready.message == "waiting for the values to be fetched again or parsed"
 
 
@@ -239,8 +268,8 @@ async def test_one_that_is_in_step_waits_without_a_word(
     given = {"conditions": [ready.to_dict()], "observedGeneration": generation}
     world = World(make_es(metadata={"generation": 3}, status=given))
     # There is nothing to come back for either.
-    assert world.reporter.pending(world.context, 1, 4.0) == (6.0 if reported else None)
-    assert world.reporter.pending(world.context, 1, 11.0) is None
+    assert world.waited(1, 4.0) == (6.0 if reported else None)
+    assert world.waited(1, 11.0) is None
     assert (KEY in world.statuses.held) is reported
 
 
@@ -250,7 +279,7 @@ async def test_one_whose_values_change_faster_than_they_are_read_together_says_s
     ready = Condition("Ready", "True", "Synced", "message", BEFORE, 3)
     given = {"conditions": [ready.to_dict()], "observedGeneration": 3}
     world = World(make_es(metadata={"generation": 3}, status=given))
-    waits = partial(world.reporter.pending, world.context, 1, known=True)
+    waits = partial(world.waited, 1, known=True)
     assert waits(0.0) == REPORT_LATE_AFTER
     assert KEY not in world.statuses.held
     assert waits(REPORT_LATE_AFTER) is None
@@ -264,9 +293,9 @@ async def test_one_whose_values_change_faster_than_they_are_read_together_says_s
 async def test_the_latency_is_that_of_the_write_since_its_cause(world: World) -> None:
     world.context.state.triggered_at = asyncio.get_running_loop().time()
     await asyncio.sleep(2.5)
-    world.reporter.observe(world.context, "written")
+    world.written(desired(), [outcome()], changed=True)
     # The next one has another cause, or none.
-    world.reporter.observe(world.context, "written")
+    world.written(desired(), [outcome()], changed=True)
     assert world.observer.reported == [("written", pytest.approx(2.5)), ("written", None)]
 
 
@@ -275,7 +304,10 @@ async def test_what_writes_nothing_answers_its_cause_without_a_latency(
     world: World, result: str
 ) -> None:
     world.context.state.triggered_at = 0.0
-    world.reporter.observe(world.context, result)
+    if result == "failed":
+        world.failed(FORBIDDEN, [])
+    else:
+        world.written(desired(), [outcome()], changed=False)
     assert world.observer.reported == [(result, None)]
     assert world.context.state.triggered_at is None
 
@@ -283,24 +315,57 @@ async def test_what_writes_nothing_answers_its_cause_without_a_latency(
 async def test_only_news_of_a_failure_are_in_the_log(world: World) -> None:
     _reconcile_id.set("c0ffee")
     for _ in range(2):
-        world.reporter.failed(world.context, FORBIDDEN, [])
-    world.reporter.observe(world.context, "written", logged=True)
-    world.reporter.observe(world.context, "unchanged")
+        world.failed(FORBIDDEN, [])
+    world.written(desired(), [outcome()], changed=True)
+    world.written(desired(), [outcome()], changed=False)
     assert world.observer.lines == ["c0ffee", "", "c0ffee", ""]
+
+
+async def test_a_restored_secret_is_counted_and_logged_and_nothing_else(world: World) -> None:
+    world.context.state.triggered_at = asyncio.get_running_loop().time() - 2.5
+    with capture_logs() as lines:
+        world.reporter.restored(world.context, Changed("secret updated", 1, 0))
+    (line,) = lines
+    assert (line["event"], line["secret"], line["removed"]) == ("secret updated", "some", 0)
+    ((result, latency),) = world.observer.reported
+    assert result == "written"
+    assert latency == pytest.approx(2.5)
+    assert not world.events.reported
+    assert not world.statuses.held
+
+
+@pytest.mark.parametrize("restoring", [False, True])
+async def test_a_write_in_a_conflict_is_in_the_log(world: World, *, restoring: bool) -> None:
+    refused = Refused(Problem(Reason.WRITE_CONFLICT, "stop it"), Changed("secret updated", 1, 0))
+    report = world.reporter.restored if restoring else world.reporter.report
+    with capture_logs() as lines:
+        report(world.context, refused)
+    expected = ["secret updated", "not restored" if restoring else "not synced"]
+    assert [line["event"] for line in lines] == expected
+
+
+async def test_a_write_is_in_condition_event_metric_and_log(world: World) -> None:
+    with capture_logs() as lines:
+        world.written(desired("a", "b"), [outcome()], changed=True)
+    (line,) = lines
+    assert (line["event"], line["secret"], line["keys"]) == ("secret updated", "some", 2)
+    assert world.ready.status == "True"
+    assert world.events.reasons == ["Synced"]
+    assert world.observer.reported == [("written", None)]
 
 
 async def test_waiting_answers_no_cause(world: World) -> None:
     world.context.state.triggered_at = 0.0
-    world.reporter.pending(world.context, 1, 5.0)
+    world.waited(1, 5.0)
     assert world.context.state.triggered_at == 0.0
 
 
 async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
-    world.reporter.failed(world.context, FORBIDDEN, [])
+    world.failed(FORBIDDEN, [])
     world.reporter.forget(KEY)
     assert not world.statuses.held
 
 
 async def test_no_value_is_ever_told(world: World) -> None:
-    world.reporter.written(world.context, desired(), [outcome()], changed=True)
+    world.written(desired(), [outcome()], changed=True)
     assert "hunter2" not in f"{world.status!r} {world.events.reported!r}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from secret_sync.controller.external_secret.state import Applied, SyncState, SyncStateStore
+from secret_sync.controller.secret_target.write_conflicts import RepairBudget
 from tests.unit.controller.played import secret
 
 pytestmark = pytest.mark.looptime
@@ -61,7 +62,7 @@ def full() -> SyncState:
         applied=Applied(b"x", "secret-uid", "31", 1.0),
         written=b"x",
         forced="monday",
-        repairs=(1.0,),
+        repairs=RepairBudget(repairs=(1.0,)),
         gone="gone",
         triggered_at=5.0,
         waiting_since=6.0,

@@ -9,17 +9,16 @@ import pytest
 
 from secret_sync import clock
 from secret_sync.cloud.clocks import minutes
-from secret_sync.controller.conditions import condition, count_by_ready, problem_condition
-from secret_sync.controller.external_secret.desired import EntryOutcome
+from secret_sync.controller.external_secret.extraction import EntryOutcome
 from secret_sync.controller.external_secret.status import results, status_of, written_versions
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Problem, condition, count_by_ready, problem_condition
 from secret_sync.resources import (
     Condition,
     DataEntry,
+    DataSyncResult,
     ExternalSecretStatus,
     Reason,
     StoreStatus,
-    SyncResult,
 )
 from secret_sync.resources.meta import CustomObject
 
@@ -120,8 +119,8 @@ def outcome(key: str, *, version: str = "v1", problem: Problem | None = None) ->
 
 def result(
     key: str, status: str = "Succeeded", reason: str = "", version: str = "v1"
-) -> SyncResult:
-    return SyncResult(key, status, reason, BEFORE, version)
+) -> DataSyncResult:
+    return DataSyncResult(key, status, reason, BEFORE, version)
 
 
 def test_the_time_of_a_result_moves_only_with_the_result() -> None:

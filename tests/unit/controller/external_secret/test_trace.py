@@ -9,6 +9,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from secret_sync.controller.sync import UNCHANGED
 from secret_sync.metrics import Metrics, QueueMetrics, SyncMetrics, WorkerMetrics
 from secret_sync.queue import Backoff, WorkQueue, run_workers
 from tests.support.scraping import openmetrics, samples
@@ -85,7 +86,7 @@ async def test_a_failure_is_found_in_the_log_even_after_more_of_the_same() -> No
 async def test_what_no_line_tells_of_has_no_exemplar() -> None:
     metrics = Metrics("1")
     loop = Loop(an_object(), observer=SyncMetrics(metrics))
-    loop.writer.answer = False
+    loop.writer.answer = UNCHANGED
     loop.knows(db=b"hunter2")
     assert not await work(loop, metrics)
     assert exemplars(metrics) == {}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import SyncState
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.adoption import Adoption
+from secret_sync.controller.secret_target.secret_client import SecretClient
+from secret_sync.controller.sync import Changed, Refused
 from secret_sync.kube import (
     ApiConflictError,
     ApiNotFoundError,
@@ -22,6 +23,7 @@ from secret_sync.kube import (
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason, secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.writing import sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +48,14 @@ BY_STRING_DATA = {
 FROZEN = ApiRefusedError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
 
+def adoption(client: Any) -> Adoption:
+    writer = ApplyWriter(client, "secret-sync")
+    return Adoption(SecretClient(client, writer, Store(), Store()))
+
+
 def claims(*answers: Any) -> tuple[Adoption, PlayedClient]:
     client: Any = PlayedClient(*answers)
-    return Adoption(client, ApplyWriter(client, "secret-sync"), Store()), client
+    return adoption(client), client
 
 
 async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> None:
@@ -60,7 +67,7 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
         secret(OURS, version="23", mark="some/es-uid"),
     )
     state = SyncState(uid="es-uid")
-    assert await ruling.adopt(es, DESIRED, state, None) is True
+    assert isinstance(await ruling.adopt(sync_of(es, state), DESIRED, None), Changed)
 
     look, mark, transfer_field_ownership, apply = client.sent
     assert (look.method, look.path) == ("GET", PATH)
@@ -85,7 +92,10 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
 async def test_what_nobody_of_old_edits_takes_one_write(make_es: MakeES) -> None:
     answers = secret(managed("kubectl", "password")), secret(OURS, version="21")
     ruling, client = claims(*answers)
-    assert await ruling.adopt(make_es(metadata=ADOPT), DESIRED, SyncState(), None) is True
+    assert isinstance(
+        await ruling.adopt(sync_of(make_es(metadata=ADOPT), SyncState()), DESIRED, None),
+        Changed,
+    )
     assert client.methods == ["GET", "PATCH"]
 
 
@@ -96,7 +106,10 @@ async def test_keys_of_others_go(make_es: MakeES) -> None:
         secret(OURS, version="22"),
     )
     state = SyncState()
-    assert await ruling.adopt(make_es(metadata=ADOPT), DESIRED, state, None) is True
+    assert isinstance(
+        await ruling.adopt(sync_of(make_es(metadata=ADOPT), state), DESIRED, None),
+        Changed,
+    )
     assert client.sent[2].version == "secret-uid/21"
     assert client.sent[2].body[2:] == ONLY_OURS
     assert state.applied is not None
@@ -182,14 +195,14 @@ async def test_the_rest_is_refused_and_not_touched(
     said: str,
 ) -> None:
     ruling, client = claims(*answers)
-    ruling._objects.put("ns/living", make_es(metadata={"name": "living", "uid": "uid"}))  # type: ignore[attr-defined]
+    ruling._client.objects.put("ns/living", make_es(metadata={"name": "living", "uid": "uid"}))  # type: ignore[attr-defined]
     current = secret_from_metadata(cached)
     state = SyncState()
-    refused = await ruling.adopt(make_es(metadata=metadata), DESIRED, state, current)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
-    assert refused.message.startswith("Secret ns/some ")
-    assert said in refused.message
+    refused = await ruling.adopt(sync_of(make_es(metadata=metadata), state), DESIRED, current)
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
+    assert refused.problem.message.startswith("Secret ns/some ")
+    assert said in refused.problem.message
     # Without a claim nobody has to be asked.
     assert client.methods == ["GET"] * len(answers)
     assert state == SyncState()
@@ -198,10 +211,10 @@ async def test_the_rest_is_refused_and_not_touched(
 async def test_a_type_that_would_take_making_it_anew_is_left(make_es: MakeES) -> None:
     ruling, client = claims(secret(THEIRS), FROZEN)
     state = SyncState()
-    refused = await ruling.adopt(make_es(metadata=LEGACY), DESIRED, state, None)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
-    assert "set spec.type to its type, or delete it" in refused.message
+    refused = await ruling.adopt(sync_of(make_es(metadata=LEGACY), state), DESIRED, None)
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
+    assert "set spec.type to its type, or delete it" in refused.problem.message
     assert client.methods == ["GET", "PATCH"]
     assert state == SyncState()
 
@@ -221,7 +234,7 @@ async def test_what_changes_meanwhile_is_judged_anew(
     ruling, _ = claims(*answers)
     state = SyncState()
     with pytest.raises(OutdatedError):
-        await ruling.adopt(make_es(metadata=LEGACY), DESIRED, state, None)
+        await ruling.adopt(sync_of(make_es(metadata=LEGACY), state), DESIRED, None)
     assert (state.applied is not None) is ours
 
 
@@ -233,7 +246,7 @@ async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) 
     )
     state, es = SyncState(), make_es(metadata=LEGACY)
     reply = await ruling.transfer_field_ownership(
-        es, DESIRED, state, secret(OURS, THEIRS, version="21")
+        sync_of(es, state), DESIRED, secret(OURS, THEIRS, version="21")
     )
     assert [sent.method for sent in client.sent] == ["PATCH", "PATCH"]
     assert client.sent[0].body[1]["value"] == "21"
@@ -241,7 +254,7 @@ async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) 
     assert state.applied is not None
     assert state.applied.resource_version == "23"
     # Once that is done there is nothing more to take.
-    assert await ruling.transfer_field_ownership(es, DESIRED, state, reply) is reply
+    assert await ruling.transfer_field_ownership(sync_of(es, state), DESIRED, reply) is reply
     assert len(client.sent) == 2
 
 
@@ -263,7 +276,9 @@ async def test_A7a_keys_beside_ours(
     make_es: MakeES, reply: dict[str, Any], after: str | None, removed: int
 ) -> None:
     client: Any = PlayedClient(secret(OURS, version=after or ""))
-    claims = Adoption(client, ApplyWriter(client, "secret-sync"), Store())
-    assert await claims.remove_other_keys(make_es(), DESIRED, SyncState(), reply) == removed
+    claims = adoption(client)
+    assert (
+        await claims.remove_other_keys(sync_of(make_es(), SyncState()), DESIRED, reply) == removed
+    )
     assert client.confirmed == (after is not None)
     assert [sent.body[2:] for sent in client.sent] == ([ONLY_OURS] if after else [])

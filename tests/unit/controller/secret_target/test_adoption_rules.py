@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.secret_target.adoption_rules import (
+from secret_sync.controller.secret_target.ownership import (
     adoptable,
     controller_of,
     legacy_editors,

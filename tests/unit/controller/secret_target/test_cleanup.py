@@ -8,6 +8,7 @@ import pytest
 
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.cleanup import BY_WRITER, SecretCleanup, writers_of
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.kube import (
     ApiConflictError,
@@ -20,6 +21,7 @@ from secret_sync.kube import (
 )
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.writing import sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,8 @@ def removing(
         found = secret_from_metadata(given)
         secrets.put(f"{found.namespace}/{found.name}", found)
     objects: Store[ExternalSecret] = Store(INDEXES)
-    return SecretCleanup(client, ApplyWriter(client, "secret-sync"), objects, secrets), client
+    writer = ApplyWriter(client, "secret-sync")
+    return SecretCleanup(SecretClient(client, writer, objects, secrets)), client
 
 
 def stored(metadata: dict[str, Any], target: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -193,7 +196,7 @@ async def test_a_refusal_is_told(make_es: MakeES) -> None:
 async def test_the_secret_goes_with_its_last_value(make_es: MakeES) -> None:
     secret_cleanup, client = removing(DELETED, held=(own(),))
     state = SyncState(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
-    assert await secret_cleanup.clean_up(make_es(), state) is True
+    assert await secret_cleanup.clean_up(sync_of(make_es(), state)) is True
     assert deletion(client.sent[0]) == ("some", "secret-uid/20")
     assert state.applied is None
     assert state.written is None
@@ -215,14 +218,14 @@ async def test_only_its_own(
     make_es: MakeES, held: tuple[dict[str, Any], ...], target: dict[str, Any]
 ) -> None:
     secret_cleanup, client = removing(held=held)
-    assert await secret_cleanup.clean_up(make_es(target=target), SyncState()) is False
+    assert await secret_cleanup.clean_up(sync_of(make_es(target=target), SyncState())) is False
     assert not client.sent
 
 
 async def test_not_one_that_changed(make_es: MakeES) -> None:
     secret_cleanup, _ = removing(CHANGED, held=(own(),))
     state = SyncState(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
-    assert await secret_cleanup.clean_up(make_es(), state) is False
+    assert await secret_cleanup.clean_up(sync_of(make_es(), state)) is False
     assert state.applied is not None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.secret_target.write_conflicts import REPAIRS
+from secret_sync.controller.secret_target.write_conflicts import REPAIRS, RepairBudget
 from secret_sync.kube import ApiUnavailableError
 from tests.unit.controller.played import managed
 from tests.unit.controller.writing import DESIRED, MARK, OURS, World, own, state
@@ -30,7 +30,8 @@ async def test_a_change_that_was_interrupted_is_finished_at_the_next_look(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
     world, remembered = World(make_es()), state()
-    remembered.rechecks = (asyncio.get_running_loop().time(),) * REPAIRS
+    now = asyncio.get_running_loop().time()
+    remembered.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     # Our key is gone, and another one has come by stringData: seen, so written at once.
     world.holds(own(MARK, EXTRA, version="21"))
     repaired = own(OURS, EXTRA, version="22")
@@ -51,7 +52,8 @@ async def test_a_change_that_was_interrupted_is_finished_at_the_next_look(
 async def test_a_lost_answer_is_not_rested_on(make_es: Callable[..., ExternalSecret]) -> None:
     """The Secret holds another value than the one that is desired again."""
     world, remembered = World(make_es()), state()
-    remembered.rechecks = (asyncio.get_running_loop().time(),) * REPAIRS
+    now = asyncio.get_running_loop().time()
+    remembered.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     world.holds(own(OURS, version="20"))
     world.client.answers.append(ApiUnavailableError("the connection broke"))
     with pytest.raises(ApiUnavailableError):

@@ -172,7 +172,7 @@ class Interrupted:
 
     @property
     def is_right(self) -> bool:
-        return self.world.writer.is_right(self.world.es, DESIRED, self.state)
+        return self.world.writer.is_right(self.world.context(self.state), DESIRED)
 
     @property
     def is_done(self) -> bool:
@@ -226,10 +226,10 @@ async def test_so_is_the_adoption_of_one_that_is_made_once(
     client.fails_at, client.stored = at, stored
     world.holds(held)
     with pytest.raises(ApiUnavailableError):
-        await world.writer.continue_created_once(es, remembered)
+        await world.writer.continue_created_once(world.context(remembered))
     assert client.held is not None
     world.holds(client.held)
-    await world.writer.continue_created_once(es, remembered)
+    await world.writer.continue_created_once(world.context(remembered))
     world.holds(client.held)
-    assert world.writer.is_there(es, remembered)
+    assert world.writer.is_there(world.context(remembered))
     assert client.held["data"] == held["data"]

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.secret_target.merge import MergeWriter
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     ApiConflictError,
     ApiNotFoundError,
     ApiRefusedError,
     ApiUnavailableError,
+    ApplyWriter,
     ConfirmedOwner,
     OutdatedError,
     Ref,
@@ -27,6 +29,7 @@ from secret_sync.kube import (
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.writing import sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +68,8 @@ def writing(
     objects: Store[Any] = Store(INDEXES)
     for es in living:
         objects.put(f"ns/{es.name}", es)
-    return MergeWriter(client, objects), client
+    writer = ApplyWriter(client, "secret-sync")
+    return MergeWriter(SecretClient(client, writer, objects, Store())), client
 
 
 def sibling(
@@ -105,7 +109,10 @@ async def test_our_keys_are_written_and_nothing_else(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS, MINE, version="21"))
     remembered = SyncState()
     current = cached(THEIRS, NEIGHBOUR)
-    assert await merging.ensure(make_es(), DESIRED, remembered, current) is True
+    assert isinstance(
+        await merging.ensure(sync_of(make_es(), remembered), DESIRED, current),
+        Changed,
+    )
     (sent,) = client.sent
     assert (sent.method, sent.path, sent.manager, sent.force) == ("PATCH", PATH, ME, False)
     assert sent.version == "secret-uid/20"
@@ -118,27 +125,33 @@ async def test_our_keys_are_written_and_nothing_else(make_es: MakeES) -> None:
 
 async def test_what_the_cache_does_not_have_is_asked_for(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS, NEIGHBOUR), secret(THEIRS, MINE, version="21"))
-    assert await merging.ensure(make_es(), DESIRED, SyncState(), None) is True
+    assert isinstance(await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, None), Changed)
     assert client.methods == ["GET", "PATCH"]
 
 
 async def test_A14_who_set_what_in_a_secret_without_our_marks_is_asked_for(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS), secret(THEIRS, MINE, version="21"))
-    assert await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS)),
+        Changed,
+    )
     assert client.methods == ["GET", "PATCH"]
 
 
 async def test_an_apply_that_changes_nothing_is_no_change(make_es: MakeES) -> None:
     # After a restart, say.
     merging, client = writing(secret(THEIRS, MINE))
-    assert await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS, MINE)) is False
+    assert (
+        await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, MINE))
+        == UNCHANGED
+    )
     assert client.methods == ["PATCH"]
 
 
 async def test_A8_what_is_right_is_not_written(make_es: MakeES) -> None:
     merging, client = writing()
     current = cached(THEIRS, MINE)
-    assert await merging.ensure(make_es(), DESIRED, state(), current) is False
+    assert await merging.ensure(sync_of(make_es(), state()), DESIRED, current) == UNCHANGED
     assert not client.sent
 
 
@@ -162,27 +175,27 @@ async def test_what_is_right(
 ) -> None:
     merging, _ = writing()
     given = state(**remembered)
-    assert merging.is_right(make_es(), DESIRED, given, cached(*entries)) is right
+    assert merging.is_right(sync_of(make_es(), given), DESIRED, cached(*entries)) is right
 
 
 async def test_W15_a_cache_that_is_behind_for_long_is_believed(make_es: MakeES) -> None:
     merging, _ = writing()
     given = state("21")
-    assert merging.is_right(make_es(), DESIRED, given, cached(THEIRS))
-    assert merging.is_right(make_es(), DESIRED, given, None)
+    assert merging.is_right(sync_of(make_es(), given), DESIRED, cached(THEIRS))
+    assert merging.is_right(sync_of(make_es(), given), DESIRED, None)
     await asyncio.sleep(CATCH_UP + 0.1)
-    assert not merging.is_right(make_es(), DESIRED, given, cached(THEIRS))
-    assert not merging.is_right(make_es(), DESIRED, given, None)
-    assert not merging.is_right(make_es(), DESIRED, SyncState(), None)
+    assert not merging.is_right(sync_of(make_es(), given), DESIRED, cached(THEIRS))
+    assert not merging.is_right(sync_of(make_es(), given), DESIRED, None)
+    assert not merging.is_right(sync_of(make_es(), SyncState()), DESIRED, None)
 
 
 async def test_without_a_secret_nothing_is_made(make_es: MakeES) -> None:
     merging, client = writing(GONE)
     remembered = state(fingerprint=b"older")
-    refused = await merging.ensure(make_es(), DESIRED, remembered, None)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.TARGET_MISSING
-    assert "Secret ns/some does not exist" in refused.message
+    refused = await merging.ensure(sync_of(make_es(), remembered), DESIRED, None)
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.TARGET_MISSING
+    assert "Secret ns/some does not exist" in refused.problem.message
     assert client.methods == ["GET"]
     assert remembered.applied is None
 
@@ -191,7 +204,10 @@ async def test_what_changes_meanwhile_is_judged_anew(make_es: MakeES) -> None:
     merging, client = writing(
         CHANGED, secret(THEIRS, NEIGHBOUR, version="25"), secret(MINE, version="26")
     )
-    assert await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS, NEIGHBOUR)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR)),
+        Changed,
+    )
     assert client.methods == ["PATCH", "GET", "PATCH"]
     assert client.sent[2].version == "secret-uid/25"
 
@@ -199,25 +215,29 @@ async def test_what_changes_meanwhile_is_judged_anew(make_es: MakeES) -> None:
 async def test_but_not_for_ever(make_es: MakeES) -> None:
     merging, client = writing(*[CHANGED, secret(THEIRS, NEIGHBOUR)] * 8)
     with pytest.raises(ApiUnavailableError, match="changes all the time"):
-        await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS, NEIGHBOUR))
+        await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR))
     assert client.methods.count("PATCH") == 4
 
 
 async def test_it_may_be_gone_by_then(make_es: MakeES) -> None:
     merging, _ = writing(GONE, GONE)
-    refused = await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS, NEIGHBOUR))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.TARGET_MISSING
+    refused = await merging.ensure(
+        sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR)
+    )
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.TARGET_MISSING
 
 
 async def test_A2_whoever_owns_a_key_with_another_value_keeps_it(make_es: MakeES) -> None:
     owned = secret(managed("kubectl", "password"), managed("argocd-controller", "password"))
     merging, client = writing(CONFLICT, owned)
     remembered = SyncState()
-    refused = await merging.ensure(make_es(), DESIRED, remembered, cached(THEIRS, NEIGHBOUR))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.KEY_CONFLICT
-    assert "argocd-controller, kubectl set another value for password" in refused.message
+    refused = await merging.ensure(
+        sync_of(make_es(), remembered), DESIRED, cached(THEIRS, NEIGHBOUR)
+    )
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.KEY_CONFLICT
+    assert "argocd-controller, kubectl set another value for password" in refused.problem.message
     assert client.methods == ["PATCH", "GET"]
     assert not any(sent.force for sent in client.sent)
     assert remembered.applied is None
@@ -237,11 +257,15 @@ async def test_A16_the_key_of_one_that_comes_first_is_not_written(
     first = sibling(make_es, "first")
     merging, client = writing(living=(es, first))
     current = cached(THEIRS, *held("first"), *([MINE] if written else []))
-    refused = await merging.ensure(es, DESIRED, state("19") if written else SyncState(), current)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.KEY_CONFLICT
-    assert "ExternalSecret first, created before this one, merges password" in refused.message
-    assert "secret-sync" not in refused.message
+    refused = await merging.ensure(
+        sync_of(es, state("19") if written else SyncState()), DESIRED, current
+    )
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.KEY_CONFLICT
+    assert (
+        "ExternalSecret first, created before this one, merges password" in refused.problem.message
+    )
+    assert "secret-sync" not in refused.problem.message
     assert not client.sent
 
 
@@ -253,8 +277,8 @@ async def test_A16_of_two_of_one_second_the_uid_decides(
         merging, client = writing(
             secret(MINE, *held(uid), version="21"), secret(MINE), living=(es, other)
         )
-        made = await merging.ensure(es, DESIRED, SyncState(), cached(THEIRS, *held(uid)))
-        assert isinstance(made, Problem) is comes_first
+        made = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(THEIRS, *held(uid)))
+        assert isinstance(made, Refused) is comes_first
         assert bool(client.sent) is not comes_first
 
 
@@ -279,7 +303,10 @@ async def test_A15_the_key_of_one_that_gives_way_is_taken_without_a_change_of_da
     reply = secret(other, MINE, THEIRS, version="21")
     merging, client = writing(reply, secret(left, MINE, version="22"), living=living)
     remembered = SyncState()
-    assert await merging.ensure(es, DESIRED, remembered, cached(other)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(es, remembered), DESIRED, cached(other)),
+        Changed,
+    )
     write, giving_up = client.sent
     assert (write.manager, write.force) == (ME, False)
     # What it alone had merged is not ours to delete.
@@ -300,7 +327,10 @@ async def test_A15_also_with_another_value(make_es: MakeES, es: ExternalSecret, 
     living = (es,) if given is None else (es, sibling(make_es, "other", **given))
     stored = secret(*held("other"))
     merging, client = writing(CONFLICT, stored, secret(MINE, version="21"), living=living)
-    assert await merging.ensure(es, DESIRED, SyncState(), cached(*held("other"))) is True
+    assert isinstance(
+        await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(*held("other"))),
+        Changed,
+    )
     assert [sent.force for sent in client.sent] == [False, False, True]
     assert client.confirmed == 1
 
@@ -317,17 +347,17 @@ async def test_A15_also_with_another_value(make_es: MakeES, es: ExternalSecret, 
 async def test_A2_but_not_of_others(es: ExternalSecret, owners: list[str], named: str) -> None:
     owned = [managed(owner, "password", operation="Apply") for owner in owners]
     merging, client = writing(CONFLICT, secret(*owned))
-    refused = await merging.ensure(es, DESIRED, SyncState(), cached(*owned, NEIGHBOUR))
-    assert isinstance(refused, Problem)
-    assert f"Secret ns/some: {named} another value for password" in refused.message
-    assert "secret-sync" not in refused.message
+    refused = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(*owned, NEIGHBOUR))
+    assert isinstance(refused, Refused)
+    assert f"Secret ns/some: {named} another value for password" in refused.problem.message
+    assert "secret-sync" not in refused.problem.message
     assert not any(sent.force for sent in client.sent)
 
 
 async def test_A2_of_several_all_give_way_at_once(es: ExternalSecret) -> None:
     stored = secret(*held("gone", "gone-too"), MINE, version="21")
     merging, client = writing(stored, secret(MINE, version="22"), living=(es,))
-    await merging.ensure(es, DESIRED, SyncState(), cached(*held("gone", "gone-too")))
+    await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(*held("gone", "gone-too")))
     assert client.methods == ["PATCH", "PATCH"]
     assert client.sent[-1].body[-1]["value"] == [MINE]
 
@@ -341,7 +371,10 @@ async def test_A2_of_several_all_give_way_at_once(es: ExternalSecret) -> None:
 )
 async def test_others_keep_what_they_own(es: ExternalSecret, other: dict[str, Any]) -> None:
     merging, client = writing(secret(other, MINE, version="21"))
-    assert await merging.ensure(es, DESIRED, SyncState(), cached(other, NEIGHBOUR)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(other, NEIGHBOUR)),
+        Changed,
+    )
     assert len(client.sent) == 1
 
 
@@ -350,13 +383,15 @@ async def test_A16_who_owns_our_key_too_at_an_equal_value_is_remembered(es: Exte
     merging, client = writing(secret(too, MINE))
     remembered = state("19")
     # Seen in the cache, but not who it is.
-    assert not merging.is_right(es, DESIRED, remembered, cached(too, MINE))
-    assert await merging.ensure(es, DESIRED, remembered, cached(too, MINE)) is False
+    assert not merging.is_right(sync_of(es, remembered), DESIRED, cached(too, MINE))
+    assert await merging.ensure(sync_of(es, remembered), DESIRED, cached(too, MINE)) == UNCHANGED
     assert client.methods == ["PATCH"]
     assert remembered.shared == (("password", ("gitops",)),)
-    assert merging.is_right(es, DESIRED, remembered, cached(too, MINE, version="25"))
+    assert merging.is_right(sync_of(es, remembered), DESIRED, cached(too, MINE, version="25"))
     # Gone again:
-    assert not merging.is_right(es, DESIRED, remembered, cached(THEIRS, MINE, version="26"))
+    assert not merging.is_right(
+        sync_of(es, remembered), DESIRED, cached(THEIRS, MINE, version="26")
+    )
 
 
 async def test_a_secret_that_was_once_made_by_us_is_taken_from_ourselves(
@@ -364,14 +399,17 @@ async def test_a_secret_that_was_once_made_by_us_is_taken_from_ourselves(
 ) -> None:
     once = managed("secret-sync", "password", operation="Apply")
     merging, client = writing(secret(once, MINE, version="21"), secret(MINE), living=(es,))
-    assert await merging.ensure(es, DESIRED, SyncState(), cached(once)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(once)),
+        Changed,
+    )
     assert client.sent[-1].body[-1]["value"] == [MINE]
     # Unless another one makes it, who is about to put its mark back.
     owner = make_es(metadata={"name": "owner", "uid": "owner"}, target={"name": "some"})
     merging, client = writing(living=(es, owner))
-    refused = await merging.ensure(es, DESIRED, SyncState(), cached(once))
-    assert isinstance(refused, Problem)
-    assert "belongs to ExternalSecret owner" in refused.message
+    refused = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(once))
+    assert isinstance(refused, Refused)
+    assert "belongs to ExternalSecret owner" in refused.problem.message
     assert not client.sent
 
 
@@ -400,27 +438,29 @@ async def test_A14_a_key_that_string_data_set_is_theirs(
     answers = [] if marked else [secret(edited)]
     merging, client = writing(*answers, whole(value), secret(MINE, edited))
     remembered = state("19") if marked else SyncState()
-    made = await merging.ensure(es, DESIRED, remembered, cached(*current))
+    made = await merging.ensure(sync_of(es, remembered), DESIRED, cached(*current))
     if theirs:
-        assert isinstance(made, Problem)
-        assert made.reason is Reason.KEY_CONFLICT
-        assert "gitops set another value for password" in made.message
+        assert isinstance(made, Refused)
+        assert made.problem.reason is Reason.KEY_CONFLICT
+        assert "gitops set another value for password" in made.problem.message
         assert "PATCH" not in client.methods
     else:
-        assert made is False
+        assert made == UNCHANGED
         assert remembered.shared == (("password", ("gitops",)),)
         # Not compared again until the Secret changes.
-        assert merging.is_right(es, DESIRED, remembered, cached(edited, MINE))
-        assert not merging.is_right(es, DESIRED, remembered, cached(edited, MINE, version="21"))
+        assert merging.is_right(sync_of(es, remembered), DESIRED, cached(edited, MINE))
+        assert not merging.is_right(
+            sync_of(es, remembered), DESIRED, cached(edited, MINE, version="21")
+        )
 
 
 async def test_A14_what_has_changed_since_is_judged_again(es: ExternalSecret) -> None:
     edited = by_string_data("password")
     changed = {**whole(b"v"), **secret(edited, MINE, version="25")}
     merging, client = writing(changed, GONE)
-    made = await merging.ensure(es, DESIRED, SyncState(), cached(edited, MINE))
-    assert isinstance(made, Problem)
-    assert made.reason is Reason.TARGET_MISSING
+    made = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(edited, MINE))
+    assert isinstance(made, Refused)
+    assert made.problem.reason is Reason.TARGET_MISSING
     assert client.methods == ["GET", "GET"]
 
 
@@ -432,7 +472,10 @@ async def test_A14_a_key_that_string_data_set_stays_when_we_leave_it_out(
     left = managed(ME, "older", "password", operation="Apply")
     replies = secret(edited, left, version="21"), secret(edited, MINE, version="22")
     merging, client = writing(secret(edited, mine), *replies)
-    assert await merging.ensure(es, DESIRED, state(fingerprint=b"old"), cached(edited, mine))
+    made = await merging.ensure(
+        sync_of(es, state(fingerprint=b"old")), DESIRED, cached(edited, mine)
+    )
+    assert isinstance(made, Changed)
     asked, giving_up, write = client.sent
     assert asked.method == "GET"
     assert giving_up.body[-1]["value"] == [edited, left]
@@ -449,7 +492,10 @@ async def test_a_key_that_another_one_waits_for_stays_when_we_leave_it_out(
     fresh = managed(ME, "new", operation="Apply")
     replies = secret(THEIRS, version="21"), secret(THEIRS, fresh, version="22")
     merging, client = writing(secret(THEIRS, mine), *replies, living=(es, waiting))
-    assert await merging.ensure(es, desired, state(), cached(THEIRS, mine)) is True
+    assert isinstance(
+        await merging.ensure(sync_of(es, state()), desired, cached(THEIRS, mine)),
+        Changed,
+    )
     assert client.sent[1].body[-1]["value"] == [THEIRS]
 
 
@@ -460,10 +506,10 @@ async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
     other = sibling(make_es, "other", target={"creationPolicy": "Owner"})
     merging, client = writing(living=(other,))
     current = cached(theirs, mark="other/other")
-    refused = await merging.ensure(make_es(), DESIRED, SyncState(), current)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
-    assert "belongs to ExternalSecret other" in refused.message
+    refused = await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, current)
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
+    assert "belongs to ExternalSecret other" in refused.problem.message
     assert not client.sent
 
 
@@ -490,24 +536,24 @@ async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
 )
 async def test_refusals(es: ExternalSecret, fault: ApiError, reason: Reason, said: str) -> None:
     merging, _ = writing(fault)
-    refused = await merging.ensure(es, DESIRED, SyncState(), cached(THEIRS, NEIGHBOUR))
-    assert isinstance(refused, Problem)
-    assert refused.reason is reason
-    assert refused.message.startswith("Secret ns/some was not written")
-    assert said in refused.message
+    refused = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR))
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is reason
+    assert refused.problem.message.startswith("Secret ns/some was not written")
+    assert said in refused.problem.message
 
 
 async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None:
     merging, _ = writing(ApiUnavailableError("away", status=503))
     with pytest.raises(ApiUnavailableError):
-        await merging.ensure(make_es(), DESIRED, SyncState(), cached(THEIRS, NEIGHBOUR))
+        await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR))
 
 
 async def test_a_secret_of_its_own_becomes_one_to_merge_into(make_es: MakeES) -> None:
     merging, client = writing(secret(MINE, version="21"))
     ref = Ref("ns", "some", "secret-uid", "20")
     remembered = SyncState()
-    await merging.take(make_es(type="example.org/t"), DESIRED, remembered, ref)
+    await merging.take(sync_of(make_es(type="example.org/t"), remembered), DESIRED, ref)
     (sent,) = client.sent
     # By force: the keys are still owned by our other manager, with the older value perhaps.
     assert (sent.manager, sent.force, sent.version) == (ME, True, "secret-uid/20")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from secret_sync.controller.secret_target.write_refusals import refused
+from secret_sync.controller.secret_target.write_conflicts import refused
 from secret_sync.kube import ApiRefusedError
 from secret_sync.kube.errors import Cause, error_of
 from secret_sync.resources import Reason

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.confirmation import OwnerGoneError
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.secret_target.writer import SecretWriter
+from secret_sync.controller.sync import Changed, Refused
 from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
+from tests.unit.controller.writing import sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +95,7 @@ def world(make_es: MakeES, make_secret: MakeSecret) -> World:
     api, objects, secrets = PlayedApi(), Store[Any](INDEXES), Store[Any]()
     objects.put(KEY, make_es())
     secrets.put(KEY, make_secret())
-    return World(api, objects, secrets, SecretWriter(api, api, objects, secrets))  # type: ignore[arg-type]  # a played server
+    return World(api, objects, secrets, SecretWriter(SecretClient(api, api, objects, secrets)))  # type: ignore[arg-type]  # a played server
 
 
 def state(version: str = "20", fingerprint: bytes = b"wanted") -> SyncState:
@@ -105,7 +108,7 @@ async def test_an_owner_reference_that_is_missing_is_put_back(
     world: World, make_es: MakeES, make_secret: MakeSecret
 ) -> None:
     world.secrets.put(KEY, make_secret(owners=()))
-    assert await world.writer.ensure(make_es(), DESIRED, state()) is True
+    assert isinstance(await world.writer.ensure(sync_of(make_es(), state()), DESIRED), Changed)
     assert world.api.writes == ["update"]
 
 
@@ -125,7 +128,7 @@ async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
     world.secrets.put(KEY, make_secret(owners=()))
     world.api.owner = owner
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(make_es(), DESIRED, state())
+        await world.writer.ensure(sync_of(make_es(), state()), DESIRED)
     assert not world.api.writes
 
 
@@ -137,7 +140,7 @@ async def test_nor_when_the_news_of_the_orphaning_come_with_a_conflict(
     world.api.version = "30"
     world.api.owner = {"uid": "es-uid", "deletionTimestamp": "now"}
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older"))
+        await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
     assert not world.api.writes
 
 
@@ -154,7 +157,7 @@ async def test_nothing_is_written_for_an_owner_that_is_deleted_meanwhile(
         world.objects.put(KEY, replace(es, uid="another"))
     world.secrets.remove(KEY)
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(es, DESIRED, SyncState(uid="es-uid"))
+        await world.writer.ensure(sync_of(es, SyncState(uid="es-uid")), DESIRED)
     assert not world.api.writes
 
 
@@ -181,7 +184,7 @@ async def test_a_secret_of_ours_stays_ours_when_a_stale_cache_hid_that_its_marks
     world.api.version = "30"
     world.api.extra = ("extra",)
     remembered = state(fingerprint=b"older")
-    assert await world.writer.ensure(make_es(), DESIRED, remembered) is True
+    assert isinstance(await world.writer.ensure(sync_of(make_es(), remembered), DESIRED), Changed)
     assert world.api.writes == ["update", "nothing but password"]
     assert remembered.applied is not None
     assert remembered.applied.resource_version == "31"
@@ -190,14 +193,17 @@ async def test_a_secret_of_ours_stays_ours_when_a_stale_cache_hid_that_its_marks
 async def test_a_secret_that_went_and_came_again_is_not_ours(world: World, make_es: MakeES) -> None:
     world.api.secret = {**METADATA_OF_OURS, "uid": "theirs", "ownerReferences": []}
     world.api.version = "30"
-    refused = await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older"))
-    assert not isinstance(refused, bool)
-    assert refused.reason == "SecretConflict"
+    refused = await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason == "SecretConflict"
 
 
 async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) -> None:
     world.api.version = "30"
-    assert await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older")) is True
+    assert isinstance(
+        await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED),
+        Changed,
+    )
     assert world.api.writes == ["create"]
 
 
@@ -225,6 +231,6 @@ def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
         world.secrets.remove(KEY)
     else:
         world.secrets.put(KEY, make_secret(**secret))
-    assert world.writer.has_drifted(make_es(), SyncState(uid="es-uid")) is drifted
+    assert world.writer.has_drifted(sync_of(make_es(), SyncState(uid="es-uid"))) is drifted
     # What was written since the start is judged by what is remembered of it.
-    assert not world.writer.has_drifted(make_es(), state())
+    assert not world.writer.has_drifted(sync_of(make_es(), state()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.problem import Problem
+from secret_sync.controller.sync import Changed, Refused
 from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
@@ -28,7 +28,7 @@ async def test_a_secret_of_its_own_is_given_up_and_its_keys_are_kept(make_es: Ma
     world = World(make_es(target=MERGE), own(OURS, merged, version="21"), secret(merged))
     world.holds(own())
     remembered = state(fingerprint=b"older")
-    assert await world.ensure(remembered) is True
+    assert isinstance(await world.ensure(remembered), Changed)
     take, leave = world.client.sent
     # At no time are the keys without an owner.
     assert (take.manager, take.force) == ("secret-sync-merge-es-uid", True)
@@ -56,8 +56,8 @@ async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
     world = World(make_es(), *replies)
     world.holds(secret(theirs, merged))
     refused = await world.ensure(state(fingerprint=b"older", merge=True))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
     assert not world.client.sent
 
 
@@ -71,7 +71,7 @@ async def test_an_immutable_one_is_given_up_as_one(make_es: MakeES) -> None:
     replies = [own(OURS, merged, version="21"), FROZEN, secret(merged, version="22")]
     world = World(make_es(target=MERGE), *replies)
     world.holds(own())
-    assert await world.ensure(state(fingerprint=b"older")) is True
+    assert isinstance(await world.ensure(state(fingerprint=b"older")), Changed)
     *_, refused, leave = world.client.sent
     # No apply can take that away, so it has to go on being said.
     assert leave.body == {**refused.body, "immutable": True}
@@ -81,8 +81,8 @@ async def test_a_refusal_on_the_way_is_told(make_es: MakeES) -> None:
     world = World(make_es(target=MERGE), FROZEN)
     world.holds(own())
     refused = await world.ensure(state(fingerprint=b"older"))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.WRITE_FAILED
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.WRITE_FAILED
 
 
 @pytest.mark.parametrize("finalizer", [False, True])
@@ -95,7 +95,7 @@ async def test_a_takeover_that_was_interrupted_is_finished_before_the_finalizer_
     rest = [handed, own(version="23")] if finalizer else [own(version="22")]
     world = World(make_es(metadata=held), own(OURS, theirs, version="21"), *rest)
     world.holds(own(OURS, theirs))
-    assert await world.ensure(state(fingerprint=b"older")) is True
+    assert isinstance(await world.ensure(state(fingerprint=b"older")), Changed)
     if finalizer:
         assert world.client.sent[1].body[-1]["path"] == "/metadata/managedFields"
     else:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
-from secret_sync.controller.problem import Problem
-from secret_sync.controller.secret_target.write_conflicts import CONFLICT_SECONDS, REPAIRS
+from secret_sync.controller.secret_target.write_conflicts import (
+    CONFLICT_SECONDS,
+    REPAIRS,
+    RepairBudget,
+)
+from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
@@ -20,6 +24,7 @@ from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.controller.sync import WriteResult
     from secret_sync.kube import ApiError
     from secret_sync.resources import ExternalSecret
 
@@ -32,7 +37,7 @@ pytestmark = pytest.mark.looptime
 
 async def repair_after_edit(
     world: World, remembered: SyncState, *, by: str = "argocd"
-) -> bool | Problem:
+) -> WriteResult:
     """Somebody takes our key over, and the control loop sees it."""
     assert remembered.applied is not None
     version = int(remembered.applied.resource_version) + 1
@@ -45,12 +50,13 @@ async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop
     make_es: MakeES,
 ) -> None:
     world, remembered = World(make_es()), state()
-    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+    made = [await repair_after_edit(world, remembered) for _ in range(REPAIRS)]
+    assert all(isinstance(result, Changed) for result in made)
     for _ in range(2):
         refused = await repair_after_edit(world, remembered, by="ack-secret-manager")
-        assert isinstance(refused, Problem)
-        assert refused.reason is Reason.WRITE_CONFLICT
-        assert "3 times within 60 s by ack-secret-manager" in refused.message
+        assert isinstance(refused, Refused)
+        assert refused.problem.reason is Reason.WRITE_CONFLICT
+        assert "3 times within 60 s by ack-secret-manager" in refused.problem.message
     assert len(world.client.sent) == REPAIRS
 
 
@@ -60,9 +66,10 @@ async def test_what_a_restored_api_server_lost_is_nobodys_change(make_es: MakeES
     states.mark_restored("ns/some")
     world.holds(own(OURS, version="12"))
     world.client.answers.append(own(OURS, version="13"))
-    assert await world.ensure(remembered)
+    assert isinstance(await world.ensure(remembered), Changed)
     # All three that others have are still theirs.
-    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+    made = [await repair_after_edit(world, remembered) for _ in range(REPAIRS)]
+    assert all(isinstance(result, Changed) for result in made)
 
 
 async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(
@@ -74,7 +81,9 @@ async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(
     for _ in range(5):
         await asyncio.sleep(CONFLICT_SECONDS)
         reported = [await repair_after_edit(world, remembered) for _ in range(4)]
-        assert all(isinstance(t, Problem) and t.reason is Reason.WRITE_CONFLICT for t in reported)
+        assert all(
+            isinstance(t, Refused) and t.problem.reason is Reason.WRITE_CONFLICT for t in reported
+        )
     assert len(world.client.sent) == REPAIRS + 5
 
 
@@ -83,32 +92,36 @@ async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeE
     for _ in range(REPAIRS + 1):
         await repair_after_edit(world, remembered)
     await asyncio.sleep(CONFLICT_SECONDS)
-    assert isinstance(await repair_after_edit(world, remembered), Problem)
+    refused = await repair_after_edit(world, remembered)
+    assert isinstance(refused, Refused)
+    # The write of this minute is still one for the log.
+    assert refused.written == Changed("secret updated", 1, 0)
     assert remembered.applied is not None
     world.holds(own(version=remembered.applied.resource_version))
     # It is right, but for how long?
-    assert isinstance(await world.ensure(remembered), Problem)
+    assert isinstance(await world.ensure(remembered), Refused)
     await asyncio.sleep(CONFLICT_SECONDS)
-    assert await world.ensure(remembered) is False
-    assert [await repair_after_edit(world, remembered) for _ in range(REPAIRS)] == [True] * REPAIRS
+    assert await world.ensure(remembered) == UNCHANGED
+    made = [await repair_after_edit(world, remembered) for _ in range(REPAIRS)]
+    assert all(isinstance(result, Changed) for result in made)
 
 
 async def test_who_keeps_deleting_it_is_fought_no_longer_either(make_es: MakeES) -> None:
     world, remembered = World(make_es()), SyncState(uid="es-uid", target="some", written=b"wanted")
-    made: list[bool | Problem] = []
+    made: list[WriteResult] = []
     for number in range(REPAIRS + 2):
         world.client.answers.append(own(version=str(30 + number), uid=f"uid-{number}"))
         made.append(await world.ensure(remembered))
         remembered.applied = None
-    assert made[:REPAIRS] == [True] * REPAIRS
-    assert all(isinstance(m, Problem) and "deleted" in m.message for m in made[REPAIRS:])
+    assert all(isinstance(result, Changed) for result in made[:REPAIRS])
+    assert all(isinstance(m, Refused) and "deleted" in m.problem.message for m in made[REPAIRS:])
     assert world.client.methods.count("PATCH") == REPAIRS
 
 
 async def test_who_changes_it_now_and_then_is_undone_each_time(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(10):
-        assert await repair_after_edit(world, remembered) is True
+        assert isinstance(await repair_after_edit(world, remembered), Changed)
         await asyncio.sleep(CONFLICT_SECONDS / REPAIRS + 1)
 
 
@@ -117,8 +130,8 @@ async def test_new_values_are_no_fight(make_es: MakeES) -> None:
     for number in range(6):
         world.client.answers.append(own(version=str(30 + number)))
         fresh = Desired(b"%d" % number, DESIRED.keys, DESIRED.data, (), ())
-        assert await world.ensure(remembered, fresh) is True
-    assert remembered.repairs == ()
+        assert isinstance(await world.ensure(remembered, fresh), Changed)
+    assert remembered.repairs is None or remembered.repairs.repairs == ()
 
 
 async def test_a_new_value_is_written_in_the_middle_of_a_fight(make_es: MakeES) -> None:
@@ -127,7 +140,7 @@ async def test_a_new_value_is_written_in_the_middle_of_a_fight(make_es: MakeES) 
         await repair_after_edit(world, remembered)
     world.client.answers.append(own(version="50"))
     fresh = Desired(b"fresh", DESIRED.keys, DESIRED.data, (), ())
-    assert await world.ensure(remembered, fresh) is True
+    assert isinstance(await world.ensure(remembered, fresh), Changed)
 
 
 async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None:
@@ -138,8 +151,8 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
     for _ in range(5):
         remembered.applied = None
         world.client.answers.append(own())
-        assert await world.ensure(remembered) is False
-    assert remembered.repairs == ()
+        assert await world.ensure(remembered) == UNCHANGED
+    assert remembered.repairs is None or remembered.repairs.repairs == ()
 
 
 # -- What only making it anew can change --------------------------------------------------
@@ -152,7 +165,7 @@ async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -
     world = World(make_es(type="example.org/t"), FROZEN, own(), own(), {}, made)
     world.holds(own())
     remembered = state(fingerprint=b"older")
-    assert await world.ensure(remembered) is True
+    assert isinstance(await world.ensure(remembered), Changed)
     apply, look, rehearsal, deletion, creation = world.client.sent
     assert apply.version == "secret-uid/20"
     assert look.method == "GET"
@@ -170,8 +183,8 @@ async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> No
     world = World(make_es(type="kubernetes.io/tls"), FROZEN, own(), refusal)
     world.holds(own())
     refused = await world.ensure(state(fingerprint=b"older"))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.WRITE_FAILED
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.WRITE_FAILED
     assert world.client.methods == ["PATCH", "GET", "PATCH"]
 
 
@@ -186,8 +199,8 @@ async def test_A14_a_fight_is_over_when_a_write_finds_nothing_to_change(make_es:
     world.holds(found)
     world.client.answers.clear()
     world.client.answers.extend([found, found])
-    assert await world.ensure(remembered) is False
-    assert remembered.conflicted_at is None
+    assert await world.ensure(remembered) == UNCHANGED
+    assert remembered.repairs == RepairBudget()
 
 
 LABEL = {
@@ -219,7 +232,7 @@ async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
     world = World(make_es(type="example.org/t"), FROZEN, before, own(), {}, made, given)
     world.holds(before)
     remembered = state(fingerprint=b"older")
-    assert await world.ensure(remembered) is True
+    assert isinstance(await world.ensure(remembered), Changed)
     _, _, rehearsal, _, creation, handed = world.client.sent
     for sent in (rehearsal, creation):
         metadata = sent.body["metadata"]
@@ -264,8 +277,8 @@ async def test_A17_beside_another_controller_the_owner_goes_without(make_es: Mak
     es = make_es()
     world = World(es, own(version="21"))
     world.holds(own(ownerReferences=[CONTROLLER]))
-    assert world.writer.other_controller(es, state()) == "App a"
-    assert await world.ensure(state()) is True
+    assert world.writer.other_controller(world.context(state())) == "App a"
+    assert isinstance(await world.ensure(state()), Changed)
     (reference,) = world.client.sent[0].body["metadata"]["ownerReferences"]
     assert reference["uid"] == "es-uid"
     assert "controller" not in reference
@@ -275,11 +288,11 @@ async def test_A17_another_controller_is_known_from_the_reply_to_our_write(make_
     reply = own(version="21", ownerReferences=[CONTROLLER, {"uid": "es-uid"}])
     world, remembered = World(make_es(), reply), state()
     world.holds(secret(managed("kubectl", "password")))
-    assert await world.ensure(remembered) is True
+    assert isinstance(await world.ensure(remembered), Changed)
     # The cache still has the Secret as it was before.
-    assert world.writer.other_controller(world.es, remembered) == "App a"
+    assert world.writer.other_controller(world.context(remembered)) == "App a"
     world.holds(own(version="22"))
-    assert world.writer.other_controller(world.es, remembered) == ""
+    assert world.writer.other_controller(world.context(remembered)) == ""
 
 
 async def test_A17_that_a_secret_of_somebody_else_has_a_controller_is_no_news(
@@ -288,7 +301,7 @@ async def test_A17_that_a_secret_of_somebody_else_has_a_controller_is_no_news(
     es = make_es(target=MERGE)
     world = World(es)
     world.holds(own(ownerReferences=[CONTROLLER]))
-    assert world.writer.other_controller(es, state(merge=True)) == ""
+    assert world.writer.other_controller(world.context(state(merge=True))) == ""
 
 
 # -- Made once, and continued -------------------------------------------------------------
@@ -307,13 +320,13 @@ async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
     )
     world.holds(restored)
     remembered = SyncState(uid="es-uid", target="some")
-    assert await world.writer.continue_created_once(world.es, remembered) is True
+    assert isinstance(await world.writer.continue_created_once(world.context(remembered)), Changed)
     look, read, mark = world.client.sent
     assert (look.method, read.method, mark.version) == ("GET", "GET", "secret-uid/20")
     assert mark.body == {**mark.body, **content}
     assert mark.body["metadata"]["annotations"] == {OWNER: "some/es-uid"}
     assert world.client.confirmed == 1
-    assert world.writer.is_there(world.es, remembered)
+    assert world.writer.is_there(world.context(remembered))
 
 
 @pytest.mark.parametrize(
@@ -331,7 +344,7 @@ async def test_otherwise_there_is_nothing_to_continue(
     world = World(make_es(metadata=metadata, **ONCE))
     if held is not None:
         world.holds(held)
-    assert await world.writer.continue_created_once(world.es, SyncState()) is False
+    assert await world.writer.continue_created_once(world.context(SyncState())) == UNCHANGED
     assert world.client.sent == []
 
 
@@ -347,7 +360,7 @@ async def test_the_garbage_collector_is_told_of_a_change_of_mind(
 ) -> None:
     world = World(make_es(target={"deletionPolicy": policy}), own(version="21"))
     world.holds(own(ownerReferences=before))
-    assert await world.ensure(state(fingerprint=b"older")) is True
+    assert isinstance(await world.ensure(state(fingerprint=b"older")), Changed)
     references = world.client.sent[-1].body["metadata"].get("ownerReferences")
     assert (references and [r["uid"] for r in references]) == after
 
@@ -361,7 +374,7 @@ async def test_a_renamed_target_is_made_however_lately_the_former_one_was(
 ) -> None:
     world = World(make_es(target={"name": "other"}), own(name="other", uid="new"))
     world.holds(own())
-    assert await world.ensure(state(age=age)) is True
+    assert isinstance(await world.ensure(state(age=age)), Changed)
     assert world.client.sent[0].path.endswith("/secrets/other")
     assert world.client.sent[0].body["metadata"]["resourceVersion"] == "1"
 
@@ -370,8 +383,8 @@ async def test_it_is_a_conflict_where_somebody_else_has_one_that_is_older(make_e
     world = World(make_es(target={"name": "other"}))
     world.holds(secret(managed("kubectl", "a"), name="other", uid="theirs", version="5"))
     refused = await world.ensure(state(age=1.0))
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
 
 
 async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
@@ -381,7 +394,7 @@ async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
     written = secret(merged, name="other", uid="new", version="31")
     world = World(make_es(target=target), theirs, written)
     world.holds(theirs)
-    assert await world.ensure(state(age=1.0)) is True
+    assert isinstance(await world.ensure(state(age=1.0)), Changed)
 
 
 # -- The rest -----------------------------------------------------------------------------
@@ -392,9 +405,9 @@ async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) 
     for target, given, merge in (({}, own(), False), (MERGE, secret(merged), True)):
         world = World(make_es(target=target))
         world.holds(given)
-        assert world.writer.is_right(world.es, DESIRED, state())
-        assert not world.writer.is_right(world.es, DESIRED, state(fingerprint=b"older"))
-        assert await world.ensure(state(merge=merge)) is False
+        assert world.writer.is_right(world.context(state()), DESIRED)
+        assert not world.writer.is_right(world.context(state(fingerprint=b"older")), DESIRED)
+        assert await world.ensure(state(merge=merge)) == UNCHANGED
         assert not world.client.sent
 
 
@@ -402,8 +415,8 @@ async def test_one_that_is_being_deleted_is_waited_for(make_es: MakeES) -> None:
     world = World(make_es())
     world.holds(own(deletionTimestamp="now"))
     refused = await world.ensure(state())
-    assert isinstance(refused, Problem)
-    assert "is being deleted; it is created again as soon as it is gone" in refused.message
+    assert isinstance(refused, Refused)
+    assert "is being deleted; it is created again as soon as it is gone" in refused.problem.message
     assert not world.client.sent
 
 
@@ -419,7 +432,7 @@ async def test_one_of_ack_secret_manager_is_claimed(make_es: MakeES) -> None:
         own(version="23"),
     )
     world.holds(theirs)
-    assert await world.ensure(SyncState(uid="es-uid")) is True
+    assert isinstance(await world.ensure(SyncState(uid="es-uid")), Changed)
     assert world.client.methods == ["GET", "PATCH", "PATCH", "PATCH"]
 
 
@@ -451,10 +464,10 @@ async def test_what_changes_all_the_time_is_left_for_later(make_es: MakeES) -> N
 async def test_refusals(make_es: MakeES, fault: ApiError, reason: Reason, said: str) -> None:
     world = World(make_es(), fault)
     refused = await world.ensure(SyncState(uid="es-uid"))
-    assert isinstance(refused, Problem)
-    assert refused.reason is reason
-    assert refused.message.startswith("Secret ns/some was not written")
-    assert said in refused.message
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is reason
+    assert refused.problem.message.startswith("Secret ns/some was not written")
+    assert said in refused.problem.message
 
 
 async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None:
@@ -466,7 +479,7 @@ async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None
 async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     world = World(make_es(target=MERGE))
-    made: list[bool | Problem] = []
+    made: list[WriteResult] = []
     remembered = state(merge=True)
     for number in range(REPAIRS + 1):
         # Somebody replaces the whole Secret, our key with it.
@@ -474,10 +487,10 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
         world.holds(replaced)
         world.client.answers.extend([replaced, secret(merged, version=str(31 + 2 * number))])
         made.append(await world.ensure(remembered))
-    assert made[:REPAIRS] == [True] * REPAIRS
+    assert all(isinstance(result, Changed) for result in made[:REPAIRS])
     last = made[-1]
-    assert isinstance(last, Problem)
-    assert last.reason is Reason.WRITE_CONFLICT
+    assert isinstance(last, Refused)
+    assert last.problem.reason is Reason.WRITE_CONFLICT
 
 
 @pytest.mark.parametrize("target", [{}, MERGE], ids=["own", "merged into"])
@@ -487,17 +500,17 @@ async def test_who_replaces_the_whole_secret_is_named_as_well(
     world = World(make_es(target=target))
     remembered = state(merge=bool(target))
     now = asyncio.get_running_loop().time()
-    remembered.repairs = (now,) * REPAIRS
+    remembered.repairs = RepairBudget(repairs=(now,) * REPAIRS)
     theirs = secret(managed("argocd", "password"), version="30")
     world.holds(theirs)
     world.client.answers.append(theirs)
     refused = await world.ensure(remembered)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.WRITE_CONFLICT
-    assert "argocd" in refused.message
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.WRITE_CONFLICT
+    assert "argocd" in refused.problem.message
 
 
 async def test_S16_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:
     # Else an object that is fetched once would be fetched again until the cache has it.
     world = World(make_es(refreshPolicy="CreatedOnce"))
-    assert world.writer.is_there(world.es, state(age=0.1))
+    assert world.writer.is_there(world.context(state(age=0.1)))

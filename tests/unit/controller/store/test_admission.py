@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.store.admission import Admission, mistake, selects
+from secret_sync.controller.store.references import Admission, mistake, selects
 from secret_sync.kube import Store
 from secret_sync.resources import Namespace, Reason, SecretStore
 

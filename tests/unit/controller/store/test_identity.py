@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.store.identity import Identity
+from secret_sync.controller.sync import Problem
 from secret_sync.credentials import (
     AccessKeyProvider,
     AssumedRoleProvider,

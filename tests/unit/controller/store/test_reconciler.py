@@ -10,9 +10,9 @@ from unittest.mock import AsyncMock
 import pytest
 
 from secret_sync.controller.crd_schema import Schemas
-from secret_sync.controller.event_publisher import EventPublisher
 from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
@@ -346,7 +346,7 @@ async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) 
     await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     world.cluster.stores.remove(KEY)
     await world.reconcile()
-    assert not world.loops[0]._finalizers._lately
+    assert not world.loops[0]._states
 
 
 async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.problem import Problem
 from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.references import agrees, secrets_of, service_accounts_of
+from secret_sync.controller.sync import Problem
 from secret_sync.resources import Reason, SecretStore, secret_from_metadata
 from tests.unit.controller.planning import Cluster, account
 
