@@ -24,6 +24,7 @@ class ForeignSecret:
 
     Attributes:
         allows: Its annotation ``allow-namespaces``, or ``""``.
+        controlled: Whether it has a controller, which keeps it from being adopted.
     """
 
     namespace: str
@@ -31,6 +32,7 @@ class ForeignSecret:
     uid: str
     resource_version: str
     allows: str
+    controlled: bool = False
 
 
 class StringDataEntry(NamedTuple):
@@ -108,6 +110,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             allows=allowance(metadata),
+            controlled=any(r.get("controller") for r in metadata.get("ownerReferences") or ()),
         )
     owner_is_ours = False
     carries = False
