@@ -56,6 +56,17 @@ SEED ?=
 chaos: $(STAMP) ## Inject random faults and check every Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
+.PHONY: mutants
+mutants: $(STAMP) ## Check that the unit tests notice each fault of tests/mutants
+	$(BIN)/python -m tests.mutants.run
+
+.PHONY: coverage
+coverage: $(STAMP) ## Measure which lines and branches the unit tests run
+	$(BIN)/coverage erase
+	$(BIN)/coverage run --parallel-mode -m pytest -q -p no:cacheprovider tests/unit
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover
+
 PICTURE_SECONDS ?= 300
 
 .PHONY: picture
@@ -63,11 +74,12 @@ picture: $(STAMP) ## Draw docs/dashboard.svg from a run of PICTURE_SECONDS with 
 	$(BIN)/python -m tests.monitoring.picture docs/dashboard.svg --seconds $(PICTURE_SECONDS)
 
 .PHONY: lint
-lint: $(STAMP) ## Check style, types, import contracts
+lint: $(STAMP) ## Check style, types, import contracts, dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 .PHONY: legacy
 legacy: ## Write crds/legacy: the CRDs without CEL rules
@@ -134,5 +146,5 @@ tools: ## Install buildah and prometheus, which some tests need (as root on Debi
 .PHONY: clean
 clean: ## Remove everything that the other targets created in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-	  benchmarks/results dist build
+	  benchmarks/results dist build .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

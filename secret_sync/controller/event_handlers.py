@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from itertools import islice
+from enum import Flag, auto
+from operator import or_
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.secret_target.ownership import merged_by
-from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of, waiting
+from secret_sync.controller.secret_target.siblings import BY_TARGET, BY_WAITING, target_of, waiting
 from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
-from secret_sync.queue import Priority
+from secret_sync.queue import Gathering, Priority
 from secret_sync.resources import ForeignSecret, ManagedSecret, Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 from secret_sync.resources.secret_store import CLUSTER_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Hashable, Iterable
 
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.view import ReadOnlyStore
@@ -61,6 +62,17 @@ class Stores:
     queue: WorkQueue[str]
 
 
+class _Users(Flag):
+    """Whom a change of a Secret with many users concerns."""
+
+    WRITERS = auto()
+    """Those that write to it, but for who wrote what is there now, and for those refused."""
+    REFUSED = auto()
+    """Those that were kept out of it."""
+    WAITING = auto()
+    """Those that may wait for keys of others that are merged into it."""
+
+
 class EventHandlers:
     """Handlers of the informers, of sources and of credentials."""
 
@@ -81,9 +93,14 @@ class EventHandlers:
         self._objects = object_queue
         self._states = states
         self._live = False
-        # What changes with many users bring: a tenant may repeat such a change all the time.
-        self._crowded: dict[str, bool] = {}
-        self._gathered: dict[str, Priority] = {}
+        # A tenant may repeat a change that concerns thousands all the time: what is to be enqueued,
+        # and Secrets with many users, of whom finding those takes its time.
+        self._gathered = Gathering(
+            self._enqueue_one, merge=min, seconds=_GATHERED_FOR, at_once=_TOGETHER
+        )
+        self._crowded = Gathering(
+            self._enqueue_crowded, merge=or_, seconds=_GATHERED_FOR, at_once=1
+        )
 
     def enable(self) -> None:
         """Enqueue what changes from now on: this replica leads.
@@ -122,6 +139,8 @@ class EventHandlers:
         (target,) = target_of(old)
         secret = self._secrets.get(target)
         held = merged_by(old, secret) if isinstance(secret, ManagedSecret) else frozenset()
+        if not held or self._is_crowded(BY_WAITING, target, _Users.WAITING):
+            return
         others = waiting(self._external_secrets, target, held)
         self._enqueue([key for key in others if key != leaver], Priority.HIGH)
 
@@ -148,17 +167,30 @@ class EventHandlers:
         if len(users) <= _TOGETHER:
             self._enqueue_users(change.key, new, settled=settled)
         else:
-            if not self._crowded:
-                asyncio.get_running_loop().call_later(_GATHERED_FOR, self._enqueue_crowded)
-            self._crowded[change.key] = settled and self._crowded.get(change.key, True)
+            writers = _Users.WRITERS if settled else _Users.WRITERS | _Users.REFUSED
+            self._crowded.add(change.key, writers)
         if owner_of(new) != owner_of(old):
             self._enqueue_previous_owner(new)
         self._enqueue_stores(BY_SECRET, change.key)
 
-    def _enqueue_crowded(self) -> None:
-        crowded, self._crowded = self._crowded, {}
-        for secret, settled in crowded.items():
+    def _is_crowded(self, index: str, secret: str, users: _Users) -> bool:
+        """Return whether a Secret has so many users that those concerned are enqueued later."""
+        known = self._crowded.get(secret)
+        if known is not None and users in known:
+            return True
+        if len(self._external_secrets.by_index(index, secret)) <= _TOGETHER:
+            return False
+        self._crowded.add(secret, users)
+        return True
+
+    def _enqueue_crowded(self, secret: str, users: _Users) -> None:
+        if _Users.WRITERS in users:
+            settled = _Users.REFUSED not in users
             self._enqueue_users(secret, self._secrets.get(secret), settled=settled)
+        elif _Users.REFUSED in users:
+            self._enqueue_released(secret)
+        if _Users.WAITING in users:
+            self._enqueue(self._external_secrets.by_index(BY_WAITING, secret), Priority.HIGH)
 
     def _enqueue_users(self, key: str, secret: SecretMeta | None, *, settled: bool) -> None:
         """Enqueue those that write to a Secret, but for who wrote what is there now.
@@ -170,7 +202,7 @@ class EventHandlers:
         """
         concerned = []
         for user in self._external_secrets.by_index(BY_TARGET, key):
-            if settled and _is_refused(self._external_secrets.get(user)):
+            if settled and self._is_kept_out(user, self._external_secrets.get(user)):
                 continue
             if secret is None or not self._states.wrote(user, secret.uid, secret.resource_version):
                 concerned.append(user)
@@ -181,13 +213,27 @@ class EventHandlers:
 
         It may stay as it is (``Retain``), so that nothing else would enqueue them.
         """
-        if old is None or old.target.merge or _is_refused(old):
+        if old is None or old.target.merge:
             return
         if new is not None and new.uid == old.uid and new.target == old.target:
             return
-        others = self._external_secrets.by_index(BY_TARGET, target_of(old)[0])
+        (target,) = target_of(old)
+        if self._is_kept_out(object_key(old.namespace, old.name), old):
+            return
+        if not self._is_crowded(BY_TARGET, target, _Users.REFUSED):
+            self._enqueue_released(target)
+
+    def _enqueue_released(self, secret: str) -> None:
+        others = self._external_secrets.by_index(BY_TARGET, secret)
         refused_keys = (key for key in others if _is_refused(self._external_secrets.get(key)))
         self._enqueue(list(refused_keys), Priority.HIGH)
+
+    def _is_kept_out(self, key: str, es: ExternalSecret | None) -> bool:
+        """Return whether a Secret is not an ExternalSecret's own.
+
+        One that has taken it over meanwhile may not have that in its status yet.
+        """
+        return _is_refused(es) and not self._states.wrote_any(key)
 
     def _enqueue_previous_owner(self, secret: SecretMeta | None) -> None:
         """Enqueue the owner of a Secret that is no longer its target."""
@@ -288,34 +334,33 @@ class EventHandlers:
         return any(store is not None and selects(store) for store in known)
 
     def _enqueue(self, keys: Collection[str], priority: Priority) -> None:
-        loop = asyncio.get_running_loop()
-        if len(keys) > _TOGETHER:
-            if not self._gathered:
-                loop.call_later(_GATHERED_FOR, self._enqueue_gathered)
-            for key in keys:
-                self._gathered[key] = min(priority, self._gathered.get(key, priority))
-            return
-        now = loop.time()
+        enqueue = self._gathered.add if len(keys) > _TOGETHER else self._enqueue_one
         for key in keys:
-            self._states.mark_triggered(key, now)
-            self._objects.add(key, priority)
+            enqueue(key, priority)
 
-    def _enqueue_gathered(self) -> None:
-        """Enqueue a slice of what was gathered; the rest at the next turns of the event loop."""
-        for key in list(islice(self._gathered, _TOGETHER)):
-            self._enqueue((key,), self._gathered.pop(key))
-        if self._gathered:
-            asyncio.get_running_loop().call_soon(self._enqueue_gathered)
+    def _enqueue_one(self, key: str, priority: Priority) -> None:
+        self._states.mark_triggered(key, asyncio.get_running_loop().time())
+        self._objects.add(key, priority)
 
 
 def _is_settled(old: SecretMeta | None, new: SecretMeta | None) -> bool:
-    """Whether a Secret is as much another's as it was before."""
+    """Return whether a Secret is as much another's as it was before."""
+    return old is not None and new is not None and _ownership(old) == _ownership(new)
+
+
+def _ownership(secret: SecretMeta) -> Hashable:
+    """Return what decides whose Secret it is, and who may take it over."""
+    if isinstance(secret, ForeignSecret):
+        return secret.uid, secret.controlled
     return (
-        isinstance(old, ManagedSecret)
-        and isinstance(new, ManagedSecret)
-        and (old.uid, old.owner, old.owner_is_ours, old.owner_uids, old.controller, old.deleting)
-        == (new.uid, new.owner, new.owner_is_ours, new.owner_uids, new.controller, new.deleting)
-    ) or (isinstance(old, ForeignSecret) and isinstance(new, ForeignSecret) and old.uid == new.uid)
+        secret.uid,
+        secret.owner,
+        secret.owner_is_ours,
+        secret.owner_uids,
+        secret.controller,
+        secret.deleting,
+        bool(secret.our_keys),
+    )
 
 
 def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:

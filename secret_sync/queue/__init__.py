@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secret_sync.backoff import Backoff
+from secret_sync.queue.gathering import Gathering
 from secret_sync.queue.not_before import NotBefore
 from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
@@ -22,6 +23,7 @@ from secret_sync.queue.workqueue import QueueObserver, QueueShutDown, WorkQueue
 __all__ = [
     "Backoff",
     "Done",
+    "Gathering",
     "NotBefore",
     "Outcome",
     "Pace",

@@ -24,9 +24,11 @@ class ForeignSecret(ObjectMeta):
 
     Attributes:
         allows: Its annotation ``allow-namespaces``, or ``""``.
+        controlled: Whether it has a controller, which keeps it from being adopted.
     """
 
     allows: str
+    controlled: bool = False
 
 
 class StringDataEntry(NamedTuple):
@@ -100,6 +102,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             allows=allowance(metadata),
+            controlled=any(r.get("controller") for r in metadata.get("ownerReferences") or ()),
         )
     owner_is_ours = False
     carries = False

@@ -108,10 +108,6 @@ OTHERS = {
         "goes with those who ask"
     ),
     "controller/secret_target/payload_digests.py _Reading.digests": "keys of one Secret",
-    "controller/event_handlers.py EventHandlers._crowded": "emptied 50 ms after the first one",
-    "controller/event_handlers.py EventHandlers._gathered": (
-        "objects that exist, until they are enqueued"
-    ),
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
@@ -132,6 +128,7 @@ OTHERS = {
     "kube/store.py Store._buckets": "by the indexes, whose empty buckets go",
     "kube/store.py Store._functions": "the indexes",
     "queue/time_slices.py TimeSlicedWorker._namespaces": "empty ones are deleted",
+    "queue/gathering.py Gathering._gathered": "emptied after its time; test_gathering.py",
     "queue/not_before.py NotBefore._until": "a key is queued, and goes when it is handed out",
     "app/watched.py Watched._scope": "arguments of every informer",
     "app/watched.py Watched._running": "the informers",

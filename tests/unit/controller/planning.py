@@ -80,7 +80,6 @@ class Cluster:
         schemas: Schemas | None = None,
         expressions: ExpressionChecker | None = None,
         own: OwnIdentity | None = None,
-        no_cluster_stores: str = "",
         **more: Any,
     ) -> Planner:
         untouched: Any = Untouched()
@@ -89,7 +88,7 @@ class Cluster:
         return build_planner(
             PlanningObjects(
                 *(self.stores, self.cluster_stores, self.secrets, self.accounts, self.namespaces),
-                no_cluster_stores=no_cluster_stores,
+                no_cluster_stores=more.pop("no_cluster_stores", ""),
             ),
             PlanningRules(
                 polling_interval=interval,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,31 +17,38 @@ from secret_sync.controller.event_handlers import (
     Stores,
 )
 from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
-from secret_sync.controller.external_secret.state import SyncStateStore
+from secret_sync.controller.external_secret.state import Applied, SyncStateStore
 from secret_sync.controller.secret_target import siblings
 from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics
 from secret_sync.queue import WorkQueue
 from secret_sync.resources import ExternalSecret
-from secret_sync.resources.names import OWNER_ANNOTATION
+from secret_sync.resources.external_secret import Target
+from secret_sync.resources.names import MERGE_MANAGER, OWNER_ANNOTATION
 from secret_sync.resources.secret import secret_from_metadata
 
 if TYPE_CHECKING:
+    from secret_sync.queue import Priority
     from secret_sync.resources import SecretMeta
 
 pytestmark = pytest.mark.looptime
 
 
-def refused(number: int) -> ExternalSecret:
-    condition = {"type": "Ready", "status": "False", "reason": "SecretConflict", "message": "x"}
+def user(number: int, reason: str = "", **target: str) -> ExternalSecret:
+    """ExternalSecret ``ns/es<number>`` that names Secret ``ns/t``; it reports the reason."""
     metadata = {"namespace": "ns", "name": f"es{number}", "uid": f"u{number}"}
+    ready = {"type": "Ready", "status": "False", "reason": reason, "observedGeneration": 1}
     return ExternalSecret.from_dict(
         {
             "metadata": {**metadata, "resourceVersion": "1", "generation": 1},
-            "spec": {"data": [{"key": "k"}], "target": {"name": "t"}},
-            "status": {"conditions": [{**condition, "observedGeneration": 1}]},
+            "spec": {"data": [{"key": "k"}], "target": {"name": "t", **target}},
+            "status": {"conditions": [ready], "observedGeneration": 1} if reason else None,
         }
     )
+
+
+def refused(number: int) -> ExternalSecret:
+    return user(number, "SecretConflict")
 
 
 class World:
@@ -64,19 +72,28 @@ class World:
         )
         self.handlers.enable()
 
-    def change_secret(self, version: int, owner: str = "first/u") -> None:
-        secret = secret_from_metadata(
-            {
-                "metadata": {
-                    "namespace": "ns",
-                    "name": "t",
-                    "uid": "s",
-                    "resourceVersion": str(version),
-                    "annotations": {OWNER_ANNOTATION: owner},
-                }
-            }
-        )
+    def change_secret(self, version: int, owner: str = "first/u", **metadata: Any) -> None:
+        given = {
+            "namespace": "ns",
+            "name": "t",
+            "uid": "s",
+            "resourceVersion": str(version),
+            "annotations": {OWNER_ANNOTATION: owner} if owner else {},
+        }
+        secret = secret_from_metadata({"metadata": {**given, **metadata}})
         self.handlers.secret_changed(Change("ns/t", self.secrets.put("ns/t", secret), secret))
+
+    def put(self, *objects: ExternalSecret) -> None:
+        for es in objects:
+            self.objects.put(f"ns/{es.name}", es)
+
+    def delete(self, es: ExternalSecret) -> None:
+        key = f"ns/{es.name}"
+        self.handlers.external_secret_changed(Change(key, self.objects.remove(key), None))
+
+    async def waiting(self) -> set[str]:
+        """Return the keys that are enqueued now."""
+        return {await self.queue.get() for _ in range(len(self.queue))}
 
 
 @pytest.fixture
@@ -124,3 +141,154 @@ async def test_changes_of_a_secret_with_many_users_are_one_reason_to_look(
     await asyncio.sleep(1)
     assert looks == 1200
     assert len(world.queue) == 1200
+
+
+async def test_a_key_that_cannot_be_enqueued_holds_up_none_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.put(*map(refused, range(1200)))
+    add = WorkQueue.add
+    raised: list[str] = []
+
+    def failing(queue: Any, key: str, priority: Priority) -> None:
+        if key == "ns/es7" and not raised:
+            raised.append(key)
+            raise RuntimeError("a fault of ours")
+        add(queue, key, priority)
+
+    monkeypatch.setattr(WorkQueue, "add", failing)
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    world.handlers.everything_changed()
+    await asyncio.sleep(1)
+    assert len(world.queue) == 1199
+    assert len(reported) == 1
+    # Nor is anything that comes later.
+    world.handlers.everything_changed()
+    await asyncio.sleep(1)
+    assert len(world.queue) == 1200
+
+
+async def test_a_secret_whose_users_cannot_be_enqueued_holds_up_no_other_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.put(*map(refused, range(600)))
+    world.put(*(replace(user(n), target=Target("other")) for n in range(600, 1200)))
+    wrote = SyncStateStore.wrote
+    raised: list[str] = []
+
+    def failing(states: Any, key: str, *version: str) -> bool:
+        if not raised:
+            raised.append(key)
+            raise RuntimeError("a fault of ours")
+        return wrote(states, key, *version)
+
+    monkeypatch.setattr(SyncStateStore, "wrote", failing)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    world.change_secret(1)
+    other = secret_from_metadata(
+        {"metadata": {"namespace": "ns", "name": "other", "uid": "o", "resourceVersion": "1"}}
+    )
+    world.secrets.put("ns/other", other)
+    world.handlers.secret_changed(Change("ns/other", None, other))
+    await asyncio.sleep(1)
+    assert len(world.queue) == 600
+
+
+async def test_the_end_of_many_that_never_reported_is_one_reason_to_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # None of them knows yet that the Secret is not its own; each may have been the owner.
+    unreported = [user(number) for number in range(600)]
+    world.put(*map(refused, range(600, 1800)), *unreported)
+    looks = 0
+    get = Store.get
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return get(*arguments)
+
+    monkeypatch.setattr(Store, "get", counted)
+    for es in unreported:
+        world.delete(es)
+    await asyncio.sleep(1)
+    assert looks < 5_000
+    assert await world.waiting() == {f"ns/es{number}" for number in range(1800)}
+
+
+async def test_the_end_of_many_that_merged_is_one_reason_to_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merging = [user(number, "Synced", creationPolicy="Merge") for number in range(600)]
+    kept_out = [user(n, "KeyConflict", creationPolicy="Merge") for n in range(600, 1800)]
+    world.put(*merging, *kept_out)
+    entries = [
+        {
+            "manager": f"{MERGE_MANAGER}{es.uid}",
+            "operation": "Apply",
+            "fieldsV1": {"f:data": {"f:k": {}}},
+        }
+        for es in merging
+    ]
+    world.change_secret(1, owner="", managedFields=entries)
+    await asyncio.sleep(1)
+    await world.waiting()
+    looks = 0
+    get = Store.get
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return get(*arguments)
+
+    monkeypatch.setattr(Store, "get", counted)
+    for es in merging:
+        world.delete(es)
+    await asyncio.sleep(1)
+    assert looks < 5_000
+    # Those taken above are still in flight, and are dirty again.
+    for number in range(1800):
+        world.queue.done(f"ns/es{number}")
+    assert await world.waiting() == {f"ns/es{number}" for number in range(1800)}
+
+
+async def test_the_writer_of_a_secret_hears_of_drift_before_its_status_says_so(
+    world: World,
+) -> None:
+    # Its Secret was another's a moment ago. It has taken it over; the status is still on its way.
+    owner = refused(1)
+    world.put(owner, refused(2))
+    world.change_secret(1, owner="es1/u1")
+    await world.waiting()
+    world.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
+    for key in ("ns/es1", "ns/es2"):
+        world.queue.done(key)
+    world.change_secret(2, owner="es1/u1")
+    assert await world.waiting() == {"ns/es1"}
+
+
+async def test_the_end_of_a_writer_concerns_the_others_before_its_status_says_so(
+    world: World,
+) -> None:
+    owner = refused(1)
+    world.put(owner, refused(2))
+    world.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
+    world.delete(owner)
+    assert await world.waiting() == {"ns/es1", "ns/es2"}
+
+
+CONTROLLER = {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "x", "controller": True}
+
+
+async def test_a_foreign_secret_that_loses_its_controller_may_be_adopted_now(world: World) -> None:
+    world.put(refused(1))
+    world.change_secret(1, owner="", ownerReferences=[CONTROLLER])
+    await world.waiting()
+    world.queue.done("ns/es1")
+    world.change_secret(2, owner="", ownerReferences=[CONTROLLER])
+    assert await world.waiting() == set()
+    world.change_secret(3, owner="")
+    assert await world.waiting() == {"ns/es1"}

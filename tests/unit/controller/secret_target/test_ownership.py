@@ -106,6 +106,12 @@ REFUSE = Decision(Action.REFUSE, uid="secret-uid")
             APPLY,
             id="the mark is gone, and so is our memory: keys and owner tell",
         ),
+        pytest.param(
+            {"marked_by_us": False},
+            applied(fingerprint=b"older"),
+            APPLY,
+            id="another writer set the mark, to what it was",
+        ),
         pytest.param({"mark": "some/older", "owners": ()}, None, ADOPT, id="from before: adopted"),
         pytest.param({"mark": "other/es-uid", "owners": ()}, None, REFUSE, id="of another one"),
         pytest.param(
@@ -142,6 +148,14 @@ def test_one_that_lost_every_mark_is_ours_as_long_as_we_remember_it(
     assert decide(make_es(), desired(), bare, applied(), NOW) == ADOPT
     assert decide(make_es(), desired(), bare, applied("19", uid="older"), NOW) == REFUSE
     assert decide(make_es(), desired(), bare, None, NOW) == REFUSE
+
+
+def test_one_that_we_merged_into_is_not_ours_for_that(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    others = secret_from_metadata(secret(merged, mark="another/u", version="20"))
+    assert decide(make_es(), desired(), others, applied(), NOW) == REFUSE
 
 
 def test_one_that_is_missing_is_created(make_es: Callable[..., ExternalSecret]) -> None:

@@ -270,6 +270,25 @@ async def test_A13_a_recreation_that_is_interrupted_is_finished(make_es: MakeES,
     assert remembered.carried is None
 
 
+async def test_A13_what_others_said_of_it_is_given_to_no_other_secret(make_es: MakeES) -> None:
+    made, away = labelled("30", "new"), ApiUnavailableError("away")
+    world = World(make_es(type="example.org/t"), FROZEN, labelled(), own(), {}, made, away)
+    world.holds(labelled())
+    remembered = state(fingerprint=b"older")
+    with pytest.raises(ApiUnavailableError):
+        await world.ensure(remembered)
+    world.client.sent.clear()
+    # Ours is deleted meanwhile, and another writer creates one of that name.
+    theirs = secret(managed("kubectl", "password"), uid="theirs", version="40")
+    world.holds(theirs)
+    world.client.answers.extend([theirs, theirs])
+    refused = await world.ensure(remembered)
+    assert isinstance(refused, Problem)
+    assert refused.reason is Reason.SECRET_CONFLICT
+    assert {sent.method for sent in world.client.sent} == {"GET"}
+    assert remembered.carried is None
+
+
 # -- Another controller -------------------------------------------------------------------
 
 

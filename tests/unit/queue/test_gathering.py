@@ -1,0 +1,86 @@
+"""Keys that are gathered are handled once each, soon, and in slices."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from secret_sync.queue import Gathering
+
+pytestmark = pytest.mark.looptime
+
+
+class Handled:
+    """Remembers what was handled, and when."""
+
+    def __init__(self, at_once: int = 2) -> None:
+        self.keys: list[tuple[str, int]] = []
+        self.failing = ""
+        self.gathering = Gathering(self.handle, merge=min, seconds=0.05, at_once=at_once)
+
+    def handle(self, key: str, value: int) -> None:
+        if key == self.failing:
+            raise RuntimeError("a fault of ours")
+        self.keys.append((key, value))
+
+
+async def test_a_key_is_handled_once_after_the_time_with_the_value_that_counts() -> None:
+    handled = Handled()
+    for value in (3, 1, 2):
+        handled.gathering.add("a", value)
+        await asyncio.sleep(0.01)
+    assert handled.keys == []
+    assert handled.gathering.get("a") == 1
+    await asyncio.sleep(0.05)
+    assert handled.keys == [("a", 1)]
+    assert handled.gathering.get("a") is None
+
+
+async def test_the_event_loop_has_its_turn_between_two_slices() -> None:
+    handled, loop = Handled(at_once=2), asyncio.get_running_loop()
+    order: list[str] = []
+
+    def handle(key: str, _value: int) -> None:
+        order.append(key)
+        loop.call_soon(order.append, "others")
+
+    handled.gathering._handle = handle
+    for key in "abcde":
+        handled.gathering.add(key, 0)
+    await asyncio.sleep(1)
+    assert "".join(order).replace("others", ".") == "ab..cd..e."
+
+
+async def test_what_comes_while_others_are_handled_is_not_left_behind() -> None:
+    handled = Handled()
+    again = ["a", "b"]
+
+    def handle(key: str, value: int) -> None:
+        handled.handle(key, value)
+        if again:
+            handled.gathering.add(again.pop(), value)
+
+    handled.gathering._handle = handle
+    handled.gathering.add("a", 0)
+    await asyncio.sleep(1)
+    assert [key for key, _ in handled.keys] == ["a", "b", "a"]
+
+
+async def test_a_key_whose_handling_raises_holds_up_no_other() -> None:
+    handled = Handled()
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    handled.failing = "a"
+    for key in "abcde":
+        handled.gathering.add(key, 0)
+    await asyncio.sleep(1)
+    assert [key for key, _ in handled.keys] == list("bcde")
+    assert len(reported) == 1
+    # As the last one, too.
+    handled.gathering.add("a", 0)
+    await asyncio.sleep(1)
+    handled.gathering.add("b", 0)
+    await asyncio.sleep(1)
+    assert handled.keys[-1] == ("b", 0)
