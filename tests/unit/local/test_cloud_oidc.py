@@ -3,16 +3,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
-from aiohttp import web
 
 from secret_sync.local.cloud import AdminError
 from tests.unit.local.oidc_issuer import ISSUER, SUBJECT, Issuer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from secret_sync.local.cloud import CloudAdmin
     from tests.unit.local.conftest import Answer, KmsCaller
 
@@ -181,32 +177,6 @@ async def test_keys_are_rotated(admin: CloudAdmin, rrsa: Rrsa) -> None:
     assert (await rrsa.send(issuer(1).token())).status == 200
     await admin.delete_oidc_provider("c1")
     assert (await rrsa.send(issuer(1).token())).code == "EntityNotExist.OIDCProvider"
-
-
-async def test_keys_from_a_file_and_from_a_url(
-    admin: CloudAdmin, kms: KmsCaller, rrsa: Rrsa, tmp_path: Path
-) -> None:
-    text = orjson.dumps(issuer(1).jwks)
-    path = tmp_path / "jwks.json"
-    path.write_bytes(text)
-    application = web.Application()
-
-    async def publish(request: web.Request) -> web.Response:
-        return web.Response(body=text)
-
-    application.router.add_get("/openid/v1/jwks", publish)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/openid/v1/jwks"
-    try:
-        sources: tuple[Path | str, ...] = (path, url)
-        for source in sources:
-            await admin.put_oidc_provider("c1", issuer=ISSUER, jwks=issuer().jwks)
-            await admin.put_oidc_provider("c1", issuer=ISSUER, jwks=source)
-            assert (await rrsa.send(issuer(1).token())).status == 200
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize(
