@@ -56,11 +56,9 @@ SEED ?=
 chaos: $(STAMP) ## Inject random faults and check every Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
-PICTURE_SECONDS ?= 300
-
 .PHONY: picture
-picture: $(STAMP) ## Draw docs/dashboard.svg from a run of PICTURE_SECONDS with Prometheus
-	$(BIN)/python -m tests.monitoring.picture docs/dashboard.svg --seconds $(PICTURE_SECONDS)
+picture: $(STAMP) ## Draw docs/dashboard.svg from a run of the test with Prometheus
+	PICTURE=docs/dashboard.svg $(BIN)/pytest tests/e2e/test_prometheus.py
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types, import contracts
