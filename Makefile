@@ -67,11 +67,9 @@ coverage: $(STAMP) ## Measure which lines and branches the unit tests run
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover
 
-PICTURE_SECONDS ?= 300
-
 .PHONY: picture
-picture: $(STAMP) ## Draw docs/dashboard.svg from a run of PICTURE_SECONDS with Prometheus
-	$(BIN)/python -m tests.monitoring.picture docs/dashboard.svg --seconds $(PICTURE_SECONDS)
+picture: $(STAMP) ## Draw docs/dashboard.svg from a run of the test with Prometheus
+	PICTURE=docs/dashboard.svg $(BIN)/pytest tests/e2e/test_prometheus.py
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types, import contracts, dead code

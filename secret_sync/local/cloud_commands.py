@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +19,12 @@ from secret_sync.local.state import find_cloud
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from secret_sync.local.signals import Signals
+
+    Show = Callable[[CloudAdmin, argparse.Namespace], Coroutine[Any, Any, str]]
+    Command = Callable[[argparse.Namespace, Signals], Coroutine[Any, Any, int]]
 
 _FAULT_OPTIONS: Final = (
     *("subject", "action", "access_key", "count", "probability"),
@@ -28,46 +32,89 @@ _FAULT_OPTIONS: Final = (
 )
 
 
-async def put_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
+def _command(show: Show) -> Command:
+    """Return the command that prints what `show` returns, unless that is empty."""
+
+    @wraps(show)
+    async def run(arguments: argparse.Namespace, _signals: Signals) -> int:
+        if "file" in arguments:
+            arguments.value = await asyncio.to_thread(_value, arguments)
+        info = await asyncio.to_thread(find_cloud, arguments.directory)
+        try:
+            async with CloudAdmin(info.admin_url) as admin:
+                text = await show(admin, arguments)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise LocalError(f"the local cloud does not answer: {type(error).__name__}") from error
+        sys.stdout.write(f"{text}\n" if text else "")
+        return 0
+
+    return run
+
+
+@_command
+async def put_secret(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``secret put NAME VALUE``."""
-    value: str | bytes = await asyncio.to_thread(_value, arguments)
-    return await _print(arguments, lambda admin: _put(admin, arguments.name, value))
+    version = await admin.put_secret(arguments.name, arguments.value)
+    return f"{arguments.name}: version {version}"
 
 
-async def get_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def get_secret(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``secret get NAME``."""
-    return await _print(arguments, lambda admin: _describe(admin, arguments.name))
+    for secret in await admin.secrets():
+        if secret["name"] == arguments.name:
+            versions = secret["versions"].items()
+            rows = [(version, ",".join(stages) or "-") for version, stages in versions]
+            state = f"state: {secret['state']}{', forbidden' if secret['forbidden'] else ''}"
+            return f"name: {arguments.name}\n{state}\n{_table([('VERSION', 'STAGES'), *rows])}"
+    raise LocalError(f"no secret {arguments.name}")
 
 
-async def list_secrets(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def list_secrets(admin: CloudAdmin, _arguments: argparse.Namespace) -> str:
     """Run ``secret list``."""
-    return await _print(arguments, _list)
+    rows = [
+        (secret["name"], secret["state"], str(len(secret["versions"])))
+        for secret in sorted(await admin.secrets(), key=lambda secret: str(secret["name"]))
+    ]
+    return _table([("NAME", "STATE", "VERSIONS"), *rows]) if rows else "no secrets"
 
 
-async def rotate_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def rotate_secret(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``secret rotate NAME``."""
-    return await _print(arguments, lambda admin: _rotate(admin, arguments.name))
+    return f"{arguments.name}: version {await admin.rotate(arguments.name)}"
 
 
-async def delete_secret(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def delete_secret(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``secret delete NAME``."""
-    return await _print(arguments, lambda admin: _delete(admin, arguments.name))
+    await admin.delete(arguments.name)
+    return f"{arguments.name}: deleted"
 
 
-async def put_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def put_parameter(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``parameter put NAME VALUE``."""
-    value = str(await asyncio.to_thread(_value, arguments))
-    return await _print(arguments, lambda admin: _put_parameter(admin, arguments.name, value))
+    version = await admin.put_parameter(arguments.name, arguments.value)
+    return f"{arguments.name}: version {version}"
 
 
-async def list_parameters(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def list_parameters(admin: CloudAdmin, _arguments: argparse.Namespace) -> str:
     """Run ``parameter list``."""
-    return await _print(arguments, _list_parameters)
+    rows = [
+        (parameter["name"], str(max(parameter["versions"])))
+        for parameter in sorted(await admin.parameters(), key=lambda found: str(found["name"]))
+    ]
+    return _table([("NAME", "VERSION"), *rows]) if rows else "no parameters"
 
 
-async def delete_parameter(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def delete_parameter(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``parameter delete NAME``."""
-    return await _print(arguments, lambda admin: _delete_parameter(admin, arguments.name))
+    await admin.delete_parameter(arguments.name)
+    return f"{arguments.name}: deleted"
 
 
 async def access_key(arguments: argparse.Namespace, _signals: Signals) -> int:
@@ -83,92 +130,27 @@ async def access_key(arguments: argparse.Namespace, _signals: Signals) -> int:
     return 0
 
 
-async def set_fault(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def set_fault(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``fault set KIND``."""
     given = {name: getattr(arguments, name) for name in _FAULT_OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
-    return await _print(arguments, lambda admin: admin.set_fault(arguments.kind, **options))
+    return await admin.set_fault(arguments.kind, **options)
 
 
-async def clear_faults(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def clear_faults(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``fault clear [ID]``."""
-    return await _print(arguments, lambda admin: _clear(admin, arguments.id))
+    await admin.clear_faults(arguments.id)
+    return f"{arguments.id or 'all faults'}: cleared"
 
 
-async def calls(arguments: argparse.Namespace, _signals: Signals) -> int:
+@_command
+async def calls(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     """Run ``calls``."""
-    return await _print(
-        arguments, lambda admin: _calls(admin, last=arguments.last, reset=arguments.reset)
-    )
-
-
-async def _print(arguments: argparse.Namespace, ask: Callable[[CloudAdmin], Awaitable[str]]) -> int:
-    info = await asyncio.to_thread(find_cloud, arguments.directory)
-    try:
-        async with CloudAdmin(info.admin_url) as admin:
-            text = await ask(admin)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise LocalError(f"the local cloud does not answer: {type(error).__name__}") from error
-    sys.stdout.write(f"{text}\n" if text else "")
-    return 0
-
-
-async def _put(admin: CloudAdmin, name: str, value: str | bytes) -> str:
-    return f"{name}: version {await admin.put_secret(name, value)}"
-
-
-async def _rotate(admin: CloudAdmin, name: str) -> str:
-    return f"{name}: version {await admin.rotate(name)}"
-
-
-async def _delete(admin: CloudAdmin, name: str) -> str:
-    await admin.delete(name)
-    return f"{name}: deleted"
-
-
-async def _put_parameter(admin: CloudAdmin, name: str, value: str) -> str:
-    return f"{name}: version {await admin.put_parameter(name, value)}"
-
-
-async def _delete_parameter(admin: CloudAdmin, name: str) -> str:
-    await admin.delete_parameter(name)
-    return f"{name}: deleted"
-
-
-async def _list_parameters(admin: CloudAdmin) -> str:
-    rows = [
-        (parameter["name"], str(max(parameter["versions"])))
-        for parameter in sorted(await admin.parameters(), key=lambda found: str(found["name"]))
-    ]
-    return _table([("NAME", "VERSION"), *rows]) if rows else "no parameters"
-
-
-async def _clear(admin: CloudAdmin, fault_id: str) -> str:
-    await admin.clear_faults(fault_id)
-    return f"{fault_id or 'all faults'}: cleared"
-
-
-async def _list(admin: CloudAdmin) -> str:
-    rows = [
-        (secret["name"], secret["state"], str(len(secret["versions"])))
-        for secret in sorted(await admin.secrets(), key=lambda secret: str(secret["name"]))
-    ]
-    return _table([("NAME", "STATE", "VERSIONS"), *rows]) if rows else "no secrets"
-
-
-async def _describe(admin: CloudAdmin, name: str) -> str:
-    for secret in await admin.secrets():
-        if secret["name"] == name:
-            versions = secret["versions"].items()
-            rows = [(version, ",".join(stages) or "-") for version, stages in versions]
-            state = f"state: {secret['state']}{', forbidden' if secret['forbidden'] else ''}"
-            return f"name: {name}\n{state}\n{_table([('VERSION', 'STAGES'), *rows])}"
-    raise LocalError(f"no secret {name}")
-
-
-async def _calls(admin: CloudAdmin, *, last: int, reset: bool) -> str:
+    last = arguments.last
     text = _records(await admin.calls(last)) if last > 0 else _counters(await admin.counters())
-    if reset:
+    if arguments.reset:
         await admin.reset_counters()
     return text
 

@@ -177,7 +177,10 @@ async def _build_kubectl(screen: DemoScreen) -> Path:
     def build() -> Path:
         pinned = build_spec.load()
         builder = Builder(pinned, cache_root(os.environ), screen.note, cancelled)
-        return find("kubectl", pinned, os.environ) or builder.ensure("kubectl")
+        if (found := find("kubectl", pinned, os.environ)) is not None:
+            return found
+        builder.announce(["kubectl"])
+        return builder.ensure("kubectl")
 
     work = asyncio.create_task(asyncio.to_thread(build))
     try:

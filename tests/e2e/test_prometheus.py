@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from secret_sync.local.cloud import CloudAdmin
+from tests.monitoring import picture
 from tests.monitoring.rules import JOB, alerts, dashboard, filled, panel_queries, program
 from tests.support.operator import (
     Api,
@@ -25,7 +28,6 @@ from tests.unit import reference_facts as facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from blockbuster import BlockBuster
 
@@ -86,7 +88,7 @@ async def test_prometheus_answers_what_dashboard_and_alerts_ask(
             await put_store(api, info, namespace)
             settings = settings_for(control_plane, info, namespace)
             async with operator(settings) as controller:
-                target = f"127.0.0.1:{controller.health.port}"
+                target, begin = f"127.0.0.1:{controller.health.port}", time.time()
                 async with prometheus(tmp_path, target) as found:
                     await found.until(f'up{{job="{JOB}"}}', lambda v: v == [1.0])
                     # What is counted before the first scrape has no rate.
@@ -98,12 +100,23 @@ async def test_prometheus_answers_what_dashboard_and_alerts_ask(
                     await check_exemplars(found)
                     await found.until_pending("SecretSyncSyncsFailing", "SecretSyncCallsFailing")
                     await check_failing(found, api, namespace)
+                    await draw_picture(found, begin)
                     states = await found.states()
                     assert states.keys() == {rule["alert"] for rule in alerts()}
                     assert states["SecretSyncAbsent"] == "inactive"
                     assert states["SecretSyncDisconnected"] == "inactive"
                     await controller.health.stop()
                     await found.until_pending("SecretSyncAbsent")
+
+
+async def draw_picture(found: Prometheus, begin: float) -> None:
+    """Leaves a picture of the run where ``make picture`` wants it."""
+    end = time.time()
+    lines = await picture.answers(found, begin, end)
+    drawn = picture.draw(dashboard()["panels"], lines, end - begin)
+    assert "No data" not in drawn
+    if path := os.environ.get("PICTURE"):
+        await asyncio.to_thread(Path(path).write_text, drawn, "utf-8")
 
 
 async def check_numbers(found: Prometheus) -> None:

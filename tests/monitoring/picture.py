@@ -1,242 +1,128 @@
-"""Draws the dashboard of a real run: ``python -m tests.monitoring.picture docs/dashboard.svg``.
-
-A controller keeps some ExternalSecrets while KMS throttles and is down for a time; a Prometheus
-scrapes it. Every panel is asked for as Grafana does, and drawn.
-"""
+"""Draws the dashboard as one SVG from the answers of a Prometheus: ``make picture``."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import random
-import shutil
-import sys
-import tempfile
-import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+import html
+import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.local.cloud import CloudAdmin, spawn
-from secret_sync.local.controlplane.plane import ControlPlane
-from tests.chaos.holdings import Cloudful, stores, wishes
-from tests.monitoring.answers import is_instant, panel_of
-from tests.monitoring.drawing import Band, Picture, draw
-from tests.monitoring.rules import JOB, dashboard, filled
-from tests.support.operator import Api, install_crds, put_store
-from tests.support.program import free_port, kubeconfig, running
-from tests.support.prometheus import prometheus
+from tests.monitoring.rules import dashboard, filled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from secret_sync.local.cloud import CloudInfo
-    from tests.chaos.holdings import Wish
     from tests.support.prometheus import Prometheus
 
-NAMESPACE: Final = "shop"
-#: As the pod of a Deployment is called: what stands in a legend.
-POD: Final = "secret-sync-0"
-SCRAPED: Final = 2
-RATE: Final = "20s"
-#: So many points are enough for the widest panel.
-POINTS: Final = 160
-#: Of a run of 300 s: when and how long it happens. A shorter run is the same in small.
-WHOLE: Final = 300.0
-FILLED, THROTTLED, DEAD = (12, 24), (105, 40), (190, 30)
-EVERY_ROTATION, ROTATED = 1.0, 2
-EVERY_EDIT: Final = 4.0
-READ: Final = "GetSecretValue"
+#: The name of a line, and its points: seconds since the picture begins, and the value then.
+Line = tuple[str, list[tuple[float, float]]]
+
+COLUMN, ROW, HEAD, LETTER = 45, 32, 40, 6.2
+SURFACE, TEXT, MUTED = "#181b1f", "#dfe0e8", "#a9abb8"
+COLOURS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ae0d4")
+NUMBERS: Final = frozenset({"stat", "gauge", "bargauge"})
+SCALES: Final = {
+    "s": ((1.0, " s"), (1e-3, " ms")),
+    "bytes": ((2.0**30, " GiB"), (2.0**20, " MiB"), (2.0**10, " KiB"), (1.0, " B")),
+    "percentunit": ((0.01, "%"),),
+    "ops": ((1.0, " ops/s"),),
+}
 
 
-@dataclass
-class Scene:
-    """What happens to the controller, and when it did.
-
-    Attributes:
-        share: How long the run is, compared to a whole one.
-        begin: When it began, in seconds of Unix.
-    """
-
-    admin: CloudAdmin
-    api: Api
-    cloud: CloudInfo
-    cloudful: Cloudful
-    wanted: Sequence[Wish]
-    share: float
-    begin: float
-    random: random.Random = field(default_factory=lambda: random.Random(1))
-    bands: list[Band] = field(default_factory=list)
-
-    async def play(self) -> None:
-        """The whole story, to its end."""
-        await self._until(FILLED[0])
-        await self._fill(FILLED[1] * self.share)
-        async with asyncio.TaskGroup() as tasks:
-            usual = [tasks.create_task(self._rotate()), tasks.create_task(self._edit())]
-            await self._until(THROTTLED[0])
-            await self._suffer("KMS throttles", THROTTLED[1], "throttle", qps=4)
-            await self._until(DEAD[0])
-            await self._suffer("KMS down", DEAD[1], "error", status=503)
-            await self._until(WHOLE)
-            for task in usual:
-                task.cancel()
-
-    async def _until(self, at: float) -> None:
-        await asyncio.sleep(max(0.0, self.begin + at * self.share - time.time()))
-
-    async def _fill(self, seconds: float) -> None:
-        """All objects, one after the other."""
-        role = await self.admin.put_role("picture", trust=[{"account": self.cloud.account}])
-        for document in stores(role):
-            await self.api.put(document, NAMESPACE)
-        for wish in self.wanted:
-            await self.api.put(wish.document, NAMESPACE)
-            await asyncio.sleep(seconds / len(self.wanted))
-
-    async def _rotate(self) -> None:
-        names = sorted(name for name in self.cloudful.turns if "/oos/" not in name)
-        while True:
-            await self.cloudful.turn(self.random.sample(names, ROTATED))
-            await asyncio.sleep(EVERY_ROTATION)
-
-    async def _edit(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_EDIT)
-            wish = self.random.choice(self.wanted)
-            mistake = {"data": {next(iter(wish.keys)): "b29wcw=="}}
-            await self.api.merge("Secret", NAMESPACE, wish.name, mistake)
-
-    async def _suffer(self, name: str, seconds: float, kind: str, **options: Any) -> None:
-        begin = time.time() - self.begin
-        fault = await self.admin.set_fault(kind, action=READ, **options)
-        await asyncio.sleep(seconds * self.share)
-        await self.admin.clear_faults(fault)
-        self.bands.append(Band(name, begin, time.time() - self.begin))
-
-
-@asynccontextmanager
-async def scene(directory: Path, seconds: float, objects: int) -> AsyncIterator[tuple[Scene, Any]]:
-    """A cluster, a cloud, a Prometheus, and a controller that has nothing to do yet."""
-    async with AsyncExitStack() as stack:
-        plane = await ControlPlane.start(directory / "plane", progress=say)
-        await stack.enter_async_context(plane)
-        await asyncio.to_thread(install_crds, plane)
-        cloud = await spawn(directory)
-        stack.push_async_callback(cloud.stop)
-        admin = await stack.enter_async_context(CloudAdmin(cloud.info.admin_url))
-        api = await stack.enter_async_context(Api(plane))
-        wanted = wishes(objects)
-        cloudful = Cloudful(admin)
-        await cloudful.turn(sorted({source for wish in wanted for source in wish.sources}))
-        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        await put_store(api, cloud.info, NAMESPACE)
-        target = f"127.0.0.1:{free_port()}"
-        labels = {"namespace": "secret-sync", "pod": POD}
-        found = await stack.enter_async_context(
-            prometheus(directory, target, interval=f"{SCRAPED}s", labels=labels)
-        )
-        begin = time.time()
-        config = kubeconfig(
-            directory / "kubeconfig", plane.server, plane.admin_token, str(plane.ca_file)
-        )
-        child = await stack.enter_async_context(
-            running(
-                *flags(target, cloud.info),
-                KUBECONFIG=config,
-                SSL_CERT_FILE=cloud.info.ca_file,
-            )
-        )
-        # What is counted before the first scrape has no rate.
-        await found.until(f'up{{job="{JOB}"}}', lambda values: values == [1.0])
-        yield Scene(admin, api, cloud.info, cloudful, wanted, seconds / WHOLE, begin), found
-        assert child.process.returncode is None, "".join(child.lines[-20:])
-
-
-def flags(target: str, cloud: CloudInfo) -> list[str]:
-    # A name, so that there is something to resolve.
-    endpoint = f"localhost:{cloud.endpoint.rpartition(':')[2]}"
+async def answers(found: Prometheus, begin: float, end: float) -> list[list[Line]]:
+    """The lines of each panel, in the order of the dashboard, with a point for each second."""
     return [
-        f"--metrics-bind-address={target}",
-        "--region=cn-hangzhou",
-        f"--kms-endpoint={endpoint}",
-        f"--oos-endpoint={endpoint}",
-        f"--sts-endpoint={endpoint}",
-        f"--watch-namespaces={NAMESPACE}",
-        "--polling-interval=2s",
-        "--max-concurrent-kms-secret-pulls=500",
-        "--max-concurrent-oos-secret-pulls=500",
-        "--log-format=json",
+        [
+            line_of(target.get("legendFormat", ""), one, begin)
+            for target in panel.get("targets", [])
+            for one in (
+                await found.get(
+                    "/api/v1/query_range",
+                    query=filled(target["expr"]),
+                    start=f"{begin:.3f}",
+                    end=f"{end:.3f}",
+                    step="1",
+                )
+            )["result"]
+        ]
+        for panel in dashboard()["panels"]
     ]
 
 
-async def answers(found: Prometheus, model: Mapping[str, Any], begin: float, seconds: float) -> Any:
-    """What Prometheus says to each target of a panel."""
-    got = []
-    for target in model.get("targets", []):
-        query = filled(target["expr"], RATE)
-        end = begin + seconds
-        if is_instant(model):
-            data = await found.get("/api/v1/query", query=query, time=f"{end:.3f}")
-        else:
-            data = await found.get(
-                "/api/v1/query_range",
-                query=query,
-                start=f"{begin:.3f}",
-                end=f"{end:.3f}",
-                step=str(step_for(seconds)),
-            )
-        got.append(data["result"])
-    return got
+def line_of(form: str, one: Mapping[str, Any], begin: float) -> Line:
+    """A series as it is drawn: without what is not a number."""
+    name = re.sub(r"{{\s*(\w+)\s*}}", lambda label: one["metric"].get(label[1], ""), form)
+    points = [(float(at) - begin, float(text)) for at, text in one["values"]]
+    return name, [(at, value) for at, value in points if math.isfinite(value)]
 
 
-def step_for(seconds: float) -> float:
-    return max(float(SCRAPED), seconds / POINTS)
-
-
-async def picture(directory: Path, seconds: float, objects: int) -> Picture:
-    """Plays, asks, and tells what is to be drawn."""
-    model = dashboard()
-    async with scene(directory, seconds, objects) as (played, found):
-        say(f"{objects} ExternalSecrets, {seconds:.0f} s")
-        await played.play()
-        panels = [
-            panel_of(one, await answers(found, one, played.begin, seconds), played.begin)
-            for one in model["panels"]
-        ]
-    return Picture(
-        title=model["title"],
-        subtitle=f"{objects} ExternalSecrets, polled every 2 s; drawn from answers of Prometheus",
-        seconds=seconds,
-        step=step_for(seconds),
-        panels=tuple(panels),
-        bands=tuple(played.bands),
+def draw(panels: Sequence[Mapping[str, Any]], lines: Sequence[list[Line]], seconds: float) -> str:
+    """The text of an SVG file, with each panel where the dashboard has it."""
+    height = HEAD + ROW * max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels)
+    drawn = "".join(
+        f"\n{_panel(panel, shown, seconds)}" for panel, shown in zip(panels, lines, strict=True)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {24 * COLUMN} {height}"'
+        f' font-family="Inter, Helvetica, Arial, sans-serif" font-size="11" fill="{TEXT}">'
+        f'<rect width="100%" height="100%" fill="#111217"/>'
+        f"{_text(10, 26, f'secret-sync: {seconds:.0f} s of a run', 17)}{drawn}\n</svg>\n"
     )
 
 
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def written(value: float, unit: str) -> str:
+    """A number in its unit, short."""
+    scales = SCALES.get(unit, ((1.0, ""),))
+    factor, suffix = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
+    return f"{value / factor:.3g}{suffix}" if value else f"0{scales[0][1]}"
 
 
-def main() -> int:
-    """Writes the picture."""
-    parser = argparse.ArgumentParser(prog="python -m tests.monitoring.picture", description=__doc__)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--seconds", type=float, default=WHOLE)
-    parser.add_argument("--objects", type=int, default=120)
-    arguments = parser.parse_args()
-    if shutil.which("prometheus") is None:
-        say("prometheus is not installed; it is in Debian's package prometheus (`make tools`)")
-        return 1
-    with tempfile.TemporaryDirectory(prefix="picture-") as folder, suppress(KeyboardInterrupt):
-        drawn = asyncio.run(picture(Path(folder), arguments.seconds, arguments.objects))
-        arguments.path.write_text(draw(drawn), "utf-8")
-        say(f"{arguments.path}: {arguments.path.stat().st_size} bytes")
-        return 0
-    return 130
+def _panel(panel: Mapping[str, Any], lines: list[Line], seconds: float) -> str:
+    place = panel["gridPos"]
+    left, top = place["x"] * COLUMN + 3, HEAD + place["y"] * ROW + 3
+    width, height = place["w"] * COLUMN - 6, place["h"] * ROW - 6
+    unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit", "none")
+    known = [(name, points) for name, points in lines if points]
+    if panel["type"] == "row":
+        body = ""
+    elif not known:
+        body = _text(width / 2, height / 2 + 10, "No data", 14, "middle")
+    elif panel["type"] in NUMBERS:
+        named = panel.get("options", {}).get("textMode") == "name"
+        shown = [name if named else written(points[-1][1], unit) for name, points in known]
+        body = _text(width / 2, height / 2 + 16, " / ".join(shown), 22, "middle")
+    else:
+        body = _course(known, unit, (width - 20, height - 66), seconds)
+    return (
+        f'<g transform="translate({left} {top})"><title>{html.escape(panel["title"])}</title>'
+        f'<rect width="{width}" height="{height}" rx="3" fill="{SURFACE}"/>'
+        f"{_text(10, 19, panel['title'], 12)}{body}</g>"
+    )
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _course(lines: list[Line], unit: str, size: tuple[float, float], seconds: float) -> str:
+    """Lines over time: the highest first, and so many names as there is room for."""
+    lines = sorted(lines, key=lambda line: -max(value for _, value in line[1]))
+    top = max(0.0, *(value for _, points in lines for _, value in points))
+    parts, names, room = [_text(10, 42, written(top, unit), colour=MUTED)], "", size[0] / LETTER
+    for number, (name, points) in enumerate(lines):
+        colour = COLOURS[number % len(COLOURS)]
+        path, last = "", -math.inf
+        for at, value in points:
+            x, y = 10 + size[0] * at / seconds, 46 + size[1] * (1 - max(0.0, value) / (top or 1))
+            path += f"{'L' if at - last < 1.5 else 'M'}{x:.0f} {y:.0f}"
+            last = at
+        # A point alone is a dot: the ends of a line are round.
+        style = 'fill="none" stroke-width="1.6" stroke-linecap="round"'
+        parts.append(f'<path d="{path}h0" stroke="{colour}" {style}/>')
+        room -= len(name) + 2
+        if room > 0:
+            names += f'<tspan fill="{colour}" dx="9">{html.escape(name)}</tspan>'
+    return "".join(parts) + f'<text x="1" y="{62 + size[1]:.0f}">{names}</text>'
+
+
+def _text(
+    x: float, y: float, text: str, size: int = 11, anchor: str = "start", *, colour: str = TEXT
+) -> str:
+    look = f'font-size="{size}" text-anchor="{anchor}" fill="{colour}"'
+    return f'<text x="{x:.0f}" y="{y:.0f}" {look}>{html.escape(text)}</text>'

@@ -1,235 +1,213 @@
-"""The admin API: `POST /<operation>` with a JSON object, on loopback only.
+"""The admin API: `POST /<operation>` with the arguments as a JSON object, on loopback only.
 
-Operations are the methods of `Admin` with dashes, such as `put-secrets`; `CloudAdmin` is the
-client to use from Python. A mistake in a request is a 400 with `{"error": "..."}`, something
-that does not exist a 404.
+Operations are the methods of the classes in the `admin` modules, with `/` after `self` where an
+option may have any name; `CloudAdmin` is the client to use from Python. A mistake in a request is a
+400 with `{"error": "..."}`, something that does not exist a 404.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
+from collections.abc import Mapping  # noqa: TC003  # the dispatcher reads the annotations
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import orjson
 from aiohttp import web
 
-from secret_sync.local.cloud.admin_body import check, take
-from secret_sync.local.cloud.admin_oos import ParameterAdmin
-from secret_sync.local.cloud.admin_ram import RamAdmin
-from secret_sync.local.cloud.faults import Fault, FaultKind
+from secret_sync.local.cloud.dispatch import convert, convert_each, encode, operations
+from secret_sync.local.cloud.faults import Fault, FaultKind  # noqa: TC001  # as above
 from secret_sync.local.cloud.regional import ANY_REGION
-from secret_sync.local.cloud.store import CURRENT, SecretState
+from secret_sync.local.cloud.store import (
+    CURRENT,
+    CloudSettings,
+    SecretState,  # noqa: TC001  # as above
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from secret_sync.local.cloud.faults import Faults
     from secret_sync.local.cloud.journal import Journal
-    from secret_sync.local.cloud.metadata import Metadata
     from secret_sync.local.cloud.store import CloudStore, Secret
 
 _MAX_BODY: Final = 512 << 20
 """Thousands of secrets of 30 KB come in one request."""
 
 
-_NUMBER: Final = int | float
-_FAULT: Final = {
-    "kind": str,
-    "action": str,
-    "subject": str,
-    "access_key": str,
-    "count": int | None,
-    "probability": _NUMBER,
-    "qps": _NUMBER | None,
-    "seconds": _NUMBER,
-    "status": int,
-    "code": str,
-    "retry_after_ms": int | None,
-}
-_SETTINGS: Final = {"version_stages_as_list": bool, "xml_errors": bool, "clock_offset": _NUMBER}
+def application(*parts: object) -> web.Application:
+    """Return the web application that executes the operations of all parts."""
+    known = operations(*parts)
+
+    async def operate(request: web.Request) -> web.Response:
+        operation = known.get(request.match_info["operation"])
+        if operation is None:
+            return _json({"error": "no such operation"}, status=404)
+        try:
+            return _json(operation(orjson.loads(await request.read())))
+        except KeyError as error:
+            return _json({"error": str(error.args[0])}, status=404)
+        except (TypeError, ValueError) as error:
+            return _json({"error": str(error)}, status=400)
+
+    result = web.Application(client_max_size=_MAX_BODY)
+    result.router.add_post("/{operation}", operate)
+    return result
 
 
 class Admin:
-    """The operations; every one takes and returns JSON.
+    """Operations on secrets, access keys and faults, and on what is counted.
 
     Args:
         store: Secrets, parameters and access keys.
         faults: Shared with the gateway.
         journal: Shared with the gateway.
-        metadata: Shared with the gateway.
         account: The account meant where a request names none.
     """
 
-    def __init__(
-        self, store: CloudStore, faults: Faults, journal: Journal, metadata: Metadata, account: str
-    ) -> None:
+    def __init__(self, store: CloudStore, faults: Faults, journal: Journal, account: str) -> None:
         self._store = store
-        self._ram = RamAdmin(store, metadata, account)
-        self._parameters = ParameterAdmin(store, account)
         self._faults = faults
         self._journal = journal
         self._account = account
 
-    def application(self) -> web.Application:
-        """Return the web application."""
-        operations: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "put-secrets": self.put_secrets,
-            "rotate-secret": self.rotate_secret,
-            "update-secret": self.update_secret,
-            "delete-secret": self.delete_secret,
-            "list-secrets": self.list_secrets,
-            "create-access-key": self.create_access_key,
-            "set-access-key-active": self.set_access_key_active,
-            "set-fault": self.set_fault,
-            "clear-faults": self.clear_faults,
-            "update-settings": self.update_settings,
-            "counters": self.counters,
-            "calls": self.calls,
-            "reset-counters": self.reset_counters,
-            **self._ram.operations(),
-            **self._parameters.operations(),
-        }
+    def put_secret(self, /, name: str, value: str | bytes, **options: Any) -> str:
+        """Give a secret a new version, creating the secret if necessary.
 
-        async def operate(request: web.Request) -> web.Response:
-            operation = operations.get(request.match_info["operation"])
-            if operation is None:
-                return _json({"error": "no such operation"}, status=404)
-            try:
-                return _json(operation(_object(await request.read())))
-            except KeyError as error:
-                return _json({"error": str(error.args[0])}, status=404)
-            except (TypeError, ValueError) as error:
-                return _json({"error": str(error)}, status=400)
+        Args:
+            name: Of the secret.
+            value: `bytes` are served as binary.
+            **options: `account`, `region` (by default any), `type` (by default "Generic"),
+                `version_id` (by default counted), `stages` (by default the new version becomes
+                the current one and the former current one the previous).
 
-        application = web.Application(client_max_size=_MAX_BODY)
-        application.router.add_post("/{operation}", operate)
-        return application
-
-    def put_secrets(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Give secrets a new current version each: `secrets` is a list of objects.
-
-        `name` and `text` or `binary` (base64); optional: `account`, `region`, `type`,
-        `version_id`, `stages` (by default the new version becomes the current one).
+        Returns:
+            The id of the new version.
         """
-        return {"versions": [self._put(entry) for entry in take(body, "secrets", list)]}
+        return self._put(name, value, **convert_each(options, _SECRET))
 
-    def rotate_secret(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Give an existing secret a random new value."""
-        secret = self._find(body)
-        return {"version": secret.add(secrets.token_urlsafe(24), "", (CURRENT,), self._store.now())}
+    def put_secrets(self, /, secrets: Mapping[str, str | bytes], **options: Any) -> None:
+        """Do the same for many secrets, in one request."""
+        for name, value in secrets.items():
+            self.put_secret(name, value, **options)
 
-    def update_secret(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set `forbidden`, `state` or `extended_config` of a secret."""
-        secret = self._find(body)
-        if "forbidden" in body:
-            secret.forbidden = take(body, "forbidden", bool)
-        if "state" in body:
-            secret.state = SecretState(body["state"])
-        if "extended_config" in body:
-            secret.extended_config = take(body, "extended_config", str)
-        return {}
+    def rotate(self, /, name: str, **place: str) -> str:
+        """Give a secret a random value, as a new version; return the version's id.
 
-    def delete_secret(self, body: dict[str, Any]) -> dict[str, Any]:
+        Args:
+            name: Of the secret.
+            **place: `account`, `region`.
+        """
+        secret = self._find(name, **place)
+        return secret.add(secrets.token_urlsafe(24), "", (CURRENT,), self._store.now())
+
+    def update(
+        self,
+        /,
+        name: str,
+        *,
+        forbidden: bool | None = None,
+        state: SecretState | None = None,
+        extended_config: str | None = None,
+        **place: str,
+    ) -> None:
+        """Change what is said about a secret; what is None stays as it is."""
+        secret = self._find(name, **place)
+        secret.forbidden = secret.forbidden if forbidden is None else forbidden
+        secret.state = state or secret.state
+        if extended_config is not None:
+            secret.extended_config = extended_config
+
+    def delete(self, /, name: str, **place: str) -> None:
         """Delete a secret at once."""
-        self._store.delete(self._find(body))
-        return {}
+        self._store.delete(self._find(name, **place))
 
-    def list_secrets(self, _body: dict[str, Any]) -> dict[str, Any]:
+    def secrets(self) -> list[dict[str, Any]]:
         """List secrets, without their values."""
-        return {
-            "secrets": [
-                {
-                    "name": secret.name,
-                    "account": secret.account,
-                    "region": secret.region,
-                    "type": secret.type,
-                    "state": secret.state.value,
-                    "forbidden": secret.forbidden,
-                    "versions": {v: secret.stages_of(v) for v in secret.versions},
-                }
-                for secret in self._store
-            ]
-        }
+        return [
+            {
+                "name": secret.name,
+                "account": secret.account,
+                "region": secret.region,
+                "type": secret.type,
+                "state": secret.state.value,
+                "forbidden": secret.forbidden,
+                "versions": {v: secret.stages_of(v) for v in secret.versions},
+            }
+            for secret in self._store
+        ]
 
-    def create_access_key(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a key pair; `id`, `secret` and `account` may be given."""
-        key = self._store.create_access_key(
-            take(body, "account", str, self._account),
-            take(body, "id", str, ""),
-            take(body, "secret", str, ""),
-        )
-        return {"id": key.id, "secret": key.secret}
+    def create_access_key(
+        self, *, key_id: str = "", key_secret: str = "", account: str = ""
+    ) -> tuple[str, str]:
+        """Create or replace an AccessKey; omitted parts are generated.
 
-    def set_access_key_active(self, body: dict[str, Any]) -> dict[str, Any]:
+        Returns:
+            Its id and its secret.
+        """
+        key = self._store.create_access_key(account or self._account, key_id, key_secret)
+        return key.id, key.secret
+
+    def set_access_key_active(self, key_id: str, *, active: bool) -> None:
         """Disable or enable a key."""
-        self._store.set_active(take(body, "id", str), active=take(body, "active", bool))
-        return {}
+        self._store.set_active(key_id, active=active)
 
-    def set_fault(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Put a `Fault` in force."""
-        check(body, _FAULT)
-        fault = Fault(**{**body, "kind": FaultKind(body.get("kind"))})
-        return {"id": self._faults.set(fault)}
+    def set_fault(self, /, kind: FaultKind | str, **options: Any) -> str:
+        """Put a fault in force; return its id.
 
-    def clear_faults(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Take back the fault `id`, or all; what hangs on them goes on."""
-        return {"cleared": self._faults.clear(take(body, "id", str, ""))}
+        Args:
+            kind: What happens.
+            **options: The other attributes of `Fault`.
+        """
+        return self._faults.set(convert({"kind": kind, **options}, Fault, "fault"))
 
-    def update_settings(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change some `CloudSettings`; return them all."""
-        check(body, _SETTINGS)
-        self._store.settings = replace(self._store.settings, **body)
+    def clear_faults(self, fault_id: str = "") -> None:
+        """Clear a fault, or all of them; calls that hang go on."""
+        self._faults.clear(fault_id)
+
+    def update_settings(self, /, **settings: Any) -> dict[str, Any]:
+        """Change some of `CloudSettings`; return them all."""
+        changes = convert_each(settings, get_type_hints(CloudSettings))
+        self._store.settings = replace(self._store.settings, **changes)
         return asdict(self._store.settings)
 
-    def counters(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """Return the counters."""
+    def counters(self) -> dict[str, Any]:
+        """Return the counters: see `Journal.counters`."""
         return self._journal.counters()
 
-    def calls(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the `last` calls, oldest first."""
-        return {"calls": [asdict(call) for call in self._journal.calls(body.get("last", 1000))]}
+    def calls(self, last: int = 1000) -> list[dict[str, Any]]:
+        """Return the last calls, oldest first: see `CallRecord`."""
+        return [asdict(call) for call in self._journal.calls(last)]
 
-    def reset_counters(self, _body: dict[str, Any]) -> dict[str, Any]:
+    def reset_counters(self) -> None:
         """Forget counters and calls."""
         self._journal.reset()
-        return {}
 
-    def _put(self, entry: Mapping[str, Any]) -> str:
-        value: str | bytes
-        if "binary" in entry:
-            try:
-                value = base64.b64decode(take(entry, "binary", str), validate=True)
-            except binascii.Error as error:
-                raise ValueError(f"binary is not base64: {error}") from error
-        else:
-            value = take(entry, "text", str)
-        secret = self._store.put(
-            take(entry, "account", str, self._account),
-            take(entry, "region", str, ANY_REGION),
-            take(entry, "name", str),
-            type_=take(entry, "type", str, "Generic"),
-        )
-        stages = tuple(take(entry, "stages", list, [CURRENT]))
-        return secret.add(value, take(entry, "version_id", str, ""), stages, self._store.now())
+    def _put(
+        self,
+        name: str,
+        value: str | bytes,
+        *,
+        account: str = "",
+        region: str = ANY_REGION,
+        type: str = "Generic",  # noqa: A002  # the name in the API
+        version_id: str = "",
+        stages: tuple[str, ...] = (CURRENT,),
+    ) -> str:
+        secret = self._store.put(account or self._account, region, name, type_=type)
+        return secret.add(value, version_id, stages, self._store.now())
 
-    def _find(self, body: Mapping[str, Any]) -> Secret:
-        name = take(body, "name", str)
-        account = take(body, "account", str, self._account)
-        secret = self._store.find(account, take(body, "region", str, ANY_REGION), name)
+    def _find(self, name: str, *, account: str = "", region: str = ANY_REGION) -> Secret:
+        secret = self._store.find(account or self._account, region, name)
         if secret is None:
             raise KeyError(f"no secret {name}")
         return secret
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    body = orjson.loads(raw or b"{}")
-    if not isinstance(body, dict):
-        raise TypeError("the body is to be a JSON object")
-    return body
+_SECRET: Final = {
+    name: kind
+    for name, kind in get_type_hints(Admin._put).items()  # noqa: SLF001  # of this module
+    if name not in {"name", "value", "return"}
+}
 
 
 def _json(content: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
+    return web.Response(body=encode(content), status=status, content_type="application/json")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping  # noqa: TC003  # the dispatcher reads the annotations
 from typing import TYPE_CHECKING, Any
 
-from secret_sync.local.cloud.admin_body import take
 from secret_sync.local.cloud.parameters import Parameter, check_name, check_value
 from secret_sync.local.cloud.regional import ANY_REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from secret_sync.local.cloud.store import CloudStore
 
 
 class ParameterAdmin:
-    """The operations; every one takes and returns JSON.
+    """Operations on encrypted parameters.
 
     Args:
         store: Where the parameters are.
@@ -27,53 +25,20 @@ class ParameterAdmin:
         self._store = store
         self._account = account
 
-    def operations(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
-        """Return them by name."""
-        return {
-            "put-parameters": self.put_parameters,
-            "update-parameter": self.update_parameter,
-            "delete-parameter": self.delete_parameter,
-            "list-parameters": self.list_parameters,
-        }
+    def put_parameter(self, /, name: str, value: str, **place: str) -> int:
+        """Give a parameter a new version, creating the parameter if necessary.
 
-    def put_parameters(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Give parameters a new version each: `parameters` is a list of objects.
+        Args:
+            name: Of the parameter: letters, digits, `_`, `-`, `/`.
+            value: Text of at most 4,096 bytes.
+            **place: `account`, `region` (by default any).
 
-        `name` and `value`; optional: `account`, `region`.
+        Returns:
+            The number of the new version, which is the current one from now on.
         """
-        return {"versions": [self._put(entry) for entry in take(body, "parameters", list)]}
-
-    def update_parameter(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set `forbidden` of a parameter."""
-        self._find(body).forbidden = take(body, "forbidden", bool)
-        return {}
-
-    def delete_parameter(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Delete a parameter at once."""
-        self._store.parameters.delete(self._find(body))
-        return {}
-
-    def list_parameters(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """List parameters, without their values."""
-        return {
-            "parameters": [
-                {
-                    "name": parameter.name,
-                    "account": parameter.account,
-                    "region": parameter.region,
-                    "forbidden": parameter.forbidden,
-                    "versions": list(parameter.versions),
-                }
-                for parameter in self._store.parameters
-            ]
-        }
-
-    def _put(self, entry: Mapping[str, Any]) -> int:
-        name, value = take(entry, "name", str), take(entry, "value", str)
         check_name(name)
         check_value(value)
-        account = take(entry, "account", str, self._account)
-        region = take(entry, "region", str, ANY_REGION)
+        account, region = self._place(**place)
         now = self._store.now()
         parameter = self._store.parameters.put(
             account,
@@ -83,11 +48,37 @@ class ParameterAdmin:
         )
         return parameter.add(value, now)
 
-    def _find(self, body: Mapping[str, Any]) -> Parameter:
-        name = take(body, "name", str)
-        account = take(body, "account", str, self._account)
-        region = take(body, "region", str, ANY_REGION)
-        parameter = self._store.parameters.find(account, region, name)
+    def put_parameters(self, /, parameters: Mapping[str, str], **place: str) -> None:
+        """Do the same for many parameters, in one request."""
+        for name, value in parameters.items():
+            self.put_parameter(name, value, **place)
+
+    def update_parameter(self, /, name: str, *, forbidden: bool, **place: str) -> None:
+        """Set whether reading a parameter is forbidden."""
+        self._find(name, **place).forbidden = forbidden
+
+    def delete_parameter(self, /, name: str, **place: str) -> None:
+        """Delete a parameter at once."""
+        self._store.parameters.delete(self._find(name, **place))
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """List parameters, without their values."""
+        return [
+            {
+                "name": parameter.name,
+                "account": parameter.account,
+                "region": parameter.region,
+                "forbidden": parameter.forbidden,
+                "versions": list(parameter.versions),
+            }
+            for parameter in self._store.parameters
+        ]
+
+    def _place(self, *, account: str = "", region: str = ANY_REGION) -> tuple[str, str]:
+        return account or self._account, region
+
+    def _find(self, name: str, **place: str) -> Parameter:
+        parameter = self._store.parameters.find(*self._place(**place), name)
         if parameter is None:
             raise KeyError(f"no parameter {name}")
         return parameter

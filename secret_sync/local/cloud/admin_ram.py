@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence  # noqa: TC003  # the dispatcher reads the annotations
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
-from secret_sync.local.cloud.admin_body import check, take, take_strings
+from secret_sync.local.cloud.dispatch import convert_each
 from secret_sync.local.cloud.jwks import read_keys
 from secret_sync.local.cloud.metadata import SESSION_SECONDS, Machine, MetadataMode
 from secret_sync.local.cloud.ram import (
     LONGEST_SESSION,
     SHORTEST_SESSION,
     OidcProvider,
+    Permissions,
     Trust,
     check_name,
     provider_arn,
@@ -19,17 +21,23 @@ from secret_sync.local.cloud.ram import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from secret_sync.local.cloud.metadata import Metadata
     from secret_sync.local.cloud.ram import RamRole
     from secret_sync.local.cloud.store import CloudStore
 
-_TRUST: Final = {"account": str, "role": str, "oidc_provider": str, "sub": str, "aud": str}
+_PERMISSIONS: Final = get_type_hints(Permissions)
+_ROLE: Final = {
+    "account": str,
+    "trust": tuple[Trust, ...],
+    "max_session_seconds": int,
+    **_PERMISSIONS,
+}
 
 
 class RamAdmin:
-    """The operations; every one takes and returns JSON.
+    """Operations on roles, OIDC providers, sessions and the metadata service.
+
+    A `role` is an ARN, or the name of a role of `account`; a `provider` likewise.
 
     Args:
         store: Roles, providers, sessions and access keys.
@@ -42,184 +50,185 @@ class RamAdmin:
         self._metadata = metadata
         self._account = account
 
-    def operations(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
-        """Return them by name."""
-        return {
-            "put-role": self.put_role,
-            "update-role": self.update_role,
-            "delete-role": self.delete_role,
-            "list-roles": self.list_roles,
-            "put-oidc-provider": self.put_oidc_provider,
-            "delete-oidc-provider": self.delete_oidc_provider,
-            "restrict-access-key": self.restrict_access_key,
-            "list-sessions": self.list_sessions,
-            "expire-sessions": self.expire_sessions,
-            "set-metadata": self.set_metadata,
-            "expire-metadata-tokens": self.expire_metadata_tokens,
-            "issued": self.issued,
-        }
+    def put_role(
+        self, /, name: str, *, trust: Sequence[Mapping[str, str]] = (), **options: Any
+    ) -> str:
+        """Make a role, or change it if there is one of that name.
 
-    def put_role(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a role, or say what is new about it: `name`, `account` and as for `update_role`."""
-        changes = _role_changes(body)
-        role = self._store.ram.put_role(
-            take(body, "account", str, self._account), take(body, "name", str)
-        )
-        _change(role, changes)
-        return {"arn": role.arn}
+        Args:
+            name: Of the role.
+            trust: Whom it trusts, any one of: `{"account": <id>}`, `{"role": <ARN>}`,
+                `{"oidc_provider": <ARN>, "sub": <pattern>, "aud": <audience, optional>}`.
+            **options: `account`, and as for `update_role`; a new role reads every secret and
+                parameter of its account (`secrets=["*"]`), assumes no other role (`roles=[]`),
+                and its sessions last for 3600 seconds at most.
 
-    def update_role(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change the role `role`: its `trust`, `max_session_seconds` and `Permissions`.
-
-        It holds at once, for the sessions that there are as well.
+        Returns:
+            Its ARN.
         """
-        changes = _role_changes(body)
-        _change(self._role(body), changes)
-        return {}
+        changes = _role_changes({**options, "trust": list(trust)})
+        account = changes.pop("account", self._account)
+        role = self._store.ram.put_role(account, name)
+        _change(role, changes)
+        return role.arn
 
-    def delete_role(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Delete the role `role` and end its sessions."""
-        self._store.ram.delete_role(self._role(body).arn, self._store.now())
-        return {}
+    def update_role(self, /, role: str, **changes: Any) -> None:
+        """Change a role at once, for its running sessions too.
 
-    def list_roles(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """List roles."""
-        return {
-            "roles": [
-                {
-                    "arn": role.arn,
-                    "trust": [_plain(rule) for rule in role.trust],
-                    **asdict(role.permissions),
-                    "max_session_seconds": role.max_session_seconds,
-                }
-                for role in self._store.ram.roles.values()
-            ]
-        }
+        Args:
+            role: ARN or name.
+            **changes: `account`, to find it by; `trust`; `secrets` and `parameters`, patterns of
+                what its sessions may read; `decrypts`, whether they have what of KMS that takes
+                for parameters; `roles`, patterns of the ARNs that they may assume;
+                `max_session_seconds` (900 to 43200).
+        """
+        converted = _role_changes(changes)
+        arn = self._role(role, converted.pop("account", ""))
+        _change(self._store.ram.role(arn), converted)
 
-    def put_oidc_provider(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a provider, or replace it: `name`, `issuer`, `audiences`, `jwks`, `account`."""
-        account, name = take(body, "account", str, self._account), take(body, "name", str)
+    def delete_role(self, role: str, *, account: str = "") -> None:
+        """Delete a role and end its sessions."""
+        self._store.ram.delete_role(self._role(role, account), self._store.now())
+
+    def roles(self) -> list[dict[str, Any]]:
+        """List roles: `arn`, `trust`, `max_session_seconds`, and what their sessions may do."""
+        return [
+            {
+                "arn": role.arn,
+                "trust": [{k: v for k, v in asdict(rule).items() if v} for rule in role.trust],
+                **asdict(role.permissions),
+                "max_session_seconds": role.max_session_seconds,
+            }
+            for role in self._store.ram.roles.values()
+        ]
+
+    def put_oidc_provider(
+        self,
+        name: str,
+        *,
+        issuer: str,
+        jwks: Mapping[str, Any],
+        audiences: Sequence[str] = ("sts.aliyuncs.com",),
+        account: str = "",
+    ) -> str:
+        """Make a provider of OIDC tokens, or replace it.
+
+        Args:
+            name: Of the provider.
+            issuer: What its tokens have as `iss`.
+            jwks: The issuer's keys, a JSON Web Key Set.
+            audiences: What its tokens may be for.
+            account: Of the provider.
+
+        Returns:
+            Its ARN.
+        """
+        account = account or self._account
         check_name(account, name)
-        provider = OidcProvider(
-            account,
-            name,
-            issuer=take(body, "issuer", str),
-            audiences=take_strings(body, "audiences"),
-            keys=read_keys(take(body, "jwks", dict)),
-        )
+        provider = OidcProvider(account, name, issuer, tuple(audiences), read_keys(jwks))
         self._store.ram.providers[provider.arn] = provider
-        return {"arn": provider.arn}
+        return provider.arn
 
-    def delete_oidc_provider(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Delete the provider `provider` (an ARN, or a name in `account`)."""
-        arn = self._arn(body, "provider", provider_arn)
+    def delete_oidc_provider(self, provider: str, *, account: str = "") -> None:
+        """Delete a provider."""
+        arn = provider
+        if not arn.startswith("acs:"):
+            arn = provider_arn(account or self._account, provider)
         if self._store.ram.providers.pop(arn, None) is None:
             raise KeyError(f"no provider {arn}")
-        return {}
 
-    def restrict_access_key(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set the `Permissions` of the key `id`; omitted ones stay."""
-        key_id = take(body, "id", str)
+    def restrict_access_key(self, /, key_id: str, **permissions: Sequence[str] | bool) -> None:
+        """Set what a key may do.
+
+        Args:
+            key_id: Of the key.
+            **permissions: As for `update_role`: `secrets`, `parameters`, `decrypts`, `roles`;
+                omitted ones stay (all of them "*" or true for a new key).
+        """
         key = self._store.access_keys.get(key_id)
         if key is None:
             raise KeyError(f"no access key {key_id}")
-        self._store.restrict(key_id, replace(key.permissions, **_permissions(body)))
-        return {}
+        plain = {n: v if isinstance(v, bool) else list(v) for n, v in permissions.items()}
+        changes = convert_each(plain, _PERMISSIONS)
+        self._store.restrict(key_id, replace(key.permissions, **changes))
 
-    def list_sessions(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """List sessions, ended ones too, oldest first and without their secrets."""
-        return {
-            "sessions": [
-                {
-                    "id": session.id,
-                    "role": session.role.arn,
-                    "name": session.name,
-                    "opened_by": session.opened_by,
-                    "expires": session.expires,
-                }
-                for session in self._store.ram.sessions.values()
-            ]
-        }
+    def sessions(self) -> list[dict[str, Any]]:
+        """List sessions, ended ones too: `id`, `role` (ARN), `name`, `opened_by`, `expires`."""
+        return [
+            {
+                "id": session.id,
+                "role": session.role.arn,
+                "name": session.name,
+                "opened_by": session.opened_by,
+                "expires": session.expires,
+            }
+            for session in self._store.ram.sessions.values()
+        ]
 
-    def expire_sessions(self, body: dict[str, Any]) -> dict[str, Any]:
-        """End the sessions of `role`, of `access_key`, or all."""
-        role = self._arn(body, "role", role_arn) if body.get("role") else ""
-        access_key = take(body, "access_key", str, "")
-        now = self._store.now()
-        return {"expired": self._store.ram.expire_sessions(role, access_key, now)}
+    def expire_sessions(self, *, role: str = "", access_key: str = "", account: str = "") -> int:
+        """End running sessions: all, or those that everything given fits to.
 
-    def set_metadata(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Set what the metadata service returns: `role`, `region_id`, `mode`, `session_seconds`.
+        Args:
+            role: Theirs.
+            access_key: Id of their own access key, or of the one that opened them.
+            account: To find the role by.
 
-        Omitted values are reset.
+        Returns:
+            How many.
         """
-        seconds = take(body, "session_seconds", int, SESSION_SECONDS)
-        if not 1 <= seconds <= LONGEST_SESSION:
+        arn = self._role(role, account) if role else ""
+        return self._store.ram.expire_sessions(arn, access_key, self._store.now())
+
+    def set_metadata(
+        self,
+        *,
+        role: str = "",
+        region_id: str = "",
+        mode: MetadataMode | str = MetadataMode.BOTH,
+        session_seconds: int = SESSION_SECONDS,
+        account: str = "",
+    ) -> None:
+        """Set everything that the metadata service returns; its next credentials are new.
+
+        Args:
+            role: Attached to the machine; "" for none.
+            region_id: Of the machine; "" for unknown.
+            mode: Which requests are answered.
+            session_seconds: How long credentials are valid; with less than 30 minutes left they
+                are replaced.
+            account: To find the role by.
+        """
+        if not 1 <= session_seconds <= LONGEST_SESSION:
             raise ValueError(f"session_seconds is from 1 to {LONGEST_SESSION}")
-        self._metadata.set(
-            Machine(
-                self._role(body).arn if body.get("role") else "",
-                take(body, "region_id", str, ""),
-                MetadataMode(body.get("mode", MetadataMode.BOTH.value)),
-                seconds,
-            )
-        )
-        return {}
+        arn = self._store.ram.role(self._role(role, account)).arn if role else ""
+        self._metadata.set(Machine(arn, region_id, MetadataMode(mode), session_seconds))
 
-    def expire_metadata_tokens(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """Make the tokens of the metadata service invalid."""
-        return {"expired": self._metadata.expire_tokens()}
+    def expire_metadata_tokens(self) -> int:
+        """Make the tokens of the metadata service invalid; return how many."""
+        return self._metadata.expire_tokens()
 
-    def issued(self, _body: dict[str, Any]) -> dict[str, Any]:
-        """List what is confidential: see `ConfidentialValues`."""
-        return {"issued": self._store.confidential.entries()}
+    def issued(self) -> list[str]:
+        """Return the values that must not be in any log.
 
-    def _role(self, body: Mapping[str, Any]) -> RamRole:
-        return self._store.ram.role(self._arn(body, "role", role_arn))
+        That is the secrets of access keys and sessions, security tokens and tokens of the
+        metadata service ever given out, and the OIDC tokens ever received.
+        """
+        return self._store.confidential.entries()
 
-    def _arn(self, body: Mapping[str, Any], name: str, make: Callable[[str, str], str]) -> str:
-        """Read what may be written as an ARN or as a name within an account."""
-        text: str = take(body, name, str)
-        if text.startswith("acs:"):
-            return text
-        return make(take(body, "account", str, self._account), text)
+    def _role(self, role: str, account: str) -> str:
+        return role if role.startswith("acs:") else role_arn(account or self._account, role)
 
 
-def _role_changes(body: Mapping[str, Any]) -> dict[str, Any]:
+def _role_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Read what is to change, before anything does."""
-    changes: dict[str, Any] = {}
-    if "trust" in body:
-        changes["trust"] = tuple(_trust(rule) for rule in take(body, "trust", list))
-    if "max_session_seconds" in body:
-        seconds = take(body, "max_session_seconds", int)
-        if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
-            raise ValueError(f"max_session_seconds is from {SHORTEST_SESSION} to {LONGEST_SESSION}")
-        changes["max_session_seconds"] = seconds
-    changes["permissions"] = _permissions(body)
-    return changes
+    read = convert_each(changes, _ROLE)
+    seconds = read.get("max_session_seconds", SHORTEST_SESSION)
+    if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
+        raise ValueError(f"max_session_seconds is from {SHORTEST_SESSION} to {LONGEST_SESSION}")
+    return read
 
 
-def _change(role: RamRole, changes: Mapping[str, Any]) -> None:
-    role.trust = changes.get("trust", role.trust)
-    role.max_session_seconds = changes.get("max_session_seconds", role.max_session_seconds)
-    role.permissions = replace(role.permissions, **changes["permissions"])
-
-
-def _permissions(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Read those that are to change."""
-    names = ("secrets", "roles", "parameters")
-    given: dict[str, Any] = {name: take_strings(body, name) for name in names if name in body}
-    if "decrypts" in body:
-        given["decrypts"] = take(body, "decrypts", bool)
-    return given
-
-
-def _trust(rule: Any) -> Trust:
-    if not isinstance(rule, dict):
-        raise TypeError("a trust is to be an object")
-    check(rule, _TRUST)
-    return Trust(**rule)
-
-
-def _plain(rule: Trust) -> dict[str, str]:
-    return {name: value for name in _TRUST if (value := getattr(rule, name))}
+def _change(role: RamRole, changes: dict[str, Any]) -> None:
+    role.trust = changes.pop("trust", role.trust)
+    role.max_session_seconds = changes.pop("max_session_seconds", role.max_session_seconds)
+    role.permissions = replace(role.permissions, **changes)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 import orjson
 
-from secret_sync.local.cloud.client_oos import ParameterCalls
-from secret_sync.local.cloud.client_ram import RamCalls
-from secret_sync.local.cloud.faults import FaultKind
+from secret_sync.local.cloud.admin import Admin
+from secret_sync.local.cloud.admin_oos import ParameterAdmin
+from secret_sync.local.cloud.admin_ram import RamAdmin
+from secret_sync.local.cloud.dispatch import encode, remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
-
-    from secret_sync.local.cloud.store import SecretState
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
 
@@ -30,15 +27,51 @@ class AdminError(Exception):
         super().__init__(f"{status}: {message}")
 
 
-class CloudAdmin(RamCalls, ParameterCalls):
-    """Manages secrets, parameters and faults of a running cloud, and reads its calls.
+class CloudAdmin:
+    """Manages secrets, parameters, identities and faults of a running cloud; reads its calls.
 
     To be used as an async context manager. Every method raises `AdminError` if the request is
-    refused and `aiohttp.ClientError` if the cloud is gone.
+    refused and `aiohttp.ClientError` if the cloud is gone. The classes named here describe the
+    arguments of the methods.
 
     Args:
         admin_url: `CloudInfo.admin_url`.
     """
+
+    put_secret = remote(Admin.put_secret)
+    put_secrets = remote(Admin.put_secrets)
+    rotate = remote(Admin.rotate)
+    update = remote(Admin.update)
+    delete = remote(Admin.delete)
+    secrets = remote(Admin.secrets)
+
+    put_parameter = remote(ParameterAdmin.put_parameter)
+    put_parameters = remote(ParameterAdmin.put_parameters)
+    update_parameter = remote(ParameterAdmin.update_parameter)
+    delete_parameter = remote(ParameterAdmin.delete_parameter)
+    parameters = remote(ParameterAdmin.parameters)
+
+    create_access_key = remote(Admin.create_access_key)
+    set_access_key_active = remote(Admin.set_access_key_active)
+    restrict_access_key = remote(RamAdmin.restrict_access_key)
+    put_role = remote(RamAdmin.put_role)
+    update_role = remote(RamAdmin.update_role)
+    delete_role = remote(RamAdmin.delete_role)
+    roles = remote(RamAdmin.roles)
+    put_oidc_provider = remote(RamAdmin.put_oidc_provider)
+    delete_oidc_provider = remote(RamAdmin.delete_oidc_provider)
+    sessions = remote(RamAdmin.sessions)
+    expire_sessions = remote(RamAdmin.expire_sessions)
+    set_metadata = remote(RamAdmin.set_metadata)
+    expire_metadata_tokens = remote(RamAdmin.expire_metadata_tokens)
+    issued = remote(RamAdmin.issued)
+
+    set_fault = remote(Admin.set_fault)
+    clear_faults = remote(Admin.clear_faults)
+    update_settings = remote(Admin.update_settings)
+    counters = remote(Admin.counters)
+    calls = remote(Admin.calls)
+    reset_counters = remote(Admin.reset_counters)
 
     def __init__(self, admin_url: str) -> None:
         self._url = admin_url.rstrip("/")
@@ -58,130 +91,12 @@ class CloudAdmin(RamCalls, ParameterCalls):
         if self._session is not None:
             await self._session.close()
 
-    async def put_secret(self, name: str, value: str | bytes, **options: Any) -> str:
-        """Give a secret a new version, creating the secret if necessary.
-
-        Args:
-            name: Of the secret.
-            value: `bytes` are served as binary.
-            **options: `account`, `region` (by default any), `type` (by default "Generic"),
-                `version_id` (by default counted), `stages` (by default the new version becomes
-                the current one and the former current one the previous).
-
-        Returns:
-            The id of the new version.
-        """
-        answer = await self._call("put-secrets", secrets=[_entry(name, value, options)])
-        return str(answer["versions"][0])
-
-    async def put_secrets(self, secrets: Mapping[str, str | bytes], **options: Any) -> None:
-        """Do the same for many secrets, in one request."""
-        entries = [_entry(name, value, options) for name, value in secrets.items()]
-        await self._call("put-secrets", secrets=entries)
-
-    async def rotate(self, name: str, **place: str) -> str:
-        """Give a secret a random value, as a new version; return the version's id.
-
-        Args:
-            name: Of the secret.
-            **place: `account`, `region`.
-        """
-        return str((await self._call("rotate-secret", name=name, **place))["version"])
-
-    async def update(
-        self,
-        name: str,
-        *,
-        forbidden: bool | None = None,
-        state: SecretState | None = None,
-        extended_config: str | None = None,
-        **place: str,
-    ) -> None:
-        """Change what is said about a secret; what is None stays as it is."""
-        changes = {
-            "forbidden": forbidden,
-            "state": None if state is None else state.value,
-            "extended_config": extended_config,
-        }
-        given = {key: value for key, value in changes.items() if value is not None}
-        await self._call("update-secret", name=name, **given, **place)
-
-    async def delete(self, name: str, **place: str) -> None:
-        """Delete a secret at once."""
-        await self._call("delete-secret", name=name, **place)
-
-    async def secrets(self) -> list[dict[str, Any]]:
-        """List secrets, without their values."""
-        return list((await self._call("list-secrets"))["secrets"])
-
-    async def create_access_key(
-        self, *, key_id: str = "", key_secret: str = "", account: str = ""
-    ) -> tuple[str, str]:
-        """Create or replace an AccessKey; omitted parts are generated.
-
-        Returns:
-            Its id and its secret.
-        """
-        given = {"id": key_id, "secret": key_secret, "account": account}
-        answer = await self._call(
-            "create-access-key", **{key: value for key, value in given.items() if value}
-        )
-        return answer["id"], answer["secret"]
-
-    async def set_access_key_active(self, key_id: str, *, active: bool) -> None:
-        """Disable or enable a key."""
-        await self._call("set-access-key-active", id=key_id, active=active)
-
-    async def set_fault(self, kind: FaultKind | str, **options: Any) -> str:
-        """Put a fault in force; return its id.
-
-        Args:
-            kind: What happens.
-            **options: The other attributes of `Fault`.
-        """
-        answer = await self._call("set-fault", kind=FaultKind(kind).value, **options)
-        return str(answer["id"])
-
-    async def clear_faults(self, fault_id: str = "") -> None:
-        """Take back a fault, or all of them; calls that hang go on."""
-        await self._call("clear-faults", id=fault_id)
-
-    async def update_settings(self, **settings: Any) -> dict[str, Any]:
-        """Change some of `CloudSettings`; return them all."""
-        return await self._call("update-settings", **settings)
-
-    async def counters(self) -> dict[str, Any]:
-        """Return the counters: see `Journal.counters`."""
-        return await self._call("counters")
-
-    async def calls(self, last: int = 1000) -> list[dict[str, Any]]:
-        """Return the last calls, oldest first: see `CallRecord`."""
-        return list((await self._call("calls", last=last))["calls"])
-
-    async def reset_counters(self) -> None:
-        """Forget counters and calls."""
-        await self._call("reset-counters")
-
-    async def _call(self, operation: str, **body: Any) -> dict[str, Any]:
-        session = self._opened()
-        url = f"{self._url}/{operation}"
-        async with session.post(url, data=io.BytesIO(orjson.dumps(body))) as response:
-            answer: dict[str, Any] = orjson.loads(await response.read())
+    async def _call(self, operation: str, /, **arguments: Any) -> Any:
+        if self._session is None:
+            raise RuntimeError("CloudAdmin is to be used as a context manager")
+        body = io.BytesIO(encode(arguments))
+        async with self._session.post(f"{self._url}/{operation}", data=body) as response:
+            answer = orjson.loads(await response.read())
             if not response.ok:
                 raise AdminError(response.status, answer["error"])
             return answer
-
-    async def _fetch(self, url: str) -> bytes:
-        async with self._opened().get(url, raise_for_status=True) as response:
-            return await response.read()
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("CloudAdmin is to be used as a context manager")
-        return self._session
-
-
-def _entry(name: str, value: str | bytes, options: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(value, bytes):
-        return {**options, "name": name, "binary": base64.b64encode(value).decode()}
-    return {**options, "name": name, "text": value}

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import jwt
+
     from secret_sync.local.cloud.confidential import ConfidentialValues
-    from secret_sync.local.cloud.jwks import VerifyingKey
 
 SHORTEST_SESSION: Final = 900
 LONGEST_SESSION: Final = 43_200
@@ -138,14 +139,14 @@ class OidcProvider:
 
     Attributes:
         audiences: A token has to have one of them ("client ids").
-        keys: The issuer's public keys.
+        keys: The issuer's public keys, each with the name that tokens use for it.
     """
 
     account: str
     name: str
     issuer: str
     audiences: tuple[str, ...]
-    keys: tuple[VerifyingKey, ...] = field(repr=False)
+    keys: tuple[tuple[str, jwt.PyJWK], ...] = field(repr=False)
 
     @property
     def arn(self) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from secret_sync.local.cloud.admin import Admin
+from secret_sync.local.cloud.admin import Admin, application
+from secret_sync.local.cloud.admin_oos import ParameterAdmin
+from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.certificates import Authority
 from secret_sync.local.cloud.faults import Faults
 from secret_sync.local.cloud.gateway import Gateway
@@ -99,7 +101,11 @@ class LocalCloud:
         https = await _listen(stack, tls, port, ssl=context)
         proxied = await _listen(stack, proxy, proxy_port)
         metadata_at = await _listen(stack, machine, metadata_port)
-        admin = Admin(store, self._faults, journal, metadata, ACCOUNT)
+        admin = application(
+            Admin(store, self._faults, journal, ACCOUNT),
+            RamAdmin(store, metadata, ACCOUNT),
+            ParameterAdmin(store, ACCOUNT),
+        )
         admin_at = await _serve_admin(stack, admin, admin_port)
         return CloudInfo(
             endpoint=f"{_HOST}:{https}",
@@ -130,8 +136,8 @@ async def _listen(
     return int(server.sockets[0].getsockname()[1])
 
 
-async def _serve_admin(stack: AsyncExitStack, admin: Admin, port: int) -> int:
-    runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=_PARTING)
+async def _serve_admin(stack: AsyncExitStack, admin: web.Application, port: int) -> int:
+    runner = web.AppRunner(admin, access_log=None, shutdown_timeout=_PARTING)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, _HOST, port).start()

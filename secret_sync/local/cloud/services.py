@@ -87,7 +87,8 @@ class ServiceRegistry:
 
 _MAX_NAME: Final = 253
 METADATA_HOST: Final = "100.100.100.200"
-_ALIBABA = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+aliyuncs\.com")
+# Labels as of DNS; those with hyphens in the third and fourth place are reserved.
+_ALIBABA = re.compile(r"(?:(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+aliyuncs\.com")
 
 
 def is_alibaba(host: str) -> bool:

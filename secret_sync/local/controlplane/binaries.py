@@ -54,13 +54,20 @@ def ensure_binaries(progress: Callable[[str], None], cancelled: threading.Event)
     asked = asked_for(pinned, os.environ)
     root = cache_root(os.environ)
 
-    def ensure(program: str) -> Path:
+    paths: dict[str, Path] = {}
+    missing: dict[Builder, list[str]] = {}
+    builders = [Builder(spec, root, progress, cancelled) for spec in (asked, pinned) if spec]
+    for program in build_spec.PACKAGES:
         if asked is not None and program in asked.versions:
-            return Builder(asked, root, progress, cancelled).ensure(program)
-        found = find(program, pinned, os.environ)
-        return found or Builder(pinned, root, progress, cancelled).ensure(program)
-
-    paths = {program: ensure(program) for program in build_spec.PACKAGES}
+            missing.setdefault(builders[0], []).append(program)
+        elif (found := find(program, pinned, os.environ)) is not None:
+            paths[program] = found
+        else:
+            missing.setdefault(builders[-1], []).append(program)
+    for builder, programs in missing.items():
+        builder.announce(programs)
+    for builder, programs in missing.items():
+        paths |= {program: builder.ensure(program) for program in programs}
     return Binaries(**{program.replace("-", "_"): path for program, path in paths.items()})
 
 

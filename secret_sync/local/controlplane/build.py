@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secret_sync.local.controlplane import golang
-from secret_sync.local.controlplane.build_spec import PACKAGES
+from secret_sync.local.controlplane import build_spec, golang
 from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
 from secret_sync.local.controlplane.process import Process
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from secret_sync.local.controlplane.build_spec import BuildSpec
 
@@ -30,7 +29,7 @@ class Builder:
     """Makes sure that programs of one build specification are in the cache.
 
     Args:
-        build_spec: What to build.
+        spec: What to build.
         root: The cache of all builds; this one's programs go to ``root/<key>/``.
         progress: Gets a line for a person now and then.
         cancelled: Set from another thread, it ends waiting and building.
@@ -38,17 +37,32 @@ class Builder:
 
     def __init__(
         self,
-        build_spec: BuildSpec,
+        spec: BuildSpec,
         root: Path,
         progress: Callable[[str], None],
         cancelled: threading.Event,
     ) -> None:
-        self._spec = build_spec
+        self._spec = spec
         self._root = root
-        self._folder = root / build_spec.key
+        self._folder = root / spec.key
         self._durations = root / "durations.json"
         self._progress = progress
         self._cancelled = cancelled
+
+    def announce(self, programs: Sequence[str]) -> None:
+        """Report what is about to be built and how long that takes, if anything is."""
+        missing = [p for p in programs if not (self._folder / self._spec.file(p)).exists()]
+        if missing:
+            processors = os.cpu_count() or 1
+            about = build_spec.minutes(missing, processors)
+            self._progress(
+                f"building from source, once on this machine: {', '.join(missing)}; about {about} "
+                f"minute{'' if about == 1 else 's'} on {processors} "
+                f"processor{'' if processors == 1 else 's'}"
+            )
+            self._progress(
+                "programs in the folder that KUBEBUILDER_ASSETS names, or on PATH, are not built"
+            )
 
     def ensure(self, program: str) -> Path:
         """Return the path of a program; build it if it is not in the cache.
@@ -57,9 +71,9 @@ class Builder:
             ControlPlaneError: There is no Go, or the build failed.
             CancelledStartError: It was cancelled.
         """
-        path = self._folder / program
+        path = self._folder / self._spec.file(program)
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 # Whoever had the lock before us may have built it.
                 if not path.exists():
@@ -79,7 +93,7 @@ class Builder:
             built = Path(unfinished, program)
             argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", self._spec.ldflags]
             process = Process(
-                [*argv, "-o", built, PACKAGES[program]],
+                [*argv, "-o", built, self._spec.package(program)],
                 log=log,
                 cwd=self._spec.modules,
                 env={**golang.environment(os.environ), "GOTMPDIR": unfinished},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import ssl
 import subprocess
 import sys
@@ -12,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import trustme
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, access, current_namespace
@@ -31,21 +28,7 @@ URL = "https://api.test:6443"
 @pytest.fixture(scope="module")
 def ca_pem() -> Callable[[str], bytes]:
     def build(name: str) -> bytes:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        now = dt.datetime.now(dt.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM)
+        return trustme.CA(organization_name=name).cert_pem.bytes()
 
     return build
 

@@ -3,16 +3,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
-from aiohttp import web
 
 from secret_sync.local.cloud import AdminError
 from tests.unit.local.oidc_issuer import ISSUER, SUBJECT, Issuer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from secret_sync.local.cloud import CloudAdmin
     from tests.unit.local.conftest import Answer, KmsCaller
 
@@ -136,7 +132,8 @@ async def test_forged_token(rrsa: Rrsa) -> None:
     assert await rrsa.refusal(spliced) == (401, f"{FAIL}.InvalidSignature")
     assert await rrsa.refusal(issuer(1).token()) == (401, f"{FAIL}.InvalidSignature")
     ecdsa = issuer().token(alg="ES256")
-    assert await rrsa.refusal(ecdsa[:-8]) == (401, f"{FAIL}.InvalidSignature")
+    assert await rrsa.refusal(ecdsa.rpartition(".")[0] + ".") == (401, f"{FAIL}.InvalidSignature")
+    assert await rrsa.refusal(ecdsa[:-6]) == (401, f"{FAIL}.InvalidSignature")
 
 
 @pytest.mark.parametrize(
@@ -183,32 +180,6 @@ async def test_keys_are_rotated(admin: CloudAdmin, rrsa: Rrsa) -> None:
     assert (await rrsa.send(issuer(1).token())).code == "EntityNotExist.OIDCProvider"
 
 
-async def test_keys_from_a_file_and_from_a_url(
-    admin: CloudAdmin, kms: KmsCaller, rrsa: Rrsa, tmp_path: Path
-) -> None:
-    text = orjson.dumps(issuer(1).jwks)
-    path = tmp_path / "jwks.json"
-    path.write_bytes(text)
-    application = web.Application()
-
-    async def publish(request: web.Request) -> web.Response:
-        return web.Response(body=text)
-
-    application.router.add_get("/openid/v1/jwks", publish)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/openid/v1/jwks"
-    try:
-        sources: tuple[Path | str, ...] = (path, url)
-        for source in sources:
-            await admin.put_oidc_provider("c1", issuer=ISSUER, jwks=issuer().jwks)
-            await admin.put_oidc_provider("c1", issuer=ISSUER, jwks=source)
-            assert (await rrsa.send(issuer(1).token())).status == 200
-    finally:
-        await runner.cleanup()
-
-
 @pytest.mark.parametrize(
     "jwks",
     [
@@ -220,6 +191,7 @@ async def test_keys_from_a_file_and_from_a_url(
         {"keys": [{"kty": "RSA", "n": "!", "e": "AQAB"}]},
         {"keys": [{"kty": "EC", "crv": "P-384", "x": "", "y": ""}]},
         {"keys": [{"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB"}]},
+        {"keys": [*issuer().jwks["keys"], {"kty": "RSA"}]},
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from secret_sync.local.controlplane import build, build_spec, golang
-from secret_sync.local.controlplane.binaries import asked_for, cache_root, find
+from secret_sync.local.controlplane.binaries import asked_for, cache_root, ensure_binaries, find
 from secret_sync.local.controlplane.build import Builder
 from secret_sync.local.controlplane.errors import CancelledStartError, ControlPlaneError
 
@@ -150,6 +150,61 @@ class TestBuilding:
 
         assert workshop.builder().ensure(SERVER) == path
         assert workshop.number_of_builds() == 1
+
+    def test_controllers_are_a_program_of_ours_with_a_name_of_its_sources(
+        self, workshop: Workshop
+    ) -> None:
+        workshop.go_that('echo "$*" > $out')
+        path = workshop.builder().ensure("kube-controller-manager")
+        assert path.read_text().split()[-1] == "./controllers"
+        assert path.name == "kube-controller-manager"
+        assert path.parent.parent == workshop.cache / PINNED.key
+
+    def test_what_is_built_and_for_how_long_is_told_before(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("os.cpu_count", lambda: 2)
+        workshop.go_that("echo built > $out")
+        workshop.builder().announce([*build_spec.PACKAGES])
+        told, hint = workshop.lines
+        assert told == (
+            "building from source, once on this machine: etcd, kube-apiserver, "
+            "kube-controller-manager, kubectl; about 8 minutes on 2 processors"
+        )
+        assert "KUBEBUILDER_ASSETS" in hint
+        for program in build_spec.PACKAGES:
+            workshop.builder().ensure(program)
+        workshop.lines.clear()
+        workshop.builder().announce([*build_spec.PACKAGES])
+        assert workshop.lines == []
+
+    def test_missing_ones_are_announced_before_the_first_is_built(
+        self, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("etcd", SERVER, "kubectl"):
+            program(tmp_path / "assets", "1.20.0", name)
+        monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "assets"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("K8S", raising=False)
+        workshop.go_that("echo built > $out")
+        found = ensure_binaries(workshop.lines.append, workshop.cancelled)
+        assert found.kube_apiserver == tmp_path / "assets" / SERVER
+        assert found.kube_controller_manager.read_text() == "built\n"
+        assert workshop.lines[0].startswith(
+            "building from source, once on this machine: kube-controller-manager; about "
+        )
+        assert workshop.lines[2] == "building kube-controller-manager"
+
+    def test_nothing_is_built_or_told_where_assets_have_all(
+        self, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in build_spec.PACKAGES:
+            program(tmp_path / "assets", "1.20.0", name)
+        monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "assets"))
+        monkeypatch.delenv("K8S", raising=False)
+        ensure_binaries(workshop.lines.append, workshop.cancelled)
+        assert workshop.lines == []
+        assert workshop.number_of_builds() == 0
 
     def test_remembers_how_long_it_took_last_time(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch

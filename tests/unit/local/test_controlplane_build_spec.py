@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.local.controlplane import build_spec
+from secret_sync.local.controlplane import build_spec, flags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,36 @@ def test_another_api_server_is_all_that_its_module_has(version: str) -> None:
     text = (other.modules / "go.mod").read_text()
     staging = [line.split()[-1] for line in text.splitlines() if "=>" in line]
     assert set(staging) == {f"v0.{minor}.{patch}"}
+
+
+def test_another_program_of_ours_is_another_file_of_the_same_build(tmp_path: Path) -> None:
+    pinned = build_spec.load()
+    shutil.copytree(pinned.modules, tmp_path, dirs_exist_ok=True)
+    copy, name = build_spec.load(tmp_path), "kube-controller-manager"
+    assert copy.file(name) == pinned.file(name)
+    with (tmp_path / "controllers" / "main.go").open("a") as source:
+        source.write("\n")
+    assert copy.file(name) != pinned.file(name)
+    assert build_spec.load(tmp_path).key == pinned.key
+
+
+def test_controllers_of_ours_take_the_flags_that_the_real_program_gets() -> None:
+    source = (build_spec.load().modules / "controllers" / "main.go").read_text()
+    taken = set(re.findall(r'flag\.\w+\("([a-z-]+)"', source))
+    passed = inspect.getsource(flags.controller_manager)
+    assert taken == set(re.findall(r"--([a-z-]+)=", passed))
+
+
+@pytest.mark.parametrize(
+    ("programs", "processors", "minutes"),
+    [
+        ([*build_spec.PACKAGES], 2, 8),
+        (["kube-controller-manager"], 2, 3),
+        (["kubectl"], 16, 1),
+    ],
+)
+def test_time_of_a_first_build(programs: list[str], processors: int, minutes: int) -> None:
+    assert build_spec.minutes(programs, processors) == minutes
 
 
 def test_another_pin_is_another_key(tmp_path: Path) -> None:

@@ -283,8 +283,8 @@ async def test_A13_what_others_said_of_it_is_given_to_no_other_secret(make_es: M
     world.holds(theirs)
     world.client.answers.extend([theirs, theirs])
     refused = await world.ensure(remembered)
-    assert isinstance(refused, Problem)
-    assert refused.reason is Reason.SECRET_CONFLICT
+    assert isinstance(refused, Refused)
+    assert refused.problem.reason is Reason.SECRET_CONFLICT
     assert {sent.method for sent in world.client.sent} == {"GET"}
     assert remembered.carried is None
 
