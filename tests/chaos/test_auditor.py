@@ -37,7 +37,7 @@ def test_two_secrets_of_kms_may_be_of_different_turns() -> None:
 
 
 @pytest.mark.parametrize("wish", TOGETHER, ids=lambda wish: wish.name)
-def test_what_is_rotated_together_is_of_one_version(wish: Wish) -> None:
+def test_values_rotated_together_are_of_one_version(wish: Wish) -> None:
     assert isinstance(read(wish, holding(wish, dict.fromkeys(wish.sources, 3))), Holding)
     for late in wish.sources:
         found = read(wish, holding(wish, {**dict.fromkeys(wish.sources, 3), late: 2}))
@@ -60,7 +60,7 @@ def test_two_spellings_of_one_secret_are_of_one_version() -> None:
     assert "another key 3" in found
 
 
-async def test_what_belongs_together_is_rotated_in_one_step() -> None:
+async def test_values_of_one_secret_are_rotated_in_one_step() -> None:
     steps: list[set[str]] = []
 
     class Cloud:
@@ -120,7 +120,7 @@ def test_values_that_follow_are_fine() -> None:
     assert judged(0, 0, 1, 5, known=5) == []
 
 
-def test_what_others_wrote_has_to_go() -> None:
+def test_edits_of_others_have_to_go() -> None:
     auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: 1}))
     for host, stale in ((FOREIGN, True), (whole(1)["host"], False)):
         values = {**whole(1), "host": host}

@@ -62,7 +62,7 @@ def namespaces(plane: ControlPlane) -> set[str]:
     return {name for name in names if name.startswith("secret-sync-demo-")}
 
 
-def test_on_a_control_plane_of_its_own(start: Start) -> None:
+def test_own_control_plane(start: Start) -> None:
     demo = start("local", "demo")
     assert demo.process.wait(110) == 0, demo.stdout + demo.stderr
     tell(demo.stdout)

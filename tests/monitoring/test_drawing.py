@@ -120,7 +120,7 @@ def test_the_stretches_of_a_series() -> None:
     assert unbroken([(0, 1), (2, 1), (4.5, 1), (8, 1)], 2) == [[(0, 1), (2, 1), (4.5, 1)], [(8, 1)]]
 
 
-def test_only_points_that_nobody_would_miss_are_left_out() -> None:
+def test_only_redundant_points_are_omitted() -> None:
     level = [(float(x), 5.0) for x in range(100)]
     assert thinned(level, 0.4) == [level[0], level[-1]]
     peak = [*level[:50], (50.0, 90.0), *level[51:]]
@@ -128,7 +128,7 @@ def test_only_points_that_nobody_would_miss_are_left_out() -> None:
     assert thinned([(1.0, 2.0)], 0.4) == [(1.0, 2.0)]
 
 
-def test_what_is_special_to_xml_is_escaped() -> None:
+def test_xml_characters_are_escaped() -> None:
     evil = "<script>&\"'"
     text = draw(
         picture(
@@ -179,7 +179,7 @@ def test_a_long_name_is_cut() -> None:
     assert f"{'x' * 35}…" in texts(drawn(panel(series(1.0, name="x" * 200))))
 
 
-def test_what_happened_is_shown_in_every_course() -> None:
+def test_every_course_is_drawn() -> None:
     shown = [panel(series(1.0)), panel(series(1.0), kind="stat", place=(12, 0, 12, 8))]
     root = drawn(*shown, bands=(Band("KMS is dead", 30, 60),))
     (band,) = [one for one in root.iter(f"{SVG}rect") if one.get("opacity") == "0.16"]
@@ -226,7 +226,7 @@ def test_numbers_are_written_short() -> None:
     assert written(1234567.0, "none") == "1.23 Mil"
 
 
-def test_what_prometheus_answers_becomes_a_panel() -> None:
+def test_prometheus_answer_becomes_a_panel() -> None:
     model = {
         "title": "Calls",
         "type": "timeseries",

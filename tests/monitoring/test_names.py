@@ -102,7 +102,7 @@ def test_a_query_names_only_what_exists(title: str, text: str) -> None:
         ('absent(up{job="other"})', "is never other"),
     ],
 )
-def test_what_does_not_exist_is_found(text: str, what: str) -> None:
+def test_missing_metric_is_found(text: str, what: str) -> None:
     (found,) = complaints(text)
     assert what in found
 

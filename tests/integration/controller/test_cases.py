@@ -144,7 +144,7 @@ async def room(
 
 
 @pytest.mark.parametrize("case", cases("good"))
-async def test_what_is_asked_for_is_synced(room: Room, case: Path) -> None:
+async def test_each_case_is_synced(room: Room, case: Path) -> None:
     for document in room.read(case / "given.yaml"):
         await room.api.put(document, room.namespace)
     for expected in room.read(case / "expected.yaml"):

@@ -35,7 +35,7 @@ EDITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("patch", EDITS.values(), ids=EDITS.keys())
-async def test_S10_an_edit_is_undone(
+async def test_edit_is_reverted(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -124,7 +124,7 @@ async def test_drift_is_repaired_while_a_refresh_fails(
         assert controller._metrics.syncs.labels("written")._value.get() == before + 2
 
 
-async def test_what_others_say_about_a_secret_is_theirs(
+async def test_metadata_of_others_is_left_alone(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

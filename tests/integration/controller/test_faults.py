@@ -48,7 +48,7 @@ async def put_hung(api: Api, home: str, names: list[str]) -> None:
             tasks.create_task(api.put(document, home))
 
 
-async def test_C0_a_hung_cloud_delays_nobody_else(
+async def test_a_hung_cloud_delays_nobody_else(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -85,7 +85,7 @@ async def test_C0_a_hung_cloud_delays_nobody_else(
         assert (await admin.counters())["in_flight"] >= HUNG / 4
 
 
-async def test_C0_what_hung_is_synced_when_the_cloud_answers_again(
+async def test_hung_object_is_synced_when_the_cloud_answers_again(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -103,7 +103,7 @@ async def test_C0_what_hung_is_synced_when_the_cloud_answers_again(
             await api.until_holds(home, name, {"x": "never seen"})
 
 
-async def test_a_mistake_that_was_corrected_is_not_told_while_the_cloud_hangs(
+async def test_corrected_mistake_is_not_reported_while_the_cloud_hangs(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -165,7 +165,7 @@ async def test_an_api_server_that_comes_back_finds_everything_done(
                 await api.until_ready(home, name, "Synced", within=20)
 
 
-async def test_W17_a_critical_task_that_ends_ends_the_process(
+async def test_a_critical_task_that_ends_ends_the_process(
     cluster: ControlPlane, cloud: CloudInfo, home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def beat(server: HealthServer) -> None:

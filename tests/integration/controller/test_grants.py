@@ -209,7 +209,7 @@ def _filled(value: object, home: str) -> dict[str, object]:
     return filled
 
 
-async def test_a_selector_that_cannot_be_read_is_told_of(
+async def test_unreadable_selector_is_reported(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -272,7 +272,7 @@ async def test_a_cluster_store_that_comes_later_is_seen(
         assert await api.find("Secret", home, "some") is not None
 
 
-async def test_the_controllers_own_rights_are_lent_only_where_the_operator_says(
+async def test_controller_identity_is_granted_only_where_the_operator_says(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str
 ) -> None:
     arn = f"acs:ram::{cloud.account}"
@@ -297,7 +297,7 @@ async def test_the_controllers_own_rights_are_lent_only_where_the_operator_says(
         await api.until_ready(home, "lent", "TokenFileUnreadable", kind="SecretStore")
 
 
-async def test_a_changed_service_account_wakes_its_users_at_once(
+async def test_changed_service_account_enqueues_its_users_at_once(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     ram = await Ram.of(cluster, admin, cloud)
@@ -318,7 +318,7 @@ async def test_a_changed_service_account_wakes_its_users_at_once(
         assert await api.find("Secret", home, "some") is not None
 
 
-async def test_the_controllers_own_service_account_is_lent_by_the_same_rules(
+async def test_controller_service_account_is_granted_by_the_same_rules(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str, tmp_path: Path
 ) -> None:
     """Whoever may refer to it could otherwise get around the flags."""

@@ -95,7 +95,7 @@ async def told(api: Api, home: str, name: str, reason: str, *words: str) -> None
         "no-role",
     ],
 )
-async def test_what_is_wrong_with_a_store(
+async def test_fault_of_a_store_is_in_its_condition(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -120,7 +120,7 @@ async def test_what_is_wrong_with_a_store(
     ],
     ids=["no-secret", "no-key", "unclean", "unknown"],
 )
-async def test_what_is_wrong_with_an_access_key_is_told_of_its_role_too(
+async def test_fault_of_an_access_key_is_reported_for_its_role_too(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -152,7 +152,7 @@ async def test_a_pasted_line_end_is_dropped(
         await api.until_ready(home, "pasted", "Ready", kind="SecretStore")
 
 
-async def test_what_sts_says_of_a_token(
+async def test_refusal_of_a_token_by_sts_is_reported(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, ram: Ram, home: str
 ) -> None:
     trusted = await ram.role_for(f"said-{home}", home, "reader")

@@ -59,7 +59,7 @@ async def thing(
         await api.delete(request.param, "", name)
 
 
-async def test_an_object_is_in_progress_until_its_newest_generation_was_judged(
+async def test_object_is_in_progress_until_its_newest_generation_is_reported(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, thing: tuple[str, str]
 ) -> None:
     kind, name = thing
@@ -91,7 +91,7 @@ async def test_an_object_is_in_progress_until_its_newest_generation_was_judged(
 
 
 @pytest.mark.parametrize("kind", STORES)
-async def test_a_store_that_an_older_version_judged_is_judged_again_once(
+async def test_store_checked_by_an_older_version_is_checked_again_once(
     kind: str, cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
 ) -> None:
     await put_store(api, cloud, home)

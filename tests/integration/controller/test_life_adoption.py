@@ -64,7 +64,7 @@ def adopted(found: dict[str, Any] | None) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_A11_it_is_adopted_and_no_reader_notices(
+async def test_legacy_secret_is_adopted_without_a_reader_noticing(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -98,7 +98,7 @@ async def test_A11_it_is_adopted_and_no_reader_notices(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_A11_an_adopted_secret_is_like_any_other_of_ours(
+async def test_an_adopted_secret_is_like_any_other_of_ours(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -133,7 +133,7 @@ async def test_A11_an_adopted_secret_is_like_any_other_of_ours(
     await free(api, home)
 
 
-async def test_it_stays_as_it_is_until_all_values_are_there(
+async def test_legacy_secret_stays_until_all_values_are_there(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -194,7 +194,7 @@ async def test_an_adoption_that_is_interrupted_is_finished(
     await free(api, home)
 
 
-async def test_a_secret_of_another_type_is_not_made_anew_but_told_of(
+async def test_secret_of_another_type_is_reported_and_not_recreated(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, theirs: dict[str, Any]
 ) -> None:
     left = await left_by(api, "0.6.x", home, WITH_STALE, type="example.org/pair")

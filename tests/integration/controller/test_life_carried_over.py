@@ -206,7 +206,7 @@ async def test_a_restart_between_the_two_writes(
         assert carried(await rotate(api, admin, home, "three"))
 
 
-async def test_what_waits_for_a_finalizer(
+async def test_secret_that_waits_for_a_finalizer_is_left(
     api: Api, admin: CloudAdmin, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     async with operator(settings):
@@ -226,7 +226,7 @@ async def test_what_waits_for_a_finalizer(
 
 
 @pytest.mark.parametrize("target", [{}, {"immutable": True}], ids=["in place", "made anew"])
-async def test_A17_another_controller_is_named_and_rotations_still_arrive(
+async def test_another_controller_is_named_and_rotations_still_arrive(
     api: Api,
     admin: CloudAdmin,
     home: str,
@@ -263,7 +263,7 @@ async def test_A17_another_controller_is_named_and_rotations_still_arrive(
         assert after["metadata"]["ownerReferences"][0]["controller"] is True
 
 
-async def test_A17_under_retain_it_is_named_as_well(
+async def test_other_controller_is_named_under_retain(
     api: Api, admin: CloudAdmin, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     some["spec"]["target"] = {"deletionPolicy": "Retain"}

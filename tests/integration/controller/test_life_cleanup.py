@@ -36,7 +36,7 @@ async def lose(admin: CloudAdmin, *names: str) -> None:
         await admin.delete(name)
 
 
-async def test_it_stays_if_its_author_wants_so_although_the_controller_has_not_heard_of_it(
+async def test_secret_stays_if_a_change_the_controller_has_not_seen_retains_it(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -73,7 +73,7 @@ async def test_it_stays_if_its_author_wants_so_although_the_controller_has_not_h
             assert left["metadata"]["uid"] == held["metadata"]["uid"]
 
 
-async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
+async def test_secret_goes_with_the_last_of_its_values_and_comes_back_with_them(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -116,7 +116,7 @@ async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
 
 
 @pytest.mark.parametrize("other", ["forbidden", "throttle", "error", "hang"])
-async def test_it_stays_while_something_else_keeps_a_value_from_being_had(
+async def test_secret_stays_while_a_value_fails_for_another_reason(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -179,7 +179,7 @@ async def test_without_the_flag_it_stays(
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Merge"])
-async def test_what_is_retained_or_merged_never_goes(
+async def test_retained_or_merged_secret_is_never_deleted(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -206,7 +206,7 @@ async def test_what_is_retained_or_merged_never_goes(
             await watching.check(holds)
 
 
-async def test_what_is_somebody_elses_never_goes(
+async def test_unmanaged_secret_is_never_deleted(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -224,7 +224,7 @@ async def test_what_is_somebody_elses_never_goes(
         assert await api.get("Secret", home, "some") == stored
 
 
-async def test_it_goes_also_where_the_values_went_while_the_controller_was_away(
+async def test_secret_goes_if_its_values_went_while_the_controller_was_away(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -70,7 +70,7 @@ async def test_a_life_in_events(
         assert await told(api, home, "some") == before
 
 
-async def test_a_conflict_is_a_warning_and_its_end_is_told(
+async def test_conflict_is_a_warning_and_its_end_is_reported(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("events/conflict", "one")

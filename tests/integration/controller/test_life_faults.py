@@ -87,7 +87,7 @@ async def until_asked(admin: CloudAdmin) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_is_half_new_is_not_written(
+async def test_half_new_pair_is_not_written(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -149,7 +149,7 @@ async def test_a_restart_in_the_middle_of_it_finds_it_whole(
         await watching.check(trio("0"), trio("1"))
 
 
-async def test_one_trouble_after_the_other(
+async def test_faults_one_after_the_other(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

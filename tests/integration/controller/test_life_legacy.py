@@ -134,7 +134,7 @@ async def test_the_finalizer_of_stores_goes_also_where_one_is_being_deleted(
     await api.merge("SecretStore", home, "store", {"metadata": {"finalizers": None}})
 
 
-async def test_who_keeps_putting_the_finalizer_back_is_left_to_it(
+async def test_finalizer_that_keeps_coming_back_is_left(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, theirs: dict[str, Any]
 ) -> None:
     put_back = {"metadata": {"finalizers": [FINALIZER]}}
@@ -173,7 +173,7 @@ class StillRunning:
             await asyncio.sleep(0.02)
 
 
-async def test_while_it_is_still_running_nothing_flaps(
+async def test_ack_secret_manager_that_still_runs_causes_no_flapping(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -216,7 +216,7 @@ async def test_while_it_is_still_running_nothing_flaps(
             running.cancel()
 
 
-async def test_while_it_is_still_running_and_agrees_nobody_writes(
+async def test_ack_secret_manager_that_agrees_causes_no_write(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,

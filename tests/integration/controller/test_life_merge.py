@@ -252,7 +252,7 @@ async def test_a_secret_of_another_external_secret_is_not_merged_into(
         assert ready_of(await api.get("ExternalSecret", home, "owner"))["status"] == "True"
 
 
-async def test_an_immutable_target_is_told_and_left(
+async def test_immutable_target_is_reported_and_left(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
 ) -> None:
     frozen = await api.merge("Secret", home, "host", {"immutable": True})

@@ -58,7 +58,7 @@ async def rotate(admin: CloudAdmin, api: Api, home: str) -> None:
     [{"data": {"password": "b25l"}}, {"stringData": {"password": "one"}}],
     ids=["data", "stringData"],
 )
-async def test_who_sets_our_key_to_the_same_value_is_told_before_it_holds_up_a_new_one(
+async def test_co_owner_of_a_key_is_reported_before_it_blocks_a_new_value(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -84,7 +84,7 @@ async def test_who_sets_our_key_to_the_same_value_is_told_before_it_holds_up_a_n
         await said(api, home, "as well", not_said=True)
 
 
-async def test_a_key_edited_by_hand_and_back_is_told_and_names_only_the_editor(
+async def test_key_edited_by_hand_and_back_is_reported_with_its_editor(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     # After argoproj/argo-cd#2367: cases/merge-edited-by-hand.yaml.
@@ -165,7 +165,7 @@ async def test_string_data_stays_when_the_target_is_another_one(
         assert controller is not None
 
 
-async def test_what_was_our_own_secret_is_no_opponent(
+async def test_former_secret_of_the_object_can_be_merged_into(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     """Its mark was taken off, so that nothing tells of us but the field manager."""
@@ -195,7 +195,7 @@ async def kept_out(api: Api, home: str) -> dict[str, str]:
     return {"password": "one", "theirs": "one"}
 
 
-async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
+async def test_secret_left_by_a_deleted_owner_can_be_merged_into(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -213,7 +213,7 @@ async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
             await watching.check(before, after)
 
 
-async def test_what_a_backup_tool_restored_of_an_owner_that_is_gone_can_be_merged_into(
+async def test_restored_secret_of_a_deleted_owner_can_be_merged_into(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -228,7 +228,7 @@ async def test_what_a_backup_tool_restored_of_an_owner_that_is_gone_can_be_merge
         await api.until_holds(home, "host", before)
 
 
-async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out(
+async def test_living_owner_keeps_others_out_after_managed_fields_were_reset(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
 ) -> None:
     settings = settings_for(cluster, cloud, home)
@@ -244,7 +244,7 @@ async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out
         await api.until_holds(home, "host", {"password": "one", "theirs": "one"})
 
 
-async def test_that_a_merged_secret_has_a_controller_is_no_news(
+async def test_controller_of_a_merged_secret_is_not_reported(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     app = await api.put(secret("app", {}), home)

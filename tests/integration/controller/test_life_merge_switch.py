@@ -85,7 +85,7 @@ async def test_from_owner_to_merge_of_an_immutable_secret_has_an_end(
             await watching.check(PAIR)
 
 
-async def test_from_merge_to_owner_a_secret_of_somebody_else_stays_theirs(
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
 ) -> None:
     await api.put(secret("some", THEIRS), home)
@@ -102,7 +102,7 @@ async def test_from_merge_to_owner_a_secret_of_somebody_else_stays_theirs(
         assert await api.get("Secret", home, "some") == merged
 
 
-async def test_from_merge_to_owner_after_a_conflict_a_secret_of_somebody_else_stays_theirs(
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner_after_a_conflict(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
 ) -> None:
     await api.put(secret("some", THEIRS), home)
@@ -120,7 +120,7 @@ async def test_from_merge_to_owner_after_a_conflict_a_secret_of_somebody_else_st
         assert await api.get("Secret", home, "some") == edited
 
 
-async def test_from_merge_to_owner_after_a_restart_a_secret_of_somebody_else_stays_theirs(
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner_after_a_restart(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
 ) -> None:
     await api.put(secret("some", THEIRS), home)

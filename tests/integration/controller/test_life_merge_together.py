@@ -45,7 +45,7 @@ async def remove(api: Api, home: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("of", ["together/same", "together/two"], ids=["equal", "different"])
-async def test_what_only_one_that_is_gone_had_merged_stays(
+async def test_keys_merged_by_a_deleted_object_stay(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, of: str
 ) -> None:
     value = {"together/same": "one", "together/two": "two"}[of]
@@ -67,7 +67,7 @@ async def test_what_only_one_that_is_gone_had_merged_stays(
         await api.until_holds(home, "host", left)
 
 
-async def test_of_two_that_want_one_key_the_second_is_told_at_once(
+async def test_second_object_that_wants_a_key_is_reported_at_once(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -122,7 +122,7 @@ async def becomes_an_owner(api: Api, home: str, first: str) -> None:
 @pytest.mark.parametrize(
     "way", [leaves, drops_the_key, goes_elsewhere, waits_elsewhere, becomes_an_owner]
 )
-async def test_when_the_first_lets_go_the_second_has_the_key_and_it_is_never_missing(
+async def test_key_passes_from_the_first_object_to_the_second_without_a_gap(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, way: Any
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):

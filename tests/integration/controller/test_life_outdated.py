@@ -67,7 +67,7 @@ async def set_schema(broken_api: Api) -> AsyncIterator[Callable[[str], Awaitable
     await put("ours")
 
 
-async def test_a_status_field_that_the_definition_lacks_keeps_nothing_from_being_told(
+async def test_status_is_written_although_the_definition_misses_a_field(
     breakable_cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

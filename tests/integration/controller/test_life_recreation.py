@@ -61,7 +61,7 @@ async def test_a_new_value_of_an_immutable_secret(
             assert watching.states == [ONE, None, TWO]
 
 
-async def test_one_half_that_fails_leaves_an_immutable_secret_where_it_is(
+async def test_immutable_secret_stays_if_one_value_fails(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -106,7 +106,7 @@ async def test_immutable_comes_without_and_goes_with_a_new_secret(
             await watching.check(ONE, absences=1)
 
 
-async def test_an_immutable_secret_that_somebody_deletes_comes_back(
+async def test_deleted_immutable_secret_comes_back(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, frozen: dict[str, Any]
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -157,7 +157,7 @@ async def test_a_type_that_the_values_do_not_fit_leaves_the_secret_until_it_is_w
             await watching.check(ONE)
 
 
-async def test_who_takes_the_name_in_the_moment_of_absence_keeps_it(
+async def test_secret_of_another_writer_created_during_recreation_stays(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -197,7 +197,7 @@ async def test_the_interval_may_be_edited(
 
 
 @pytest.mark.parametrize("interval", ["1", "soon", "500ms"])
-async def test_an_interval_that_is_none_costs_no_call(
+async def test_invalid_interval_costs_no_call(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -126,7 +126,7 @@ async def test_the_old_secret_goes_also_when_the_rename_came_while_the_controlle
 
 
 @pytest.mark.usefixtures("_one")
-async def test_the_old_secret_stays_while_the_new_name_is_somebody_elses(
+async def test_old_secret_stays_while_the_new_name_is_taken(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
 ) -> None:
     theirs = await api.put(secret("taken", {"theirs": "precious"}), home)
@@ -184,7 +184,7 @@ async def test_a_retained_secret_stays_under_its_old_name(
             await first.check(ONE)
 
 
-async def test_a_name_that_no_secret_can_have_is_told(
+async def test_invalid_secret_name_is_reported(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("rename/unasked", "one")

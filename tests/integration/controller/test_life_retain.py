@@ -98,7 +98,7 @@ async def test_a_new_value_reaches_a_secret_that_was_retained_by_an_earlier_obje
         await watching.check(ONE, {"password": "two"})
 
 
-async def test_an_edit_of_the_policy_tells_the_garbage_collector_and_changes_no_value(
+async def test_policy_edit_updates_the_owner_reference_and_changes_no_value(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
 ) -> None:
     retained["spec"]["target"]["deletionPolicy"] = "Delete"

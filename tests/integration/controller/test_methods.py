@@ -64,7 +64,7 @@ async def test_rrsa_as_a_service_account(
     assert not any(call["token_in_url"] for call in assumed)
 
 
-async def test_the_provider_of_the_cluster_is_told_by_flags(
+async def test_provider_of_the_cluster_is_set_by_flags(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
 ) -> None:
     await ram.admin.put_secret("methods/flags", "by flags")
@@ -76,7 +76,7 @@ async def test_the_provider_of_the_cluster_is_told_by_flags(
         await api.until_holds(home, "some", {"x": "by flags"})
 
 
-async def test_rrsa_as_the_controller_reads_its_token_anew(
+async def test_rrsa_as_the_controller_reads_its_token_again(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
 ) -> None:
     await ram.admin.put_secret("methods/controller", "one")
@@ -167,7 +167,7 @@ async def test_the_controllers_own_identity_from_its_environment(
             await api.until_holds(home, name, {"x": "own"})
 
 
-async def test_what_comes_later_in_the_order_is_named_as_ignored(
+async def test_later_methods_are_named_as_ignored(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
 ) -> None:
     role = await ram.role_for(f"first-{home}", home, "controller")

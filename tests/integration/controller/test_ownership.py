@@ -44,7 +44,7 @@ async def one(admin: CloudAdmin) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("theirs", FOREIGN.values(), ids=FOREIGN.keys())
-async def test_A4a_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when_it_goes(
+async def test_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when_it_goes(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -67,7 +67,7 @@ async def test_A4a_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A4a_a_foreign_secret_that_appears_in_our_place_is_not_touched(
+async def test_a_foreign_secret_that_appears_in_our_place_is_not_touched(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -104,7 +104,7 @@ async def test_a_secret_from_before_is_adopted(
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A6_another_type_re_creates_the_secret(
+async def test_another_type_re_creates_the_secret(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):
@@ -119,7 +119,7 @@ async def test_A6_another_type_re_creates_the_secret(
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A6_a_secret_that_was_made_immutable_is_re_created_when_the_value_changes(
+async def test_a_secret_that_was_made_immutable_is_re_created_when_the_value_changes(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -151,7 +151,7 @@ async def test_a_type_that_the_api_server_refuses_leaves_the_secret_as_it_was(
         assert values_of(await api.find("Secret", home, "some")) == ONE
 
 
-async def test_an_external_secret_made_anew_keeps_its_secret(
+async def test_recreated_external_secret_keeps_its_secret(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
 ) -> None:
     async with operator(settings_for(cluster, cloud, home)):

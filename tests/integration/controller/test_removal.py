@@ -32,7 +32,7 @@ async def test_the_secret_goes_with_its_external_secret(
         await api.until("Secret", home, "some", lambda found: found is None, within=60)
 
 
-async def test_it_goes_although_the_controller_is_not_running(
+async def test_secret_goes_although_the_controller_is_not_running(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("removal/one", "one")

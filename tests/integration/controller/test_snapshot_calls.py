@@ -109,7 +109,7 @@ async def test_sources_rotated_together_are_asked_for_twice_at_most(
             await watch.check_whole()
 
 
-async def test_what_is_rotated_3_seconds_later_arrives_2_seconds_after_that(
+async def test_rotation_3_seconds_later_arrives_2_seconds_after_that(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     user, password = f"{home}/user", f"{home}/password"
@@ -218,7 +218,7 @@ GROUPS = {
 
 @pytest.mark.usefixtures("role")
 @pytest.mark.parametrize(("store", "entry"), GROUPS.values(), ids=GROUPS)
-async def test_what_is_read_of_one_secret_is_refreshed_together(
+async def test_sources_of_one_kms_secret_are_refreshed_together(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

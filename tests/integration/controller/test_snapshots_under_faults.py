@@ -57,7 +57,7 @@ async def until_restored(watch: GenerationWatch) -> None:
 
 
 @pytest.mark.parametrize("case", [*product(FAULTS, ["password", "user"])], ids=" of ".join)
-async def test_while_one_answer_is_missing_the_whole_secret_stays(
+async def test_secret_stays_while_one_answer_is_missing(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -120,7 +120,7 @@ async def test_the_missing_answer_brings_the_whole_secret_at_once(
 
 
 @pytest.mark.parametrize("count", [2, 20])
-async def test_what_was_rotated_while_nobody_ran_is_written_together(
+async def test_rotation_without_a_controller_is_written_together(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.operator import Api
 
 
-async def test_G2_a_secret_that_is_written_while_it_stops_has_its_status(
+async def test_a_secret_that_is_written_while_it_stops_has_its_status(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

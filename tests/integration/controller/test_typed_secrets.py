@@ -138,7 +138,7 @@ async def check(api: Api, home: str, name: str, said: tuple[str, ...]) -> None:
     assert CANARY not in json.dumps(await told(api, home, name))
 
 
-async def test_what_a_type_demands_is_told(
+async def test_requirement_of_a_type_is_reported(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -159,7 +159,7 @@ async def test_what_a_type_demands_is_told(
     assert CANARY not in caplog.text
 
 
-async def test_what_a_new_type_demands_is_told_and_the_secret_stays(
+async def test_requirement_of_a_new_type_is_reported_and_the_secret_stays(
     cluster: ControlPlane,
     cloud: CloudInfo,
     api: Api,

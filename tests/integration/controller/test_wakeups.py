@@ -29,7 +29,7 @@ FORCE = "secret-sync.alibabacloud.com/force-sync"
 NAMES = ("a", "b", "c")
 
 
-async def test_a_store_that_comes_later_wakes_its_users(
+async def test_store_created_later_enqueues_its_users(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, namespace: str
 ) -> None:
     await admin.put_secret("wake/one", "one")
@@ -52,7 +52,7 @@ async def test_a_store_that_comes_later_wakes_its_users(
         assert (await admin.counters())["secrets"]["wake/one"] == 1
 
 
-async def test_an_access_key_that_is_corrected_wakes_its_users(
+async def test_corrected_access_key_enqueues_its_users(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("wake/corrected", "one")
@@ -69,7 +69,7 @@ async def test_an_access_key_that_is_corrected_wakes_its_users(
             await api.until_ready(home, name, "Synced")
 
 
-async def test_a_store_that_is_edited_wakes_its_users(
+async def test_edited_store_enqueues_its_users(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("wake/edited", "one")
@@ -90,7 +90,7 @@ async def test_a_store_that_is_edited_wakes_its_users(
             assert await api.find("Secret", home, name) is not None
 
 
-async def test_S15_polling_finds_a_changed_value_for_all_users_with_one_call(
+async def test_polling_finds_a_changed_value_for_all_users_with_one_call(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("wake/polled", "one")
@@ -106,7 +106,7 @@ async def test_S15_polling_finds_a_changed_value_for_all_users_with_one_call(
         assert (await admin.counters())["secrets"]["wake/polled"] - before <= 2
 
 
-async def test_A8_polling_that_finds_nothing_new_writes_and_reads_nothing(
+async def test_polling_that_finds_nothing_new_writes_and_reads_nothing(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -156,7 +156,7 @@ async def test_an_edited_entry_is_fetched_and_the_old_key_goes(
         assert condition["observedGeneration"] == 2
 
 
-async def test_S15_a_new_user_takes_a_fresh_value_from_hand(
+async def test_new_user_takes_a_fresh_cached_value(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
     await admin.put_secret("wake/shared", "one")
@@ -208,7 +208,7 @@ def _another(cluster: ControlPlane, request: pytest.FixtureRequest) -> str:
     return next(made)
 
 
-async def test_Q12_a_restart_writes_nothing_that_is_new(
+async def test_a_restart_writes_nothing_that_is_new(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

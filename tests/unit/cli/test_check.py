@@ -161,7 +161,7 @@ def test_wrong_usage(
     assert captured.err.count("\n") == 1
 
 
-def test_help_tells_of_exit_codes_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_exit_codes_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--help"]) == 0
     out = capsys.readouterr().out
     assert "Exit codes: 0 no problem, 1 problems, 2 wrong usage." in out

@@ -56,14 +56,14 @@ def test_each_kind_has_its_definition() -> None:
 # -- What is known ------------------------------------------------------------------------
 
 
-def test_what_is_not_known_is_trusted(make_es: MakeES, make_store: MakeStore) -> None:
+def test_unknown_schema_is_trusted(make_es: MakeES, make_store: MakeStore) -> None:
     schemas = Schemas()
     assert schemas.refusal(make_es()) is None
     assert schemas.store_refusal(make_store()) is None
     assert schemas.missing == 0
 
 
-def test_only_a_difference_is_news() -> None:
+def test_only_a_difference_is_reported() -> None:
     schemas = Schemas()
     assert schemas.put(NAME, ()) is False
     assert schemas.put(NAME, ("spec.target",)) is True
@@ -74,7 +74,7 @@ def test_only_a_difference_is_news() -> None:
     assert schemas.missing == 2
 
 
-def test_what_is_missing_is_named_with_what_to_do(make_es: MakeES) -> None:
+def test_missing_fields_are_named_with_what_to_do(make_es: MakeES) -> None:
     schemas = Schemas()
     schemas.put(NAME, ("spec.target", "spec.refreshPolicy"))
     problem = schemas.refusal(make_es())
@@ -162,7 +162,7 @@ class World:
         return await self.loop.reconcile(name)
 
 
-def test_a_status_is_written_without_the_fields_that_the_crd_lacks() -> None:
+def test_status_is_written_without_the_fields_missing_from_the_crd() -> None:
     schemas = Schemas()
     status = {"conditions": [], "observedForceSync": "monday"}
     assert schemas.storable(kinds.EXTERNAL_SECRETS, status) == status
@@ -171,7 +171,7 @@ def test_a_status_is_written_without_the_fields_that_the_crd_lacks() -> None:
     assert schemas.storable(kinds.SECRET_STORES, status) == status
 
 
-async def test_a_definition_that_changes_wakes_everything() -> None:
+async def test_changed_definition_enqueues_everything() -> None:
     world = World(crd(), crd("data"), crd("data"), crd("data", "target"))
     assert await world.reconcile() == Done()
     assert world.log == []
@@ -189,7 +189,7 @@ async def test_a_definition_that_changes_wakes_everything() -> None:
 
 
 @pytest.mark.looptime
-async def test_after_it_was_mended_its_objects_are_read_anew_before_they_are_trusted() -> None:
+async def test_objects_of_a_fixed_definition_are_read_again_before_they_are_trusted() -> None:
     # Those held were read through the old schema, and no version of theirs has moved.
     world = World(crd("data"), crd(), crd())
     for _ in range(3):
@@ -205,7 +205,7 @@ async def test_definitions_of_others_are_not_read() -> None:
     assert not world.client.sent
 
 
-async def test_one_that_is_gone_changes_nothing() -> None:
+async def test_deleted_definition_changes_nothing() -> None:
     world = World(crd("data"), ApiNotFoundError("gone", status=404))
     await world.reconcile()
     missing = world.schemas.missing
@@ -222,9 +222,7 @@ async def test_one_that_is_gone_changes_nothing() -> None:
         (ApiError("no such right", status=403), RequeueAfter(300.0)),
     ],
 )
-async def test_one_that_cannot_be_read_is_asked_for_again(
-    fault: ApiError, outcome: Outcome
-) -> None:
+async def test_unreadable_definition_is_read_again(fault: ApiError, outcome: Outcome) -> None:
     world = World(fault)
     assert await world.reconcile() == outcome
     assert world.schemas.missing == 0
@@ -298,7 +296,7 @@ def test_after_a_restart_nothing_is_known_of_before_and_its_author_has_the_word(
     assert schemas.refusal(reported(make_es(metadata={"annotations": word}))) is None
 
 
-def test_what_is_noted_is_what_was_said_before_the_first_write(make_es: MakeES) -> None:
+def test_status_before_the_first_write_is_noted(make_es: MakeES) -> None:
     schemas = Schemas()
     schemas.note([make_es(target={"deletionPolicy": "Retain"})])
     schemas.note([reported(make_es())])

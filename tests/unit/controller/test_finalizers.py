@@ -41,21 +41,21 @@ def es(make_es: MakeES) -> ExternalSecret:
     return make_es(metadata={"finalizers": [FINALIZER]})
 
 
-async def test_it_is_taken_off(
+async def test_legacy_finalizer_is_removed(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, es: ExternalSecret
 ) -> None:
     assert await finalizers.remove(es) is True
     assert api.asked == [("ExternalSecret", "ns/some", "es-uid", FINALIZER)]
 
 
-async def test_where_it_is_not_nobody_is_asked(
+async def test_object_without_a_finalizer_costs_no_call(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, make_es: MakeES
 ) -> None:
     assert await finalizers.remove(make_es()) is False
     assert not api.asked
 
 
-async def test_one_that_is_gone_already_is_no_news(
+async def test_object_that_is_gone_is_not_reported(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, es: ExternalSecret
 ) -> None:
     api.gone = True

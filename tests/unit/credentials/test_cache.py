@@ -80,7 +80,9 @@ async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
     await cache.close()
 
 
-async def test_asking_starts_one_fetch_and_tells_each_caller_once(cache: CredentialCache) -> None:
+async def test_request_starts_one_fetch_and_notifies_each_caller_once(
+    cache: CredentialCache,
+) -> None:
     provider = ScriptedProvider(permanent())
     told: list[int] = []
     cache.hold("store", provider)
@@ -236,7 +238,7 @@ async def test_identity_is_kept_until_its_last_user_releases_it(cache: Credentia
     assert not equal.started
 
 
-async def test_release_cancels_the_fetch_and_wakes_waiters(cache: CredentialCache) -> None:
+async def test_release_cancels_the_fetch_and_its_waiters(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent(), takes=5.0)
     cache.hold("store", provider)
     told: list[str] = []

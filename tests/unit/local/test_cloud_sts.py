@@ -55,7 +55,7 @@ async def test_answer(sts: KmsCaller, role: str) -> None:
     "host",
     ["sts.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "sts-vpc.cn-beijing.aliyuncs.com"],
 )
-async def test_its_hosts(sts: KmsCaller, role: str, host: str) -> None:
+async def test_sts_hosts(sts: KmsCaller, role: str, host: str) -> None:
     sts.proxied = True
     query = {"RoleArn": role, "RoleSessionName": "a-test"}
     assert (await sts.send(query, host=host)).status == 200

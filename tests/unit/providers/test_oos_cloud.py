@@ -126,7 +126,7 @@ async def test_close_of_a_reused_connection(world: World) -> None:
         await world.fetch()
 
 
-async def test_one_session_serves_kms_its_dedicated_gateways_and_oos(world: World) -> None:
+async def test_session_serves_kms_its_dedicated_gateways_and_oos(world: World) -> None:
     await world.admin.put_secret("s", "of KMS")
     kms = KmsClient(world.transport)
     for host in (

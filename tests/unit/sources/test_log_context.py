@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-async def test_calls_do_not_log_as_the_object_that_opened_the_lane(make_world: MakeWorld) -> None:
+async def test_calls_do_not_log_as_the_object_that_opened_the_queue(make_world: MakeWorld) -> None:
     seen = []
 
     async def cloud(source: Source, _credentials: Credentials) -> SecretValue:

@@ -73,7 +73,7 @@ async def test_a_long_outage_is_no_time_of_more_calls_than_there_are_sources(
         assert 4 * 60 <= len(world.cloud.calls) - before <= 4 * 60 * 3
 
 
-async def test_what_fails_by_itself_is_asked_for_no_more_often_for_the_success_of_others(
+async def test_failing_source_is_not_retried_more_often_because_others_succeed(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:

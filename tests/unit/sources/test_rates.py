@@ -113,7 +113,7 @@ async def test_invented_access_keys_are_one_rate_and_delay_nobody_else(
         assert world.notified_of("honest/a") == 1
 
 
-async def test_who_names_the_account_of_another_and_is_throttled_slows_only_himself(
+async def test_throttled_tenant_that_names_another_account_slows_only_itself(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
@@ -158,7 +158,7 @@ async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
         assert rates[2] < 0.2 * RATE
 
 
-async def test_one_that_is_throttled_from_its_first_call_on_is_slowed_down(
+async def test_identity_throttled_from_its_first_call_is_slowed_down(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
@@ -194,7 +194,7 @@ async def test_identities_of_one_account_are_one_rate_once_that_is_known(
         assert all(world.cloud.within(10, arn(77, name)) > 30 for name in "ab")
 
 
-async def test_who_may_read_a_secret_of_another_account_takes_nothing_of_its_rate(
+async def test_cross_account_reader_takes_nothing_of_the_rate_of_that_account(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:

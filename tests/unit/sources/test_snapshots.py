@@ -251,7 +251,7 @@ async def test_a_source_used_by_two_objects_is_asked_once_for_both(make_world: M
 @pytest.mark.parametrize(
     "error", [TransientError("down"), DefiniteError("no", code="Forbidden.NoPermission")]
 )
-async def test_what_fails_right_after_another_one_changed_keeps_the_whole_former_pair(
+async def test_failure_right_after_a_change_keeps_the_whole_former_pair(
     make_world: MakeWorld, error: Exception
 ) -> None:
     async with make_world() as world:
@@ -296,7 +296,7 @@ async def test_a_source_that_is_asked_ahead_of_its_schedule_waits_no_longer_for_
 
 
 @pytest.mark.looptime
-async def test_failures_next_to_each_other_are_told_once(make_world: MakeWorld) -> None:
+async def test_adjacent_failures_are_reported_once(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
         cloud.failing |= {"user", "password", "slow"}
@@ -372,7 +372,7 @@ async def test_first_values_next_to_each_other_cost_no_further_call(make_world: 
 
 
 @pytest.mark.looptime
-async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
+async def test_source_change_with_many_users_is_handled_in_slices(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -475,7 +475,7 @@ async def test_a_new_object_takes_confirmed_values_without_a_call(make_world: Ma
 
 
 @pytest.mark.looptime
-async def test_what_is_rotated_seconds_after_is_found_by_the_recheck(make_world: MakeWorld) -> None:
+async def test_rotation_seconds_later_is_found_by_the_recheck(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world)
         one = Object(world, "ns/a", ["user", "password"], interval=600.0)

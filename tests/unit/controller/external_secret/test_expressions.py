@@ -61,7 +61,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return log
 
 
-async def test_what_is_not_trivially_small_is_compiled_beside_the_loop(compiled: list[str]) -> None:
+async def test_large_expressions_are_compiled_off_the_loop(compiled: list[str]) -> None:
     world = World()
     assert world.compiler.check(HEAVY) is None
     assert world.compiler.check(HEAVY) is None
@@ -97,7 +97,7 @@ async def test_a_generation_is_compiled_once(compiled: list[str]) -> None:
     ],
     ids=["plain", "a short path", "a plain rule"],
 )
-def test_what_is_trivially_small_is_checked_at_once(es: ExternalSecret) -> None:
+def test_small_expressions_are_checked_at_once(es: ExternalSecret) -> None:
     world = World()
     assert world.compiler.check(es) == {}
     assert not len(world.worker)
@@ -116,7 +116,9 @@ async def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
     assert world.compiler._size == 0
 
 
-async def test_what_all_objects_keep_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_compiled_expressions_of_all_objects_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * 256 * 1024)
     world = World()
     for number in range(4):

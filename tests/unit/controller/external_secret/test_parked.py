@@ -133,7 +133,7 @@ TestParking = Parking.TestCase
 TestParking.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-async def test_the_rest_is_woken_although_the_first_that_was_woken_starts_nothing(
+async def test_all_waiters_are_notified_although_the_first_starts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * len(VALUE))

@@ -173,7 +173,7 @@ def test_nothing_is_planned_for_what_may_have_lost_fields(
         assert plan.entries == ()
 
 
-def test_that_goes_before_every_mistake_which_may_be_none(
+def test_outdated_crd_goes_before_every_other_problem(
     make_planner: MakePlanner, make_es: MakeES
 ) -> None:
     schemas = Schemas()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("present", "woken"), [(False, 1), (True, 0)])
-async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
+async def test_missing_managed_secret_enqueues_its_external_secret(
     make_es: Callable[..., ExternalSecret], *, present: bool, woken: int
 ) -> None:
     objects: Store[ExternalSecret] = Store({BY_STORE: lambda _: (), **INDEXES})

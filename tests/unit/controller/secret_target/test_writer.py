@@ -117,7 +117,7 @@ async def test_an_owner_reference_that_is_missing_is_put_back(
         pytest.param(None, id="gone"),
     ],
 )
-async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
+async def test_owner_reference_is_not_put_back_for_a_deleted_owner(
     world: World, make_es: MakeES, make_secret: MakeSecret, owner: dict[str, Any] | None
 ) -> None:
     # kubectl delete --cascade=orphan: the garbage collector took the reference away, and would
@@ -129,7 +129,7 @@ async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
     assert not world.api.writes
 
 
-async def test_nor_when_the_news_of_the_orphaning_come_with_a_conflict(
+async def test_owner_reference_is_not_put_back_after_a_conflict_with_the_orphaning(
     world: World, make_es: MakeES
 ) -> None:
     # The cache has the reference; a write by its version is refused, and the read has not.
@@ -195,7 +195,7 @@ async def test_a_secret_that_went_and_came_again_is_not_ours(world: World, make_
     assert refused.reason == "SecretConflict"
 
 
-async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) -> None:
+async def test_deleted_secret_is_created_again(world: World, make_es: MakeES) -> None:
     world.api.version = "30"
     assert await world.writer.ensure(make_es(), DESIRED, state(fingerprint=b"older")) is True
     assert world.api.writes == ["create"]
@@ -214,7 +214,7 @@ async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) 
         ({"deletionTimestamp": "now"}, True),
     ],
 )
-def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
+def test_restart_enqueues_an_out_of_sync_secret_with_high_priority(
     world: World,
     make_es: MakeES,
     make_secret: MakeSecret,
