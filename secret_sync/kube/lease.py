@@ -1,6 +1,6 @@
 """The election of a leader by a Lease, and the fence that it is for writes.
 
-Whether a lease has run out is judged by this process's monotonic clock since the record last
+Whether a lease has run out is decided by this process's monotonic clock since the record last
 changed, never by the times in it, so that no clock of another machine matters.
 """
 

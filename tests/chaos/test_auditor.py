@@ -101,12 +101,12 @@ def test_harm_is_named_without_a_value(data: dict[str, str], said: str) -> None:
     assert not any(text and text in found for text in data.values())
 
 
-def judged(*turns: int, known: int) -> list[str]:
+def checked(*turns: int, known: int) -> list[str]:
     """The complaints about a Secret that held these turns, where the last one is ``known``."""
-    return told(*(("MODIFIED", turn, "a uid") for turn in turns), known=known)
+    return reported(*(("MODIFIED", turn, "a uid") for turn in turns), known=known)
 
 
-def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
+def reported(*events: tuple[str, int, str], known: int = 5) -> list[str]:
     """The complaints about a Secret to which this happened."""
     auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: known}))
     for sort, turn, uid in events:
@@ -117,7 +117,7 @@ def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
 
 
 def test_values_that_follow_are_fine() -> None:
-    assert judged(0, 0, 1, 5, known=5) == []
+    assert checked(0, 0, 1, 5, known=5) == []
 
 
 def test_edits_of_others_have_to_go() -> None:
@@ -132,23 +132,23 @@ def test_edits_of_others_have_to_go() -> None:
 
 
 def test_a_value_that_comes_back_is_found() -> None:
-    (complaint,) = judged(0, 2, 1, known=5)
+    (complaint,) = checked(0, 2, 1, known=5)
     assert "from version 2 back to 1" in complaint
 
 
 def test_a_value_that_never_was_is_found() -> None:
-    (complaint,) = judged(6, known=5)
+    (complaint,) = checked(6, known=5)
     assert "never was" in complaint
 
 
 def test_a_secret_that_goes_away_is_found() -> None:
-    assert told(("ADDED", 1, "a uid"), ("DELETED", 1, "a uid")) == [
+    assert reported(("ADDED", 1, "a uid"), ("DELETED", 1, "a uid")) == [
         f"{EXTRACTED.name}: it was deleted"
     ]
 
 
 def test_a_secret_that_went_away_while_nobody_looked_is_found() -> None:
-    (complaint,) = told(("ADDED", 1, "a uid"), ("ADDED", 1, "another"))
+    (complaint,) = reported(("ADDED", 1, "a uid"), ("ADDED", 1, "another"))
     assert complaint.endswith("it is another one")
 
 

@@ -52,7 +52,7 @@ pytestmark = [
 
 BASE = "localhost/base:local"
 IMAGE = "localhost/secret-sync:test"
-#: What an essential Debian with Python is, for our purpose, and what is to be taken off it.
+#: What an essential Debian with Python is, for our purpose, and what is to be removed from it.
 PACKAGES = (
     *("python3-venv", "ca-certificates", "bash", "coreutils", "findutils", "passwd"),
     *("apt", "dpkg", "util-linux"),

@@ -34,7 +34,7 @@ COLOURS: Final = (
 )
 BANDS: Final = ("#ff9830", "#f2495c", "#5794f2", "#b877d9")
 LEGEND_ROWS, LEGEND_HEIGHT, NAME = 3, 18, 36
-#: Pixels by which a line may be off where points are left out.
+#: Pixels by which a line may be off where points are omitted.
 TOLERANCE: Final = 0.4
 
 
@@ -303,7 +303,7 @@ def _level(seconds: float, plot: Box) -> list[str]:
 
 
 def _line(series: Series, picture: Picture, axis: Axis, plot: Box) -> str:
-    """What a pen does: it is put down anew after each gap."""
+    """What a pen does: it is put down again after each gap."""
     strokes = []
     for part in unbroken(series.points, picture.step):
         pixels = [
@@ -326,15 +326,15 @@ def _keyed(
 ) -> tuple[list[Series], list[list[tuple[float, str, str]]]]:
     """The series as they are coloured, and the legend.
 
-    Where there is no room for all names, those that rise highest are told.
+    Where there is no room for all names, those that rise highest are named.
     """
     ordered = list(series)
-    legend, told = _legend([one.name for one in ordered], box, "")
-    if told < len(ordered):
+    legend, reported = _legend([one.name for one in ordered], box, "")
+    if reported < len(ordered):
         ordered.sort(key=_peak, reverse=True)
-        _, told = _legend([one.name for one in ordered], box, "and 99 more")
-        flat = not any(map(_peak, ordered[told:]))
-        more = f"and {len(ordered) - told} {'at 0' if flat else 'more'}"
+        _, reported = _legend([one.name for one in ordered], box, "and 99 more")
+        flat = not any(map(_peak, ordered[reported:]))
+        more = f"and {len(ordered) - reported} {'at 0' if flat else 'more'}"
         legend, _ = _legend([one.name for one in ordered], box, more)
     return ordered, legend
 

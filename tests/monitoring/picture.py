@@ -196,7 +196,7 @@ def step_for(seconds: float) -> float:
 
 
 async def picture(directory: Path, seconds: float, objects: int) -> Picture:
-    """Plays, asks, and tells what is to be drawn."""
+    """Plays, asks, and returns what is to be drawn."""
     model = dashboard()
     async with scene(directory, seconds, objects) as (played, found):
         say(f"{objects} ExternalSecrets, {seconds:.0f} s")

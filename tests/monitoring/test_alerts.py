@@ -114,8 +114,8 @@ def test_every_link_of_the_runbook_leads_somewhere() -> None:
 
 def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(groups()))
-    told = promtool("check", "rules", "rules.yaml", folder=tmp_path)
-    assert f"{len(NAMES)} rules found" in told
+    reported = promtool("check", "rules", "rules.yaml", folder=tmp_path)
+    assert f"{len(NAMES)} rules found" in reported
 
 
 def test_alerts_fire_when_they_should(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def lines(root: ET.Element) -> dict[str, ET.Element]:
 
 
 def strokes(root: ET.Element, name: str = "line") -> list[list[tuple[float, float]]]:
-    """What a line goes through, in pixels, anew for each time that the pen is put down."""
+    """What a line goes through, in pixels, for each time that the pen is put down."""
     parts = lines(root)[name].get("d", "").split("M")[1:]
     numbers = [[float(n) for n in re.findall(r"-?[\d.]+", p.removesuffix("h0"))] for p in parts]
     return [list(zip(part[::2], part[1::2], strict=True)) for part in numbers]

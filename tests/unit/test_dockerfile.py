@@ -17,7 +17,7 @@ import yaml
 from secret_sync import __version__
 from tests.support.documentation import ROOT
 
-#: Each instruction with its arguments, continued lines joined, comments left out.
+#: Each instruction with its arguments, continued lines joined, comments omitted.
 INSTRUCTIONS = [
     (name, rest.strip())
     for name, _, rest in (

@@ -1,4 +1,4 @@
-"""The watcher that tells whole versions of a Secret from mixed ones."""
+"""The watcher that distinguishes whole versions of a Secret from mixed ones."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.integration.kube.kubeconfig_cases import CASES, OURS, THEIRS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
 SECTION = TEXT.partition("## Kubeconfig\n")[2].partition("\n## ")[0]
-#: Where each file that only one of both accepts is told of.
+#: Where each file that only one of both accepts is described.
 TOLD = {
     "user: no user": "no credentials",
     "user: auth-provider": "`auth-provider`",

@@ -242,7 +242,7 @@ async def test_merged_keys_that_were_put_back_rotate_once_they_were_deleted(
         await api.put(external_secret("merged", entry, **OBJECTS["merged"]), home)
         await api.until_ready(home, "merged", "Synced")
         await by(api, home)
-        # It is in step, and says what will come of it.
+        # It is in sync, and says what will come of it.
         await api.until(
             "ExternalSecret",
             home,
@@ -342,7 +342,7 @@ async def test_a_mark_of_an_object_that_is_gone_is_named(
         condition = await api.until_ready(home, "after", "SecretConflict")
         assert "belongs to ExternalSecret before, so it was not touched" in condition["message"]
         await api.delete("ExternalSecret", home, "before")
-        # Its end is news to those that it kept out.
+        # Its end enqueues those that it kept out.
         await api.until(
             "ExternalSecret", home, "after", lambda es: MESSAGES[3] in ready_of(es)["message"]
         )

@@ -87,10 +87,10 @@ class Room:
         values = wanted.pop("values", None)
 
         def wrong(found: dict[str, Any] | None) -> list[str]:
-            told = list(matching.differences(wanted, found or {}))
+            reported = list(matching.differences(wanted, found or {}))
             if values is not None and values_of(found) != values:
-                told.append(f"holds {values_of(found)}, not {values}")
-            return told
+                reported.append(f"holds {values_of(found)}, not {values}")
+            return reported
 
         found: dict[str, Any] | None = None
         try:

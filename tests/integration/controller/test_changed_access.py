@@ -1,4 +1,4 @@
-"""Stores and AccessKeys change: values in hand outlive that, and a correction counts at once."""
+"""Stores and AccessKeys change: cached values outlive that, and a correction counts at once."""
 
 from __future__ import annotations
 

@@ -95,8 +95,8 @@ async def test_a_deleted_secret_is_created_again(
         await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         calls = (await admin.counters())["total"]
-        # More than once: the news of a deletion and the reply to a write race each other. But no
-        # more than three times a minute, which would be a fight.
+        # More than once: the event of a deletion and the response to a write race. But no
+        # more than three times a minute, which would be a write conflict.
         for _ in range(3):
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", ONE)

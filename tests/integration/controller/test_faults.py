@@ -66,7 +66,7 @@ async def test_a_hung_cloud_delays_nobody_else(
         await api.until_holds(home, "calm", {"x": "one"})
         await put_hung(api, home, hung)
 
-        # Drift, with the value in hand.
+        # Drift, with the value cached.
         await api.merge("Secret", home, "calm", {"stringData": {"x": "hacked"}})
         await api.until_holds(home, "calm", {"x": "one"}, within=5)
         await api.delete("Secret", home, "calm")

@@ -72,9 +72,9 @@ async def test_a_store_that_agrees_can_be_used_from_another_namespace(
     some = external_secret("some", {"key": "grants/store", "name": "x", "secretStoreRef": ref})
     async with operator(settings_for(cluster, cloud, home, tenant, polling_interval=1.0)):
         await api.put(some, tenant)
-        told = await api.until_ready(tenant, "some", "ReferenceRefused")
-        assert "--enable-cross-namespace-secret-store" in told["message"]
-        assert ALLOW in told["message"]
+        reported = await api.until_ready(tenant, "some", "ReferenceRefused")
+        assert "--enable-cross-namespace-secret-store" in reported["message"]
+        assert ALLOW in reported["message"]
 
         agreed = {"metadata": {"annotations": {ALLOW: f"another, {tenant}"}}}
         await api.merge("SecretStore", home, "store", agreed)
@@ -110,8 +110,8 @@ async def test_a_secret_that_agrees_can_be_referred_to(
     async with operator(settings_for(cluster, cloud, home, tenant)):
         await api.put(auth_store("far", **of_home(home)), tenant)
         await api.put(using("far", "some", "grants/secret"), tenant)
-        told = await api.until_ready(tenant, "far", "ReferenceRefused", kind="SecretStore")
-        assert "--enable-cross-namespace-auth-ref" in told["message"]
+        reported = await api.until_ready(tenant, "far", "ReferenceRefused", kind="SecretStore")
+        assert "--enable-cross-namespace-auth-ref" in reported["message"]
         await api.until_ready(tenant, "some", "ReferenceRefused")
 
         await api.merge("Secret", home, "access-key", {"metadata": {"annotations": {ALLOW: "*"}}})
@@ -144,15 +144,17 @@ async def test_a_service_account_that_agrees_can_be_referred_to(
 async def test_the_refusal_is_the_same_whether_it_exists_or_not(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str
 ) -> None:
-    def told_apart(message: str) -> str:
+    def distinguished(message: str) -> str:
         return message.replace("there-is-none", "NAME").replace("access-key", "NAME")
 
     async with operator(settings_for(cluster, cloud, home, tenant)):
         messages = []
         for name in ("access-key", "there-is-none"):
             await api.put(store("probe", access_key=name, namespace=home), tenant)
-            told = await api.until_ready(tenant, "probe", "ReferenceRefused", kind="SecretStore")
-            messages.append(told_apart(told["message"]))
+            reported = await api.until_ready(
+                tenant, "probe", "ReferenceRefused", kind="SecretStore"
+            )
+            messages.append(distinguished(reported["message"]))
     assert messages[0] == messages[1]
 
 
@@ -220,9 +222,9 @@ async def test_unreadable_selector_is_reported(
     selector = {"matchExpressions": [{"key": "team", "operator": "Near"}]}
     await api.put(cluster_store(name, {"namespaceSelector": selector}, **of_home(home)), "")
     async with operator(settings_for(cluster, cloud, home)):
-        told = await api.until_ready("", name, "ConditionsInvalid", kind="ClusterSecretStore")
-    assert "spec.conditions[0].namespaceSelector" in told["message"]
-    assert "'Near' is not an operator" in told["message"]
+        reported = await api.until_ready("", name, "ConditionsInvalid", kind="ClusterSecretStore")
+    assert "spec.conditions[0].namespaceSelector" in reported["message"]
+    assert "'Near' is not an operator" in reported["message"]
 
 
 async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
@@ -288,11 +290,11 @@ async def test_controller_identity_is_granted_only_where_the_operator_says(
             await api.put(auth_store("worker"), namespace)
             await api.put(owned("none", "grants/any"), namespace)
         for name in ("lent", "other", "worker"):
-            told = await api.until_ready(tenant, name, "IdentityRefused", kind="SecretStore")
-            assert "--controller-identity-namespaces" in told["message"]
+            reported = await api.until_ready(tenant, name, "IdentityRefused", kind="SecretStore")
+            assert "--controller-identity-namespaces" in reported["message"]
         await api.until_ready(tenant, "none", "IdentityRefused")
-        told = await api.until_ready(home, "other", "IdentityRefused", kind="SecretStore")
-        assert "--allow-role-arn" in told["message"]
+        reported = await api.until_ready(home, "other", "IdentityRefused", kind="SecretStore")
+        assert "--allow-role-arn" in reported["message"]
         # Let through here, and refused by what comes next: there is no token file.
         await api.until_ready(home, "lent", "TokenFileUnreadable", kind="SecretStore")
 
@@ -349,16 +351,16 @@ async def test_controller_service_account_is_granted_by_the_same_rules(
         "enable_cross_namespace_secret_store": True,
     }
     ref = {"name": "own", "namespace": home}
-    lent_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
+    granted_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
     try:
         await api.put(auth_store("own", **own), home)
         async with operator(settings_for(cluster, cloud, home, **roles)):
-            told = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
-            assert "--allow-role-arn" in told["message"]
+            reported = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
+            assert "--allow-role-arn" in reported["message"]
         async with operator(settings_for(cluster, cloud, home, tenant, **namespaces)):
             # By way of a store that may borrow it, in another namespace that a flag lets in.
-            await api.put(lent_on, tenant)
-            told = await api.until_ready(tenant, "on", "IdentityRefused")
-            assert "--controller-identity-namespaces" in told["message"]
+            await api.put(granted_on, tenant)
+            reported = await api.until_ready(tenant, "on", "IdentityRefused")
+            assert "--controller-identity-namespaces" in reported["message"]
     finally:
         await api.request("DELETE", f"{path}/{home}-controller")

@@ -29,7 +29,7 @@ async def ram(cluster: ControlPlane, admin: CloudAdmin, cloud: CloudInfo) -> Ram
     return await Ram.of(cluster, admin, cloud)
 
 
-async def told(api: Api, home: str, name: str, reason: str, *words: str) -> None:
+async def reported(api: Api, home: str, name: str, reason: str, *words: str) -> None:
     """The store and its user say it, with these words."""
     await api.put(using(name, f"use-{name}", "store/password"), home)
     for kind, which in (("SecretStore", name), ("ExternalSecret", f"use-{name}")):
@@ -107,7 +107,7 @@ async def test_fault_of_a_store_is_in_its_condition(
     own = OwnIdentity(oidc_token_file="/no-such-token")
     async with operator(settings_for(cluster, cloud, home, own=own)):
         await api.put(auth_store("wrong", **auth), home)
-        await told(api, home, "wrong", reason, *words)
+        await reported(api, home, "wrong", reason, *words)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_fault_of_an_access_key_is_reported_for_its_role_too(
         await api.put(secret("key", values), home)
     async with operator(settings_for(cluster, cloud, home)):
         await api.put(auth_store("wrong", **auth, ramRoleARN=role), home)
-        await told(api, home, "wrong", reason)
+        await reported(api, home, "wrong", reason)
 
 
 async def test_a_pasted_line_end_is_dropped(
@@ -183,7 +183,7 @@ async def test_refusal_of_a_token_by_sts_is_reported(
         await admin.put_secret("store/good", "good")
         for name, (auth, reason, word) in wrong.items():
             await api.put(auth_store(name, **auth), home)
-            await told(api, home, name, reason, word)
+            await reported(api, home, name, reason, word)
         await api.put(using("store", "good", "store/good"), home)
         await api.until_holds(home, "good", {"x": "good"})
 
@@ -202,7 +202,7 @@ async def test_a_token_that_has_expired_in_its_file(
         async with operator(settings_for(cluster, cloud, home, own=own)):
             auth = {"oidcProviderARN": ram.provider, "ramRoleARN": role}
             await api.put(auth_store("stale", **auth), home)
-            await told(api, home, "stale", "TokenExpired")
+            await reported(api, home, "stale", "TokenExpired")
     finally:
         await ram.admin.update_settings(clock_offset=0)
 

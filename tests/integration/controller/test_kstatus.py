@@ -26,7 +26,7 @@ STORES = ("SecretStore", "ClusterSecretStore")
 
 
 def kstatus(found: dict[str, Any] | None) -> str:
-    """As sigs.k8s.io/cli-utils judges a kind that it does not know."""
+    """As sigs.k8s.io/cli-utils computes the status of a kind that it does not know."""
     assert found is not None
     status = found.get("status", {})
     observed = status.get("observedGeneration")
@@ -78,7 +78,7 @@ async def test_object_is_in_progress_until_its_newest_generation_is_reported(
     assert kstatus(edited) == "InProgress"
 
     async with operator(settings):
-        judged = await api.until(
+        checked = await api.until(
             kind,
             home,
             name,
@@ -86,7 +86,7 @@ async def test_object_is_in_progress_until_its_newest_generation_is_reported(
                 (found or {})["status"]["observedGeneration"] == edited["metadata"]["generation"]
             ),
         )
-    conditions = judged["status"]["conditions"]
+    conditions = checked["status"]["conditions"]
     assert [c["observedGeneration"] for c in conditions] == [edited["metadata"]["generation"]]
 
 

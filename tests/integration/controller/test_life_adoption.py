@@ -8,7 +8,7 @@ import pytest
 
 from secret_sync.kube import ApiUnavailableError, ApplyWriter
 from tests.support.operator import external_secret, operator, secret, settings_for, values_of
-from tests.support.watching import Watching, editors_of, force_sync, post_as, until_told
+from tests.support.watching import Watching, editors_of, force_sync, post_as, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -84,7 +84,7 @@ async def test_legacy_secret_is_adopted_without_a_reader_noticing(
                 "some",
                 lambda e: (e or {})["metadata"]["finalizers"] == [KEPT],
             )
-            await until_told(api, home, "some", "Synced", "FinalizerRemoved")
+            await until_reported(api, home, "some", "Synced", "FinalizerRemoved")
         await watching.check(WITH_STALE, PAIR)
     held = await api.get("Secret", home, "some")
     assert adopted(held)

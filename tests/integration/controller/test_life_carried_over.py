@@ -1,4 +1,4 @@
-"""A13, A17: what others say of a Secret stays when it is made anew, and stays theirs."""
+"""Metadata that others set on a Secret survives its recreation, and stays theirs."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ async def test_secret_that_waits_for_a_finalizer_is_left(
         assert "finalizers" not in held["metadata"]
 
 
-@pytest.mark.parametrize("target", [{}, {"immutable": True}], ids=["in place", "made anew"])
+@pytest.mark.parametrize("target", [{}, {"immutable": True}], ids=["in place", "recreated"])
 async def test_another_controller_is_named_and_rotations_still_arrive(
     api: Api,
     admin: CloudAdmin,
@@ -271,12 +271,14 @@ async def test_other_controller_is_named_under_retain(
         await api.put(some, home)
         await api.until_ready(home, "some", "Synced")
         other = await reference_to(api, home, controller=True)
-        told = await api.merge("Secret", home, "some", {"metadata": {"ownerReferences": [other]}})
+        reported = await api.merge(
+            "Secret", home, "some", {"metadata": {"ownerReferences": [other]}}
+        )
         await api.until(
             "ExternalSecret",
             home,
             "some",
             lambda e: "Secret owner" in (e or {})["status"]["conditions"][0]["message"],
         )
-        assert version_of(await api.get("Secret", home, "some")) == version_of(told)
+        assert version_of(await api.get("Secret", home, "some")) == version_of(reported)
         assert values_of(await rotate(api, admin, home, "two")) == TWO

@@ -10,7 +10,7 @@ import pytest
 from secret_sync.kube import Store
 from secret_sync.resources import ExternalSecret
 from tests.support.operator import external_secret, operator, secret, settings_for
-from tests.support.watching import Watching, calls_of, force_sync, until_told
+from tests.support.watching import Watching, calls_of, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -94,7 +94,7 @@ async def test_secret_goes_with_the_last_of_its_values_and_comes_back_with_them(
             await lose(admin, PASSWORD)
             await force_sync(api, home, "some", "2")
             await api.until("Secret", home, "some", lambda found: found is None)
-            events = await until_told(
+            events = await until_reported(
                 api, home, "some", "Synced", "SyncFailed", "SyncFailed", "SecretDeleted"
             )
             assert "none of its values exists" in str(events)
@@ -220,7 +220,7 @@ async def test_unmanaged_secret_is_never_deleted(
     async with operator(settings):
         await api.put(pair, home)
         await api.until_ready(home, "some", "SecretNotFound")
-        await until_told(api, home, "some", "SyncFailed")
+        await until_reported(api, home, "some", "SyncFailed")
         assert await api.get("Secret", home, "some") == stored
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.operator import external_secret, operator, secret, settings_for
-from tests.support.watching import Watching, force_sync, post_as, until_told
+from tests.support.watching import Watching, force_sync, post_as, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -98,7 +98,7 @@ async def test_of_two_objects_with_one_target_the_first_has_it_until_it_goes(
             await api.put(second, home)
             condition = await api.until_ready(home, "second", "SecretConflict")
             assert f"Secret {home}/some belongs to ExternalSecret some" in condition["message"]
-            await until_told(api, home, "second", "Conflict")
+            await until_reported(api, home, "second", "Conflict")
             # The first goes on as ever.
             await admin.put_secret("foreign/one", "three")
             await force_sync(api, home, "some", "now")

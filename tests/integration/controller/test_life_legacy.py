@@ -202,7 +202,7 @@ async def test_ack_secret_manager_that_still_runs_causes_no_flapping(
             await watching.seen_all()
             ours = len([r for r in requests if f"{home}/secrets/some" in r and "PATCH" in r])
             left, writes = await api.get("Secret", home, "some"), other.writes
-            # The adoption and three repairs were undone; each may have had to begin anew, four
+            # The adoption and three repairs were undone; each may have had to start again, four
             # times at most, and takes three writes at most.
             assert writes <= 4 * 4
             assert ours <= 3 * 4 * 4

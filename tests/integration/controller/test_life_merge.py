@@ -15,7 +15,7 @@ from tests.support.operator import (
     values_of,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -49,7 +49,7 @@ async def test_the_target_is_awaited(
         await api.put(merging("some", "merge/awaiting"), home)
         condition = await api.until_ready(home, "some", "TargetMissing")
         assert f"Secret {home}/host does not exist" in condition["message"]
-        await until_told(api, home, "some", "SyncFailed")
+        await until_reported(api, home, "some", "SyncFailed")
         assert await api.find("Secret", home, "host") is None
         calls = (await admin.counters())["total"]
 
@@ -113,7 +113,7 @@ async def test_an_edited_key_is_a_conflict_and_is_not_repaired(
             edited = await api.merge("Secret", home, "host", {"stringData": {"password": "x"}})
             condition = await api.until_ready(home, "some", "KeyConflict")
             assert "kubectl-edit set another value for password" in condition["message"]
-            await until_told(api, home, "some", "Synced", "Conflict")
+            await until_reported(api, home, "some", "Synced", "Conflict")
             await force_sync(api, home, "some", "now")
             await api.until(
                 "ExternalSecret",

@@ -1,4 +1,4 @@
-"""Others that write keys which are merged: seen, told by name, and never overwritten (A14, A16)."""
+"""Others that write merged keys: seen, reported by name, and never overwritten."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_string_data_stays_when_the_target_is_another_one(
 async def test_former_secret_of_the_object_can_be_merged_into(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
 ) -> None:
-    """Its mark was taken off, so that nothing tells of us but the field manager."""
+    """Its mark was removed, so that only the field manager shows us."""
     async with operator(settings_for(cluster, cloud, home)):
         await api.put(external_secret("some", {"key": "others/one", "name": "password"}), home)
         await api.until_ready(home, "some", "Synced")
@@ -203,7 +203,7 @@ async def test_secret_left_by_a_deleted_owner_can_be_merged_into(
         async with Watching(api, home, "host") as watching:
             await api.delete("ExternalSecret", home, "own")
             await api.until("ExternalSecret", home, "own", lambda found: found is None)
-            # Its end is news to those that it kept out.
+            # Its end enqueues those that it kept out.
             await said(api, home, "holds 1 key of this object")
             await rotate(admin, api, home)
             # What only the one that is gone had set is nobody's to delete.

@@ -76,12 +76,12 @@ async def test_from_owner_to_merge_of_an_immutable_secret_has_an_end(
             patch = {"spec": {"target": {"creationPolicy": "Merge", "immutable": None}}}
             await api.merge("ExternalSecret", home, "some", patch)
 
-            def told(found: dict[str, Any] | None) -> bool:
+            def reported(found: dict[str, Any] | None) -> bool:
                 status = (found or {}).get("status") or {}
                 return bool(status.get("observedGeneration") == 2)
 
-            # Given up, or told why not.
-            await api.until("ExternalSecret", home, "some", told)
+            # Given up, or the reason is reported.
+            await api.until("ExternalSecret", home, "some", reported)
             await watching.check(PAIR)
 
 
@@ -111,7 +111,7 @@ async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner_after_a_conf
         await api.put(pair, home)
         await api.until_holds(home, "some", {**PAIR, **THEIRS})
         await api.until_ready(home, "some", "Synced")
-        # All of our keys are somebody else's by now: nothing in it tells of us.
+        # All of our keys belong to others by now: nothing in it shows us.
         mine = {"stringData": dict.fromkeys(PAIR, "mine")}
         edited = await api.merge("Secret", home, "some", mine)
         await api.until_ready(home, "some", "KeyConflict")

@@ -1,4 +1,4 @@
-"""ExternalSecrets that merge into one Secret: whose key is it, and what stays (A15, A16)?"""
+"""ExternalSecrets that merge into one Secret: whose key is it, and what stays?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be changed is made anew: absent for one round trip, and never in pieces (A6)."""
+"""Immutable fields need a recreation: absent for one round trip, and never in pieces."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ async def test_on_change_asks_when_it_is_edited_and_never_by_itself(
         await admin.put_secret(key, "two")
         async with Watching(api, home, "some") as watching:
             await until_polled(api, admin, home)
-            # What somebody does to the Secret is undone from what is in hand.
+            # An edit of the Secret is reverted from the cached value.
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", ONE)
             assert len(await calls_of(admin, key)) == 1
@@ -99,7 +99,7 @@ async def test_created_once_is_not_asked_for_again_not_even_after_a_restart(
             await api.until_ready(home, "some", "Synced")
             await watching.check(ONE)
 
-            # It is made anew, from what there is then.
+            # It is recreated, from what there is then.
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", TWO)
             assert len(await calls_of(admin, key)) == 2

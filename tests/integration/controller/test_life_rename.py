@@ -15,7 +15,7 @@ from tests.support.operator import (
     values_of,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -73,7 +73,7 @@ async def test_another_name_is_another_secret_and_the_old_one_goes_after_it_is_t
             await second.check(ONE, TWO)
         assert _deleted_after(first, second)
         await api.until_ready(home, "some", "Synced")
-        await until_told(api, home, "some", "Synced", "Synced", "SecretDeleted")
+        await until_reported(api, home, "some", "Synced", "Synced", "SecretDeleted")
 
 
 @pytest.mark.usefixtures("_one")

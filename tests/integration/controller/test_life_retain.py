@@ -12,7 +12,7 @@ from tests.support.operator import (
     settings_for,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -34,7 +34,7 @@ async def retained(admin: CloudAdmin) -> dict[str, Any]:
 
 
 def owned_by(uid: str, *, refers: bool) -> Any:
-    """Whether a Secret is marked as that object's, and the garbage collector is told so."""
+    """Whether a Secret is marked as that object's, and has its owner reference."""
 
     def settled(found: dict[str, Any] | None) -> bool:
         metadata = (found or {}).get("metadata") or {}
@@ -87,7 +87,7 @@ async def test_a_new_value_reaches_a_secret_that_was_retained_by_an_earlier_obje
     await api.delete("ExternalSecret", home, "some")
     await admin.put_secret("retain/one", "two")
     async with Watching(api, home, "some") as watching, operator(settings):
-        # What it held before stays, and is told of, until there is something better.
+        # What it held before stays, and is reported, until there is something better.
         await admin.update("retain/one", forbidden=True)
         await api.put(retained, home)
         await api.until_ready(home, "some", "Forbidden")
@@ -177,7 +177,7 @@ async def test_a_retained_secret_is_another_objects_only_where_that_is_said(
         was = f"Secret {home}/some was made for ExternalSecret some, which no longer exists"
         assert was in condition["message"]
         assert version_of(await api.get("Secret", home, "some")) == version_of(made)
-        await until_told(api, home, "other", "Conflict")
+        await until_reported(api, home, "other", "Conflict")
 
         async with Watching(api, home, "some") as watching:
             adopt = {"secret-sync.alibabacloud.com/adopt": "true"}

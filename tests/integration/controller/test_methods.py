@@ -205,6 +205,6 @@ async def test_a_store_for_oos_has_its_identity_too(
     async with operator(settings_for(cluster, cloud, home)):
         await api.until_ready(home, "parameters", "Ready", kind="SecretStore")
         await api.put(using("parameters", "some", "methods/any"), home)
-        told = await api.until_ready(home, "some", "StoreInvalid")
-    assert "has no spec.KMS" in told["message"]
+        reported = await api.until_ready(home, "some", "StoreInvalid")
+    assert "has no spec.KMS" in reported["message"]
     assert ready_of(await api.get("SecretStore", home, "parameters"))["status"] == "True"

@@ -1,4 +1,4 @@
-"""A14: whatever others do to a Secret, it becomes what its policy says, and nobody is fought."""
+"""Whatever others do to a Secret, it becomes what its policy says, without endless writes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TRIED: Final = {
     After.REFUSED: (0, 0),
     After.NO_CHANGE: (0, 0),
     After.MISSING: (0, 0),
-    # Of ``stringData`` a read tells.
+    # A read shows ``stringData``.
     After.KEY_CONFLICT: (0, 1),
     After.CHECKED: (1, 2),
     After.RESTORED: (1, 2),

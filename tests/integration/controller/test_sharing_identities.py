@@ -122,6 +122,6 @@ async def test_a_metadata_service_that_hangs_slows_nobody_else(
             await api.put(using("worker", "hung", "hang/one"), namespace)
             await api.put(using("store", "good", "hang/one"), namespace)
             await api.until_holds(namespace, "good", {"x": "one"})
-            told = await api.until_ready(namespace, "hung", "WorkerRoleUnavailable", within=15)
-        assert "is this an ECS node?" in told["message"]
+            reported = await api.until_ready(namespace, "hung", "WorkerRoleUnavailable", within=15)
+        assert "is this an ECS node?" in reported["message"]
         await admin.clear_faults()

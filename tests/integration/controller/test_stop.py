@@ -1,4 +1,4 @@
-"""Stopping: what is in hand is finished, and told of."""
+"""Stopping: running work is finished, and reported."""
 
 from __future__ import annotations
 

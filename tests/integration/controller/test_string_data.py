@@ -1,4 +1,4 @@
-"""A14: a server-side apply with ``stringData`` changes data that its field manager never owns."""
+"""A server-side apply with ``stringData`` changes data that its field manager never owns."""
 
 from __future__ import annotations
 

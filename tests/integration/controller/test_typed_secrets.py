@@ -1,4 +1,4 @@
-"""What Kubernetes' own types demand of a Secret, told by field and reason (A18)."""
+"""What Kubernetes' own types demand of a Secret, reported by field and reason."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.support.operator import external_secret, operator, settings_for, values_of
-from tests.support.watching import force_sync, told
+from tests.support.watching import force_sync, reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
 
-#: No character of it may be told.
+#: No character of it may be reported.
 CANARY = "Zq7wJ"
 DOCKER = {"auths": {"r.example.com": {"auth": CANARY}}}
 REGISTRIES = {"r.example.com": {"auth": CANARY}}
@@ -24,7 +24,7 @@ ADD = "add an entry that writes it"
 
 
 class Case(NamedTuple):
-    """What is written with which type, and what is told of it; nothing if it is accepted."""
+    """What is written with which type, and the message; empty if it is accepted."""
 
     of: str
     values: dict[str, str]
@@ -135,7 +135,7 @@ async def check(api: Api, home: str, name: str, said: tuple[str, ...]) -> None:
     assert all(part in condition["message"] for part in said), condition["message"]
     assert "422" not in condition["message"]
     assert CANARY not in json.dumps(await api.get("ExternalSecret", home, name))
-    assert CANARY not in json.dumps(await told(api, home, name))
+    assert CANARY not in json.dumps(await reported(api, home, name))
 
 
 async def test_requirement_of_a_type_is_reported(

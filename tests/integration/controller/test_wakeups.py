@@ -1,4 +1,4 @@
-"""What wakes an ExternalSecret besides itself: stores, AccessKeys, polling, force-sync."""
+"""What enqueues an ExternalSecret besides itself: stores, AccessKeys, polling, force-sync."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_kustomizations_of_the_document_can_be_built(
 ) -> None:
     text = written(folder, FILES[index][1])
     objects = kubectl.render(folder)
-    told, image = environment(objects), container(objects)["image"]
+    variables, image = environment(objects), container(objects)["image"]
     match re.findall(r"overlays/([\w-]+)", text):
         case ["rrsa"]:
             assert image == "registry.example.com/platform/secret-sync:0.1.0"
@@ -84,12 +84,14 @@ def test_kustomizations_of_the_document_can_be_built(
                 (budget,) = of_kind("PodDisruptionBudget", objects)
                 assert set(budget["spec"]) == {"maxUnavailable", "selector"}
             else:
-                assert told["SECRET_SYNC_REGION"] == "cn-hangzhou"
+                assert variables["SECRET_SYNC_REGION"] == "cn-hangzhou"
         case ["multi-tenant"]:
-            assert not any("SET-ME" in value for value in told.values())
+            assert not any("SET-ME" in value for value in variables.values())
         case ["namespaced"]:
             (role,) = of_kind("Role", objects)
-            assert role["metadata"]["namespace"] == told["SECRET_SYNC_WATCH_NAMESPACES"] == "shop"
+            assert (
+                role["metadata"]["namespace"] == variables["SECRET_SYNC_WATCH_NAMESPACES"] == "shop"
+            )
             (binding,) = of_kind("RoleBinding", objects)
             account = deployment(objects)["spec"]["template"]["spec"]["serviceAccountName"]
             where = deployment(objects)["metadata"]["namespace"]

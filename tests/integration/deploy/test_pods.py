@@ -1,4 +1,4 @@
-"""The pod of each install: what it tells the controller, and what a strict cluster says of it."""
+"""The pod of each install: the controller's configuration, and what a strict cluster says of it."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ def test_command_and_environment_of_the_pod_are_understood(
     objects = kubectl.render(folder_of(install, tmp_path, "shop"))
     command = container(objects)["command"]
     assert command[:2] == ["secret-sync", "run"]
-    told = environment(objects)
-    assert told.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
-    assert parse_run_arguments(command[2:], told) == Settings(**TOLD[install])
+    variables = environment(objects)
+    assert variables.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
+    assert parse_run_arguments(command[2:], variables) == Settings(**TOLD[install])
 
 
 def test_replicas_are_configured_to_elect(kubectl: Kubectl, tmp_path: Path) -> None:
     folder = write(tmp_path / "ha", resources=[BASE], components=[COMPONENTS / "ha"])
     objects = kubectl.render(folder)
     assert deployment(objects)["spec"]["replicas"] == 2
-    told = environment(objects)
-    settings = parse_run_arguments([], told)
+    variables = environment(objects)
+    settings = parse_run_arguments([], variables)
     assert settings.leader_elect
     # The Lease that they ask for is the one that they may have.
     (role,) = of_kind("Role", objects)

@@ -1,4 +1,4 @@
-"""ack-secret-manager still at work beside us: nothing flaps, and who undoes whom is told."""
+"""ack-secret-manager still at work beside us: nothing flaps, and who reverts whom is reported."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_upgrade_of_ack_secret_manager_puts_the_old_definitions_back_witho
         await install_definitions(api, "0.5")
         await until_definitions(api, ack.home, "refreshPolicy", there=False)
         await ack.poll("database", VALUES)
-        # Of the status only what the old definition knows is kept, so the condition is not told.
+        # Of the status only what the old definition knows is kept, so the condition is missing.
         await asyncio.sleep(2)
         assert await api.get("Secret", ack.home, "database") == held
         for step in steps("install"):

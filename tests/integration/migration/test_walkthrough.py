@@ -115,7 +115,7 @@ async def cluster(
 async def as_its_pod(
     plane: ControlPlane, cluster: Cluster, info: CloudInfo, namespace: str = HOME
 ) -> AsyncIterator[Running]:
-    """``secret-sync run`` as who it is installed as and with what it is told there.
+    """``secret-sync run`` with the account and the configuration of the installation.
 
     Its endpoints are the usual ones.
     """

@@ -232,7 +232,7 @@ async def test_nothing_is_done_for_one_that_has_changed(
         done = await do(make_es, client)
     except (OwnerChangedError, ApiError):
         done = None
-    # A refusal of the API server may be told as the object's problem.
+    # A refusal of the API server may be reported as the object's problem.
     assert done is None or not isinstance(done, bool | tuple)
     assert client.methods == before
     assert client.confirmed == 1

@@ -257,7 +257,7 @@ def reported(es: Any, *, generation: int = 1) -> Any:
     return replace(es, status=replace(es.status, ready=ready))
 
 
-def mended(*objects: Any) -> Schemas:
+def fixed(*objects: Any) -> Schemas:
     """The CRD lacked fields for a while; what these objects said before is known."""
     schemas = Schemas()
     schemas.note(objects)
@@ -269,7 +269,7 @@ def mended(*objects: Any) -> Schemas:
 def test_an_object_that_says_less_than_before_is_not_believed(make_es: MakeES) -> None:
     # Our own status write has made the API server store it without its target.
     before = make_es(target={"deletionPolicy": "Retain"})
-    schemas = mended(before)
+    schemas = fixed(before)
     problem = schemas.refusal(reported(make_es()))
     assert problem is not None
     assert problem.reason is Reason.CRD_OUTDATED
@@ -277,12 +277,12 @@ def test_an_object_that_says_less_than_before_is_not_believed(make_es: MakeES) -
 
 
 def test_an_object_that_says_what_it_said_is_believed(make_es: MakeES) -> None:
-    schemas = mended(make_es())
+    schemas = fixed(make_es())
     assert schemas.refusal(reported(make_es())) is None
 
 
 def test_an_object_that_was_edited_since_is_believed(make_es: MakeES) -> None:
-    schemas = mended(make_es(target={"deletionPolicy": "Retain"}))
+    schemas = fixed(make_es(target={"deletionPolicy": "Retain"}))
     edited = make_es(metadata={"generation": 2})
     assert schemas.refusal(reported(edited, generation=1)) is None
 
@@ -304,7 +304,7 @@ def test_status_before_the_first_write_is_noted(make_es: MakeES) -> None:
 
 
 def test_the_same_goes_for_a_store(make_store: MakeStore) -> None:
-    schemas = mended(make_store())
+    schemas = fixed(make_store())
     assert schemas.store_refusal(reported(make_store())) is None
     problem = schemas.store_refusal(reported(make_store(auth={})))
     assert problem is not None

@@ -1,4 +1,4 @@
-"""What wakes whom, and how urgently."""
+"""Which change enqueues which objects, and how urgently."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGenerat
         (SYNCED, {"generation": 2}, Priority.HIGH),
         (FAILED, {}, Priority.HIGH),
     ],
-    ids=["never synced", "in step", "changed meanwhile", "failed"],
+    ids=["never synced", "in sync", "changed meanwhile", "failed"],
 )
 async def test_a_restart_classifies_by_what_the_status_says(
     make_world: Callable[..., World],
@@ -123,7 +123,7 @@ async def test_a_restart_classifies_by_what_the_status_says(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "wakes"),
+    ("metadata", "enqueues"),
     [
         ({"resourceVersion": "11"}, False),
         ({"managedFields": [{"manager": "x"}]}, False),
@@ -139,12 +139,12 @@ async def test_every_change_but_the_status_enqueues_the_object(
     make_es: Callable[..., ExternalSecret],
     metadata: dict[str, Any],
     *,
-    wakes: bool,
+    enqueues: bool,
 ) -> None:
     world = make_world()
     changed = make_es(metadata=metadata, status=SYNCED)
     world.handlers.external_secret_changed(Change(KEY, world.es, changed))
-    assert world.objects.added == ([(KEY, Priority.HIGH)] if wakes else [])
+    assert world.objects.added == ([(KEY, Priority.HIGH)] if enqueues else [])
 
 
 async def test_a_deletion_is_urgent(make_world: Callable[..., World]) -> None:
@@ -190,16 +190,16 @@ async def test_end_of_a_merge_enqueues_those_that_may_have_its_keys(
         called = {"name": name, "uid": name}
         other = make_es(metadata=called, target=target, status=in_conflict())
         world.external_secrets.put(f"ns/{name}", other)
-    given, wakes = LETS_GO[how]
+    given, enqueues = LETS_GO[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
         world.external_secrets.put(KEY, new)
     world.handlers.external_secret_changed(Change(KEY, old, new))
-    woken = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if wakes else []
+    enqueued = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if enqueues else []
     assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == woken
+    assert sorted(world.objects.added[1:]) == enqueued
 
 
 EXTRACT = {"data": [], "dataProcess": [{"extract": {"key": "doc"}}]}
@@ -209,7 +209,7 @@ LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
     "of an older generation": ({"status": in_conflict("Synced", 0)}, host("password"), True),
     "wants what its document has": ({"status": in_conflict(), **EXTRACT}, host("x"), True),
     "wants another key": ({"status": in_conflict()}, host("more"), False),
-    "in step": ({"status": SYNCED}, host("password"), False),
+    "in sync": ({"status": SYNCED}, host("password"), False),
     "failed otherwise": ({"status": in_conflict("SecretNotFound")}, host("password"), False),
     "the leaver held nothing": ({"status": in_conflict()}, host(), False),
     "without a Secret": ({"status": in_conflict()}, None, False),
@@ -220,15 +220,15 @@ LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
 async def test_deletion_of_an_external_secret_enqueues_its_siblings_only(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
-    given, stored, wakes = LET_GO_BY[how]
+    given, stored, enqueues = LET_GO_BY[how]
     world = make_world()
     if stored is not None:
         world.secrets.put("ns/host", stored)
     other = make_es(metadata={"name": "second", "uid": "second"}, target=HOST, **given)
     world.external_secrets.put("ns/second", other)
     world.handlers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
-    woken = [("ns/second", Priority.HIGH)] if wakes else []
-    assert world.objects.added == [(KEY, Priority.HIGH), *woken]
+    enqueued = [("ns/second", Priority.HIGH)] if enqueues else []
+    assert world.objects.added == [(KEY, Priority.HIGH), *enqueued]
 
 
 def reported(reason: str) -> dict[str, Any]:
@@ -261,16 +261,16 @@ async def test_giving_up_a_secret_enqueues_those_that_were_refused(
     ):
         other = make_es(metadata={"name": name, "uid": name}, target=its, status=reported(reason))
         world.external_secrets.put(f"ns/{name}", other)
-    given, wakes = OWNER_ENDS[how]
+    given, enqueues = OWNER_ENDS[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
         world.external_secrets.put(KEY, new)
     world.handlers.external_secret_changed(Change(KEY, old, new))
-    woken = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if wakes else []
+    enqueued = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if enqueues else []
     assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == woken
+    assert sorted(world.objects.added[1:]) == enqueued
 
 
 async def test_store_enqueues_itself_and_its_users(
@@ -344,21 +344,21 @@ async def test_unused_foreign_secret_enqueues_nothing(
 
 
 @pytest.mark.parametrize(
-    ("uid", "woken"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
+    ("uid", "enqueued"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
 )
 async def test_abandoned_secret_enqueues_its_writer_for_removal(
     make_world: Callable[..., World],
     make_secret: Callable[..., SecretMeta],
     uid: str,
-    woken: list[Any],
+    enqueued: list[Any],
 ) -> None:
     # The target was renamed before the informer had heard of the Secret under its old name.
     world = make_world()
     left = make_secret(name="left", mark=f"some/{uid}")
     world.handlers.secret_changed(Change("ns/left", None, left))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
     world.handlers.secret_changed(Change("ns/left", left, left))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
 
 
 async def test_a_standby_enqueues_nothing(
@@ -453,7 +453,7 @@ async def test_service_account_enqueues_the_stores_that_use_it(
 
 
 @pytest.mark.parametrize(
-    ("condition", "woken"),
+    ("condition", "enqueued"),
     [
         ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, [(KEY, Priority.HIGH)]),
         ({"namespaces": ["ns"]}, []),
@@ -464,7 +464,7 @@ async def test_namespace_label_enqueues_the_objects_concerned(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     condition: dict[str, Any],
-    woken: list[tuple[str, Priority]],
+    enqueued: list[tuple[str, Priority]],
 ) -> None:
     ref = {"name": "shared", "kind": "ClusterSecretStore"}
     entry = {"key": "db", "name": "password", "secretStoreRef": ref}
@@ -479,7 +479,7 @@ async def test_namespace_label_enqueues_the_objects_concerned(
     world.handlers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
     world.handlers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
     world.handlers.namespace_changed(Change("else", None, namespace("else", team="a")))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
 
 
 async def test_a_cluster_store_has_a_queue_of_its_own(
@@ -569,16 +569,16 @@ async def test_discovered_region_enqueues_everything(
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]
 
 
-@pytest.mark.parametrize(("namespace", "woken"), [("ns", [KEY]), ("another", [])])
+@pytest.mark.parametrize(("namespace", "enqueued"), [("ns", [KEY]), ("another", [])])
 async def test_change_of_a_namespace_concerns_its_objects(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     namespace: str,
-    woken: list[str],
+    enqueued: list[str],
 ) -> None:
     world = World(make_es(), make_store())
     world.cluster_stores.put("shared", cluster_store("shared"))
     world.handlers.everything_changed(namespace)
-    assert [key for key, _ in world.objects.added] == woken
-    assert len(world.store_queue.added) == len(woken)
+    assert [key for key, _ in world.objects.added] == enqueued
+    assert len(world.store_queue.added) == len(enqueued)
     assert world.cluster_queue.added == []

@@ -1,4 +1,4 @@
-"""``LegacyFinalizers``: the finalizer of ack-secret-manager goes, but nobody is fought over it."""
+"""``LegacyFinalizers``: the finalizer of ack-secret-manager goes, without endless attempts."""
 
 from __future__ import annotations
 
@@ -123,6 +123,6 @@ async def test_an_api_server_that_is_away_is_asked_again(
     for _ in range(3):
         with pytest.raises(ApiUnavailableError):
             await finalizers.remove(es)
-    # And that was no fight.
+    # And that was no write conflict.
     api.fault = None
     assert await finalizers.remove(es) is True

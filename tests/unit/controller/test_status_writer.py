@@ -1,4 +1,4 @@
-"""Statuses are written beside the work that they tell of, and only when they are news."""
+"""Statuses are written beside the work that they report, and only when they have changed."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ async def test_status_is_written_no_earlier_than_the_api_server_asks(make_es: Ma
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(19):
             await asyncio.sleep(1)
-            # Neither work for the object nor news of it are a reason to come earlier.
+            # Neither a reconcile nor a new status is a reason to come earlier.
             d.statuses.put("ns/some", es, saying("one"))
             d.statuses.put("ns/some", es, saying("two"))
         assert d.api.written == []
@@ -240,8 +240,8 @@ async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: Ma
     async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(1)
-        heir = make_es(metadata={"uid": "another"})
-        assert d.statuses.known("ns/some", heir) == heir.status
+        successor = make_es(metadata={"uid": "another"})
+        assert d.statuses.known("ns/some", successor) == successor.status
 
 
 async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) -> None:
@@ -289,8 +289,8 @@ async def test_status_of_a_replaced_object_is_dropped(make_es: MakeES) -> None:
         d.api.faults = [OutdatedError("another uid, said otherwise", status=409)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.2)
-        heir = make_es(metadata={"uid": "another"})
-        d.statuses.seen(Change("ns/some", None, heir))
+        successor = make_es(metadata={"uid": "another"})
+        d.statuses.seen(Change("ns/some", None, successor))
         await asyncio.sleep(60)
         assert not d.api.written
 

@@ -117,7 +117,7 @@ REFUSAL: Final = {
 
 
 async def read_metadata(client: KubeClient) -> object:
-    """As those read a Secret who judge whose it is."""
+    """The read of a Secret by which its owner is decided."""
     found = await client.request("GET", SECRETS.path("ns", "some"), accept=METADATA)
     metadata = found["metadata"]
     others: Store[ExternalSecret] = Store()

@@ -172,7 +172,7 @@ async def test_refusals_of_an_update_are_classified(
 async def test_refusal_that_a_creation_would_share_is_not_immutable(
     server: ScriptedServer, writer: ApplyWriter, script: Any
 ) -> None:
-    """Who deletes the Secret to create it anew would be left with none."""
+    """A recreation would delete the Secret and be left with none."""
     server.others.append(script)
     with pytest.raises(ApiError) as caught:
         await writer.update(SECRETS, INTENT, REF, force=True)

@@ -1,4 +1,4 @@
-"""Who owns the metadata of an object that was made anew."""
+"""Who owns the metadata of an object that was recreated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unary requests: what is sent, what is repeated, what an error tells."""
+"""Unary requests: what is sent, what is repeated, what an error says."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ async def test_a_failure_that_does_not_pass_is_given_up(
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
         assert counts == Counts(dropped_=Counter(unavailable=1))
-        # Nothing of it stands, so it is news when it comes again.
+        # Nothing of it stands, so it is reported when it comes again.
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
     assert api.delivered == [("3 keys", 1)]

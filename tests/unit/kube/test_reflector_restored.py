@@ -186,7 +186,7 @@ async def test_lower_versions_cause_a_list_at_once_and_are_reported(namespace: s
 
 
 async def test_versions_that_have_been_overtaken_meanwhile_are_found_by_the_newest_object() -> None:
-    """Whoever comes back first writes much; the number of the collection tells nothing then."""
+    """Whoever comes back first writes much; the number of the collection means nothing then."""
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""C9: an event during a wait that the server asked for neither restarts the backoff nor is lost."""
+"""An event during a wait that the server asked for neither restarts the backoff nor is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``TimeSlicedWorker``: namespaces take turns, and what was replaced or dropped tells nobody."""
+"""``TimeSlicedWorker``: namespaces take turns; a replaced or dropped job reports nothing."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ async def test_getter_cancelled_after_its_wake_up_passes_it_on(
     first = asyncio.create_task(queue.get())
     second = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
-    queue.add("a")  # wakes the first
+    queue.add("a")  # for the first getter
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first

@@ -230,13 +230,17 @@ def test_fields_not_given_back_to_others_are_visible(
 ) -> None:
     manager = "helm" if who == "somebody else" else "secret-sync"
     operation = "Apply" if who == "us" else "Update"
-    told = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": owned}}
-    found = read(told, annotations={OWNER: "some/uid"})
+    reported = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": owned}}
+    found = read(reported, annotations={OWNER: "some/uid"})
     assert found.carries is (carries and who == "us")
 
 
 def test_without_the_mark_one_owner_is_taken_for_ours() -> None:
     for references, carries in (([REFERENCE], False), ([REFERENCE, 'k:{"uid":"x"}'], True)):
         owned: dict[str, Any] = {"f:ownerReferences": {field: {} for field in references}}
-        told = {"manager": "secret-sync", "operation": "Apply", "fieldsV1": {"f:metadata": owned}}
-        assert read(told).carries is carries
+        reported = {
+            "manager": "secret-sync",
+            "operation": "Apply",
+            "fieldsV1": {"f:metadata": owned},
+        }
+        assert read(reported).carries is carries

@@ -53,7 +53,7 @@ class PlayedProvider:
 class PlayedCloud:
     """Answers fetches; ``values`` by secret name, ``faults`` instead of them.
 
-    What the ``judge`` says goes before either.
+    What ``refuse`` returns goes before either.
     """
 
     values: dict[str, bytes] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class PlayedCloud:
     hanging: set[str] = field(default_factory=set)
     seconds: float = 0.05
     calls: list[tuple[float, str]] = field(default_factory=list)
-    judge: Callable[[Source, Credentials], SecretSyncError | None] = lambda *_: None
+    refuse: Callable[[Source, Credentials], SecretSyncError | None] = lambda *_: None
 
     async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
         self.calls.append((asyncio.get_running_loop().time(), source.name))
         await asyncio.sleep(10 if source.name in self.hanging else self.seconds)
-        if (judgement := self.judge(source, credentials)) is not None:
-            raise judgement
+        if (refusal := self.refuse(source, credentials)) is not None:
+            raise refusal
         if source.name in self.faults:
             raise self.faults[source.name]
         if source.name not in self.values:
@@ -89,7 +89,7 @@ class World:
     cloud: PlayedCloud
     provider: PlayedProvider
     notified: list[tuple[float, str]]
-    news: asyncio.Event
+    changed: asyncio.Event
 
     def want(
         self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
@@ -117,14 +117,14 @@ def make_world() -> Callable[..., object]:
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:
         cloud = PlayedCloud()
         notified: list[tuple[float, str]] = []
-        news = asyncio.Event()
+        changed = asyncio.Event()
         metrics = Metrics("test")
         calls = CallMetrics(metrics, "kms")
 
         def notify(users: Iterable[str], priority: Priority) -> None:
             now = asyncio.get_running_loop().time()
             notified.extend((now, u) for u in users)
-            news.set()
+            changed.set()
 
         cache = CredentialCache(CredentialMetrics(metrics, ()))
         registry = SourceRegistry(
@@ -138,7 +138,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), notified, news)
+            yield World(registry, cloud, PlayedProvider(), notified, changed)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

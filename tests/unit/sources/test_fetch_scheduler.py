@@ -104,7 +104,7 @@ async def test_a_failure_that_is_too_fresh_to_ask_at_once_is_asked_about_soon(
         world.registry.register("ns/a", want, interval=120, revision=1)
         await asyncio.sleep(0.5)
         assert world.cloud.count("db") == 1
-        # Its author mends it at once.
+        # Its author fixes it at once.
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/a", want, interval=120, revision=2)
         await asyncio.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What queues and credentials log tells of themselves, not of who came first."""
+"""What queues and credentials log is about themselves, not about the object that came first."""
 
 from __future__ import annotations
 

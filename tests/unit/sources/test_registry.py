@@ -196,8 +196,8 @@ async def test_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeWorl
         assert len(world.cloud.calls) <= 8 * 60 + 8
         world.registry.register("ns/new", [world.want("new")], interval=20)
         while not world.notified_of("ns/new"):
-            world.news.clear()
-            await world.news.wait()
+            world.changed.clear()
+            await world.changed.wait()
         assert asyncio.get_running_loop().time() - began < 1
 
 
@@ -292,7 +292,7 @@ async def test_new_object_goes_ahead_of_synced_ones_after_a_restart(
             world.registry.register(f"ns/{name}", [world.want(name)], interval=60, urgent=False)
         await asyncio.sleep(1)
         world.registry.register("ns/new", [world.want("new")], interval=60)
-        # One of those in step is edited: its source is hurried along, and called once.
+        # One of the synced ones is edited: its source is moved up, and called once.
         world.registry.register("ns/edited", [world.want("s299")], interval=60)
         await asyncio.sleep(2)
         assert world.notified_of("ns/new") == 1

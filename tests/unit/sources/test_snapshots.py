@@ -96,13 +96,13 @@ async def run_objects(world: Any, objects: Sequence[Object], seconds: float) -> 
     end = loop.time() + seconds
     by_user = {each.user: each for each in objects}
     while (left := end - loop.time()) > 0:
-        world.news.clear()
+        world.changed.clear()
         users, world.notified[:] = {user for _, user in world.notified}, []
         for user in users & by_user.keys():
             by_user[user].reconcile()
         try:
             async with asyncio.timeout(left):
-                await world.news.wait()
+                await world.changed.wait()
         except TimeoutError:
             return
 
@@ -382,19 +382,19 @@ async def test_source_change_with_many_users_is_handled_in_slices(
         for each in objects:
             each.reconcile()
         await run_objects(world, objects, 10)
-        judged: list[int] = []
+        checked: list[int] = []
         missing = world.registry._snapshots.missing
 
         def counting(user: str, registration: Any) -> Any:
-            judged[-1] += len(registration.sources)
+            checked[-1] += len(registration.sources)
             return missing(user, registration)
 
         async def each_turn_of_the_loop() -> None:
             while True:
-                judged.append(0)
+                checked.append(0)
                 await asyncio.sleep(0)
 
-        world.registry._snapshots = Judged(world.registry._snapshots, counting)
+        world.registry._snapshots = Counted(world.registry._snapshots, counting)
         cloud.rotate(names[0])
         state = world.registry._states[world.want(names[0]).source]
         counter = asyncio.create_task(each_turn_of_the_loop())
@@ -403,11 +403,11 @@ async def test_source_change_with_many_users_is_handled_in_slices(
         for _ in range(50):
             await asyncio.sleep(0)
         counter.cancel()
-        assert sum(judged) == 100 * 50
-        assert max(judged) <= 2050
+        assert sum(checked) == 100 * 50
+        assert max(checked) <= 2050
 
 
-class Judged:
+class Counted:
     """Snapshots whose judgements are counted."""
 
     def __init__(self, real: Any, missing: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""The Secret that readings make, and the fingerprint that stands for it: nothing taken apart."""
+"""The Secret that snapshots make, and the fingerprint that stands for it: without documents."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_missing_values_are_named() -> None:
     assert wanted.data is None
     assert [source.name for source in wanted.absent] == ["s1"]
     assert wanted.keys == {"a", "b"}
-    # What it is does not depend on what is in hand.
+    # What it is does not depend on what is cached.
     assert wanted.fingerprint == desired({"a": b"1", "b": b"2"}).fingerprint
 
 

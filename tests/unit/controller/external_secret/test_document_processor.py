@@ -78,7 +78,7 @@ async def test_small_document_is_parsed_at_once(
 ) -> None:
     assert data_of(world.build_desired(es, value)) == data
     await asyncio.sleep(0)
-    assert not world.woken
+    assert not world.enqueued
     assert len(world.processor) == 0
 
 
@@ -97,7 +97,7 @@ async def test_values_that_no_secret_holds_together_are_refused_as_they_are(worl
     assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
     assert "the largest is 'two' with 600001" in made.problem.message
     assert world.processor.values(KEY, batch_of(es, *values)) == made
-    # It cannot be told before they are there.
+    # It cannot be known before they are there.
     assert isinstance(
         world.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
     )
@@ -126,7 +126,7 @@ async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(world: 
 @pytest.mark.parametrize("value", [QUICK, SLOW])
 async def test_known_extraction_does_not_need_the_value(world: World, value: bytes) -> None:
     absent = reading(value, in_hand=False)
-    # Neither known nor in hand: somebody has to fetch it.
+    # Neither known nor cached: it has to be fetched.
     assert world.build_desired(EXTRACTING, absent) is None
     assert len(world.processor) == 0
     world.build_desired(EXTRACTING, value)
@@ -174,14 +174,14 @@ async def test_large_document_is_parsed_off_the_loop_and_the_object_enqueued(
     assert world.build_desired(es, value) is None
     assert len(world.processor) == 1
     await world.wait()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert len(world.processor) == 0
     made = data_of(world.build_desired(es, value))
     assert made is not None
     assert made["user"] == b"app"
-    # Handed out once: who has them in hand needs no second copy.
+    # Returned once: the caller needs no second copy.
     assert data_of(world.build_desired(es, value)) is None
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
 async def test_extraction_error_is_reported_and_remembered(
@@ -207,7 +207,7 @@ async def test_concurrent_requests_share_one_extraction(
     await world.wait()
     assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert len(extraction.batches) == 1
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
 async def test_a_newer_batch_takes_the_place_of_one_that_waits(
@@ -234,7 +234,7 @@ async def test_a_newer_batch_takes_the_place_of_one_that_is_being_made(
     extraction.let.release(2)
     await world.wait()
     # Nobody hears of the old one.
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
 
 
@@ -248,7 +248,7 @@ async def test_a_quick_batch_takes_the_place_of_a_slow_one(
     world.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release()
     await world.wait()
-    assert world.woken == ["ns/next"]
+    assert world.enqueued == ["ns/next"]
     assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) is None
 
 
@@ -268,9 +268,9 @@ async def test_extractions_run_in_order_of_arrival(
     await asyncio.sleep(0.05)
     assert len(extraction.batches) == 1
     extraction.let.release(3)
-    while len(world.woken) < 3:
+    while len(world.enqueued) < 3:
         await world.wait()
-    assert world.woken == ["ns/0", "ns/1", "ns/2"]
+    assert world.enqueued == ["ns/0", "ns/1", "ns/2"]
 
 
 @pytest.mark.parametrize("when", ["waiting", "being made", "finished"])
@@ -284,13 +284,13 @@ async def test_forgotten_object_leaves_nothing_behind(
     if when == "finished":
         extraction.let.release()
         await world.wait()
-    before = len(world.woken)
+    before = len(world.enqueued)
     world.processor.forget(KEY)
-    # Whoever comes next tells that the desk is through with it.
+    # The next job shows that the processor is done with it.
     world.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release(3)
     await world.wait()
-    assert world.woken[before:] == ["ns/next"]
+    assert world.enqueued[before:] == ["ns/next"]
     assert not any(
         KEY in held
         for held in (world.processor._known, world.processor._finished, world.processor._waiting)
@@ -304,7 +304,7 @@ async def test_the_loop_goes_on_meanwhile(world: World, extraction: HeldExtracti
     assert data_of(world.build_desired(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
     extraction.let.release()
     await world.wait()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
 async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
@@ -386,7 +386,7 @@ async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     world.build_desired(EXTRACTING, SLOW)
     await world.wait()
     await world.wait()
-    assert world.woken == ["ns/poisoned", KEY]
+    assert world.enqueued == ["ns/poisoned", KEY]
     assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert isinstance(
         world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError

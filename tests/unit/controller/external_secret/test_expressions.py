@@ -26,24 +26,24 @@ HEAVY = an_es(dataProcess=[extract("db", (r"[\pL\pN]{10}7", "x"), ("(", "y"))])
 
 
 class World:
-    """A compiler, its worker, and who was woken."""
+    """A compiler, its worker, and the objects that were enqueued."""
 
     def __init__(self) -> None:
         self.worker = TimeSlicedWorker()
         self.compiler = ExpressionCompiler(self.worker, self._enqueue)
-        self.woken: list[str] = []
-        self._news = asyncio.Event()
+        self.enqueued: list[str] = []
+        self._changed = asyncio.Event()
 
     def _enqueue(self, keys: Iterable[str], _priority: Priority) -> None:
-        self.woken += keys
-        self._news.set()
+        self.enqueued += keys
+        self._changed.set()
 
     async def work(self) -> None:
-        """Until somebody is woken."""
+        """Until an object is enqueued."""
         task = asyncio.create_task(self.worker.run())
         async with asyncio.timeout(10):
-            await self._news.wait()
-        self._news.clear()
+            await self._changed.wait()
+        self._changed.clear()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -67,7 +67,7 @@ async def test_large_expressions_are_compiled_off_the_loop(compiled: list[str]) 
     assert world.compiler.check(HEAVY) is None
     assert not compiled
     await world.work()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     problems = world.compiler.check(HEAVY)
     assert problems is not None
     assert problems[0].reason is Reason.INVALID_REGEX

@@ -337,7 +337,7 @@ def test_reason_for_unknown_cluster_stores_is_given(make_es: Callable[..., Exter
 
 
 @pytest.mark.parametrize(
-    ("namespaces", "allows", "lent"),
+    ("namespaces", "allows", "granted"),
     [((), "", True), (("else",), "", False), (("else",), "ns", True), (("else", "ns"), "", True)],
 )
 def test_referenced_credentials_are_not_granted_by_a_flag(
@@ -346,7 +346,7 @@ def test_referenced_credentials_are_not_granted_by_a_flag(
     namespaces: tuple[str, ...],
     allows: str,
     *,
-    lent: bool,
+    granted: bool,
 ) -> None:
     """The flag lets every store be used; the controller's own rights are another matter."""
     cluster = Cluster()
@@ -355,7 +355,7 @@ def test_referenced_credentials_are_not_granted_by_a_flag(
     planner = cluster.planner(cross=True, namespaces=namespaces)
     ref = {"name": "store", "namespace": "else"}
     (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=ref)])).entries
-    assert (planned.wanted is not None) is lent
+    assert (planned.wanted is not None) is granted
     if planned.problem is not None:
         assert planned.problem.reason is Reason.IDENTITY_REFUSED
         assert "namespace ns, by way of SecretStore else/store," in planned.problem.message

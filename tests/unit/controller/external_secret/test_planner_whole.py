@@ -144,7 +144,7 @@ SHARED = {"name": "shared", "kind": "ClusterSecretStore"}
         (EXTERNAL_SECRETS, ("spec.target",), {"name": "store"}, True),
         (EXTERNAL_SECRETS, ("version v1alpha1",), {"name": "store"}, True),
         (EXTERNAL_SECRETS, ("status.conditions", "spec.target"), None, True),
-        # What is told is lost, but what is read is right.
+        # The report is lost, but what is read is right.
         (EXTERNAL_SECRETS, ("status.conditions",), {"name": "store"}, False),
         (EXTERNAL_SECRETS, (), {"name": "store"}, False),
         ("secretstores.alibabacloud.com", ("spec.OOS",), {"name": "store"}, True),

@@ -1,7 +1,7 @@
 """A Secret that others write all the time: how often it is made sure that it is still right.
 
 An entry with ``stringData`` outlives what it set, and from then on every new version may hide
-another value. Only a write tells, and most of the time it finds nothing to change.
+another value. Only a write shows it, and most of the time it finds nothing to change.
 """
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ async def test_condition_reports_the_failed_fetch_before_the_write_conflict() ->
     await loop.reconcile()
     loop.knows(b=reading(b"2", error=FORBIDDEN))
     loop.writer.answer = Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it")
-    # The fetch that fails again is no news, so that nobody else would wake it.
+    # A fetch that fails again enqueues nothing, so the object has to requeue itself.
     assert await loop.reconcile() == RequeueAfter(60.0)
     assert loop.reported == ("False", "Forbidden")
 
@@ -267,7 +267,7 @@ async def test_correct_secret_is_not_repaired_from_documents() -> None:
     loop.writer.right = True
     await loop.reconcile()
     assert len(loop.writer.written) == 1
-    # Nor from what is not in hand.
+    # Nor from values that are not cached.
     loop.writer.right = False
     loop.knows(a=reading(b'{"x": 1}', in_hand=False, error=FORBIDDEN))
     await loop.reconcile()

@@ -203,7 +203,7 @@ async def test_answered_force_sync_is_not_answered_again() -> None:
         loop.writer.there = True
         await loop.reconcile()
         assert loop.sources.log == ["rest"]
-        assert not loop.statuses.news
+        assert not loop.statuses.changes
 
 
 async def test_status_of_an_older_version_is_reported_without_a_fetch() -> None:
@@ -213,7 +213,7 @@ async def test_status_of_an_older_version_is_reported_without_a_fetch() -> None:
     assert loop.sources.log == ["rest"]
     # So that the next wish counts, whoever leads then.
     assert loop.statuses.held[KEY].forced == "monday"
-    assert loop.statuses.news == 1
+    assert loop.statuses.changes == 1
     assert loop.events.reasons == []
 
 

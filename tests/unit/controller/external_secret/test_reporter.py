@@ -67,7 +67,7 @@ def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
     return EntryOutcome(DataEntry(key, key, "", "", None), "v1", problem)
 
 
-# -- In step ------------------------------------------------------------------------------
+# -- In sync ------------------------------------------------------------------------------
 
 
 async def test_a_secret_that_was_written(world: World) -> None:
@@ -139,7 +139,7 @@ async def test_unchanged_round_writes_no_status(world: World) -> None:
     for _ in range(3):
         world.reporter.written(world.context, desired(), [outcome()], changed=False)
     assert world.status == before
-    assert world.statuses.news == 1
+    assert world.statuses.changes == 1
     assert world.events.reasons == ["Synced"]
 
 
@@ -168,7 +168,7 @@ async def test_missing_or_outdated_condition_is_replaced(
     assert world.events.take() == [("Normal", "Synced", CREATED)]
 
 
-# -- Not in step --------------------------------------------------------------------------
+# -- Not in sync --------------------------------------------------------------------------
 
 
 async def test_a_failure(world: World) -> None:
@@ -195,7 +195,7 @@ async def test_same_failure_is_not_reported_again(world: World) -> None:
     for number in range(3):
         problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
         world.reporter.failed(world.context, problem, [outcome(problem=problem)])
-    assert world.statuses.news == 1
+    assert world.statuses.changes == 1
     assert world.events.reasons == ["SyncFailed"]
 
 

@@ -47,7 +47,7 @@ async def test_writes_before_a_restore_of_the_api_server_do_not_count() -> None:
     states.mark_restored("ns/some")
     assert state.applied == Applied(b"", "secret-uid", "0", float("-inf"))
     assert state.restored
-    # What it should hold is still known; what the user wished for the status tells.
+    # What it should hold is still known; what the user requested is in the status.
     assert (state.written, state.gone, state.forced) == (b"wanted", "", none)
     states.mark_restored("ns/unknown")
     assert states._states.keys() == {"ns/some"}

@@ -1,4 +1,4 @@
-"""Statuses: equal where there is nothing new to tell, and times that move only with the news."""
+"""Statuses: equal where nothing has changed, and times that move only with a change."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def synced_status(**more: object) -> dict[str, object]:
     ("changes", "spec", "versions"),
     [
         ({}, {}, ["v7"]),
-        # Never synced, or a service whose versions tell nothing.
+        # Never synced, or a service whose versions have no order.
         ({"lastSyncTime": ""}, {}, None),
         ({}, {"provider": "oos"}, None),
         # What is in the Secret is not known.

@@ -1,4 +1,4 @@
-"""``Adoption``: what is asked of the API server to take a Secret over, and what is told if not."""
+"""``Adoption``: the requests that take a Secret over, and the report where that is refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
         "managedFields",
     ]
     assert transfer_field_ownership.body[1]["value"] == "21"
-    # What it set and we do not want is left out of this one.
+    # What it set and we do not want is omitted from this one.
     assert (apply.version, apply.body["data"]) == ("secret-uid/22", mark.body["data"])
     assert state.applied is not None
     assert (state.applied.resource_version, state.written) == ("23", b"wanted")

@@ -113,7 +113,7 @@ async def test_keys_that_were_merged_are_taken_out_of_the_former_one(
     make_es: MakeES, given: dict[str, Any]
 ) -> None:
     secret_cleanup, client = removing(secret(name="former", version="21"), held=(given,))
-    # It was not deleted, so there is nothing to tell.
+    # It was not deleted, so there is nothing to report.
     assert await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"})) == (
         (),
         False,

@@ -307,7 +307,7 @@ async def test_key_of_a_yielding_sibling_is_taken_with_another_value(
     [
         (["secret-sync-merge-gone", "kubectl"], "kubectl set"),
         ([ME, "kubectl"], "kubectl set"),
-        # Whoever it was has let go of it meanwhile; that wakes us.
+        # That owner has let go of it meanwhile, which enqueues the object.
         ([], "another writer set"),
     ],
 )

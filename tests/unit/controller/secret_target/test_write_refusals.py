@@ -1,4 +1,4 @@
-"""Why the API server does not let us write a Secret, as a user is told."""
+"""Why the API server refuses to write a Secret, as a user reads it."""
 
 from __future__ import annotations
 

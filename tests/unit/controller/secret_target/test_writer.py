@@ -1,4 +1,4 @@
-"""Writing the Secret: judged anew before each write, and never against its owner's will."""
+"""Writing the Secret: decided again before each write, and never against its owner's will."""
 
 from __future__ import annotations
 
@@ -226,5 +226,5 @@ def test_restart_enqueues_an_out_of_sync_secret_with_high_priority(
     else:
         world.secrets.put(KEY, make_secret(**secret))
     assert world.writer.has_drifted(make_es(), SyncState(uid="es-uid")) is drifted
-    # What was written since the start is judged by what is remembered of it.
+    # What was written since the start is compared with what is remembered of it.
     assert not world.writer.has_drifted(make_es(), state())

@@ -1,4 +1,4 @@
-"""Writing the Secret: fights, renamed targets, and what only making it anew can change."""
+"""Writing the Secret: write conflicts, renamed targets, and what only a recreation can change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-# -- Fights -------------------------------------------------------------------------------
+# -- Write conflicts ----------------------------------------------------------------------
 
 
 async def repair_after_edit(
@@ -141,7 +141,7 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
     assert remembered.repairs == ()
 
 
-# -- What only making it anew can change --------------------------------------------------
+# -- What only a recreation can change ----------------------------------------------------
 
 FROZEN = ApiError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
@@ -152,11 +152,11 @@ async def test_type_is_changed_by_recreating_the_secret(make_es: MakeES) -> None
     world.holds(own())
     remembered = state(fingerprint=b"older")
     assert await world.ensure(remembered) is True
-    apply, look, rehearsal, deletion, creation = world.client.sent
+    apply, look, dry_run, deletion, creation = world.client.sent
     assert apply.version == "secret-uid/20"
     assert look.method == "GET"
     # It is tried out before the old one goes.
-    assert rehearsal.path.endswith("/secrets/secret-sync-es-uid")
+    assert dry_run.path.endswith("/secrets/secret-sync-es-uid")
     assert (deletion.method, deletion.version) == ("DELETE", "secret-uid/20")
     assert creation.body["metadata"]["resourceVersion"] == "1"
     assert creation.body["type"] == "example.org/t"
@@ -219,8 +219,8 @@ async def test_metadata_of_others_is_carried_over_and_owned_by_them(
     world.holds(before)
     remembered = state(fingerprint=b"older")
     assert await world.ensure(remembered) is True
-    _, _, rehearsal, _, creation, handed = world.client.sent
-    for sent in (rehearsal, creation):
+    _, _, dry_run, _, creation, handed = world.client.sent
+    for sent in (dry_run, creation):
         metadata = sent.body["metadata"]
         assert metadata["labels"] == {"team": "a"}
         # kubectl's copy of the values stays behind, and there is one controller at most.

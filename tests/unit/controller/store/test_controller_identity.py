@@ -111,15 +111,15 @@ def test_identity_namespaces_hold_for_every_method_and_every_way(
     )
     entry = planned(made, es, namespaces=allowed)
 
-    def lent(namespace: str) -> bool:
+    def granted(namespace: str) -> bool:
         return not allowed or "*" in allowed or namespace in allowed
 
     expected = {
-        "own namespace": lent(home),
-        # What the operator's flag lets in lends nothing on.
-        "other by flag": lent(home) and lent(user),
+        "own namespace": granted(home),
+        # What the operator's flag admits grants nothing to others.
+        "other by flag": granted(home) and granted(user),
         # The author of a store that may borrow decides who uses it.
-        "other by annotation": lent(home),
+        "other by annotation": granted(home),
         # Who writes a ClusterSecretStore administers the cluster.
         "cluster": True,
         "cluster conditions": True,

@@ -214,26 +214,26 @@ def test_the_operator_turns_the_worker_role_off(cluster: Cluster) -> None:
 
 
 def test_controller_identity_is_granted_where_the_operator_says(cluster: Cluster) -> None:
-    lent = cluster.identities(namespaces=("trusted",), roles=("acs:ram::1:role/lent-*",))
+    granted = cluster.identities(namespaces=("trusted",), roles=("acs:ram::1:role/lent-*",))
     refused = [
-        lent.own("ns"),
-        lent.resolve(store(**RRSA), "kms"),
-        lent.resolve(store(), "kms"),
-        lent.resolve(store("trusted", **RRSA), "kms"),
-        lent.resolve(store("", **RRSA), "kms"),
-        lent.resolve(store("trusted", remoteRamRoleARN=OTHER), "kms"),
+        granted.own("ns"),
+        granted.resolve(store(**RRSA), "kms"),
+        granted.resolve(store(), "kms"),
+        granted.resolve(store("trusted", **RRSA), "kms"),
+        granted.resolve(store("", **RRSA), "kms"),
+        granted.resolve(store("trusted", remoteRamRoleARN=OTHER), "kms"),
     ]
     assert {reason_of(found) for found in refused} == {Reason.IDENTITY_REFUSED}
     role = {**RRSA, "ramRoleARN": "acs:ram::1:role/lent-one"}
     for found in (
-        lent.own("trusted"),
-        lent.resolve(store("trusted"), "kms"),
-        lent.resolve(store("trusted", **role), "kms"),
+        granted.own("trusted"),
+        granted.resolve(store("trusted"), "kms"),
+        granted.resolve(store("trusted", **role), "kms"),
         # Who writes a ClusterSecretStore administers the cluster.
-        lent.resolve(store("", **role), "kms"),
+        granted.resolve(store("", **role), "kms"),
         # These are the tenant's own.
-        lent.resolve(store(**KEY, **SECRET, ramRoleARN=ROLE), "kms"),
-        lent.resolve(store(**ACCOUNT, oidcProviderARN=PROVIDER), "kms"),
+        granted.resolve(store(**KEY, **SECRET, ramRoleARN=ROLE), "kms"),
+        granted.resolve(store(**ACCOUNT, oidcProviderARN=PROVIDER), "kms"),
     ):
         provider_of(found)
 

@@ -1,4 +1,4 @@
-"""What tells identities apart, so that no two tenants ever share one that is not the same."""
+"""What distinguishes identities, so that no two tenants ever share one that is not the same."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_fault_of_the_environment_names_its_variable(
 
 @pytest.mark.parametrize("auth", [RRSA, {}], ids=["rrsa", "worker"])
 @pytest.mark.parametrize(
-    ("patterns", "lent"),
+    ("patterns", "granted"),
     [
         ((), True),
         ((ROLE, REMOTE), True),
@@ -202,11 +202,11 @@ def test_fault_of_the_environment_names_its_variable(
     ],
 )
 def test_the_second_role_is_one_that_the_controller_assumes_too(
-    auth: dict[str, str], patterns: tuple[str, ...], *, lent: bool
+    auth: dict[str, str], patterns: tuple[str, ...], *, granted: bool
 ) -> None:
     identities = cluster().identities(roles=patterns)
     found = identities.resolve(store(**auth, remoteRamRoleARN=REMOTE), "kms")
-    assert isinstance(found, Identity) == lent
+    assert isinstance(found, Identity) == granted
     if isinstance(found, Problem):
         assert found.reason is Reason.IDENTITY_REFUSED
         assert f"may not assume {REMOTE}" in found.message
@@ -220,9 +220,9 @@ def test_the_second_role_is_one_that_the_controller_assumes_too(
 def test_the_controllers_own_service_account_goes_no_further_than_the_controller() -> None:
     user = "system:serviceaccount:ns:reader"
     given = store(**AS_READER, remoteRamRoleARN=REMOTE)
-    for patterns, lent in (((ROLE, REMOTE), True), ((ROLE,), False), ((REMOTE,), False)):
+    for patterns, granted in (((ROLE, REMOTE), True), ((ROLE,), False), ((REMOTE,), False)):
         found = cluster().identities(user=user, roles=patterns).resolve(given, "kms")
-        assert isinstance(found, Identity) == lent
+        assert isinstance(found, Identity) == granted
 
 
 def test_a_key_in_the_environment_is_in_no_name_of_the_identity() -> None:

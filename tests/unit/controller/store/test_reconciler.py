@@ -76,7 +76,7 @@ class Reader:
 
 @dataclass
 class Statuses:
-    """Remembers what is told of each store."""
+    """Remembers what is reported for each store."""
 
     reported: list[Condition] = field(default_factory=list)
     observed: list[int] = field(default_factory=list)
@@ -108,7 +108,7 @@ class World:
         self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
         self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
         self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
-        self.woken: list[str] = []
+        self.enqueued: list[str] = []
         identities = self.cluster.identities()
         monkeypatch.setattr(identities._dependencies.reader, "read", self.reader.read)
         statuses: Any = self.statuses
@@ -122,7 +122,7 @@ class World:
                 schemas=self.schemas,
                 finalizers=LegacyFinalizers(writer, kind),
                 publisher=EventPublisher(self.events),
-                enqueue=self.woken.append,
+                enqueue=self.enqueued.append,
             )
             for objects, kind in (
                 (self.cluster.stores, SECRET_STORES),
@@ -136,11 +136,11 @@ class World:
         return await self.loops["/" not in key].reconcile(key)
 
     async def settle(self, given: SecretStore, key: str = KEY) -> Condition:
-        """Reconciles, and once more if credentials had to be waited for; what is told then."""
+        """Reconciles until credentials are there; returns what is reported then."""
         await self.reconcile(given, key)
         await asyncio.sleep(1.5)
-        if self.woken:
-            await self.reconcile(key=self.woken.pop())
+        if self.enqueued:
+            await self.reconcile(key=self.enqueued.pop())
         return self.statuses.reported[-1]
 
 
@@ -157,7 +157,7 @@ async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World)
     # Nothing is said while nothing is known.
     assert world.statuses.reported == []
     await asyncio.sleep(1.5)
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert await world.reconcile() == Done()
     (ready,) = world.statuses.reported
     assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Ready", 3)
@@ -239,7 +239,7 @@ async def test_invalid_store_is_reported_without_a_call(
     (ready,) = world.statuses.reported
     assert (ready.status, ready.reason) == ("False", reason)
     assert said in ready.message
-    # What has to change first will wake it.
+    # The change that it needs will enqueue it.
     assert outcome == Done()
 
 

@@ -205,8 +205,8 @@ def test_permission_to_use_a_store_grants_no_access_to_its_references(
 ) -> None:
     # The store's own namespace decides: the user of it is not asked about the Secret.
     cluster = Cluster()
-    lent = store(access_key("third"), namespace="else", allows="ns")
-    cluster.add(lent, secret("third", allows="ns"))
+    granted = store(access_key("third"), namespace="else", allows="ns")
+    cluster.add(granted, secret("third", allows="ns"))
     ref = {"name": "store", "namespace": "else"}
     (planned,) = (
         cluster.planner().plan(make_es(data=[{"key": "db", "secretStoreRef": ref}])).entries
