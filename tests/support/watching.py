@@ -13,10 +13,15 @@ import orjson
 from tests.support.operator import SOON, values_of, version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from secret_sync.local.cloud import CloudAdmin
     from tests.support.operator import Api
+
+    #: What the fixture ``synced`` gives: a synced object, and the watch of its Secret.
+    Synced = Callable[..., AbstractAsyncContextManager["Watching"]]
 
 FORCE_SYNC = "secret-sync.alibabacloud.com/force-sync"
 

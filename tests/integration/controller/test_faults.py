@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Running
 
 HUNG = 200
 
@@ -49,19 +50,14 @@ async def put_hung(api: Api, home: str, names: list[str]) -> None:
 
 
 async def test_a_hung_cloud_delays_nobody_else(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    hung: list[str],
+    admin: CloudAdmin, api: Api, home: str, hung: list[str], running: Running
 ) -> None:
     key_id, key_secret = await admin.create_access_key()
     await api.put(secret("other-key", {"id": key_id, "secret": key_secret}), home)
     await api.put(store("other", access_key="other-key"), home)
     await admin.put_secrets({"calm/first": "one", "calm/second": "two", "calm/third": "three"})
     elsewhere = {"secretStoreRef": {"name": "other"}}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("calm", {"key": "calm/first", "name": "x"}), home)
         await api.until_holds(home, "calm", {"x": "one"})
         await put_hung(api, home, hung)
@@ -86,14 +82,9 @@ async def test_a_hung_cloud_delays_nobody_else(
 
 
 async def test_hung_object_is_synced_when_the_cloud_answers_again(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    hung: list[str],
+    admin: CloudAdmin, api: Api, home: str, hung: list[str], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await put_hung(api, home, hung[:20])
         async with asyncio.timeout(5):
             while (await admin.counters())["in_flight"] < 20:  # noqa: ASYNC110 (a cloud)
@@ -104,15 +95,10 @@ async def test_hung_object_is_synced_when_the_cloud_answers_again(
 
 
 async def test_corrected_mistake_is_not_reported_while_the_cloud_hangs(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    hung: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    api: Api, home: str, hung: list[str], monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     monkeypatch.setattr(reporter, "REPORT_PENDING_AFTER", 0.3)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         late = {"secretStoreRef": {"name": "late"}}
         document = external_secret("some", {"key": f"hung/{hung[0]}", "name": "x", **late})
         await api.put(document, home)
@@ -166,12 +152,12 @@ async def test_an_api_server_that_comes_back_finds_everything_done(
 
 
 async def test_a_critical_task_that_ends_ends_the_process(
-    cluster: ControlPlane, cloud: CloudInfo, home: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     async def beat(server: HealthServer) -> None:
         await asyncio.sleep(0.1)
 
     monkeypatch.setattr(HealthServer, "beat", beat)
     with pytest.RaisesGroup(pytest.RaisesExc(SecretSyncError, match="heartbeat ended")):
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             await asyncio.sleep(0.2)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -172,14 +172,13 @@ async def test_the_refusal_is_the_same_whether_it_exists_or_not(
     ],
     ids=str,
 )
-async def test_conditions_restrict_a_cluster_store(  # noqa: PLR0913 (fixtures)
-    cluster: ControlPlane,
-    cloud: CloudInfo,
+async def test_conditions_restrict_a_cluster_store(
     admin: CloudAdmin,
     api: Api,
     home: str,
     cluster_name: Callable[..., str],
     condition: dict[str, object],
+    running: Running,
     *,
     admits: bool,
 ) -> None:
@@ -189,7 +188,7 @@ async def test_conditions_restrict_a_cluster_store(  # noqa: PLR0913 (fixtures)
     await api.put(cluster_store(name, spelled, **of_home(home)), "")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/cluster", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(some, home)
         await api.until_ready(home, "some", "Synced" if admits else "StoreRefused")
     assert (await api.find("Secret", home, "some") is not None) is admits
@@ -212,28 +211,19 @@ def _filled(value: object, home: str) -> dict[str, object]:
 
 
 async def test_unreadable_selector_is_reported(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+    api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     name = cluster_name("broken")
     selector = {"matchExpressions": [{"key": "team", "operator": "Near"}]}
     await api.put(cluster_store(name, {"namespaceSelector": selector}, **of_home(home)), "")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         reported = await api.until_ready("", name, "ConditionsInvalid", kind="ClusterSecretStore")
     assert "spec.conditions[0].namespaceSelector" in reported["message"]
     assert "'Near' is not an operator" in reported["message"]
 
 
 async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+    admin: CloudAdmin, api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     await admin.put_secret("grants/label", "labelled")
     name = cluster_name("labelled")
@@ -241,7 +231,7 @@ async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
     await api.put(cluster_store(name, {"namespaceSelector": selector}, **of_home(home)), "")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/label", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until_ready("", name, "Ready", kind="ClusterSecretStore")
         await api.put(some, home)
         await api.until_ready(home, "some", "StoreRefused")
@@ -253,18 +243,13 @@ async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
 
 
 async def test_a_cluster_store_that_comes_later_is_seen(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+    admin: CloudAdmin, api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     await admin.put_secret("grants/later", "later")
     name = cluster_name("later")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/later", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(some, home)
         await api.until_ready(home, "some", "StoreNotFound")
         await api.put(cluster_store(name, **of_home(home)), "")
@@ -300,14 +285,19 @@ async def test_controller_identity_is_granted_only_where_the_operator_says(
 
 
 async def test_changed_service_account_enqueues_its_users_at_once(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    running: Running,
 ) -> None:
     ram = await Ram.of(cluster, admin, cloud)
     await admin.put_secret("grants/role", "by role")
     role = await ram.role_for(f"late-{home}", home, "late")
     ref = {"serviceAccountRef": {"name": "late"}, "oidcProviderARN": ram.provider}
     await api.put(auth_store("late", **ref), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(using("late", "some", "grants/role"), home)
         await api.until_ready(home, "some", "ServiceAccountNotFound")
         await put_account(api, home, "late")
@@ -321,7 +311,13 @@ async def test_changed_service_account_enqueues_its_users_at_once(
 
 
 async def test_controller_service_account_is_granted_by_the_same_rules(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str, tmp_path: Path
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    api: Api,
+    home: str,
+    tenant: str,
+    tmp_path: Path,
+    running: Running,
 ) -> None:
     """Whoever may refer to it could otherwise get around the flags."""
     arn = f"acs:ram::{cloud.account}:role/not-lent"
@@ -354,7 +350,7 @@ async def test_controller_service_account_is_granted_by_the_same_rules(
     granted_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
     try:
         await api.put(auth_store("own", **own), home)
-        async with operator(settings_for(cluster, cloud, home, **roles)):
+        async with running(**roles):
             reported = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
             assert "--allow-role-arn" in reported["message"]
         async with operator(settings_for(cluster, cloud, home, tenant, **namespaces)):

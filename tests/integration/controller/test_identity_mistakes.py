@@ -8,14 +8,14 @@ import pytest
 
 from secret_sync.settings import OwnIdentity
 from tests.support.identities import AUDIENCE, Ram, auth_store, owned, put_account, using
-from tests.support.operator import operator, secret, settings_for
+from tests.support.operator import secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -96,16 +96,10 @@ async def reported(api: Api, home: str, name: str, reason: str, *words: str) -> 
     ],
 )
 async def test_fault_of_a_store_is_in_its_condition(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    auth: dict[str, Any],
-    reason: str,
-    words: list[str],
+    api: Api, home: str, auth: dict[str, Any], reason: str, words: list[str], running: Running
 ) -> None:
     own = OwnIdentity(oidc_token_file="/no-such-token")
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(auth_store("wrong", **auth), home)
         await reported(api, home, "wrong", reason, *words)
 
@@ -121,13 +115,7 @@ async def test_fault_of_a_store_is_in_its_condition(
     ids=["no-secret", "no-key", "unclean", "unknown"],
 )
 async def test_fault_of_an_access_key_is_reported_for_its_role_too(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    ram: Ram,
-    home: str,
-    values: dict[str, str] | None,
-    reason: str,
+    api: Api, ram: Ram, home: str, values: dict[str, str] | None, reason: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"behind-{home}")
     auth = {
@@ -136,24 +124,29 @@ async def test_fault_of_an_access_key_is_reported_for_its_role_too(
     }
     if values is not None:
         await api.put(secret("key", values), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(auth_store("wrong", **auth, ramRoleARN=role), home)
         await reported(api, home, "wrong", reason)
 
 
 async def test_a_pasted_line_end_is_dropped(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"pasted-{home}")
     pair = {"id": f" {cloud.access_key_id}\n", "secret": f"{cloud.access_key_secret}\r\n"}
     await api.put(secret("access-key", pair), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(auth_store("pasted", **PAIR, ramRoleARN=role), home)
         await api.until_ready(home, "pasted", "Ready", kind="SecretStore")
 
 
 async def test_refusal_of_a_token_by_sts_is_reported(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, ram: Ram, home: str
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    ram: Ram,
+    home: str,
+    running: Running,
 ) -> None:
     trusted = await ram.role_for(f"said-{home}", home, "reader")
     foreign = await ram.role_for(f"foreign-{home}", home, "somebody-else")
@@ -179,7 +172,7 @@ async def test_refusal_of_a_token_by_sts_is_reported(
             "ack.alibabacloud.com/role-arn",
         ),
     }
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await admin.put_secret("store/good", "good")
         for name, (auth, reason, word) in wrong.items():
             await api.put(auth_store(name, **auth), home)
@@ -189,7 +182,7 @@ async def test_refusal_of_a_token_by_sts_is_reported(
 
 
 async def test_a_token_that_has_expired_in_its_file(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, tmp_path: Path
+    cluster: ControlPlane, api: Api, ram: Ram, home: str, tmp_path: Path, running: Running
 ) -> None:
     role = await ram.role_for(f"stale-{home}", home, "controller")
     await put_account(api, home, "controller")
@@ -199,7 +192,7 @@ async def test_a_token_that_has_expired_in_its_file(
     # An hour ahead, so that every token is over there.
     await ram.admin.update_settings(clock_offset=7200)
     try:
-        async with operator(settings_for(cluster, cloud, home, own=own)):
+        async with running(own=own):
             auth = {"oidcProviderARN": ram.provider, "ramRoleARN": role}
             await api.put(auth_store("stale", **auth), home)
             await reported(api, home, "stale", "TokenExpired")
@@ -207,11 +200,9 @@ async def test_a_token_that_has_expired_in_its_file(
         await ram.admin.update_settings(clock_offset=0)
 
 
-async def test_half_an_identity_in_the_environment(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
-) -> None:
+async def test_half_an_identity_in_the_environment(api: Api, home: str, running: Running) -> None:
     own = OwnIdentity(access_key_id="LTAI-alone")
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(owned("some", "store/any"), home)
         ready = await api.until_ready(home, "some", "IdentityInvalid")
     assert "SECRET_ACCESS_KEY is missing" in ready["message"]

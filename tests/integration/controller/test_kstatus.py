@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 STORES = ("SecretStore", "ClusterSecretStore")
 
@@ -92,21 +92,21 @@ async def test_object_is_in_progress_until_its_newest_generation_is_reported(
 
 @pytest.mark.parametrize("kind", STORES)
 async def test_store_checked_by_an_older_version_is_checked_again_once(
-    kind: str, cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    kind: str, cloud: CloudInfo, api: Api, home: str, running: Running
 ) -> None:
     await put_store(api, cloud, home)
     document = of(kind, home)
     await api.put(document, home)
     name = document["metadata"]["name"]
     try:
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             await api.until(kind, home, name, lambda found: kstatus(found) == "Current")
         found = await api.get(kind, home, name)
         del found["status"]["observedGeneration"]
         path = f"{path_of(kind, home, name)}/status"
         status, _ = await api.request("PUT", path, found)
         assert status == 200
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             again = await api.until(
                 kind, home, name, lambda found: "observedGeneration" in (found or {})["status"]
             )

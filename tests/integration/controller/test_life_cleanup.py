@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
+    from tests.support.watching import Synced
 
 USER, PASSWORD = "cleanup/user", "cleanup/password"
 PAIR = {"user": "one", "password": "one"}
@@ -158,24 +159,16 @@ async def test_secret_stays_while_a_value_fails_for_another_reason(
 
 
 async def test_without_the_flag_it_stays(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    pair: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, pair: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await lose(admin, USER, PASSWORD)
-            await force_sync(api, home, "some", "1")
-            await api.until_ready(home, "some", "SecretNotFound")
-            # It is looked after as ever.
-            await api.merge("Secret", home, "some", {"stringData": {"user": "x"}})
-            await api.until_holds(home, "some", PAIR)
-            await watching.check(PAIR, {**PAIR, "user": "x"})
+    async with synced(pair) as watching:
+        await lose(admin, USER, PASSWORD)
+        await force_sync(api, home, "some", "1")
+        await api.until_ready(home, "some", "SecretNotFound")
+        # It is looked after as ever.
+        await api.merge("Secret", home, "some", {"stringData": {"user": "x"}})
+        await api.until_holds(home, "some", PAIR)
+        await watching.check(PAIR, {**PAIR, "user": "x"})
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Merge"])

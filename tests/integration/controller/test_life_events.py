@@ -12,7 +12,7 @@ from tests.support.watching import Watching, force_sync, reported, until_reporte
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 ONE = {"password": "one"}
 STORE = {"secretStoreRef": {"name": "store"}}
@@ -71,11 +71,11 @@ async def test_a_life_in_events(
 
 
 async def test_conflict_is_a_warning_and_its_end_is_reported(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("events/conflict", "one")
     await api.put(secret("some", {"theirs": "precious"}), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", entry("events/conflict")), home)
         ((type_, _, message),) = await until_reported(api, home, "some", "Conflict")
         assert type_ == "Warning"
@@ -85,12 +85,12 @@ async def test_conflict_is_a_warning_and_its_end_is_reported(
 
 
 async def test_of_a_key_that_two_entries_write_the_later_one_wins_and_both_are_named(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secrets({"events/loser": "lost", "events/winner": "one"})
     await admin.put_secret("events/document", '{"password": "three", "more": "x"}')
     document = external_secret("some", entry("events/loser"), entry("events/winner"))
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(document, home)
         await api.until_holds(home, "some", ONE)
         condition = await api.until_ready(home, "some", "Synced")
@@ -116,17 +116,12 @@ async def test_of_a_key_that_two_entries_write_the_later_one_wins_and_both_are_n
 
 @pytest.mark.parametrize("empty", ["{}", "# nothing\n{}\n"], ids=["JSON", "YAML"])
 async def test_documents_without_keys_write_nothing_and_empty_nothing(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    empty: str,
+    admin: CloudAdmin, api: Api, home: str, empty: str, running: Running
 ) -> None:
     await admin.put_secret("events/empty", empty)
     document = external_secret("some")
     document["spec"] = {"dataProcess": [{"extract": {"key": "events/empty", **STORE}}]}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(document, home)
         condition = await api.until_ready(home, "some", "NoData")
         assert condition["status"] == "False"

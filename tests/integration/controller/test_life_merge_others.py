@@ -12,7 +12,8 @@ from tests.support.watching import Watching, force_sync
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 THEIRS = {"theirs": "precious"}
 ONE = {**THEIRS, "password": "one"}
@@ -59,15 +60,10 @@ async def rotate(admin: CloudAdmin, api: Api, home: str) -> None:
     ids=["data", "stringData"],
 )
 async def test_co_owner_of_a_key_is_reported_before_it_blocks_a_new_value(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    fields: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, fields: dict[str, Any], running: Running
 ) -> None:
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         await said(api, home, "holds 1 key of this object")
         await apply(api, home, **fields)
@@ -85,13 +81,11 @@ async def test_co_owner_of_a_key_is_reported_before_it_blocks_a_new_value(
 
 
 async def test_key_edited_by_hand_and_back_is_reported_with_its_editor(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     # After argoproj/argo-cd#2367: cases/merge-edited-by-hand.yaml.
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging(), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(merging()):
         await api.merge("Secret", home, "host", {"stringData": {"password": "x"}})
         await api.until_ready(home, "some", "KeyConflict")
         await api.merge("Secret", home, "host", {"stringData": {"password": "one"}})
@@ -109,31 +103,28 @@ async def test_key_edited_by_hand_and_back_is_reported_with_its_editor(
 
 
 async def test_string_data_over_our_key_is_a_conflict_and_is_not_repaired(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging(), home)
+    async with synced(merging(), watch="host") as watching:
+        await apply(api, home, stringData={"password": "x"})
+        condition = await api.until_ready(home, "some", "KeyConflict")
+        assert "gitops set another value for password" in condition["message"]
+        await rotate(admin, api, home)
+        await api.until_ready(home, "some", "KeyConflict")
+        # As is advised: another name here. What is theirs now stays.
+        await api.put(merging(key="renamed"), home)
+        await api.until_holds(home, "host", {**EDITED, "renamed": "two"})
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "host") as watching:
-            await apply(api, home, stringData={"password": "x"})
-            condition = await api.until_ready(home, "some", "KeyConflict")
-            assert "gitops set another value for password" in condition["message"]
-            await rotate(admin, api, home)
-            await api.until_ready(home, "some", "KeyConflict")
-            # As is advised: another name here. What is theirs now stays.
-            await api.put(merging(key="renamed"), home)
-            await api.until_holds(home, "host", {**EDITED, "renamed": "two"})
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(ONE, EDITED, {**EDITED, "renamed": "two"})
+        await watching.check(ONE, EDITED, {**EDITED, "renamed": "two"})
 
 
 async def test_string_data_that_was_there_before_is_theirs(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     await apply(api, home, stringData={"password": "x", **THEIRS})
     before = await api.get("Secret", home, "host")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         condition = await api.until_ready(home, "some", "KeyConflict")
         assert "gitops set another value for password" in condition["message"]
@@ -141,11 +132,11 @@ async def test_string_data_that_was_there_before_is_theirs(
 
 
 async def test_string_data_stays_when_the_target_is_another_one(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     for name in ("host", "other"):
         await api.put(secret(name, THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(merging(), home)
         await api.until_ready(home, "some", "Synced")
         await apply(api, home, stringData={"password": "x"})
@@ -166,15 +157,14 @@ async def test_string_data_stays_when_the_target_is_another_one(
 
 
 async def test_former_secret_of_the_object_can_be_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running, synced: Synced
 ) -> None:
     """Its mark was removed, so that only the field manager shows us."""
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", {"key": "others/one", "name": "password"}), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(external_secret("some", {"key": "others/one", "name": "password"})):
+        pass
     bare = {"annotations": None, "ownerReferences": None}
     await api.merge("Secret", home, "some", {"metadata": bare})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         merge = {"spec": {"target": {"creationPolicy": "Merge"}}}
         await api.merge("ExternalSecret", home, "some", merge)
         await api.until_ready(home, "some", "Synced")
@@ -196,9 +186,9 @@ async def kept_out(api: Api, home: str) -> dict[str, str]:
 
 
 async def test_secret_left_by_a_deleted_owner_can_be_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         before = await kept_out(api, home)
         async with Watching(api, home, "host") as watching:
             await api.delete("ExternalSecret", home, "own")
@@ -214,9 +204,9 @@ async def test_secret_left_by_a_deleted_owner_can_be_merged_into(
 
 
 async def test_restored_secret_of_a_deleted_owner_can_be_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         before = await kept_out(api, home)
         found = await api.get("Secret", home, "host")
         for kind, name in (("ExternalSecret", "own"), ("Secret", "host")):
@@ -245,7 +235,7 @@ async def test_living_owner_keeps_others_out_after_managed_fields_were_reset(
 
 
 async def test_controller_of_a_merged_secret_is_not_reported(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     app = await api.put(secret("app", {}), home)
     reference = {"apiVersion": "v1", "kind": "Secret", "name": "app", "controller": True}
@@ -253,7 +243,7 @@ async def test_controller_of_a_merged_secret_is_not_reported(
     document = secret("host", THEIRS)
     document["metadata"]["ownerReferences"] = [reference]
     await api.put(document, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         await said(api, home, "holds 1 key of this object")
         await rotate(admin, api, home)

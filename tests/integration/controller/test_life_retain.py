@@ -17,7 +17,8 @@ from tests.support.watching import Watching, force_sync, until_reported
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one"}
@@ -46,9 +47,9 @@ def owned_by(uid: str, *, refers: bool) -> Any:
 
 
 async def test_the_secret_stays_and_the_next_object_of_that_name_has_it(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         written = await api.put(retained, home)
         await api.until_ready(home, "some", "Synced")
         made = await api.until_holds(home, "some", ONE)
@@ -99,10 +100,10 @@ async def test_a_new_value_reaches_a_secret_that_was_retained_by_an_earlier_obje
 
 
 async def test_policy_edit_updates_the_owner_reference_and_changes_no_value(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
     retained["spec"]["target"]["deletionPolicy"] = "Delete"
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         uid = written["metadata"]["uid"]
         made = await api.until("Secret", home, "some", owned_by(uid, refers=True))
@@ -119,9 +120,9 @@ async def test_policy_edit_updates_the_owner_reference_and_changes_no_value(
 
 
 async def test_a_retained_secret_that_is_to_go_after_all_goes(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         await api.until_ready(home, "some", "Synced")
         await api.merge("ExternalSecret", home, "some", DELETE)
@@ -132,11 +133,11 @@ async def test_a_retained_secret_that_is_to_go_after_all_goes(
 
 
 async def test_a_secret_that_is_fetched_once_is_retained_when_that_is_written_later(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
     retained["spec"]["refreshPolicy"] = "CreatedOnce"
     retained["spec"]["target"]["deletionPolicy"] = "Delete"
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         uid = written["metadata"]["uid"]
         await api.until_ready(home, "some", "Synced")
@@ -146,28 +147,23 @@ async def test_a_secret_that_is_fetched_once_is_retained_when_that_is_written_la
 
 
 async def test_a_secret_that_was_fetched_once_is_kept_by_the_next_object_of_that_name(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], synced: Synced
 ) -> None:
     retained["spec"]["refreshPolicy"] = "CreatedOnce"
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(retained, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.delete("ExternalSecret", home, "some")
-            retained["spec"]["target"]["deletionPolicy"] = "Delete"
-            again = await api.put(retained, home)
-            uid = again["metadata"]["uid"]
-            # Its mark names an object that is gone: what becomes of it depends on that alone.
-            await api.until("Secret", home, "some", owned_by(uid, refers=True))
-            await watching.check(ONE)
+    async with synced(retained) as watching:
+        await api.delete("ExternalSecret", home, "some")
+        retained["spec"]["target"]["deletionPolicy"] = "Delete"
+        again = await api.put(retained, home)
+        uid = again["metadata"]["uid"]
+        # Its mark names an object that is gone: what becomes of it depends on that alone.
+        await api.until("Secret", home, "some", owned_by(uid, refers=True))
+        await watching.check(ONE)
 
 
 async def test_a_retained_secret_is_another_objects_only_where_that_is_said(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(retained, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(retained):
         made = await api.get("Secret", home, "some")
         await api.delete("ExternalSecret", home, "some")
         other = {**retained, "metadata": {"name": "other"}}
