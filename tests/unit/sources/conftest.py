@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -90,6 +90,8 @@ class World:
     provider: PlayedProvider
     notified: list[tuple[float, str]]
     changed: asyncio.Event
+    #: The fetch function of each provider; a test may replace it.
+    fetchers: dict[str, Any]
 
     def want(
         self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
@@ -116,6 +118,7 @@ def make_world() -> Callable[..., object]:
     @asynccontextmanager
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:
         cloud = PlayedCloud()
+        fetchers: dict[str, Any] = {"kms": cloud}
         notified: list[tuple[float, str]] = []
         changed = asyncio.Event()
         metrics = Metrics("test")
@@ -128,7 +131,7 @@ def make_world() -> Callable[..., object]:
 
         cache = CredentialCache(CredentialMetrics(metrics, ()))
         registry = SourceRegistry(
-            fetchers={"kms": cloud},
+            fetchers=fetchers,
             credentials=cache,
             new_limiter=lambda _: RateLimiter(rate, on_wait=calls.waited),
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
@@ -138,7 +141,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), notified, changed)
+            yield World(registry, cloud, PlayedProvider(), notified, changed, fetchers)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -30,7 +30,7 @@ async def test_calls_do_not_log_as_the_object_that_opened_the_queue(make_world: 
         raise NotFoundError(f"{source.name} does not exist")
 
     async with make_world() as world:
-        world.registry._fetcher._fetchers = {"kms": cloud}
+        world.fetchers["kms"] = cloud
         for name in ("one", "two"):
             with bound_contextvars(key=f"ns/{name}"):
                 world.registry.register(f"ns/{name}", [world.want(name)], interval=None)

@@ -124,7 +124,7 @@ async def test_an_endpoint_that_answers_for_the_first_time_leaves_the_others_in_
         await asyncio.sleep(100)
         for name in [name for name in wanted if name.startswith("one")]:
             del world.cloud.faults[name]
-        while len(world.registry._fetcher.queues) < 3:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
+        while len(world.registry.queues) < 3:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
             await asyncio.sleep(0.1)
         # What has moved and waits still is given up, and then the last endpoint answers.
         for name in [name for name in wanted if name.startswith("one")]:

@@ -235,7 +235,7 @@ async def test_no_identity_has_more_than_a_few_queues(make_world: MakeWorld) -> 
             world.registry.register(f"ns/{n}", [want], interval=120)
         await asyncio.sleep(10)
         assert all(world.notified_of(f"ns/{n}") == 1 for n in range(100))
-        assert len(world.registry._fetcher.queues) == OWN_QUEUES + 1
+        assert len(world.registry.queues) == OWN_QUEUES + 1
 
 
 async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(

@@ -236,7 +236,7 @@ async def test_a_released_source_is_fetched_no_more(make_world: MakeWorld) -> No
         assert world.cloud.count("db") == 1
         assert len(world.registry) == 0
         assert world.registry.cached_bytes == 0
-        assert not world.registry._fetcher.queues
+        assert not world.registry.queues
 
 
 async def test_a_value_beyond_the_bound_is_known_by_its_digest_and_fetched_when_needed(

@@ -57,7 +57,7 @@ async def test_session_revoked_at_once_is_replaced_and_the_call_repeated(
 ) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want("db", sessions)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
@@ -71,7 +71,7 @@ async def test_session_revoked_at_once_is_replaced_and_the_call_repeated(
 async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
@@ -83,7 +83,7 @@ async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> No
 async def test_permanent_refusal_makes_no_storm(make_world: MakeWorld) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda _: True), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(3600.0)
@@ -99,7 +99,7 @@ async def test_session_revoked_again_is_replaced_within_30_s(
     async with make_world() as world:
         ended = {"STS.1"}
         kms, sessions = Kms(lambda session: session in ended), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want("db", sessions)]
         world.registry.register("ns/a", wanted, interval=2)
         await asyncio.sleep(4.0)

@@ -109,7 +109,7 @@ async def run_objects(world: Any, objects: Sequence[Object], seconds: float) -> 
 
 def play(world: Any, **options: Any) -> RotatingCloud:
     cloud = RotatingCloud(**options)
-    world.registry._fetcher._fetchers = {"kms": cloud}
+    world.fetchers["kms"] = cloud
     return cloud
 
 
@@ -449,13 +449,13 @@ async def test_sources_that_change_all_the_time_are_not_asked_all_the_time(
             cloud.rotate(source.name)
             return await ask(source, credentials)
 
-        world.registry._fetcher._fetchers = {"kms": changing}
+        world.fetchers["kms"] = changing
         await run_objects(world, [one], 600)
         began = now()
         await run_objects(world, [one], 600)
         # Once a minute each, and what is polled anyway.
         assert sum(cloud.called_since(began).values()) < 60
-        world.registry._fetcher._fetchers = {"kms": cloud}
+        world.fetchers["kms"] = cloud
         cloud.rotate("user", "password")
         await run_objects(world, [one], 200)
         assert one.written[-1] == (cloud.generations["user"], cloud.generations["password"])
