@@ -1,4 +1,4 @@
-"""Looking up host names, so that those that are never answered harm no others.
+"""Host name lookups; names that are never answered do not delay others.
 
 A tenant can write host names into an object, and a name server may stay silent about any of them.
 Nothing can stop a ``getaddrinfo`` that has begun, and it may take a minute to give up. So each
@@ -19,11 +19,11 @@ from secret_sync.background import DaemonExecutor
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    #: Its family, and the address in numbers.
+    #: The family, and the numeric address.
     Address: TypeAlias = tuple[int, str]
     Lookup: TypeAlias = Callable[[str, int], Awaitable[list[Address]]]
 
-#: Lookups at the same time; so many threads at most.
+#: Concurrent lookups, each in a thread.
 LOOKUPS: Final = 64
 #: Of these, for names that have been resolved before.
 RESERVED: Final = 8
@@ -33,15 +33,15 @@ FOR_HUNG: Final = 4
 HUNG_AFTER: Final = 1.0
 #: Seconds that a caller waits for an answer; less than it waits for a connection.
 WAIT: Final = 2.5
-#: Seconds that addresses are used, that they may stand in where there is no answer to be had, and
+#: Seconds that addresses are used, that they may stand in while no response can be had, and
 #: that a failure is remembered.
 FRESH: Final = 10.0
 USABLE: Final = 3600.0
 FAILED: Final = 5.0
-#: Names that are remembered.
+#: Names that are kept.
 NAMES: Final = 1024
 
-#: The answer of a name server that there is no such name or address.
+#: The codes of a name server for a name or address that does not exist.
 _NONE: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 _SILENCE: Final = socket.EAI_AGAIN, "the name server does not answer"
 _TEXT: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
@@ -49,7 +49,7 @@ _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class _Name:
-    """One host name: what is known of it, and its lookup."""
+    """One host name: its addresses, and its lookup."""
 
     __slots__ = (
         *("addresses", "answer", "error", "failed_until", "family", "fresh_until"),
@@ -91,7 +91,7 @@ class _Name:
             self.usable_until = now
 
     def settle(self) -> None:
-        """Let the callers go on."""
+        """Release the callers."""
         if self.answer is not None:
             self.answer.set_result(None)
             self.answer = None
@@ -113,7 +113,7 @@ class Resolver(AbstractResolver):
         self._loop = asyncio.get_running_loop()
         self._executor = DaemonExecutor(LOOKUPS, "lookup")
         self._lookup = lookup or self._in_thread
-        #: The one that was asked for last comes last.
+        #: In order of the last request.
         self._names: dict[tuple[str, int], _Name] = {}
         self._queue: dict[_Name, None] = {}
         self._running: dict[_Name, asyncio.Task[None]] = {}
@@ -130,7 +130,7 @@ class Resolver(AbstractResolver):
         if self._loop.time() >= max(name.fresh_until, name.failed_until):
             await self._wait_for(name)
         if self._loop.time() >= name.usable_until:
-            # One of its own for each caller.
+            # Each caller gets a list of its own.
             raise socket.gaierror(*name.error)
         # In turns, as aiohttp's own cache has it.
         name.addresses.rotate(-1)
@@ -171,7 +171,7 @@ class Resolver(AbstractResolver):
             if not name.waiting and name not in self._running:
                 (usable if now < name.usable_until else unresolved).append(name)
         if unresolved:
-            # What is known of the others costs a thread for long to find out again.
+            # To find out again that a name hangs would cost a thread for long.
             forgotten = min(unresolved, key=lambda name: name.hung)
         elif len(usable) > NAMES // 2:
             # Names that were answered fill the table, and those are soon answered again.
@@ -204,7 +204,7 @@ class Resolver(AbstractResolver):
 
     def _start_next(self) -> None:
         hung = self._count_hung()
-        # First the names that something depends on for sure.
+        # First the names that have been resolved before.
         for name in sorted(self._queue, key=lambda name: not name.addresses):
             if self._may_start(name, hung):
                 del self._queue[name]

@@ -1,4 +1,4 @@
-"""Log lines: one stream, one format, and no value of a Secret on any of them.
+"""Log lines: one stream, one format, and no value of a Secret in any of them.
 
 The message of an exception that is not ours may quote what it choked on (a JSON document, the
 bytes that are no UTF-8, a token in a URL), so of those only the type and the place are logged.
@@ -75,7 +75,7 @@ def configure(
 ) -> None:
     """Send our log lines and those of the libraries to standard error.
 
-    Libraries are heard from WARNING on, whatever `level` is: below that they log requests and
+    Libraries log from WARNING on, whatever `level` is: below that they log requests and
     responses, bodies included.
 
     Args:
@@ -148,7 +148,7 @@ def describe_exception(error: BaseException) -> str:
 
 
 def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
-    """Yield the exception and all it came from, each once, each with its role."""
+    """Yield the exception, its causes and its group members, each once, with its role."""
     seen: set[int] = set()
     todo: list[tuple[str, BaseException]] = [("", error)]
     while todo and len(seen) < _MAX_EXCEPTIONS:
@@ -178,7 +178,7 @@ def _short_path(path: str) -> str:
 
 
 def _make_safe(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace exceptions and bytes by what may be shown of them."""
+    """Replace exceptions and bytes by what may be logged of them."""
     given = event.pop("exc_info", None)
     error = _exception(given)
     if error is not None:
@@ -204,7 +204,7 @@ def _presentable(value: object) -> object:
     """Return a stand-in for a value that JSON does not know; also orjson's `default`.
 
     Dataclasses come here on purpose: orjson would write out the fields that their own
-    representation leaves out.
+    representation omits.
     """
     match value:
         case BaseException():
@@ -221,13 +221,13 @@ def _dump(value: object) -> bytes:
     try:
         return orjson.dumps(value, default=_presentable, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError:
-        # Lone surrogates, keys that are no text, integers beyond 64 bits: rare, and never a
+        # Lone surrogates, keys that are not strings, integers beyond 64 bits: rare, and never a
         # reason to lose the line.
         return json.dumps(_plain(value), default=_presentable).encode()
 
 
 def _plain(value: object) -> object:
-    """Return the value with text for keys, for the encoder that is slow and knows less."""
+    """Return the value with strings for keys, for the standard library's encoder."""
     match value:
         case dict():
             return {_key(key): _plain(item) for key, item in value.items()}
@@ -302,7 +302,7 @@ def _message(record: logging.LogRecord) -> str:
     except Exception:  # noqa: BLE001 - whatever a __str__ raises; a log call must not fail
         return record.msg
     if record.name == "asyncio":
-        # What follows are representations of tasks, handles and their arguments.
+        # The rest of the text has representations of tasks, handles and their arguments.
         text = re.split(r"[\n(<]", text, maxsplit=1)[0].strip()
     return text
 

@@ -1,6 +1,6 @@
 """The composition root: the only place that builds things and connects them.
 
-Start and stop follow G1 and G2; a critical task that ends, ends the process.
+A critical task that ends, ends the process.
 """
 
 from secret_sync.app.controller import Controller

@@ -39,7 +39,7 @@ def make_sources(
         metrics: Hear of calls, waits and queues.
         transport: The shared session.
         cache: The credentials of the calls.
-        notify: Told which objects a finished fetch concerns.
+        notify: Called with the objects that a finished fetch concerns.
     """
     kms, oos = KmsClient(transport), OosClient(transport)
 

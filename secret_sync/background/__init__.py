@@ -1,4 +1,4 @@
-"""What can hang for reasons outside this process, done where neither the loop nor the exit waits.
+"""Calls that may hang for reasons outside this process, run off the loop and not joined at exit.
 
 Name servers, volumes and the reader of our log may stop answering. Calls that wait for them run in
 daemon threads, which the interpreter does not join when it ends.

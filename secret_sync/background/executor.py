@@ -1,4 +1,4 @@
-"""An executor whose threads the end of the process does not wait for."""
+"""An executor whose threads are not joined at the end of the process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class DaemonExecutor(Executor):
         try:
             thread.start()
         except RuntimeError:
-            # The system has no more threads.
+            # The system can start no more threads.
             with self._lock:
                 self._threads -= 1
             raise

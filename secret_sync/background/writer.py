@@ -1,4 +1,4 @@
-"""Writing to a file descriptor whose other end may not be read."""
+"""A writer for a file descriptor whose other end may not be read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class BackgroundWriter(io.RawIOBase):
         threading.Thread(target=self._run, name="log writer", daemon=True).start()
 
     def writable(self) -> bool:
-        """Return that it is."""
+        """Return true."""
         return True
 
     def isatty(self) -> bool:
@@ -140,5 +140,5 @@ def _write_all(descriptor: int, content: bytes) -> None:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
-            # Whoever shares the descriptor has made it non-blocking.
+            # Another process that shares the descriptor has made it non-blocking.
             select.select([], [descriptor], [])

@@ -50,7 +50,7 @@ class Informer(Generic[T]):
         client: The API server.
         resource: The kind.
         convert: From the API server's dict to what is stored; ``None`` to leave it out.
-        observer: Hears what happens.
+        observer: Receives events, for metrics.
         indexes: As for :class:`Store`.
         namespaces: One reflector for each; empty for one of all.
         excluded: Namespaces whose objects are omitted.

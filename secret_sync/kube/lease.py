@@ -1,6 +1,6 @@
-"""The election of a leader by a Lease, and the fence that it is for writes.
+"""Leader election by a Lease, and the fence for writes that it gives.
 
-Whether a lease has run out is judged by this process's monotonic clock since the record last
+Whether a lease has run out is decided by this process's monotonic clock since the record last
 changed, never by the times in it, so that no clock of another machine matters.
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-#: Whoever waits takes up to half as many seconds more between two attempts.
+#: A candidate that waits adds up to this part of the pause between two attempts.
 _JITTER: Final = 0.5
-#: The part of the time to renew that one attempt may take. A slower server would be of no use: a
-#: lease that is twice as old as an answer takes leaves no time for writes.
+#: The part of the time to renew that one attempt may take. A slower server would be useless: a
+#: lease that is twice as old as a response takes leaves no time for writes.
 _ATTEMPT_PART: Final = 0.35
 #: Seconds of an attempt, at most: what takes longer hangs.
 _LONGEST_ATTEMPT: Final = 15.0
@@ -40,10 +40,10 @@ _LONGEST_ATTEMPT: Final = 15.0
 _WRITE_PART: Final = 8 / 15
 #: Seconds of a write, at most.
 _LONGEST_WRITE: Final = 8.0
-#: Of a lease that was given back.
+#: The duration of a released lease.
 _RELEASED: Final = 1
 _NEVER: Final = float("-inf")
-#: What is read of its spec.
+#: The fields that are read from its spec.
 _SPEC: Final = {
     "holderIdentity": str,
     "leaseDurationSeconds": int,
@@ -56,9 +56,9 @@ class LeaseTimes:
     """How long a lease lasts, and how often it is renewed; seconds.
 
     Attributes:
-        duration: That a lease holds since it was renewed.
-        renew_within: After which a leader that could not renew gives up; less than ``duration``.
-        retry: Between the beginnings of two attempts.
+        duration: How long a lease is valid after a renewal.
+        renew_within: When a leader that cannot renew gives up; less than ``duration``.
+        retry: Between the starts of two attempts.
     """
 
     duration: float = 15.0
@@ -67,12 +67,12 @@ class LeaseTimes:
 
     @property
     def attempt(self) -> float:
-        """For one renewal, all its requests together, so that two may fail."""
+        """Seconds for one renewal with all its requests, so that two may fail."""
         return min(_LONGEST_ATTEMPT, self.renew_within * _ATTEMPT_PART)
 
     @property
     def write(self) -> float:
-        """For a write under the lease: one may start until the lease is half over."""
+        """Seconds for a write under the lease: one may start until the lease is half over."""
         return min(_LONGEST_WRITE, self.duration * _WRITE_PART)
 
 
@@ -81,7 +81,7 @@ class LeaseLostError(SecretSyncError):
 
 
 class Requests(Protocol):
-    """What is needed of a client: one that no fence holds up."""
+    """The client of the lease: one that no fence holds up."""
 
     async def request(
         self,
@@ -115,12 +115,12 @@ class Election:
     """One candidate for one Lease: :meth:`acquire`, :meth:`hold`, :meth:`release`.
 
     Args:
-        client: For the Lease alone.
-        namespace: Of the Lease.
-        name: Of the Lease.
+        client: Used for the Lease alone.
+        namespace: The namespace of the Lease.
+        name: The name of the Lease.
         identity: Our name; no other replica may have it.
-        observer: Hears of failures and changes.
-        times: How long and how often.
+        observer: Receives failures and changes, for metrics.
+        times: Durations and intervals.
     """
 
     def __init__(
@@ -138,36 +138,36 @@ class Election:
         self._identity = identity
         self._observer = observer
         self._times = times
-        # As it was seen last, and when that was first seen; no metadata where there is none.
+        # The Lease as last read, and when that state was first seen; no metadata if it is missing.
         self._spec: dict[str, Any] = {}
         self._metadata: dict[str, Any] | None = None
         self._seen_at = _NEVER
-        # Before the request that renewed it last, so that no other replica counts from earlier.
+        # Taken before the request that renewed it last, so no other replica counts from earlier.
         self._renewed_at = _NEVER
-        # Until when somebody may hold it whom the record names no more: etcd was restored.
+        # Until when a former holder may rely on it that a restored etcd no longer names.
         self._held_until = _NEVER
-        # Also while it is not known whether a claim of ours got through.
+        # Also while it is unknown whether our request to acquire it got through.
         self._may_hold = False
         self._leader = ""
         self._told = ""
 
     def __repr__(self) -> str:
-        """Which lease, who asks, and who has it."""
+        """Return the lease, this candidate and the holder."""
         lease = f"{self._namespace}/{self._name}"
         return f"<{type(self).__name__} {lease} {self._identity} leader={self._leader}>"
 
     @property
     def leading(self) -> bool:
-        """Whether no other replica can lead now."""
+        """Return whether no other replica can lead now."""
         return self.may_start(0)
 
     def may_start(self, seconds: float) -> bool:
-        """Whether a write that takes effect within so many seconds does so under our lease."""
+        """Return whether a write that takes effect within so many seconds is under our lease."""
         return loop_time() + seconds < self._renewed_at + self._times.duration
 
     @property
     def write_timeout(self) -> float:
-        """Seconds that each write under the lease has."""
+        """Return the seconds that each write under the lease has."""
         return self._times.write
 
     async def acquire(self) -> None:
@@ -180,7 +180,7 @@ class Election:
         """Renew the Lease until that has failed for too long.
 
         Raises:
-            LeaseLostError: It did; nothing can be written any more by then.
+            LeaseLostError: It has; nothing can be written any more by then.
         """
         begun, times = self._renewed_at, self._times
         while True:
@@ -209,12 +209,12 @@ class Election:
 
     @property
     def _ends_at(self) -> float:
-        """When it expires for its holder."""
+        """Return when it expires for its holder."""
         seconds = self._spec.get("leaseDurationSeconds")
         return self._seen_at + (seconds if isinstance(seconds, int) else self._times.duration)
 
     def _pause(self) -> float:
-        """Until the next look; a lease that runs out sooner is looked at then."""
+        """Return the seconds until the next read; a lease is read when it runs out."""
         pause = self._times.retry * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
         left = self._ends_at - loop_time()
         return min(pause, left) if left > 0 else pause
@@ -244,7 +244,7 @@ class Election:
         return False
 
     async def _take(self) -> bool:
-        """Whether it is ours: it was, was free, or has run out."""
+        """Return whether it is ours: it was already, was free, or has run out."""
         await self._look()
         if self._holder not in {self._identity, ""} and loop_time() < self._ends_at:
             return False
@@ -253,7 +253,7 @@ class Election:
         try:
             await self._claim()
         except ApiConflictError:
-            # Somebody was quicker.
+            # Another candidate was quicker.
             return False
         return True
 
@@ -261,7 +261,7 @@ class Election:
         try:
             await self._claim()
         except (ApiConflictError, ApiNotFoundError):
-            # Perhaps by a former try of ours whose answer we have not heard.
+            # Perhaps by an earlier request of ours whose response got lost.
             return await self._take()
         return True
 
@@ -279,7 +279,7 @@ class Election:
         try:
             found = await self._request("GET", LEASES.path(self._namespace, self._name))
         except ApiNotFoundError:
-            # Whoever had it may not have noticed: what we saw of it counts until it runs out.
+            # The former holder may not have noticed: the record counts until it runs out.
             self._metadata = None
         else:
             self._saw(found)
@@ -307,7 +307,7 @@ class Election:
         self._saw(await self._request("POST" if new else "PUT", path, body))
 
     async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        # What takes effect later than anybody waits for it would only confuse us.
+        # A write that takes effect after its timeout would only confuse us.
         within = self._times.attempt
         params = None if body is None else {"timeout": f"{within:g}s"}
         found = await self._client.request(method, path, params=params, body=body, timeout=within)
@@ -321,7 +321,7 @@ class Election:
             self._identity,
             "",
         }:
-            # The record is one of before: whoever renewed it since does not know that yet.
+            # The record is an older one: its later holder does not know that yet.
             self._held_until = loop_time() + self._ends_at - self._seen_at
         self._metadata = {k: v for k, v in metadata.items() if k != "managedFields"}
         if spec == self._spec:

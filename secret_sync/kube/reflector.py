@@ -1,4 +1,4 @@
-"""The reflector: list, watch, and begin again, for as long as the process lives."""
+"""The reflector: list, watch, and start over, for as long as the process runs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _POLL: Final = 0.02
 #: Seconds without an event or a bookmark, at least and at most, after which watches are not relied
 #: on and a list follows. Bookmarks come about once a minute; a proxy that buffers holds all back.
 QUIET: Final = (240.0, 300.0)
-#: Statuses of a request that say nothing of what was asked for: no answer, or one about our rate.
+#: Statuses that say nothing about the resource: no response, or one about our rate.
 _NO_ANSWER: Final = (0, 429)
-#: Statuses that say that there is no right, or no such thing.
+#: Statuses for a missing permission or resource.
 _FOR_GOOD: Final = (403, 404)
 
 
@@ -65,7 +65,7 @@ class Sink(Protocol):
         ...
 
     def event(self, sort: str, value: dict[str, Any]) -> None:
-        """Handle Handle ``ADDED``, ``MODIFIED`` or ``DELETED``."""
+        """Handle ``ADDED``, ``MODIFIED`` or ``DELETED``."""
         ...
 
 
@@ -95,8 +95,8 @@ class Reflector:
     Args:
         client: The API server.
         resource: The kind.
-        sink: Where objects go.
-        observer: Hears what happens.
+        sink: Receives the objects.
+        observer: Receives events, for metrics.
         namespace: ``""`` for all.
         metadata_only: Ask for metadata alone, so that payloads never get here.
     """
@@ -128,11 +128,11 @@ class Reflector:
         # A server that is back after an outage is not waited for as long as one that is away.
         self._no_answer = Waits()
         self._refused = Waits()
-        # Whether the next 410 is listed for at once.
+        # Whether the next 410 causes a list at once.
         self._may_relist = True
-        # How far the sink is.
+        # The version that the sink has.
         self._state = WatchState("")
-        # What fails at present, "list" or "watch": logged once, not at every try.
+        # The request that fails at present, "list" or "watch": logged once, not at every try.
         self._failing = ""
         # The version at which a watch could not be read.
         self._garbled_at = ""
@@ -163,7 +163,7 @@ class Reflector:
                 version = await self._watch_unless_stale(version)
 
     async def relist(self) -> None:
-        """List again, and return when the sink has it.
+        """List again, and return when the sink has the result.
 
         For changes that move no version, as those of a schema do.
         """
@@ -175,7 +175,7 @@ class Reflector:
     async def catch_up(self) -> None:
         """Return when the sink is no older than the API server was when this was called.
 
-        A watch may have been dead for as long as its silence is not noticed. One that does not
+        A watch may be dead before its silence is noticed. One that does not
         get there soon, be it because nothing happens to its kind, is replaced by a list; at once
         where the API server has been restored from a backup, and is behind what is held.
 
@@ -265,7 +265,7 @@ class Reflector:
             on_open=self._watching,
             on_event=self._event,
         )
-        # One that lasted is no part of a loop; lists are as far apart as after failures then.
+        # A watch that lasted is no part of a loop; then lists keep the distance of failures.
         if asyncio.get_running_loop().time() - began >= LONGEST_WAIT:
             self._may_relist = True
         return await self._ended(state, ending)
@@ -281,7 +281,7 @@ class Reflector:
                 return state.resource_version
             case Ending.GARBLED:
                 await self._fail("watch", None, "garbled")
-                # The same thing would come again for ever; a list goes around it.
+                # The same event would come again for ever; a list goes around it.
                 stuck = self._garbled_at == state.resource_version
                 self._garbled_at = state.resource_version
                 return "" if stuck else state.resource_version
@@ -302,7 +302,7 @@ class Reflector:
                 return ""
 
     async def _is_known_history(self, version: str) -> bool:
-        """Return whether what the API server has is what came of what is held.
+        """Return whether the API server's state descends from the one held.
 
         After etcd was restored from a backup, a watch from a version that it never had opens and
         stays silent, and from one that it has given out again since, it misses what was before.
@@ -318,7 +318,7 @@ class Reflector:
             found = await self._pager.find(path, newest.name)
             now, same = found.resource_version, _has(found, newest)
             if not same and not is_older(now, version):
-                # It may have changed since. At the version that we know it was as we hold it.
+                # It may have changed since. At the known version it has to be as it is held.
                 same = _has(await self._pager.find(path, newest.name, at=version), newest)
         if not same or is_older(now, version):
             self._went_back()
@@ -372,7 +372,7 @@ class Reflector:
         self._observer.failed(kind)
         after = error.retry_after if error is not None and error.retry_after else 0.0
         answered = error is None or error.status != 0
-        # What comes after an outage is no part of what was before it.
+        # A failure after an outage is no part of a loop before it.
         self._may_relist = self._may_relist or not answered
         waits = self._refused if answered else self._no_answer
         wait = waits.next(asyncio.get_running_loop().time(), after)
@@ -389,7 +389,7 @@ class Reflector:
 
 
 def _has(listing: Listing[Any], wanted: ObjectMeta) -> bool:
-    """Whether a list has this version of this very object."""
+    """Return whether a list has this version of this object."""
     version = wanted.uid, wanted.resource_version
     return version in [(obj.uid, obj.resource_version) for obj in listing.objects]
 

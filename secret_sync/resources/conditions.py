@@ -140,7 +140,7 @@ class Reason(StrEnum):
     TARGET_MISSING = "TargetMissing"
     """With ``Merge``: the Secret to write into does not exist."""
     WRITE_CONFLICT = "WriteConflict"
-    """Somebody keeps undoing what we write; we stop for a while rather than fight."""
+    """Another writer keeps reverting our writes; stop writing for a while."""
     WRITE_FORBIDDEN = "WriteForbidden"
     """The API server does not let the controller write the Secret."""
     WRITE_FAILED = "WriteFailed"

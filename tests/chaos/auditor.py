@@ -129,7 +129,7 @@ class Auditor:
         items = {item["metadata"]["name"]: item for item in found["items"]}
         for name in self._wishes:
             if name in items:
-                self._judge(name, items[name])
+                self._check(name, items[name])
             elif name in self._seen:
                 self.complaints.append(f"{name}: it is gone")
         return version_of(found)
@@ -159,9 +159,9 @@ class Auditor:
         if sort == "DELETED":
             self.complaints.append(f"{name}: it was deleted")
         else:
-            self._judge(name, secret)
+            self._check(name, secret)
 
-    def _judge(self, name: str, secret: dict[str, Any]) -> None:
+    def _check(self, name: str, secret: dict[str, Any]) -> None:
         self.states += 1
         uid = secret["metadata"]["uid"]
         if uid != self._uids.setdefault(name, uid):

@@ -116,7 +116,7 @@ class Pulse:
     """Watches for callbacks that keep the loop to themselves.
 
     What the loop's thread spent waiting for a processor is not held against the controller: the
-    machine had no time for it. What it computed is, and what it waited for with the loop in hand.
+    machine had no time for it. What it computed is, and what it waited for while it held the loop.
     """
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class Strings:
             transport.close()
 
     def resolve(self, *, failing: bool) -> None:
-        """Name resolution fails, or is mended."""
+        """Name resolution fails, or works again."""
         self._names.failing = failing
 
     def wall(self, *, offset: float) -> None:

@@ -165,13 +165,13 @@ async def sessions_expire(world: World, random: Random, seconds: float) -> None:
 
 @fault("names")
 async def no_name_is_resolved(world: World, random: Random, seconds: float) -> None:
-    world.child.tell("resolve", failing=True)
+    world.child.report("resolve", failing=True)
     try:
         # What is connected needs no name.
         async with _set(world, *((action, "close", {}) for action in (*READS, "AssumeRole"))):
             await asyncio.sleep(seconds)
     finally:
-        world.child.tell("resolve", failing=False)
+        world.child.report("resolve", failing=False)
 
 
 @asynccontextmanager
@@ -190,7 +190,7 @@ async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncI
 # --- Another tenant -----------------------------------------------------------------------
 
 
-#: The schema refuses the one that is left out, after the API server spent a minute on its 116,666
+#: The schema refuses the one that is omitted, after the API server spent a minute on its 116,666
 #: entries where the machine is busy: that harms the API server, whatever the controller is.
 _ACCEPTED: Final = [
     make for name, make in hostile_objects.MAKERS.items() if name != "empty-entries"
@@ -219,8 +219,8 @@ async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> N
 @fault("writers")
 async def others_write_by_string_data(world: World, random: Random, seconds: float) -> None:
     """A server-side apply that leaves no trace in the keys' managed fields."""
-    # Few enough that it is no fight: nobody is undone three times in a minute. Half of them at the
-    # end, when no rotation follows that would write the Secret in any case.
+    # Too few for a write conflict: no write is reverted three times in a minute. Half of them at
+    # the end, when no rotation follows that would write the Secret in any case.
     names = random.sample(sorted(world.auditor.keys), 12)
     for number, name in enumerate(names):
         if number < 6:
@@ -246,7 +246,7 @@ async def the_controller_is_killed(world: World, random: Random, seconds: float)
         after, pause = random.randrange(3000), random.random() * seconds / 2
         if child.loop == "asyncio":
             child.doomed = True
-            child.tell("die", after=after)
+            child.report("die", after=after)
             pause = seconds / 2
         await asyncio.sleep(pause)
         await child.end()
@@ -264,7 +264,7 @@ async def the_controller_is_stopped(world: World, random: Random, seconds: float
 @fault("process")
 async def the_process_is_frozen(world: World, random: Random, seconds: float) -> None:
     child = world.child
-    child.tell("forgive", lateness=True)
+    child.report("forgive", lateness=True)
     await asyncio.sleep(0.1)
     child.send(signal.SIGSTOP)
     try:
@@ -272,17 +272,17 @@ async def the_process_is_frozen(world: World, random: Random, seconds: float) ->
     finally:
         child.send(signal.SIGCONT)
         await asyncio.sleep(0.5)
-        child.tell("forgive", lateness=False)
+        child.report("forgive", lateness=False)
 
 
 @fault("process")
 async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: float) -> None:
     child = world.child
-    child.tell("wall", offset=random.choice([-86400, -1200, -60, 60, 1200, 86400]))
+    child.report("wall", offset=random.choice([-86400, -1200, -60, 60, 1200, 86400]))
     try:
         await asyncio.sleep(seconds)
     finally:
-        child.tell("wall", offset=0)
+        child.report("wall", offset=0)
 
 
 @fault("process")
@@ -298,8 +298,8 @@ async def the_clock_of_the_loop_leaps(world: World, random: Random, seconds: flo
             # It would give up waiting for an API server in trouble, and rightly so.
             continue
         # All that would have come one after the other is due at once, as after a freeze.
-        child.tell("forgive", lateness=True)
+        child.report("forgive", lateness=True)
         # Too far, and a token of the API server's or a session has ended meanwhile, or not.
-        child.tell("leap", seconds=random.choice([1, 30, 400, 4000]))
+        child.report("leap", seconds=random.choice([1, 30, 400, 4000]))
         await asyncio.sleep(1)
-        child.tell("forgive", lateness=False)
+        child.report("forgive", lateness=False)

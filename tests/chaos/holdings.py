@@ -98,9 +98,9 @@ class Cloudful:
         names = list(sources)
         for name in names:
             self.turns[name] = self.turns.get(name, -1) + 1
-        told = {name: content(name, self.turns[name]) for name in names}
-        parameters = {name: text for name, text in told.items() if "/oos/" in name}
-        secrets = {name: text for name, text in told.items() if name not in parameters}
+        stored = {name: content(name, self.turns[name]) for name in names}
+        parameters = {name: text for name, text in stored.items() if "/oos/" in name}
+        secrets = {name: text for name, text in stored.items() if name not in parameters}
         if secrets:
             await self.admin.put_secrets(secrets)
         if parameters:

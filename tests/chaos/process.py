@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
-#: Seconds that a stop may take, as a kubelet gives it (G2).
+#: Seconds that a stop may take, as a kubelet gives it.
 STOPS_WITHIN: Final = 25.0
 #: Seconds in which it says its first word on a machine that is busy.
 START: Final = 60.0
@@ -49,7 +49,7 @@ class Child:
         lines: What it said on standard error.
         answers: What the harness in it said.
         doomed: Whether somebody wants it to end.
-        in_sync: Whether it has been in step with the API server.
+        in_sync: Whether it has been in sync with the API server.
     """
 
     process: asyncio.subprocess.Process
@@ -99,7 +99,7 @@ class Child:
     def alive(self) -> bool:
         return self.process.returncode is None
 
-    def tell(self, do: str, **arguments: Any) -> None:
+    def report(self, do: str, **arguments: Any) -> None:
         """A command to the harness in it; one that has just ended hears nothing."""
         assert self.process.stdin is not None
         if self.alive:
@@ -160,7 +160,7 @@ class Child:
     async def footprint(self) -> Footprint:
         """What it has at this moment."""
         asked = len(self.answers)
-        self.tell("report")
+        self.report("report")
         async with asyncio.timeout(15):
             while not any(  # noqa: ASYNC110 (a child)
                 "tasks" in a for a in self.answers[asked:]

@@ -1,4 +1,4 @@
-"""Random faults while Secrets are kept in step: ``python -m tests.chaos.run --seconds 900``.
+"""Random faults while Secrets are kept in sync: ``python -m tests.chaos.run --seconds 900``.
 
 Prints its seed; the same seed draws the same faults. What the machine makes of them in between
 is its own affair.
@@ -61,7 +61,7 @@ class Chaos:
     before: Footprint | None = None
 
     async def settle(self) -> None:
-        """Waits for the beginning to be over: everything in step for the first time."""
+        """Waits until everything is in sync for the first time."""
         took = await self.world.auditor.until_right(60)
         self.before = await self.world.child.footprint()
         self.say(f"everything in step after {took:.1f} s, {self.before}")
@@ -86,7 +86,7 @@ class Chaos:
                 now = await self._compare()
                 await self.world.look_at(self.world.child)
                 await self.world.look_around()
-                self._judge()
+                self._check()
             except AssertionError as error:
                 error.add_note(title)
                 error.add_note("".join(self.world.child.lines[-15:]))
@@ -146,7 +146,7 @@ class Chaos:
             assert time.monotonic() < by, "; ".join(more)
             await asyncio.sleep(1)
 
-    def _judge(self) -> None:
+    def _check(self) -> None:
         wrong = [*self.world.auditor.complaints, *self.world.complaints]
         assert not wrong, "\n".join(wrong[:10])
 
@@ -165,7 +165,7 @@ async def chaos(  # noqa: PLR0913 (by name: what a run is told)
     """Plays; see :meth:`Chaos.play`.
 
     Args:
-        plane: Is broken and mended.
+        plane: Is broken and repaired.
         directory: For files.
         seed: Of all that is drawn.
         seconds: How long faults are drawn; the last calm comes on top.
@@ -183,7 +183,7 @@ async def chaos(  # noqa: PLR0913 (by name: what a run is told)
         await game.settle()
         await game.play(seconds)
         await world.stop_child()
-        game._judge()
+        game._check()
         say(f"{game.rounds} rounds, {world.lives + 1} lives, {world.auditor.states} states seen")
         return game
 

@@ -37,7 +37,7 @@ def test_two_secrets_of_kms_may_be_of_different_turns() -> None:
 
 
 @pytest.mark.parametrize("wish", TOGETHER, ids=lambda wish: wish.name)
-def test_what_is_rotated_together_is_of_one_version(wish: Wish) -> None:
+def test_values_rotated_together_are_of_one_version(wish: Wish) -> None:
     assert isinstance(read(wish, holding(wish, dict.fromkeys(wish.sources, 3))), Holding)
     for late in wish.sources:
         found = read(wish, holding(wish, {**dict.fromkeys(wish.sources, 3), late: 2}))
@@ -60,7 +60,7 @@ def test_two_spellings_of_one_secret_are_of_one_version() -> None:
     assert "another key 3" in found
 
 
-async def test_what_belongs_together_is_rotated_in_one_step() -> None:
+async def test_values_of_one_secret_are_rotated_in_one_step() -> None:
     steps: list[set[str]] = []
 
     class Cloud:
@@ -101,12 +101,12 @@ def test_harm_is_named_without_a_value(data: dict[str, str], said: str) -> None:
     assert not any(text and text in found for text in data.values())
 
 
-def judged(*turns: int, known: int) -> list[str]:
+def checked(*turns: int, known: int) -> list[str]:
     """The complaints about a Secret that held these turns, where the last one is ``known``."""
-    return told(*(("MODIFIED", turn, "a uid") for turn in turns), known=known)
+    return reported(*(("MODIFIED", turn, "a uid") for turn in turns), known=known)
 
 
-def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
+def reported(*events: tuple[str, int, str], known: int = 5) -> list[str]:
     """The complaints about a Secret to which this happened."""
     auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: known}))
     for sort, turn, uid in events:
@@ -117,10 +117,10 @@ def told(*events: tuple[str, int, str], known: int = 5) -> list[str]:
 
 
 def test_values_that_follow_are_fine() -> None:
-    assert judged(0, 0, 1, 5, known=5) == []
+    assert checked(0, 0, 1, 5, known=5) == []
 
 
-def test_what_others_wrote_has_to_go() -> None:
+def test_edits_of_others_have_to_go() -> None:
     auditor = Auditor(NOBODY, "ns", [EXTRACTED], Cloudful(NOBODY, {SOURCE: 1}))
     for host, stale in ((FOREIGN, True), (whole(1)["host"], False)):
         values = {**whole(1), "host": host}
@@ -132,23 +132,23 @@ def test_what_others_wrote_has_to_go() -> None:
 
 
 def test_a_value_that_comes_back_is_found() -> None:
-    (complaint,) = judged(0, 2, 1, known=5)
+    (complaint,) = checked(0, 2, 1, known=5)
     assert "from version 2 back to 1" in complaint
 
 
 def test_a_value_that_never_was_is_found() -> None:
-    (complaint,) = judged(6, known=5)
+    (complaint,) = checked(6, known=5)
     assert "never was" in complaint
 
 
 def test_a_secret_that_goes_away_is_found() -> None:
-    assert told(("ADDED", 1, "a uid"), ("DELETED", 1, "a uid")) == [
+    assert reported(("ADDED", 1, "a uid"), ("DELETED", 1, "a uid")) == [
         f"{EXTRACTED.name}: it was deleted"
     ]
 
 
 def test_a_secret_that_went_away_while_nobody_looked_is_found() -> None:
-    (complaint,) = told(("ADDED", 1, "a uid"), ("ADDED", 1, "another"))
+    (complaint,) = reported(("ADDED", 1, "a uid"), ("ADDED", 1, "another"))
     assert complaint.endswith("it is another one")
 
 

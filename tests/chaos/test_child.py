@@ -30,7 +30,7 @@ def is_quick() -> None:
 
 
 @pytest.mark.parametrize("callback", [sleeps, computes])
-def test_what_holds_up_the_loop_is_named(
+def test_callback_that_blocks_the_loop_is_named(
     callback: Callable[[], None], said: list[dict[str, Any]]
 ) -> None:
     asyncio.run(beside_a_pulse(callback))
@@ -39,7 +39,7 @@ def test_what_holds_up_the_loop_is_named(
     assert any(callback.__name__ in where for where in answer["seen"])
 
 
-def test_what_is_quick_is_nobodys_concern(said: list[dict[str, Any]]) -> None:
+def test_quick_callback_is_not_reported(said: list[dict[str, Any]]) -> None:
     asyncio.run(beside_a_pulse(is_quick))
     assert said == []
 

@@ -72,10 +72,10 @@ class World:
     async def start(
         cls, plane: ControlPlane, directory: Path, random: Random, count: int
     ) -> AsyncIterator[World]:
-        """Starts one in which everything is in step.
+        """Starts one in which everything is in sync.
 
         Args:
-            plane: Is broken and mended; whole again in the end.
+            plane: Is broken and repaired; whole again in the end.
             directory: For files.
             random: Chooses the event loop of each life.
             count: Of ExternalSecrets.
@@ -180,7 +180,7 @@ class World:
 
     async def look_around(self) -> None:
         """Whether anything secret is said elsewhere; for times of calm."""
-        said = {**await self._told(), "its metrics": await self._metrics()}
+        said = {**await self._reported(), "its metrics": await self._metrics()}
         hidden = await self._hidden()
         for place, text in said.items():
             if any(secret in text for secret in hidden):
@@ -192,7 +192,7 @@ class World:
         known += await self.admin.issued()
         return [spelt for secret in known for spelt in spellings(secret.encode())]
 
-    async def _told(self) -> dict[str, str]:
+    async def _reported(self) -> dict[str, str]:
         """All that is said in the cluster."""
         group = f"/apis/{GROUP}/namespaces/{self.namespace}"
         paths = [f"/api/v1/namespaces/{self.namespace}/events"]

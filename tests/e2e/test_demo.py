@@ -43,7 +43,7 @@ STORY = (
 )
 
 
-def tell(output: str) -> None:
+def report(output: str) -> None:
     """The story is told, in this order, and nothing failed."""
     position = 0
     for part in STORY:
@@ -62,10 +62,10 @@ def namespaces(plane: ControlPlane) -> set[str]:
     return {name for name in names if name.startswith("secret-sync-demo-")}
 
 
-def test_on_a_control_plane_of_its_own(start: Start) -> None:
+def test_own_control_plane(start: Start) -> None:
     demo = start("local", "demo")
     assert demo.process.wait(110) == 0, demo.stdout + demo.stderr
-    tell(demo.stdout)
+    report(demo.stdout)
     assert demo.running() == []
     assert list(demo.mark.iterdir()) == []
 
@@ -73,9 +73,9 @@ def test_on_a_control_plane_of_its_own(start: Start) -> None:
 def test_on_the_cluster_of_kubeconfig(start: Start, control_plane: ControlPlane) -> None:
     demo = start("local", "demo", KUBECONFIG=str(control_plane.kubeconfig))
     assert demo.process.wait(110) == 0, demo.stdout + demo.stderr
-    tell(demo.stdout)
-    told = demo.stdout.index(f"this uses the cluster {control_plane.server}")
-    assert told < demo.stdout.index("$ kubectl")
+    report(demo.stdout)
+    reported = demo.stdout.index(f"this uses the cluster {control_plane.server}")
+    assert reported < demo.stdout.index("$ kubectl")
     namespace = re.search("namespace/(secret-sync-demo-[0-9a-f]+) created", demo.stdout)
     assert namespace
     answer = control_plane.admin.request("GET", f"/api/v1/namespaces/{namespace[1]}")

@@ -65,7 +65,7 @@ async def put_stores(api: Api, ram: Ram, namespace: str) -> dict[str, bool]:
     return {name: ready for name, (_, ready) in stores.items()}
 
 
-def is_told(status: str, found: dict[str, Any] | None) -> bool:
+def is_reported(status: str, found: dict[str, Any] | None) -> bool:
     return ready_of(found).get("status") == status
 
 
@@ -99,7 +99,7 @@ async def test_no_key_or_token_is_said(
         ready = await put_stores(api, ram, namespace)
         async with running(*flags, **variables) as child, aiohttp.ClientSession() as http:
             for name, good in ready.items():
-                settled = partial(is_told, "True" if good else "False")
+                settled = partial(is_reported, "True" if good else "False")
                 await api.until("SecretStore", namespace, name, settled, within=20)
                 await api.until("ExternalSecret", namespace, name, settled, within=20)
             # Sessions that end, an STS that fails, and one that answers with a page.

@@ -52,7 +52,7 @@ pytestmark = [
 
 BASE = "localhost/base:local"
 IMAGE = "localhost/secret-sync:test"
-#: What an essential Debian with Python is, for our purpose, and what is to be taken off it.
+#: What an essential Debian with Python is, for our purpose, and what is to be removed from it.
 PACKAGES = (
     *("python3-venv", "ca-certificates", "bash", "coreutils", "findutils", "passwd"),
     *("apt", "dpkg", "util-linux"),
@@ -171,7 +171,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
         yield info
 
 
-def test_its_size_and_its_parts_are_reported(said: str, files: Path) -> None:
+def test_image_size_and_parts_are_reported(said: str, files: Path) -> None:
     last = said.splitlines()[-1]
     assert re.fullmatch(rf"{IMAGE}: [\d.]+ [MG]B; dist/sbom.cdx.json lists its components", last)
     pinned = (ROOT / "requirements/run.txt").read_text()
@@ -186,7 +186,7 @@ def test_its_size_and_its_parts_are_reported(said: str, files: Path) -> None:
     assert all(f"{name}=={version}" in pinned for name, version in listed)
 
 
-def test_who_and_what_runs_is_written_in_it(configuration: dict[str, Any]) -> None:
+def test_image_config_names_user_and_command(configuration: dict[str, Any]) -> None:
     config = configuration["config"]
     assert config["Entrypoint"] == ["secret-sync"]
     assert config["Cmd"] == ["run"]
@@ -231,7 +231,7 @@ def test_nothing_in_it_installs_builds_or_becomes_root(files: Path) -> None:
     assert _privileged(files) == set()
 
 
-def test_what_its_base_installs_and_becomes_root_with_is_what_it_lacks(images: Images) -> None:
+def test_image_has_no_package_manager_and_no_way_to_become_root(images: Images) -> None:
     base = images.files(images.container(BASE))
     assert {"apt", "apt-get", "dpkg", "dpkg-deb"} <= _installers(base)
     assert {"su", "passwd", "chage"} <= _privileged(base)
@@ -269,7 +269,7 @@ def _controller(pid: int) -> int | None:
     return None
 
 
-async def test_it_syncs_a_secret_and_writes_no_file(
+async def test_image_syncs_a_secret_and_writes_no_file(
     images: Images,
     configuration: dict[str, Any],
     control_plane: ControlPlane,

@@ -84,7 +84,7 @@ async def put_trouble(api: Api, info: CloudInfo, admin: CloudAdmin, namespace: s
     return {document["metadata"]["name"] for document in documents}
 
 
-def is_told(status: str, found: dict[str, Any] | None) -> bool:
+def is_reported(status: str, found: dict[str, Any] | None) -> bool:
     return ready_of(found).get("status") == status
 
 
@@ -111,7 +111,7 @@ async def test_nothing_secret_is_said(
         names = await put_trouble(api, cloud, admin, namespace)
         for name in names - {"hanging", "throttled", "html"}:
             synced = name in {"text", "document", "rotated", "binary"}
-            settled = partial(is_told, "True" if synced else "False")
+            settled = partial(is_reported, "True" if synced else "False")
             await api.until("ExternalSecret", namespace, name, settled)
         await admin.put_secret("leak/rotated", VALUES["leak/rotated"] + "-again")
         await api.until_holds(namespace, "rotated", {"x": VALUES["leak/rotated"] + "-again"})

@@ -26,7 +26,7 @@ LAST_LINE = "# Ctrl-C here stops everything"
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "secret_sync.local.cloud")
 
 
-def test_what_it_prints_is_all_one_needs_and_ctrl_c_ends_it_all(
+def test_local_up_prints_all_one_needs_and_ctrl_c_ends_it_all(
     start: Start, shell: Shell, tmp_path: Path
 ) -> None:
     up = start("local", "up", "--directory", "playground")

@@ -139,7 +139,7 @@ async def check_numbers(found: Prometheus) -> None:
 
 
 async def check_failing(found: Prometheus, api: Api, namespace: str) -> None:
-    """What fails and is not tried again is seen at every scrape, until it is mended."""
+    """What fails and is not tried again is seen at every scrape, until it is fixed."""
     (rule,) = [rule for rule in alerts() if rule["alert"] == "SecretSyncSyncsFailing"]
     counted = 'secret_sync_syncs_total{result="failed"}'
     (before,) = await found.values(counted)

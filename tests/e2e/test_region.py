@@ -33,8 +33,8 @@ async def test_the_region_comes_from_the_node(
             entry = {"key": "region/one", "name": "x"}
             await api.put(external_secret("some", entry), namespace)
             async with running(*flags, **variables) as child:
-                told = await api.until_ready(namespace, "some", "RegionMissing", within=15)
-                assert "--region" in told["message"]
+                reported = await api.until_ready(namespace, "some", "RegionMissing", within=15)
+                assert "--region" in reported["message"]
                 child.process.terminate()
                 assert await child.ends() == 0
             await admin.set_metadata(region_id="cn-beijing")

@@ -182,7 +182,7 @@ async def own_rights(cluster: ControlPlane, tmp_path: Path) -> str:
     return kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
 
 
-async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
+async def test_program_syncs_as_its_own_account_through_the_proxy_of_its_environment(
     cluster: ControlPlane, cloud: CloudInfo, namespace: str, own_rights: str
 ) -> None:
     port = free_port()
@@ -254,7 +254,7 @@ async def test_it_syncs_as_its_own_account_through_the_proxy_of_its_environment(
     assert all(f'"reconcile_id":"{one}"' in log for one in exemplars)
 
 
-async def test_it_stops_in_the_middle_of_its_work(
+async def test_program_stops_in_the_middle_of_its_work(
     cluster: ControlPlane, cloud: CloudInfo, namespace: str
 ) -> None:
     names = [f"some-{number}" for number in range(60)]

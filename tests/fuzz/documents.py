@@ -24,12 +24,12 @@ SPECS: Final = (
 )
 
 
-def test_one_input(data: bytes) -> None:
+def test_single_input(data: bytes) -> None:
     """One run of the fuzzer."""
     if data:
         examine(SPECS[data[0] % len(SPECS)], data[1:])
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, test_single_input)
     atheris.Fuzz()

@@ -20,7 +20,7 @@ DOCUMENTS: Final = (
 )
 
 
-def test_one_input(data: bytes) -> None:
+def test_single_input(data: bytes) -> None:
     """One run of the fuzzer."""
     if not data:
         return
@@ -34,5 +34,5 @@ def test_one_input(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, test_single_input)
     atheris.Fuzz()

@@ -61,7 +61,9 @@ def running_in(directory: Path) -> list[str]:
     return sorted(found)
 
 
-def test_it_answers_with_the_version_it_was_built_as(control_plane: ControlPlane) -> None:
+def test_control_plane_answers_with_the_version_it_was_built_as(
+    control_plane: ControlPlane,
+) -> None:
     answer = control_plane.admin.request("GET", "/version")
     assert answer.status == 200
     assert answer.body["gitVersion"].startswith("v1.")
@@ -208,7 +210,7 @@ async def test_a_killed_api_server_comes_back_with_its_data(
         await plane.start_api_server()
 
 
-async def test_what_was_before_expired_history_is_gone(
+async def test_state_before_expired_history_is_gone(
     breakable_control_plane: ControlPlane, breakable_namespace: str
 ) -> None:
     plane = breakable_control_plane

@@ -202,7 +202,7 @@ def test_ack_secret_managers_objects_and_our_own_apply_unchanged_and_whole(
     ],
     ids=["ExternalSecret", "SecretStore"],
 )
-def test_our_status_is_kept_whole(
+def test_status_is_kept_whole(
     kubectl: Kubectl, namespace: str, kind_and_status: tuple[str, dict[str, Any]]
 ) -> None:
     kind, status = kind_and_status
@@ -285,7 +285,7 @@ def test_a_status_that_ack_secret_manager_left_blocks_no_later_write(
         ({"dataa": []}, "spec.dataa: field not declared in schema"),
     ],
 )
-def test_what_can_never_work_is_refused_in_words(
+def test_impossible_spec_is_refused_with_a_message(
     kubectl: Kubectl, namespace: str, spec: dict[str, Any], complaint: str
 ) -> None:
     given = dump(an_object("ExternalSecret", spec))

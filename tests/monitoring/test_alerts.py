@@ -40,7 +40,7 @@ def promtool(*arguments: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=NAMES)
-def test_an_alert_says_what_whoever_is_woken_needs(rule: dict[str, Any]) -> None:
+def test_alert_states_what_its_reader_needs(rule: dict[str, Any]) -> None:
     name = rule["alert"]
     assert re.fullmatch(r"SecretSync[A-Z][A-Za-z]+", name)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
@@ -52,7 +52,7 @@ def test_an_alert_says_what_whoever_is_woken_needs(rule: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=NAMES)
-def test_what_an_alert_quotes_is_known_then(rule: dict[str, Any]) -> None:
+def test_labels_quoted_by_an_alert_exist(rule: dict[str, Any]) -> None:
     """Labels that the sum has taken away would read ``<no value>``."""
     quoted = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     fired = [
@@ -114,8 +114,8 @@ def test_every_link_of_the_runbook_leads_somewhere() -> None:
 
 def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(groups()))
-    told = promtool("check", "rules", "rules.yaml", folder=tmp_path)
-    assert f"{len(NAMES)} rules found" in told
+    reported = promtool("check", "rules", "rules.yaml", folder=tmp_path)
+    assert f"{len(NAMES)} rules found" in reported
 
 
 def test_alerts_fire_when_they_should(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_query_names_only_what_exists(title: str, text: str) -> None:
         ('absent(up{job="other"})', "is never other"),
     ],
 )
-def test_what_does_not_exist_is_found(text: str, what: str) -> None:
+def test_missing_metric_is_found(text: str, what: str) -> None:
     (found,) = complaints(text)
     assert what in found
 
@@ -119,7 +119,7 @@ def test_counters_are_read_by_rate_and_gauges_are_not() -> None:
 def test_every_metric_of_ours_is_on_the_dashboard() -> None:
     shown = {family(s.metric) for _, text in panel_queries() for s in read_query(text).selectors}
     ours = {name for name in facts.metrics() if name.startswith(("secret_sync_", "workqueue_"))}
-    # Should stay 0, and would be seen in the log; summed work under way tells nothing by itself.
+    # Should stay 0, and would be seen in the log; summed work under way means nothing by itself.
     left_out = {
         "secret_sync_informer_handler_errors_total",
         "secret_sync_log_lines_dropped_total",

@@ -176,8 +176,8 @@ class GenerationWatch(Watching):
         try:
             async with asyncio.timeout(within):
                 while self.seen[-1].whole != generation:
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             raise AssertionError(
                 f"generation {generation} is not there after {within:g} s\n{self}"

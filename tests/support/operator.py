@@ -23,9 +23,13 @@ from secret_sync.settings.model import BindAddress, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from secret_sync.local.controlplane.plane import ControlPlane
+
+    #: What the fixture ``running`` gives: the controller for the namespace of a test.
+    Running = Callable[..., AbstractAsyncContextManager[app.Controller]]
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"

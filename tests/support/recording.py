@@ -13,8 +13,8 @@ import trustme
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Of a request; what is told of who sends it.
-TELLING = ("authorization", "impersonate-")
+#: Of a request; headers that identify the sender.
+IDENTIFYING = ("authorization", "impersonate-")
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,17 @@ class RecordingServer:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 headers = [line.split(": ", 1) for line in head[1:] if line]
-                telling = tuple(
+                identifying = tuple(
                     sorted(
                         (name.lower(), value)
                         for name, value in headers
-                        if name.lower().startswith(TELLING)
+                        if name.lower().startswith(IDENTIFYING)
                     )
                 )
                 proxied = head[0].split(" ")[1].startswith("http://")
                 proxied = proxied or writer.get_extra_info("peername")[1] in self.through
-                self.asked.append(Asked(self.name, telling, certificate, proxied))
-                who = {certificate, dict(telling).get("authorization", "")}
+                self.asked.append(Asked(self.name, identifying, certificate, proxied))
+                who = {certificate, dict(identifying).get("authorization", "")}
                 status = "200 OK" if not self.accepts or who & self.accepts else "401 No"
                 writer.write(
                     f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"

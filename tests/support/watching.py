@@ -13,10 +13,15 @@ import orjson
 from tests.support.operator import SOON, values_of, version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from secret_sync.local.cloud import CloudAdmin
     from tests.support.operator import Api
+
+    #: What the fixture ``synced`` gives: a synced object, and the watch of its Secret.
+    Synced = Callable[..., AbstractAsyncContextManager["Watching"]]
 
 FORCE_SYNC = "secret-sync.alibabacloud.com/force-sync"
 
@@ -38,7 +43,7 @@ class Watching:
         self.history: list[dict[str, Any] | None] = []
         self.times: list[float] = []
         self.deleted_at = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -81,10 +86,10 @@ class Watching:
                     now is None or last is None or version_of(now) == version_of(last)
                 ):
                     return
-                self._news.clear()
+                self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.1):
-                        await self._news.wait()
+                        await self._changed.wait()
 
     async def check(self, *complete: dict[str, str], absences: int = 0) -> None:
         """Asserts that it never held anything but these, and went away so often at most."""
@@ -112,7 +117,7 @@ class Watching:
     def _saw(self, found: dict[str, Any] | None) -> None:
         self.history.append(found)
         self.times.append(asyncio.get_running_loop().time())
-        self._news.set()
+        self._changed.set()
 
 
 async def force_sync(api: Api, namespace: str, name: str, text: str) -> None:
@@ -126,7 +131,7 @@ async def calls_of(admin: CloudAdmin, name: str) -> list[str]:
     return [call["code"] for call in await admin.calls(10_000) if call["subject"] == name]
 
 
-async def told(api: Api, namespace: str, name: str) -> list[tuple[str, str, str]]:
+async def reported(api: Api, namespace: str, name: str) -> list[tuple[str, str, str]]:
     """The Events about an ExternalSecret, oldest first: type, reason and message of each."""
     selector = f"involvedObject.kind%3DExternalSecret,involvedObject.name%3D{name}"
     path = f"/api/v1/namespaces/{namespace}/events?fieldSelector={selector}"
@@ -136,7 +141,7 @@ async def told(api: Api, namespace: str, name: str) -> list[tuple[str, str, str]
     return [(e["type"], e["reason"], e["message"]) for e in events]
 
 
-async def until_told(
+async def until_reported(
     api: Api, namespace: str, name: str, *reasons: str, within: float = SOON
 ) -> list[tuple[str, str, str]]:
     """Waits for the Events about an ExternalSecret to have exactly these reasons, in any order.
@@ -148,7 +153,7 @@ async def until_told(
         async with asyncio.timeout(within):
             while sorted(r for _, r, _ in events) != sorted(reasons):
                 await asyncio.sleep(0.05)
-                events = await told(api, namespace, name)
+                events = await reported(api, namespace, name)
     except TimeoutError:
         raise AssertionError(f"told after {within} s: {events}") from None
     return events

@@ -34,7 +34,7 @@ class Wire:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         """Lets connections through, from the first time on at the same port."""
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]

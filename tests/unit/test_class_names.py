@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "secret_sync"
-#: Names of two classes that are still to be told apart.
+#: Names that two classes still share.
 LEFT: set[str] = set()
 
 

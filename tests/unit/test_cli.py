@@ -208,7 +208,7 @@ def test_a_missing_extra_is_named(
     assert "secret-sync[local]" in err
 
 
-def test_as_a_module() -> None:
+def test_program_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "secret_sync", "run", "--nonsense"],
         capture_output=True,
@@ -254,7 +254,7 @@ sys.exit(main(["run"]))
 @pytest.mark.parametrize(
     "module", ["secret_sync.cli.entry", "secret_sync.settings", "secret_sync.app", "uvloop"]
 )
-def test_a_controller_that_is_told_to_stop_before_it_started_ends_in_peace(module: str) -> None:
+def test_controller_stopped_before_its_start_ends_cleanly(module: str) -> None:
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-c", STOPPED_AT, module],
         capture_output=True,

@@ -118,7 +118,7 @@ def test_group_kind_and_scope(plural: str) -> None:
     assert spec["names"]["listKind"] == f"{KINDS[plural]}List"
 
 
-def test_one_version_that_is_served_and_stored(plural: str) -> None:
+def test_single_version_is_served_and_stored(plural: str) -> None:
     only = version(plural)
     assert only["name"] == "v1alpha1"
     assert only["served"]
@@ -168,7 +168,7 @@ def describes(path: str, schema: dict[str, Any]) -> bool:
     return bool(text) and text == text.strip() and text.endswith(".")
 
 
-def test_only_the_status_of_an_object_that_was_never_judged_has_a_default(plural: str) -> None:
+def test_only_the_status_of_a_new_object_has_a_default(plural: str) -> None:
     defaults = {p: schema["default"] for p, schema in walk(root(plural)) if "default" in schema}
     assert defaults == {".status": {"observedGeneration": -1}}
 
@@ -221,7 +221,7 @@ def test_every_list_and_text_of_a_spec_is_bounded_and_none_of_a_status(plural: s
         (".spec.dataProcess[].replaceRule[].target", "maxLength", 64 * 1024),
     ],
 )
-def test_what_exceeds_a_budget_is_explained_by_a_condition_first(
+def test_budget_overrun_is_explained_by_a_condition_first(
     path: str, keyword: str, budget: int
 ) -> None:
     assert find("externalsecrets", path)[keyword] >= 2 * budget
@@ -256,7 +256,7 @@ def test_both_kinds_of_store_are_alike_but_for_the_conditions() -> None:
         ".status.dataSyncResults[].status",  # ack-secret-manager leaves "Warning" in stored objects
     ],
 )
-def test_left_to_the_controller_to_judge(path: str) -> None:
+def test_case_left_to_the_controller_to_decide(path: str) -> None:
     schema = find("externalsecrets", path)
     judging = {"enum", "pattern", "minLength", "x-kubernetes-validations"}
     assert not judging & schema.keys()

@@ -25,7 +25,7 @@ def peers() -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 yield f"{file.relative_to(ROOT)}", [*rule.get("to", ()), *rule.get("from", ())]
 
 
-def test_what_goes_everywhere_goes_there_by_ipv4_and_ipv6() -> None:
+def test_rules_for_everywhere_cover_ipv4_and_ipv6() -> None:
     blocks = [
         (file, {peer["ipBlock"]["cidr"] for peer in found if "ipBlock" in peer} & EVERYWHERE)
         for file, found in peers()

@@ -153,7 +153,7 @@ async def test_no_more_lookups_run_than_there_are_threads_and_one_of_each_name()
     assert server.most <= dns.LOOKUPS
 
 
-async def test_who_asks_for_a_name_that_hangs_is_told_so_at_once() -> None:
+async def test_request_for_a_hanging_name_fails_at_once() -> None:
     async with resolving(NameServer()) as resolver:
         begun = asyncio.get_running_loop().time()
         (first,) = ask_for(resolver, "dead")
@@ -231,7 +231,7 @@ async def test_a_name_that_is_gone_has_no_addresses_any_more_and_one_that_fails_
 @pytest.mark.parametrize(
     "error", [UnicodeError("label empty or too long"), RuntimeError("can't start new thread")]
 )
-async def test_what_cannot_be_looked_up_is_a_failure_like_others(error: Exception) -> None:
+async def test_name_that_cannot_be_looked_up_is_a_failure_like_others(error: Exception) -> None:
     server = NameServer()
     server.failures["odd"] = error
     async with resolving(server) as resolver:

@@ -20,7 +20,7 @@ async def test_the_system_resolves_names_in_its_own_way() -> None:
     await resolver.close()
 
 
-async def test_what_cannot_be_a_name_is_a_failure() -> None:
+async def test_invalid_name_is_a_failure() -> None:
     resolver = Resolver()
     with pytest.raises(OSError, match=r"."):
         await resolver.resolve("a..b", 80)

@@ -17,7 +17,7 @@ import yaml
 from secret_sync import __version__
 from tests.support.documentation import ROOT
 
-#: Each instruction with its arguments, continued lines joined, comments left out.
+#: Each instruction with its arguments, continued lines joined, comments omitted.
 INSTRUCTIONS = [
     (name, rest.strip())
     for name, _, rest in (
@@ -111,7 +111,7 @@ def test_the_pins_fit_what_they_are_made_from() -> None:
     assert " image " in re.findall(r"for set in (.*); do", (ROOT / "Makefile").read_text())[0]
 
 
-def test_what_is_copied_exists_and_is_not_ignored() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     kept = [
         line[1:]
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -136,7 +136,7 @@ def test_nothing_is_run_in_the_last_stage() -> None:
     assert not any("/tools" in rest or "/wheels" in rest for _, rest in LAST_STAGE)
 
 
-def test_what_installs_is_taken_off_the_base() -> None:
+def test_build_tools_are_removed_from_the_base() -> None:
     (root,) = [rest for rest in arguments("RUN") if rest.startswith("for lib in")]
     for gone in ("/ensurepip", "-packages/pip", "/usr/local/bin/pip*", "/usr/share/python-wheels"):
         assert gone in root
@@ -148,7 +148,7 @@ def test_no_program_of_the_base_becomes_another_user() -> None:
     assert "find / -xdev -type f -perm /6000 -exec chmod a-s {} + " in root
 
 
-def test_who_runs_is_a_number_and_not_root() -> None:
+def test_user_is_a_number_and_not_root() -> None:
     (user,) = arguments("USER", LAST_STAGE)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     pod = yaml.safe_load((ROOT / "deploy/base/deployment.yaml").read_text())["spec"]["template"]
@@ -156,7 +156,7 @@ def test_who_runs_is_a_number_and_not_root() -> None:
     assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
 
 
-def test_what_runs() -> None:
+def test_entry_point_of_the_image() -> None:
     assert json.loads(arguments("ENTRYPOINT", LAST_STAGE)[0]) == ["secret-sync"]
     assert json.loads(arguments("CMD", LAST_STAGE)[0]) == ["run"]
     (environment,) = arguments("ENV", LAST_STAGE)
@@ -210,7 +210,7 @@ def test_the_bill_is_cyclonedx() -> None:
         assert len(part.get("licenses", [])) <= 1
 
 
-def test_the_bill_tells_what_needs_what() -> None:
+def test_bill_of_materials_lists_dependencies() -> None:
     needs = {entry["ref"]: entry["dependsOn"] for entry in bill()["dependencies"]}
     parts = {part["bom-ref"] for part in bill()["components"]}
     assert set(needs) - parts == {bill()["metadata"]["component"]["bom-ref"]}

@@ -69,7 +69,7 @@ def test_the_volume_of_the_token_is_where_the_controller_looks() -> None:
     assert f"{mount}/{token['path']}" == OwnIdentity().oidc_token_file
 
 
-def test_what_goes_beside_the_base_exists() -> None:
+def test_resources_beside_the_base_exist() -> None:
     (text,) = [found for s in sections(AUTHENTICATION) for found in s.fenced("yaml kustomization")]
     listed = yaml.safe_load(text)
     for path in listed["resources"] + listed["components"]:
@@ -107,7 +107,7 @@ def test_every_link_within_the_document_leads_somewhere() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
 
 
-def test_what_is_applied_is_of_the_users_own() -> None:
+def test_applied_files_are_the_users_own() -> None:
     """`deploy/` has a placeholder for the image, and each overlay another ServiceAccount."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     applied = {

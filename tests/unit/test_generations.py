@@ -1,4 +1,4 @@
-"""The watcher that tells whole versions of a Secret from mixed ones."""
+"""The watcher that distinguishes whole versions of a Secret from mixed ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_version_is_whole_or_mixed_or_neither(
     assert (seen.mixed, seen.whole) == expected
 
 
-def test_what_it_prints_is_generations_with_their_times() -> None:
+def test_report_lists_generations_with_their_times() -> None:
     watch = watched(OLD, NEW | {"password": "password-0"}, None, NEW | {"user": "edited"})
     assert str(watch).splitlines() == [
         "   0.00 s  Secret: user=0 password=0",

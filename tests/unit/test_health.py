@@ -86,7 +86,7 @@ async def test_everybody_else_gets_plain_text(server: HealthServer, accept: str)
     assert "c0ffee" not in text
 
 
-async def test_G4_ready_as_soon_as_the_caches_are_in_sync(
+async def test_ready_as_soon_as_the_caches_are_in_sync(
     server: HealthServer, readiness: Readiness
 ) -> None:
     status, text = await get(server, "/readyz")
@@ -95,7 +95,7 @@ async def test_G4_ready_as_soon_as_the_caches_are_in_sync(
     assert await get(server, "/readyz") == (200, "ok\n")
 
 
-async def test_G4_alive_while_the_loop_gets_around(server: HealthServer) -> None:
+async def test_alive_while_the_loop_gets_around(server: HealthServer) -> None:
     beating = asyncio.create_task(server.beat())
     await asyncio.sleep(0)
     assert await get(server, "/healthz") == (200, "ok\n")
@@ -106,13 +106,13 @@ async def test_G4_alive_while_the_loop_gets_around(server: HealthServer) -> None
     assert (status, "no heartbeat" in text) == (503, True)
 
 
-async def test_G4_alive_before_the_first_beat(server: HealthServer) -> None:
+async def test_alive_before_the_first_beat(server: HealthServer) -> None:
     # The API server may be waited for at start, half a minute long.
     assert await get(server, "/healthz") == (200, "ok\n")
 
 
 @pytest.mark.looptime
-async def test_G4_the_heart_beats_every_second() -> None:
+async def test_the_heart_beats_every_second() -> None:
     server = HealthServer(CollectorRegistry(), unready=lambda: "")
     beating = asyncio.create_task(server.beat())
     for _ in range(3):

@@ -36,7 +36,7 @@ def test_each_of_the_list_is_possible_and_has_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_of_a_random_shape_is_possible_and_the_same_each_time(seed: int) -> None:
+def test_random_object_is_valid_and_reproducible(seed: int) -> None:
     assert is_possible(generated(seed))
     assert generated(seed) == generated(seed)
 

@@ -11,7 +11,7 @@ from tests.integration.kube.kubeconfig_cases import CASES, OURS, THEIRS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
 SECTION = TEXT.partition("## Kubeconfig\n")[2].partition("\n## ")[0]
-#: Where each file that only one of both accepts is told of.
+#: Where each file that only one of both accepts is described.
 TOLD = {
     "user: no user": "no credentials",
     "user: auth-provider": "`auth-provider`",
@@ -35,7 +35,7 @@ def test_each_difference_is_in_it() -> None:
     assert not [words for words in TOLD.values() if words not in SECTION]
 
 
-def test_its_numbers_are_those_of_the_code() -> None:
+def test_kubeconfig_doc_has_the_numbers_of_the_code() -> None:
     assert access.REREAD_AFTER == 60
     assert f"{issuer._AHEAD:g} s, or a quarter" in SECTION
     assert issuer._AHEAD_PART == 0.25
@@ -45,6 +45,6 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"after {issuer._BACKOFF.bound(1):g} s, later after {issuer._BACKOFF.cap:g} s" in SECTION
 
 
-def test_its_limits_are_those_of_the_code() -> None:
+def test_kubeconfig_doc_has_the_limits_of_the_code() -> None:
     assert f"{fields.MAX_BYTES // 2**20} MiB" in SECTION
     assert f"{files._MAX_LEVELS} levels" in SECTION

@@ -51,13 +51,13 @@ def test_all_that_was_logged_is_there_at_the_end_in_its_order() -> None:
     assert [json.loads(line)["number"] for line in lines] == list(range(5000))
 
 
-def test_a_crash_is_told_of_after_the_lines_before_it() -> None:
+def test_crash_is_logged_after_the_lines_before_it() -> None:
     lines = lines_of("log.info('first')\nprint('second', file=sys.stderr)\nraise SystemError('x')")
     assert (event(lines[0]), lines[1]) == ("first", "second")
     assert (lines[2], lines[-1]) == ("Traceback (most recent call last):", "SystemError: x")
 
 
-def test_what_is_dropped_is_counted_and_told_of_when_the_log_is_read_again() -> None:
+def test_dropped_lines_are_counted_and_reported_when_the_log_is_read_again() -> None:
     program = """
 import time
 for number in range(60): log.info("x" * 100_000, number=number)
@@ -109,7 +109,7 @@ sys.exit("a last word")
     os.close(out)
 
 
-def test_lines_that_were_refused_are_told_of_as_lost(tmp_path: Path) -> None:
+def test_refused_lines_are_reported_as_lost(tmp_path: Path) -> None:
     into = tmp_path / "log"
     program = """
 import resource, signal, time

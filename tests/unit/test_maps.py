@@ -247,7 +247,7 @@ async def hosts() -> list[Any]:
 
 
 async def objects() -> list[Any]:
-    schemas, memories = Schemas(), SyncStateStore()
+    schemas, states = Schemas(), SyncStateStore()
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
@@ -260,15 +260,15 @@ async def objects() -> list[Any]:
         schemas.note([es])
         doubted = _object(n, Reason.CRD_OUTDATED, generation=2)
         assert schemas.refusal(doubted) is not None
-        memories.of(key).written = b"x"
+        states.of(key).written = b"x"
         statuses.put(key, es, ExternalSecretStatus())
         store.put(key, ForeignSecret("ns", str(n), "u", "1", ""))
         schemas.seen(Change(key, doubted, None))
-        memories.forget(key)
+        states.forget(key)
         statuses.forget(key)
         store.remove(key)
     assert not any(store._buckets.values())
-    return [schemas, memories, statuses, store, queue]
+    return [schemas, states, statuses, store, queue]
 
 
 def _object(n: int, reason: str, generation: int = 1) -> ExternalSecret:

@@ -50,7 +50,7 @@ def test_build_info_and_the_process_are_there(metrics: Metrics) -> None:
     assert "process_resident_memory_bytes" in text
 
 
-def test_what_alerts_need_is_zero_from_the_start(metrics: Metrics) -> None:
+def test_metrics_of_alerts_are_zero_from_the_start(metrics: Metrics) -> None:
     SyncMetrics(metrics)
     CallMetrics(metrics, "kms")
     ReflectorMetrics(metrics, "secrets")
@@ -131,7 +131,7 @@ def test_the_words_of_a_server_do_not_become_labels(metrics: Metrics) -> None:
     assert not [line for line in lines if "surprise" in line]
 
 
-def test_reflectors_and_workers_tell(metrics: Metrics) -> None:
+def test_reflectors_and_workers_report(metrics: Metrics) -> None:
     reflector = ReflectorMetrics(metrics, "secrets")
     reflector.listed()
     reflector.watching()
@@ -155,7 +155,7 @@ def test_events_count_by_occurrence(metrics: Metrics) -> None:
     assert 'secret_sync_events_dropped_total{why="rate"} 2.0' in lines
 
 
-def test_the_election_tells(metrics: Metrics) -> None:
+def test_election_reports(metrics: Metrics) -> None:
     lines = shown(metrics)
     assert "secret_sync_lease_failures_total 0.0" in lines
     assert "secret_sync_lease_transitions_total 0.0" in lines
@@ -167,7 +167,7 @@ def test_the_election_tells(metrics: Metrics) -> None:
     assert "secret_sync_lease_transitions_total 1.0" in lines
 
 
-def test_Q15_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics) -> None:
+def test_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics) -> None:
     queues = [Queue("source-kms", 2, 1.5, 1.0), Queue("source-kms", 3, 0.5, 4.0)]
     metrics.watch_queues(lambda: queues)
     queues.append(Queue("externalsecret", 0, 0.0, 0.0))
@@ -178,7 +178,7 @@ def test_Q15_queues_are_read_when_asked_for_and_summed_by_name(metrics: Metrics)
     assert 'workqueue_depth{name="externalsecret"} 0.0' in lines
 
 
-def test_Q15_a_queue_tells_what_happens(metrics: Metrics) -> None:
+def test_queue_reports_its_events(metrics: Metrics) -> None:
     queue = QueueMetrics(metrics, "externalsecret")
     queue.added()
     queue.waited(0.1)

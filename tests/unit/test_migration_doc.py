@@ -89,7 +89,7 @@ def blocks(kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("version", CHARTS)
-def test_what_a_chart_passes_is_accepted_and_means_the_same(version: str) -> None:
+def test_values_of_a_chart_are_accepted_and_mean_the_same(version: str) -> None:
     chart = CHARTS[version]
     settings = parse_run_arguments(rendered(chart, SET), {})
     for flag in chart["flags"]:
@@ -103,7 +103,7 @@ def test_what_a_chart_passes_is_accepted_and_means_the_same(version: str) -> Non
 
 
 @pytest.mark.parametrize("version", CHARTS)
-def test_what_a_chart_passes_with_nothing_set_is_accepted(version: str) -> None:
+def test_defaults_of_a_chart_are_accepted(version: str) -> None:
     """Most of 0.5.x passes ``--region=`` then, and 0.6.0 ``--uid=``."""
     settings = parse_run_arguments(rendered(CHARTS[version], {}), {})
     empty = (settings.region, settings.kms_endpoint, settings.cluster_id, settings.uid)
@@ -201,7 +201,7 @@ def kustomization(document: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
-def test_its_kustomization_is_that_of_the_installation_with_another_overlay() -> None:
+def test_migration_kustomization_is_that_of_the_installation_with_another_overlay() -> None:
     here, there = kustomization(DOCUMENT), kustomization("docs/install.md")
     assert here.pop("resources") == ["../deploy/overlays/ack-compat"]
     assert there.pop("resources") == ["../deploy/overlays/rrsa"]

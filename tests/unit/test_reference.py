@@ -127,7 +127,7 @@ def test_the_patterns_allow_what_the_table_says() -> None:
         ("<$9>", "<>"),
     ],
 )
-def test_what_stands_for_groups(target: str, key: str) -> None:
+def test_placeholders_stand_for_groups(target: str, key: str) -> None:
     assert rename(["ab"], [("(a)(?P<name>b)", target)]) == [key]
 
 
@@ -177,7 +177,7 @@ def is_logged(line: str) -> bool:
     return any(line in literal for literal in literals())
 
 
-def test_what_the_definitions_say_is_quoted_as_they_say_it() -> None:
+def test_definitions_are_quoted_literally() -> None:
     said = TROUBLES.column("kubectl refuses", "kubectl says")
     ours = [word for word in said if word.startswith("must be")]
     assert len(ours) == 2

@@ -65,7 +65,7 @@ def test_every_claim_cites_a_test(claim: str) -> None:
     assert _CITED.search(claim)
 
 
-def test_there_are_claims() -> None:
+def test_document_has_claims() -> None:
     assert len(CLAIMS) >= 40
 
 

@@ -231,7 +231,7 @@ def test_flags_kept_for_compatibility_are_named_and_never_wrong() -> None:
         (["--region=a\nb"], ["--region"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(argv: list[str], words: list[str]) -> None:
+def test_settings_error_is_one_line(argv: list[str], words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         parse(*argv)
     assert all(word in caught.value.message for word in words)

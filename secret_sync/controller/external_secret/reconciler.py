@@ -327,7 +327,7 @@ class ExternalSecretReconciler:
         """Repair drift although a refresh failed or is under way.
 
         Only to what was applied last: with one entry failing and another one renewed, the
-        values in hand would be a mix of two versions.
+        cached values would be a mix of two versions.
         """
         if not isinstance(desired, Desired) or ctx.state.written != desired.fingerprint:
             return Done()

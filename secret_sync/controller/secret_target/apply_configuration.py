@@ -79,7 +79,7 @@ def values_needed(es: ExternalSecret) -> TransientError:
 
 
 def encoded(desired: Desired) -> dict[str, str]:
-    """Return the data of a Secret as it is written; the values have to be in hand."""
+    """Return the data of a Secret as it is written; the values have to be there."""
     if desired.data is None:
-        raise AssertionError  # the caller has seen to it that the values are in hand
+        raise AssertionError  # the caller has seen to it that the values are there
     return {key: b64encode(value).decode() for key, value in desired.data.items()}

@@ -1,4 +1,4 @@
-"""What a kubeconfig, or a pod's service account, comes to."""
+"""The connection that a kubeconfig, or a pod's service account, describes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where requests go.
+    """The server that requests go to.
 
     Attributes:
         url: Without a slash at its end.
-        name: What its certificate is for, if that is not the host of the URL.
+        name: The name that its certificate has to have, if not the host of the URL.
         proxy: The URL of an HTTP proxy, which may hold a password.
         verify: Whether its certificate has to be trusted.
-        ca: Who is trusted, as PEM; empty for whom the system trusts.
+        ca: The trusted CAs, as PEM; empty for those of the system.
     """
 
     url: str
@@ -30,14 +30,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
-    """As whom requests are sent.
+    """The identity that requests are sent with.
 
     Attributes:
         authorization: The value of that header; ``""`` for none.
         certificate: A client certificate with its chain, as PEM; empty for none.
         key: Its private key, as PEM.
-        plugin: What issues credentials; only where there are none of the above.
-        impersonation: Names and values of the headers that ask for it.
+        plugin: The plugin that issues credentials; only without any of the above.
+        impersonation: Names and values of the impersonation headers.
     """
 
     authorization: str = ""
@@ -49,7 +49,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where, and as whom.
+    """A server, and the identity to use there.
 
     Attributes:
         names: Of the context, its cluster and its user; empty in a pod.
@@ -61,7 +61,7 @@ class Connection:
 
     @property
     def target(self) -> tuple[object, ...]:
-        """What must not change while a process runs: only credentials and CAs are renewed."""
+        """Return what must not change while the process runs, other than credentials and CAs."""
         server = self.server
         return (
             *self.names,

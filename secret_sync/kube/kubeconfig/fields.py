@@ -29,9 +29,9 @@ class Fields:
     All methods raise ``DefiniteError``, which names the field and shows no value.
 
     Args:
-        value: What was written there.
-        place: As a message names it; ``""`` for the file itself.
-        file: That it stands in; its paths are relative to that one.
+        value: The value in the file.
+        place: Its path in messages; ``""`` for the file itself.
+        file: The file that holds it; relative paths start there.
     """
 
     def __init__(self, value: Any, place: str, file: Path) -> None:
@@ -49,11 +49,11 @@ class Fields:
         raise DefiniteError(f"{message} (kubeconfig {quoted(self.file)})")
 
     def has(self, name: str) -> bool:
-        """Whether something is written there."""
+        """Return whether the field has a value."""
         return self._value.get(name) not in (None, "", [], {})
 
     def only(self, known: Collection[str]) -> None:
-        """Refuse fields that might say something that is not understood here."""
+        """Refuse unknown fields."""
         unknown = [name for name in self._value if name not in known]
         if unknown:
             self.refuse(str(unknown[0]), "not supported; remove the field")
@@ -100,7 +100,7 @@ class Fields:
         return tuple(self._value)
 
     def raw(self, name: str) -> Any:
-        """Whatever is written there."""
+        """Return the value as it is."""
         return self._value.get(name)
 
     def path(self, name: str) -> str:
@@ -109,7 +109,7 @@ class Fields:
         return os.path.join(self.file.parent, value) if value else ""  # noqa: PTH118 (keeps ..)
 
     def content(self, name: str) -> bytes:
-        """Return the contents of the file that it names."""
+        """Return the contents of the file that the field names."""
         try:
             return read_file(self.path(name))
         except (OSError, ValueError) as error:
@@ -140,7 +140,7 @@ class Fields:
 
 
 def read_file(path: str) -> bytes:
-    """All of a file.
+    """Return the contents of a file.
 
     Raises:
         OSError: It cannot be read, or has more bytes than such a file has.

@@ -22,7 +22,7 @@ _MAX_LEVELS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The context in force, with what it names; all of it from the first file that has it."""
+    """The context in use, its cluster and its user, each from the first file that has it."""
 
     name: str
     namespace: str
@@ -33,7 +33,7 @@ class Context:
 
 
 def read_context(paths: str, name: str = "") -> Context:
-    """Read the files and find the context; it blocks.
+    """Read the files and find the context; this blocks.
 
     Of several files the first ``current-context`` counts, and the first entry of each name.
 
@@ -127,15 +127,15 @@ def _check_names(file: Fields, section: str) -> None:
 
 
 class _MissingError(Exception):
-    """What is looked for is in none of the files."""
+    """Return the error for an entry that is in none of the files."""
 
 
 class _NotYAMLError(Exception):
-    """The message says where, and shows nothing of it."""
+    """Return an error that names the place and shows no content."""
 
 
 class _Constructor(SafeConstructor):
-    """As kubectl has it, dates are strings."""
+    """Read dates as strings, as kubectl does."""
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds within which a plugin has to answer.
 ANSWER_WITHIN: Final = 30.0
-#: Seconds in which one that was killed is gone.
+#: Seconds within which a killed plugin has ended.
 _GONE_WITHIN: Final = 1.0
-#: Bytes of an answer.
+#: Bytes of a response.
 _MAX_ANSWER: Final = 1024 * 1024
 _BY_HAND: Final = "run it by hand to see why"
 
@@ -38,8 +38,8 @@ class Plugin:
 
     Attributes:
         command: A path, or a name that is looked for in ``PATH``.
-        environment: Beside our own.
-        info: For ``KUBERNETES_EXEC_INFO``.
+        environment: Variables added to our own.
+        info: The value of ``KUBERNETES_EXEC_INFO``.
     """
 
     command: str
@@ -51,12 +51,12 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Issued:
-    """What a plugin answered.
+    """Credentials from a plugin.
 
     Attributes:
         authorization: The value of that header; ``""`` for none.
         certificate: As PEM, with ``key``; empty for none.
-        seconds: For which it is valid; infinite where the plugin does not say it.
+        seconds: How long they are valid; infinite if the plugin gives no time.
     """
 
     authorization: str
@@ -74,7 +74,7 @@ def find_command(execute: Fields) -> str:
 
 
 async def run_plugin(plugin: Plugin) -> Issued:
-    """Run it once; nothing of it is left, whatever happens.
+    """Run the plugin once; none of its processes outlives the call.
 
     Raises:
         DefiniteError: It cannot be started, failed, took too long, or answered nonsense. What it
@@ -103,7 +103,7 @@ async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int]:
     try:
         process = await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # It is there in a moment, and somebody has to end it.
+        # The process exists in a moment, and has to be ended.
         with suppress(DefiniteError):
             await _end(await starting)
         raise
@@ -131,9 +131,9 @@ async def _start(path: str, plugin: Plugin, name: str) -> Process:
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            # For who sits there, as with kubectl; a log is no place for what it may quote.
+            # For a person at a terminal, as with kubectl; it may quote what no log should have.
             stderr=None if _at_a_terminal() else asyncio.subprocess.DEVNULL,
-            # What it starts in turn is ended with it.
+            # Its children are ended with it.
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -155,18 +155,18 @@ async def _read_all(stream: asyncio.StreamReader | None, name: str) -> bytes:
 
 
 async def _end(process: Process) -> None:
-    """Kill the group that it leads, and wait until it is gone."""
+    """Kill the process group of the plugin, and wait until it has ended."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(_GONE_WITHIN):
             await process.wait()
-    # Somebody who left the group may still hold the other end of the pipe.
+    # A process that left the group may still hold the other end of the pipe.
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 (nothing else does it)
 
 
 class _AnswerError(Exception):
-    """The answer is not one; the message shows nothing of it."""
+    """Return the error for an invalid response; it shows nothing of the response."""
 
 
 def _read(output: bytes, api_version: str) -> Issued:

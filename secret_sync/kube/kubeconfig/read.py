@@ -28,7 +28,7 @@ _CLUSTER_FIELDS: Final = frozenset(
         "certificate-authority",
         "certificate-authority-data",
         "proxy-url",
-        # Without an effect here, or, as the last one, for anybody.
+        # Without an effect here; the last one has none anywhere.
         "disable-compression",
         "extensions",
         "api-version",
@@ -69,14 +69,14 @@ _EXEC_VERSIONS: Final = (
     "client.authentication.k8s.io/v1beta1",
 )
 _EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
-#: What a URL is written in.
+#: Characters of a URL.
 _URL: Final = re.compile(r"[!-~]+")
 #: Characters of a header's name, but ``%``, in which Kubernetes writes all others.
 _HEADER_NAME: Final = "!#$&'*+-.^_`|~"
 
 
 def read_connection(paths: str, context: str = "") -> Connection:
-    """Read what a kubeconfig's context says, with all files that it names; it blocks.
+    """Read the context of a kubeconfig, with all files that it names; this blocks.
 
     Args:
         paths: One path, or several joined as in the variable ``KUBECONFIG``.
@@ -90,7 +90,7 @@ def read_connection(paths: str, context: str = "") -> Connection:
     user = found.user
     login = Login() if user is None else _login(user, found.cluster, server)
     if server.url.startswith("http:"):
-        # As kubectl does it: nothing that proves who asks goes where anybody could read it.
+        # As in kubectl: no credentials over a connection that others can read.
         login = Login(impersonation=login.impersonation)
     return Connection(server, login, (found.name, found.cluster_name, found.user_name))
 
@@ -126,7 +126,7 @@ def _url(fields: Fields, name: str, schemes: tuple[str, ...]) -> SplitResult | N
         return None
     try:
         url = urlsplit(text)
-        # It is parsed when it is asked for.
+        # It is parsed when it is used.
         valid = bool(_URL.fullmatch(text) and url.hostname) and url.port != 0
     except ValueError:
         fields.refuse(name, "this is not a URL")
@@ -152,7 +152,7 @@ def _login(user: Fields, cluster: Fields, server: Server) -> Login:
     impersonation = tuple(_impersonation(user))
     execute = user.map("exec")
     plugin = None if execute is None else _plugin(execute, cluster, server)
-    # As for kubectl, what is written down goes before what would have to be asked for.
+    # As in kubectl, static credentials go before a plugin.
     if authorization or certificate:
         plugin = None
     return Login(authorization, certificate, key, plugin, impersonation)

@@ -20,7 +20,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
-    """A request as the gateway judges it.
+    """A request as the gateway checks it.
 
     Attributes:
         host: As the client named it, lower case, without the port.

@@ -215,7 +215,7 @@ async def test_new_install_leaves_a_released_secret_alone(
         assert await api.get("Secret", made, "opaque") == released
 
 
-async def test_new_install_adopts_a_released_secret_where_it_is_told_to(
+async def test_new_install_adopts_a_released_secret_on_request(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, made: str, cli: Cli
 ) -> None:
     await cli("release", "--keep-secrets", "-n", made, "--yes")

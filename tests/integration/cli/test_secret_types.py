@@ -30,7 +30,7 @@ def is_accepted(plane: ControlPlane, kind: str, values: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("kind", types._REQUIRED)
-def test_one_key_of_each_group_is_enough_and_needed(control_plane: ControlPlane, kind: str) -> None:
+def test_each_group_needs_one_key_and_no_more(control_plane: ControlPlane, kind: str) -> None:
     groups = types._REQUIRED[kind]
     for chosen in product(*groups):
         assert is_accepted(control_plane, kind, dict.fromkeys(chosen, "{}"))

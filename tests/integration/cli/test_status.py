@@ -84,9 +84,9 @@ async def kubectl(plane: ControlPlane, *arguments: str) -> str:
 
 
 async def test_status_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str, cli: Cli) -> None:
-    told = await kubectl(cluster, "get", "externalsecrets", "-n", mixed, "-o", "json")
+    reported = await kubectl(cluster, "get", "externalsecrets", "-n", mixed, "-o", "json")
     expected = []
-    for found in json.loads(told)["items"]:
+    for found in json.loads(reported)["items"]:
         (ready,) = found["status"]["conditions"]
         expected.append(
             {

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secret_sync.kube import KubeClient
 from tests.support.blocking import blocking_fails
-from tests.support.operator import Api, install_crds, running_cloud
+from tests.support.operator import Api, install_crds, operator, running_cloud, settings_for
+from tests.support.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from secret_sync.app import Controller
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.operator import Running
+    from tests.support.watching import Synced
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +56,34 @@ def own_cloud(tmp_path: Path) -> Iterator[CloudInfo]:
 async def api(cluster: ControlPlane) -> AsyncIterator[Api]:
     async with Api(cluster) as client:
         yield client
+
+
+@pytest.fixture
+def running(cluster: ControlPlane, cloud: CloudInfo, home: str) -> Running:
+    """The controller for the namespace of the test, with the settings that are given."""
+
+    def run(*, ready: bool = True, **settings: Any) -> AbstractAsyncContextManager[Controller]:
+        return operator(settings_for(cluster, cloud, home, **settings), ready=ready)
+
+    return run
+
+
+@pytest.fixture
+def synced(running: Running, api: Api, home: str) -> Synced:
+    """The controller with this object, synced; gives the watch of its Secret from then on."""
+
+    @asynccontextmanager
+    async def run(
+        document: dict[str, Any], *, watch: str = "", **settings: Any
+    ) -> AsyncIterator[Watching]:
+        name = document["metadata"]["name"]
+        async with running(**settings):
+            await api.put(document, home)
+            await api.until_ready(home, name, "Synced")
+            async with Watching(api, home, watch or name) as watching:
+                yield watching
+
+    return run
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from secret_sync.settings.model import Settings
+    from tests.support.operator import Running
+    from tests.support.watching import Synced
 
 DOCUMENT: Final = "docs/backup-and-restore.md"
 OWNER: Final = "secret-sync.alibabacloud.com/owner"
@@ -224,11 +226,11 @@ async def reset(api: Api, home: str) -> None:
 @pytest.mark.parametrize("by", [restored, reset])
 async def test_merged_keys_that_were_put_back_rotate_once_they_were_deleted(
     cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     by: Callable[[Api, str], Awaitable[None]],
+    running: Running,
 ) -> None:
     await admin.put_secret("restored/one", "old")
     entry = {"key": "restored/one", "name": "password"}
@@ -237,12 +239,12 @@ async def test_merged_keys_that_were_put_back_rotate_once_they_were_deleted(
         await admin.put_secret("restored/one", value)
         await force_sync(api, home, "merged", value)
 
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(secret("merged", {"theirs": "x"}), home)
         await api.put(external_secret("merged", entry, **OBJECTS["merged"]), home)
         await api.until_ready(home, "merged", "Synced")
         await by(api, home)
-        # It is in step, and says what will come of it.
+        # It is in sync, and says what will come of it.
         await api.until(
             "ExternalSecret",
             home,
@@ -330,19 +332,17 @@ async def test_adopt_continues_it_although_its_own_reference_says_controller(
 
 
 async def test_a_mark_of_an_object_that_is_gone_is_named(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await admin.put_secret("restored/one", "old")
     entry = {"key": "restored/one", "name": "password"}
     target = {"name": "app-secret", "deletionPolicy": "Retain"}
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("before", entry, target=target), home)
-        await api.until_ready(home, "before", "Synced")
+    async with synced(external_secret("before", entry, target=target)):
         await api.put(external_secret("after", entry, target=target), home)
         condition = await api.until_ready(home, "after", "SecretConflict")
         assert "belongs to ExternalSecret before, so it was not touched" in condition["message"]
         await api.delete("ExternalSecret", home, "before")
-        # Its end is news to those that it kept out.
+        # Its end enqueues those that it kept out.
         await api.until(
             "ExternalSecret", home, "after", lambda es: MESSAGES[3] in ready_of(es)["message"]
         )
@@ -357,7 +357,7 @@ async def test_a_mark_of_an_object_that_is_gone_is_named(
 
 
 async def test_a_copied_mark_alone_proves_nothing(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("restored/one", "old")
     entry = {"key": "restored/one", "name": "password"}
@@ -365,6 +365,6 @@ async def test_a_copied_mark_alone_proves_nothing(
     document = secret("some", {"theirs": "x"})
     document["metadata"]["annotations"] = {OWNER: f"some/{es['metadata']['uid']}"}
     left = await post_as(api, "kubectl-create", document, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until_ready(home, "some", "SecretConflict")
         assert await api.get("Secret", home, "some") == left

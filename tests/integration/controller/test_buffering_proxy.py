@@ -53,7 +53,7 @@ def settings(
 
 
 @pytest.mark.parametrize("how", ["headers", "body"])
-async def test_what_changes_is_seen_by_listing(
+async def test_changes_are_seen_by_listing(
     gateway: Gateway, settings: Settings, admin: CloudAdmin, api: Api, home: str, how: str
 ) -> None:
     await admin.put_secret("buffered/one", "one")

@@ -87,10 +87,10 @@ class Room:
         values = wanted.pop("values", None)
 
         def wrong(found: dict[str, Any] | None) -> list[str]:
-            told = list(matching.differences(wanted, found or {}))
+            reported = list(matching.differences(wanted, found or {}))
             if values is not None and values_of(found) != values:
-                told.append(f"holds {values_of(found)}, not {values}")
-            return told
+                reported.append(f"holds {values_of(found)}, not {values}")
+            return reported
 
         found: dict[str, Any] | None = None
         try:
@@ -144,7 +144,7 @@ async def room(
 
 
 @pytest.mark.parametrize("case", cases("good"))
-async def test_what_is_asked_for_is_synced(room: Room, case: Path) -> None:
+async def test_each_case_is_synced(room: Room, case: Path) -> None:
     for document in room.read(case / "given.yaml"):
         await room.api.put(document, room.namespace)
     for expected in room.read(case / "expected.yaml"):

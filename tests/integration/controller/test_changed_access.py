@@ -1,28 +1,27 @@
-"""Stores and AccessKeys change: values in hand outlive that, and a correction counts at once."""
+"""Stores and AccessKeys change: cached values outlive that, and a correction counts at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from secret_sync.sources import fetch_scheduler
-from tests.support.operator import external_secret, operator, put_store, settings_for
+from tests.support.operator import external_secret, put_store
 from tests.support.watching import calls_of
 
 if TYPE_CHECKING:
     import pytest
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 ONE = {"password": "one"}
 
 
 async def test_drift_is_repaired_while_a_touched_access_key_is_not_confirmed(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("touched/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "touched/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         fault = await admin.set_fault("hang", subject="touched/*")
@@ -38,10 +37,10 @@ async def test_drift_is_repaired_while_a_touched_access_key_is_not_confirmed(
 
 
 async def test_drift_is_repaired_when_a_store_comes_back_although_the_cloud_hangs(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("away/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "away/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         await api.delete("SecretStore", home, "store")
@@ -58,18 +57,13 @@ async def test_drift_is_repaired_when_a_store_comes_back_although_the_cloud_hang
 
 
 async def test_an_edit_after_a_refusal_asks_again_at_once(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    monkeypatch: pytest.MonkeyPatch,
+    admin: CloudAdmin, api: Api, home: str, monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     # Otherwise a refusal of a moment ago would stand for the edit, too.
     monkeypatch.setattr(fetch_scheduler, "_FAILURE_FRESH", 0.0)
     await admin.put_secret("refused/one", "one")
     await admin.update("refused/one", forbidden=True)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "refused/one", "name": "password"}), home)
         await api.until_ready(home, "some", "Forbidden")
         await admin.update("refused/one", forbidden=False)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 ACCESS_KEY = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -197,13 +197,13 @@ async def stores(
     ids=lambda value: value if isinstance(value, str) else value.get("kind", ""),
 )
 async def test_however_it_is_read_it_is_written_together(
-    cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     name: str,
     fault: dict[str, Any],
+    running: Running,
 ) -> None:
     shape = SHAPES[name]
     names = [f"{home}/{name}" for name in shape.names]
@@ -211,7 +211,7 @@ async def test_however_it_is_read_it_is_written_together(
     # Two, so that there is a former one.
     await rotation.next()
     await rotation.next()
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         arn = f"acs:kms:cn-hangzhou:{cloud.account}:secret/"
         await api.put(shape.document(home, arn), home)
         await api.until_ready(home, "some", "Synced")
@@ -253,10 +253,10 @@ async def test_objects_that_share_sources_are_each_written_together(
 
 
 async def test_an_entry_that_is_added_is_not_paired_with_an_older_value(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     rotation = await Rotation.of(admin, [f"{home}/user", f"{home}/password"])
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         one = external_secret("some", rotation.entries[0], rotationInterval="10m")
         await api.put(one, home)
         await api.until_ready(home, "some", "Synced")
@@ -270,10 +270,10 @@ async def test_an_entry_that_is_added_is_not_paired_with_an_older_value(
 
 
 async def test_a_new_object_does_not_pair_a_value_of_others_with_a_newer_one(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     rotation = await Rotation.of(admin, [f"{home}/user", f"{home}/password"])
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         other = external_secret("other", rotation.entries[0], rotationInterval="10m")
         await api.put(other, home)
         await api.until_ready(home, "other", "Synced")

@@ -8,16 +8,13 @@ import pytest
 
 from tests.support.operator import (
     external_secret,
-    operator,
-    settings_for,
     values_of,
     version_of,
 )
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one"}
@@ -35,16 +32,11 @@ EDITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("patch", EDITS.values(), ids=EDITS.keys())
-async def test_S10_an_edit_is_undone(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    patch: dict[str, Any],
+async def test_edit_is_reverted(
+    admin: CloudAdmin, api: Api, home: str, patch: dict[str, Any], running: Running
 ) -> None:
     await admin.put_secret("drift/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
         before = await api.until_holds(home, "some", ONE)
         status = await api.until_ready(home, "some", "Synced")
@@ -70,10 +62,10 @@ async def test_S10_an_edit_is_undone(
 
 
 async def test_after_three_repairs_in_a_minute_the_other_writer_is_named_and_left_alone(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("drift/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         for _ in range(3):
@@ -88,15 +80,15 @@ async def test_after_three_repairs_in_a_minute_the_other_writer_is_named_and_lef
 
 
 async def test_a_deleted_secret_is_created_again(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("drift/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         calls = (await admin.counters())["total"]
-        # More than once: the news of a deletion and the reply to a write race each other. But no
-        # more than three times a minute, which would be a fight.
+        # More than once: the event of a deletion and the response to a write race. But no
+        # more than three times a minute, which would be a write conflict.
         for _ in range(3):
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", ONE)
@@ -104,10 +96,10 @@ async def test_a_deleted_secret_is_created_again(
 
 
 async def test_drift_is_repaired_while_a_refresh_fails(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("drift/failing", "one")
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(external_secret("some", {"key": "drift/failing", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         await admin.update("drift/failing", forbidden=True)
@@ -124,16 +116,11 @@ async def test_drift_is_repaired_while_a_refresh_fails(
         assert controller._metrics.syncs.labels("written")._value.get() == before + 2
 
 
-async def test_what_others_say_about_a_secret_is_theirs(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    requests: list[str],
+async def test_metadata_of_others_is_left_alone(
+    admin: CloudAdmin, api: Api, home: str, requests: list[str], running: Running
 ) -> None:
     await admin.put_secret("drift/one", "one")
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(external_secret("some", {"key": "drift/one", "name": "password"}), home)
         await api.until_holds(home, "some", ONE)
         status = await api.until_ready(home, "some", "Synced")

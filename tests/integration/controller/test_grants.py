@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -72,9 +72,9 @@ async def test_a_store_that_agrees_can_be_used_from_another_namespace(
     some = external_secret("some", {"key": "grants/store", "name": "x", "secretStoreRef": ref})
     async with operator(settings_for(cluster, cloud, home, tenant, polling_interval=1.0)):
         await api.put(some, tenant)
-        told = await api.until_ready(tenant, "some", "ReferenceRefused")
-        assert "--enable-cross-namespace-secret-store" in told["message"]
-        assert ALLOW in told["message"]
+        reported = await api.until_ready(tenant, "some", "ReferenceRefused")
+        assert "--enable-cross-namespace-secret-store" in reported["message"]
+        assert ALLOW in reported["message"]
 
         agreed = {"metadata": {"annotations": {ALLOW: f"another, {tenant}"}}}
         await api.merge("SecretStore", home, "store", agreed)
@@ -110,8 +110,8 @@ async def test_a_secret_that_agrees_can_be_referred_to(
     async with operator(settings_for(cluster, cloud, home, tenant)):
         await api.put(auth_store("far", **of_home(home)), tenant)
         await api.put(using("far", "some", "grants/secret"), tenant)
-        told = await api.until_ready(tenant, "far", "ReferenceRefused", kind="SecretStore")
-        assert "--enable-cross-namespace-auth-ref" in told["message"]
+        reported = await api.until_ready(tenant, "far", "ReferenceRefused", kind="SecretStore")
+        assert "--enable-cross-namespace-auth-ref" in reported["message"]
         await api.until_ready(tenant, "some", "ReferenceRefused")
 
         await api.merge("Secret", home, "access-key", {"metadata": {"annotations": {ALLOW: "*"}}})
@@ -144,15 +144,17 @@ async def test_a_service_account_that_agrees_can_be_referred_to(
 async def test_the_refusal_is_the_same_whether_it_exists_or_not(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str
 ) -> None:
-    def told_apart(message: str) -> str:
+    def distinguished(message: str) -> str:
         return message.replace("there-is-none", "NAME").replace("access-key", "NAME")
 
     async with operator(settings_for(cluster, cloud, home, tenant)):
         messages = []
         for name in ("access-key", "there-is-none"):
             await api.put(store("probe", access_key=name, namespace=home), tenant)
-            told = await api.until_ready(tenant, "probe", "ReferenceRefused", kind="SecretStore")
-            messages.append(told_apart(told["message"]))
+            reported = await api.until_ready(
+                tenant, "probe", "ReferenceRefused", kind="SecretStore"
+            )
+            messages.append(distinguished(reported["message"]))
     assert messages[0] == messages[1]
 
 
@@ -170,14 +172,13 @@ async def test_the_refusal_is_the_same_whether_it_exists_or_not(
     ],
     ids=str,
 )
-async def test_conditions_restrict_a_cluster_store(  # noqa: PLR0913 (fixtures)
-    cluster: ControlPlane,
-    cloud: CloudInfo,
+async def test_conditions_restrict_a_cluster_store(
     admin: CloudAdmin,
     api: Api,
     home: str,
     cluster_name: Callable[..., str],
     condition: dict[str, object],
+    running: Running,
     *,
     admits: bool,
 ) -> None:
@@ -187,7 +188,7 @@ async def test_conditions_restrict_a_cluster_store(  # noqa: PLR0913 (fixtures)
     await api.put(cluster_store(name, spelled, **of_home(home)), "")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/cluster", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(some, home)
         await api.until_ready(home, "some", "Synced" if admits else "StoreRefused")
     assert (await api.find("Secret", home, "some") is not None) is admits
@@ -209,29 +210,20 @@ def _filled(value: object, home: str) -> dict[str, object]:
     return filled
 
 
-async def test_a_selector_that_cannot_be_read_is_told_of(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+async def test_unreadable_selector_is_reported(
+    api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     name = cluster_name("broken")
     selector = {"matchExpressions": [{"key": "team", "operator": "Near"}]}
     await api.put(cluster_store(name, {"namespaceSelector": selector}, **of_home(home)), "")
-    async with operator(settings_for(cluster, cloud, home)):
-        told = await api.until_ready("", name, "ConditionsInvalid", kind="ClusterSecretStore")
-    assert "spec.conditions[0].namespaceSelector" in told["message"]
-    assert "'Near' is not an operator" in told["message"]
+    async with running():
+        reported = await api.until_ready("", name, "ConditionsInvalid", kind="ClusterSecretStore")
+    assert "spec.conditions[0].namespaceSelector" in reported["message"]
+    assert "'Near' is not an operator" in reported["message"]
 
 
 async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+    admin: CloudAdmin, api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     await admin.put_secret("grants/label", "labelled")
     name = cluster_name("labelled")
@@ -239,7 +231,7 @@ async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
     await api.put(cluster_store(name, {"namespaceSelector": selector}, **of_home(home)), "")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/label", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until_ready("", name, "Ready", kind="ClusterSecretStore")
         await api.put(some, home)
         await api.until_ready(home, "some", "StoreRefused")
@@ -251,18 +243,13 @@ async def test_a_label_of_a_namespace_admits_and_shuts_out_at_once(
 
 
 async def test_a_cluster_store_that_comes_later_is_seen(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    cluster_name: Callable[..., str],
+    admin: CloudAdmin, api: Api, home: str, cluster_name: Callable[..., str], running: Running
 ) -> None:
     await admin.put_secret("grants/later", "later")
     name = cluster_name("later")
     ref = {"name": name, "kind": "ClusterSecretStore"}
     some = external_secret("some", {"key": "grants/later", "name": "x", "secretStoreRef": ref})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(some, home)
         await api.until_ready(home, "some", "StoreNotFound")
         await api.put(cluster_store(name, **of_home(home)), "")
@@ -272,7 +259,7 @@ async def test_a_cluster_store_that_comes_later_is_seen(
         assert await api.find("Secret", home, "some") is not None
 
 
-async def test_the_controllers_own_rights_are_lent_only_where_the_operator_says(
+async def test_controller_identity_is_granted_only_where_the_operator_says(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str
 ) -> None:
     arn = f"acs:ram::{cloud.account}"
@@ -288,24 +275,29 @@ async def test_the_controllers_own_rights_are_lent_only_where_the_operator_says(
             await api.put(auth_store("worker"), namespace)
             await api.put(owned("none", "grants/any"), namespace)
         for name in ("lent", "other", "worker"):
-            told = await api.until_ready(tenant, name, "IdentityRefused", kind="SecretStore")
-            assert "--controller-identity-namespaces" in told["message"]
+            reported = await api.until_ready(tenant, name, "IdentityRefused", kind="SecretStore")
+            assert "--controller-identity-namespaces" in reported["message"]
         await api.until_ready(tenant, "none", "IdentityRefused")
-        told = await api.until_ready(home, "other", "IdentityRefused", kind="SecretStore")
-        assert "--allow-role-arn" in told["message"]
+        reported = await api.until_ready(home, "other", "IdentityRefused", kind="SecretStore")
+        assert "--allow-role-arn" in reported["message"]
         # Let through here, and refused by what comes next: there is no token file.
         await api.until_ready(home, "lent", "TokenFileUnreadable", kind="SecretStore")
 
 
-async def test_a_changed_service_account_wakes_its_users_at_once(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_changed_service_account_enqueues_its_users_at_once(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    running: Running,
 ) -> None:
     ram = await Ram.of(cluster, admin, cloud)
     await admin.put_secret("grants/role", "by role")
     role = await ram.role_for(f"late-{home}", home, "late")
     ref = {"serviceAccountRef": {"name": "late"}, "oidcProviderARN": ram.provider}
     await api.put(auth_store("late", **ref), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(using("late", "some", "grants/role"), home)
         await api.until_ready(home, "some", "ServiceAccountNotFound")
         await put_account(api, home, "late")
@@ -318,8 +310,14 @@ async def test_a_changed_service_account_wakes_its_users_at_once(
         assert await api.find("Secret", home, "some") is not None
 
 
-async def test_the_controllers_own_service_account_is_lent_by_the_same_rules(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, tenant: str, tmp_path: Path
+async def test_controller_service_account_is_granted_by_the_same_rules(
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    api: Api,
+    home: str,
+    tenant: str,
+    tmp_path: Path,
+    running: Running,
 ) -> None:
     """Whoever may refer to it could otherwise get around the flags."""
     arn = f"acs:ram::{cloud.account}:role/not-lent"
@@ -349,16 +347,16 @@ async def test_the_controllers_own_service_account_is_lent_by_the_same_rules(
         "enable_cross_namespace_secret_store": True,
     }
     ref = {"name": "own", "namespace": home}
-    lent_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
+    granted_on = external_secret("on", {"key": "grants/any", "name": "x", "secretStoreRef": ref})
     try:
         await api.put(auth_store("own", **own), home)
-        async with operator(settings_for(cluster, cloud, home, **roles)):
-            told = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
-            assert "--allow-role-arn" in told["message"]
+        async with running(**roles):
+            reported = await api.until_ready(home, "own", "IdentityRefused", kind="SecretStore")
+            assert "--allow-role-arn" in reported["message"]
         async with operator(settings_for(cluster, cloud, home, tenant, **namespaces)):
             # By way of a store that may borrow it, in another namespace that a flag lets in.
-            await api.put(lent_on, tenant)
-            told = await api.until_ready(tenant, "on", "IdentityRefused")
-            assert "--controller-identity-namespaces" in told["message"]
+            await api.put(granted_on, tenant)
+            reported = await api.until_ready(tenant, "on", "IdentityRefused")
+            assert "--controller-identity-namespaces" in reported["message"]
     finally:
         await api.request("DELETE", f"{path}/{home}-controller")

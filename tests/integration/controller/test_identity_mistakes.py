@@ -8,14 +8,14 @@ import pytest
 
 from secret_sync.settings import OwnIdentity
 from tests.support.identities import AUDIENCE, Ram, auth_store, owned, put_account, using
-from tests.support.operator import operator, secret, settings_for
+from tests.support.operator import secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -29,7 +29,7 @@ async def ram(cluster: ControlPlane, admin: CloudAdmin, cloud: CloudInfo) -> Ram
     return await Ram.of(cluster, admin, cloud)
 
 
-async def told(api: Api, home: str, name: str, reason: str, *words: str) -> None:
+async def reported(api: Api, home: str, name: str, reason: str, *words: str) -> None:
     """The store and its user say it, with these words."""
     await api.put(using(name, f"use-{name}", "store/password"), home)
     for kind, which in (("SecretStore", name), ("ExternalSecret", f"use-{name}")):
@@ -95,19 +95,13 @@ async def told(api: Api, home: str, name: str, reason: str, *words: str) -> None
         "no-role",
     ],
 )
-async def test_what_is_wrong_with_a_store(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    auth: dict[str, Any],
-    reason: str,
-    words: list[str],
+async def test_fault_of_a_store_is_in_its_condition(
+    api: Api, home: str, auth: dict[str, Any], reason: str, words: list[str], running: Running
 ) -> None:
     own = OwnIdentity(oidc_token_file="/no-such-token")
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(auth_store("wrong", **auth), home)
-        await told(api, home, "wrong", reason, *words)
+        await reported(api, home, "wrong", reason, *words)
 
 
 @pytest.mark.parametrize(
@@ -120,14 +114,8 @@ async def test_what_is_wrong_with_a_store(
     ],
     ids=["no-secret", "no-key", "unclean", "unknown"],
 )
-async def test_what_is_wrong_with_an_access_key_is_told_of_its_role_too(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    ram: Ram,
-    home: str,
-    values: dict[str, str] | None,
-    reason: str,
+async def test_fault_of_an_access_key_is_reported_for_its_role_too(
+    api: Api, ram: Ram, home: str, values: dict[str, str] | None, reason: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"behind-{home}")
     auth = {
@@ -136,24 +124,29 @@ async def test_what_is_wrong_with_an_access_key_is_told_of_its_role_too(
     }
     if values is not None:
         await api.put(secret("key", values), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(auth_store("wrong", **auth, ramRoleARN=role), home)
-        await told(api, home, "wrong", reason)
+        await reported(api, home, "wrong", reason)
 
 
 async def test_a_pasted_line_end_is_dropped(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"pasted-{home}")
     pair = {"id": f" {cloud.access_key_id}\n", "secret": f"{cloud.access_key_secret}\r\n"}
     await api.put(secret("access-key", pair), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(auth_store("pasted", **PAIR, ramRoleARN=role), home)
         await api.until_ready(home, "pasted", "Ready", kind="SecretStore")
 
 
-async def test_what_sts_says_of_a_token(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, ram: Ram, home: str
+async def test_refusal_of_a_token_by_sts_is_reported(
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    ram: Ram,
+    home: str,
+    running: Running,
 ) -> None:
     trusted = await ram.role_for(f"said-{home}", home, "reader")
     foreign = await ram.role_for(f"foreign-{home}", home, "somebody-else")
@@ -179,17 +172,17 @@ async def test_what_sts_says_of_a_token(
             "ack.alibabacloud.com/role-arn",
         ),
     }
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await admin.put_secret("store/good", "good")
         for name, (auth, reason, word) in wrong.items():
             await api.put(auth_store(name, **auth), home)
-            await told(api, home, name, reason, word)
+            await reported(api, home, name, reason, word)
         await api.put(using("store", "good", "store/good"), home)
         await api.until_holds(home, "good", {"x": "good"})
 
 
 async def test_a_token_that_has_expired_in_its_file(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, tmp_path: Path
+    cluster: ControlPlane, api: Api, ram: Ram, home: str, tmp_path: Path, running: Running
 ) -> None:
     role = await ram.role_for(f"stale-{home}", home, "controller")
     await put_account(api, home, "controller")
@@ -199,19 +192,17 @@ async def test_a_token_that_has_expired_in_its_file(
     # An hour ahead, so that every token is over there.
     await ram.admin.update_settings(clock_offset=7200)
     try:
-        async with operator(settings_for(cluster, cloud, home, own=own)):
+        async with running(own=own):
             auth = {"oidcProviderARN": ram.provider, "ramRoleARN": role}
             await api.put(auth_store("stale", **auth), home)
-            await told(api, home, "stale", "TokenExpired")
+            await reported(api, home, "stale", "TokenExpired")
     finally:
         await ram.admin.update_settings(clock_offset=0)
 
 
-async def test_half_an_identity_in_the_environment(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
-) -> None:
+async def test_half_an_identity_in_the_environment(api: Api, home: str, running: Running) -> None:
     own = OwnIdentity(access_key_id="LTAI-alone")
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(owned("some", "store/any"), home)
         ready = await api.until_ready(home, "some", "IdentityInvalid")
     assert "SECRET_ACCESS_KEY is missing" in ready["message"]

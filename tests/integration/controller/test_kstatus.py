@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 STORES = ("SecretStore", "ClusterSecretStore")
 
 
 def kstatus(found: dict[str, Any] | None) -> str:
-    """As sigs.k8s.io/cli-utils judges a kind that it does not know."""
+    """As sigs.k8s.io/cli-utils computes the status of a kind that it does not know."""
     assert found is not None
     status = found.get("status", {})
     observed = status.get("observedGeneration")
@@ -59,7 +59,7 @@ async def thing(
         await api.delete(request.param, "", name)
 
 
-async def test_an_object_is_in_progress_until_its_newest_generation_was_judged(
+async def test_object_is_in_progress_until_its_newest_generation_is_reported(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, thing: tuple[str, str]
 ) -> None:
     kind, name = thing
@@ -78,7 +78,7 @@ async def test_an_object_is_in_progress_until_its_newest_generation_was_judged(
     assert kstatus(edited) == "InProgress"
 
     async with operator(settings):
-        judged = await api.until(
+        checked = await api.until(
             kind,
             home,
             name,
@@ -86,27 +86,27 @@ async def test_an_object_is_in_progress_until_its_newest_generation_was_judged(
                 (found or {})["status"]["observedGeneration"] == edited["metadata"]["generation"]
             ),
         )
-    conditions = judged["status"]["conditions"]
+    conditions = checked["status"]["conditions"]
     assert [c["observedGeneration"] for c in conditions] == [edited["metadata"]["generation"]]
 
 
 @pytest.mark.parametrize("kind", STORES)
-async def test_a_store_that_an_older_version_judged_is_judged_again_once(
-    kind: str, cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+async def test_store_checked_by_an_older_version_is_checked_again_once(
+    kind: str, cloud: CloudInfo, api: Api, home: str, running: Running
 ) -> None:
     await put_store(api, cloud, home)
     document = of(kind, home)
     await api.put(document, home)
     name = document["metadata"]["name"]
     try:
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             await api.until(kind, home, name, lambda found: kstatus(found) == "Current")
         found = await api.get(kind, home, name)
         del found["status"]["observedGeneration"]
         path = f"{path_of(kind, home, name)}/status"
         status, _ = await api.request("PUT", path, found)
         assert status == 200
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             again = await api.until(
                 kind, home, name, lambda found: "observedGeneration" in (found or {})["status"]
             )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from tests.support.operator import external_secret, operator, secret, settings_for, store
+from tests.support.operator import external_secret, secret, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 VALUE = "a-value-that-nobody-sees-1c7d"
 WRONG = "wrong-access-key-secret-e05b"
@@ -28,14 +28,19 @@ def ours() -> Iterator[object]:
 
 
 async def test_no_representation_holds_a_secret(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    admin: CloudAdmin,
+    api: Api,
+    home: str,
+    running: Running,
 ) -> None:
     await admin.put_secrets({"leak/one": VALUE, "leak/two": VALUE})
     await admin.update("leak/two", forbidden=True)
     await api.put(secret("wrong", {"id": cloud.access_key_id, "secret": WRONG}), home)
     await api.put(store("wrong", access_key="wrong"), home)
     ref = {"secretStoreRef": {"name": "wrong"}}
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(external_secret("one", {"key": "leak/one", "name": "x"}), home)
         await api.put(external_secret("two", {"key": "leak/two", "name": "x"}), home)
         await api.put(external_secret("wrong", {"key": "leak/one", "name": "x", **ref}), home)

@@ -8,12 +8,12 @@ import pytest
 
 from secret_sync.kube import ApiUnavailableError, ApplyWriter
 from tests.support.operator import external_secret, operator, secret, settings_for, values_of
-from tests.support.watching import Watching, editors_of, force_sync, post_as, until_told
+from tests.support.watching import Watching, editors_of, force_sync, post_as, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ADOPT = {"secret-sync.alibabacloud.com/adopt": "true"}
@@ -64,18 +64,13 @@ def adopted(found: dict[str, Any] | None) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_A11_it_is_adopted_and_no_reader_notices(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
-    version: str,
+async def test_legacy_secret_is_adopted_without_a_reader_noticing(
+    api: Api, home: str, theirs: dict[str, Any], version: str, running: Running
 ) -> None:
     left = await left_by(api, version, home, WITH_STALE)
     await api.put(theirs, home)
     async with Watching(api, home, "some") as watching:
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             await api.until_holds(home, "some", PAIR)
             await api.until_ready(home, "some", "Synced")
             await api.until(
@@ -84,7 +79,7 @@ async def test_A11_it_is_adopted_and_no_reader_notices(
                 "some",
                 lambda e: (e or {})["metadata"]["finalizers"] == [KEPT],
             )
-            await until_told(api, home, "some", "Synced", "FinalizerRemoved")
+            await until_reported(api, home, "some", "Synced", "FinalizerRemoved")
         await watching.check(WITH_STALE, PAIR)
     held = await api.get("Secret", home, "some")
     assert adopted(held)
@@ -98,7 +93,7 @@ async def test_A11_it_is_adopted_and_no_reader_notices(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_A11_an_adopted_secret_is_like_any_other_of_ours(
+async def test_an_adopted_secret_is_like_any_other_of_ours(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -133,13 +128,8 @@ async def test_A11_an_adopted_secret_is_like_any_other_of_ours(
     await free(api, home)
 
 
-async def test_it_stays_as_it_is_until_all_values_are_there(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
+async def test_legacy_secret_stays_until_all_values_are_there(
+    admin: CloudAdmin, api: Api, home: str, theirs: dict[str, Any], running: Running
 ) -> None:
     left = await left_by(api, "0.6.x", home, WITH_STALE)
     await admin.put_secret("adoption/password", "two")
@@ -148,7 +138,7 @@ async def test_it_stays_as_it_is_until_all_values_are_there(
     try:
         async with (
             Watching(api, home, "some") as watching,
-            operator(settings_for(cluster, cloud, home)),
+            running(),
         ):
             await api.until_ready(home, "some", "Forbidden")
             assert await api.get("Secret", home, "some") == left
@@ -194,12 +184,12 @@ async def test_an_adoption_that_is_interrupted_is_finished(
     await free(api, home)
 
 
-async def test_a_secret_of_another_type_is_not_made_anew_but_told_of(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, theirs: dict[str, Any]
+async def test_secret_of_another_type_is_reported_and_not_recreated(
+    api: Api, home: str, theirs: dict[str, Any], running: Running
 ) -> None:
     left = await left_by(api, "0.6.x", home, WITH_STALE, type="example.org/pair")
     await api.put(theirs, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         condition = await api.until_ready(home, "some", "SecretConflict")
         assert "spec.type" in condition["message"]
         assert await api.get("Secret", home, "some") == left
@@ -211,12 +201,7 @@ async def test_a_secret_of_another_type_is_not_made_anew_but_told_of(
 
 @pytest.mark.parametrize("target", [{}, {"name": "taken"}], ids=["of its name", "of another name"])
 async def test_the_author_of_the_object_may_say_that_a_secret_is_to_be_taken_over(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
-    target: dict[str, str],
+    api: Api, home: str, theirs: dict[str, Any], target: dict[str, str], running: Running
 ) -> None:
     name = target.get("name", "some")
     before = {"password": "old", "theirs": "x"}
@@ -225,7 +210,7 @@ async def test_the_author_of_the_object_may_say_that_a_secret_is_to_be_taken_ove
     theirs["metadata"] = {"name": "some", "annotations": dict.fromkeys(ADOPT, "no")}
     async with (
         Watching(api, home, name) as watching,
-        operator(settings_for(cluster, cloud, home)),
+        running(),
     ):
         await api.put(theirs, home)
         condition = await api.until_ready(home, "some", "SecretConflict")
@@ -241,7 +226,7 @@ async def test_the_author_of_the_object_may_say_that_a_secret_is_to_be_taken_ove
 
 @pytest.mark.parametrize("claim", ["by its finalizer", "by the annotation"])
 async def test_a_secret_that_has_a_controller_is_never_adopted(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, theirs: dict[str, Any], claim: str
+    api: Api, home: str, theirs: dict[str, Any], claim: str, running: Running
 ) -> None:
     # The garbage collector looks whether there is such an owner.
     owner = await api.put(secret("owner", {}), home)
@@ -258,7 +243,7 @@ async def test_a_secret_that_has_a_controller_is_never_adopted(
     if claim == "by the annotation":
         theirs["metadata"] = {"name": "some", "annotations": ADOPT}
     await api.put(theirs, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         condition = await api.until_ready(home, "some", "SecretConflict")
         assert f"Secret {home}/some belongs to Secret owner" in condition["message"]
         assert await api.get("Secret", home, "some") == left

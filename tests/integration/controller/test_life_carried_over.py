@@ -1,4 +1,4 @@
-"""A13, A17: what others say of a Secret stays when it is made anew, and stays theirs."""
+"""Metadata that others set on a Secret survives its recreation, and stays theirs."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def test_a_restart_between_the_two_writes(
         assert carried(await rotate(api, admin, home, "three"))
 
 
-async def test_what_waits_for_a_finalizer(
+async def test_secret_that_waits_for_a_finalizer_is_left(
     api: Api, admin: CloudAdmin, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     async with operator(settings):
@@ -225,8 +225,8 @@ async def test_what_waits_for_a_finalizer(
         assert "finalizers" not in held["metadata"]
 
 
-@pytest.mark.parametrize("target", [{}, {"immutable": True}], ids=["in place", "made anew"])
-async def test_A17_another_controller_is_named_and_rotations_still_arrive(
+@pytest.mark.parametrize("target", [{}, {"immutable": True}], ids=["in place", "recreated"])
+async def test_another_controller_is_named_and_rotations_still_arrive(
     api: Api,
     admin: CloudAdmin,
     home: str,
@@ -263,7 +263,7 @@ async def test_A17_another_controller_is_named_and_rotations_still_arrive(
         assert after["metadata"]["ownerReferences"][0]["controller"] is True
 
 
-async def test_A17_under_retain_it_is_named_as_well(
+async def test_other_controller_is_named_under_retain(
     api: Api, admin: CloudAdmin, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     some["spec"]["target"] = {"deletionPolicy": "Retain"}
@@ -271,12 +271,14 @@ async def test_A17_under_retain_it_is_named_as_well(
         await api.put(some, home)
         await api.until_ready(home, "some", "Synced")
         other = await reference_to(api, home, controller=True)
-        told = await api.merge("Secret", home, "some", {"metadata": {"ownerReferences": [other]}})
+        reported = await api.merge(
+            "Secret", home, "some", {"metadata": {"ownerReferences": [other]}}
+        )
         await api.until(
             "ExternalSecret",
             home,
             "some",
             lambda e: "Secret owner" in (e or {})["status"]["conditions"][0]["message"],
         )
-        assert version_of(await api.get("Secret", home, "some")) == version_of(told)
+        assert version_of(await api.get("Secret", home, "some")) == version_of(reported)
         assert values_of(await rotate(api, admin, home, "two")) == TWO

@@ -10,12 +10,13 @@ import pytest
 from secret_sync.kube import Store
 from secret_sync.resources import ExternalSecret
 from tests.support.operator import external_secret, operator, secret, settings_for
-from tests.support.watching import Watching, calls_of, force_sync, until_told
+from tests.support.watching import Watching, calls_of, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
+    from tests.support.watching import Synced
 
 USER, PASSWORD = "cleanup/user", "cleanup/password"
 PAIR = {"user": "one", "password": "one"}
@@ -36,7 +37,7 @@ async def lose(admin: CloudAdmin, *names: str) -> None:
         await admin.delete(name)
 
 
-async def test_it_stays_if_its_author_wants_so_although_the_controller_has_not_heard_of_it(
+async def test_secret_stays_if_a_change_the_controller_has_not_seen_retains_it(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -73,7 +74,7 @@ async def test_it_stays_if_its_author_wants_so_although_the_controller_has_not_h
             assert left["metadata"]["uid"] == held["metadata"]["uid"]
 
 
-async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
+async def test_secret_goes_with_the_last_of_its_values_and_comes_back_with_them(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -94,7 +95,7 @@ async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
             await lose(admin, PASSWORD)
             await force_sync(api, home, "some", "2")
             await api.until("Secret", home, "some", lambda found: found is None)
-            events = await until_told(
+            events = await until_reported(
                 api, home, "some", "Synced", "SyncFailed", "SyncFailed", "SecretDeleted"
             )
             assert "none of its values exists" in str(events)
@@ -116,7 +117,7 @@ async def test_it_goes_with_the_last_of_its_values_and_comes_back_with_them(
 
 
 @pytest.mark.parametrize("other", ["forbidden", "throttle", "error", "hang"])
-async def test_it_stays_while_something_else_keeps_a_value_from_being_had(
+async def test_secret_stays_while_a_value_fails_for_another_reason(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -158,28 +159,20 @@ async def test_it_stays_while_something_else_keeps_a_value_from_being_had(
 
 
 async def test_without_the_flag_it_stays(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    pair: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, pair: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await lose(admin, USER, PASSWORD)
-            await force_sync(api, home, "some", "1")
-            await api.until_ready(home, "some", "SecretNotFound")
-            # It is looked after as ever.
-            await api.merge("Secret", home, "some", {"stringData": {"user": "x"}})
-            await api.until_holds(home, "some", PAIR)
-            await watching.check(PAIR, {**PAIR, "user": "x"})
+    async with synced(pair) as watching:
+        await lose(admin, USER, PASSWORD)
+        await force_sync(api, home, "some", "1")
+        await api.until_ready(home, "some", "SecretNotFound")
+        # It is looked after as ever.
+        await api.merge("Secret", home, "some", {"stringData": {"user": "x"}})
+        await api.until_holds(home, "some", PAIR)
+        await watching.check(PAIR, {**PAIR, "user": "x"})
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Merge"])
-async def test_what_is_retained_or_merged_never_goes(
+async def test_retained_or_merged_secret_is_never_deleted(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -206,7 +199,7 @@ async def test_what_is_retained_or_merged_never_goes(
             await watching.check(holds)
 
 
-async def test_what_is_somebody_elses_never_goes(
+async def test_unmanaged_secret_is_never_deleted(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -220,11 +213,11 @@ async def test_what_is_somebody_elses_never_goes(
     async with operator(settings):
         await api.put(pair, home)
         await api.until_ready(home, "some", "SecretNotFound")
-        await until_told(api, home, "some", "SyncFailed")
+        await until_reported(api, home, "some", "SyncFailed")
         assert await api.get("Secret", home, "some") == stored
 
 
-async def test_it_goes_also_where_the_values_went_while_the_controller_was_away(
+async def test_secret_goes_if_its_values_went_while_the_controller_was_away(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -37,7 +37,7 @@ def settings(cluster: ControlPlane, cloud: CloudInfo, home: str) -> Settings:
     ],
     ids=["opaque", "typed", "immutable"],
 )
-async def test_what_a_former_external_secret_left_keeps_its_values(
+async def test_secret_of_a_former_external_secret_keeps_its_values(
     settings: Settings, api: Api, admin: CloudAdmin, home: str, wanted: Wanted
 ) -> None:
     kind, key, more = wanted
@@ -65,7 +65,7 @@ async def test_what_a_former_external_secret_left_keeps_its_values(
         await api.until_holds(home, "shared", {key: NEW})
 
 
-async def test_what_a_person_made_keeps_its_values(
+async def test_secret_made_by_a_person_keeps_its_values(
     settings: Settings, api: Api, admin: CloudAdmin, home: str
 ) -> None:
     await admin.put_secret("continued", NEW)

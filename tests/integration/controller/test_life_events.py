@@ -1,4 +1,4 @@
-"""What people are told: Events of transitions, and nothing of what stays as it is."""
+"""Events: one for each transition, and none for what stays as it is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.operator import external_secret, operator, secret, settings_for
-from tests.support.watching import Watching, force_sync, told, until_told
+from tests.support.watching import Watching, force_sync, reported, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 ONE = {"password": "one"}
 STORE = {"secretStoreRef": {"name": "store"}}
@@ -31,16 +31,16 @@ async def test_a_life_in_events(
     expected = ["Synced"]
     async with operator(settings):
         await api.put(external_secret("some", entry(key)), home)
-        events = await until_told(api, home, "some", *expected)
+        events = await until_reported(api, home, "some", *expected)
         assert events == [("Normal", "Synced", "Secret some holds 1 key")]
 
-        # The same value again is no news.
+        # The same value again is not reported.
         await force_sync(api, home, "some", "1")
         await admin.put_secret(key, "two")
         await force_sync(api, home, "some", "2")
         await api.until_holds(home, "some", {"password": "two"})
         expected.append("Updated")
-        events = await until_told(api, home, "some", *expected)
+        events = await until_reported(api, home, "some", *expected)
         assert events[-1] == ("Normal", "Updated", "Secret some was updated")
 
         # However often it fails, it is one failure.
@@ -49,7 +49,7 @@ async def test_a_life_in_events(
             await force_sync(api, home, "some", str(number))
             await api.until_ready(home, "some", "Forbidden")
         expected.append("SyncFailed")
-        type_, _, message = (await until_told(api, home, "some", *expected))[-1]
+        type_, _, message = (await until_reported(api, home, "some", *expected))[-1]
         assert type_ == "Warning"
         assert message.startswith("Forbidden: ")
 
@@ -58,44 +58,44 @@ async def test_a_life_in_events(
         await api.until_ready(home, "some", "Synced")
         await api.merge("ExternalSecret", home, "some", {"spec": {"target": {"name": "other"}}})
         await api.until("Secret", home, "some", lambda found: found is None)
-        # That it is in step again was told in the same words: the Event of it grows, later.
+        # The recovery has the same message as before: the count of that Event grows, later.
         expected += ["Synced", "SecretDeleted"]
-        events = await until_told(api, home, "some", *expected)
+        events = await until_reported(api, home, "some", *expected)
         assert "Secret some was deleted: the target is other now" in str(events)
-    before = await told(api, home, "some")
+    before = await reported(api, home, "some")
     async with operator(settings):
-        # A restart finds nothing new; an object that comes later is told of, and this one not.
+        # A restart finds nothing new: it reports an object that comes later, and not this one.
         await api.put(external_secret("later", entry(key)), home)
-        await until_told(api, home, "later", "Synced")
-        assert await told(api, home, "some") == before
+        await until_reported(api, home, "later", "Synced")
+        assert await reported(api, home, "some") == before
 
 
-async def test_a_conflict_is_a_warning_and_its_end_is_told(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_conflict_is_a_warning_and_its_end_is_reported(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("events/conflict", "one")
     await api.put(secret("some", {"theirs": "precious"}), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", entry("events/conflict")), home)
-        ((type_, _, message),) = await until_told(api, home, "some", "Conflict")
+        ((type_, _, message),) = await until_reported(api, home, "some", "Conflict")
         assert type_ == "Warning"
         assert message.startswith(f"SecretConflict: Secret {home}/some exists")
         await api.delete("Secret", home, "some")
-        await until_told(api, home, "some", "Conflict", "Synced")
+        await until_reported(api, home, "some", "Conflict", "Synced")
 
 
 async def test_of_a_key_that_two_entries_write_the_later_one_wins_and_both_are_named(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secrets({"events/loser": "lost", "events/winner": "one"})
     await admin.put_secret("events/document", '{"password": "three", "more": "x"}')
     document = external_secret("some", entry("events/loser"), entry("events/winner"))
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(document, home)
         await api.until_holds(home, "some", ONE)
         condition = await api.until_ready(home, "some", "Synced")
         assert "password" in condition["message"]
-        events = await until_told(api, home, "some", "Synced", "KeyOverwritten")
+        events = await until_reported(api, home, "some", "Synced", "KeyOverwritten")
         ((type_, message),) = [(t, m) for t, r, m in events if r == "KeyOverwritten"]
         assert type_ == "Warning"
         for word in ("'password'", "'events/loser'", "'events/winner'"):
@@ -104,33 +104,28 @@ async def test_of_a_key_that_two_entries_write_the_later_one_wins_and_both_are_n
         # Not again for the same; and dataProcess comes after data.
         await admin.put_secret("events/winner", "two")
         await force_sync(api, home, "some", "now")
-        await until_told(api, home, "some", "Synced", "KeyOverwritten", "Updated")
+        await until_reported(api, home, "some", "Synced", "KeyOverwritten", "Updated")
         document["spec"]["data"].pop(0)
         document["spec"]["dataProcess"] = [{"extract": {"key": "events/document", **STORE}}]
         await api.put(document, home)
         await api.until_holds(home, "some", {"password": "three", "more": "x"})
         wanted = ("Synced", "Synced", "KeyOverwritten", "KeyOverwritten", "Updated")
-        events = await until_told(api, home, "some", *wanted)
+        events = await until_reported(api, home, "some", *wanted)
         assert "'events/winner' and by entry 'events/document'" in str(events)
 
 
 @pytest.mark.parametrize("empty", ["{}", "# nothing\n{}\n"], ids=["JSON", "YAML"])
 async def test_documents_without_keys_write_nothing_and_empty_nothing(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    empty: str,
+    admin: CloudAdmin, api: Api, home: str, empty: str, running: Running
 ) -> None:
     await admin.put_secret("events/empty", empty)
     document = external_secret("some")
     document["spec"] = {"dataProcess": [{"extract": {"key": "events/empty", **STORE}}]}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(document, home)
         condition = await api.until_ready(home, "some", "NoData")
         assert condition["status"] == "False"
-        ((type_, _, message),) = await until_told(api, home, "some", "SyncFailed")
+        ((type_, _, message),) = await until_reported(api, home, "some", "SyncFailed")
         assert (type_, message.partition(":")[0]) == ("Warning", "NoData")
         assert await api.find("Secret", home, "some") is None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
+    from tests.support.watching import Synced
 
 USER, PASSWORD, HOST = "faults/user", "faults/password", "faults/host"
 FAULTS: dict[str, dict[str, Any]] = {
@@ -87,39 +88,28 @@ async def until_asked(admin: CloudAdmin) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_is_half_new_is_not_written(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    three: dict[str, Any],
-    kind: str,
+async def test_half_new_pair_is_not_written(
+    admin: CloudAdmin, api: Api, home: str, three: dict[str, Any], kind: str, synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(three, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            async with broken(admin, kind, "1"):
-                await force_sync(api, home, "some", "1")
-                await until_asked(admin)
-                if kind != "hang":
-                    await api.until(
-                        "ExternalSecret",
-                        home,
-                        "some",
-                        lambda e: "Failed" in str((e or {})["status"]),
-                        within=LONG,
-                    )
-                # Somebody's edit of it changes nothing about that.
-                await api.merge(
-                    "ExternalSecret", home, "some", {"spec": {"rotationInterval": "1h"}}
+    async with synced(three) as watching:
+        async with broken(admin, kind, "1"):
+            await force_sync(api, home, "some", "1")
+            await until_asked(admin)
+            if kind != "hang":
+                await api.until(
+                    "ExternalSecret",
+                    home,
+                    "some",
+                    lambda e: "Failed" in str((e or {})["status"]),
+                    within=LONG,
                 )
-                await watching.check(trio("0"))
-            await force_sync(api, home, "some", "2")
-            await api.until_holds(home, "some", trio("1"), within=LONG)
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(trio("0"), trio("1"))
+            # Somebody's edit of it changes nothing about that.
+            await api.merge("ExternalSecret", home, "some", {"spec": {"rotationInterval": "1h"}})
+            await watching.check(trio("0"))
+        await force_sync(api, home, "some", "2")
+        await api.until_holds(home, "some", trio("1"), within=LONG)
+        await api.until_ready(home, "some", "Synced")
+        await watching.check(trio("0"), trio("1"))
 
 
 @pytest.mark.parametrize("kind", ["throttle", "hang", "not found"])
@@ -149,24 +139,16 @@ async def test_a_restart_in_the_middle_of_it_finds_it_whole(
         await watching.check(trio("0"), trio("1"))
 
 
-async def test_one_trouble_after_the_other(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    three: dict[str, Any],
+async def test_faults_one_after_the_other(
+    admin: CloudAdmin, api: Api, home: str, three: dict[str, Any], synced: Synced
 ) -> None:
     rounds = ("error", "forbidden", "hang", "not a document", "throttle", "not found")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(three, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            for number, kind in enumerate(rounds, start=1):
-                async with broken(admin, kind, str(number)):
-                    await force_sync(api, home, "some", f"{number} broken")
-                    await until_asked(admin)
-                await force_sync(api, home, "some", f"{number} mended")
-                await api.until_holds(home, "some", trio(str(number)), within=LONG)
-            await watching.check(*(trio(str(number)) for number in range(len(rounds) + 1)))
-            assert len(watching.states) == len(rounds) + 1
+    async with synced(three) as watching:
+        for number, kind in enumerate(rounds, start=1):
+            async with broken(admin, kind, str(number)):
+                await force_sync(api, home, "some", f"{number} broken")
+                await until_asked(admin)
+            await force_sync(api, home, "some", f"{number} mended")
+            await api.until_holds(home, "some", trio(str(number)), within=LONG)
+        await watching.check(*(trio(str(number)) for number in range(len(rounds) + 1)))
+        assert len(watching.states) == len(rounds) + 1

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.operator import external_secret, operator, secret, settings_for
-from tests.support.watching import Watching, force_sync, post_as, until_told
+from tests.support.watching import Watching, force_sync, post_as, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 FINALIZER = "finalizer.ack.secrets-manager.alibabacloud.com"
 ONE = {"password": "one"}
@@ -49,20 +50,14 @@ NO_CLAIM: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize("missing", NO_CLAIM)
 async def test_a_foreign_secret_is_the_same_in_every_field(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    one: dict[str, Any],
-    missing: str,
+    admin: CloudAdmin, api: Api, home: str, one: dict[str, Any], missing: str, running: Running
 ) -> None:
     manager, document, finalizers = NO_CLAIM[missing]
     stored = await post_as(api, manager, document, home)
     one["metadata"]["finalizers"] = finalizers
     async with (
         Watching(api, home, "some") as watching,
-        operator(settings_for(cluster, cloud, home)),
+        running(),
     ):
         await api.put(one, home)
         condition = await api.until_ready(home, "some", "SecretConflict")
@@ -80,47 +75,37 @@ async def test_a_foreign_secret_is_the_same_in_every_field(
 
 
 async def test_of_two_objects_with_one_target_the_first_has_it_until_it_goes(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    one: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, one: dict[str, Any], synced: Synced
 ) -> None:
     await admin.put_secret("foreign/other", "two")
     second = external_secret(
         "second", {"key": "foreign/other", "name": "password"}, target={"name": "some"}
     )
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(one, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.put(second, home)
-            condition = await api.until_ready(home, "second", "SecretConflict")
-            assert f"Secret {home}/some belongs to ExternalSecret some" in condition["message"]
-            await until_told(api, home, "second", "Conflict")
-            # The first goes on as ever.
-            await admin.put_secret("foreign/one", "three")
-            await force_sync(api, home, "some", "now")
-            await api.until_holds(home, "some", {"password": "three"})
-            await watching.check(ONE, {"password": "three"})
-            assert (await api.until_ready(home, "some", "Synced"))["status"] == "True"
+    async with synced(one) as watching:
+        await api.put(second, home)
+        condition = await api.until_ready(home, "second", "SecretConflict")
+        assert f"Secret {home}/some belongs to ExternalSecret some" in condition["message"]
+        await until_reported(api, home, "second", "Conflict")
+        # The first goes on as ever.
+        await admin.put_secret("foreign/one", "three")
+        await force_sync(api, home, "some", "now")
+        await api.until_holds(home, "some", {"password": "three"})
+        await watching.check(ONE, {"password": "three"})
+        assert (await api.until_ready(home, "some", "Synced"))["status"] == "True"
 
-            await api.delete("ExternalSecret", home, "some")
-            held = await api.until_holds(home, "some", {"password": "two"}, within=60)
-            assert held["metadata"]["ownerReferences"][0]["name"] == "second"
-            await api.until_ready(home, "second", "Synced")
-            await watching.check(ONE, {"password": "three"}, {"password": "two"}, absences=1)
+        await api.delete("ExternalSecret", home, "some")
+        held = await api.until_holds(home, "some", {"password": "two"}, within=60)
+        assert held["metadata"]["ownerReferences"][0]["name"] == "second"
+        await api.until_ready(home, "second", "Synced")
+        await watching.check(ONE, {"password": "three"}, {"password": "two"}, absences=1)
 
 
 async def test_the_second_may_have_it_as_soon_as_the_first_has_another_one(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+    api: Api, home: str, one: dict[str, Any], synced: Synced
 ) -> None:
     second = {**one, "metadata": {"name": "second"}}
     second["spec"] = {**one["spec"], "target": {"name": "some"}}
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(one, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(one):
         await api.put(second, home)
         await api.until_ready(home, "second", "SecretConflict")
         await api.merge("ExternalSecret", home, "some", {"spec": {"target": {"name": "other"}}})

@@ -22,7 +22,7 @@ from tests.support.watching import Watching, post_as, put_as
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 FINALIZER = "finalizer.ack.secrets-manager.alibabacloud.com"
 KEPT = "example.org/kept"
@@ -52,12 +52,7 @@ async def put_deleted(api: Api, home: str, document: dict[str, Any]) -> None:
 
 
 async def test_an_object_being_deleted_goes_and_its_secret_before_it(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, theirs: dict[str, Any], running: Running
 ) -> None:
     await post_as(api, LEGACY, secret("some", {"password": "old"}), home)
     theirs["metadata"]["finalizers"] = [KEPT, FINALIZER]
@@ -65,7 +60,7 @@ async def test_an_object_being_deleted_goes_and_its_secret_before_it(
     calls = (await admin.counters())["total"]
     async with (
         Watching(api, home, "some") as watching,
-        operator(settings_for(cluster, cloud, home)),
+        running(),
     ):
         found = await api.until(
             "ExternalSecret", home, "some", lambda e: FINALIZER not in finalizers(e)
@@ -82,12 +77,7 @@ async def test_an_object_being_deleted_goes_and_its_secret_before_it(
 
 @pytest.mark.parametrize("kept", ["somebody else's", "retained", "merged into"])
 async def test_an_object_being_deleted_leaves_what_is_not_to_go_with_it(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
-    kept: str,
+    api: Api, home: str, theirs: dict[str, Any], kept: str, running: Running
 ) -> None:
     manager = "kubectl-create" if kept == "somebody else's" else LEGACY
     left = await post_as(api, manager, secret("some", {"password": "old"}), home)
@@ -97,7 +87,7 @@ async def test_an_object_being_deleted_leaves_what_is_not_to_go_with_it(
     }
     theirs["spec"]["target"] = target.get(kept, {})
     await put_deleted(api, home, theirs)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until("ExternalSecret", home, "some", lambda found: found is None)
         assert await api.get("Secret", home, "some") == left
 
@@ -116,7 +106,7 @@ async def test_an_object_that_was_taken_over_and_got_the_finalizer_back_goes_wit
 
 
 async def test_the_finalizer_of_stores_goes_also_where_one_is_being_deleted(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     both = {"metadata": {"finalizers": [FINALIZER, KEPT]}}
     await api.merge("SecretStore", home, "store", both)
@@ -126,7 +116,7 @@ async def test_the_finalizer_of_stores_goes_also_where_one_is_being_deleted(
     broken = store("broken", access_key="absent")
     broken["metadata"]["finalizers"] = [FINALIZER]
     await api.put(broken, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until("SecretStore", home, "store", lambda s: finalizers(s) == [KEPT])
         await api.until("SecretStore", home, "going", lambda s: s is None)
         await api.until("SecretStore", home, "broken", lambda s: not finalizers(s))
@@ -134,11 +124,11 @@ async def test_the_finalizer_of_stores_goes_also_where_one_is_being_deleted(
     await api.merge("SecretStore", home, "store", {"metadata": {"finalizers": None}})
 
 
-async def test_who_keeps_putting_the_finalizer_back_is_left_to_it(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, theirs: dict[str, Any]
+async def test_finalizer_that_keeps_coming_back_is_left(
+    api: Api, home: str, theirs: dict[str, Any], running: Running
 ) -> None:
     put_back = {"metadata": {"finalizers": [FINALIZER]}}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(theirs, home)
         held = await api.until_holds(home, "some", ONE)
         for _ in range(3):
@@ -173,14 +163,13 @@ class StillRunning:
             await asyncio.sleep(0.02)
 
 
-async def test_while_it_is_still_running_nothing_flaps(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
+async def test_ack_secret_manager_that_still_runs_causes_no_flapping(
     admin: CloudAdmin,
     api: Api,
     home: str,
     theirs: dict[str, Any],
     requests: list[str],
+    running: Running,
 ) -> None:
     await admin.put_secret("legacy/user", "one")
     theirs["spec"]["data"].append(
@@ -192,9 +181,9 @@ async def test_while_it_is_still_running_nothing_flaps(
     other = StillRunning(api, home, old)
     async with (
         Watching(api, home, "some") as watching,
-        operator(settings_for(cluster, cloud, home)),
+        running(),
     ):
-        running = asyncio.create_task(other.run())
+        opponent = asyncio.create_task(other.run())
         try:
             condition = await api.until_ready(home, "some", "WriteConflict", within=10)
             assert LEGACY in condition["message"]
@@ -202,7 +191,7 @@ async def test_while_it_is_still_running_nothing_flaps(
             await watching.seen_all()
             ours = len([r for r in requests if f"{home}/secrets/some" in r and "PATCH" in r])
             left, writes = await api.get("Secret", home, "some"), other.writes
-            # The adoption and three repairs were undone; each may have had to begin anew, four
+            # The adoption and three repairs were undone; each may have had to start again, four
             # times at most, and takes three writes at most.
             assert writes <= 4 * 4
             assert ours <= 3 * 4 * 4
@@ -213,20 +202,15 @@ async def test_while_it_is_still_running_nothing_flaps(
             assert values_of(left) == old
             await watching.check(old, new)
         finally:
-            running.cancel()
+            opponent.cancel()
 
 
-async def test_while_it_is_still_running_and_agrees_nobody_writes(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    theirs: dict[str, Any],
-    requests: list[str],
+async def test_ack_secret_manager_that_agrees_causes_no_write(
+    api: Api, home: str, theirs: dict[str, Any], requests: list[str], running: Running
 ) -> None:
     await post_as(api, LEGACY, secret("some", ONE), home)
     await api.put(theirs, home)
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.until_ready(home, "some", "Synced")
         requests.clear()
         version = ""

@@ -8,19 +8,17 @@ import pytest
 
 from tests.support.operator import (
     external_secret,
-    operator,
     ready_of,
     secret,
-    settings_for,
     values_of,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 THEIRS = {"theirs": "precious", "more": "ünïcode\n"}
 ONE = {**THEIRS, "password": "one"}
@@ -42,14 +40,14 @@ def merging(name: str, key: str, *names: str, target: str = "host") -> dict[str,
 
 
 async def test_the_target_is_awaited(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("merge/awaiting", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("some", "merge/awaiting"), home)
         condition = await api.until_ready(home, "some", "TargetMissing")
         assert f"Secret {home}/host does not exist" in condition["message"]
-        await until_told(api, home, "some", "SyncFailed")
+        await until_reported(api, home, "some", "SyncFailed")
         assert await api.find("Secret", home, "host") is None
         calls = (await admin.counters())["total"]
 
@@ -63,15 +61,10 @@ async def test_the_target_is_awaited(
 
 
 async def test_nothing_of_theirs_is_touched(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    host: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
     async with Watching(api, home, "host") as watching:
-        async with operator(settings_for(cluster, cloud, home)):
+        async with running():
             await admin.put_secret("merge/changing", "one")
             await api.put(merging("some", "merge/changing"), home)
             await api.until_holds(home, "host", ONE)
@@ -97,15 +90,14 @@ async def test_nothing_of_theirs_is_touched(
 
 
 async def test_an_edited_key_is_a_conflict_and_is_not_repaired(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     host: dict[str, Any],
     requests: list[str],
+    running: Running,
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("some", "merge/one"), home)
         await api.until_holds(home, "host", ONE)
         await api.until_ready(home, "some", "Synced")
@@ -113,7 +105,7 @@ async def test_an_edited_key_is_a_conflict_and_is_not_repaired(
             edited = await api.merge("Secret", home, "host", {"stringData": {"password": "x"}})
             condition = await api.until_ready(home, "some", "KeyConflict")
             assert "kubectl-edit set another value for password" in condition["message"]
-            await until_told(api, home, "some", "Synced", "Conflict")
+            await until_reported(api, home, "some", "Synced", "Conflict")
             await force_sync(api, home, "some", "now")
             await api.until(
                 "ExternalSecret",
@@ -132,9 +124,9 @@ async def test_an_edited_key_is_a_conflict_and_is_not_repaired(
 
 
 async def test_a_key_that_was_there_before_is_theirs(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         # All or nothing: the key that nobody has is not written either.
         await api.put(merging("some", "merge/one", "password", "theirs"), home)
         condition = await api.until_ready(home, "some", "KeyConflict")
@@ -143,10 +135,10 @@ async def test_a_key_that_was_there_before_is_theirs(
 
 
 async def test_two_objects_merge_different_keys(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
     both = {**THEIRS, "a": "one", "b": "two"}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         async with Watching(api, home, "host") as watching:
             await api.put(merging("first", "merge/one", "a"), home)
             await api.put(merging("second", "merge/two", "b"), home)
@@ -173,9 +165,9 @@ async def test_two_objects_merge_different_keys(
 
 
 async def test_the_keys_stay_when_the_object_goes_and_the_next_one_of_that_name_has_them(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(merging("some", "merge/one"), home)
         await api.until_holds(home, "host", ONE)
         await api.until_ready(home, "some", "Synced")
@@ -196,11 +188,9 @@ async def test_the_keys_stay_when_the_object_goes_and_the_next_one_of_that_name_
 
 
 async def test_keys_of_an_object_that_is_gone_are_taken_over_with_the_same_value_too(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging("some", "merge/one"), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(merging("some", "merge/one")):
         await api.delete("ExternalSecret", home, "some")
         await api.put(merging("some", "merge/one"), home)
         await api.until_ready(home, "some", "Synced")
@@ -209,10 +199,10 @@ async def test_keys_of_an_object_that_is_gone_are_taken_over_with_the_same_value
 
 
 async def test_another_target_takes_the_keys_along(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
     await api.put(secret("other", {"other": "x"}), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("some", "merge/one"), home)
         await api.until_holds(home, "host", ONE)
         await api.until_ready(home, "some", "Synced")
@@ -226,9 +216,9 @@ async def test_another_target_takes_the_keys_along(
 
 
 async def test_the_keys_stay_where_they_are_while_the_new_target_is_missing(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("some", "merge/one"), home)
         await api.until_holds(home, "host", ONE)
         await api.until_ready(home, "some", "Synced")
@@ -239,11 +229,9 @@ async def test_the_keys_stay_where_they_are_while_the_new_target_is_missing(
 
 
 async def test_a_secret_of_another_external_secret_is_not_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+    api: Api, home: str, host: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("owner", {"key": "merge/one", "name": "a"}), home)
-        await api.until_ready(home, "owner", "Synced")
+    async with synced(external_secret("owner", {"key": "merge/one", "name": "a"})):
         async with Watching(api, home, "owner") as watching:
             await api.put(merging("some", "merge/two", target="owner"), home)
             condition = await api.until_ready(home, "some", "SecretConflict")
@@ -252,11 +240,11 @@ async def test_a_secret_of_another_external_secret_is_not_merged_into(
         assert ready_of(await api.get("ExternalSecret", home, "owner"))["status"] == "True"
 
 
-async def test_an_immutable_target_is_told_and_left(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, host: dict[str, Any]
+async def test_immutable_target_is_reported_and_left(
+    api: Api, home: str, host: dict[str, Any], running: Running
 ) -> None:
     frozen = await api.merge("Secret", home, "host", {"immutable": True})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("some", "merge/one"), home)
         condition = await api.until_ready(home, "some", "WriteFailed")
         assert "immutable" in condition["message"]

@@ -1,4 +1,4 @@
-"""Others that write keys which are merged: seen, told by name, and never overwritten (A14, A16)."""
+"""Others that write merged keys: seen, reported by name, and never overwritten."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.support.watching import Watching, force_sync
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 THEIRS = {"theirs": "precious"}
 ONE = {**THEIRS, "password": "one"}
@@ -58,16 +59,11 @@ async def rotate(admin: CloudAdmin, api: Api, home: str) -> None:
     [{"data": {"password": "b25l"}}, {"stringData": {"password": "one"}}],
     ids=["data", "stringData"],
 )
-async def test_who_sets_our_key_to_the_same_value_is_told_before_it_holds_up_a_new_one(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    fields: dict[str, Any],
+async def test_co_owner_of_a_key_is_reported_before_it_blocks_a_new_value(
+    admin: CloudAdmin, api: Api, home: str, fields: dict[str, Any], running: Running
 ) -> None:
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         await said(api, home, "holds 1 key of this object")
         await apply(api, home, **fields)
@@ -84,14 +80,12 @@ async def test_who_sets_our_key_to_the_same_value_is_told_before_it_holds_up_a_n
         await said(api, home, "as well", not_said=True)
 
 
-async def test_a_key_edited_by_hand_and_back_is_told_and_names_only_the_editor(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_key_edited_by_hand_and_back_is_reported_with_its_editor(
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     # After argoproj/argo-cd#2367: cases/merge-edited-by-hand.yaml.
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging(), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(merging()):
         await api.merge("Secret", home, "host", {"stringData": {"password": "x"}})
         await api.until_ready(home, "some", "KeyConflict")
         await api.merge("Secret", home, "host", {"stringData": {"password": "one"}})
@@ -109,31 +103,28 @@ async def test_a_key_edited_by_hand_and_back_is_told_and_names_only_the_editor(
 
 
 async def test_string_data_over_our_key_is_a_conflict_and_is_not_repaired(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging(), home)
+    async with synced(merging(), watch="host") as watching:
+        await apply(api, home, stringData={"password": "x"})
+        condition = await api.until_ready(home, "some", "KeyConflict")
+        assert "gitops set another value for password" in condition["message"]
+        await rotate(admin, api, home)
+        await api.until_ready(home, "some", "KeyConflict")
+        # As is advised: another name here. What is theirs now stays.
+        await api.put(merging(key="renamed"), home)
+        await api.until_holds(home, "host", {**EDITED, "renamed": "two"})
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "host") as watching:
-            await apply(api, home, stringData={"password": "x"})
-            condition = await api.until_ready(home, "some", "KeyConflict")
-            assert "gitops set another value for password" in condition["message"]
-            await rotate(admin, api, home)
-            await api.until_ready(home, "some", "KeyConflict")
-            # As is advised: another name here. What is theirs now stays.
-            await api.put(merging(key="renamed"), home)
-            await api.until_holds(home, "host", {**EDITED, "renamed": "two"})
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(ONE, EDITED, {**EDITED, "renamed": "two"})
+        await watching.check(ONE, EDITED, {**EDITED, "renamed": "two"})
 
 
 async def test_string_data_that_was_there_before_is_theirs(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     await apply(api, home, stringData={"password": "x", **THEIRS})
     before = await api.get("Secret", home, "host")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         condition = await api.until_ready(home, "some", "KeyConflict")
         assert "gitops set another value for password" in condition["message"]
@@ -141,11 +132,11 @@ async def test_string_data_that_was_there_before_is_theirs(
 
 
 async def test_string_data_stays_when_the_target_is_another_one(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     for name in ("host", "other"):
         await api.put(secret(name, THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(merging(), home)
         await api.until_ready(home, "some", "Synced")
         await apply(api, home, stringData={"password": "x"})
@@ -165,16 +156,15 @@ async def test_string_data_stays_when_the_target_is_another_one(
         assert controller is not None
 
 
-async def test_what_was_our_own_secret_is_no_opponent(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_former_secret_of_the_object_can_be_merged_into(
+    admin: CloudAdmin, api: Api, home: str, running: Running, synced: Synced
 ) -> None:
-    """Its mark was taken off, so that nothing tells of us but the field manager."""
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", {"key": "others/one", "name": "password"}), home)
-        await api.until_ready(home, "some", "Synced")
+    """Its mark was removed, so that only the field manager shows us."""
+    async with synced(external_secret("some", {"key": "others/one", "name": "password"})):
+        pass
     bare = {"annotations": None, "ownerReferences": None}
     await api.merge("Secret", home, "some", {"metadata": bare})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         merge = {"spec": {"target": {"creationPolicy": "Merge"}}}
         await api.merge("ExternalSecret", home, "some", merge)
         await api.until_ready(home, "some", "Synced")
@@ -195,15 +185,15 @@ async def kept_out(api: Api, home: str) -> dict[str, str]:
     return {"password": "one", "theirs": "one"}
 
 
-async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_secret_left_by_a_deleted_owner_can_be_merged_into(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         before = await kept_out(api, home)
         async with Watching(api, home, "host") as watching:
             await api.delete("ExternalSecret", home, "own")
             await api.until("ExternalSecret", home, "own", lambda found: found is None)
-            # Its end is news to those that it kept out.
+            # Its end enqueues those that it kept out.
             await said(api, home, "holds 1 key of this object")
             await rotate(admin, api, home)
             # What only the one that is gone had set is nobody's to delete.
@@ -213,10 +203,10 @@ async def test_what_an_owner_that_is_gone_left_behind_can_be_merged_into(
             await watching.check(before, after)
 
 
-async def test_what_a_backup_tool_restored_of_an_owner_that_is_gone_can_be_merged_into(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+async def test_restored_secret_of_a_deleted_owner_can_be_merged_into(
+    api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         before = await kept_out(api, home)
         found = await api.get("Secret", home, "host")
         for kind, name in (("ExternalSecret", "own"), ("Secret", "host")):
@@ -228,7 +218,7 @@ async def test_what_a_backup_tool_restored_of_an_owner_that_is_gone_can_be_merge
         await api.until_holds(home, "host", before)
 
 
-async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out(
+async def test_living_owner_keeps_others_out_after_managed_fields_were_reset(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
 ) -> None:
     settings = settings_for(cluster, cloud, home)
@@ -244,8 +234,8 @@ async def test_where_managed_fields_were_reset_its_living_owner_keeps_others_out
         await api.until_holds(home, "host", {"password": "one", "theirs": "one"})
 
 
-async def test_that_a_merged_secret_has_a_controller_is_no_news(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_controller_of_a_merged_secret_is_not_reported(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     app = await api.put(secret("app", {}), home)
     reference = {"apiVersion": "v1", "kind": "Secret", "name": "app", "controller": True}
@@ -253,7 +243,7 @@ async def test_that_a_merged_secret_has_a_controller_is_no_news(
     document = secret("host", THEIRS)
     document["metadata"]["ownerReferences"] = [reference]
     await api.put(document, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging(), home)
         await said(api, home, "holds 1 key of this object")
         await rotate(admin, api, home)

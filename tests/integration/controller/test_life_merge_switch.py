@@ -12,7 +12,8 @@ from tests.support.watching import Watching
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 MERGE: dict[str, Any] = {"spec": {"target": {"creationPolicy": "Merge"}}}
@@ -41,56 +42,45 @@ def given_up(found: dict[str, Any] | None) -> bool:
 
 @pytest.mark.parametrize("target", [{}, {"deletionPolicy": "Retain"}], ids=["Delete", "Retain"])
 async def test_from_owner_to_merge_no_key_is_missing(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    pair: dict[str, Any],
-    target: dict[str, Any],
+    api: Api, home: str, pair: dict[str, Any], target: dict[str, Any], synced: Synced
 ) -> None:
     pair["spec"]["target"] = target
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
+    async with synced(pair) as watching:
+        await api.merge("ExternalSecret", home, "some", MERGE)
+        await api.until("Secret", home, "some", given_up)
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.merge("ExternalSecret", home, "some", MERGE)
-            await api.until("Secret", home, "some", given_up)
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(PAIR)
-            # Somebody else's keys are at home in it now.
-            await api.merge("Secret", home, "some", {"stringData": THEIRS})
-            await api.delete("ExternalSecret", home, "some")
-            await api.put({**pair, "spec": {**pair["spec"], **MERGE["spec"]}}, home)
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(PAIR, {**PAIR, **THEIRS})
+        await watching.check(PAIR)
+        # Somebody else's keys are at home in it now.
+        await api.merge("Secret", home, "some", {"stringData": THEIRS})
+        await api.delete("ExternalSecret", home, "some")
+        await api.put({**pair, "spec": {**pair["spec"], **MERGE["spec"]}}, home)
+        await api.until_ready(home, "some", "Synced")
+        await watching.check(PAIR, {**PAIR, **THEIRS})
 
 
 async def test_from_owner_to_merge_of_an_immutable_secret_has_an_end(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+    api: Api, home: str, pair: dict[str, Any], synced: Synced
 ) -> None:
     pair["spec"]["target"] = {"immutable": True}
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            patch = {"spec": {"target": {"creationPolicy": "Merge", "immutable": None}}}
-            await api.merge("ExternalSecret", home, "some", patch)
+    async with synced(pair) as watching:
+        patch = {"spec": {"target": {"creationPolicy": "Merge", "immutable": None}}}
+        await api.merge("ExternalSecret", home, "some", patch)
 
-            def told(found: dict[str, Any] | None) -> bool:
-                status = (found or {}).get("status") or {}
-                return bool(status.get("observedGeneration") == 2)
+        def reported(found: dict[str, Any] | None) -> bool:
+            status = (found or {}).get("status") or {}
+            return bool(status.get("observedGeneration") == 2)
 
-            # Given up, or told why not.
-            await api.until("ExternalSecret", home, "some", told)
-            await watching.check(PAIR)
+        # Given up, or the reason is reported.
+        await api.until("ExternalSecret", home, "some", reported)
+        await watching.check(PAIR)
 
 
-async def test_from_merge_to_owner_a_secret_of_somebody_else_stays_theirs(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner(
+    api: Api, home: str, pair: dict[str, Any], running: Running
 ) -> None:
     await api.put(secret("some", THEIRS), home)
     pair["spec"] |= MERGE["spec"]
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(pair, home)
         merged = await api.until_holds(home, "some", {**PAIR, **THEIRS})
         await api.until_ready(home, "some", "Synced")
@@ -102,16 +92,16 @@ async def test_from_merge_to_owner_a_secret_of_somebody_else_stays_theirs(
         assert await api.get("Secret", home, "some") == merged
 
 
-async def test_from_merge_to_owner_after_a_conflict_a_secret_of_somebody_else_stays_theirs(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner_after_a_conflict(
+    api: Api, home: str, pair: dict[str, Any], running: Running
 ) -> None:
     await api.put(secret("some", THEIRS), home)
     pair["spec"] |= MERGE["spec"]
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(pair, home)
         await api.until_holds(home, "some", {**PAIR, **THEIRS})
         await api.until_ready(home, "some", "Synced")
-        # All of our keys are somebody else's by now: nothing in it tells of us.
+        # All of our keys belong to others by now: nothing in it shows us.
         mine = {"stringData": dict.fromkeys(PAIR, "mine")}
         edited = await api.merge("Secret", home, "some", mine)
         await api.until_ready(home, "some", "KeyConflict")
@@ -120,7 +110,7 @@ async def test_from_merge_to_owner_after_a_conflict_a_secret_of_somebody_else_st
         assert await api.get("Secret", home, "some") == edited
 
 
-async def test_from_merge_to_owner_after_a_restart_a_secret_of_somebody_else_stays_theirs(
+async def test_unmanaged_secret_stays_unmanaged_from_merge_to_owner_after_a_restart(
     cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
 ) -> None:
     await api.put(secret("some", THEIRS), home)
@@ -138,32 +128,27 @@ async def test_from_merge_to_owner_after_a_restart_a_secret_of_somebody_else_sta
 
 
 async def test_from_merge_to_owner_with_the_word_of_its_author(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+    api: Api, home: str, pair: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
+    async with synced(pair) as watching:
+        await api.merge("ExternalSecret", home, "some", MERGE)
+        await api.until("Secret", home, "some", given_up)
+        adopt = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
+        await api.merge("ExternalSecret", home, "some", {**OWN, "metadata": adopt})
+        await api.until("Secret", home, "some", lambda found: not given_up(found))
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.merge("ExternalSecret", home, "some", MERGE)
-            await api.until("Secret", home, "some", given_up)
-            adopt = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
-            await api.merge("ExternalSecret", home, "some", {**OWN, "metadata": adopt})
-            await api.until("Secret", home, "some", lambda found: not given_up(found))
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(PAIR)
-            # It is its own with all that this means: what it gives up, goes.
-            spec = {"data": pair["spec"]["data"][:1]}
-            await api.merge("ExternalSecret", home, "some", {"spec": spec})
-            await api.until_holds(home, "some", {"user": "one"})
+        await watching.check(PAIR)
+        # It is its own with all that this means: what it gives up, goes.
+        spec = {"data": pair["spec"]["data"][:1]}
+        await api.merge("ExternalSecret", home, "some", {"spec": spec})
+        await api.until_holds(home, "some", {"user": "one"})
 
 
 async def test_from_an_own_secret_to_merging_into_another_one(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, pair: dict[str, Any]
+    api: Api, home: str, pair: dict[str, Any], synced: Synced
 ) -> None:
     await api.put(secret("host", THEIRS), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(pair):
         async with Watching(api, home, "some") as old, Watching(api, home, "host") as new:
             spec = {"target": {"name": "host", "creationPolicy": "Merge"}}
             await api.merge("ExternalSecret", home, "some", {"spec": spec})

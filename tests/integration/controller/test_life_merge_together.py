@@ -1,4 +1,4 @@
-"""ExternalSecrets that merge into one Secret: whose key is it, and what stays (A15, A16)?"""
+"""ExternalSecrets that merge into one Secret: whose key is it, and what stays?"""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.operator import external_secret, operator, secret, settings_for, values_of
+from tests.support.operator import external_secret, secret, values_of
 from tests.support.watching import Watching, force_sync
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 THEIRS = {"theirs": "precious"}
 ONE = {**THEIRS, "password": "one"}
@@ -45,14 +45,12 @@ async def remove(api: Api, home: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("of", ["together/same", "together/two"], ids=["equal", "different"])
-async def test_what_only_one_that_is_gone_had_merged_stays(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, of: str
+async def test_keys_merged_by_a_deleted_object_stay(
+    api: Api, home: str, of: str, synced: Synced
 ) -> None:
     value = {"together/same": "one", "together/two": "two"}[of]
     before = {**ONE, "user": "one", "port": "one"}
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(merging("gone", "password", "user", "port"), home)
-        await api.until_ready(home, "gone", "Synced")
+    async with synced(merging("gone", "password", "user", "port")):
         async with Watching(api, home, "host") as watching:
             await remove(api, home, "gone")
             await api.put(merging("heir", "password", of=of), home)
@@ -67,10 +65,10 @@ async def test_what_only_one_that_is_gone_had_merged_stays(
         await api.until_holds(home, "host", left)
 
 
-async def test_of_two_that_want_one_key_the_second_is_told_at_once(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_second_object_that_wants_a_key_is_reported_at_once(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("a", "password"), home)
         await api.put(merging("b", "password", of="together/same"), home)
         first, second = await in_order(api, home, "a", "b")
@@ -122,10 +120,10 @@ async def becomes_an_owner(api: Api, home: str, first: str) -> None:
 @pytest.mark.parametrize(
     "way", [leaves, drops_the_key, goes_elsewhere, waits_elsewhere, becomes_an_owner]
 )
-async def test_when_the_first_lets_go_the_second_has_the_key_and_it_is_never_missing(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, way: Any
+async def test_key_passes_from_the_first_object_to_the_second_without_a_gap(
+    admin: CloudAdmin, api: Api, home: str, way: Any, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in ("a", "b"):
             await api.put(merging(name, "password", of="together/same"), home)
         first, second = await in_order(api, home, "a", "b")
@@ -152,9 +150,9 @@ def has(entry: dict[str, Any], key: str) -> bool:
 
 
 async def test_the_first_takes_a_key_that_it_comes_to_want(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(merging("a", "x"), home)
         await api.put(merging("b", "y"), home)
         first, second = await in_order(api, home, "a", "b")
@@ -168,7 +166,7 @@ async def test_the_first_takes_a_key_that_it_comes_to_want(
 
 
 async def test_two_that_share_a_key_since_an_earlier_release_are_parted(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, running: Running
 ) -> None:
     for name in ("a", "b"):
         await api.put(merging(name, "password", of="together/same"), home)
@@ -180,7 +178,7 @@ async def test_two_that_share_a_key_since_an_earlier_release_are_parted(
         assert status == 200, answer
     first, second = await in_order(api, home, "a", "b")
     async with (
-        operator(settings_for(cluster, cloud, home)),
+        running(),
         Watching(api, home, "host") as watching,
     ):
         await api.until_ready(home, second, "KeyConflict")

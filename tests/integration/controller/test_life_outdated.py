@@ -67,7 +67,7 @@ async def set_schema(broken_api: Api) -> AsyncIterator[Callable[[str], Awaitable
     await put("ours")
 
 
-async def test_a_status_field_that_the_definition_lacks_keeps_nothing_from_being_told(
+async def test_status_is_written_although_the_definition_misses_a_field(
     breakable_cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -121,7 +121,7 @@ async def test_nothing_is_written_or_deleted_meanwhile_and_it_heals(
                 assert "spec.target.deletionPolicy" in condition["message"]
             assert controller.schemas.missing == 1
 
-            # Neither news of the value nor what befalls a Secret makes a difference.
+            # Neither a new value nor a change of the Secret makes a difference.
             await admin.put_secret("outdated/one", "two")
             for name in ("retained", "plain"):
                 await force_sync(api, home, name, "now")

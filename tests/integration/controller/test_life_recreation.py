@@ -1,4 +1,4 @@
-"""What cannot be changed is made anew: absent for one round trip, and never in pieces (A6)."""
+"""Immutable fields need a recreation: absent for one round trip, and never in pieces."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.kube import ApplyWriter
-from tests.support.operator import external_secret, operator, settings_for
+from tests.support.operator import external_secret
 from tests.support.watching import Watching, force_sync
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
+    from secret_sync.local.cloud import CloudAdmin
     from tests.support.operator import Api
+    from tests.support.watching import Synced
 
 ENTRIES = (
     {"key": "recreation/user", "name": "user"},
@@ -39,16 +39,9 @@ def immutable(found: dict[str, Any] | None) -> bool:
 
 
 async def test_a_new_value_of_an_immutable_secret(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    frozen: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, frozen: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(frozen, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(frozen):
         first = await api.until("Secret", home, "some", immutable)
         async with Watching(api, home, "some") as watching:
             await pair(admin, "two")
@@ -61,110 +54,85 @@ async def test_a_new_value_of_an_immutable_secret(
             assert watching.states == [ONE, None, TWO]
 
 
-async def test_one_half_that_fails_leaves_an_immutable_secret_where_it_is(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    frozen: dict[str, Any],
+async def test_immutable_secret_stays_if_one_value_fails(
+    admin: CloudAdmin, api: Api, home: str, frozen: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(frozen, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await pair(admin, "two")
-            fault = await admin.set_fault("error", subject=ENTRIES[1]["key"], status=503)
-            await force_sync(api, home, "some", "now")
-            await api.until_ready(home, "some", "ProviderUnavailable", within=20)
-            await watching.check(ONE)
-            await admin.clear_faults(fault)
-            await force_sync(api, home, "some", "again")
-            await api.until_holds(home, "some", TWO)
-            await watching.check(ONE, TWO, absences=1)
+    async with synced(frozen) as watching:
+        await pair(admin, "two")
+        fault = await admin.set_fault("error", subject=ENTRIES[1]["key"], status=503)
+        await force_sync(api, home, "some", "now")
+        await api.until_ready(home, "some", "ProviderUnavailable", within=20)
+        await watching.check(ONE)
+        await admin.clear_faults(fault)
+        await force_sync(api, home, "some", "again")
+        await api.until_holds(home, "some", TWO)
+        await watching.check(ONE, TWO, absences=1)
 
 
 async def test_immutable_comes_without_and_goes_with_a_new_secret(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, frozen: dict[str, Any]
+    api: Api, home: str, frozen: dict[str, Any], synced: Synced
 ) -> None:
     del frozen["spec"]["target"]
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(frozen, home)
+    async with synced(frozen) as watching:
+        await api.merge("ExternalSecret", home, "some", {"spec": {"target": {"immutable": True}}})
+        await api.until("Secret", home, "some", immutable)
+        await watching.check(ONE)
+
+        await api.merge("ExternalSecret", home, "some", {"spec": {"target": {"immutable": False}}})
+        await api.until("Secret", home, "some", lambda s: s is not None and not immutable(s))
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.merge(
-                "ExternalSecret", home, "some", {"spec": {"target": {"immutable": True}}}
-            )
-            await api.until("Secret", home, "some", immutable)
-            await watching.check(ONE)
-
-            await api.merge(
-                "ExternalSecret", home, "some", {"spec": {"target": {"immutable": False}}}
-            )
-            await api.until("Secret", home, "some", lambda s: s is not None and not immutable(s))
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(ONE, absences=1)
+        await watching.check(ONE, absences=1)
 
 
-async def test_an_immutable_secret_that_somebody_deletes_comes_back(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, frozen: dict[str, Any]
+async def test_deleted_immutable_secret_comes_back(
+    api: Api, home: str, frozen: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(frozen, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.delete("Secret", home, "some")
-            await api.until("Secret", home, "some", immutable)
-            await watching.check(ONE, absences=1)
+    async with synced(frozen) as watching:
+        await api.delete("Secret", home, "some")
+        await api.until("Secret", home, "some", immutable)
+        await watching.check(ONE, absences=1)
 
 
 async def test_another_type_and_another_value_at_once(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await pair(admin, "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", *ENTRIES), home)
+    async with synced(external_secret("some", *ENTRIES)) as watching:
+        await pair(admin, "two")
+        patch = {
+            "metadata": {"annotations": {"secret-sync.alibabacloud.com/force-sync": "now"}},
+            "spec": {"type": "example.org/pair"},
+        }
+        await api.merge("ExternalSecret", home, "some", patch)
+        made = await api.until_holds(home, "some", TWO)
+        assert made["type"] == "example.org/pair"
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await pair(admin, "two")
-            patch = {
-                "metadata": {"annotations": {"secret-sync.alibabacloud.com/force-sync": "now"}},
-                "spec": {"type": "example.org/pair"},
-            }
-            await api.merge("ExternalSecret", home, "some", patch)
-            made = await api.until_holds(home, "some", TWO)
-            assert made["type"] == "example.org/pair"
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(ONE, TWO, absences=1)
-            kinds = {(f or {}).get("type") for f in watching.history} - {None}
-            assert kinds == {"Opaque", "example.org/pair"}
+        await watching.check(ONE, TWO, absences=1)
+        kinds = {(f or {}).get("type") for f in watching.history} - {None}
+        assert kinds == {"Opaque", "example.org/pair"}
 
 
 async def test_a_type_that_the_values_do_not_fit_leaves_the_secret_until_it_is_written_otherwise(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await pair(admin, "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", *ENTRIES), home)
+    async with synced(external_secret("some", *ENTRIES)) as watching:
+        await api.merge("ExternalSecret", home, "some", {"spec": {"type": "kubernetes.io/tls"}})
+        condition = await api.until_ready(home, "some", "WriteFailed")
+        assert "tls.crt" in condition["message"]
+        await watching.check(ONE)
+        await api.merge("ExternalSecret", home, "some", {"spec": {"type": None}})
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.merge("ExternalSecret", home, "some", {"spec": {"type": "kubernetes.io/tls"}})
-            condition = await api.until_ready(home, "some", "WriteFailed")
-            assert "tls.crt" in condition["message"]
-            await watching.check(ONE)
-            await api.merge("ExternalSecret", home, "some", {"spec": {"type": None}})
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(ONE)
+        await watching.check(ONE)
 
 
-async def test_who_takes_the_name_in_the_moment_of_absence_keeps_it(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
+async def test_secret_of_another_writer_created_during_recreation_stays(
     admin: CloudAdmin,
     api: Api,
     home: str,
     frozen: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
+    synced: Synced,
 ) -> None:
     remove = ApplyWriter.delete
     theirs: list[dict[str, Any]] = []
@@ -174,9 +142,7 @@ async def test_who_takes_the_name_in_the_moment_of_absence_keeps_it(
         body = {"metadata": {"name": "some"}, "kind": "Secret", "apiVersion": "v1"}
         theirs.append(await api.put({**body, "stringData": {"theirs": "precious"}}, home))
 
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(frozen, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(frozen):
         monkeypatch.setattr(ApplyWriter, "delete", delete)
         await pair(admin, "two")
         await force_sync(api, home, "some", "now")

@@ -13,7 +13,8 @@ from tests.support.watching import Watching, calls_of, force_sync
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 ONE = {"password": "one"}
 TWO = {"password": "two"}
@@ -49,7 +50,7 @@ async def test_on_change_asks_when_it_is_edited_and_never_by_itself(
         await admin.put_secret(key, "two")
         async with Watching(api, home, "some") as watching:
             await until_polled(api, admin, home)
-            # What somebody does to the Secret is undone from what is in hand.
+            # An edit of the Secret is reverted from the cached value.
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", ONE)
             assert len(await calls_of(admin, key)) == 1
@@ -63,13 +64,11 @@ async def test_on_change_asks_when_it_is_edited_and_never_by_itself(
 
 
 async def test_on_change_any_edit_asks_also_one_of_something_else(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     key = "refresh/on-change-other"
     await admin.put_secret(key, "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(refreshed(key, refreshPolicy="OnChange"), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(refreshed(key, refreshPolicy="OnChange")):
         await admin.put_secret(key, "two")
         await force_sync(api, home, "some", "now")
         await api.until_holds(home, "some", TWO)
@@ -99,7 +98,7 @@ async def test_created_once_is_not_asked_for_again_not_even_after_a_restart(
             await api.until_ready(home, "some", "Synced")
             await watching.check(ONE)
 
-            # It is made anew, from what there is then.
+            # It is recreated, from what there is then.
             await api.delete("Secret", home, "some")
             await api.until_holds(home, "some", TWO)
             assert len(await calls_of(admin, key)) == 2
@@ -155,23 +154,23 @@ async def test_created_once_answers_what_was_asked_while_nobody_ran(
 
 
 async def test_created_once_waits_for_a_value_that_cannot_be_had_yet(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     key = "refresh/once-late"
     await admin.put_secret(key, "one")
     await admin.set_fault("error", subject=key, status=503, count=1)
-    async with operator(settings_for(cluster, cloud, home, disable_polling=True)):
+    async with running(disable_polling=True):
         await api.put(refreshed(key, refreshPolicy="CreatedOnce"), home)
         await api.until_holds(home, "some", ONE, within=20)
         await api.until_ready(home, "some", "Synced")
 
 
 async def test_an_object_has_its_own_interval(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     keys = ("refresh/often", "refresh/seldom")
     await admin.put_secrets(dict.fromkeys(keys, "one"))
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(refreshed(keys[0], rotationInterval="1s"), home)
         entry = {"key": keys[1], "name": "password"}
         await api.put(external_secret("seldom", entry), home)
@@ -184,30 +183,23 @@ async def test_an_object_has_its_own_interval(
 
 
 async def test_the_interval_may_be_edited(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     key = "refresh/edited"
     await admin.put_secret(key, "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(refreshed(key, rotationInterval="1h"), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(refreshed(key, rotationInterval="1h")):
         await admin.put_secret(key, "two")
         await api.merge("ExternalSecret", home, "some", {"spec": {"rotationInterval": "1s"}})
         await api.until_holds(home, "some", TWO)
 
 
 @pytest.mark.parametrize("interval", ["1", "soon", "500ms"])
-async def test_an_interval_that_is_none_costs_no_call(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    interval: str,
+async def test_invalid_interval_costs_no_call(
+    admin: CloudAdmin, api: Api, home: str, interval: str, running: Running
 ) -> None:
     key = "refresh/never"
     await admin.put_secret(key, "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         path = f"/apis/alibabacloud.com/v1alpha1/namespaces/{home}/externalsecrets"
         status, body = await api.request("POST", path, refreshed(key, rotationInterval=interval))
         if status == 201:

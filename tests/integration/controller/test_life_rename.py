@@ -15,12 +15,13 @@ from tests.support.operator import (
     values_of,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one"}
@@ -39,10 +40,8 @@ async def _one(admin: CloudAdmin) -> None:
 
 
 @pytest.mark.usefixtures("_one")
-async def test_the_secret_has_the_name_of_the_target(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
-) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+async def test_the_secret_has_the_name_of_the_target(api: Api, home: str, running: Running) -> None:
+    async with running():
         written = await api.put(named("other"), home)
         made = await api.until_holds(home, "other", ONE)
         uid = written["metadata"]["uid"]
@@ -56,12 +55,10 @@ async def test_the_secret_has_the_name_of_the_target(
 
 
 async def test_another_name_is_another_secret_and_the_old_one_goes_after_it_is_there(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await admin.put_secret("rename/moved", "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(named("first", "rename/moved"), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(named("first", "rename/moved")):
         async with Watching(api, home, "first") as first, Watching(api, home, "second") as second:
             await admin.put_secret("rename/moved", "two")
             document = named("second", "rename/moved")
@@ -73,16 +70,14 @@ async def test_another_name_is_another_secret_and_the_old_one_goes_after_it_is_t
             await second.check(ONE, TWO)
         assert _deleted_after(first, second)
         await api.until_ready(home, "some", "Synced")
-        await until_told(api, home, "some", "Synced", "Synced", "SecretDeleted")
+        await until_reported(api, home, "some", "Synced", "Synced", "SecretDeleted")
 
 
 @pytest.mark.usefixtures("_one")
 async def test_a_rename_that_comes_right_after_the_first_write(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(named("first"), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(named("first")):
         async with Watching(api, home, "first") as first, Watching(api, home, "second") as second:
             # Nothing else changes: neither the values nor what the Secret looks like.
             await api.put(named("second"), home)
@@ -94,10 +89,8 @@ async def test_a_rename_that_comes_right_after_the_first_write(
 
 
 @pytest.mark.usefixtures("_one")
-async def test_a_rename_there_and_back(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
-) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+async def test_a_rename_there_and_back(api: Api, home: str, running: Running) -> None:
+    async with running():
         for name, former in (("first", "second"), ("second", "first")) * 2:
             await api.put(named(name), home)
             await api.until_holds(home, name, ONE)
@@ -126,69 +119,60 @@ async def test_the_old_secret_goes_also_when_the_rename_came_while_the_controlle
 
 
 @pytest.mark.usefixtures("_one")
-async def test_the_old_secret_stays_while_the_new_name_is_somebody_elses(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+async def test_old_secret_stays_while_the_new_name_is_taken(
+    api: Api, home: str, synced: Synced
 ) -> None:
     theirs = await api.put(secret("taken", {"theirs": "precious"}), home)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(named("first"), home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "first") as first:
-            await api.put(named("taken"), home)
-            condition = await api.until_ready(home, "some", "SecretConflict")
-            assert f"Secret {home}/taken exists" in condition["message"]
-            await first.check(ONE)
-            assert await api.get("Secret", home, "taken") == theirs
+    async with synced(named("first"), watch="first") as first:
+        await api.put(named("taken"), home)
+        condition = await api.until_ready(home, "some", "SecretConflict")
+        assert f"Secret {home}/taken exists" in condition["message"]
+        await first.check(ONE)
+        assert await api.get("Secret", home, "taken") == theirs
 
-            await api.delete("Secret", home, "taken")
-            await api.until_holds(home, "taken", ONE)
-            await api.until("Secret", home, "first", lambda found: found is None)
-            await first.check(ONE, absences=1)
+        await api.delete("Secret", home, "taken")
+        await api.until_holds(home, "taken", ONE)
+        await api.until("Secret", home, "first", lambda found: found is None)
+        await first.check(ONE, absences=1)
 
 
 @pytest.mark.usefixtures("_one")
 async def test_the_old_secret_stays_while_the_values_cannot_be_had(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(named("first"), home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "first") as first:
-            await admin.put_secret("rename/forbidden", "two")
-            await admin.update("rename/forbidden", forbidden=True)
-            await api.put(named("second", "rename/forbidden"), home)
-            await api.until_ready(home, "some", "Forbidden")
-            await first.check(ONE)
-            assert await api.find("Secret", home, "second") is None
+    async with synced(named("first"), watch="first") as first:
+        await admin.put_secret("rename/forbidden", "two")
+        await admin.update("rename/forbidden", forbidden=True)
+        await api.put(named("second", "rename/forbidden"), home)
+        await api.until_ready(home, "some", "Forbidden")
+        await first.check(ONE)
+        assert await api.find("Secret", home, "second") is None
 
-            await admin.update("rename/forbidden", forbidden=False)
-            await force_sync(api, home, "some", "again")
-            await api.until_holds(home, "second", TWO)
-            await api.until("Secret", home, "first", lambda found: found is None)
-            await first.check(ONE, absences=1)
+        await admin.update("rename/forbidden", forbidden=False)
+        await force_sync(api, home, "some", "again")
+        await api.until_holds(home, "second", TWO)
+        await api.until("Secret", home, "first", lambda found: found is None)
+        await first.check(ONE, absences=1)
 
 
 @pytest.mark.usefixtures("_one")
 async def test_a_retained_secret_stays_under_its_old_name(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
+    api: Api, home: str, synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(named("first", deletionPolicy="Retain"), home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "first") as first:
-            await api.put(named("second", deletionPolicy="Retain"), home)
-            await api.until_holds(home, "second", ONE)
-            await api.until(
-                "ExternalSecret", home, "some", lambda e: "second" in ready_of(e)["message"]
-            )
-            await first.check(ONE)
+    async with synced(named("first", deletionPolicy="Retain"), watch="first") as first:
+        await api.put(named("second", deletionPolicy="Retain"), home)
+        await api.until_holds(home, "second", ONE)
+        await api.until(
+            "ExternalSecret", home, "some", lambda e: "second" in ready_of(e)["message"]
+        )
+        await first.check(ONE)
 
 
-async def test_a_name_that_no_secret_can_have_is_told(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_invalid_secret_name_is_reported(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("rename/unasked", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         status, body = await api.request(
             "POST",
             f"/apis/alibabacloud.com/v1alpha1/namespaces/{home}/externalsecrets",

@@ -12,12 +12,13 @@ from tests.support.operator import (
     settings_for,
     version_of,
 )
-from tests.support.watching import Watching, force_sync, until_told
+from tests.support.watching import Watching, force_sync, until_reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one"}
@@ -34,7 +35,7 @@ async def retained(admin: CloudAdmin) -> dict[str, Any]:
 
 
 def owned_by(uid: str, *, refers: bool) -> Any:
-    """Whether a Secret is marked as that object's, and the garbage collector is told so."""
+    """Whether a Secret is marked as that object's, and has its owner reference."""
 
     def settled(found: dict[str, Any] | None) -> bool:
         metadata = (found or {}).get("metadata") or {}
@@ -46,9 +47,9 @@ def owned_by(uid: str, *, refers: bool) -> Any:
 
 
 async def test_the_secret_stays_and_the_next_object_of_that_name_has_it(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         written = await api.put(retained, home)
         await api.until_ready(home, "some", "Synced")
         made = await api.until_holds(home, "some", ONE)
@@ -87,7 +88,7 @@ async def test_a_new_value_reaches_a_secret_that_was_retained_by_an_earlier_obje
     await api.delete("ExternalSecret", home, "some")
     await admin.put_secret("retain/one", "two")
     async with Watching(api, home, "some") as watching, operator(settings):
-        # What it held before stays, and is told of, until there is something better.
+        # What it held before stays, and is reported, until there is something better.
         await admin.update("retain/one", forbidden=True)
         await api.put(retained, home)
         await api.until_ready(home, "some", "Forbidden")
@@ -98,11 +99,11 @@ async def test_a_new_value_reaches_a_secret_that_was_retained_by_an_earlier_obje
         await watching.check(ONE, {"password": "two"})
 
 
-async def test_an_edit_of_the_policy_tells_the_garbage_collector_and_changes_no_value(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+async def test_policy_edit_updates_the_owner_reference_and_changes_no_value(
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
     retained["spec"]["target"]["deletionPolicy"] = "Delete"
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         uid = written["metadata"]["uid"]
         made = await api.until("Secret", home, "some", owned_by(uid, refers=True))
@@ -119,9 +120,9 @@ async def test_an_edit_of_the_policy_tells_the_garbage_collector_and_changes_no_
 
 
 async def test_a_retained_secret_that_is_to_go_after_all_goes(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         await api.until_ready(home, "some", "Synced")
         await api.merge("ExternalSecret", home, "some", DELETE)
@@ -132,11 +133,11 @@ async def test_a_retained_secret_that_is_to_go_after_all_goes(
 
 
 async def test_a_secret_that_is_fetched_once_is_retained_when_that_is_written_later(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], running: Running
 ) -> None:
     retained["spec"]["refreshPolicy"] = "CreatedOnce"
     retained["spec"]["target"]["deletionPolicy"] = "Delete"
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         written = await api.put(retained, home)
         uid = written["metadata"]["uid"]
         await api.until_ready(home, "some", "Synced")
@@ -146,28 +147,23 @@ async def test_a_secret_that_is_fetched_once_is_retained_when_that_is_written_la
 
 
 async def test_a_secret_that_was_fetched_once_is_kept_by_the_next_object_of_that_name(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], synced: Synced
 ) -> None:
     retained["spec"]["refreshPolicy"] = "CreatedOnce"
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(retained, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await api.delete("ExternalSecret", home, "some")
-            retained["spec"]["target"]["deletionPolicy"] = "Delete"
-            again = await api.put(retained, home)
-            uid = again["metadata"]["uid"]
-            # Its mark names an object that is gone: what becomes of it depends on that alone.
-            await api.until("Secret", home, "some", owned_by(uid, refers=True))
-            await watching.check(ONE)
+    async with synced(retained) as watching:
+        await api.delete("ExternalSecret", home, "some")
+        retained["spec"]["target"]["deletionPolicy"] = "Delete"
+        again = await api.put(retained, home)
+        uid = again["metadata"]["uid"]
+        # Its mark names an object that is gone: what becomes of it depends on that alone.
+        await api.until("Secret", home, "some", owned_by(uid, refers=True))
+        await watching.check(ONE)
 
 
 async def test_a_retained_secret_is_another_objects_only_where_that_is_said(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, retained: dict[str, Any]
+    api: Api, home: str, retained: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(retained, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(retained):
         made = await api.get("Secret", home, "some")
         await api.delete("ExternalSecret", home, "some")
         other = {**retained, "metadata": {"name": "other"}}
@@ -177,7 +173,7 @@ async def test_a_retained_secret_is_another_objects_only_where_that_is_said(
         was = f"Secret {home}/some was made for ExternalSecret some, which no longer exists"
         assert was in condition["message"]
         assert version_of(await api.get("Secret", home, "some")) == version_of(made)
-        await until_told(api, home, "other", "Conflict")
+        await until_reported(api, home, "other", "Conflict")
 
         async with Watching(api, home, "some") as watching:
             adopt = {"secret-sync.alibabacloud.com/adopt": "true"}

@@ -64,12 +64,12 @@ async def test_every_first_warning_follows_its_condition_at_once(
                     while not await all_failed(api, name):  # noqa: ASYNC110 (the server's)
                         await asyncio.sleep(0.05)
             began = time.monotonic()
-            told: set[str] = set()
-            while len(told) < EACH * len(staying):
-                assert time.monotonic() - began < SOON, len(told)
+            reported: set[str] = set()
+            while len(reported) < EACH * len(staying):
+                assert time.monotonic() - began < SOON, len(reported)
                 for name in staying:
                     found = await names_of(api, f"/api/v1/namespaces/{name}/events")
-                    told |= {f"{name}/{one}" for one in found}
+                    reported |= {f"{name}/{one}" for one in found}
             assert not await names_of(api, f"/api/v1/namespaces/{going}/events")
     finally:
         for number in range(EACH):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -47,15 +47,13 @@ async def token_file(cluster: ControlPlane, api: Api, home: str, tmp_path: Path)
     return str(path)
 
 
-async def test_rrsa_as_a_service_account(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
-) -> None:
+async def test_rrsa_as_a_service_account(api: Api, ram: Ram, home: str, running: Running) -> None:
     await ram.admin.put_secret("methods/sa", "by token")
     role = await ram.role_for(f"sa-{home}", home, "reader")
     await put_account(api, home, "reader", role)
     ref = {"serviceAccountRef": {"name": "reader"}}
     await api.put(auth_store("rrsa", **ref, oidcProviderARN=ram.provider), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(using("rrsa", "some", "methods/sa"), home)
         await api.until_holds(home, "some", {"x": "by token"})
         await api.until_ready(home, "rrsa", "Ready", kind="SecretStore")
@@ -64,26 +62,26 @@ async def test_rrsa_as_a_service_account(
     assert not any(call["token_in_url"] for call in assumed)
 
 
-async def test_the_provider_of_the_cluster_is_told_by_flags(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+async def test_provider_of_the_cluster_is_set_by_flags(
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     await ram.admin.put_secret("methods/flags", "by flags")
     await put_account(api, home, "reader", await ram.role_for(f"flags-{home}", home, "reader"))
     await api.put(auth_store("rrsa", serviceAccountRef={"name": "reader"}), home)
     flags = {"uid": cloud.account, "cluster_id": "c1"}
-    async with operator(settings_for(cluster, cloud, home, **flags)):
+    async with running(**flags):
         await api.put(using("rrsa", "some", "methods/flags"), home)
         await api.until_holds(home, "some", {"x": "by flags"})
 
 
-async def test_rrsa_as_the_controller_reads_its_token_anew(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
+async def test_rrsa_as_the_controller_reads_its_token_again(
+    cluster: ControlPlane, api: Api, ram: Ram, home: str, token_file: str, running: Running
 ) -> None:
     await ram.admin.put_secret("methods/controller", "one")
     role = await ram.role_for(f"controller-{home}", home, "controller")
     await api.put(auth_store("rrsa", oidcProviderARN=ram.provider, ramRoleARN=role), home)
     own = OwnIdentity(oidc_token_file=token_file)
-    async with operator(settings_for(cluster, cloud, home, own=own, polling_interval=1.0)):
+    async with running(own=own, polling_interval=1.0):
         await api.put(using("rrsa", "some", "methods/controller"), home)
         await api.until_holds(home, "some", {"x": "one"})
         # The session ends; the next one is opened with what the file holds by then.
@@ -97,13 +95,13 @@ async def test_rrsa_as_the_controller_reads_its_token_anew(
 
 
 async def test_a_role_assumed_with_an_access_key(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     await ram.admin.put_secret("methods/assumed", "assumed")
     role = await ram.role_for_account(f"assumed-{home}")
     more = {"ramRoleSessionName": "people@night", "roleSessionExpiration": "1200"}
     await api.put(auth_store("assumed", **PAIR, ramRoleARN=role, **more), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(using("assumed", "some", "methods/assumed"), home)
         await api.until_holds(home, "some", {"x": "assumed"})
     fetched = await calls(ram.admin, "GetSecretValue", "methods/assumed")
@@ -111,7 +109,7 @@ async def test_a_role_assumed_with_an_access_key(
 
 
 async def test_a_second_role_in_another_account(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str, running: Running
 ) -> None:
     """The cross-account walkthrough of Alibaba's guide: the secret is in account A."""
     await ram.admin.put_secret("methods/theirs", "of account A", account=OTHER_ACCOUNT)
@@ -123,7 +121,7 @@ async def test_a_second_role_in_another_account(
     remote = {"remoteRamRoleARN": there, "remoteRamRoleSessionName": "across"}
     await api.put(auth_store("cross", **auth, **remote), home)
     own = OwnIdentity(oidc_token_file=token_file)
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(using("cross", "some", "methods/theirs"), home)
         await api.until_holds(home, "some", {"x": "of account A"})
 
@@ -147,7 +145,7 @@ async def test_the_worker_role(
 
 
 async def test_the_controllers_own_identity_from_its_environment(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str, running: Running
 ) -> None:
     await ram.admin.put_secret("methods/own", "own")
     role = await ram.role_for(f"own-{home}", home, "controller")
@@ -162,24 +160,24 @@ async def test_the_controllers_own_identity_from_its_environment(
         "assumed": OwnIdentity(**pair, role_arn=plain_role, session_name="own"),
         "remote": OwnIdentity(**pair, remote_role_arn=remote, remote_session_name="far"),
     }.items():
-        async with operator(settings_for(cluster, cloud, home, own=own)):
+        async with running(own=own):
             await api.put(owned(name, "methods/own"), home)
             await api.until_holds(home, name, {"x": "own"})
 
 
-async def test_what_comes_later_in_the_order_is_named_as_ignored(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
+async def test_later_methods_are_named_as_ignored(
+    api: Api, ram: Ram, home: str, token_file: str, running: Running
 ) -> None:
     role = await ram.role_for(f"first-{home}", home, "controller")
     await api.put(auth_store("both", oidcProviderARN=ram.provider, ramRoleARN=role, **PAIR), home)
     own = OwnIdentity(oidc_token_file=token_file)
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         ready = await api.until_ready(home, "both", "Ready", kind="SecretStore")
     assert "ignored: accessKey, accessKeySecret" in ready["message"]
 
 
 async def test_a_method_that_fails_is_an_error_and_no_other_is_tried(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str
+    cloud: CloudInfo, api: Api, ram: Ram, home: str, token_file: str, running: Running
 ) -> None:
     """An AccessKey that works stands beside a role that does not exist."""
     await ram.admin.put_secret("methods/never", "never")
@@ -188,7 +186,7 @@ async def test_a_method_that_fails_is_an_error_and_no_other_is_tried(
         auth_store("broken", oidcProviderARN=ram.provider, ramRoleARN=nobody, **PAIR), home
     )
     own = OwnIdentity(oidc_token_file=token_file)
-    async with operator(settings_for(cluster, cloud, home, own=own)):
+    async with running(own=own):
         await api.put(using("broken", "some", "methods/never"), home)
         await api.until_ready(home, "some", "RoleNotFound")
         await api.until_ready(home, "broken", "RoleNotFound", kind="SecretStore")
@@ -196,15 +194,13 @@ async def test_a_method_that_fails_is_an_error_and_no_other_is_tried(
     assert await calls(ram.admin, "GetSecretValue", "methods/never") == []
 
 
-async def test_a_store_for_oos_has_its_identity_too(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str
-) -> None:
+async def test_a_store_for_oos_has_its_identity_too(api: Api, home: str, running: Running) -> None:
     document = auth_store("parameters")
     document["spec"] = {"OOS": {"OOSAuth": PAIR}}
     await api.put(document, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.until_ready(home, "parameters", "Ready", kind="SecretStore")
         await api.put(using("parameters", "some", "methods/any"), home)
-        told = await api.until_ready(home, "some", "StoreInvalid")
-    assert "has no spec.KMS" in told["message"]
+        reported = await api.until_ready(home, "some", "StoreInvalid")
+    assert "has no spec.KMS" in reported["message"]
     assert ready_of(await api.get("SecretStore", home, "parameters"))["status"] == "True"

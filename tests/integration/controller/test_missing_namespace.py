@@ -92,8 +92,8 @@ async def test_the_others_are_served_and_it_is_again_when_it_is_back(
 
     with structlog.testing.capture_logs() as logs:
         async with operator(settings) as controller:
-            told = [e for e in logs if e["event"].startswith("namespace not served")]
-            assert [entry["namespace"] for entry in told] == [gone]
+            reported = [e for e in logs if e["event"].startswith("namespace not served")]
+            assert [entry["namespace"] for entry in reported] == [gone]
             await api.put(external_secret("some", entry), home)
             await api.until_holds(home, "some", {"x": "one"})
             assert controller.watched.missing_namespaces == {gone}

@@ -1,4 +1,4 @@
-"""A14: whatever others do to a Secret, it becomes what its policy says, and nobody is fought."""
+"""Whatever others do to a Secret, it becomes what its policy says, without endless writes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import pytest
 from tests.integration.controller.other_writers import JSON_PATCH, MARK, ROWS, After, Place
 from tests.support.operator import (
     external_secret,
-    operator,
     ready_of,
     secret,
-    settings_for,
     values_of,
     version_of,
 )
@@ -23,10 +21,10 @@ from tests.support.watching import force_sync
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
+    from secret_sync.local.cloud import CloudAdmin
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.controller.other_writers import Row
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 RIGHT: Final = {"password": "right"}
 BASE: Final = {"base": "theirs"}
@@ -43,7 +41,7 @@ TRIED: Final = {
     After.REFUSED: (0, 0),
     After.NO_CHANGE: (0, 0),
     After.MISSING: (0, 0),
-    # Of ``stringData`` a read tells.
+    # A read shows ``stringData``.
     After.KEY_CONFLICT: (0, 1),
     After.CHECKED: (1, 2),
     After.RESTORED: (1, 2),
@@ -238,12 +236,12 @@ async def rotated(place: Place, policy: str) -> str:
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_the_table_of_verbs_and_client_forms(
     cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     requests: list[str],
     policy: str,
+    running: Running,
 ) -> None:
     await admin.put_secret("writers/one", "right")
     wrong: dict[str, str] = {}
@@ -269,7 +267,7 @@ async def test_the_table_of_verbs_and_client_forms(
         found = await api.find("Secret", home, place.name) or NONE
         held[row] = (written, version_of(found), tried)
 
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await asyncio.gather(*(cell(row) for row in ROWS))
         await asyncio.sleep(A_WHILE)
         for row, (written, settled, tried) in held.items():

@@ -8,17 +8,15 @@ import pytest
 
 from tests.support.operator import (
     external_secret,
-    operator,
     secret,
-    settings_for,
     values_of,
     version_of,
 )
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one"}
@@ -44,16 +42,11 @@ async def one(admin: CloudAdmin) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("theirs", FOREIGN.values(), ids=FOREIGN.keys())
-async def test_A4a_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when_it_goes(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    one: dict[str, Any],
-    theirs: dict[str, Any],
+async def test_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when_it_goes(
+    api: Api, home: str, one: dict[str, Any], theirs: dict[str, Any], running: Running
 ) -> None:
     stored = await api.put(theirs, home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(one, home)
         condition = await api.until_ready(home, "some", "SecretConflict")
         assert condition["status"] == "False"
@@ -67,12 +60,10 @@ async def test_A4a_a_foreign_secret_is_not_touched_and_ours_takes_its_place_when
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A4a_a_foreign_secret_that_appears_in_our_place_is_not_touched(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+async def test_a_foreign_secret_that_appears_in_our_place_is_not_touched(
+    api: Api, home: str, one: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(one, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(one):
         await api.merge("Secret", home, "some", {"metadata": {"finalizers": ["test/hold"]}})
         await api.delete("Secret", home, "some")
         # While it is on its way out, nothing can be done.
@@ -83,18 +74,18 @@ async def test_A4a_a_foreign_secret_that_appears_in_our_place_is_not_touched(
 
 
 async def test_a_secret_from_before_is_adopted(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+    api: Api, home: str, one: dict[str, Any], running: Running
 ) -> None:
     first = external_secret(
         "some", {"key": "ownership/one", "name": "old"}, {"key": "ownership/one", "name": "both"}
     )
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(first, home)
         before = await api.until_holds(home, "some", {"old": "one", "both": "one"})
     # Kept beyond its ExternalSecret, as `kubectl delete --cascade=orphan` does.
     await api.merge("Secret", home, "some", {"metadata": {"ownerReferences": None}})
     await api.delete("ExternalSecret", home, "some")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         again = await api.put(one, home)
         after = await api.until_holds(home, "some", ONE)
         uid = again["metadata"]["uid"]
@@ -104,10 +95,10 @@ async def test_a_secret_from_before_is_adopted(
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A6_another_type_re_creates_the_secret(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+async def test_another_type_re_creates_the_secret(
+    api: Api, home: str, one: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(one, home)
         before = await api.until_holds(home, "some", ONE)
         await api.merge("ExternalSecret", home, "some", {"spec": {"type": "example.org/some"}})
@@ -119,16 +110,12 @@ async def test_A6_another_type_re_creates_the_secret(
         await api.until_ready(home, "some", "Synced")
 
 
-async def test_A6_a_secret_that_was_made_immutable_is_re_created_when_the_value_changes(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
+async def test_a_secret_that_was_made_immutable_is_re_created_when_the_value_changes(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("ownership/frozen", "one")
     document = external_secret("some", {"key": "ownership/frozen", "name": "password"})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(document, home)
         before = await api.until_holds(home, "some", ONE)
         await api.merge("Secret", home, "some", {"immutable": True})
@@ -140,9 +127,9 @@ async def test_A6_a_secret_that_was_made_immutable_is_re_created_when_the_value_
 
 
 async def test_a_type_that_the_api_server_refuses_leaves_the_secret_as_it_was(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+    api: Api, home: str, one: dict[str, Any], running: Running
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(one, home)
         await api.until_holds(home, "some", ONE)
         await api.merge("ExternalSecret", home, "some", {"spec": {"type": "kubernetes.io/tls"}})
@@ -151,12 +138,10 @@ async def test_a_type_that_the_api_server_refuses_leaves_the_secret_as_it_was(
         assert values_of(await api.find("Secret", home, "some")) == ONE
 
 
-async def test_an_external_secret_made_anew_keeps_its_secret(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, one: dict[str, Any]
+async def test_recreated_external_secret_keeps_its_secret(
+    api: Api, home: str, one: dict[str, Any], synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(one, home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(one):
         await api.delete("ExternalSecret", home, "some")
         again = await api.put(one, home)
         uid = again["metadata"]["uid"]

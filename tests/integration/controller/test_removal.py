@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.kube import Store
 from secret_sync.resources import ExternalSecret
-from tests.support.operator import external_secret, operator, settings_for, version_of
+from tests.support.operator import external_secret, version_of
 
 if TYPE_CHECKING:
     import pytest
 
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 
 async def test_the_secret_goes_with_its_external_secret(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await admin.put_secret("removal/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", {"key": "removal/one", "name": "a"}), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(external_secret("some", {"key": "removal/one", "name": "a"})):
         assert "finalizers" not in (await api.get("ExternalSecret", home, "some"))["metadata"]
         await api.delete("ExternalSecret", home, "some")
         assert await api.find("ExternalSecret", home, "some") is None
@@ -32,27 +30,21 @@ async def test_the_secret_goes_with_its_external_secret(
         await api.until("Secret", home, "some", lambda found: found is None, within=60)
 
 
-async def test_it_goes_although_the_controller_is_not_running(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_secret_goes_although_the_controller_is_not_running(
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     await admin.put_secret("removal/one", "one")
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", {"key": "removal/one", "name": "a"}), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(external_secret("some", {"key": "removal/one", "name": "a"})):
+        pass
     await api.delete("ExternalSecret", home, "some")
     await api.until("Secret", home, "some", lambda found: found is None, within=60)
 
 
 async def test_an_orphaned_secret_stays_although_the_controller_has_not_heard_of_it(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    monkeypatch: pytest.MonkeyPatch,
+    admin: CloudAdmin, api: Api, home: str, monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     await admin.put_secret("removal/one", "one")
-    async with operator(settings_for(cluster, cloud, home)) as controller:
+    async with running() as controller:
         await api.put(external_secret("some", {"key": "removal/one", "name": "a"}), home)
         await api.until_ready(home, "some", "Synced")
         # What it knows of the ExternalSecret is old from now on.

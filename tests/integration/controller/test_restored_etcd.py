@@ -1,4 +1,4 @@
-"""etcd is restored from a backup under a running controller, which then begins anew."""
+"""etcd is restored from a backup under a running controller, which then starts again."""
 
 from __future__ import annotations
 

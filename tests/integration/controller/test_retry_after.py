@@ -1,4 +1,4 @@
-"""An API server that asks for time gets it, by whatever way a reconcile comes to it (C9)."""
+"""An API server that asks for time gets it, whatever caused the reconcile."""
 
 from __future__ import annotations
 

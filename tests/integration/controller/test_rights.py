@@ -11,7 +11,7 @@ import yaml
 from secret_sync.errors import DefiniteError
 from tests.support.operator import ROOT, external_secret, operator, settings_for
 from tests.support.program import kubeconfig
-from tests.support.watching import until_told
+from tests.support.watching import until_reported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,4 +155,4 @@ async def test_the_rules_of_deploy_leave_nothing_out_in_the_whole_cluster(
         assert watched <= controller.watched.running.keys()
         await api.put(external_secret("whole", {"key": "rights/whole", "name": "x"}), home)
         await api.until_holds(home, "whole", {"x": "one"})
-        await until_told(api, home, "whole", "Synced")
+        await until_reported(api, home, "whole", "Synced")

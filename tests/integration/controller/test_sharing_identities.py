@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
 
 MANY = 500
 KEY = {
@@ -50,38 +50,38 @@ async def all_ready(api: Api, namespace: str, kind: str, count: int) -> None:
 
 
 async def test_500_stores_of_one_identity_cost_one_call(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for(f"shared-{home}", home, "reader")
     await put_account(api, home, "reader", role)
     ref = {"serviceAccountRef": {"name": "reader"}, "oidcProviderARN": ram.provider}
     await put_all(api, home, [auth_store(f"store-{n}", **ref) for n in range(MANY)])
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await all_ready(api, home, "SecretStore", MANY)
     assert len(await calls(ram.admin, "AssumeRoleWithOIDC", role)) == 1
 
 
 async def test_500_objects_that_wait_for_a_cold_identity_cost_one_call(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"cold-{home}")
     await ram.admin.put_secrets({f"cold/{n}": "x" for n in range(MANY)})
     await api.put(auth_store("cold", **KEY, ramRoleARN=role), home)
     await put_all(api, home, [using("cold", f"some-{n}", f"cold/{n}") for n in range(MANY)])
     slow = await ram.admin.set_fault("delay", action="AssumeRole", subject=role, seconds=1.0)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await all_ready(api, home, "ExternalSecret", MANY)
     await ram.admin.clear_faults(slow)
     assert len(await calls(ram.admin, "AssumeRole", role)) == 1
 
 
 async def test_a_session_that_ends_early_is_replaced_once_and_the_call_repeated(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"ended-{home}")
     await ram.admin.put_secrets({f"ended/{n}": "one" for n in range(5)})
     await api.put(auth_store("ended", **KEY, ramRoleARN=role), home)
-    async with operator(settings_for(cluster, cloud, home, polling_interval=1.0)):
+    async with running(polling_interval=1.0):
         for n in range(5):
             await api.put(using("ended", f"some-{n}", f"ended/{n}"), home)
         for n in range(5):
@@ -95,12 +95,12 @@ async def test_a_session_that_ends_early_is_replaced_once_and_the_call_repeated(
 
 
 async def test_sts_that_is_down_costs_nobody_who_has_credentials(
-    cluster: ControlPlane, cloud: CloudInfo, api: Api, ram: Ram, home: str
+    api: Api, ram: Ram, home: str, running: Running
 ) -> None:
     role = await ram.role_for_account(f"down-{home}")
     await ram.admin.put_secret("down/one", "one")
     await api.put(auth_store("down", **KEY, ramRoleARN=role), home)
-    async with operator(settings_for(cluster, cloud, home, polling_interval=1.0)):
+    async with running(polling_interval=1.0):
         await api.put(using("down", "some", "down/one"), home)
         await api.until_holds(home, "some", {"x": "one"})
         down = await ram.admin.set_fault("error", action="AssumeRole", status=503)
@@ -122,6 +122,6 @@ async def test_a_metadata_service_that_hangs_slows_nobody_else(
             await api.put(using("worker", "hung", "hang/one"), namespace)
             await api.put(using("store", "good", "hang/one"), namespace)
             await api.until_holds(namespace, "good", {"x": "one"})
-            told = await api.until_ready(namespace, "hung", "WorkerRoleUnavailable", within=15)
-        assert "is this an ECS node?" in told["message"]
+            reported = await api.until_ready(namespace, "hung", "WorkerRoleUnavailable", within=15)
+        assert "is this an ECS node?" in reported["message"]
         await admin.clear_faults()

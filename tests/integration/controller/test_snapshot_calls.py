@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.generations import Asked, GenerationWatch, Rotation, leaf
 from tests.support.identities import Ram, auth_store
-from tests.support.operator import external_secret, operator, settings_for
+from tests.support.operator import external_secret
 from tests.support.watching import Watching, force_sync
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 ACCESS_KEY = {
     "accessKey": {"name": "access-key", "key": "id"},
@@ -32,11 +33,11 @@ def reading(name: str, *keys: str) -> dict[str, Any]:
 
 
 async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     keys = [f"{home}/part-{number}" for number in range(4)]
     await admin.put_secrets(dict.fromkeys(keys, "one"))
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(reading("some", *keys), home)
         await api.put(reading("trigger", keys[0]), home)
         for name in ("some", "trigger"):
@@ -73,11 +74,11 @@ async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
 
 
 async def test_a_change_asks_for_the_others_of_every_object_that_reads_it(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     shared, one, other = keys = [f"{home}/{name}" for name in ("shared", "one", "other")]
     await admin.put_secrets(dict.fromkeys(keys, "one"))
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(reading("a", shared, one), home)
         await api.put(reading("b", shared, other), home)
         await api.put(reading("trigger", shared), home)
@@ -93,28 +94,28 @@ async def test_a_change_asks_for_the_others_of_every_object_that_reads_it(
 
 
 async def test_sources_rotated_together_are_asked_for_twice_at_most(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     rotation = await Rotation.of(admin, [f"{home}/part-{number}" for number in range(5)])
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(reading("some", *rotation.names), home)
-        await api.until_ready(home, "some", "Synced")
-        async with GenerationWatch(api, home, "some", rotation) as watch:
-            await rotation.next()
-            asked = Asked(admin)
-            await force_sync(api, home, "some", "now")
-            await watch.until(1, within=10)
-            await asyncio.sleep(max(0.0, asked.seconds_to(3)))
-            assert max(await asked.counts(*rotation.names)) <= 2
-            await watch.check_whole()
+    async with (
+        synced(reading("some", *rotation.names)),
+        GenerationWatch(api, home, "some", rotation) as watch,
+    ):
+        await rotation.next()
+        asked = Asked(admin)
+        await force_sync(api, home, "some", "now")
+        await watch.until(1, within=10)
+        await asyncio.sleep(max(0.0, asked.seconds_to(3)))
+        assert max(await asked.counts(*rotation.names)) <= 2
+        await watch.check_whole()
 
 
-async def test_what_is_rotated_3_seconds_later_arrives_2_seconds_after_that(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_rotation_3_seconds_later_arrives_2_seconds_after_that(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     user, password = f"{home}/user", f"{home}/password"
     await admin.put_secrets({user: "old", password: "old"})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(reading("some", user, password), home)
         await api.put(reading("trigger", user), home)
         for name in ("some", "trigger"):
@@ -181,12 +182,7 @@ async def all_calls(asked: Asked) -> int:
 @pytest.mark.usefixtures("role")
 @pytest.mark.parametrize("case", SPELLINGS.values(), ids=SPELLINGS)
 async def test_equal_spellings_are_one_source(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    case: Spellings,
+    cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, case: Spellings, synced: Synced
 ) -> None:
     key = f"{home}/account"
     # The former version and the current one.
@@ -197,9 +193,7 @@ async def test_equal_spellings_are_one_source(
         for number, entry in enumerate(case.entries)
     ]
     asked = Asked(admin)
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("some", *entries, **SELDOM), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(external_secret("some", *entries, **SELDOM)):
         assert await all_calls(asked) == case.calls
         asked = Asked(admin)
         await force_sync(api, home, "some", "now")
@@ -218,21 +212,21 @@ GROUPS = {
 
 @pytest.mark.usefixtures("role")
 @pytest.mark.parametrize(("store", "entry"), GROUPS.values(), ids=GROUPS)
-async def test_what_is_read_of_one_secret_is_refreshed_together(
-    cluster: ControlPlane,
+async def test_sources_of_one_kms_secret_are_refreshed_together(
     cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     store: str,
     entry: dict[str, str],
+    running: Running,
 ) -> None:
     """The object that is polled seldom reads what another one polls often, spelled differently."""
     key = f"{home}/account"
     await admin.put_secret(key, "zero")
     await admin.put_secret(key, "one")
     ref = {"name": "x", "secretStoreRef": {"name": store}}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         often = external_secret("often", {"key": key, **ref}, rotationInterval="1s")
         await api.put(often, home)
         await api.put(external_secret("seldom", spelled(entry, key, cloud, **ref), **SELDOM), home)

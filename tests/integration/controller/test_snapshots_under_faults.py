@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.operator import Api
+    from tests.support.watching import Synced
 
 FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500},
@@ -57,70 +58,52 @@ async def until_restored(watch: GenerationWatch) -> None:
 
 
 @pytest.mark.parametrize("case", [*product(FAULTS, ["password", "user"])], ids=" of ".join)
-async def test_while_one_answer_is_missing_the_whole_secret_stays(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    pair: Rotation,
-    case: tuple[str, str],
+async def test_secret_stays_while_one_answer_is_missing(
+    admin: CloudAdmin, api: Api, home: str, pair: Rotation, case: tuple[str, str], synced: Synced
 ) -> None:
     fault, missing = case[0], f"{home}/{case[1]}"
     (good,) = set(pair.names) - {missing}
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(some(pair, "2s"), home)
+    async with synced(some(pair, "2s")), GenerationWatch(api, home, "some", pair) as watch:
+        broken = await admin.set_fault("error", subject=missing, **FAULTS[fault])
+        asked = Asked(admin)
+        await pair.next()
+        await asked.until(good, missing)
+        condition = await until_missing(api, home, "some", missing)
+        assert good not in condition["message"]
+
+        # What becomes of it meanwhile is undone at once, with the values written last.
+        await api.delete("Secret", home, "some")
+        await until_restored(watch)
+        await api.merge("Secret", home, "some", {"stringData": {"user": "edited"}})
+        await until_restored(watch)
+
+        await pair.next()
+        await asked.until(good, times=3)
+        assert watch.seen[-1].whole == 0, str(watch)
+        await admin.clear_faults(broken)
+        await watch.until(2, within=SETTLED if fault == "500" else REFUSED)
         await api.until_ready(home, "some", "Synced")
-        async with GenerationWatch(api, home, "some", pair) as watch:
-            broken = await admin.set_fault("error", subject=missing, **FAULTS[fault])
-            asked = Asked(admin)
-            await pair.next()
-            await asked.until(good, missing)
-            condition = await until_missing(api, home, "some", missing)
-            assert good not in condition["message"]
-
-            # What becomes of it meanwhile is undone at once, with the values written last.
-            await api.delete("Secret", home, "some")
-            await until_restored(watch)
-            await api.merge("Secret", home, "some", {"stringData": {"user": "edited"}})
-            await until_restored(watch)
-
-            await pair.next()
-            await asked.until(good, times=3)
-            assert watch.seen[-1].whole == 0, str(watch)
-            await admin.clear_faults(broken)
-            await watch.until(2, within=SETTLED if fault == "500" else REFUSED)
-            await api.until_ready(home, "some", "Synced")
-            await watch.check_whole()
+        await watch.check_whole()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_the_missing_answer_brings_the_whole_secret_at_once(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    pair: Rotation,
-    fault: str,
+    admin: CloudAdmin, api: Api, home: str, pair: Rotation, fault: str, synced: Synced
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(some(pair, "10m"), home)
+    async with synced(some(pair, "10m")), GenerationWatch(api, home, "some", pair) as watch:
+        broken = await admin.set_fault("error", subject=pair.names[1], **FAULTS[fault])
+        await pair.next()
+        await force_sync(api, home, "some", "while it fails")
+        await until_missing(api, home, "some", pair.names[1])
+        await admin.clear_faults(broken)
+        await force_sync(api, home, "some", "when it answers")
+        await watch.until(1, within=SOON)
         await api.until_ready(home, "some", "Synced")
-        async with GenerationWatch(api, home, "some", pair) as watch:
-            broken = await admin.set_fault("error", subject=pair.names[1], **FAULTS[fault])
-            await pair.next()
-            await force_sync(api, home, "some", "while it fails")
-            await until_missing(api, home, "some", pair.names[1])
-            await admin.clear_faults(broken)
-            await force_sync(api, home, "some", "when it answers")
-            await watch.until(1, within=SOON)
-            await api.until_ready(home, "some", "Synced")
-            await watch.check_whole()
+        await watch.check_whole()
 
 
 @pytest.mark.parametrize("count", [2, 20])
-async def test_what_was_rotated_while_nobody_ran_is_written_together(
+async def test_rotation_without_a_controller_is_written_together(
     cluster: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,

@@ -1,4 +1,4 @@
-"""Stopping: what is in hand is finished, and told of."""
+"""Stopping: running work is finished, and reported."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from secret_sync.kube import KubeClient
-from tests.support.operator import external_secret, operator, ready_of, settings_for, values_of
+from tests.support.operator import external_secret, ready_of, values_of
 
 if TYPE_CHECKING:
     import pytest
 
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
 
 
-async def test_G2_a_secret_that_is_written_while_it_stops_has_its_status(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_secret_that_is_written_while_it_stops_has_its_status(
+    admin: CloudAdmin, api: Api, home: str, monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     await admin.put_secret("stop/one", "one")
     send = KubeClient.request
@@ -35,7 +29,7 @@ async def test_G2_a_secret_that_is_written_while_it_stops_has_its_status(
         return await send(client, method, path, **more)
 
     monkeypatch.setattr(KubeClient, "request", slowly)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "stop/one", "name": "a"}), home)
         async with asyncio.timeout(5):
             await writing.wait()

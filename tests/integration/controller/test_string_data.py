@@ -1,4 +1,4 @@
-"""A14: a server-side apply with ``stringData`` changes data that its field manager never owns."""
+"""A server-side apply with ``stringData`` changes data that its field manager never owns."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def until_idle(api: Api, namespace: str, controller: Any, version: str) ->
     await api.until("Secret", namespace, "some", idle)
 
 
-async def test_what_it_wrote_is_undone_and_its_entry_is_not_fought(
+async def test_string_data_is_reverted_and_its_entry_is_no_conflict(
     api: Api, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     async with operator(settings) as controller, Watching(api, home, "some") as watching:
@@ -81,7 +81,7 @@ async def test_what_it_wrote_is_undone_and_its_entry_is_not_fought(
         assert version_of(await api.get("Secret", home, "some")) == version_of(labelled)
 
 
-async def test_the_same_apply_within_the_same_second_is_undone_again_until_it_is_a_fight(
+async def test_same_apply_within_a_second_is_reverted_until_it_is_a_write_conflict(
     api: Api, home: str, settings: Settings, some: dict[str, Any]
 ) -> None:
     async with operator(settings):
@@ -159,7 +159,7 @@ async def test_an_immutable_one_refuses_it(
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])
-async def test_one_that_is_made_immutable_with_a_key_beside_ours_is_made_anew(
+async def test_immutable_secret_with_a_key_of_others_is_recreated(
     api: Api, home: str, settings: Settings, some: dict[str, Any], field: str
 ) -> None:
     added = {"extra": "stray"}
@@ -175,7 +175,7 @@ async def test_one_that_is_made_immutable_with_a_key_beside_ours_is_made_anew(
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])
-async def test_an_immutable_one_that_is_adopted_is_made_anew_for_a_key_beside_ours(
+async def test_adopted_immutable_secret_is_recreated_for_a_key_of_others(
     api: Api, home: str, settings: Settings, some: dict[str, Any], field: str
 ) -> None:
     values = ONE | {"extra": "stray"}

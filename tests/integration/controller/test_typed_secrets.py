@@ -1,4 +1,4 @@
-"""What Kubernetes' own types demand of a Secret, told by field and reason (A18)."""
+"""What Kubernetes' own types demand of a Secret, reported by field and reason."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.support.operator import external_secret, operator, settings_for, values_of
-from tests.support.watching import force_sync, told
+from tests.support.operator import external_secret, values_of
+from tests.support.watching import force_sync, reported
 
 if TYPE_CHECKING:
-    from secret_sync.local.cloud import CloudAdmin, CloudInfo
-    from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from secret_sync.local.cloud import CloudAdmin
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
-#: No character of it may be told.
+#: No character of it may be reported.
 CANARY = "Zq7wJ"
 DOCKER = {"auths": {"r.example.com": {"auth": CANARY}}}
 REGISTRIES = {"r.example.com": {"auth": CANARY}}
@@ -24,7 +24,7 @@ ADD = "add an entry that writes it"
 
 
 class Case(NamedTuple):
-    """What is written with which type, and what is told of it; nothing if it is accepted."""
+    """What is written with which type, and the message; empty if it is accepted."""
 
     of: str
     values: dict[str, str]
@@ -135,18 +135,17 @@ async def check(api: Api, home: str, name: str, said: tuple[str, ...]) -> None:
     assert all(part in condition["message"] for part in said), condition["message"]
     assert "422" not in condition["message"]
     assert CANARY not in json.dumps(await api.get("ExternalSecret", home, name))
-    assert CANARY not in json.dumps(await told(api, home, name))
+    assert CANARY not in json.dumps(await reported(api, home, name))
 
 
-async def test_what_a_type_demands_is_told(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
+async def test_requirement_of_a_type_is_reported(
     api: Api,
     home: str,
     entries: dict[str, list[dict[str, str]]],
     caplog: pytest.LogCaptureFixture,
+    running: Running,
 ) -> None:
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name, case in CASES.items():
             await api.put(external_secret(name, *entries[name], type=case.of), home)
         for name, case in CASES.items():
@@ -159,15 +158,11 @@ async def test_what_a_type_demands_is_told(
     assert CANARY not in caplog.text
 
 
-async def test_what_a_new_type_demands_is_told_and_the_secret_stays(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    api: Api,
-    home: str,
-    entries: dict[str, list[dict[str, str]]],
+async def test_requirement_of_a_new_type_is_reported_and_the_secret_stays(
+    api: Api, home: str, entries: dict[str, list[dict[str, str]]], running: Running
 ) -> None:
     refused = {name: case for name, case in CASES.items() if case.said}
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in refused:
             await api.put(external_secret(name, *entries[name]), home)
         for name in refused:
@@ -181,15 +176,13 @@ async def test_what_a_new_type_demands_is_told_and_the_secret_stays(
 
 
 async def test_a_typed_secret_that_is_merged_into_says_what_it_demands(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, synced: Synced
 ) -> None:
     good = json.dumps(DOCKER)
     await admin.put_secret("typed/merged", good)
     entry = {"key": "typed/merged", "name": ".dockerconfigjson"}
     of = "kubernetes.io/dockerconfigjson"
-    async with operator(settings_for(cluster, cloud, home)):
-        await api.put(external_secret("merged", entry, type=of), home)
-        await api.until_ready(home, "merged", "Synced")
+    async with synced(external_secret("merged", entry, type=of)):
         # Its keys are still its own.
         merge = {"spec": {"target": {"creationPolicy": "Merge"}}}
         await api.merge("ExternalSecret", home, "merged", merge)

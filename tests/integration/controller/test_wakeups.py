@@ -1,4 +1,4 @@
-"""What wakes an ExternalSecret besides itself: stores, AccessKeys, polling, force-sync."""
+"""What enqueues an ExternalSecret besides itself: stores, AccessKeys, polling, force-sync."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
+    from tests.support.watching import Synced
 
 FORCE = "secret-sync.alibabacloud.com/force-sync"
 NAMES = ("a", "b", "c")
 
 
-async def test_a_store_that_comes_later_wakes_its_users(
+async def test_store_created_later_enqueues_its_users(
     cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, namespace: str
 ) -> None:
     await admin.put_secret("wake/one", "one")
@@ -52,12 +53,12 @@ async def test_a_store_that_comes_later_wakes_its_users(
         assert (await admin.counters())["secrets"]["wake/one"] == 1
 
 
-async def test_an_access_key_that_is_corrected_wakes_its_users(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_corrected_access_key_enqueues_its_users(
+    cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("wake/corrected", "one")
     await api.put(secret("access-key", {"id": cloud.access_key_id, "secret": "wrong"}), home)
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in NAMES:
             await api.put(external_secret(name, {"key": "wake/corrected", "name": "x"}), home)
         for name in NAMES:
@@ -69,11 +70,11 @@ async def test_an_access_key_that_is_corrected_wakes_its_users(
             await api.until_ready(home, name, "Synced")
 
 
-async def test_a_store_that_is_edited_wakes_its_users(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_edited_store_enqueues_its_users(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("wake/edited", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in NAMES:
             await api.put(external_secret(name, {"key": "wake/edited", "name": "x"}), home)
         for name in NAMES:
@@ -90,11 +91,11 @@ async def test_a_store_that_is_edited_wakes_its_users(
             assert await api.find("Secret", home, name) is not None
 
 
-async def test_S15_polling_finds_a_changed_value_for_all_users_with_one_call(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_polling_finds_a_changed_value_for_all_users_with_one_call(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("wake/polled", "one")
-    async with operator(settings_for(cluster, cloud, home, polling_interval=1.0)):
+    async with running(polling_interval=1.0):
         for name in NAMES:
             await api.put(external_secret(name, {"key": "wake/polled", "name": "x"}), home)
         for name in NAMES:
@@ -106,18 +107,13 @@ async def test_S15_polling_finds_a_changed_value_for_all_users_with_one_call(
         assert (await admin.counters())["secrets"]["wake/polled"] - before <= 2
 
 
-async def test_A8_polling_that_finds_nothing_new_writes_and_reads_nothing(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    requests: list[str],
+async def test_polling_that_finds_nothing_new_writes_and_reads_nothing(
+    admin: CloudAdmin, api: Api, home: str, requests: list[str], synced: Synced
 ) -> None:
     await admin.put_secret("wake/still", "one")
-    async with operator(settings_for(cluster, cloud, home, polling_interval=1.0)):
-        await api.put(external_secret("some", {"key": "wake/still", "name": "x"}), home)
-        await api.until_ready(home, "some", "Synced")
+    async with synced(
+        external_secret("some", {"key": "wake/still", "name": "x"}), polling_interval=1.0
+    ):
         before = [await api.get(kind, home, "some") for kind in ("Secret", "ExternalSecret")]
         requests.clear()
         async with asyncio.timeout(5):
@@ -129,10 +125,10 @@ async def test_A8_polling_that_finds_nothing_new_writes_and_reads_nothing(
 
 
 async def test_a_new_force_sync_annotation_fetches_now(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("wake/forced", "one")
-    async with operator(settings_for(cluster, cloud, home, disable_polling=True)):
+    async with running(disable_polling=True):
         await api.put(external_secret("some", {"key": "wake/forced", "name": "x"}), home)
         await api.until_holds(home, "some", {"x": "one"})
         for turn in ("two", "three"):
@@ -144,10 +140,10 @@ async def test_a_new_force_sync_annotation_fetches_now(
 
 
 async def test_an_edited_entry_is_fetched_and_the_old_key_goes(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secrets({"wake/first": "one", "wake/second": "two"})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         await api.put(external_secret("some", {"key": "wake/first", "name": "x"}), home)
         await api.until_holds(home, "some", {"x": "one"})
         await api.put(external_secret("some", {"key": "wake/second", "name": "y"}), home)
@@ -156,11 +152,11 @@ async def test_an_edited_entry_is_fetched_and_the_old_key_goes(
         assert condition["observedGeneration"] == 2
 
 
-async def test_S15_a_new_user_takes_a_fresh_value_from_hand(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+async def test_new_user_takes_a_fresh_cached_value(
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     await admin.put_secret("wake/shared", "one")
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in NAMES:
             await api.put(external_secret(name, {"key": "wake/shared", "name": "x"}), home)
             await api.until_holds(home, name, {"x": "one"})
@@ -208,17 +204,12 @@ def _another(cluster: ControlPlane, request: pytest.FixtureRequest) -> str:
     return next(made)
 
 
-async def test_Q12_a_restart_writes_nothing_that_is_new(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    requests: list[str],
+async def test_a_restart_writes_nothing_that_is_new(
+    admin: CloudAdmin, api: Api, home: str, requests: list[str], running: Running
 ) -> None:
     await admin.put_secrets({"wake/first": "one", "wake/second": "two"})
     entries = ({"key": "wake/first", "name": "x"}, {"key": "wake/second", "name": "y"})
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         for name in NAMES:
             await api.put(external_secret(name, *entries), home)
         for name in NAMES:
@@ -226,7 +217,7 @@ async def test_Q12_a_restart_writes_nothing_that_is_new(
         await api.until_ready(home, "store", "Ready", kind="SecretStore")
     before = {name: await _versions(api, home, name) for name in NAMES}
     requests.clear()
-    async with operator(settings_for(cluster, cloud, home)):
+    async with running():
         # A new object that needs the same sources is written after the old ones were looked at.
         await api.put(external_secret("new", *entries), home)
         await api.until_ready(home, "new", "Synced")

@@ -109,6 +109,6 @@ def _rights(entry: dict[str, Any]) -> Iterator[Right]:
     name = ref.get("name", "") if resource == "customresourcedefinitions" else ""
     right = Right(ref.get("apiGroup", ""), resource, entry["verb"], name)
     yield right
-    # Server-side apply of what does not exist takes both rights, and is told as one request.
+    # Server-side apply of what does not exist takes both rights, and is reported as one request.
     if entry["verb"] == "patch" and entry.get("responseStatus", {}).get("code") == 201:
         yield Right(right.group, right.resource, "create", right.name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.identities import auth_store, cluster_store, put_account, using
 from tests.support.operator import SOON, external_secret, secret, store
-from tests.support.watching import force_sync, post_as, told
+from tests.support.watching import force_sync, post_as, reported
 
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
@@ -76,12 +76,12 @@ async def _drift(api: Api, home: str) -> None:
 
 
 async def _updates(api: Api, admin: CloudAdmin, home: str, *values: str) -> None:
-    """New values: the second one is the same news as the first, which makes one Event of both."""
+    """New values: the second has the same message as the first, which makes one Event of both."""
     for value in values:
         await admin.put_secret("rights/one", value)
         await force_sync(api, home, "some", value)
         await api.until_holds(home, "some", {"x": value})
-        await _until_told(api, home, "some", "Updated")
+        await _until_reported(api, home, "some", "Updated")
 
 
 async def _change(api: Api, home: str) -> None:
@@ -120,7 +120,7 @@ async def _adoption(api: Api, home: str) -> None:
 async def _failure(api: Api, home: str) -> None:
     await api.put(external_secret("missing", {"key": "rights/none", "name": "x"}), home)
     await api.until_ready(home, "missing", "SecretNotFound")
-    await _until_told(api, home, "missing", "SyncFailed")
+    await _until_reported(api, home, "missing", "SyncFailed")
 
 
 async def _definition(api: Api) -> None:
@@ -144,10 +144,10 @@ def _shared(home: str, *conditions: dict[str, Any], name: str = "") -> dict[str,
     return _left(cluster_store(name or home, *conditions, **keys))
 
 
-async def _until_told(api: Api, home: str, name: str, reason: str) -> None:
+async def _until_reported(api: Api, home: str, name: str, reason: str) -> None:
     async with asyncio.timeout(SOON):
         while reason not in {  # noqa: ASYNC110 (the way of a person with kubectl)
-            said for _, said, _ in await told(api, home, name)
+            said for _, said, _ in await reported(api, home, name)
         }:
             await asyncio.sleep(0.05)
 
@@ -161,7 +161,7 @@ class Provoked:
     """What makes a controller use a right that it does not look for when it starts.
 
     Attributes:
-        kind: Of the object that is to be let go of, told of, or acted as.
+        kind: Of the object that is to be let go of, reported, or acted as.
         at_the_end: Whether the right is used when the controller stops.
     """
 
@@ -197,7 +197,7 @@ async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
         case "SecretStore":
             await api.put(_left(store("old")), home)
         case "ClusterSecretStore":
-            # A new one: of those that were there before it may all have been told.
+            # A new one: those that were there before it may all have been reported.
             await api.put(_shared(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), home)
         case "ServiceAccount":
             await admin.put_secret("rights/one", "one")

@@ -117,7 +117,7 @@ async def image(api: Api) -> str:
     return str(container["image"])
 
 
-async def test_what_is_dropped_leaves_no_right_behind_and_every_secret(
+async def test_removed_overlay_leaves_every_secret_and_no_permission(
     admin: CloudAdmin,
     api: Api,
     home: str,

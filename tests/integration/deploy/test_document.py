@@ -51,7 +51,7 @@ def written(folder: Path, text: str, **places: str) -> str:
     return "\n".join((text, *used.values()))
 
 
-def test_what_it_names_is_there_and_nothing_is_left_out() -> None:
+def test_document_names_every_overlay_and_component_that_exists() -> None:
     named = set(re.findall(r"\bdeploy/[\w/.-]*\w", TEXT))
     for path in named:
         assert (ROOT / path).exists(), path
@@ -71,10 +71,12 @@ def test_the_folders_of_its_commands_are_there_or_are_the_users_own() -> None:
 
 
 @pytest.mark.parametrize("index", [i for i, (place, _) in enumerate(FILES) if not place])
-def test_what_it_has_people_write_can_be_built(kubectl: Kubectl, folder: Path, index: int) -> None:
+def test_kustomizations_of_the_document_can_be_built(
+    kubectl: Kubectl, folder: Path, index: int
+) -> None:
     text = written(folder, FILES[index][1])
     objects = kubectl.render(folder)
-    told, image = environment(objects), container(objects)["image"]
+    variables, image = environment(objects), container(objects)["image"]
     match re.findall(r"overlays/([\w-]+)", text):
         case ["rrsa"]:
             assert image == "registry.example.com/platform/secret-sync:0.1.0"
@@ -82,12 +84,14 @@ def test_what_it_has_people_write_can_be_built(kubectl: Kubectl, folder: Path, i
                 (budget,) = of_kind("PodDisruptionBudget", objects)
                 assert set(budget["spec"]) == {"maxUnavailable", "selector"}
             else:
-                assert told["SECRET_SYNC_REGION"] == "cn-hangzhou"
+                assert variables["SECRET_SYNC_REGION"] == "cn-hangzhou"
         case ["multi-tenant"]:
-            assert not any("SET-ME" in value for value in told.values())
+            assert not any("SET-ME" in value for value in variables.values())
         case ["namespaced"]:
             (role,) = of_kind("Role", objects)
-            assert role["metadata"]["namespace"] == told["SECRET_SYNC_WATCH_NAMESPACES"] == "shop"
+            assert (
+                role["metadata"]["namespace"] == variables["SECRET_SYNC_WATCH_NAMESPACES"] == "shop"
+            )
             (binding,) = of_kind("RoleBinding", objects)
             account = deployment(objects)["spec"]["template"]["spec"]["serviceAccountName"]
             where = deployment(objects)["metadata"]["namespace"]
@@ -120,7 +124,7 @@ def test_in_another_namespace_everything_and_everybody_is_there(
         ("ack-compat", ["namespaced", "ha"], "kube-system", "ack-secret-manager"),
     ],
 )
-def test_wherever_the_controller_is_its_roles_are_in_the_named_namespaces(
+def test_roles_are_in_the_named_namespaces_wherever_the_controller_is(
     kubectl: Kubectl, folder: Path, overlay: str, components: list[str], where: str, account: str
 ) -> None:
     (outermost,) = (t for place, t in FILES if not place and "- shop" in t)

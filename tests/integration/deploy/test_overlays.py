@@ -47,7 +47,7 @@ async def versions(api: Api, objects: list[dict[str, Any]]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("install", "way"), CASES, ids=[f"{install}{''.join(way)}" for install, way in CASES]
 )
-async def test_what_is_installed_stays_as_it_is_and_goes_without_a_secret(
+async def test_installation_stays_unchanged_and_is_removed_without_a_secret(
     kubectl: Kubectl,
     api: Api,
     home: str,

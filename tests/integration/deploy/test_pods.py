@@ -1,4 +1,4 @@
-"""The pod of each install: what it tells the controller, and what a strict cluster says of it."""
+"""The pod of each install: the controller's configuration, and what a strict cluster says of it."""
 
 from __future__ import annotations
 
@@ -63,21 +63,23 @@ def test_every_install_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("install", INSTALLS)
-def test_what_it_is_told_is_understood(kubectl: Kubectl, tmp_path: Path, install: str) -> None:
+def test_command_and_environment_of_the_pod_are_understood(
+    kubectl: Kubectl, tmp_path: Path, install: str
+) -> None:
     objects = kubectl.render(folder_of(install, tmp_path, "shop"))
     command = container(objects)["command"]
     assert command[:2] == ["secret-sync", "run"]
-    told = environment(objects)
-    assert told.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
-    assert parse_run_arguments(command[2:], told) == Settings(**TOLD[install])
+    variables = environment(objects)
+    assert variables.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
+    assert parse_run_arguments(command[2:], variables) == Settings(**TOLD[install])
 
 
-def test_the_replicas_are_told_to_elect(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_replicas_are_configured_to_elect(kubectl: Kubectl, tmp_path: Path) -> None:
     folder = write(tmp_path / "ha", resources=[BASE], components=[COMPONENTS / "ha"])
     objects = kubectl.render(folder)
     assert deployment(objects)["spec"]["replicas"] == 2
-    told = environment(objects)
-    settings = parse_run_arguments([], told)
+    variables = environment(objects)
+    settings = parse_run_arguments([], variables)
     assert settings.leader_elect
     # The Lease that they ask for is the one that they may have.
     (role,) = of_kind("Role", objects)
@@ -130,7 +132,7 @@ async def test_a_strict_namespace_takes_its_pod(
     assert "hostNetwork=true" in body["message"]
 
 
-def test_its_file_system_is_read_only_and_no_service_is_in_its_environment(
+def test_pod_has_a_read_only_file_system_and_no_service_variables(
     kubectl: Kubectl,
 ) -> None:
     """What the standard does not ask for."""

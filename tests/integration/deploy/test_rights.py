@@ -122,7 +122,7 @@ async def test_without_any_one_of_them_something_breaks_and_says_so(
         settings = await as_account(home, name, home)
         case = unchecked(right.verb, right.resource)
         if case is None:
-            assert f"{right.verb} {right.resource}" in await told_at_start(settings), right
+            assert f"{right.verb} {right.resource}" in await reported_at_start(settings), right
         else:
             log, user = AuditLog(plane, home), f"system:serviceaccount:{home}:{name}"
             await denied_at_work(settings, case, Provoking(api, ram, home, log, user, right))
@@ -130,8 +130,8 @@ async def test_without_any_one_of_them_something_breaks_and_says_so(
     assert sorted(met) == shipped.rights
 
 
-async def told_at_start(settings: Settings) -> str:
-    """What a controller says is lacking when it starts, or why it does not."""
+async def reported_at_start(settings: Settings) -> str:
+    """What a controller reports as missing when it starts, or why it does not."""
     async with AsyncExitStack() as stack:
         try:
             controller = await app.build(settings, stack)

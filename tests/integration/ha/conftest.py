@@ -111,7 +111,7 @@ class Replicas:
     stack: AsyncExitStack
 
     async def start(self, name: str, server: str = "", ca_file: str = "") -> Running:
-        """A replica under this name, in step before this returns.
+        """A replica under this name, in sync before this returns.
 
         Args:
             name: Of its ServiceAccount.
@@ -183,6 +183,6 @@ async def replicas(
 @pytest.fixture
 async def slow_wire(audited: ControlPlane) -> AsyncIterator[Wire]:
     wire = Wire(audited.server)
-    await wire.mend()
+    await wire.restore()
     yield wire
     await wire.cut()

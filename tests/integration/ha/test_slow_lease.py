@@ -29,7 +29,7 @@ async def gateway(audited: ControlPlane, tmp_path: Path) -> AsyncIterator[Gatewa
         yield gateway
 
 
-async def test_it_is_taken_held_and_given_back(
+async def test_lease_is_taken_held_and_released(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str, gateway: Gateway
 ) -> None:
     await admin.put_secret(f"{home}/one", "value")

@@ -43,7 +43,7 @@ async def breakable_client(breakable_control_plane: ControlPlane) -> AsyncIterat
 @pytest.fixture
 async def wire(breakable_control_plane: ControlPlane) -> AsyncIterator[Wire]:
     wire = Wire(breakable_control_plane.server)
-    await wire.mend()
+    await wire.restore()
     yield wire
     await wire.cut()
 

@@ -80,7 +80,7 @@ async def test_a_first_write_into_no_namespace(writer: ApplyWriter, secrets: Sec
         await writer.create(SECRETS, intent)
 
 
-async def test_what_is_left_out_goes(writer: ApplyWriter, secrets: Secrets) -> None:
+async def test_omitted_key_is_removed(writer: ApplyWriter, secrets: Secrets) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1", b="2")))
     await writer.update(SECRETS, secrets.intent(a="1"), ref, force=True)
     assert await secrets.data() == {"a": encoded("1")}
@@ -96,7 +96,7 @@ async def test_an_unchanged_write_does_not_move_the_version(
     assert reply["metadata"]["resourceVersion"] != ref.resource_version
 
 
-async def test_a_write_judged_by_an_older_version_is_refused(
+async def test_write_decided_on_an_older_version_is_refused(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -117,7 +117,7 @@ async def test_a_deleted_secret_is_not_silently_created_again(
         await secrets.data()
 
 
-async def test_nor_is_another_one_of_that_name_written_to(
+async def test_another_secret_of_that_name_is_not_written_to(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -176,7 +176,7 @@ async def test_a_foreign_key_survives_force_and_goes_with_all_that_is_not_wanted
     assert again["metadata"] == reply["metadata"]
 
 
-async def test_what_string_data_set_has_no_owner_and_stays_when_it_is_left_out(
+async def test_key_set_by_string_data_has_no_owner_and_stays_when_omitted(
     client: KubeClient, writer: ApplyWriter, secrets: Secrets
 ) -> None:
     async def by_kubectl(**values: str) -> Any:
@@ -203,7 +203,7 @@ async def test_what_string_data_set_has_no_owner_and_stays_when_it_is_left_out(
     assert sorted(managers) == ["kubectl", "secret-sync"]
 
 
-async def test_judged_by_an_older_version_nothing_is_removed(
+async def test_decision_on_an_older_version_removes_nothing(
     writer: ApplyWriter, secrets: Secrets
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))
@@ -240,7 +240,7 @@ async def test_immutable_data_cannot_be_changed(writer: ApplyWriter, secrets: Se
     ],
     ids=["too long", "keys missing", "no key"],
 )
-async def test_what_would_be_refused_anew_is_not_immutable(
+async def test_object_that_is_refused_on_creation_too_is_not_immutable(
     writer: ApplyWriter, secrets: Secrets, of_type: str, data: dict[str, str]
 ) -> None:
     ref = secrets.ref(await writer.create(SECRETS, secrets.intent(a="1")))

@@ -35,21 +35,21 @@ async def test_an_older_definition_is_noticed_and_so_is_its_repair(
     informer: Informer[Crd] = Informer(
         breakable_client, CUSTOM_RESOURCE_DEFINITIONS, Crd.from_dict, Recorder()
     )
-    told: list[tuple[str, ...]] = []
+    reported: list[tuple[str, ...]] = []
 
     def hear(change: Change[Crd]) -> None:
         if change.key == NAME and change.new is not None:
-            told.append(change.new.missing)
+            reported.append(change.new.missing)
 
     informer.add_handler(hear)
     task = asyncio.create_task(informer.run())
     await informer.wait_synced(10)
     assert set(informer.store) == set(FIELDS), "nothing is kept of other kinds"
-    assert told == [()]
+    assert reported == [()]
     await patch(breakable_client, {"op": "remove", "path": FIELD})
-    await eventually(lambda: told[-1] == ("spec.target.deletionPolicy",))
+    await eventually(lambda: reported[-1] == ("spec.target.deletionPolicy",))
     await patch(breakable_client, {"op": "add", "path": FIELD, "value": {"type": "string"}})
-    await eventually(lambda: told[-1] == ())
+    await eventually(lambda: reported[-1] == ())
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -64,7 +64,7 @@ class Observer:
 
 
 class Rig:
-    """An informer of ConfigMaps in one namespace, and what it told."""
+    """An informer of ConfigMaps in one namespace, and what it delivered."""
 
     def __init__(self, client: KubeClient, namespace: str) -> None:
         self.observer = Observer()
@@ -76,17 +76,17 @@ class Rig:
             indexes={"value": lambda t: (t.value,)},
             namespaces=[namespace],
         )
-        self.told: list[Change[Thing]] = []
-        self.informer.add_handler(self.told.append)
+        self.delivered: list[Change[Thing]] = []
+        self.informer.add_handler(self.delivered.append)
 
     def held(self) -> dict[str, str]:
         return {t.name: t.value for t in self.informer.store.values() if _is_ours(t.name)}
 
-    def told_of(self, name: str) -> list[str]:
+    def delivered_keys(self, name: str) -> list[str]:
         marks = {(True, False): "+", (False, False): "~", (False, True): "-"}
         return [
             marks[change.old is None, change.new is None]
-            for change in self.told
+            for change in self.delivered
             if change.key.endswith(f"/{name}")
         ]
 
@@ -162,8 +162,8 @@ async def test_changes_arrive(client: KubeClient, namespace: str) -> None:
         await put(client, namespace, "after", "2")
         await remove(client, namespace, "before")
         await eventually(lambda: rig.held() == {"after": "2"})
-        assert rig.told_of("before") == ["+", "-"]
-        assert rig.told_of("after") == ["+", "~"]
+        assert rig.delivered_keys("before") == ["+", "-"]
+        assert rig.delivered_keys("after") == ["+", "~"]
         assert rig.informer.store.by_index("value", "2") == (f"{namespace}/after",)
         assert rig.informer.store.by_index("value", "1") == ()
     assert rig.observer.failures == []
@@ -177,7 +177,7 @@ async def test_a_new_object_of_an_old_name(client: KubeClient, namespace: str) -
         await remove(client, namespace, "phoenix")
         await put(client, namespace, "phoenix", "2")
         await eventually(lambda: rig.held() == {"phoenix": "2"})
-        assert rig.told_of("phoenix") == ["+", "-", "+"]
+        assert rig.delivered_keys("phoenix") == ["+", "-", "+"]
 
 
 async def test_of_secrets_only_metadata_ever_gets_here(client: KubeClient, namespace: str) -> None:
@@ -280,7 +280,7 @@ async def test_1000_objects_changed_while_disconnected(
         await put_all(client, namespace, [*changed, *created, *reborn], "new")
         if forgotten:
             await breakable_control_plane.expire_history()
-        await wire.mend()
+        await wire.restore()
         expected = dict.fromkeys([*changed, *created, *reborn], "new") | {"same": "old"}
         await eventually(lambda: rig.held() == expected)
         for names, story in (
@@ -290,8 +290,8 @@ async def test_1000_objects_changed_while_disconnected(
             (created, ["+"]),
             (["same"], ["+"]),
         ):
-            assert all(rig.told_of(name) == story for name in names)
-        tombstones = [change for change in rig.told if change.new is None]
+            assert all(rig.delivered_keys(name) == story for name in names)
+        tombstones = [change for change in rig.delivered if change.new is None]
         assert {c.old.value for c in tombstones if c.old is not None} == {"old"}
         assert rig.observer.lists == (2 if forgotten else 1)
         assert ("expired" in rig.observer.failures) == forgotten

@@ -142,7 +142,7 @@ async def by_us(kubeconfig: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_it_is_read_as_kubectl_reads_it(
+async def test_kubeconfig_is_read_as_kubectl_reads_it(
     case: Case, world: tuple[World, Servers], kubectl_program: str
 ) -> None:
     about, servers = world
@@ -199,7 +199,7 @@ def assert_one_sentence(message: str, world: World) -> None:
     assert not message or message.isprintable()
 
 
-async def test_who_is_impersonated_is_whom_the_api_server_sees(
+async def test_api_server_sees_the_impersonated_user(
     control_plane: ControlPlane, kubectl_program: str, tmp_path: Path
 ) -> None:
     """It was the administrator behind them."""

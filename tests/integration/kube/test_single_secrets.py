@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ALLOW = "secret-sync.alibabacloud.com/allow-namespaces"
 
 
-async def judged(client: KubeClient, secrets: Secrets) -> dict[str, str]:
+async def decisions(client: KubeClient, secrets: Secrets) -> dict[str, str]:
     """The version that a grant is checked on: it is seen by its metadata only."""
     path = SECRETS.path(secrets.namespace, "target")
     metadata = (await client.request("GET", path, accept=METADATA))["metadata"]
@@ -30,14 +30,14 @@ async def test_a_secret_is_read_in_the_version_whose_grant_was_checked(
     intent = secrets.intent(id="LTAI1")
     intent["metadata"]["annotations"] = {ALLOW: "tenant"}
     await secrets.create(intent)
-    before = await judged(client, secrets)
+    before = await decisions(client, secrets)
     assert await reader.read(secrets.namespace, "target", **before) == {"id": b"LTAI1"}
 
     # Another key is put in, for which nobody has checked the grant yet.
     await secrets.edit(id="LTAI2")
     with pytest.raises(ReferenceChangedError):
         await reader.read(secrets.namespace, "target", **before)
-    now = await judged(client, secrets)
+    now = await decisions(client, secrets)
     assert await reader.read(secrets.namespace, "target", **now) == {"id": b"LTAI2"}
 
     await secrets.delete()

@@ -101,7 +101,7 @@ async def create(api: Api, path: str, document: dict[str, Any], manager: str = "
 
 
 async def install_definitions(api: Api, version: Version) -> None:
-    """Its CRDs, by Helm: made anew, or put in the place of others."""
+    """Its CRDs, by Helm: created, or put in the place of others."""
     for document in definitions(version):
         name = document["metadata"]["name"]
         status, body = await api.request("POST", f"{CRDS}?fieldManager=helm", document)
@@ -164,7 +164,7 @@ class Ack:
         found = await self.api.get("ExternalSecret", self.home, name)
         found = await self._finalize("ExternalSecret", found)
         await self._write_secret(name, values)
-        await self._tell(found, [{"status": "Succeeded", "synchronizationTime": self._now()}])
+        await self._report(found, [{"status": "Succeeded", "synchronizationTime": self._now()}])
 
     async def visit_store(self, name: str) -> None:
         """One round over a SecretStore; 0.6.x comes round every five seconds."""
@@ -217,9 +217,9 @@ class Ack:
         status, body = await self.api.request("POST", path, document)
         assert status == 201, body
 
-    async def _tell(self, found: dict[str, Any], results: list[dict[str, Any]]) -> None:
-        told = (found.get("status") or {}).get("dataSyncResults") or []
-        said = [(r.get("ExternalSecretKey"), r["status"], r.get("reason")) for r in told]
+    async def _report(self, found: dict[str, Any], results: list[dict[str, Any]]) -> None:
+        reported = (found.get("status") or {}).get("dataSyncResults") or []
+        said = [(r.get("ExternalSecretKey"), r["status"], r.get("reason")) for r in reported]
         if self.version == "0.6" and said == [(None, "Succeeded", None)]:
             return
         whole = kept(self.version, "ExternalSecret", found)

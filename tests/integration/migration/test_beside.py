@@ -1,4 +1,4 @@
-"""ack-secret-manager still at work beside us: nothing flaps, and who undoes whom is told."""
+"""ack-secret-manager still at work beside us: nothing flaps, and who reverts whom is reported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def settled(ack: Ack) -> None:
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_where_both_fetch_the_same_nobody_writes_the_secret(
+async def test_equal_values_of_both_controllers_cause_no_write(
     plane: ControlPlane, cloud: CloudInfo, api: Api, populate: Populate, version: Any
 ) -> None:
     ack = await populate(version, VALUES)
@@ -68,7 +68,7 @@ async def test_where_both_fetch_the_same_nobody_writes_the_secret(
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_a_new_start_tells_a_replaced_status_again(
+async def test_restart_writes_a_replaced_status_again(
     plane: ControlPlane, cloud: CloudInfo, api: Api, populate: Populate, version: Any
 ) -> None:
     ack = await populate(version, VALUES)
@@ -82,7 +82,7 @@ async def test_a_new_start_tells_a_replaced_status_again(
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_where_they_differ_the_secret_is_whole_and_the_other_one_is_named(
+async def test_different_values_leave_the_secret_whole_and_name_the_other_controller(
     plane: ControlPlane, cloud: CloudInfo, api: Api, populate: Populate, version: Any
 ) -> None:
     # As 0.5.x makes a number of a YAML document: with a line break.
@@ -113,7 +113,7 @@ async def test_where_they_differ_the_secret_is_whole_and_the_other_one_is_named(
         await api.until("ExternalSecret", ack.home, "database", lambda e: not finalizers(e))
 
 
-async def test_its_upgrade_puts_the_old_definitions_back_and_nothing_is_lost(
+async def test_upgrade_of_ack_secret_manager_puts_the_old_definitions_back_without_loss(
     plane: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -136,7 +136,7 @@ async def test_its_upgrade_puts_the_old_definitions_back_and_nothing_is_lost(
         await install_definitions(api, "0.5")
         await until_definitions(api, ack.home, "refreshPolicy", there=False)
         await ack.poll("database", VALUES)
-        # Of the status only what the old definition knows is kept, so the condition is not told.
+        # Of the status only what the old definition knows is kept, so the condition is missing.
         await asyncio.sleep(2)
         assert await api.get("Secret", ack.home, "database") == held
         for step in steps("install"):

@@ -78,7 +78,7 @@ class Guide:
     api: Api
     home: str
     token: Path
-    told: Settings
+    reported: Settings
 
     @property
     def settings(self) -> Settings:
@@ -91,10 +91,10 @@ class Guide:
             kms_endpoint="",
             oos_endpoint="",
             sts_endpoint="",
-            region=self.told.region,
-            enable_worker_role=self.told.enable_worker_role,
-            enable_cross_namespace_secret_store=self.told.enable_cross_namespace_secret_store,
-            enable_cross_namespace_auth_ref=self.told.enable_cross_namespace_auth_ref,
+            region=self.reported.region,
+            enable_worker_role=self.reported.enable_worker_role,
+            enable_cross_namespace_secret_store=self.reported.enable_cross_namespace_secret_store,
+            enable_cross_namespace_auth_ref=self.reported.enable_cross_namespace_auth_ref,
             proxy=ProxySettings(self.info.proxy_url, self.info.proxy_url, here),
             own=OwnIdentity(oidc_token_file=str(self.token)),
         )
@@ -152,8 +152,8 @@ async def guide(
     async with CloudAdmin(own_cloud.admin_url) as admin:
         await admin.put_secret("db-password", VALUE, version_id="v1")
         variables = environment([await installed(api)])
-        told = await asyncio.to_thread(parse_run_arguments, [], variables)
-        yield Guide(plane, own_cloud, admin, api, home, tmp_path / "token", told)
+        reported = await asyncio.to_thread(parse_run_arguments, [], variables)
+        yield Guide(plane, own_cloud, admin, api, home, tmp_path / "token", reported)
     await remove_objects(api, HOME)
     await remove_objects(api, home)
     await api.request("DELETE", f"/api/v1/namespaces/{HOME}/secrets/ramuser")

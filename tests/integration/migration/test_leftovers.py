@@ -33,7 +33,7 @@ def finalizers(found: dict[str, Any] | None) -> list[str]:
 
 @pytest.mark.parametrize("manager", [RELEASE, "manager"])
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_it_is_taken_over_while_the_value_in_kms_is_another_one(
+async def test_leftover_secret_is_taken_over_while_kms_has_another_value(
     plane: ControlPlane,
     cloud: CloudInfo,
     api: Api,
@@ -59,7 +59,7 @@ async def test_it_is_taken_over_while_the_value_in_kms_is_another_one(
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.6"])
-async def test_what_is_being_deleted_goes_as_soon_as_we_are_there(
+async def test_object_being_deleted_goes_as_soon_as_the_controller_runs(
     plane: ControlPlane, cloud: CloudInfo, api: Api, populate: Populate, version: Any
 ) -> None:
     ack = await populate(version, VALUES)

@@ -115,7 +115,7 @@ async def cluster(
 async def as_its_pod(
     plane: ControlPlane, cluster: Cluster, info: CloudInfo, namespace: str = HOME
 ) -> AsyncIterator[Running]:
-    """``secret-sync run`` as who it is installed as and with what it is told there.
+    """``secret-sync run`` with the account and the configuration of the installation.
 
     Its endpoints are the usual ones.
     """
@@ -217,7 +217,7 @@ async def test_fields_that_only_we_know_are_lost_on_the_way_back(cluster: Cluste
     assert {n: spec[n] for n in ours if n in spec} == (kept if cluster.ack.version == "0.6" else {})
 
 
-async def test_what_helm_has_written_is_not_replaced_without_force(cluster: Cluster) -> None:
+async def test_helm_definitions_are_not_replaced_without_force(cluster: Cluster) -> None:
     definitions, controller = steps("install")
     (apply, *_) = definitions.commands.splitlines()
     await force_is_needed_once(cluster.shell, apply)

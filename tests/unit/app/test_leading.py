@@ -49,7 +49,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_it_waits_for_all_of_them() -> None:
+async def test_leader_waits_for_all_caches() -> None:
     watched: Any = Watched(secrets=[3.0], namespaces=[1.0])
     began = now()
     assert await make_fresh(watched)
@@ -73,7 +73,7 @@ async def test_the_pauses_grow() -> None:
     assert tries[6] - tries[5] > 10
 
 
-async def test_it_waits_as_long_as_the_api_server_asks() -> None:
+async def test_leader_waits_as_long_as_the_api_server_asks() -> None:
     busy = ApiUnavailableError("busy", status=429, retry_after=20.0)
     watched: Any = Watched(secrets=[busy, 0.0])
     assert await make_fresh(watched)
@@ -102,7 +102,7 @@ async def test_refusals_of_an_api_server_that_starts_do_not() -> None:
 
 
 @pytest.mark.parametrize("outcome", [FRESH_WITHIN * 2, AWAY])
-async def test_nor_does_it_hold_the_lease_for_ever(outcome: float | Exception) -> None:
+async def test_unconfirmed_cache_gives_up_the_lease(outcome: float | Exception) -> None:
     watched: Any = Watched(secrets=[0.1], namespaces=[outcome])
     with pytest.raises(TransientError, match="cache of namespaces was not confirmed"):
         await make_fresh(watched)

@@ -58,7 +58,7 @@ async def test_the_probe_names_what_no_watch_has_opened_of() -> None:
     await watched.wait_synced()
     await asyncio.sleep(30)
     assert watched.unready.startswith("no watch of secrets, secret stores has opened yet, so ")
-    # As listed anew: still nobody tells of changes.
+    # As listed again: still nothing reports changes.
     await asyncio.sleep(1000)
     assert "secret stores has opened" in watched.unready
     server.plurals = ()

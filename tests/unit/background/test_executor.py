@@ -73,7 +73,7 @@ def test_shutting_down_does_not_wait_longer() -> None:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_neither_the_loop_nor_the_interpreter_waits_for_a_call_that_hangs(loop: str) -> None:
+def test_hanging_call_delays_neither_the_loop_nor_the_interpreter(loop: str) -> None:
     program = (
         f"import asyncio, time, {loop} as loops\n"
         "from secret_sync.background import DaemonExecutor\n"

@@ -80,7 +80,7 @@ def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
         assert numbers == list(range(200))
 
 
-def test_what_does_not_fit_is_dropped_counted_and_reported_once(
+def test_lines_that_do_not_fit_are_dropped_counted_and_reported_once(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "CAPACITY", 100 * len(line(0)))
@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_dropped_counted_and_reported_once(
     assert (reported, writer.overflowed, writer.refused) == ([200], 200, 0)
 
 
-def test_what_a_broken_pipe_refuses_is_counted(pipe: Pipe) -> None:
+def test_lines_refused_by_a_broken_pipe_are_counted(pipe: Pipe) -> None:
     writer = BackgroundWriter(pipe.into)
     pipe.reader.close()
     for number in range(10):

@@ -96,8 +96,8 @@ def test_values_are_shown_where_asked_for(
     assert cli.main(asked) == 0
     assert f'password = "{VALUE}"' in capsys.readouterr().out
     assert cli.main([*asked, "-o", "json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["samples"]
-    assert told["data"] == {"password": "Y29ycmVjdC1ob3JzZQ=="}
+    (reported,) = json.loads(capsys.readouterr().out)["samples"]
+    assert reported["data"] == {"password": "Y29ycmVjdC1ob3JzZQ=="}
 
 
 @given(st.binary(max_size=200))
@@ -161,7 +161,7 @@ def test_wrong_usage(
     assert captured.err.count("\n") == 1
 
 
-def test_help_tells_of_exit_codes_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_exit_codes_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--help"]) == 0
     out = capsys.readouterr().out
     assert "Exit codes: 0 no problem, 1 problems, 2 wrong usage." in out
@@ -189,10 +189,10 @@ def test_huge_file_is_refused_before_it_is_parsed(
 def test_json_says_all_that_lines_say(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good.write_text(manifest(kmsEndpoint="kms.evil.example", secretStoreRef={"name": "store"}))
     assert cli.main(["check", str(good), "-o", "json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    (problem,) = told.pop("problems")
-    (note,) = told.pop("notes")
-    assert told == {
+    reported = json.loads(capsys.readouterr().out)
+    (problem,) = reported.pop("problems")
+    (note,) = reported.pop("notes")
+    assert reported == {
         "version": 1,
         "good": False,
         "files": 1,

@@ -1,6 +1,6 @@
 """The command and the controller say the same of the cases of the controller.
 
-Of each case of tests/data/operator/bad the reason that the controller gives is told: from the
+Of each case of tests/data/operator/bad the reason that the controller gives is found: from the
 manifests alone, or with what KMS holds as samples. What only the cluster or the cloud can tell
 is listed.
 """
@@ -190,7 +190,7 @@ def test_error_is_reported_with_the_reason_of_the_controller(case: Path, check: 
     expected = expected_reasons(case)
     assert expected
 
-    def told(checked: Checked, *severities: str) -> bool:
+    def reported(checked: Checked, *severities: str) -> bool:
         # One of the objects is enough: what is wrong with the AccessKey of a store need not be
         # repeated for each user of the store.
         return all(
@@ -198,11 +198,11 @@ def test_error_is_reported_with_the_reason_of_the_controller(case: Path, check: 
             for reason, objects in expected.items()
         )
 
-    certain = told(alone, "problems") or told(sampled, "problems")
+    certain = reported(alone, "problems") or reported(sampled, "problems")
     if case.name in BEYOND or case.name in SUSPECTED:
         assert not certain, "it is told: take it off the list"
         assert alone.code == 0
-        assert told(alone, "warnings", "notes") is (case.name in SUSPECTED)
+        assert reported(alone, "warnings", "notes") is (case.name in SUSPECTED)
     else:
         assert certain, f"not told of (or is it beyond the files?): {expected}"
         assert sampled.code == 1

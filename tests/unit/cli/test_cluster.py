@@ -40,14 +40,14 @@ async def test_named_namespace_counts(tmp_path: Path) -> None:
     assert await cluster.namespace_of(Scope(everywhere=True, kubeconfig=path)) == ""
 
 
-async def test_else_that_of_the_context(tmp_path: Path) -> None:
+async def test_namespace_of_the_context_comes_second(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "config", namespace="team-a")
     assert await cluster.namespace_of(Scope(kubeconfig=path)) == "team-a"
     # Joined as in the variable; the first one that says something counts.
     assert await cluster.namespace_of(Scope(kubeconfig=f"/nonexistent:{path}")) == "team-a"
 
 
-async def test_else_the_default_one(tmp_path: Path) -> None:
+async def test_default_namespace_comes_last(tmp_path: Path) -> None:
     assert await cluster.namespace_of(Scope(kubeconfig=kubeconfig(tmp_path / "c"))) == "default"
 
 

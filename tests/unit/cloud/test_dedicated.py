@@ -261,6 +261,6 @@ def test_certificates_that_come_with_the_package() -> None:
         assert intermediate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=365)
 
 
-def test_they_are_in_the_wheel(tmp_path: Path) -> None:
+def test_packaged_certificates_are_in_the_wheel(tmp_path: Path) -> None:
     names = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert "secret_sync/cloud/private_cas.json" in names

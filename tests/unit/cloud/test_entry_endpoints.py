@@ -50,7 +50,7 @@ def test_entrys_endpoint_goes_before_the_operators() -> None:
         (INSTANCE, "cn-beijing"),
     ],
 )
-def test_quota_is_that_of_the_host_where_it_tells_a_region(entry: str, region: str) -> None:
+def test_quota_is_that_of_the_region_of_the_host(entry: str, region: str) -> None:
     target = resolve(entry, key=ARN)
     assert (target.region, target.account) == (region, "123")
     assert target.host == (entry or "kms-vpc.cn-beijing.aliyuncs.com")

@@ -173,7 +173,7 @@ def test_sts_is_not_spoken_of_as_kms(code: str) -> None:
     assert "sts:AssumeRole" in error.message or code == "EntityNotExist.Role"
 
 
-def test_not_found_from_sts_is_not_a_missing_secret() -> None:
+def test_sts_not_found_is_not_a_missing_secret() -> None:
     answer = refusal(404, "Forbidden.ResourceNotFound", "m")
     assert type(error_of(answer, what="role", temporary=True, service=STS)) is DefiniteError
 

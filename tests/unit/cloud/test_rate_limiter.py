@@ -159,5 +159,5 @@ async def test_cancelled_waiter_takes_no_token() -> None:
     assert now() - start == pytest.approx(0.5)
 
 
-async def test_repr_tells_the_rates() -> None:
+async def test_repr_shows_the_rates() -> None:
     assert repr(limiter_at(10)) == "<RateLimiter rate=10 limit=10>"

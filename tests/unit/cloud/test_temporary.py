@@ -149,7 +149,7 @@ async def test_credentials_expired_by_every_clock_are_refused(
     assert caught.value.code == "ClockSkew"
 
 
-async def test_two_agreeing_clocks_blame_the_service() -> None:
+async def test_two_agreeing_clocks_put_the_fault_on_the_service() -> None:
     with pytest.raises(ClockError, match="both clocks agree: the service returned expired ones"):
         read(ends=-HOUR, date=0.0, session=None)
 
@@ -174,5 +174,5 @@ async def test_any_time_is_handled(expiration: datetime, date: datetime) -> None
 
 
 @pytest.mark.parametrize("value", [None, [], "text", {}])
-async def test_document_of_another_shape_is_none(value: Any) -> None:
+async def test_document_of_another_shape_is_invalid(value: Any) -> None:
     assert read_keys(value, {}, what="role x") is None

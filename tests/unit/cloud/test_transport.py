@@ -46,7 +46,7 @@ def quick(**limits: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(**{"total": 2.0, **limits})
 
 
-def test_one_try_has_5_seconds_to_connect_5_of_silence_and_10_in_all() -> None:
+def test_each_try_has_5_seconds_to_connect_5_of_silence_and_10_in_all() -> None:
     limits = call_timeout()
     assert (limits.connect, limits.sock_read, limits.total) == (5.0, 5.0, 10.0)
     settings = Settings()
@@ -268,7 +268,7 @@ async def test_proxy_that_refuses_is_named_without_its_password(serve: Any) -> N
 @pytest.mark.parametrize(
     "address", ["socks5://hunter2@proxy:1080", "http://u:hunter2@proxy:no", "http://"]
 )
-async def test_proxy_that_is_none_is_noticed_at_the_start(address: str) -> None:
+async def test_invalid_proxy_is_noticed_at_the_start(address: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(DefiniteError, match="HTTPS_PROXY is not") as caught:
         Transport(ssl_context=context, https_proxy=address)

@@ -48,7 +48,7 @@ UNREAD = SourceSnapshot(None, None, "", None, pending=True)
 
 
 def batch_of(es: ExternalSecret, *values: bytes) -> ExtractionInput:
-    """The values of the entries, all in hand, in their order."""
+    """The values of the entries, all of them there, in their order."""
     inputs = collect_inputs(es, plan_of(es), [reading(value) for value in values])
     assert inputs is not None
     return inputs

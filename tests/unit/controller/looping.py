@@ -46,7 +46,7 @@ CHANGED = Changed("secret updated", 1)
 
 @dataclass
 class PlayedSources:
-    """Answers with what it was told to know, by the names of the secrets."""
+    """Answers with what it was given, by the names of the secrets."""
 
     readings: dict[str, SourceSnapshot] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -182,7 +182,7 @@ class Loop:
         self.objects: Store[ExternalSecret] = Store()
         self.objects.put(KEY, es)
         played: Any = self
-        self.worker, self._woken = TimeSlicedWorker(), asyncio.Event()
+        self.worker, self._enqueued = TimeSlicedWorker(), asyncio.Event()
         expressions = ExpressionCompiler(self.worker, self._enqueue)
         self.processor = DocumentProcessor(self.worker, expressions, self._enqueue)
         self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
@@ -216,15 +216,15 @@ class Loop:
         """Reconciles, and again each time that something was worked on in the thread."""
         outcome = await self.reconcile()
         while len(self.worker):
-            self._woken.clear()
+            self._enqueued.clear()
             working = asyncio.create_task(self.worker.run())
-            await self._woken.wait()
+            await self._enqueued.wait()
             working.cancel()
             outcome = await self.reconcile()
         return outcome
 
     def _enqueue(self, _keys: object, _priority: object) -> None:
-        self._woken.set()
+        self._enqueued.set()
 
     @property
     def state(self) -> SyncState:

@@ -71,17 +71,17 @@ class PlayedFinalizerWriter:
 
 @dataclass
 class Statuses:
-    """Remembers what was put, and how often it was news."""
+    """Remembers what was put, and how often it was a change."""
 
     held: dict[str, ExternalSecretStatus] = field(default_factory=dict)
-    news: int = 0
+    changes: int = 0
 
     def known(self, key: str, obj: ExternalSecret) -> ExternalSecretStatus:
         return self.held.get(key, obj.status)
 
     def put(self, key: str, obj: ExternalSecret, status: ExternalSecretStatus) -> bool:
         fresh = status != self.known(key, obj)
-        self.news += fresh
+        self.changes += fresh
         self.held[key] = status
         return fresh
 
@@ -91,7 +91,7 @@ class Statuses:
 
 @dataclass
 class Observer:
-    """What metrics are told."""
+    """What metrics record."""
 
     reported: list[tuple[str, float | None]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)

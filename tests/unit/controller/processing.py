@@ -46,21 +46,21 @@ class HeldExtraction:
 
 
 class World:
-    """A desk that runs, and who was woken by it."""
+    """A processor that runs, and the objects that it enqueued."""
 
     def __init__(self) -> None:
         self.worker = TimeSlicedWorker()
         self.expressions = ExpressionCompiler(self.worker, self._enqueue)
         self.processor = DocumentProcessor(self.worker, self.expressions, self._enqueue)
         self.states = SyncStateStore()
-        self.woken: list[str] = []
+        self.enqueued: list[str] = []
         self._heard = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def _enqueue(self, keys: Iterable[str], priority: Priority) -> None:
         assert priority is Priority.HIGH
-        self.woken += keys
-        self._news.set()
+        self.enqueued += keys
+        self._changed.set()
 
     def build_desired(
         self, es: ExternalSecret, *values: bytes | SourceSnapshot, key: str = KEY
@@ -80,11 +80,11 @@ class World:
         self.processor.cancel(key)
 
     async def wait(self) -> None:
-        """For the next that is woken."""
+        """For the next object that is enqueued."""
         async with asyncio.timeout(10):
-            while len(self.woken) == self._heard:
-                self._news.clear()
-                await self._news.wait()
+            while len(self.enqueued) == self._heard:
+                self._changed.clear()
+                await self._changed.wait()
         self._heard += 1
 
     @asynccontextmanager

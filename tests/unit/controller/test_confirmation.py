@@ -223,7 +223,7 @@ def _nothing_stored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_it_is_done_for_one_that_is_confirmed(make_es: MakeES, act: str) -> None:
+async def test_act_is_done_for_a_confirmed_object(make_es: MakeES, act: str) -> None:
     do, before, after = ACTS[act]
     client = PlayedClient()
     await do(make_es, client)
@@ -245,7 +245,7 @@ async def test_nothing_is_done_for_one_that_has_changed(
         done = await do(make_es, client)
     except (OwnerChangedError, ApiError):
         done = None
-    # A refusal of the API server may be told as the object's problem.
+    # A refusal of the API server may be reported as the object's problem.
     assert done is None or isinstance(done, Refused)
     assert client.methods == before
     assert client.confirmed == 1
@@ -261,7 +261,7 @@ async def test_nothing_is_done_for_one_that_has_changed(
         (GONE, OwnerGoneError),
     ],
 )
-async def test_what_has_become_of_it_is_told(
+async def test_change_of_the_owner_is_raised(
     make_es: MakeES, change: Any, error: type[Exception]
 ) -> None:
     client: Any = PlayedClient()
@@ -279,7 +279,7 @@ async def test_a_first_secret_that_goes_with_its_owner_takes_no_confirmation(
     assert not client.confirmed
 
 
-async def test_what_our_own_writes_change_is_no_change(make_es: MakeES) -> None:
+async def test_changes_by_our_own_writes_do_not_count(make_es: MakeES) -> None:
     client: Any = PlayedClient()
     client.changed = {"resourceVersion": "99", "managedFields": [managed("secret-sync")]}
     owner = await confirm_owner(client, make_es())

@@ -62,14 +62,14 @@ def test_each_kind_has_its_definition() -> None:
 # -- What is known ------------------------------------------------------------------------
 
 
-def test_what_is_not_known_is_trusted(make_es: MakeES, make_store: MakeStore) -> None:
+def test_unknown_schema_is_trusted(make_es: MakeES, make_store: MakeStore) -> None:
     schemas = Schemas()
     assert schemas.refusal(make_es()) is None
     assert schemas.store_refusal(make_store()) is None
     assert schemas.missing == 0
 
 
-def test_only_a_difference_is_news() -> None:
+def test_only_a_difference_is_reported() -> None:
     schemas = Schemas()
     assert schemas.put(NAME, ()) is False
     assert schemas.put(NAME, ("spec.target",)) is True
@@ -80,7 +80,7 @@ def test_only_a_difference_is_news() -> None:
     assert schemas.missing == 2
 
 
-def test_what_is_missing_is_named_with_what_to_do(make_es: MakeES) -> None:
+def test_missing_fields_are_named_with_what_to_do(make_es: MakeES) -> None:
     schemas = Schemas()
     schemas.put(NAME, ("spec.target", "spec.refreshPolicy"))
     problem = schemas.refusal(make_es())
@@ -168,7 +168,7 @@ class World:
         return await self.loop.reconcile(name)
 
 
-def test_a_status_is_written_without_the_fields_that_the_crd_lacks() -> None:
+def test_status_is_written_without_the_fields_missing_from_the_crd() -> None:
     schemas = Schemas()
     status = {"conditions": [], "observedForceSync": "monday"}
     assert schemas.storable(kinds.EXTERNAL_SECRETS, status) == status
@@ -177,7 +177,7 @@ def test_a_status_is_written_without_the_fields_that_the_crd_lacks() -> None:
     assert schemas.storable(kinds.SECRET_STORES, status) == status
 
 
-async def test_a_definition_that_changes_wakes_everything() -> None:
+async def test_changed_definition_enqueues_everything() -> None:
     world = World(crd(), crd("data"), crd("data"), crd("data", "target"))
     assert await world.reconcile() == Done()
     assert world.log == []
@@ -195,7 +195,7 @@ async def test_a_definition_that_changes_wakes_everything() -> None:
 
 
 @pytest.mark.looptime
-async def test_after_it_was_mended_its_objects_are_read_anew_before_they_are_trusted() -> None:
+async def test_objects_of_a_fixed_definition_are_read_again_before_they_are_trusted() -> None:
     # Those held were read through the old schema, and no version of theirs has moved.
     world = World(crd("data"), crd(), crd())
     for _ in range(3):
@@ -211,7 +211,7 @@ async def test_definitions_of_others_are_not_read() -> None:
     assert not world.client.sent
 
 
-async def test_one_that_is_gone_changes_nothing() -> None:
+async def test_deleted_definition_changes_nothing() -> None:
     world = World(crd("data"), ApiNotFoundError("gone", status=404))
     await world.reconcile()
     missing = world.schemas.missing
@@ -228,9 +228,7 @@ async def test_one_that_is_gone_changes_nothing() -> None:
         (ApiRefusedError("no such right", status=403), RequeueAfter(300.0)),
     ],
 )
-async def test_one_that_cannot_be_read_is_asked_for_again(
-    fault: ApiError, outcome: Outcome
-) -> None:
+async def test_unreadable_definition_is_read_again(fault: ApiError, outcome: Outcome) -> None:
     world = World(fault)
     assert await world.reconcile() == outcome
     assert world.schemas.missing == 0
@@ -265,7 +263,7 @@ def reported(es: Any, *, generation: int = 1) -> Any:
     return replace(es, status=replace(es.status, ready=ready))
 
 
-def mended(*objects: Any) -> Schemas:
+def fixed(*objects: Any) -> Schemas:
     """The CRD lacked fields for a while; what these objects said before is known."""
     schemas = Schemas()
     schemas.note(objects)
@@ -277,7 +275,7 @@ def mended(*objects: Any) -> Schemas:
 def test_an_object_that_says_less_than_before_is_not_believed(make_es: MakeES) -> None:
     # Our own status write has made the API server store it without its target.
     before = make_es(target={"deletionPolicy": "Retain"})
-    schemas = mended(before)
+    schemas = fixed(before)
     problem = schemas.refusal(reported(make_es()))
     assert problem is not None
     assert problem.reason is Reason.CRD_OUTDATED
@@ -285,12 +283,12 @@ def test_an_object_that_says_less_than_before_is_not_believed(make_es: MakeES) -
 
 
 def test_an_object_that_says_what_it_said_is_believed(make_es: MakeES) -> None:
-    schemas = mended(make_es())
+    schemas = fixed(make_es())
     assert schemas.refusal(reported(make_es())) is None
 
 
 def test_an_object_that_was_edited_since_is_believed(make_es: MakeES) -> None:
-    schemas = mended(make_es(target={"deletionPolicy": "Retain"}))
+    schemas = fixed(make_es(target={"deletionPolicy": "Retain"}))
     edited = make_es(metadata={"generation": 2})
     assert schemas.refusal(reported(edited, generation=1)) is None
 
@@ -304,7 +302,7 @@ def test_after_a_restart_nothing_is_known_of_before_and_its_author_has_the_word(
     assert schemas.refusal(reported(make_es(metadata={"annotations": word}))) is None
 
 
-def test_what_is_noted_is_what_was_said_before_the_first_write(make_es: MakeES) -> None:
+def test_status_before_the_first_write_is_noted(make_es: MakeES) -> None:
     schemas = Schemas()
     schemas.note([make_es(target={"deletionPolicy": "Retain"})])
     schemas.note([reported(make_es())])
@@ -312,7 +310,7 @@ def test_what_is_noted_is_what_was_said_before_the_first_write(make_es: MakeES) 
 
 
 def test_the_same_goes_for_a_store(make_store: MakeStore) -> None:
-    schemas = mended(make_store())
+    schemas = fixed(make_store())
     assert schemas.store_refusal(reported(make_store())) is None
     problem = schemas.store_refusal(reported(make_store(auth={})))
     assert problem is not None

@@ -1,4 +1,4 @@
-"""What wakes whom, and how urgently."""
+"""Which change enqueues which objects, and how urgently."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGenerat
         (SYNCED, {"generation": 2}, Priority.HIGH),
         (FAILED, {}, Priority.HIGH),
     ],
-    ids=["never synced", "in step", "changed meanwhile", "failed"],
+    ids=["never synced", "in sync", "changed meanwhile", "failed"],
 )
-async def test_Q12_a_restart_classifies_by_what_the_status_says(
+async def test_a_restart_classifies_by_what_the_status_says(
     make_world: Callable[..., World],
     make_es: Callable[..., ExternalSecret],
     status: Any,
@@ -123,7 +123,7 @@ async def test_Q12_a_restart_classifies_by_what_the_status_says(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "wakes"),
+    ("metadata", "enqueues"),
     [
         ({"resourceVersion": "11"}, False),
         ({"managedFields": [{"manager": "x"}]}, False),
@@ -134,17 +134,17 @@ async def test_Q12_a_restart_classifies_by_what_the_status_says(
         ({"deletionTimestamp": "2026-01-01T00:00:00Z"}, True),
     ],
 )
-async def test_C5_whatever_changed_but_the_status_is_a_reason_to_look(
+async def test_every_change_but_the_status_enqueues_the_object(
     make_world: Callable[..., World],
     make_es: Callable[..., ExternalSecret],
     metadata: dict[str, Any],
     *,
-    wakes: bool,
+    enqueues: bool,
 ) -> None:
     world = make_world()
     changed = make_es(metadata=metadata, status=SYNCED)
     world.handlers.external_secret_changed(Change(KEY, world.es, changed))
-    assert world.objects.added == ([(KEY, Priority.HIGH)] if wakes else [])
+    assert world.objects.added == ([(KEY, Priority.HIGH)] if enqueues else [])
 
 
 async def test_a_deletion_is_urgent(make_world: Callable[..., World]) -> None:
@@ -178,7 +178,7 @@ HOST = {"name": "host", "creationPolicy": "Merge"}
 
 
 @pytest.mark.parametrize("how", LETS_GO)
-async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
+async def test_end_of_a_merge_enqueues_those_that_may_have_its_keys(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
     world = make_world()
@@ -190,16 +190,16 @@ async def test_A16_who_merges_no_more_wakes_those_that_may_have_its_keys_now(
         called = {"name": name, "uid": name}
         other = make_es(metadata=called, target=target, status=in_conflict())
         world.external_secrets.put(f"ns/{name}", other)
-    given, wakes = LETS_GO[how]
+    given, enqueues = LETS_GO[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
         world.external_secrets.put(KEY, new)
     world.handlers.external_secret_changed(Change(KEY, old, new))
-    woken = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if wakes else []
+    enqueued = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if enqueues else []
     assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == woken
+    assert sorted(world.objects.added[1:]) == enqueued
 
 
 EXTRACT = {"data": [], "dataProcess": [{"extract": {"key": "doc"}}]}
@@ -209,7 +209,7 @@ LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
     "of an older generation": ({"status": in_conflict("Synced", 0)}, host("password"), True),
     "wants what its document has": ({"status": in_conflict(), **EXTRACT}, host("x"), True),
     "wants another key": ({"status": in_conflict()}, host("more"), False),
-    "in step": ({"status": SYNCED}, host("password"), False),
+    "in sync": ({"status": SYNCED}, host("password"), False),
     "failed otherwise": ({"status": in_conflict("SecretNotFound")}, host("password"), False),
     "the leaver held nothing": ({"status": in_conflict()}, host(), False),
     "without a Secret": ({"status": in_conflict()}, None, False),
@@ -217,18 +217,18 @@ LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
 
 
 @pytest.mark.parametrize("how", LET_GO_BY)
-async def test_A16_and_nobody_else(
+async def test_deletion_of_an_external_secret_enqueues_its_siblings_only(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
-    given, stored, wakes = LET_GO_BY[how]
+    given, stored, enqueues = LET_GO_BY[how]
     world = make_world()
     if stored is not None:
         world.secrets.put("ns/host", stored)
     other = make_es(metadata={"name": "second", "uid": "second"}, target=HOST, **given)
     world.external_secrets.put("ns/second", other)
     world.handlers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
-    woken = [("ns/second", Priority.HIGH)] if wakes else []
-    assert world.objects.added == [(KEY, Priority.HIGH), *woken]
+    enqueued = [("ns/second", Priority.HIGH)] if enqueues else []
+    assert world.objects.added == [(KEY, Priority.HIGH), *enqueued]
 
 
 def reported(reason: str) -> dict[str, Any]:
@@ -246,7 +246,7 @@ OWNER_ENDS: dict[str, tuple[dict[str, Any] | None, bool]] = {
 
 
 @pytest.mark.parametrize("how", OWNER_ENDS)
-async def test_who_gives_up_a_secret_wakes_those_that_were_refused_it(
+async def test_giving_up_a_secret_enqueues_those_that_were_refused(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
     world = make_world()
@@ -261,19 +261,19 @@ async def test_who_gives_up_a_secret_wakes_those_that_were_refused_it(
     ):
         other = make_es(metadata={"name": name, "uid": name}, target=its, status=reported(reason))
         world.external_secrets.put(f"ns/{name}", other)
-    given, wakes = OWNER_ENDS[how]
+    given, enqueues = OWNER_ENDS[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
         world.external_secrets.put(KEY, new)
     world.handlers.external_secret_changed(Change(KEY, old, new))
-    woken = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if wakes else []
+    enqueued = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if enqueues else []
     assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == woken
+    assert sorted(world.objects.added[1:]) == enqueued
 
 
-async def test_a_store_wakes_itself_and_its_users(
+async def test_store_enqueues_itself_and_its_users(
     make_world: Callable[..., World], make_store: Callable[..., SecretStore]
 ) -> None:
     world = make_world()
@@ -284,7 +284,7 @@ async def test_a_store_wakes_itself_and_its_users(
     assert world.objects.added == [(KEY, Priority.HIGH)] * 2
 
 
-async def test_C5_the_status_of_a_store_wakes_nobody(
+async def test_store_status_enqueues_nothing(
     make_world: Callable[..., World], make_store: Callable[..., SecretStore]
 ) -> None:
     world = make_world()
@@ -293,7 +293,7 @@ async def test_C5_the_status_of_a_store_wakes_nobody(
     assert world.store_queue.added == world.objects.added == []
 
 
-async def test_an_access_key_wakes_the_stores_that_read_it_and_their_users(
+async def test_access_key_enqueues_the_stores_that_read_it_and_their_users(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
@@ -302,7 +302,7 @@ async def test_an_access_key_wakes_the_stores_that_read_it_and_their_users(
     assert world.objects.added == [(KEY, Priority.HIGH)]
 
 
-async def test_a_secret_wakes_who_writes_it_but_not_by_the_echo_of_its_own_write(
+async def test_secret_enqueues_its_writer_but_not_for_its_own_write(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
@@ -314,7 +314,7 @@ async def test_a_secret_wakes_who_writes_it_but_not_by_the_echo_of_its_own_write
     assert world.store_queue.added == []
 
 
-async def test_a_deleted_secret_is_forgotten_and_wakes_its_writer(
+async def test_deleted_secret_is_forgotten_and_enqueues_its_writer(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
@@ -335,7 +335,7 @@ async def test_another_secrets_deletion_does_not_touch_what_is_remembered(
     assert state.applied is not None
 
 
-async def test_a_foreign_secret_that_nobody_uses_wakes_nobody(
+async def test_unused_foreign_secret_enqueues_nothing(
     make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
 ) -> None:
     world = make_world()
@@ -344,21 +344,21 @@ async def test_a_foreign_secret_that_nobody_uses_wakes_nobody(
 
 
 @pytest.mark.parametrize(
-    ("uid", "woken"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
+    ("uid", "enqueued"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
 )
-async def test_a_secret_that_its_writer_has_left_wakes_it_to_be_removed(
+async def test_abandoned_secret_enqueues_its_writer_for_removal(
     make_world: Callable[..., World],
     make_secret: Callable[..., SecretMeta],
     uid: str,
-    woken: list[Any],
+    enqueued: list[Any],
 ) -> None:
     # The target was renamed before the informer had heard of the Secret under its old name.
     world = make_world()
     left = make_secret(name="left", mark=f"some/{uid}")
     world.handlers.secret_changed(Change("ns/left", None, left))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
     world.handlers.secret_changed(Change("ns/left", left, left))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
 
 
 async def test_a_standby_enqueues_nothing(
@@ -385,7 +385,7 @@ async def test_the_latency_counts_from_the_oldest_event_that_is_not_answered(
     assert world.objects.added == [(KEY, Priority.MIDDLE), (KEY, Priority.HIGH)]
 
 
-async def test_what_the_sources_of_a_large_object_bring_is_collected(
+async def test_source_changes_of_a_large_object_are_collected(
     make_world: Callable[..., World], make_es: Callable[..., ExternalSecret]
 ) -> None:
     world = make_world()
@@ -399,7 +399,7 @@ async def test_what_the_sources_of_a_large_object_bring_is_collected(
     assert world.states.of(KEY).triggered_at is not None
 
 
-async def test_what_comes_during_a_reconcile_of_a_large_object_is_reason_for_another(
+async def test_change_during_a_reconcile_of_a_large_object_causes_another(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
     data = [{"key": f"k{number}", "secretStoreRef": {"name": "store"}} for number in range(100)]
@@ -425,7 +425,7 @@ async def test_what_comes_during_a_reconcile_of_a_large_object_is_reason_for_ano
     assert seen == [KEY, KEY]
 
 
-async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:
+async def test_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:
     # The Secret was created while the list was on its way: it is missing there, and not gone.
     world = make_world()
     world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
@@ -435,7 +435,7 @@ async def test_S16_a_list_may_be_older_than_what_we_wrote(make_world: Callable[.
     assert (state.applied, state.gone) == (None, "")
 
 
-async def test_a_service_account_wakes_the_stores_that_act_as_it(
+async def test_service_account_enqueues_the_stores_that_use_it(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
     world = World(make_es(), make_store({"serviceAccountRef": {"name": "reader"}}))
@@ -453,18 +453,18 @@ async def test_a_service_account_wakes_the_stores_that_act_as_it(
 
 
 @pytest.mark.parametrize(
-    ("condition", "woken"),
+    ("condition", "enqueued"),
     [
         ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, [(KEY, Priority.HIGH)]),
         ({"namespaces": ["ns"]}, []),
     ],
     ids=["by-label", "by-name"],
 )
-async def test_a_label_of_a_namespace_wakes_whom_it_concerns(
+async def test_namespace_label_enqueues_the_objects_concerned(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     condition: dict[str, Any],
-    woken: list[tuple[str, Priority]],
+    enqueued: list[tuple[str, Priority]],
 ) -> None:
     ref = {"name": "shared", "kind": "ClusterSecretStore"}
     entry = {"key": "db", "name": "password", "secretStoreRef": ref}
@@ -479,7 +479,7 @@ async def test_a_label_of_a_namespace_wakes_whom_it_concerns(
     world.handlers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
     world.handlers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
     world.handlers.namespace_changed(Change("else", None, namespace("else", team="a")))
-    assert world.objects.added == woken
+    assert world.objects.added == enqueued
 
 
 async def test_a_cluster_store_has_a_queue_of_its_own(
@@ -492,7 +492,7 @@ async def test_a_cluster_store_has_a_queue_of_its_own(
     assert world.store_queue.added == []
 
 
-async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_are(
+async def test_cluster_store_and_its_references_enqueue_users_in_every_namespace(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     make_secret: Callable[..., SecretMeta],
@@ -533,7 +533,7 @@ async def test_a_cluster_store_and_what_it_reads_wake_its_users_wherever_they_ar
     assert world.objects.added == world.store_queue.added == []
 
 
-async def test_a_grant_wakes_whom_it_lets_in(
+async def test_grant_enqueues_the_objects_it_admits(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     make_secret: Callable[..., SecretMeta],
@@ -558,7 +558,7 @@ async def test_a_grant_wakes_whom_it_lets_in(
     assert world.objects.added == [(KEY, Priority.HIGH)] * 2
 
 
-async def test_a_region_that_is_found_wakes_everything(
+async def test_discovered_region_enqueues_everything(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
     world = World(make_es(), make_store())
@@ -569,16 +569,16 @@ async def test_a_region_that_is_found_wakes_everything(
     assert [key for key, _ in world.cluster_queue.added] == ["shared"]
 
 
-@pytest.mark.parametrize(("namespace", "woken"), [("ns", [KEY]), ("another", [])])
-async def test_what_changed_in_one_namespace_concerns_those_of_it(
+@pytest.mark.parametrize(("namespace", "enqueued"), [("ns", [KEY]), ("another", [])])
+async def test_change_of_a_namespace_concerns_its_objects(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     namespace: str,
-    woken: list[str],
+    enqueued: list[str],
 ) -> None:
     world = World(make_es(), make_store())
     world.cluster_stores.put("shared", cluster_store("shared"))
     world.handlers.everything_changed(namespace)
-    assert [key for key, _ in world.objects.added] == woken
-    assert len(world.store_queue.added) == len(woken)
+    assert [key for key, _ in world.objects.added] == enqueued
+    assert len(world.store_queue.added) == len(enqueued)
     assert world.cluster_queue.added == []

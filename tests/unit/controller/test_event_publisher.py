@@ -61,7 +61,7 @@ def publisher(events: Events) -> EventPublisher:
         pytest.param(ready(generation=0), False, [], id="an edit that changed nothing"),
     ],
 )
-def test_an_object_in_step(
+def test_synced_object(
     events: Events,
     publisher: EventPublisher,
     make_es: MakeES,
@@ -79,7 +79,7 @@ def test_an_object_in_step(
     [(None, [SYNCED, OVERWRITTEN]), (ready(), [UPDATED])],
     ids=["once", "not with each value"],
 )
-def test_a_key_that_two_entries_write_is_told_once_and_both_are_named(
+def test_key_written_by_two_entries_is_reported_once_with_both(
     events: Events,
     publisher: EventPublisher,
     make_es: MakeES,
@@ -110,7 +110,7 @@ def test_an_object_that_is_not(
     assert events.take() == [("Warning", event, f"{reason.value}: what, where, and what to do")]
 
 
-def test_the_same_failure_is_told_once(
+def test_same_failure_is_reported_once(
     events: Events, publisher: EventPublisher, make_es: MakeES
 ) -> None:
     reported = []
@@ -125,7 +125,7 @@ def test_the_same_failure_is_told_once(
     assert reported == ["Forbidden: no, request 0A-1", "Forbidden: never, request 0A-3"]
 
 
-def test_it_is_told_again_of_an_object_that_was_edited(
+def test_failure_is_reported_again_after_an_edit(
     events: Events, publisher: EventPublisher, make_es: MakeES
 ) -> None:
     problem = Problem(Reason.FORBIDDEN, "no")
@@ -135,7 +135,7 @@ def test_it_is_told_again_of_an_object_that_was_edited(
     assert events.reasons == ["SyncFailed"]
 
 
-def test_what_was_done_is_told(
+def test_finished_acts_are_reported(
     events: Events, publisher: EventPublisher, make_es: MakeES, make_store: MakeStore
 ) -> None:
     publisher.deleted(make_es(), "former", "the target is some now")
@@ -177,7 +177,7 @@ def test_a_store_that_cannot(
     assert events.take() == [("Warning", "StoreNotReady", "StoreInvalid: incomplete AccessKey")]
 
 
-def test_whom_an_event_is_about(
+def test_object_of_an_event(
     events: Events, publisher: EventPublisher, make_es: MakeES, make_store: MakeStore
 ) -> None:
     shared = replace(make_store(), namespace="", name="shared")

@@ -1,4 +1,4 @@
-"""``LegacyFinalizers``: the finalizer of ack-secret-manager goes, but nobody is fought over it."""
+"""``LegacyFinalizers``: the finalizer of ack-secret-manager goes, without endless attempts."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def es(make_es: MakeES) -> ExternalSecret:
     return make_es(metadata={"finalizers": [FINALIZER]})
 
 
-async def test_it_is_taken_off(
+async def test_legacy_finalizer_is_removed(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, state: SyncState, es: ExternalSecret
 ) -> None:
     assert await finalizers.remove(es, state) is True
     assert api.asked == [("ExternalSecret", "ns/some", "es-uid", FINALIZER)]
 
 
-async def test_where_it_is_not_nobody_is_asked(
+async def test_object_without_a_finalizer_costs_no_call(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, state: SyncState, make_es: MakeES
 ) -> None:
     assert await finalizers.remove(make_es(), state) is False
     assert not api.asked
 
 
-async def test_one_that_is_gone_already_is_no_news(
+async def test_object_that_is_gone_is_not_reported(
     api: PlayedFinalizerWriter, finalizers: LegacyFinalizers, state: SyncState, es: ExternalSecret
 ) -> None:
     api.gone = True
@@ -140,6 +140,6 @@ async def test_an_api_server_that_is_away_is_asked_again(
     for _ in range(3):
         with pytest.raises(ApiUnavailableError):
             await finalizers.remove(es, state)
-    # And that was no fight.
+    # And that was no write conflict.
     api.fault = None
     assert await finalizers.remove(es, state) is True

@@ -101,7 +101,7 @@ async def world() -> World:
     return World()
 
 
-async def test_one_that_was_kept_out_itself_concerns_no_others_when_it_goes(world: World) -> None:
+async def test_deletion_of_a_refused_object_concerns_no_others(world: World) -> None:
     for number in range(100):
         world.objects.put(f"ns/es{number}", refused(number))
     old = world.objects.remove("ns/es0")
@@ -121,7 +121,7 @@ async def test_a_new_version_of_the_secret_of_the_same_owner_concerns_none_that_
     assert len(world.queue) == 100
 
 
-async def test_changes_of_a_secret_with_many_users_are_one_reason_to_look(
+async def test_changes_of_a_secret_with_many_users_enqueue_them_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1200):

@@ -95,7 +95,7 @@ CODES = [
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_parsing_finds_has_a_reason_of_that_name(code: str) -> None:
+def test_parse_errors_have_a_reason_of_that_name(code: str) -> None:
     problem = problem_of(DefiniteError("x", code=code))
     assert problem.reason == Reason(code)
 

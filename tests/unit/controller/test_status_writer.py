@@ -1,4 +1,4 @@
-"""Statuses are written beside the work that they tell of, and only when they are news."""
+"""Statuses are written beside the work that they report, and only when they have changed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def world(workers: int = 1) -> AsyncIterator[World]:
     await task
 
 
-async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
+async def test_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         assert d.statuses.put("ns/some", es, saying("one"))
@@ -108,7 +108,7 @@ async def test_A10_a_status_is_written_once_and_not_again(make_es: MakeES) -> No
         assert d.api.written == [("some", "one")]
 
 
-async def test_what_the_installed_crd_cannot_hold_is_no_news(make_es: MakeES) -> None:
+async def test_fields_that_the_installed_crd_drops_cause_no_write(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         reported = replace(saying("one"), forced="now")
@@ -122,7 +122,7 @@ async def test_what_the_installed_crd_cannot_hold_is_no_news(make_es: MakeES) ->
         assert d.statuses.put("ns/some", replace(stored, uid="another"), reported)
 
 
-async def test_what_a_restored_api_server_has_lost_is_written_again(make_es: MakeES) -> None:
+async def test_status_lost_by_a_restored_api_server_is_written_again(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
@@ -143,7 +143,7 @@ async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> 
         assert d.api.written == [("some", "three")]
 
 
-async def test_nor_where_it_was_put_during_the_refused_write(make_es: MakeES) -> None:
+async def test_status_put_during_a_refused_write_waits_too(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         away = ApiUnavailableError("busy", status=429, retry_after=30.0)
@@ -157,14 +157,14 @@ async def test_nor_where_it_was_put_during_the_refused_write(make_es: MakeES) ->
         assert d.api.written == [("some", "two")]
 
 
-async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
+async def test_status_is_written_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         d.api.faults.append(ApiUnavailableError("busy", status=429, retry_after=20.0))
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(19):
             await asyncio.sleep(1)
-            # Neither work for the object nor news of it are a reason to come earlier.
+            # Neither a reconcile nor a new status is a reason to come earlier.
             d.statuses.put("ns/some", es, saying("one"))
             d.statuses.put("ns/some", es, saying("two"))
         assert d.api.written == []
@@ -173,7 +173,7 @@ async def test_it_is_tried_again_no_earlier_than_the_api_server_asks(make_es: Ma
         assert d.api.written == [("some", "two")]
 
 
-async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: MakeES) -> None:
+async def test_status_put_during_a_write_is_written_after_it(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
@@ -185,7 +185,7 @@ async def test_one_that_comes_up_during_a_write_is_written_after_it(make_es: Mak
 
 
 @pytest.mark.parametrize("status", ["False", "Unknown", "True"])
-async def test_thousands_of_news_of_one_namespace_do_not_keep_back_those_of_another(
+async def test_thousands_of_events_of_one_namespace_do_not_delay_another(
     make_es: MakeES, status: str
 ) -> None:
     async with world(workers=4) as d:
@@ -198,7 +198,7 @@ async def test_thousands_of_news_of_one_namespace_do_not_keep_back_those_of_anot
         assert ("some", "one") in d.api.written
 
 
-async def test_bad_news_goes_first(make_es: MakeES) -> None:
+async def test_failures_go_first(make_es: MakeES) -> None:
     async with world() as d:
         for name in "abcd":
             es = make_es(metadata={"name": name})
@@ -243,11 +243,11 @@ async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: Ma
     async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(1)
-        heir = make_es(metadata={"uid": "another"})
-        assert d.statuses.known("ns/some", heir) == heir.status
+        successor = make_es(metadata={"uid": "another"})
+        assert d.statuses.known("ns/some", successor) == successor.status
 
 
-async def test_S16_what_the_informer_brought_back_is_forgotten(make_es: MakeES) -> None:
+async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) -> None:
     es = make_es()
     async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
@@ -259,7 +259,7 @@ async def test_S16_what_the_informer_brought_back_is_forgotten(make_es: MakeES) 
         assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
 
 
-async def test_what_a_reconcile_began_with_is_not_taken_for_what_a_user_reads(
+async def test_status_in_a_reconciled_copy_is_not_taken_for_the_stored_one(
     make_es: MakeES,
 ) -> None:
     begun = replace(make_es(), status=saying("synced"))
@@ -275,7 +275,7 @@ async def test_what_a_reconcile_began_with_is_not_taken_for_what_a_user_reads(
         assert d.api.written[-1] == ("some", "synced")
 
 
-async def test_one_that_collides_with_other_writers_is_tried_again(make_es: MakeES) -> None:
+async def test_status_refused_by_a_conflict_is_retried(make_es: MakeES) -> None:
     async with world() as d:
         d.api.faults = [OutdatedError("contention", status=409)]
         d.statuses.put("ns/some", make_es(), saying("one"))
@@ -283,7 +283,7 @@ async def test_one_that_collides_with_other_writers_is_tried_again(make_es: Make
         assert d.api.written == [("some", "one")]
 
 
-async def test_one_that_finds_another_object_of_that_name_is_dropped(make_es: MakeES) -> None:
+async def test_status_of_a_replaced_object_is_dropped(make_es: MakeES) -> None:
     async with world() as d:
         d.api.faults = [OutdatedError("another uid", status=422)]
         d.statuses.put("ns/some", make_es(), saying("one"))
@@ -292,8 +292,8 @@ async def test_one_that_finds_another_object_of_that_name_is_dropped(make_es: Ma
         d.api.faults = [OutdatedError("another uid, said otherwise", status=409)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.2)
-        heir = make_es(metadata={"uid": "another"})
-        d.statuses.seen(Change("ns/some", None, heir))
+        successor = make_es(metadata={"uid": "another"})
+        d.statuses.seen(Change("ns/some", None, successor))
         await asyncio.sleep(60)
         assert not d.api.written
 
@@ -325,7 +325,7 @@ async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_e
         assert not d.statuses._intended
 
 
-async def test_W15_an_informer_that_never_gets_there_is_believed_in_the_end(
+async def test_an_informer_that_never_gets_there_is_believed_in_the_end(
     make_es: MakeES,
 ) -> None:
     # A server that was restored from a backup gives out lower versions for good.

@@ -80,21 +80,23 @@ async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
     await cache.close()
 
 
-async def test_asking_starts_one_fetch_and_tells_each_caller_once(cache: CredentialCache) -> None:
+async def test_request_starts_one_fetch_and_notifies_each_caller_once(
+    cache: CredentialCache,
+) -> None:
     provider = ScriptedProvider(permanent())
-    told: list[int] = []
+    notified: list[int] = []
     cache.hold("store", provider)
     assert cache.peek(provider.key) is None
     for n in range(1000):
-        assert cache.request(provider.key, lambda n=n: told.append(n)) is None  # type: ignore[misc] # mypy cannot infer a default
-    assert not told
+        assert cache.request(provider.key, lambda n=n: notified.append(n)) is None  # type: ignore[misc] # mypy cannot infer a default
+    assert not notified
     await asyncio.sleep(0.2)
-    assert told == list(range(1000))
+    assert notified == list(range(1000))
     assert len(provider.started) == 1
     assert cache.peek(provider.key) == permanent()
-    assert cache.request(provider.key, lambda: told.append(-1)) == permanent()
+    assert cache.request(provider.key, lambda: notified.append(-1)) == permanent()
     await asyncio.sleep(1000)
-    assert -1 not in told
+    assert -1 not in notified
     assert len(provider.started) == 1, "what does not expire is never fetched again"
 
 
@@ -109,13 +111,13 @@ async def test_nothing_is_fetched_before_a_request(cache: CredentialCache) -> No
 async def test_callback_that_raises_does_not_affect_the_others(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent())
     cache.hold("store", provider)
-    told: list[str] = []
+    notified: list[str] = []
     reported: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     cache.request(provider.key, lambda: 1 // 0)  # type: ignore[arg-type] # it never returns
-    cache.request(provider.key, lambda: told.append("second"))
+    cache.request(provider.key, lambda: notified.append("second"))
     await asyncio.sleep(0.2)
-    assert told == ["second"]
+    assert notified == ["second"]
     assert isinstance(reported[0]["exception"], ZeroDivisionError)
 
 
@@ -182,11 +184,11 @@ async def test_wait_that_was_asked_for_is_kept(cache: CredentialCache) -> None:
 async def test_failed_fetch_calls_its_callers_back(cache: CredentialCache) -> None:
     provider = ScriptedProvider(DefiniteError("no such role"))
     cache.hold("store", provider)
-    told: list[object] = []
-    cache.request(provider.key, lambda: told.append(cache.peek(provider.key)))
+    notified: list[object] = []
+    cache.request(provider.key, lambda: notified.append(cache.peek(provider.key)))
     await asyncio.sleep(0.2)
-    assert isinstance(told[0], Failure)
-    assert told[0].error.message == "no such role"
+    assert isinstance(notified[0], Failure)
+    assert notified[0].error.message == "no such role"
 
 
 async def test_failure_is_kept_and_not_fetched_again_before_its_time(
@@ -236,11 +238,11 @@ async def test_identity_is_kept_until_its_last_user_releases_it(cache: Credentia
     assert not equal.started
 
 
-async def test_release_cancels_the_fetch_and_wakes_waiters(cache: CredentialCache) -> None:
+async def test_release_cancels_the_fetch_and_its_waiters(cache: CredentialCache) -> None:
     provider = ScriptedProvider(permanent(), takes=5.0)
     cache.hold("store", provider)
-    told: list[str] = []
-    cache.request(provider.key, lambda: told.append("?"))
+    notified: list[str] = []
+    cache.request(provider.key, lambda: notified.append("?"))
     waiter = asyncio.create_task(obtain(cache, provider.key))
     await asyncio.sleep(0.1)
     cache.release("store", provider.key)
@@ -248,7 +250,7 @@ async def test_release_cancels_the_fetch_and_wakes_waiters(cache: CredentialCach
         await waiter
     assert now() < 1.0
     assert provider.cancelled == 1
-    assert not told
+    assert not notified
 
 
 async def test_close_cancels_and_awaits_all_fetches(heard: Any) -> None:
@@ -517,17 +519,17 @@ async def test_changed_reference_fails_only_after_the_change_had_time_to_arrive(
 ) -> None:
     changed = ReferenceChangedError("Secret team/ak changed while it was read")
     before, after = ScriptedProvider(changed), ScriptedProvider(permanent(), name="b")
-    told: list[str] = []
+    notified: list[str] = []
     cache.hold("store", before)
-    cache.request(before.key, lambda: told.append("before"))
+    cache.request(before.key, lambda: notified.append("before"))
     await asyncio.sleep(0.5)
     assert cache.peek(before.key) is None
     # The watch event arrived: another identity replaces it.
     cache.hold("store", after)
     cache.release("store", before.key)
-    cache.request(after.key, lambda: told.append("after"))
+    cache.request(after.key, lambda: notified.append("after"))
     await asyncio.sleep(5)
-    assert told == ["after"]
+    assert notified == ["after"]
     assert cache.peek(after.key) == permanent()
 
 

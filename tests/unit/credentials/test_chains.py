@@ -96,7 +96,7 @@ async def test_each_identity_is_fetched_with_the_credentials_of_its_base(
     assert high.given == [cache.peek(middle.key)]
 
 
-async def test_one_base_serves_all_identities_above(cache: CredentialCache) -> None:
+async def test_shared_base_serves_all_identities_above(cache: CredentialCache) -> None:
     low = Link("low", takes=2.0)
     tops = [Link(f"top-{n}", low) for n in range(500)]
     for top in tops:

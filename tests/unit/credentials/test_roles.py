@@ -72,7 +72,7 @@ def test_arns(arn: str, role: bool, provider: bool, account: str) -> None:  # no
 
 
 @given(st.text())
-def test_any_text_is_judged(text: str) -> None:
+def test_any_string_is_accepted_or_refused(text: str) -> None:
     is_role_arn(text)
     is_provider_arn(text)
     assert account_of(text).isascii()

@@ -331,7 +331,7 @@ async def test_hosts(played: Any, endpoint: str, region: str, hosts: tuple[str, 
 @pytest.mark.parametrize(
     ("endpoint", "region"), [("https://sts.example/", ""), ("a b", ""), ("", "evil.example/")]
 )
-async def test_host_that_is_none_is_noticed_at_the_start(endpoint: str, region: str) -> None:
+async def test_invalid_host_is_noticed_at_the_start(endpoint: str, region: str) -> None:
     with pytest.raises(DefiniteError, match="is not"):
         Sts(None, endpoint=endpoint, region=region)  # type: ignore[arg-type] # never called
 

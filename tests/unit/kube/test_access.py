@@ -231,7 +231,7 @@ async def test_the_home_directory_comes_last(
     assert token(found) == "Bearer home"
 
 
-async def test_what_a_kubeconfig_says_of_tls_and_proxies(
+async def test_tls_and_proxy_fields_of_a_kubeconfig(
     tmp_path: Path, ca_pem: Callable[[str], bytes]
 ) -> None:
     (tmp_path / "ca.pem").write_bytes("# Unsere Behörde\n".encode() + ca_pem("theirs"))
@@ -309,7 +309,7 @@ async def test_no_kubeconfig_is_one_line_that_says_what_to_set(tmp_path: Path) -
     assert f"{tmp_path}/none" in caught.value.message
 
 
-def test_nothing_tells_a_token() -> None:
+def test_no_output_contains_a_token() -> None:
     """Not even in a log that shows the objects."""
     server = Server(URL, proxy="http://me:hidden@proxy.test")
     plugin = Plugin("p", ("hidden",), (("A", "hidden"),), "v1", "hidden")

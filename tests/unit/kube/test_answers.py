@@ -117,7 +117,7 @@ REFUSAL: Final = {
 
 
 async def read_metadata(client: KubeClient) -> object:
-    """As those read a Secret who judge whose it is."""
+    """The read of a Secret by which its owner is decided."""
     found = await client.request("GET", SECRETS.path("ns", "some"), accept=METADATA)
     metadata = found["metadata"]
     others: Store[ExternalSecret] = Store()
@@ -351,7 +351,7 @@ def test_any_event_is_read_or_ends_the_watch(value: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'"x"', b"null", b"{", b"7"])
 @pytest.mark.parametrize("expected", Answer)
-def test_what_is_no_object_is_a_fault_that_passes(body: bytes, expected: Answer) -> None:
+def test_response_without_an_object_is_transient(body: bytes, expected: Answer) -> None:
     with pytest.raises(ApiUnavailableError, match="malformed"):
         read_answer(body, expected, "GET /x")
 

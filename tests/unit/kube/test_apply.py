@@ -119,7 +119,7 @@ async def test_a_deletion_names_uid_and_version(
     assert preconditions == {"uid": "uid-1", "resourceVersion": "7"}
 
 
-async def test_that_it_is_gone_already_is_a_deletion(
+async def test_deletion_of_a_missing_object_succeeds(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.others.append(refusing(404, "NotFound"))
@@ -151,7 +151,7 @@ async def test_a_conflict_of_a_creation(server: ScriptedServer, writer: ApplyWri
         (refusing(503, "ServiceUnavailable"), ApiUnavailableError),
     ],
 )
-async def test_what_a_refusal_of_an_update_means(
+async def test_refusals_of_an_update_are_classified(
     server: ScriptedServer, writer: ApplyWriter, script: Any, kind: type[ApiError]
 ) -> None:
     server.others.append(script)
@@ -170,10 +170,10 @@ async def test_what_a_refusal_of_an_update_means(
         refusing(422, "Invalid"),
     ],
 )
-async def test_what_a_new_object_would_be_refused_for_as_well_is_not_immutable(
+async def test_refusal_that_a_creation_would_share_is_not_immutable(
     server: ScriptedServer, writer: ApplyWriter, script: Any
 ) -> None:
-    """Who deletes the Secret to create it anew would be left with none."""
+    """A recreation would delete the Secret and be left with none."""
     server.others.append(script)
     with pytest.raises(ApiError) as caught:
         await writer.update(SECRETS, INTENT, REF, force=True)
@@ -191,7 +191,7 @@ async def test_a_status_of_another_object_of_that_name_is_outdated(
         await writer.status(SECRETS, "ns", "name", "uid-1", {})
 
 
-async def test_an_error_tells_fields_and_no_values(
+async def test_error_names_fields_and_no_values(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.others.append(
@@ -298,7 +298,7 @@ async def test_the_owners_of_another_object_are_not_asked_for(
         await writer.owners(SECRETS, REF, OwnedByOthersError("conflict"))
 
 
-async def test_one_finalizer_is_removed_and_the_others_stay(
+async def test_finalizer_is_removed_and_the_others_stay(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.lists.append(metadata(finalizers=["theirs", "old", "more"]))
@@ -322,7 +322,7 @@ async def test_a_finalizer_that_is_not_there_costs_no_write(
     assert [r.method for r in server.requests] == ["GET"]
 
 
-async def test_a_finalizer_is_removed_anew_after_another_write_got_in_between(
+async def test_finalizer_is_removed_again_after_a_concurrent_write(
     server: ScriptedServer, writer: ApplyWriter
 ) -> None:
     server.lists.append(metadata(finalizers=["old"]))

@@ -1,4 +1,4 @@
-"""Who owns the metadata of an object that was made anew."""
+"""Who owns the metadata of an object that was recreated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_of_others_the_labels_annotations_and_owners_are_kept(
     assert metadata_of_others(entries, OURS, frozenset({"dropped"})) == kept
 
 
-def test_what_was_written_for_others_is_theirs_again() -> None:
+def test_carried_fields_are_owned_by_their_writers_again() -> None:
     ours = entry(
         OURS,
         {
@@ -105,7 +105,7 @@ def who(e: Any) -> tuple[str, ...]:
 
 
 @given(ENTRIES, ENTRIES)
-def test_what_is_given_back_has_one_entry_for_each_writer(
+def test_carried_fields_have_one_entry_for_each_writer(
     entries: list[Any], theirs: list[Any]
 ) -> None:
     # Of several the API server would keep one; there are several after an interruption.

@@ -135,7 +135,7 @@ async def test_versions_without_an_order_have_to_be_equal(
     assert len(server.listed) == 4
 
 
-async def test_what_the_api_server_does_not_say_is_no_confirmation(
+async def test_response_without_a_version_is_no_confirmation(
     server: ScriptedServer, reflector: Reflector
 ) -> None:
     server.watches.append(stalling())

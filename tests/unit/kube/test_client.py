@@ -1,4 +1,4 @@
-"""Unary requests: what is sent, what is repeated, what an error tells."""
+"""Unary requests: what is sent, what is repeated, what an error says."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ async def test_an_error_holds_no_request(server: ScriptedServer, client: KubeCli
         (503, "ServiceUnavailable", ApiUnavailableError),
     ],
 )
-async def test_what_a_status_means(
+async def test_http_statuses_are_classified(
     server: ScriptedServer, client: KubeClient, code: int, reason: str, kind: type[Exception]
 ) -> None:
     server.lists.append(refusing(code, reason))
@@ -203,7 +203,7 @@ async def test_what_a_status_means(
         await client.request("GET", PATH)
 
 
-async def test_too_large_a_version_counts_as_expired(
+async def test_version_too_large_counts_as_expired(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
@@ -300,7 +300,7 @@ async def test_a_refusal_is_quoted_where_its_form_is_known(
         ({}, {}, None),
     ],
 )
-async def test_how_long_a_server_asks_us_to_wait(
+async def test_retry_after_is_read(
     server: ScriptedServer,
     client: KubeClient,
     headers: dict[str, str],

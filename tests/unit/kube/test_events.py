@@ -128,7 +128,7 @@ async def test_an_event_is_sent_at_once(api: Api, counts: Counts, recorder: Even
     assert counts == Counts(Counter(Normal=1))
 
 
-async def test_the_same_news_is_one_event_whose_count_grows(
+async def test_same_message_is_one_event_whose_count_grows(
     api: Api, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
@@ -163,7 +163,7 @@ async def test_an_event_that_keeps_growing_is_written_less_and_less(
         (about(2), "Warning", "SyncFailed", "forbidden"),
     ],
 )
-async def test_other_news_is_another_event(
+async def test_other_message_is_another_event(
     api: Api, recorder: EventRecorder, other: tuple[About, Any, str, str]
 ) -> None:
     async with running(recorder):
@@ -173,7 +173,9 @@ async def test_other_news_is_another_event(
     assert [count for _, count in api.delivered] == [1, 1]
 
 
-async def test_after_ten_quiet_minutes_it_is_news_again(api: Api, recorder: EventRecorder) -> None:
+async def test_event_is_new_again_after_ten_quiet_minutes(
+    api: Api, recorder: EventRecorder
+) -> None:
     async with running(recorder):
         for wait in (599, 601, SOON):
             recorder.record(ES, "Normal", "Synced", "3 keys")
@@ -198,7 +200,9 @@ async def test_an_object_has_a_burst_and_then_one_in_five_minutes(
     assert counts.dropped_ == Counter(rate=6)
 
 
-async def test_what_an_object_may_have_does_not_pile_up(api: Api, recorder: EventRecorder) -> None:
+async def test_event_allowance_of_an_object_does_not_pile_up(
+    api: Api, recorder: EventRecorder
+) -> None:
     async with running(recorder):
         recorder.record(ES, "Normal", "Updated", "first")
         await asyncio.sleep(86400)
@@ -233,7 +237,7 @@ async def test_the_queue_is_bounded_and_what_finds_no_place_counted(
 
 
 @pytest.mark.slow
-async def test_old_news_growing_does_not_keep_out_new_ones(
+async def test_growing_old_events_do_not_keep_out_new_ones(
     api: Api, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
@@ -249,7 +253,7 @@ async def test_old_news_growing_does_not_keep_out_new_ones(
 
 
 @pytest.mark.slow
-async def test_what_is_remembered_is_bounded(api: Api, recorder: EventRecorder) -> None:
+async def test_remembered_events_are_bounded(api: Api, recorder: EventRecorder) -> None:
     async with running(recorder):
         for number in range(6000):
             recorder.record(about(number), "Normal", "Synced", "3 keys")
@@ -282,7 +286,7 @@ async def test_a_failure_that_does_not_pass_is_given_up(
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
         assert counts == Counts(dropped_=Counter(unavailable=1))
-        # Nothing of it stands, so it is news when it comes again.
+        # Nothing of it stands, so it is reported when it comes again.
         recorder.record(ES, "Normal", "Synced", "3 keys")
         await asyncio.sleep(SOON)
     assert api.delivered == [("3 keys", 1)]

@@ -42,7 +42,7 @@ async def events(client: KubeClient, metrics: Metrics) -> AsyncIterator[EventRec
         await task
 
 
-async def test_what_is_sent(server: ScriptedServer, events: EventRecorder) -> None:
+async def test_event_that_is_sent(server: ScriptedServer, events: EventRecorder) -> None:
     events.record(ES, "Warning", "SyncFailed", "forbidden")
     await eventually(lambda: bool(server.requests))
     sent = server.requests[0]

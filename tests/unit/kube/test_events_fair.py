@@ -132,7 +132,7 @@ async def test_a_thousand_of_one_namespace_delay_another_by_one_turn(world: Worl
     assert world.api.taken["late"][-1] - began <= 2.5
 
 
-async def test_what_finds_no_place_is_the_last_of_whoever_has_most(world: World) -> None:
+async def test_full_queue_drops_the_last_event_of_the_largest_namespace(world: World) -> None:
     world.fail("busy", 1500)
     assert world.counts.dropped_ == Counter(queue_full=500)
     world.fail("quiet", 30)
@@ -216,7 +216,7 @@ async def test_counts_that_become_due_in_a_namespace_that_is_gone_are_dropped_to
     assert world.counts.sent_.total() + world.counts.dropped_.total() == 100
 
 
-async def test_one_that_is_refused_for_itself_ends_nothing_else(world: World) -> None:
+async def test_refused_event_ends_nothing_else(world: World) -> None:
     world.api.refuses["ns"] = ApiRefusedError("invalid", status=422)
     async with running(world):
         world.fail("ns", 10)

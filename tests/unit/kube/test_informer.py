@@ -199,7 +199,7 @@ async def test_a_later_list_is_reported_after_it_is_stored(
     assert held == [{"ns/b"}]
 
 
-async def test_what_came_by_an_event_can_vanish_too(
+async def test_object_added_by_an_event_can_vanish_from_a_list(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.watches.append(
@@ -286,7 +286,7 @@ async def test_with_namespaces_each_is_listed_by_itself(
     }
 
 
-async def test_excluded_namespaces_are_left_out(
+async def test_excluded_namespaces_are_omitted(
     server: ScriptedServer, client: KubeClient, recorder: Recorder
 ) -> None:
     informer = Informer(client, CONFIG_MAPS, thing, recorder, excluded=["ns"])
@@ -319,7 +319,7 @@ async def test_a_handler_that_raises_stops_nobody_else(
     }
 
 
-async def test_what_the_converter_leaves_out_from_now_on_is_gone(
+async def test_object_that_the_converter_omits_is_deleted(
     server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
 ) -> None:
     server.lists.append(listing(colored("a", "red"), colored("b", "invisible")))

@@ -80,7 +80,7 @@ WHOLE: Final = {
 }
 
 
-def test_it_has_every_field() -> None:
+def test_sample_kubeconfig_has_every_field() -> None:
     cluster, user = WHOLE["clusters"][0]["cluster"], WHOLE["users"][0]["user"]  # type: ignore[index]
     assert set(cluster) == _CLUSTER_FIELDS
     assert set(user) == _USER_FIELDS
@@ -192,7 +192,7 @@ def test_bytes_out_of_place(noise: bytes, data: st.DataObject, tmp_path: Path) -
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_what_yaml_can_do(content: bytes, tmp_path: Path) -> None:
+def test_yaml_features_in_a_kubeconfig(content: bytes, tmp_path: Path) -> None:
     read(content, tmp_path)
 
 

@@ -154,7 +154,7 @@ async def test_the_first_one_makes_the_lease(server: Server) -> None:
     assert spec["acquireTime"] == spec["renewTime"]
 
 
-async def test_who_holds_keeps_it_and_nobody_else_gets_it(server: Server) -> None:
+async def test_holder_keeps_the_lease_from_others(server: Server) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     waiting = asyncio.create_task(candidate(server, "two").acquire())
@@ -278,7 +278,7 @@ async def test_an_answer_that_got_lost_does_not_lose_the_lease(server: Server) -
     holding.cancel()
 
 
-async def test_a_claim_whose_answer_got_lost_is_found_again(server: Server) -> None:
+async def test_lease_whose_response_got_lost_is_found_again(server: Server) -> None:
     server.lost = 1
     began = now()
     await leader(server, "one")
@@ -286,7 +286,7 @@ async def test_a_claim_whose_answer_got_lost_is_found_again(server: Server) -> N
     assert server.holder == "one"
 
 
-async def test_one_of_ten_wins(server: Server) -> None:
+async def test_single_candidate_of_ten_wins(server: Server) -> None:
     elections = [candidate(server, f"no-{number}") for number in range(10)]
     tasks = [asyncio.create_task(election.acquire()) for election in elections]
     await asyncio.sleep(1)
@@ -310,7 +310,7 @@ async def test_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> 
     assert server.holder == "thief"
 
 
-async def test_a_lease_that_somebody_deletes_is_made_again_by_who_had_it(server: Server) -> None:
+async def test_deleted_lease_is_recreated_by_its_holder(server: Server) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     waiting = asyncio.create_task(candidate(server, "two").acquire())
@@ -324,7 +324,7 @@ async def test_a_lease_that_somebody_deletes_is_made_again_by_who_had_it(server:
     waiting.cancel()
 
 
-async def test_somebody_elses_marks_on_it_do_no_harm(server: Server) -> None:
+async def test_marks_of_others_do_no_harm(server: Server) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     for _ in range(5):
@@ -339,7 +339,7 @@ async def test_somebody_elses_marks_on_it_do_no_harm(server: Server) -> None:
     holding.cancel()
 
 
-async def test_while_it_is_renewed_it_can_be_given_back(server: Server) -> None:
+async def test_lease_can_be_released_during_a_renewal(server: Server) -> None:
     """A renewal that is cancelled half-way may have got through."""
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
@@ -351,7 +351,7 @@ async def test_while_it_is_renewed_it_can_be_given_back(server: Server) -> None:
     assert server.holder == ""
 
 
-async def test_who_stops_in_the_middle_of_its_claim_gives_it_back(server: Server) -> None:
+async def test_candidate_stopped_while_acquiring_releases_the_lease(server: Server) -> None:
     server.lost = 1
     one = candidate(server, "one")
     acquiring = asyncio.create_task(one.acquire())
@@ -363,7 +363,7 @@ async def test_who_stops_in_the_middle_of_its_claim_gives_it_back(server: Server
     assert server.holder == ""
 
 
-async def test_who_never_asked_gives_nothing_back(server: Server) -> None:
+async def test_candidate_that_never_asked_releases_nothing(server: Server) -> None:
     server.hangs.add("one")
     await candidate(server, "one").release()
     assert now() < 0.1
@@ -414,9 +414,7 @@ TIMINGS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", TIMINGS, ids=str)
-async def test_whatever_the_times_no_two_can_write_at_once(
-    server: Server, times: LeaseTimes
-) -> None:
+async def test_two_leaders_never_write_at_once(server: Server, times: LeaseTimes) -> None:
     one = Election(Wire(server, "one"), "home", "some", "one", Heard(), times)
     two = Election(Wire(server, "two"), "home", "some", "two", Heard(), times)
     await one.acquire()

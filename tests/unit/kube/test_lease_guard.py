@@ -77,7 +77,9 @@ async def test_without_a_guard_nothing_is_said(server: ScriptedServer, client: K
     assert "expect" not in server.requests[0].headers
 
 
-async def test_what_may_not_start_is_not_sent(server: ScriptedServer, client: KubeClient) -> None:
+async def test_write_that_the_guard_refuses_is_not_sent(
+    server: ScriptedServer, client: KubeClient
+) -> None:
     client.guard_writes(Guard(passes=0))
     with pytest.raises(ApiUnavailableError, match="not sent"):
         await client.request("PATCH", PATH, body={})
@@ -96,13 +98,13 @@ async def test_a_process_that_was_frozen_on_the_way_sends_nothing(
     assert server.requests == []
 
 
-async def test_what_is_large_arrives_whole(server: ScriptedServer, client: KubeClient) -> None:
+async def test_large_body_arrives_whole(server: ScriptedServer, client: KubeClient) -> None:
     client.guard_writes(Guard())
     await client.request("PATCH", PATH, body={"a": "x" * 2_000_000})
     assert len(server.requests[0].body) == 2_000_008
 
 
-async def test_it_asks_again_before_a_second_try(
+async def test_guard_is_asked_again_before_a_second_try(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     guard = Guard(passes=2)

@@ -91,7 +91,9 @@ def f(entry: dict[str, Any]) -> dict[str, Any]:
         ({"f:stringData": {"f:a": {}}}, {"f:stringData": {"f:a": {}}}),
     ],
 )
-def test_what_is_left_of_an_entry(fields: dict[str, Any], left: dict[str, Any] | None) -> None:
+def test_remainder_of_a_managed_fields_entry(
+    fields: dict[str, Any], left: dict[str, Any] | None
+) -> None:
     entry = {"manager": "m", "operation": "Apply", "fieldsV1": fields, "time": "then"}
     expected = [] if left is None else [{**entry, "fieldsV1": left}]
     assert without_keys([entry], {"m"}, {"a"}) == expected

@@ -124,7 +124,7 @@ async def test_a_list_of_status_410_with_http_200_is_expired(
         {"kind": "ConfigMap", "metadata": {"resourceVersion": "1"}},
     ],
 )
-async def test_what_is_no_such_list_is_not_taken_for_an_empty_one(
+async def test_invalid_list_is_not_taken_for_an_empty_one(
     server: ScriptedServer, pager: Pager[str], body: dict[str, Any]
 ) -> None:
     """It would delete every object that is known."""

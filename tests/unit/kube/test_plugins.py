@@ -81,7 +81,7 @@ def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("factory", LOOPS)
-def test_one_that_hangs_is_ended_with_what_it_started(
+def test_hanging_plugin_is_ended_with_its_children(
     factory: Callable[[], Any], pids: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin, "ANSWER_WITHIN", 0.5)
@@ -110,7 +110,7 @@ def test_the_end_of_the_process_does_not_wait_for_it(
     in_each_loop(factory, work())
 
 
-async def test_whenever_it_is_cancelled_nothing_is_left(tmp_path: Path) -> None:
+async def test_plugin_cancelled_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
     for number in range(30):
         mark = tmp_path / str(number)
         running = asyncio.create_task(run_plugin(shell(f"echo $$ > {mark}; sleep 600")))
@@ -122,7 +122,7 @@ async def test_whenever_it_is_cancelled_nothing_is_left(tmp_path: Path) -> None:
             await gone(mark)
 
 
-async def test_what_it_left_running_beside_its_answer_is_not_waited_for_for_ever(
+async def test_background_process_of_a_plugin_is_not_waited_for_for_ever(
     pids: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin, "ANSWER_WITHIN", 0.5)
@@ -131,7 +131,7 @@ async def test_what_it_left_running_beside_its_answer_is_not_waited_for_for_ever
     await gone(pids)
 
 
-async def test_one_that_answers_without_end_is_stopped(pids: Path) -> None:
+async def test_plugin_that_answers_without_end_is_stopped(pids: Path) -> None:
     with pytest.raises(DefiniteError, match="without end"):
         await run_plugin(shell("echo $$ > pids; exec cat /dev/zero"))
     await gone(pids)
@@ -162,7 +162,7 @@ UNUSABLE: Final = {
 
 
 @pytest.mark.parametrize("unusable", UNUSABLE.values(), ids=UNUSABLE.keys())
-async def test_what_went_wrong_is_one_sentence_without_what_it_wrote(
+async def test_plugin_failure_is_one_sentence_without_its_output(
     unusable: Plugin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DefiniteError) as caught:
@@ -173,12 +173,12 @@ async def test_what_went_wrong_is_one_sentence_without_what_it_wrote(
     assert HIDDEN not in "".join(capfd.readouterr())
 
 
-async def test_it_is_run_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_plugin_is_run_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", None)
     assert (await run_plugin(answering(token="t"))).authorization == "Bearer t"
 
 
-async def test_its_time_is_read_as_rfc_3339() -> None:
+async def test_plugin_expiry_is_read_as_rfc_3339() -> None:
     issued = await run_plugin(answering(token="t", expirationTimestamp="2999-01-01T00:00:00.1Z"))
     assert issued.seconds > 1e9
     issued = await run_plugin(answering(token="t", expirationTimestamp="2001-01-01T00:00:00+02:00"))
@@ -279,7 +279,7 @@ def forbid_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
 
 
-def test_where_that_is_forbidden_a_file_is_there_for_a_moment(
+def test_private_key_is_in_a_file_for_a_moment_without_memfd(
     tmp_path: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forbid_memory(monkeypatch)
@@ -289,7 +289,9 @@ def test_where_that_is_forbidden_a_file_is_there_for_a_moment(
     assert not Path(loaded[0]).exists()
 
 
-def test_where_there_is_neither_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_key_without_memfd_or_tmpdir_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forbid_memory(monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(DefiniteError, match="TMPDIR cannot be written"):

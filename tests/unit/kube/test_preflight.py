@@ -121,7 +121,7 @@ async def test_a_missing_right_is_one_line(server: ScriptedServer, client: KubeC
     assert "list things" not in caught.value.message
 
 
-async def test_who_may_not_even_ask_is_let_through(
+async def test_forbidden_access_review_lets_the_start_pass(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     server.lists.append(KNOWN)
@@ -187,7 +187,7 @@ async def test_a_server_that_does_not_come_up_is_an_error(
 WATCHING = RequiredPermission(KIND, ("list", "watch"))
 
 
-async def test_nothing_is_lacking(server: ScriptedServer, client: KubeClient) -> None:
+async def test_no_permission_is_missing(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 2)
     assert await missing_permission(client, WATCHING) == ""
@@ -196,7 +196,7 @@ async def test_nothing_is_lacking(server: ScriptedServer, client: KubeClient) ->
 
 
 @pytest.mark.parametrize("script", [answering({"resources": []}), refusing(404, "NotFound")])
-async def test_a_kind_that_is_not_installed_is_lacking(
+async def test_kind_that_is_not_installed_is_missing(
     server: ScriptedServer, client: KubeClient, script: Script
 ) -> None:
     server.lists.append(script)
@@ -214,7 +214,7 @@ async def test_a_kind_that_is_not_installed_is_lacking(
         ),
     ],
 )
-async def test_a_right_that_is_lacking_is_named(
+async def test_missing_permission_is_named(
     server: ScriptedServer, client: KubeClient, denied: tuple[str, ...], said: str
 ) -> None:
     server.lists.append(KNOWN)
@@ -237,7 +237,7 @@ async def test_namespaces_themselves_are_in_none(
     assert "namespace" not in only
 
 
-async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
+async def test_unreachable_server_is_not_a_missing_permission(
     server: ScriptedServer, client: KubeClient, impatient: None
 ) -> None:
     server.lists.append(KNOWN)
@@ -246,7 +246,7 @@ async def test_a_server_that_is_away_is_not_a_right_that_is_lacking(
         await missing_permission(client, WATCHING)
 
 
-async def test_what_is_lacking_in_some_namespaces_is_asked_there(
+async def test_missing_permission_is_checked_in_each_namespace(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     server.lists.append(answering({"resources": [{"name": "events"}]}))
@@ -286,7 +286,7 @@ ME = "system:serviceaccount:secret-sync:secret-sync"
         (answering({"status": {"userInfo": {"username": 7}}}), ""),
     ],
 )
-async def test_who_we_are_is_asked(
+async def test_own_identity_is_asked_for(
     server: ScriptedServer, client: KubeClient, script: Script, user: str
 ) -> None:
     server.others.append(script)
@@ -298,7 +298,7 @@ async def test_who_we_are_is_asked(
     )
 
 
-async def test_who_we_are_is_not_guessed_while_the_server_is_away(
+async def test_own_identity_is_not_guessed_while_the_server_is_away(
     server: ScriptedServer, client: KubeClient, impatient: None
 ) -> None:
     server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)

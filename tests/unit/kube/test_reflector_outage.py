@@ -193,7 +193,7 @@ async def test_a_server_to_which_every_version_is_too_old_is_not_listed_in_a_loo
     assert len(server.listed) <= 2 + 5 + 600 / LONGEST_WAIT
 
 
-async def test_one_that_falls_silent_in_between_is_not_listed_in_a_loop_either() -> None:
+async def test_watch_that_falls_silent_in_between_is_not_listed_in_a_loop() -> None:
     """As behind a balancer with one server that is away and one that knows no version."""
     server, recorder = Server(expiring=10**6), Recorder()
     async with reflecting(server, recorder):

@@ -182,7 +182,7 @@ async def test_lower_versions_cause_a_list_at_once_and_are_reported(namespace: s
 
 
 async def test_versions_that_have_been_overtaken_meanwhile_are_found_by_the_newest_object() -> None:
-    """Whoever comes back first writes much; the number of the collection tells nothing then."""
+    """Whoever comes back first writes much; the number of the collection means nothing then."""
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(0.1)
@@ -223,7 +223,7 @@ async def test_a_list_that_an_outage_of_minutes_leads_to_finds_it_too() -> None:
         assert world.restored == [""]
 
 
-async def test_an_outage_alone_costs_one_look_and_no_list() -> None:
+async def test_outage_alone_costs_one_read_and_no_list() -> None:
     async with watching() as world:
         world.server.write("a")
         await asyncio.sleep(1)
@@ -249,7 +249,7 @@ async def test_an_edit_while_the_connection_was_broken_is_no_restore() -> None:
         assert (world.server.lists, world.server.looks) == (1, 2)
 
 
-async def test_one_whose_past_is_forgotten_is_listed() -> None:
+async def test_kind_with_an_expired_version_is_listed() -> None:
     async with watching() as world:
         outage = asyncio.create_task(world.server.outage())
         await asyncio.sleep(1)

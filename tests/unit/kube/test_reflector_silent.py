@@ -149,7 +149,7 @@ async def test_a_quiet_kind_whose_watch_has_bookmarks_is_listed_once() -> None:
     assert recorder.failures == []
 
 
-async def test_one_that_is_heard_again_is_listed_no_more() -> None:
+async def test_kind_whose_watch_works_again_is_listed_no_more() -> None:
     proxy, sink, recorder = Proxy("body"), Sink(), Recorder()
     async with reflecting(proxy, sink, recorder):
         await asyncio.sleep(700)

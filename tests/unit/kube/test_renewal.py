@@ -106,7 +106,7 @@ async def test_a_plugin_that_names_no_end_is_run_once(plugin: FakePlugin) -> Non
 
 
 @pytest.mark.parametrize("lasts", [4, 15, 75, HOUR])
-async def test_what_is_in_hand_is_valid_while_a_slow_plugin_works(
+async def test_current_token_is_used_while_a_slow_plugin_works(
     plugin: FakePlugin, lasts: float
 ) -> None:
     plugin.takes, plugin.lasts = min(2.5, lasts / 5), lasts
@@ -310,7 +310,7 @@ async def test_files_are_read_once_a_minute_whatever_becomes_of_the_plugin(
     assert len(reads) < 110
 
 
-async def test_who_is_refused_at_the_end_waits_for_nobody(plugin: FakePlugin) -> None:
+async def test_caller_refused_at_the_end_does_not_wait(plugin: FakePlugin) -> None:
     async with opened() as found:
         await asyncio.sleep(100)
         plugin.takes = NEVER

@@ -42,7 +42,7 @@ async def test_no_data_is_no_keys(
     assert await read(client) == {}
 
 
-async def test_what_is_no_base64_is_not_quoted(server: ScriptedServer, client: KubeClient) -> None:
+async def test_invalid_base64_is_not_quoted(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(answering({"metadata": METADATA, "data": {"key": "not-base64!"}}))
     with pytest.raises(DefiniteError, match="ns/credentials") as caught:
         await read(client)

@@ -49,7 +49,7 @@ def test_an_index_follows_its_objects() -> None:
     assert things.by_index("value", "z") == ()
 
 
-def test_what_an_index_answers_may_be_walked_while_the_store_changes() -> None:
+def test_index_result_may_be_iterated_while_the_store_changes() -> None:
     things = store()
     for name in "abc":
         things.put(f"ns/{name}", thing(name, ("x",)))

@@ -87,7 +87,7 @@ async def test_an_account_that_was_recreated_is_not_the_one_that_was_checked(ans
         ("", ""),
     ],
 )
-async def test_whose_token_a_file_holds(tmp_path: Path, content: str, user: str) -> None:
+async def test_owner_of_the_token_in_a_file(tmp_path: Path, content: str, user: str) -> None:
     path = tmp_path / "token"
     path.write_text(content)
     assert await read_token_user(str(path)) == user

@@ -72,7 +72,7 @@ async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
     return sink.delivered
 
 
-def test_it_does_the_same_there(
+def test_reflector_works_the_same_on_uvloop(
     tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "IDLE", 0.2)

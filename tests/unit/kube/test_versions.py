@@ -21,7 +21,7 @@ def test_any_number_of_digits_can_be_compared() -> None:
 
 
 @pytest.mark.parametrize("version", ["", "a", "7a", "-7", "\N{SUPERSCRIPT TWO}", "\u0667"])
-def test_what_is_not_a_number_only_reaches_itself(version: str) -> None:
+def test_version_that_is_no_number_only_reaches_itself(version: str) -> None:
     assert order_of(version) is None
     assert reached(version, version)
     assert not reached(version, "1")

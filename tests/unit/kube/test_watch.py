@@ -77,7 +77,7 @@ def watched(
     return run
 
 
-async def test_what_a_watch_asks_for(server: ScriptedServer, watched: Watch) -> None:
+async def test_query_of_a_watch(server: ScriptedServer, watched: Watch) -> None:
     await watched(streaming())
     await watched(streaming())
     first, second = (dict(r.query) for r in server.watched)
@@ -94,7 +94,7 @@ async def test_what_a_watch_asks_for(server: ScriptedServer, watched: Watch) -> 
     )
 
 
-async def test_the_length_is_drawn_anew(
+async def test_session_length_is_drawn_again(
     server: ScriptedServer, watched: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = iter([241, 299])
@@ -202,7 +202,7 @@ async def test_only_our_rate_says_nothing_of_the_version(
     assert state.error is not None
 
 
-async def test_how_long_to_wait_is_passed_on(watched: Watch, state: WatchState) -> None:
+async def test_retry_after_of_a_watch_is_passed_on(watched: Watch, state: WatchState) -> None:
     await watched(answering(status_of(429, "TooManyRequests"), 429, Retry_After="3"))
     assert state.error is not None
     assert state.error.retry_after == 3.0
@@ -229,12 +229,14 @@ async def test_over_in_an_instant_without_an_event_is_a_fault(
     assert await watched(script) is Ending.UNAVAILABLE
 
 
-async def test_with_an_event_it_is_none(watched: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_watch_with_an_event_is_no_fault(
+    watched: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "TOO_SHORT", 1.0)
     assert await watched(streaming(bookmark("101"))) is Ending.CLOSED
 
 
-async def test_an_empty_one_that_lasted_is_none(
+async def test_empty_watch_that_lasted_is_no_fault(
     watched: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOO_SHORT", 0.05)
@@ -311,7 +313,7 @@ def test_the_limits() -> None:
         event("ADDED", item("a", "101") | {"kind": "Secret"}),
     ],
 )
-async def test_what_is_no_event_of_this_kind_ends_the_watch(
+async def test_invalid_event_ends_the_watch(
     watched: Watch, state: WatchState, seen: list[tuple[str, str]], line: bytes
 ) -> None:
     good = event("ADDED", item("good", "101"))
@@ -361,7 +363,7 @@ async def test_events_cut_anywhere(watched: Watch, seen: list[tuple[str, str]]) 
     assert [name for _, name in seen[1:]] == ["a", "b", "c"]
 
 
-async def test_a_401_is_tried_again_with_the_token_read_anew(
+async def test_rejected_token_is_read_again_and_the_call_repeated(
     server: ScriptedServer, watched: Watch, tmp_path: Any
 ) -> None:
     (tmp_path / "token").write_text("token-2")

@@ -204,7 +204,7 @@ def test_run_folder_is_private_and_goes_with_the_run(tmp_path: Path) -> None:
     assert [path.name for path in directory.iterdir()] == ["lock"]
 
 
-def test_one_playground_per_directory(tmp_path: Path) -> None:
+def test_directory_holds_one_playground(tmp_path: Path) -> None:
     with (
         state.claim(tmp_path),
         pytest.raises(LocalError, match=r"is running in .* already"),

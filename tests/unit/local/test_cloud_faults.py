@@ -138,7 +138,7 @@ async def test_fault_has_a_scope(
     assert (await kms.get("s")).status == (500 if hit else 200)
 
 
-async def test_one_fault_of_several_is_cleared(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_single_fault_of_several_is_cleared(admin: CloudAdmin, kms: KmsCaller) -> None:
     html = await admin.set_fault("html")
     await admin.set_fault("empty")
     await admin.clear_faults(html)

@@ -102,7 +102,7 @@ async def test_name_may_be_an_arn(admin: CloudAdmin, kms: KmsCaller) -> None:
     assert (await kms.get("acs:kms:nonsense")).code == "InvalidParameter"
 
 
-async def test_host_tells_the_region(admin: CloudAdmin, kms: KmsCaller) -> None:
+async def test_host_gives_the_region(admin: CloudAdmin, kms: KmsCaller) -> None:
     await admin.put_secret("s", "here", region="cn-hangzhou")
     await admin.put_secret("everywhere", "v")
     kms.proxied = True

@@ -96,7 +96,7 @@ async def test_plain_has_no_tokens(admin: CloudAdmin, machine: Machine, role: st
 
 
 @pytest.mark.parametrize("ttl", ["", "0", "-1", "21601", "99999999999999", "soon"])
-async def test_how_long_a_token_may_last(machine: Machine, ttl: str) -> None:
+async def test_lifetime_limits_of_a_token(machine: Machine, ttl: str) -> None:
     assert (await machine.token(ttl))[0] == 400
     assert (await machine.token("21600"))[0] == 200
 

@@ -84,7 +84,7 @@ async def test_oldest_of_more_than_a_hundred_versions_are_gone(
     assert len(parameter["versions"]) == 100
 
 
-async def test_host_tells_the_region_or_else_the_parameter_does(
+async def test_region_comes_from_the_host_or_the_parameter(
     admin: CloudAdmin, oos: KmsCaller
 ) -> None:
     await admin.put_parameter("db", "here", region="cn-hangzhou")

@@ -41,7 +41,7 @@ async def test_role_is_made_changed_and_listed(admin: CloudAdmin) -> None:
     ]
     trust = [{"account": "2"}, {"oidc_provider": "acs:p", "sub": "a*", "aud": "x"}]
     await admin.put_role("reader", trust=trust, secrets=["shop/*"])
-    # What is left out stays.
+    # What is omitted stays.
     await admin.update_role("reader", roles=["acs:*"])
     await admin.update_role("reader", parameters=["shop-*"], decrypts=False)
     await admin.update_role("reader", max_session_seconds=7200)

@@ -83,7 +83,7 @@ def test_documented_signature_is_accepted(verifier: Verifier) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_whatever_is_changed_the_signature_no_longer_matches(
+def test_any_change_invalidates_the_signature(
     verifier: Verifier, change: dict[str, object]
 ) -> None:
     with pytest.raises(CloudApiError) as caught:

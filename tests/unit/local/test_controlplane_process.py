@@ -57,7 +57,7 @@ def until_printed(process: Process, text: str) -> None:
     process.wait_until(lambda: text in process.tail(), seconds=10, cancelled=threading.Event())
 
 
-def test_its_id_is_the_programs_own_and_its_output_is_kept(started: Starter) -> None:
+def test_process_id_is_the_programs_own_and_its_output_is_kept(started: Starter) -> None:
     process = started("echo I am $$; echo oh >&2")
     assert process.wait(10) == 0
     assert process.tail() == f"I am {process.pid}\noh\n"

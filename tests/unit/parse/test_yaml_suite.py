@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
 
 
 def written(value: Any) -> str:
-    """What tells `true` from `1`, but neither `1` from `1.0` nor one order of keys from another."""
+    """A text in which `true` differs from `1`, but `1` not from `1.0`; in one order of keys."""
     return json.dumps(value, sort_keys=True)
 
 

@@ -84,7 +84,7 @@ async def test_version_and_stage_are_sent_only_if_written(
     assert "Credential=LTAI-id," in transport.headers[0]["authorization"]
 
 
-async def test_one_client_serves_each_tenant_with_its_own_credentials() -> None:
+async def test_client_serves_each_tenant_with_its_own_credentials() -> None:
     transport = FakeTransport(document())
     client = KmsClient(transport)  # type: ignore[arg-type] # a recorder
     before = dict(vars(client))
@@ -194,7 +194,7 @@ async def test_missing_type_is_text() -> None:
     )
 
 
-async def test_not_found_says_which_secret_where_and_the_request() -> None:
+async def test_missing_secret_is_named_with_region_and_request() -> None:
     body = b'{"Code":"Forbidden.ResourceNotFound","Message":"x","RequestId":"REQ-1"}'
     with pytest.raises(NotFoundError) as caught:
         await fetch(body, status=404)

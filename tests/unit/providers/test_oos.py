@@ -86,7 +86,7 @@ async def test_sent_request(request_: SecretRequest, query: dict[str, str]) -> N
     assert "Credential=LTAI-id," in transport.headers[0]["authorization"]
 
 
-async def test_one_client_serves_each_tenant_with_its_own_credentials() -> None:
+async def test_client_serves_each_tenant_with_its_own_credentials() -> None:
     transport = FakeTransport(document())
     client = OosClient(transport)  # type: ignore[arg-type] # a recorder
     before = dict(vars(client))
@@ -161,7 +161,7 @@ async def test_unusable_value_is_named_but_not_shown(
     assert 'OOS parameter "db"' in str(caught.value)
 
 
-async def test_not_found_says_which_parameter_where_and_the_request() -> None:
+async def test_missing_parameter_is_named_with_region_and_request() -> None:
     with pytest.raises(NotFoundError) as caught:
         await fetch(refusal("EntityNotExists.Parameter"), status=404)
     assert caught.value.message == (

@@ -84,9 +84,9 @@ async def test_absent_parameter_or_version(world: World, version: str) -> None:
         await world.fetch(NAME if version else "absent", version)
 
 
-@pytest.mark.parametrize("lacking", [{"parameters": ["other"]}, {"decrypts": False}])
-async def test_forbidden_parameter(world: World, lacking: dict[str, list[str] | bool]) -> None:
-    await world.admin.restrict_access_key(world.info.access_key_id, **lacking)
+@pytest.mark.parametrize("missing", [{"parameters": ["other"]}, {"decrypts": False}])
+async def test_forbidden_parameter(world: World, missing: dict[str, list[str] | bool]) -> None:
+    await world.admin.restrict_access_key(world.info.access_key_id, **missing)
     with pytest.raises(DefiniteError, match="RAM does not allow"):
         await world.fetch()
 
@@ -126,7 +126,7 @@ async def test_close_of_a_reused_connection(world: World) -> None:
         await world.fetch()
 
 
-async def test_one_session_serves_kms_its_dedicated_gateways_and_oos(world: World) -> None:
+async def test_session_serves_kms_its_dedicated_gateways_and_oos(world: World) -> None:
     await world.admin.put_secret("s", "of KMS")
     kms = KmsClient(world.transport)
     for host in (

@@ -20,8 +20,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def tries(*outcomes: Outcome, wakes: float, seconds: float) -> list[float]:
-    """When one key is worked on, to these outcomes, while an event wakes it all the time."""
+async def tries(*outcomes: Outcome, every: float, seconds: float) -> list[float]:
+    """When one key is worked on, to these outcomes, while an event enqueues it all the time."""
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue(
         "test", backoff=Backoff(base=1.0, cap=15.0), observer=QueueMetrics(metrics, "test")
@@ -40,7 +40,7 @@ async def tries(*outcomes: Outcome, wakes: float, seconds: float) -> list[float]
     workers = asyncio.create_task(work)
     queue.add("some")
     while now() < seconds:
-        await asyncio.sleep(wakes)
+        await asyncio.sleep(every)
         queue.add("some", Priority.HIGH)
     queue.shut_down()
     await workers
@@ -48,14 +48,14 @@ async def tries(*outcomes: Outcome, wakes: float, seconds: float) -> list[float]
 
 
 async def test_events_do_not_hurry_what_the_server_asked_to_wait_for() -> None:
-    began = await tries(Retry(after=10.0), Retry(after=10.0), wakes=0.5, seconds=25)
+    began = await tries(Retry(after=10.0), Retry(after=10.0), every=0.5, seconds=25)
     assert began[0] == 0.0
     assert 10.0 <= began[1] <= 11.0
     assert 20.0 <= began[2] - 0.02 <= 22.0
 
 
 async def test_without_its_asking_an_event_is_answered_at_once() -> None:
-    began = await tries(Retry(), wakes=0.5, seconds=0.9)
+    began = await tries(Retry(), every=0.5, seconds=0.9)
     assert began[1] < 0.1
 
 

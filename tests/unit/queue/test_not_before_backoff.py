@@ -1,4 +1,4 @@
-"""C9: an event during a wait that the server asked for neither restarts the backoff nor is lost."""
+"""An event during a wait that the server asked for neither restarts the backoff nor is lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_events_do_not_restart_the_backoff_of_a_server_that_stays_overload
     assert queue.retry("some") > 10
 
 
-async def test_what_is_urgent_stays_urgent_after_the_wait() -> None:
+async def test_urgent_key_stays_urgent_after_the_wait() -> None:
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue("test", observer=QueueMetrics(metrics, "test"))
     outcomes: list[Outcome] = [Retry(after=1.0)]

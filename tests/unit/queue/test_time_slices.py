@@ -1,4 +1,4 @@
-"""``TimeSlicedWorker``: namespaces take turns, and what was replaced or dropped tells nobody."""
+"""``TimeSlicedWorker``: namespaces take turns; a replaced or dropped job reports nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_jobs_of_one_namespace_go_one_after_the_other() -> None:
     assert log == ["a", "a", "b", "b", "c", "c"]
 
 
-async def test_what_is_dropped_or_replaced_while_it_runs_tells_nobody() -> None:
+async def test_task_dropped_or_replaced_while_it_runs_reports_nothing() -> None:
     worker, results = TimeSlicedWorker(), list[str]()
     begun, let = threading.Event(), threading.Event()
 

@@ -235,7 +235,7 @@ async def test_shutdown_lets_the_workers_finish_what_is_in_flight(
     assert finished == [("a", 20), ("b", 20)], "c and d are dropped"
 
 
-async def test_never_two_workers_on_one_key_and_no_update_is_lost(
+async def test_key_has_one_worker_at_a_time_and_loses_no_update(
     queue: WorkQueue[str], run: Run
 ) -> None:
     busy: set[str] = set()

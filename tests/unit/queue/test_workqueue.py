@@ -118,13 +118,13 @@ async def test_get_waits_for_an_add(queue: WorkQueue[str]) -> None:
     assert now() == 7
 
 
-async def test_a_getter_cancelled_after_being_woken_wakes_the_next(
+async def test_getter_cancelled_after_its_wake_up_passes_it_on(
     queue: WorkQueue[str],
 ) -> None:
     first = asyncio.create_task(queue.get())
     second = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
-    queue.add("a")  # wakes the first
+    queue.add("a")  # for the first getter
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -146,7 +146,7 @@ async def test_a_getter_cancelled_while_waiting_takes_no_wake_up(
         await first
 
 
-async def test_a_key_taken_by_someone_else_leaves_the_woken_getter_waiting(
+async def test_key_taken_by_another_getter_leaves_the_first_waiting(
     queue: WorkQueue[str],
 ) -> None:
     waiting = asyncio.create_task(queue.get())
@@ -183,7 +183,7 @@ async def test_ready_passes_its_wake_up_on_to_a_getter(queue: WorkQueue[str]) ->
     await asyncio.gather(*ready, return_exceptions=True)
 
 
-async def test_ready_cancelled_after_being_woken_wakes_the_next(queue: WorkQueue[str]) -> None:
+async def test_ready_cancelled_after_its_wake_up_passes_it_on(queue: WorkQueue[str]) -> None:
     ready = asyncio.create_task(queue.ready())
     getter = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
@@ -280,7 +280,7 @@ async def test_a_fresh_add_does_not_wait_for_the_backoff(queue: WorkQueue[str]) 
     assert now() == 0
 
 
-async def test_those_that_are_told_to_wait_do_not_come_back_together(recorder: Recorder) -> None:
+async def test_delayed_keys_do_not_come_back_together(recorder: Recorder) -> None:
     backoff = Backoff(base=1, cap=15, jitter=0.25)
     queue: WorkQueue[int] = WorkQueue("some", backoff=backoff, observer=recorder)
     delays = [queue.retry(key, after=20.0) for key in range(200)]
@@ -288,7 +288,7 @@ async def test_those_that_are_told_to_wait_do_not_come_back_together(recorder: R
     assert 24 < max(delays) <= 25
 
 
-async def test_being_told_to_wait_does_not_shorten_the_backoff(recorder: Recorder) -> None:
+async def test_retry_after_does_not_shorten_the_backoff(recorder: Recorder) -> None:
     backoff = Backoff(base=1, cap=15, jitter=0.25)
     queue: WorkQueue[str] = WorkQueue("some", backoff=backoff, observer=recorder)
     # As API Priority and Fairness asks at every rejection.

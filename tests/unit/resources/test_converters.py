@@ -121,7 +121,7 @@ def test_a_status_survives_the_way_to_the_server_and_back() -> None:
     assert StoreStatus.from_dict(StoreStatus(ready, 4).to_dict()) == StoreStatus(ready, 4)
 
 
-def test_an_object_that_was_never_judged_has_no_generation() -> None:
+def test_object_that_was_never_reported_has_no_generation() -> None:
     """As the CRDs fill it in."""
     status = {"observedGeneration": -1}
     assert StoreStatus.from_dict(status) == StoreStatus(None, -1)

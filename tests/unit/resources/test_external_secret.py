@@ -242,7 +242,7 @@ def test_refresh_policies(policy: str) -> None:
         ),
     ],
 )
-def test_words_that_a_schema_without_enums_let_through_are_told(
+def test_invalid_words_let_through_by_an_old_schema_are_reported(
     spec: dict[str, Any], said: str
 ) -> None:
     invalid = es(spec).invalid
@@ -298,7 +298,7 @@ def test_the_finalizer_of_ack_secret_manager_is_seen(
         ({"observedGeneration": 2, "conditions": [{"type": "Other", "status": "True"}]}, False),
     ],
 )
-def test_an_object_is_in_step_if_its_status_says_so(status: Any, *, in_step: bool) -> None:
+def test_object_is_synced_if_its_status_says_so(status: Any, *, in_step: bool) -> None:
     assert es(metadata={"generation": 2}, status=status).in_step is in_step
 
 

@@ -81,7 +81,7 @@ def test_every_field_of_a_status_is_in_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_our_own_definitions_lack_nothing(name: str) -> None:
+def test_definitions_of_this_package_are_complete(name: str) -> None:
     assert read(OURS[name]) == Crd("", name, "u", "7", missing=())
 
 
@@ -126,13 +126,13 @@ def test_without_a_schema_nothing_is_pruned(schema: Any) -> None:
     assert read(with_schema(schema)).missing == ()
 
 
-def test_nor_where_a_definition_of_old_preserves_everything() -> None:
+def test_definition_that_preserves_everything_prunes_nothing() -> None:
     schema = {"openAPIV3Schema": {"type": "object"}}
     assert read(with_schema(schema)).missing == ("spec", "status")
     assert read(with_schema(schema, preserveUnknownFields=True)).missing == ()
 
 
-def test_what_a_schema_preserves_is_not_missing_below_it() -> None:
+def test_fields_below_a_preserving_schema_are_not_missing() -> None:
     changed = deepcopy(OURS[EXTERNAL_SECRETS])
     properties = schema_of(changed)["properties"]["spec"]["properties"]
     properties["target"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -140,7 +140,7 @@ def test_what_a_schema_preserves_is_not_missing_below_it() -> None:
     assert read(changed).missing == ()
 
 
-def test_what_is_defined_below_one_that_preserves_is_pruned_by_its_own_schema() -> None:
+def test_schema_below_a_preserving_one_prunes_by_itself() -> None:
     changed = without(OURS[EXTERNAL_SECRETS], "spec.target.immutable")
     spec = schema_of(changed)["properties"]["spec"]
     spec["x-kubernetes-preserve-unknown-fields"] = True
@@ -179,6 +179,6 @@ def test_other_versions_do_not_matter(more: str) -> None:
     assert read(changed).missing == ()
 
 
-def test_definitions_of_others_are_left_out() -> None:
+def test_definitions_of_others_are_omitted() -> None:
     """Nothing is read of one but its name, and nothing kept."""
     assert Crd.from_dict({"metadata": {"name": "certificates.cert-manager.io"}}) is None

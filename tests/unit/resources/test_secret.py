@@ -35,11 +35,11 @@ def test_a_foreign_one_is_three_words() -> None:
 
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": None, "managedFields": None}])
-def test_one_without_anything_is_foreign(metadata: dict[str, Any]) -> None:
+def test_secret_without_marks_is_foreign(metadata: dict[str, Any]) -> None:
     assert isinstance(read(**metadata), ForeignSecret)
 
 
-def test_ours_is_told_by_its_keys_and_its_mark() -> None:
+def test_managed_secret_is_recognized_by_its_keys_and_its_mark() -> None:
     found = read(
         entry("secret-sync", "Apply", "a", "b", mark=True),
         entry("kubectl", "Update", "b", "c"),
@@ -65,7 +65,7 @@ def test_ours_is_told_by_its_keys_and_its_mark() -> None:
     assert "payload" not in repr(found)
 
 
-def test_a_mark_that_somebody_else_wrote_is_not_ours() -> None:
+def test_mark_written_by_others_is_not_ours() -> None:
     found = read(
         entry("secret-sync", "Apply", "a"),
         entry("kubectl", "Update", mark=True),
@@ -123,7 +123,7 @@ OTHER = "secret-sync-merge-two"
         pytest.param([entry(MINE, "Apply")], (), set(), (), id="nothing any more"),
     ],
 )
-def test_what_was_merged_into_it_is_told_by_object(
+def test_merged_keys_are_listed_by_object(
     entries: list[dict[str, Any]],
     merged: tuple[tuple[str, set[str]], ...],
     others: set[str],
@@ -157,17 +157,17 @@ def test_a_manager_that_is_called_nearly_like_ours_is_foreign() -> None:
         (read(entry(MINE, "Apply", "k", mark=True), annotations={OWNER: "a/u1"}), ("", "")),
     ],
 )
-def test_whose_a_secret_is(found: SecretMeta | None, owner: tuple[str, str]) -> None:
+def test_owner_of_a_secret(found: SecretMeta | None, owner: tuple[str, str]) -> None:
     assert owner_of(found) == owner
 
 
-def test_one_that_is_being_deleted_says_so() -> None:
+def test_secret_being_deleted_is_marked() -> None:
     found = read(entry("secret-sync", "Apply", "a"), deletionTimestamp="2026-01-01T00:00:00Z")
     assert isinstance(found, ManagedSecret)
     assert found.deleting
 
 
-def test_who_set_data_by_way_of_string_data_is_told_apart() -> None:
+def test_writers_of_string_data_are_distinguished() -> None:
     by_kubectl = {
         "manager": "kubectl",
         "operation": "Apply",
@@ -187,7 +187,7 @@ def test_who_set_data_by_way_of_string_data_is_told_apart() -> None:
     assert found.editors == ("helm",)
 
 
-def test_keys_that_several_own_are_told_apart() -> None:
+def test_keys_with_several_owners_are_distinguished() -> None:
     found = read(
         entry(MINE, "Apply", "a", "b", "c"),
         entry("kubectl", "Update", "b"),
@@ -198,7 +198,7 @@ def test_keys_that_several_own_are_told_apart() -> None:
     assert read(entry(MINE, "Apply", "a")).shared_keys == frozenset()
 
 
-def test_what_others_write_at_any_length_is_kept_shortened() -> None:
+def test_long_texts_of_others_are_kept_shortened() -> None:
     long = "K" * 600_000
     reference = {"kind": long, "name": "n", "uid": long, "controller": True}
     found = read(annotations={OWNER: long}, ownerReferences=[reference])
@@ -225,18 +225,22 @@ REFERENCE = 'k:{"uid":"uid"}'
     ],
 )
 @pytest.mark.parametrize("who", ["us", "somebody else", "an update in our name"])
-def test_what_was_not_given_back_to_others_shows(
+def test_fields_not_given_back_to_others_are_visible(
     owned: dict[str, Any], who: str, *, carries: bool
 ) -> None:
     manager = "helm" if who == "somebody else" else "secret-sync"
     operation = "Apply" if who == "us" else "Update"
-    told = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": owned}}
-    found = read(told, annotations={OWNER: "some/uid"})
+    reported = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": owned}}
+    found = read(reported, annotations={OWNER: "some/uid"})
     assert found.carries is (carries and who == "us")
 
 
 def test_without_the_mark_one_owner_is_taken_for_ours() -> None:
     for references, carries in (([REFERENCE], False), ([REFERENCE, 'k:{"uid":"x"}'], True)):
         owned: dict[str, Any] = {"f:ownerReferences": {field: {} for field in references}}
-        told = {"manager": "secret-sync", "operation": "Apply", "fieldsV1": {"f:metadata": owned}}
-        assert read(told).carries is carries
+        reported = {
+            "manager": "secret-sync",
+            "operation": "Apply",
+            "fieldsV1": {"f:metadata": owned},
+        }
+        assert read(reported).carries is carries

@@ -55,7 +55,7 @@ def test_a_service_account_without_annotations_is_read(more: dict[str, Any]) -> 
         ({"annotations": {ALLOW: "a"}}, True),
     ],
 )
-def test_what_a_store_minds_of_a_service_account(more: dict[str, Any], *, differs: bool) -> None:
+def test_relevant_fields_of_a_service_account(more: dict[str, Any], *, differs: bool) -> None:
     assert account(**more).differs(account()) == differs
     assert account(**more).differs(None)
 
@@ -151,7 +151,7 @@ def test_of_definitions_only_those_of_our_group_are_kept(name: str, *, ours: boo
     assert found == (Definition("", name, "u", "7") if ours else None)
 
 
-def test_a_store_tells_whether_ack_secret_manager_had_it() -> None:
+def test_store_shows_whether_ack_secret_manager_had_it() -> None:
     def store(*finalizers: str) -> SecretStore:
         return SecretStore.from_dict({"metadata": {**METADATA, "finalizers": list(finalizers)}})
 

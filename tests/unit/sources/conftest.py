@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,7 +53,7 @@ class PlayedProvider:
 class PlayedCloud:
     """Answers fetches; ``values`` by secret name, ``faults`` instead of them.
 
-    What the ``judge`` says goes before either.
+    What ``refuse`` returns goes before either.
     """
 
     values: dict[str, bytes] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class PlayedCloud:
     hanging: set[str] = field(default_factory=set)
     seconds: float = 0.05
     calls: list[tuple[float, str]] = field(default_factory=list)
-    judge: Callable[[Source, Credentials], SecretSyncError | None] = lambda *_: None
+    refuse: Callable[[Source, Credentials], SecretSyncError | None] = lambda *_: None
 
     async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
         self.calls.append((asyncio.get_running_loop().time(), source.name))
         await asyncio.sleep(10 if source.name in self.hanging else self.seconds)
-        if (judgement := self.judge(source, credentials)) is not None:
-            raise judgement
+        if (refusal := self.refuse(source, credentials)) is not None:
+            raise refusal
         if source.name in self.faults:
             raise self.faults[source.name]
         if source.name not in self.values:
@@ -89,7 +89,9 @@ class World:
     cloud: PlayedCloud
     provider: PlayedProvider
     notified: list[tuple[float, str]]
-    news: asyncio.Event
+    changed: asyncio.Event
+    #: The fetch function of each provider; a test may replace it.
+    fetchers: dict[str, Any]
 
     def want(
         self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
@@ -116,19 +118,20 @@ def make_world() -> Callable[..., object]:
     @asynccontextmanager
     async def make(*, rate: float | None = None) -> AsyncIterator[World]:
         cloud = PlayedCloud()
+        fetchers: dict[str, Any] = {"kms": cloud}
         notified: list[tuple[float, str]] = []
-        news = asyncio.Event()
+        changed = asyncio.Event()
         metrics = Metrics("test")
         calls = CallMetrics(metrics, "kms")
 
         def notify(users: Iterable[str], priority: Priority) -> None:
             now = asyncio.get_running_loop().time()
             notified.extend((now, u) for u in users)
-            news.set()
+            changed.set()
 
         cache = CredentialCache(CredentialMetrics(metrics, ()))
         registry = SourceRegistry(
-            fetchers={"kms": cloud},
+            fetchers=fetchers,
             credentials=cache,
             new_limiter=lambda _: RateLimiter(rate, on_wait=calls.waited),
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
@@ -138,7 +141,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), notified, news)
+            yield World(registry, cloud, PlayedProvider(), notified, changed, fetchers)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -32,7 +32,7 @@ async def test_sources_follow_their_credentials(
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1000)
         assert not world.cloud.calls
-        # Fifty failures are hardly more news than one.
+        # Fifty failures are hardly more log lines than one.
         assert 1 <= world.notified_of("ns/a") <= 2
         world.provider.error = None
         # Credentials are asked for every minute, and 50 sources take five seconds.

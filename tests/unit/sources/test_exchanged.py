@@ -22,7 +22,7 @@ def versions(world: Any) -> tuple[Any, Any]:
     return provider(version="10"), provider(version="11")
 
 
-async def test_a_new_version_of_the_access_key_keeps_the_value_and_asks_anew(
+async def test_new_access_key_version_keeps_the_value_and_fetches_again(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:

@@ -84,7 +84,7 @@ async def test_a_sync_forced_during_a_call_fetches_once_more(make_world: MakeWor
 
 
 @pytest.mark.parametrize(("interval", "calls"), [(None, 2), (120.0, 1)])
-async def test_where_nothing_is_polled_an_edit_is_the_time_to_look(
+async def test_edit_without_polling_causes_a_fetch(
     make_world: MakeWorld, interval: float | None, calls: int
 ) -> None:
     async with make_world() as world:
@@ -104,7 +104,7 @@ async def test_a_failure_that_is_too_fresh_to_ask_at_once_is_asked_about_soon(
         world.registry.register("ns/a", want, interval=120, revision=1)
         await asyncio.sleep(0.5)
         assert world.cloud.count("db") == 1
-        # Its author mends it at once.
+        # Its author fixes it at once.
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/a", want, interval=120, revision=2)
         await asyncio.sleep(0.5)
@@ -118,7 +118,7 @@ async def test_a_failure_that_is_too_fresh_to_ask_at_once_is_asked_about_soon(
 @pytest.mark.parametrize(
     ("wish", "calls"), [("", 1), ("monday", 2)], ids=["the same wish", "another wish"]
 )
-async def test_who_comes_back_from_a_rest_is_content_with_what_is_fresh_unless_it_asks_anew(
+async def test_returning_user_accepts_a_fresh_value_unless_it_forces_one(
     make_world: MakeWorld, wish: str, calls: int
 ) -> None:
     async with make_world() as world:
@@ -135,7 +135,7 @@ async def test_who_comes_back_from_a_rest_is_content_with_what_is_fresh_unless_i
         assert world.cloud.count("db") == calls
 
 
-async def test_who_rests_uses_nothing_and_hears_of_nothing(make_world: MakeWorld) -> None:
+async def test_resting_user_holds_nothing_and_is_not_notified(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         want = [world.want("db")]

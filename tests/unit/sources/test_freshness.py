@@ -55,7 +55,7 @@ async def test_a_value_is_overdue_past_one_interval_and_stale_past_two(
         assert world.registry.freshness() == (0, 0.0)
 
 
-async def test_what_never_came_is_late_since_it_was_asked_for(make_world: MakeWorld) -> None:
+async def test_value_that_never_came_is_late_since_it_was_requested(make_world: MakeWorld) -> None:
     async with make_world() as world:
         await asyncio.sleep(500)
         world.cloud.faults["db"] = DefiniteError("no", code="Forbidden.NoPermission")
@@ -80,7 +80,7 @@ async def test_the_shortest_interval_of_its_users_counts(make_world: MakeWorld) 
         assert world.registry.freshness() == (0, 0.0)
 
 
-async def test_what_nobody_polls_is_never_late(make_world: MakeWorld) -> None:
+async def test_unpolled_value_is_never_late(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/a", [world.want("db"), world.want("gone")], interval=None)
@@ -88,7 +88,7 @@ async def test_what_nobody_polls_is_never_late(make_world: MakeWorld) -> None:
         assert world.registry.freshness() == (0, 0.0)
 
 
-async def test_what_is_no_longer_wanted_is_not_late_either(make_world: MakeWorld) -> None:
+async def test_unwanted_value_is_not_late(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.faults = {"a": DOWN, "b": DOWN}
         for name in "ab":

@@ -1,4 +1,4 @@
-"""What queues and credentials log tells of themselves, not of who came first."""
+"""What queues and credentials log is about themselves, not about the object that came first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-async def test_calls_do_not_log_as_the_object_that_opened_the_lane(make_world: MakeWorld) -> None:
+async def test_calls_do_not_log_as_the_object_that_opened_the_queue(make_world: MakeWorld) -> None:
     seen = []
 
     async def cloud(source: Source, _credentials: Credentials) -> SecretValue:
@@ -30,7 +30,7 @@ async def test_calls_do_not_log_as_the_object_that_opened_the_lane(make_world: M
         raise NotFoundError(f"{source.name} does not exist")
 
     async with make_world() as world:
-        world.registry._fetcher._fetchers = {"kms": cloud}
+        world.fetchers["kms"] = cloud
         for name in ("one", "two"):
             with bound_contextvars(key=f"ns/{name}"):
                 world.registry.register(f"ns/{name}", [world.want(name)], interval=None)

@@ -73,7 +73,7 @@ async def test_a_long_outage_is_no_time_of_more_calls_than_there_are_sources(
         assert 4 * 60 <= len(world.cloud.calls) - before <= 4 * 60 * 3
 
 
-async def test_what_fails_by_itself_is_asked_for_no_more_often_for_the_success_of_others(
+async def test_failing_source_is_not_retried_more_often_because_others_succeed(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -124,7 +124,7 @@ async def test_an_endpoint_that_answers_for_the_first_time_leaves_the_others_in_
         await asyncio.sleep(100)
         for name in [name for name in wanted if name.startswith("one")]:
             del world.cloud.faults[name]
-        while len(world.registry._fetcher.queues) < 3:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
+        while len(world.registry.queues) < 3:  # noqa: ASYNC110 (the virtual clock runs by sleeping)
             await asyncio.sleep(0.1)
         # What has moved and waits still is given up, and then the last endpoint answers.
         for name in [name for name in wanted if name.startswith("one")]:

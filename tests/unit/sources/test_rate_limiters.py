@@ -39,7 +39,7 @@ async def test_a_throttled_rate_is_remembered_when_its_last_source_goes(
         world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
         await asyncio.sleep(60)
         world.registry.release("ns/a")
-        assert not world.registry._fetcher.queues
+        assert not world.registry.queues
         await asyncio.sleep(60)
         world.cloud.faults.clear()
         world.registry.register("ns/a", [world.want("db")], interval=None)

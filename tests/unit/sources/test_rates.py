@@ -49,10 +49,10 @@ def key(world: Any, name: str) -> Any:
 def refusing(*names: str, error: SecretSyncError) -> Callable[..., SecretSyncError | None]:
     """A service that refuses the identities whose names begin so."""
 
-    def judge(_: Source, credentials: Credentials) -> SecretSyncError | None:
+    def refuse(_: Source, credentials: Credentials) -> SecretSyncError | None:
         return error if credentials.access_key_id.removeprefix("id-").startswith(names) else None
 
-    return judge
+    return refuse
 
 
 NO_KEY = DefiniteError("no such AccessKey", code="InvalidAccessKeyId.NotFound")
@@ -95,7 +95,7 @@ async def test_invented_access_keys_are_one_rate_and_delay_nobody_else(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
-        world.cloud.judge = refusing("made", error=NO_KEY)
+        world.cloud.refuse = refusing("made", error=NO_KEY)
         served = [f"served/{n}" for n in range(50)]
         await serve(world, "known/a", served, provider=key(world, "known"))
         before = world.cloud.within(5, "served/")
@@ -113,11 +113,11 @@ async def test_invented_access_keys_are_one_rate_and_delay_nobody_else(
         assert world.notified_of("honest/a") == 1
 
 
-async def test_who_names_the_account_of_another_and_is_throttled_slows_only_himself(
+async def test_throttled_tenant_that_names_another_account_slows_only_itself(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
-        world.cloud.judge = refusing("attacker", error=TOO_FAST)
+        world.cloud.refuse = refusing("attacker", error=TOO_FAST)
         served = [arn(1, f"served-{n}") for n in range(50)]
         await serve(world, "victim/a", served, provider=role(world, "victim", "1"), endpoint=SHARED)
         before = world.cloud.within(10, arn(1, "served"))
@@ -148,7 +148,7 @@ async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
             world.cloud.values |= {w.source.name: b"x" for w in wanted}
             world.registry.register(f"ns/{host}", wanted, interval=1)
         await asyncio.sleep(10)
-        world.cloud.judge = lambda source, _: (
+        world.cloud.refuse = lambda source, _: (
             TOO_FAST if source.endpoint == instance("small") else None
         )
         await asyncio.sleep(20)
@@ -158,11 +158,11 @@ async def test_a_throttling_answer_slows_the_identity_at_that_endpoint_alone(
         assert rates[2] < 0.2 * RATE
 
 
-async def test_one_that_is_throttled_from_its_first_call_on_is_slowed_down(
+async def test_identity_throttled_from_its_first_call_is_slowed_down(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
-        world.cloud.judge = lambda *_: TOO_FAST
+        world.cloud.refuse = lambda *_: TOO_FAST
         who = role(world, "one", "77")
         for n in range(200):
             world.registry.register(f"ns/{n}", [world.want(f"s{n}", who, SHARED)], interval=120)
@@ -194,7 +194,7 @@ async def test_identities_of_one_account_are_one_rate_once_that_is_known(
         assert all(world.cloud.within(10, arn(77, name)) > 30 for name in "ab")
 
 
-async def test_who_may_read_a_secret_of_another_account_takes_nothing_of_its_rate(
+async def test_cross_account_reader_takes_nothing_of_the_rate_of_that_account(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=RATE) as world:
@@ -208,7 +208,7 @@ async def test_who_may_read_a_secret_of_another_account_takes_nothing_of_its_rat
         world.cloud.values[shared] = b"x"
         world.registry.register("guest/a", [world.want(shared, guest, SHARED)], interval=1)
         await asyncio.sleep(3)
-        world.cloud.judge = refusing("guest", error=TOO_FAST)
+        world.cloud.refuse = refusing("guest", error=TOO_FAST)
         await asyncio.sleep(30)
         assert world.cloud.within(5, arn(77, "served")) >= before - 1
 
@@ -235,7 +235,7 @@ async def test_no_identity_has_more_than_a_few_queues(make_world: MakeWorld) -> 
             world.registry.register(f"ns/{n}", [want], interval=120)
         await asyncio.sleep(10)
         assert all(world.notified_of(f"ns/{n}") == 1 for n in range(100))
-        assert len(world.registry._fetcher.queues) == OWN_QUEUES + 1
+        assert len(world.registry.queues) == OWN_QUEUES + 1
 
 
 async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(
@@ -253,8 +253,8 @@ async def test_5000_new_objects_of_one_namespace_delay_another_by_a_turn(
         # What waits for another already goes with the first turn of either.
         world.registry.register("third/new", [world.want("s4999", who)], interval=3600)
         while not (world.notified_of("honest/new") and world.notified_of("third/new")):
-            world.news.clear()
-            await world.news.wait()
+            world.changed.clear()
+            await world.changed.wait()
         took = asyncio.get_running_loop().time() - began
         assert took <= 3 / RATE + world.cloud.seconds + 0.01
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-async def test_a_first_user_waits_and_is_told_when_the_value_is_there(
+async def test_first_user_is_notified_when_the_value_is_there(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -29,7 +29,7 @@ async def test_a_first_user_waits_and_is_told_when_the_value_is_there(
         assert (reading.data, reading.version_id, reading.pending) == (b"one", "v1", False)
 
 
-async def test_one_call_however_many_use_it(make_world: MakeWorld) -> None:
+async def test_shared_source_costs_one_call(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         for i in range(500):
@@ -40,7 +40,7 @@ async def test_one_call_however_many_use_it(make_world: MakeWorld) -> None:
         assert world.provider.fetches == 1
 
 
-async def test_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> None:
+async def test_unchanged_refresh_notifies_nobody(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         world.registry.register("ns/a", [world.want("db")], interval=60)
@@ -49,7 +49,7 @@ async def test_an_unchanged_refresh_tells_nobody(make_world: MakeWorld) -> None:
         assert world.notified_of("ns/a") == 1
 
 
-async def test_a_changed_value_tells_every_user(make_world: MakeWorld) -> None:
+async def test_changed_value_notifies_every_user(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.values["db"] = b"one"
         for user in ("ns/a", "ns/b"):
@@ -82,7 +82,7 @@ async def test_without_polling_a_value_is_fetched_once(make_world: MakeWorld) ->
         assert world.cloud.count("db") == 1
 
 
-async def test_a_forced_sync_fetches_and_is_told_although_nothing_changed(
+async def test_forced_sync_fetches_and_reports_although_nothing_changed(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -114,7 +114,7 @@ async def test_a_new_user_reuses_a_young_value_and_not_an_old_one(
         assert world.cloud.count("db") == 2
 
 
-async def test_a_passing_fault_is_retried_and_not_told_if_it_passes(
+async def test_transient_fault_is_retried_and_not_reported_if_it_passes(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -129,7 +129,7 @@ async def test_a_passing_fault_is_retried_and_not_told_if_it_passes(
         assert world.notified_of("ns/a") == 1
 
 
-async def test_a_lasting_fault_is_told_once_and_retried_with_backoff(
+async def test_lasting_fault_is_reported_once_and_retried_with_backoff(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -144,7 +144,7 @@ async def test_a_lasting_fault_is_told_once_and_retried_with_backoff(
         assert 4 * 30 <= world.cloud.count("db") <= 4 * 45
 
 
-async def test_a_definite_no_is_told_at_once_and_asked_about_slowly(
+async def test_definite_refusal_is_reported_at_once_and_retried_slowly(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -196,12 +196,12 @@ async def test_the_rate_is_kept_and_a_new_object_goes_first(make_world: MakeWorl
         assert len(world.cloud.calls) <= 8 * 60 + 8
         world.registry.register("ns/new", [world.want("new")], interval=20)
         while not world.notified_of("ns/new"):
-            world.news.clear()
-            await world.news.wait()
+            world.changed.clear()
+            await world.changed.wait()
         assert asyncio.get_running_loop().time() - began < 1
 
 
-async def test_a_throttling_answer_slows_the_whole_lane(make_world: MakeWorld) -> None:
+async def test_throttling_response_slows_the_whole_queue(make_world: MakeWorld) -> None:
     async with make_world(rate=100) as world:
         world.cloud.values["other"] = b"x"
         world.registry.register("ns/a", [world.want("other")], interval=None)
@@ -214,7 +214,7 @@ async def test_a_throttling_answer_slows_the_whole_lane(make_world: MakeWorld) -
         assert queue.limiter.rate < 100
 
 
-async def test_hanging_calls_delay_no_other_source_of_the_lane(make_world: MakeWorld) -> None:
+async def test_hanging_calls_delay_no_other_source_of_the_queue(make_world: MakeWorld) -> None:
     async with make_world() as world:
         world.cloud.hanging = {f"h{i}" for i in range(200)}
         for name in world.cloud.hanging:
@@ -236,7 +236,7 @@ async def test_a_released_source_is_fetched_no_more(make_world: MakeWorld) -> No
         assert world.cloud.count("db") == 1
         assert len(world.registry) == 0
         assert world.registry.cached_bytes == 0
-        assert not world.registry._fetcher.queues
+        assert not world.registry.queues
 
 
 async def test_a_value_beyond_the_bound_is_known_by_its_digest_and_fetched_when_needed(
@@ -282,7 +282,7 @@ async def test_no_repr_shows_a_value(make_world: MakeWorld) -> None:
         assert "key-acct" not in shown
 
 
-async def test_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
+async def test_new_object_goes_ahead_of_synced_ones_after_a_restart(
     make_world: MakeWorld,
 ) -> None:
     async with make_world(rate=8) as world:
@@ -292,7 +292,7 @@ async def test_after_a_restart_a_new_object_goes_ahead_of_those_in_step(
             world.registry.register(f"ns/{name}", [world.want(name)], interval=60, urgent=False)
         await asyncio.sleep(1)
         world.registry.register("ns/new", [world.want("new")], interval=60)
-        # One of those in step is edited: its source is hurried along, and called once.
+        # One of the synced ones is edited: its source is moved up, and called once.
         world.registry.register("ns/edited", [world.want("s299")], interval=60)
         await asyncio.sleep(2)
         assert world.notified_of("ns/new") == 1

@@ -52,12 +52,12 @@ class Kms:
         return SecretValue(b"value", "v1")
 
 
-async def test_one_that_is_revoked_as_soon_as_it_is_had_is_replaced_and_the_call_repeated(
+async def test_session_revoked_at_once_is_replaced_and_the_call_repeated(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want("db", sessions)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
@@ -71,7 +71,7 @@ async def test_one_that_is_revoked_as_soon_as_it_is_had_is_replaced_and_the_call
 async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
@@ -80,10 +80,10 @@ async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> No
         assert sessions.fetches == 2
 
 
-async def test_what_is_refused_for_good_makes_no_storm(make_world: MakeWorld) -> None:
+async def test_permanent_refusal_makes_no_storm(make_world: MakeWorld) -> None:
     async with make_world() as world:
         kms, sessions = Kms(lambda _: True), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
         world.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(3600.0)
@@ -93,13 +93,13 @@ async def test_what_is_refused_for_good_makes_no_storm(make_world: MakeWorld) ->
         assert len(kms.used) <= 100 * 2 * 20, "each source as slowly as a definite no"
 
 
-async def test_one_that_ends_again_a_moment_later_is_replaced_within_30_s(
+async def test_session_revoked_again_is_replaced_within_30_s(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
         ended = {"STS.1"}
         kms, sessions = Kms(lambda session: session in ended), Sessions()
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         wanted = [world.want("db", sessions)]
         world.registry.register("ns/a", wanted, interval=2)
         await asyncio.sleep(4.0)

@@ -96,20 +96,20 @@ async def run_objects(world: Any, objects: Sequence[Object], seconds: float) -> 
     end = loop.time() + seconds
     by_user = {each.user: each for each in objects}
     while (left := end - loop.time()) > 0:
-        world.news.clear()
+        world.changed.clear()
         users, world.notified[:] = {user for _, user in world.notified}, []
         for user in users & by_user.keys():
             by_user[user].reconcile()
         try:
             async with asyncio.timeout(left):
-                await world.news.wait()
+                await world.changed.wait()
         except TimeoutError:
             return
 
 
 def play(world: Any, **options: Any) -> RotatingCloud:
     cloud = RotatingCloud(**options)
-    world.registry._fetcher._fetchers = {"kms": cloud}
+    world.fetchers["kms"] = cloud
     return cloud
 
 
@@ -251,7 +251,7 @@ async def test_a_source_used_by_two_objects_is_asked_once_for_both(make_world: M
 @pytest.mark.parametrize(
     "error", [TransientError("down"), DefiniteError("no", code="Forbidden.NoPermission")]
 )
-async def test_what_fails_right_after_another_one_changed_keeps_the_whole_former_pair(
+async def test_failure_right_after_a_change_keeps_the_whole_former_pair(
     make_world: MakeWorld, error: Exception
 ) -> None:
     async with make_world() as world:
@@ -296,7 +296,7 @@ async def test_a_source_that_is_asked_ahead_of_its_schedule_waits_no_longer_for_
 
 
 @pytest.mark.looptime
-async def test_failures_next_to_each_other_are_told_once(make_world: MakeWorld) -> None:
+async def test_adjacent_failures_are_reported_once(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
         cloud.failing |= {"user", "password", "slow"}
@@ -372,7 +372,7 @@ async def test_first_values_next_to_each_other_cost_no_further_call(make_world: 
 
 
 @pytest.mark.looptime
-async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
+async def test_source_change_with_many_users_is_handled_in_slices(
     make_world: MakeWorld,
 ) -> None:
     async with make_world() as world:
@@ -382,19 +382,19 @@ async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
         for each in objects:
             each.reconcile()
         await run_objects(world, objects, 10)
-        judged: list[int] = []
+        checked: list[int] = []
         missing = world.registry._snapshots.missing
 
         def counting(user: str, registration: Any) -> Any:
-            judged[-1] += len(registration.sources)
+            checked[-1] += len(registration.sources)
             return missing(user, registration)
 
         async def each_turn_of_the_loop() -> None:
             while True:
-                judged.append(0)
+                checked.append(0)
                 await asyncio.sleep(0)
 
-        world.registry._snapshots = Judged(world.registry._snapshots, counting)
+        world.registry._snapshots = Counted(world.registry._snapshots, counting)
         cloud.rotate(names[0])
         state = world.registry._states[world.want(names[0]).source]
         counter = asyncio.create_task(each_turn_of_the_loop())
@@ -403,11 +403,11 @@ async def test_a_change_of_a_source_with_many_users_is_judged_in_slices(
         for _ in range(50):
             await asyncio.sleep(0)
         counter.cancel()
-        assert sum(judged) == 100 * 50
-        assert max(judged) <= 2050
+        assert sum(checked) == 100 * 50
+        assert max(checked) <= 2050
 
 
-class Judged:
+class Counted:
     """Snapshots whose judgements are counted."""
 
     def __init__(self, real: Any, missing: Callable[..., Any]) -> None:
@@ -449,13 +449,13 @@ async def test_sources_that_change_all_the_time_are_not_asked_all_the_time(
             cloud.rotate(source.name)
             return await ask(source, credentials)
 
-        world.registry._fetcher._fetchers = {"kms": changing}
+        world.fetchers["kms"] = changing
         await run_objects(world, [one], 600)
         began = now()
         await run_objects(world, [one], 600)
         # Once a minute each, and what is polled anyway.
         assert sum(cloud.called_since(began).values()) < 60
-        world.registry._fetcher._fetchers = {"kms": cloud}
+        world.fetchers["kms"] = cloud
         cloud.rotate("user", "password")
         await run_objects(world, [one], 200)
         assert one.written[-1] == (cloud.generations["user"], cloud.generations["password"])
@@ -475,7 +475,7 @@ async def test_a_new_object_takes_confirmed_values_without_a_call(make_world: Ma
 
 
 @pytest.mark.looptime
-async def test_what_is_rotated_seconds_after_is_found_by_the_recheck(make_world: MakeWorld) -> None:
+async def test_rotation_seconds_later_is_found_by_the_recheck(make_world: MakeWorld) -> None:
     async with make_world() as world:
         cloud = play(world)
         one = Object(world, "ns/a", ["user", "password"], interval=600.0)

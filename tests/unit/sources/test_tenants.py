@@ -153,7 +153,7 @@ STEPS = st.lists(
 async def live(make_world: MakeWorld, steps: Steps, random: Random) -> None:
     async with make_world() as world:
         kms, played = PlayedKms(random), PlayedSts(random)
-        world.registry._fetcher._fetchers = {"kms": kms}
+        world.fetchers["kms"] = kms
         sts = Sts(played, endpoint="sts.example", region="")  # type: ignore[arg-type] # played
         held: dict[str, list[Any]] = {}
 

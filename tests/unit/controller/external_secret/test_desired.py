@@ -1,4 +1,4 @@
-"""The Secret that readings make, and the fingerprint that stands for it: nothing taken apart."""
+"""The Secret that snapshots make, and the fingerprint that stands for it: without documents."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def desired(content: Mapping[str, bytes], **spec: Any) -> Desired:
     return build_plain(batch_of(naming(*content, **spec), *content.values()))
 
 
-def test_one_key_for_each_entry() -> None:
+def test_each_entry_gives_one_key() -> None:
     wanted = desired({"a": b"1", "b": b"2"})
     assert wanted.data == {"a": b"1", "b": b"2"}
     assert wanted.keys == {"a", "b"}
@@ -62,7 +62,7 @@ def test_nothing_is_desired_before_all_were_read_once() -> None:
     assert collect_inputs(es, plan_of(es), [UNREAD, reading(b"1")]) is None
 
 
-def test_S15_what_is_not_in_hand_is_named() -> None:
+def test_missing_values_are_named() -> None:
     es = naming("a", "b")
     inputs = collect_inputs(es, plan_of(es), [reading(b"1"), reading(b"2", in_hand=False)])
     assert inputs is not None
@@ -70,7 +70,7 @@ def test_S15_what_is_not_in_hand_is_named() -> None:
     assert wanted.data is None
     assert [source.name for source in wanted.absent] == ["s1"]
     assert wanted.keys == {"a", "b"}
-    # What it is does not depend on what is in hand.
+    # What it is does not depend on what is cached.
     assert wanted.fingerprint == desired({"a": b"1", "b": b"2"}).fingerprint
 
 
@@ -109,7 +109,7 @@ def test_extraction_error_is_attributed_to_its_entry(index: int | None, blamed: 
         pytest.param({"a": b"1", "b": b"2", "c": b""}, id="one more"),
     ],
 )
-def test_A9_the_fingerprint_tells_keys_and_values_apart(other: dict[str, bytes]) -> None:
+def test_fingerprint_distinguishes_keys_and_values(other: dict[str, bytes]) -> None:
     assert desired({"a": b"1", "b": b"2"}).fingerprint != desired(other).fingerprint
 
 
@@ -123,7 +123,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_A9_every_change_of_shape_is_another_fingerprint() -> None:
+def test_every_change_of_shape_is_another_fingerprint() -> None:
     made = {desired({"a": b"1"}, **spec).fingerprint for spec in SHAPES.values()}
     assert len(made) == len(SHAPES)
 
@@ -137,11 +137,11 @@ def test_A9_every_change_of_shape_is_another_fingerprint() -> None:
         {"target": {"creationPolicy": "Owner", "deletionPolicy": "Delete", "immutable": False}},
     ],
 )
-def test_A9_what_does_not_change_the_secret_does_not_count(spec: dict[str, Any]) -> None:
+def test_irrelevant_differences_keep_the_fingerprint(spec: dict[str, Any]) -> None:
     assert desired({"a": b"1"}, **spec).fingerprint == desired({"a": b"1"}).fingerprint
 
 
-def test_A9_the_order_of_entries_does_not_count() -> None:
+def test_the_order_of_entries_does_not_count() -> None:
     one, two = desired({"a": b"1", "b": b"2"}), desired({"b": b"2", "a": b"1"})
     assert one.fingerprint == two.fingerprint
 
@@ -150,7 +150,5 @@ contents = st.dictionaries(st.text("ab", min_size=1, max_size=3), st.binary(max_
 
 
 @given(contents, contents)
-def test_A9_no_two_contents_share_a_fingerprint(
-    one: dict[str, bytes], two: dict[str, bytes]
-) -> None:
+def test_no_two_contents_share_a_fingerprint(one: dict[str, bytes], two: dict[str, bytes]) -> None:
     assert (desired(one).fingerprint == desired(two).fingerprint) == (one == two)

@@ -78,16 +78,16 @@ def test_nothing_is_known_before_all_was_read_once() -> None:
     ],
     ids=["plain", "plain and large", "extracted", "picked"],
 )
-async def test_what_takes_no_time_is_done_at_once(
+async def test_small_document_is_parsed_at_once(
     world: World, es: ExternalSecret, value: bytes, data: dict[str, bytes]
 ) -> None:
     assert data_of(world.build_desired(es, value)) == data
     await asyncio.sleep(0)
-    assert not world.woken
+    assert not world.enqueued
     assert len(world.processor) == 0
 
 
-async def test_so_is_what_goes_wrong_at_once(world: World) -> None:
+async def test_error_of_a_small_document_is_returned_at_once(world: World) -> None:
     made = world.build_desired(EXTRACTING, b'["a"]')
     assert isinstance(made, ExtractionError)
     assert made.problem.reason is Reason.NOT_A_DOCUMENT
@@ -102,13 +102,13 @@ async def test_values_that_no_secret_holds_together_are_refused_as_they_are(worl
     assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
     assert "the largest is 'two' with 600001" in made.problem.message
     assert world.values(batch_of(es, *values)) == made
-    # It cannot be told before they are there.
+    # It cannot be known before they are there.
     assert isinstance(
         world.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
     )
 
 
-async def test_a_known_batch_is_not_taken_apart_again(
+async def test_known_input_is_not_extracted_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = world.build_desired(EXTRACTING, QUICK)
@@ -129,9 +129,9 @@ async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(world: 
 
 
 @pytest.mark.parametrize("value", [QUICK, SLOW])
-async def test_what_is_known_does_not_need_the_value_in_hand(world: World, value: bytes) -> None:
+async def test_known_extraction_does_not_need_the_value(world: World, value: bytes) -> None:
     absent = reading(value, in_hand=False)
-    # Neither known nor in hand: somebody has to fetch it.
+    # Neither known nor cached: it has to be fetched.
     assert world.build_desired(EXTRACTING, absent) is None
     assert len(world.processor) == 0
     world.build_desired(EXTRACTING, value)
@@ -173,23 +173,23 @@ async def test_another_batch_is_another_secret(
     ],
     ids=["YAML", "a large document", "a path that may take long"],
 )
-async def test_C0_the_rest_is_done_beside_the_loop_and_the_object_is_woken(
+async def test_large_document_is_parsed_off_the_loop_and_the_object_enqueued(
     world: World, es: ExternalSecret, value: bytes
 ) -> None:
     assert world.build_desired(es, value) is None
     assert len(world.processor) == 1
     await world.wait()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert len(world.processor) == 0
     made = data_of(world.build_desired(es, value))
     assert made is not None
     assert made["user"] == b"app"
-    # Handed out once: who has them in hand needs no second copy.
+    # Returned once: the caller needs no second copy.
     assert data_of(world.build_desired(es, value)) is None
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
-async def test_what_goes_wrong_there_is_told_and_remembered(
+async def test_extraction_error_is_reported_and_remembered(
     world: World, extraction: HeldExtraction
 ) -> None:
     extraction.let.release()
@@ -202,7 +202,7 @@ async def test_what_goes_wrong_there_is_told_and_remembered(
     assert len(extraction.batches) == 1
 
 
-async def test_who_asks_while_it_is_made_waits_for_the_same(
+async def test_concurrent_requests_share_one_extraction(
     world: World, extraction: HeldExtraction
 ) -> None:
     for _ in range(3):
@@ -212,7 +212,7 @@ async def test_who_asks_while_it_is_made_waits_for_the_same(
     await world.wait()
     assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert len(extraction.batches) == 1
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
 async def test_a_newer_batch_takes_the_place_of_one_that_waits(
@@ -239,7 +239,7 @@ async def test_a_newer_batch_takes_the_place_of_one_that_is_being_made(
     extraction.let.release(2)
     await world.wait()
     # Nobody hears of the old one.
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
 
 
@@ -253,11 +253,11 @@ async def test_a_quick_batch_takes_the_place_of_a_slow_one(
     world.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release()
     await world.wait()
-    assert world.woken == ["ns/next"]
+    assert world.enqueued == ["ns/next"]
     assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) is None
 
 
-async def test_what_was_made_of_another_batch_is_not_handed_out(world: World) -> None:
+async def test_result_of_another_input_is_not_returned(world: World) -> None:
     world.build_desired(EXTRACTING, SLOW)
     await world.wait()
     assert data_of(world.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
@@ -265,7 +265,7 @@ async def test_what_was_made_of_another_batch_is_not_handed_out(world: World) ->
     assert world.states.of(KEY).finished is None
 
 
-async def test_one_after_another_in_the_order_of_their_arrival(
+async def test_extractions_run_in_order_of_arrival(
     world: World, extraction: HeldExtraction
 ) -> None:
     for number in range(3):
@@ -273,13 +273,13 @@ async def test_one_after_another_in_the_order_of_their_arrival(
     await asyncio.sleep(0.05)
     assert len(extraction.batches) == 1
     extraction.let.release(3)
-    while len(world.woken) < 3:
+    while len(world.enqueued) < 3:
         await world.wait()
-    assert world.woken == ["ns/0", "ns/1", "ns/2"]
+    assert world.enqueued == ["ns/0", "ns/1", "ns/2"]
 
 
 @pytest.mark.parametrize("when", ["waiting", "being made", "finished"])
-async def test_what_is_forgotten_leaves_nothing_behind(
+async def test_forgotten_object_leaves_nothing_behind(
     world: World, extraction: HeldExtraction, when: str
 ) -> None:
     world.build_desired(EXTRACTING, SLOW)
@@ -289,13 +289,13 @@ async def test_what_is_forgotten_leaves_nothing_behind(
     if when == "finished":
         extraction.let.release()
         await world.wait()
-    before = len(world.woken)
+    before = len(world.enqueued)
     world.forget(KEY)
-    # Whoever comes next tells that the desk is through with it.
+    # The next job shows that the processor is done with it.
     world.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release(3)
     await world.wait()
-    assert world.woken[before:] == ["ns/next"]
+    assert world.enqueued[before:] == ["ns/next"]
     assert KEY not in world.processor._waiting
     assert world.states.of(KEY) == SyncState()
     assert world.build_desired(EXTRACTING, SLOW) is None
@@ -307,7 +307,7 @@ async def test_the_loop_goes_on_meanwhile(world: World, extraction: HeldExtracti
     assert data_of(world.build_desired(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
     extraction.let.release()
     await world.wait()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
 
 
 async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
@@ -323,7 +323,7 @@ DOCUMENTS = st.sampled_from([b'{"v": 1}', b'{"v": 2}', b"v: 3\n", b"v: 4\n", b"-
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(DOCUMENTS, st.booleans()), min_size=1, max_size=8))
-def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
+def test_last_input_is_the_one_that_is_extracted(
     arrivals: list[tuple[bytes, bool]],
 ) -> None:
     async def scenario() -> None:
@@ -352,7 +352,7 @@ def test_whatever_came_before_the_last_batch_is_the_one_that_is_made(
     asyncio.run(scenario())
 
 
-def test_it_is_the_same_on_the_loop_that_production_runs_on() -> None:
+def test_processor_works_the_same_on_uvloop() -> None:
     async def scenario() -> dict[str, bytes] | None:
         async with World().running() as world:
             assert world.build_desired(EXTRACTING, SLOW) is None
@@ -389,7 +389,7 @@ async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
     world.build_desired(EXTRACTING, SLOW)
     await world.wait()
     await world.wait()
-    assert world.woken == ["ns/poisoned", KEY]
+    assert world.enqueued == ["ns/poisoned", KEY]
     assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert isinstance(
         world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError

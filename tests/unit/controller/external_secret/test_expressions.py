@@ -26,24 +26,24 @@ HEAVY = an_es(dataProcess=[extract("db", (r"[\pL\pN]{10}7", "x"), ("(", "y"))])
 
 
 class World:
-    """A compiler, its worker, and who was woken."""
+    """A compiler, its worker, and the objects that were enqueued."""
 
     def __init__(self) -> None:
         self.worker = TimeSlicedWorker()
         self.compiler = ExpressionCompiler(self.worker, self._enqueue)
-        self.woken: list[str] = []
-        self._news = asyncio.Event()
+        self.enqueued: list[str] = []
+        self._changed = asyncio.Event()
 
     def _enqueue(self, keys: Iterable[str], _priority: Priority) -> None:
-        self.woken += keys
-        self._news.set()
+        self.enqueued += keys
+        self._changed.set()
 
     async def work(self) -> None:
-        """Until somebody is woken."""
+        """Until an object is enqueued."""
         task = asyncio.create_task(self.worker.run())
         async with asyncio.timeout(10):
-            await self._news.wait()
-        self._news.clear()
+            await self._changed.wait()
+        self._changed.clear()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -61,13 +61,13 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return log
 
 
-async def test_what_is_not_trivially_small_is_compiled_beside_the_loop(compiled: list[str]) -> None:
+async def test_large_expressions_are_compiled_off_the_loop(compiled: list[str]) -> None:
     world = World()
     assert world.compiler.check(HEAVY) is None
     assert world.compiler.check(HEAVY) is None
     assert not compiled
     await world.work()
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     problems = world.compiler.check(HEAVY)
     assert problems is not None
     assert problems[0].reason is Reason.INVALID_REGEX
@@ -97,7 +97,7 @@ async def test_a_generation_is_compiled_once(compiled: list[str]) -> None:
     ],
     ids=["plain", "a short path", "a plain rule"],
 )
-def test_what_is_trivially_small_is_checked_at_once(es: ExternalSecret) -> None:
+def test_small_expressions_are_checked_at_once(es: ExternalSecret) -> None:
     world = World()
     assert world.compiler.check(es) == {}
     assert not len(world.worker)
@@ -116,7 +116,9 @@ async def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
     assert world.compiler._size == 0
 
 
-async def test_what_all_objects_keep_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_compiled_expressions_of_all_objects_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * 256 * 1024)
     world = World()
     for number in range(4):

@@ -79,7 +79,7 @@ def desired(spec: dict[str, Any], *values: bytes, key: bytes = KEY) -> Desired:
         pytest.param({"dataProcess": [extract()]}, [b"{}"], {}, id="of an empty document, nothing"),
     ],
 )
-def test_what_is_made(spec: dict[str, Any], values: list[bytes], data: dict[str, bytes]) -> None:
+def test_extracted_data(spec: dict[str, Any], values: list[bytes], data: dict[str, bytes]) -> None:
     assert extract_values(spec, *values) == ExtractedData(data, ())
     made = desired(spec, *values)
     assert made.data == data
@@ -218,7 +218,7 @@ ASKED: list[dict[str, Any]] = [
     st.sampled_from(["{}", '{{"a": {}', "a: [{}", "{0}: {0}", "- &x {0}\n- *y", '{{"a": "{}", }}']),
     st.text("{}[]:,\"'&*!|>-\n #ab01", max_size=12),
 )
-def test_no_value_is_ever_told(spec: dict[str, Any], around: str, noise: str) -> None:
+def test_no_value_is_ever_reported(spec: dict[str, Any], around: str, noise: str) -> None:
     value = around.format(f"s3cr3t{noise}v4lue").encode()
     made = extract_values(spec, value)
     if isinstance(made, ExtractionError) and made.problem.reason not in {
@@ -245,12 +245,12 @@ def test_no_value_is_ever_told(spec: dict[str, Any], around: str, noise: str) ->
         ),
     ],
 )
-def test_A9_equal_outputs_of_different_documents_need_no_write(one: bytes, two: bytes) -> None:
+def test_equal_outputs_of_different_documents_need_no_write(one: bytes, two: bytes) -> None:
     spec = {"data": [pick(x="a", y="b")]}
     assert desired(spec, one).fingerprint == desired(spec, two).fingerprint
 
 
-def test_A9_fingerprint_is_independent_of_the_spec() -> None:
+def test_fingerprint_is_independent_of_the_spec() -> None:
     picked = desired({"data": [pick(user="user", password="password", port="port")]}, USER)
     assert picked.fingerprint == desired({"dataProcess": [extract()]}, USER).fingerprint
 
@@ -267,15 +267,13 @@ def test_A9_fingerprint_is_independent_of_the_spec() -> None:
         ({"target": {"immutable": True}}, b'{"a": "1"}'),
     ],
 )
-def test_A9_what_changes_the_secret_changes_the_fingerprint(
-    spec: dict[str, Any], value: bytes
-) -> None:
+def test_relevant_differences_change_the_fingerprint(spec: dict[str, Any], value: bytes) -> None:
     processed = {"dataProcess": [extract()]}
     before = desired(processed, b'{"a": "1"}')
     assert desired({**processed, **spec}, value).fingerprint != before.fingerprint
 
 
-def test_A9_the_fingerprint_is_keyed() -> None:
+def test_the_fingerprint_is_keyed() -> None:
     spec = {"dataProcess": [extract()]}
     assert desired(spec, USER).fingerprint != desired(spec, USER, key=b"another").fingerprint
 

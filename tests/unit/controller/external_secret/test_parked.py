@@ -1,6 +1,6 @@
-"""Objects whose values find no room: as long as one is parked, its wake-up is on the way.
+"""Objects whose values find no room: as long as one is parked, something will enqueue it.
 
-The world outside is a model: an object that is woken may bring its values, find that there is
+The world outside is a model: an object that is enqueued may bring its values, find that there is
 nothing to do any more, or be gone.
 """
 
@@ -63,7 +63,7 @@ class HeldWorker(TimeSlicedWorker):
 
 
 class Parking(RuleBasedStateMachine):
-    """Objects that come, are woken, and leave in any order."""
+    """Objects that come, are enqueued, and leave in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,18 +136,18 @@ TestParking = Parking.TestCase
 TestParking.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-async def test_the_rest_is_woken_although_the_first_that_was_woken_starts_nothing(
+async def test_all_waiters_are_notified_although_the_first_starts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * len(VALUE))
     monkeypatch.setattr(module, "PARKED_FOR", PARKED_FOR / 100)
-    woken: set[str] = set()
-    all_woken = asyncio.Event()
+    enqueued: set[str] = set()
+    all_enqueued = asyncio.Event()
 
     def enqueue(keys: Iterable[str], _priority: Priority) -> None:
-        woken.update(keys)
-        if len(woken) == 6:
-            all_woken.set()
+        enqueued.update(keys)
+        if len(enqueued) == 6:
+            all_enqueued.set()
 
     worker = HeldWorker()
     processor = DocumentProcessor(worker, ExpressionCompiler(worker, enqueue), enqueue)
@@ -158,6 +158,6 @@ async def test_the_rest_is_woken_although_the_first_that_was_woken_starts_nothin
         processor.build_desired(ctx, plan_of(EXTRACTING), [reading(value)])
     for _, key in list(worker.jobs):  # type: ignore[misc]
         worker.finish(("documents", key))
-    # Nobody who is woken brings anything.
+    # No object that is enqueued brings anything.
     async with asyncio.timeout(10):
-        await all_woken.wait()
+        await all_enqueued.wait()

@@ -123,7 +123,7 @@ def test_mistakes_of_an_entry(
     assert said in planned.problem.message
 
 
-def test_what_is_elsewhere_may_be_out_of_sight(
+def test_store_of_an_unwatched_namespace_is_out_of_sight(
     make_planner: Callable[..., Planner], make_es: Callable[..., ExternalSecret]
 ) -> None:
     ref = {"name": "store", "namespace": "else"}
@@ -256,7 +256,7 @@ def test_the_interval_is_the_objects_own_unless_polling_is_off(
     assert plan.interval == interval
 
 
-def test_S9_indexes_name_what_an_object_refers_to(
+def test_indexes_name_what_an_object_refers_to(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
     refs = [{"name": "a"}, {"name": "b", "namespace": "else"}, {"name": "a"}, None]
@@ -328,7 +328,7 @@ def test_an_edit_of_a_cluster_store_makes_another_revision(
     assert without.planner().plan(es).revision != with_it.planner().plan(es).revision
 
 
-def test_why_cluster_stores_are_not_known_is_said(make_es: Callable[..., ExternalSecret]) -> None:
+def test_reason_for_unknown_cluster_stores_is_given(make_es: Callable[..., ExternalSecret]) -> None:
     planner = Cluster().planner(no_cluster_stores="which RBAC hides")
     (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=SHARED)])).entries
     assert planned.problem is not None
@@ -336,16 +336,16 @@ def test_why_cluster_stores_are_not_known_is_said(make_es: Callable[..., Externa
 
 
 @pytest.mark.parametrize(
-    ("namespaces", "allows", "lent"),
+    ("namespaces", "allows", "granted"),
     [((), "", True), (("else",), "", False), (("else",), "ns", True), (("else", "ns"), "", True)],
 )
-def test_what_a_store_borrows_is_not_lent_on_by_a_flag(
+def test_referenced_credentials_are_not_granted_by_a_flag(
     make_es: Callable[..., ExternalSecret],
     make_store: Callable[..., SecretStore],
     namespaces: tuple[str, ...],
     allows: str,
     *,
-    lent: bool,
+    granted: bool,
 ) -> None:
     """The flag lets every store be used; the controller's own rights are another matter."""
     cluster = Cluster()
@@ -354,7 +354,7 @@ def test_what_a_store_borrows_is_not_lent_on_by_a_flag(
     planner = cluster.planner(cross=True, namespaces=namespaces)
     ref = {"name": "store", "namespace": "else"}
     (planned,) = planner.plan(make_es(data=[entry(secretStoreRef=ref)])).entries
-    assert (planned.wanted is not None) is lent
+    assert (planned.wanted is not None) is granted
     if planned.problem is not None:
         assert planned.problem.reason is Reason.IDENTITY_REFUSED
         assert "namespace ns, by way of SecretStore else/store," in planned.problem.message

@@ -98,9 +98,7 @@ def test_the_endpoint_and_the_region_whose_quota_counts(
     assert (source.endpoint, source.region) == (host, region)
 
 
-def test_one_secret_by_two_endpoints_is_two_sources(
-    make_planner: MakePlanner, make_es: MakeES
-) -> None:
+def test_secret_of_two_endpoints_is_two_sources(make_planner: MakePlanner, make_es: MakeES) -> None:
     data = [entry(), entry(kmsEndpoint=DEDICATED)]
     plan = make_planner().plan(make_es(data=data))
     assert len({planned.wanted.source for planned in plan.entries if planned.wanted}) == 2
@@ -194,7 +192,7 @@ def test_mistakes_at_oos(
     assert said in planned.problem.message
 
 
-def test_a_store_for_the_other_service_is_none(make_planner: MakePlanner, make_es: MakeES) -> None:
+def test_store_for_the_other_service_is_missing(make_planner: MakePlanner, make_es: MakeES) -> None:
     (planned,) = make_planner().plan(make_es(provider="oos")).entries
     assert planned.problem is not None
     assert planned.problem.reason is Reason.STORE_INVALID
@@ -273,7 +271,7 @@ def test_an_empty_alias_is_the_key_of_the_entry(make_planner: MakePlanner) -> No
     assert 'choose another `objectAlias`, such as "team-db"' in illegal.problem.message
 
 
-def test_it_is_told_of_its_entry_alone(make_planner: MakePlanner) -> None:
+def test_invalid_expression_is_reported_for_its_entry_alone(make_planner: MakePlanner) -> None:
     spec = {"data": [pick("a", x="["), {"key": "b"}], "dataProcess": [extract("c", ("(", ""))]}
     entries = make_planner().plan(an_es(**spec)).entries
     assert [planned.problem and planned.problem.reason for planned in entries] == [
@@ -307,7 +305,7 @@ def test_only_what_is_written_as_it_is_takes_its_key_for_a_name(
         assert plan.problem.reason is Reason.INVALID_KEY
 
 
-def test_S9_what_is_taken_apart_refers_to_stores_as_well() -> None:
+def test_data_process_entries_refer_to_stores_too() -> None:
     ref = {"name": "a"}
     shared = {"name": "shared", "kind": "ClusterSecretStore"}
     spec = {

@@ -144,7 +144,7 @@ SHARED = {"name": "shared", "kind": "ClusterSecretStore"}
         (EXTERNAL_SECRETS, ("spec.target",), {"name": "store"}, True),
         (EXTERNAL_SECRETS, ("version v1alpha1",), {"name": "store"}, True),
         (EXTERNAL_SECRETS, ("status.conditions", "spec.target"), None, True),
-        # What is told is lost, but what is read is right.
+        # The report is lost, but what is read is right.
         (EXTERNAL_SECRETS, ("status.conditions",), {"name": "store"}, False),
         (EXTERNAL_SECRETS, (), {"name": "store"}, False),
         ("secretstores.alibabacloud.com", ("spec.OOS",), {"name": "store"}, True),
@@ -173,7 +173,7 @@ def test_nothing_is_planned_for_what_may_have_lost_fields(
         assert plan.entries == ()
 
 
-def test_that_goes_before_every_mistake_which_may_be_none(
+def test_outdated_crd_goes_before_every_other_problem(
     make_planner: MakePlanner, make_es: MakeES
 ) -> None:
     schemas = Schemas()

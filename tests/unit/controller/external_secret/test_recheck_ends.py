@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-async def test_a_rest_that_ends_between_look_and_write_is_no_fault(
+async def test_stop_that_ends_between_read_and_write_is_no_fault(
     make_es: Callable[..., ExternalSecret], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue hands a key out up to a tick early, so that a reconcile straddles the end."""

@@ -1,7 +1,7 @@
 """A Secret that others write all the time: how often it is made sure that it is still right.
 
 An entry with ``stringData`` outlives what it set, and from then on every new version may hide
-another value. Only a write tells, and most of the time it finds nothing to change.
+another value. Only a write shows it, and most of the time it finds nothing to change.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ async def test_the_first_edits_are_looked_at_at_once_then_one_in_a_few_seconds(
     assert await edit(world, remembered, 100, merge=merge)
 
 
-async def test_what_is_seen_to_be_wrong_is_repaired_at_once(world: World, *, merge: bool) -> None:
+async def test_visible_drift_is_repaired_at_once(world: World, *, merge: bool) -> None:
     remembered = remembering(merge=merge)
     for n in range(REPAIRS + 1):
         await edit(world, remembered, 21 + n, merge=merge)
@@ -123,7 +123,7 @@ async def test_another_value_is_written_at_once(world: World, *, merge: bool) ->
     assert await edit(world, remembered, 40, merge=merge)
 
 
-async def test_while_it_rests_its_values_are_not_fetched_anew(world: World, *, merge: bool) -> None:
+async def test_resting_object_fetches_nothing(world: World, *, merge: bool) -> None:
     remembered = remembering(merge=merge)
     for n in range(REPAIRS):
         await edit(world, remembered, 21 + n, merge=merge)
@@ -157,7 +157,7 @@ REF = Ref("ns", "some", "secret-uid", "20")
 STORED = stored(20, merge=True)
 
 
-async def test_one_version_is_read_once_for_all_who_ask_together() -> None:
+async def test_version_is_read_once_for_concurrent_requests() -> None:
     shared, client = digests(STORED, STORED)
     found = await asyncio.gather(*(shared.read(REF) for _ in range(100)))
     assert found == [{"password": shared.digest(b"v")}] * 100
@@ -175,7 +175,7 @@ async def test_another_version_is_read_for_itself() -> None:
     assert len(client.sent) == 2
 
 
-async def test_who_is_interrupted_or_refused_spoils_nothing_for_the_others() -> None:
+async def test_interrupted_or_refused_request_spoils_nothing_for_others() -> None:
     shared, client = digests(ApiUnavailableError("away", status=503), STORED)
     first, second, third = (asyncio.create_task(shared.read(REF)) for _ in range(3))
     await asyncio.sleep(0)

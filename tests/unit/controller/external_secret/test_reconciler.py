@@ -38,7 +38,7 @@ def two(**spec: Any) -> ExternalSecret:
 # -- Good days ----------------------------------------------------------------------------
 
 
-async def test_what_is_known_is_written_at_once() -> None:
+async def test_known_values_are_written_at_once() -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
     assert await loop.reconcile() == Done()
@@ -49,7 +49,7 @@ async def test_what_is_known_is_written_at_once() -> None:
     assert [result for result, _ in loop.observer.reported] == ["written"]
 
 
-async def test_C0_what_is_not_is_waited_for_without_waiting() -> None:
+async def test_missing_values_make_the_reconcile_pending() -> None:
     loop = Loop(two())
     loop.knows(a=b"1")
     assert await loop.reconcile() == RequeueAfter(10.0, Priority.LOW)
@@ -67,7 +67,7 @@ async def test_C0_what_is_not_is_waited_for_without_waiting() -> None:
     ("in_step", "drifted", "urgent"),
     [(False, False, True), (True, False, False), (True, True, True)],
 )
-async def test_Q10_an_object_in_step_is_in_no_hurry(
+async def test_restart_enqueues_a_synced_object_with_low_priority(
     *, in_step: bool, drifted: bool, urgent: bool
 ) -> None:
     loop = Loop(two())
@@ -81,7 +81,7 @@ async def test_Q10_an_object_in_step_is_in_no_hurry(
 
 
 @pytest.mark.parametrize("data", [{"data": TWO}, {"dataProcess": [extract("a"), extract("b")]}])
-async def test_S15_values_are_fetched_again_only_if_they_are_needed(data: dict[str, Any]) -> None:
+async def test_values_are_fetched_again_only_if_they_are_needed(data: dict[str, Any]) -> None:
     loop = Loop(an_es(**data))
     values = b'{"x": 1}', b'{"y": 2}'
     loop.knows(a=values[0], b=values[1])
@@ -110,7 +110,9 @@ async def test_S15_values_are_fetched_again_only_if_they_are_needed(data: dict[s
         (an_es(data=TWO, dataProcess=[extract("c", ("(", ""))]), Reason.INVALID_REGEX),
     ],
 )
-async def test_what_cannot_work_costs_no_call_and_is_told(es: ExternalSecret, reason: str) -> None:
+async def test_invalid_object_costs_no_call_and_is_reported(
+    es: ExternalSecret, reason: str
+) -> None:
     loop = Loop(es)
     loop.knows(a=b"1", b=b"2", c=b"3")
     assert await loop.settle() == Done()
@@ -129,7 +131,7 @@ async def test_nothing_is_fetched_before_the_expressions_are_compiled() -> None:
     assert loop.reported == ("True", "Synced")
 
 
-async def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted() -> None:
+async def test_several_mistakes_are_reported_by_the_first_and_a_count() -> None:
     refs = [{"key": key, "secretStoreRef": {"name": "no"}} for key in "abc"]
     loop = Loop(an_es(data=refs))
     await loop.reconcile()
@@ -139,7 +141,7 @@ async def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted() 
     assert [result[1] for result in loop.results] == ["Failed"] * 3
 
 
-async def test_a_document_that_gives_nothing_is_told_of_its_entry() -> None:
+async def test_empty_document_is_reported_for_its_entry() -> None:
     loop = Loop(an_es(data=[{"key": "a"}], dataProcess=[extract("b")]))
     loop.knows(a=b"1", b=b"[]")
     assert await loop.reconcile() == Done()
@@ -159,7 +161,7 @@ async def test_zero_keys_of_entries_that_all_succeeded_are_not_written() -> None
 # -- Failures -----------------------------------------------------------------------------
 
 
-async def test_one_entry_that_fails_leaves_the_whole_secret_as_it_is() -> None:
+async def test_failed_entry_leaves_the_whole_secret_as_it_is() -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
     await loop.reconcile()
@@ -183,7 +185,7 @@ async def test_drift_is_repaired_from_the_last_good_values(data: dict[str, Any])
     assert loop.reported == ("False", "Forbidden")
 
 
-async def test_also_while_an_answer_is_on_its_way() -> None:
+async def test_drift_is_repaired_while_a_fetch_is_pending() -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
     await loop.reconcile()
@@ -214,7 +216,7 @@ async def test_a_secret_goes_only_if_asked_for_and_only_with_all_its_values(
     assert loop.events.reasons == (["SecretDeleted"] if cleaned else []) + ["SyncFailed"]
 
 
-async def test_not_before_the_last_answer_is_there() -> None:
+async def test_secret_is_not_deleted_before_the_last_answer() -> None:
     loop = Loop(two(), cleanup=True)
     gone = reading(b"1", error=GONE)
     loop.knows(a=gone, b=replace(gone, pending=True))
@@ -222,7 +224,7 @@ async def test_not_before_the_last_answer_is_there() -> None:
     assert loop.secret_cleanup.log == []
 
 
-async def test_one_that_is_not_its_own_is_not_said_to_be_deleted() -> None:
+async def test_unmanaged_secret_is_not_reported_as_deleted() -> None:
     loop = Loop(two(), cleanup=True)
     loop.secret_cleanup.own = False
     loop.knows(a=reading(b"1", error=GONE), b=reading(b"2", error=GONE))
@@ -247,18 +249,18 @@ async def test_a_secret_that_cannot_be_deleted_is_not_said_to_be(
     assert "SecretDeleted" not in loop.events.reasons
 
 
-async def test_the_condition_tells_of_the_fetch_where_neither_goes() -> None:
+async def test_condition_reports_the_failed_fetch_before_the_write_conflict() -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
     await loop.reconcile()
     loop.knows(b=reading(b"2", error=FORBIDDEN))
     loop.writer.answer = Refused(Problem(Reason.WRITE_CONFLICT, "somebody keeps undoing it"))
-    # The fetch that fails again is no news, so that nobody else would wake it.
+    # A fetch that fails again enqueues nothing, so the object has to requeue itself.
     assert await loop.reconcile() == RequeueAfter(60.0)
     assert loop.reported == ("False", "Forbidden")
 
 
-async def test_what_is_right_is_not_repaired_from_documents() -> None:
+async def test_correct_secret_is_not_repaired_from_documents() -> None:
     loop = Loop(an_es(dataProcess=[extract("a")]))
     loop.knows(a=b'{"x": 1}')
     await loop.reconcile()
@@ -266,7 +268,7 @@ async def test_what_is_right_is_not_repaired_from_documents() -> None:
     loop.writer.right = True
     await loop.reconcile()
     assert len(loop.writer.written) == 1
-    # Nor from what is not in hand.
+    # Nor from values that are not cached.
     loop.writer.right = False
     loop.knows(a=reading(b'{"x": 1}', in_hand=False, error=FORBIDDEN))
     await loop.reconcile()
@@ -293,7 +295,7 @@ async def test_a_write_that_is_refused_is_tried_again_slowly() -> None:
         (OwnerGoneError("deleted meanwhile"), RequeueAfter(60.0)),
     ],
 )
-async def test_what_passes_is_no_condition(fault: SecretSyncError, outcome: Any) -> None:
+async def test_transient_failure_is_no_condition(fault: SecretSyncError, outcome: Any) -> None:
     loop = Loop(two())
     loop.knows(a=b"1", b=b"2")
     loop.writer.answer = fault

@@ -53,7 +53,7 @@ async def test_with_the_secret_in_place_the_finalizer_of_ack_secret_manager_goes
     assert loop.events.reasons == ["Synced", "FinalizerRemoved"]
 
 
-async def test_not_before() -> None:
+async def test_legacy_finalizer_stays_until_the_secret_is_in_place() -> None:
     loop = Loop(legacy(one()))
     await loop.reconcile()
     assert not loop.api.asked
@@ -68,7 +68,7 @@ async def test_the_former_secret_goes_after_the_new_one_is_there() -> None:
     ]
 
 
-async def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
+async def test_secret_changed_meanwhile_is_checked_again() -> None:
     loop = knowing(one(target={"name": "target"}))
     loop.secret_cleanup.former = PrunedTargets(changed=True)
     assert await loop.reconcile() == RequeueAfter(5.0)
@@ -81,7 +81,7 @@ async def test_one_that_changed_meanwhile_is_looked_at_again() -> None:
         (ApiRefusedError("no such right", status=403), RequeueAfter(60.0)),
     ],
 )
-async def test_if_that_fails_it_is_tried_again_and_the_secret_is_in_step(
+async def test_failed_finalizer_removal_is_retried_and_the_secret_is_in_sync(
     fault: ApiError, outcome: Any
 ) -> None:
     loop = knowing(legacy(one()))
@@ -120,7 +120,7 @@ async def test_after_a_restart_that_is_said() -> None:
     )
 
 
-async def test_what_it_continues_is_not_fetched_whatever_was_wished_in_its_backup() -> None:
+async def test_continued_secret_is_not_fetched_whatever_its_backup_requested() -> None:
     loop = knowing(replace(ONCE, force_sync="long ago"))
     loop.writer.continued = CHANGED
     assert await loop.reconcile() == Done()
@@ -133,7 +133,7 @@ async def test_what_it_continues_is_not_fetched_whatever_was_wished_in_its_backu
     assert len(loop.writer.written) == 1
 
 
-async def test_what_it_may_not_continue_is_told_and_nothing_fetched() -> None:
+async def test_refused_continuation_is_reported_without_a_fetch() -> None:
     loop = knowing(ONCE)
     loop.writer.continued = Refused(Problem(Reason.SECRET_CONFLICT, "belongs to App a"))
     assert await loop.reconcile() == RequeueAfter(REFUSED_AGAIN_AFTER)
@@ -142,7 +142,7 @@ async def test_what_it_may_not_continue_is_told_and_nothing_fetched() -> None:
     assert loop.ready.reason == "SecretConflict"
 
 
-async def test_A17_another_controller_is_named_as_long_as_there_is_one() -> None:
+async def test_another_controller_is_named_as_long_as_there_is_one() -> None:
     loop = knowing(one())
     loop.writer.controller = "App a"
     await loop.reconcile()
@@ -154,7 +154,7 @@ async def test_A17_another_controller_is_named_as_long_as_there_is_one() -> None
     assert "controller" not in loop.ready.message
 
 
-async def test_it_is_fetched_again_if_its_secret_is_gone() -> None:
+async def test_created_once_object_is_fetched_again_if_its_secret_is_gone() -> None:
     loop = knowing(ONCE)
     await loop.reconcile()
     assert await loop.reconcile() == Done()
@@ -162,7 +162,7 @@ async def test_it_is_fetched_again_if_its_secret_is_gone() -> None:
     assert len(loop.writer.written) == 2
 
 
-async def test_or_if_somebody_asks_for_it() -> None:
+async def test_created_once_object_is_fetched_again_on_a_force_sync() -> None:
     loop = knowing(ONCE)
     await loop.reconcile()
     loop.writer.there = True
@@ -171,7 +171,7 @@ async def test_or_if_somebody_asks_for_it() -> None:
     assert loop.sources.log.count("register") == 3
 
 
-async def test_then_a_value_that_others_have_fetched_already_is_not_enough() -> None:
+async def test_forced_sync_does_not_accept_a_cached_value() -> None:
     loop = knowing(ONCE)
     await loop.reconcile()
     loop.writer.there = True
@@ -199,23 +199,23 @@ async def test_a_wish_that_was_written_while_nobody_led_is_answered() -> None:
         assert loop.sources.log.count("register") == 1
 
 
-async def test_one_that_was_answered_before_is_not_answered_again() -> None:
+async def test_answered_force_sync_is_not_answered_again() -> None:
     for wish in ("", "monday"):
         loop = knowing(reported(replace(ONCE, force_sync=wish), forced=wish))
         loop.writer.there = True
         await loop.reconcile()
         assert loop.sources.log == ["rest"]
-        assert not loop.statuses.news
+        assert not loop.statuses.changes
 
 
-async def test_what_an_older_version_wrote_is_not_fetched_again_but_told() -> None:
+async def test_status_of_an_older_version_is_reported_without_a_fetch() -> None:
     loop = knowing(reported(replace(ONCE, force_sync="monday")))
     loop.writer.there = True
     await loop.reconcile()
     assert loop.sources.log == ["rest"]
     # So that the next wish counts, whoever leads then.
     assert loop.statuses.held[KEY].forced == "monday"
-    assert loop.statuses.news == 1
+    assert loop.statuses.changes == 1
     assert loop.events.reasons == []
 
 
@@ -229,7 +229,7 @@ async def test_a_wish_that_came_with_the_policy_is_answered() -> None:
     assert loop.statuses.held[KEY].forced == "monday"
 
 
-async def test_a_leader_that_ended_before_it_could_tell_leaves_the_wish_open() -> None:
+async def test_leader_that_ended_before_its_report_leaves_the_force_sync_open() -> None:
     loop = knowing(replace(ONCE, force_sync="monday"))
     loop.writer.there = True
     await loop.reconcile()
@@ -245,7 +245,7 @@ async def test_a_failure_leaves_the_wish_open() -> None:
     assert loop.statuses.held[KEY].forced == "monday"
 
 
-async def test_it_is_taken_over_like_any_other() -> None:
+async def test_legacy_created_once_object_is_taken_over_like_any_other() -> None:
     loop = Loop(legacy(ONCE))
     loop.writer.there = True
     await loop.reconcile()
@@ -268,7 +268,7 @@ async def test_nothing_is_fetched_written_or_deleted_on_the_word_of_an_outdated_
     assert len(loop.api.asked) == asked
 
 
-async def test_nor_is_the_secret_of_an_object_that_goes() -> None:
+async def test_secret_of_a_deleted_object_is_not_touched_on_the_word_of_an_outdated_crd() -> None:
     # Its deletionPolicy may have been Retain.
     loop = Loop(legacy(one(), deleting=True))
     loop.schemas.put(NAME, ("spec.target",))
@@ -297,7 +297,7 @@ async def test_of_an_object_that_is_gone_nothing_is_kept(*, deleting: bool) -> N
     assert "bury" not in loop.secret_cleanup.log
 
 
-async def test_one_that_waits_for_its_finalizer_is_buried_first() -> None:
+async def test_object_that_waits_for_its_finalizer_is_finalized_first() -> None:
     loop = Loop(legacy(one(), deleting=True))
     assert await loop.reconcile() == Done()
     assert loop.secret_cleanup.log == ["bury"]
@@ -308,14 +308,14 @@ async def test_one_that_waits_for_its_finalizer_is_buried_first() -> None:
     "fault", [ApiUnavailableError("away", status=503), ApiRefusedError("no such right", status=403)]
 )
 @pytest.mark.parametrize("of", ["secret_cleanup", "api"])
-async def test_it_keeps_its_finalizer_until_that_is_done(fault: ApiError, of: str) -> None:
+async def test_finalizer_stays_until_the_object_is_finalized(fault: ApiError, of: str) -> None:
     loop = Loop(legacy(one(), deleting=True))
     getattr(loop, of).fault = fault
     assert await loop.reconcile() == Retry()
     assert len(loop.api.asked) == (of == "api")
 
 
-async def test_one_that_was_created_again_starts_afresh() -> None:
+async def test_recreated_object_starts_afresh() -> None:
     loop = Loop(an_es(dataProcess=[extract("a")]))
     loop.knows(a=b'{"x": 1}')
     await loop.reconcile()

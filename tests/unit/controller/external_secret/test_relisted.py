@@ -1,4 +1,4 @@
-"""A Secret that came and went while nobody was watching leaves no change to be told."""
+"""A Secret that came and went while nobody was watching leaves no change to be delivered."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
 
 
-@pytest.mark.parametrize(("present", "woken"), [(False, 1), (True, 0)])
-async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
-    make_es: Callable[..., ExternalSecret], *, present: bool, woken: int
+@pytest.mark.parametrize(("present", "enqueued"), [(False, 1), (True, 0)])
+async def test_missing_managed_secret_enqueues_its_external_secret(
+    make_es: Callable[..., ExternalSecret], *, present: bool, enqueued: int
 ) -> None:
     objects: Store[ExternalSecret] = Store({BY_STORE: lambda _: (), **INDEXES})
     secrets: Store[SecretMeta] = Store()
@@ -43,5 +43,5 @@ async def test_S3_a_missing_secret_of_ours_wakes_its_external_secret(
         states=states,
     )
     handlers.secrets_relisted()
-    assert len(queue) == woken
+    assert len(queue) == enqueued
     assert (states.of("ns/some").applied is None) is not present

@@ -96,7 +96,7 @@ def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
     return EntryOutcome(DataEntry(key, key, "", "", None), "v1", problem)
 
 
-# -- In step ------------------------------------------------------------------------------
+# -- In sync ------------------------------------------------------------------------------
 
 
 async def test_a_secret_that_was_written(world: World) -> None:
@@ -140,7 +140,7 @@ async def test_a_secret_that_was_written(world: World) -> None:
         ),
     ],
 )
-async def test_what_it_holds_is_said(
+async def test_success_message_counts_the_keys(
     make_es: MakeES, target: dict[str, str], made: Desired, message: str
 ) -> None:
     world = World(make_es(target=target))
@@ -148,7 +148,7 @@ async def test_what_it_holds_is_said(
     assert world.ready.message == message
 
 
-async def test_A16_who_owns_keys_of_ours_as_well_is_said_until_it_ends(make_es: MakeES) -> None:
+async def test_co_owners_are_reported_until_they_let_go(make_es: MakeES) -> None:
     world = World(make_es(target={"creationPolicy": "Merge"}))
     world.context.state.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
     world.written(desired("a", "b"), [outcome()], changed=False)
@@ -162,20 +162,20 @@ async def test_A16_who_owns_keys_of_ours_as_well_is_said_until_it_ends(make_es: 
     assert world.ready.message == "Secret some holds 2 keys of this object"
 
 
-async def test_A10_an_unchanged_round_is_no_news(world: World) -> None:
+async def test_unchanged_round_writes_no_status(world: World) -> None:
     world.written(desired(), [outcome()], changed=True)
     before = world.status
     for _ in range(3):
         world.written(desired(), [outcome()], changed=False)
     assert world.status == before
-    assert world.statuses.news == 1
+    assert world.statuses.changes == 1
     assert world.events.reasons == ["Synced"]
 
 
 CREATED = "Secret some was created; it is not fetched again (refreshPolicy CreatedOnce)"
 
 
-async def test_of_a_secret_that_was_only_looked_at_what_was_told_stands(world: World) -> None:
+async def test_report_stands_for_a_secret_that_was_only_read(world: World) -> None:
     world.written(desired(), [outcome()], changed=True)
     before = world.status
     world.created_once()
@@ -184,7 +184,7 @@ async def test_of_a_secret_that_was_only_looked_at_what_was_told_stands(world: W
 
 
 @pytest.mark.parametrize(("status", "generation"), [("", 0), ("True", 2), ("False", 3)])
-async def test_unless_nothing_was_or_it_is_out_of_date(
+async def test_missing_or_outdated_condition_is_replaced(
     make_es: MakeES, status: str, generation: int
 ) -> None:
     ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
@@ -197,7 +197,7 @@ async def test_unless_nothing_was_or_it_is_out_of_date(
     assert world.events.take() == [("Normal", "Synced", CREATED)]
 
 
-# -- Not in step --------------------------------------------------------------------------
+# -- Not in sync --------------------------------------------------------------------------
 
 
 async def test_a_failure(world: World) -> None:
@@ -220,15 +220,15 @@ async def test_a_failure(world: World) -> None:
     assert world.context.state.waiting_since is None
 
 
-async def test_the_same_failure_again_is_no_news(world: World) -> None:
+async def test_same_failure_is_not_reported_again(world: World) -> None:
     for number in range(3):
         problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
         world.failed(problem, [outcome(problem=problem)])
-    assert world.statuses.news == 1
+    assert world.statuses.changes == 1
     assert world.events.reasons == ["SyncFailed"]
 
 
-async def test_what_is_read_of_an_outdated_crd_is_neither_true_nor_false(world: World) -> None:
+async def test_ready_is_unknown_under_an_outdated_crd(world: World) -> None:
     problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields")
     world.failed(problem, [])
     assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
@@ -247,7 +247,7 @@ async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
     assert not world.events.reported
 
 
-async def test_what_it_waits_for_is_said(world: World) -> None:
+async def test_pending_message_names_what_is_missing(world: World) -> None:
     world.waited(0, 11.0)
     assert world.ready.message == "waiting for the values to be fetched again or parsed"
 
@@ -261,7 +261,7 @@ async def test_what_it_waits_for_is_said(world: World) -> None:
         ("Unknown", 3, True),
     ],
 )
-async def test_one_that_is_in_step_waits_without_a_word(
+async def test_synced_object_waits_without_a_report(
     make_es: MakeES, status: str, generation: int, *, reported: bool
 ) -> None:
     ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
@@ -273,7 +273,7 @@ async def test_one_that_is_in_step_waits_without_a_word(
     assert (KEY in world.statuses.held) is reported
 
 
-async def test_one_whose_values_change_faster_than_they_are_read_together_says_so(
+async def test_values_that_change_too_fast_are_reported(
     make_es: MakeES,
 ) -> None:
     ready = Condition("Ready", "True", "Synced", "message", BEFORE, 3)
@@ -300,9 +300,7 @@ async def test_the_latency_is_that_of_the_write_since_its_cause(world: World) ->
 
 
 @pytest.mark.parametrize("result", ["unchanged", "failed"])
-async def test_what_writes_nothing_answers_its_cause_without_a_latency(
-    world: World, result: str
-) -> None:
+async def test_sync_without_a_write_observes_no_latency(world: World, result: str) -> None:
     world.context.state.triggered_at = 0.0
     if result == "failed":
         world.failed(FORBIDDEN, [])
@@ -312,7 +310,7 @@ async def test_what_writes_nothing_answers_its_cause_without_a_latency(
     assert world.context.state.triggered_at is None
 
 
-async def test_only_news_of_a_failure_are_in_the_log(world: World) -> None:
+async def test_only_new_failures_are_logged(world: World) -> None:
     _reconcile_id.set("c0ffee")
     for _ in range(2):
         world.failed(FORBIDDEN, [])
@@ -366,6 +364,6 @@ async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
     assert not world.statuses.held
 
 
-async def test_no_value_is_ever_told(world: World) -> None:
+async def test_no_value_is_ever_reported(world: World) -> None:
     world.written(desired(), [outcome()], changed=True)
     assert "hunter2" not in f"{world.status!r} {world.events.reported!r}"

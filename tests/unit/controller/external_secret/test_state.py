@@ -22,7 +22,7 @@ async def test_a_write_is_remembered_by_its_reply() -> None:
     assert state.written == b"wanted"
 
 
-async def test_the_news_of_a_deletion_may_overtake_the_reply() -> None:
+async def test_deletion_event_may_overtake_the_response() -> None:
     states = SyncStateStore()
     state = states.of("ns/some")
     states.deleted("ns/some", "secret-uid")
@@ -34,12 +34,12 @@ async def test_the_news_of_a_deletion_may_overtake_the_reply() -> None:
     assert state.applied is not None
 
 
-async def test_a_doubted_write_still_tells_whose_secret_it_is() -> None:
+async def test_invalidated_write_still_identifies_the_secret() -> None:
     applied = Applied(b"wanted", "secret-uid", "31", 1.0)
     assert applied.invalidated() == Applied(b"", "secret-uid", "0", float("-inf"))
 
 
-async def test_nothing_that_an_api_server_was_told_before_it_went_back_in_time_counts() -> None:
+async def test_writes_before_a_restore_of_the_api_server_do_not_count() -> None:
     states = SyncStateStore()
     state = states.of("ns/some")
     state.applied = Applied(b"wanted", "secret-uid", "31", 1.0)
@@ -48,7 +48,7 @@ async def test_nothing_that_an_api_server_was_told_before_it_went_back_in_time_c
     states.mark_restored("ns/some")
     assert state.applied == Applied(b"", "secret-uid", "0", float("-inf"))
     assert state.restored
-    # What it should hold is still known; what the user wished for the status tells.
+    # What it should hold is still known; what the user requested is in the status.
     assert (state.written, state.gone, state.forced) == (b"wanted", "", none)
     states.mark_restored("ns/unknown")
     assert states._states.keys() == {"ns/some"}
@@ -90,7 +90,7 @@ async def test_nothing_of_another_target_was_written_yet() -> None:
     assert state.written is None
 
 
-async def test_that_goes_for_what_it_asked_for_as_well() -> None:
+async def test_answered_force_sync_is_forgotten_with_the_target() -> None:
     state = full()
     state.retarget("newer", "some")
     assert state.forced is None

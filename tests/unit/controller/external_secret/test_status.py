@@ -1,4 +1,4 @@
-"""Statuses: equal where there is nothing new to tell, and times that move only with the news."""
+"""Statuses: equal where nothing has changed, and times that move only with a change."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_objects_are_counted_by_their_condition() -> None:
         (ready("Unknown"), "False", NOW),
     ],
 )
-def test_A10_the_transition_time_moves_only_when_the_status_flips(
+def test_the_transition_time_moves_only_when_the_status_flips(
     before: Condition | None, status: str, time: str
 ) -> None:
     made = condition(before, generation=2, status=status, reason=Reason.PENDING, message="new")
@@ -99,7 +99,7 @@ def test_a_problem_is_a_false_condition() -> None:
         ("that of this machine is {} behind: set it", minutes(-7229.0), minutes(-7231.0)),
     ],
 )
-def test_an_answer_with_another_number_is_no_news(
+def test_response_with_another_number_is_not_reported(
     reported: str, number: str, other_number: str
 ) -> None:
     assert number != other_number
@@ -143,7 +143,7 @@ def test_good_entries_of_a_secret_that_was_not_written_say_so() -> None:
     assert (bad.status, bad.reason) == ("Failed", "Forbidden")
 
 
-def test_an_entry_that_is_asked_for_again_keeps_what_was_told_of_it() -> None:
+def test_entry_that_is_fetched_again_keeps_its_report() -> None:
     pending = replace(outcome("b", version="v2"), pending=True)
     before = [result("a"), result("b", reason="NotWritten"), result("c")]
     after = results(before, [outcome("a"), pending, outcome("c")], written=True)
@@ -157,7 +157,7 @@ def test_a_key_may_repeat() -> None:
     assert [each.time for each in results(before, twice, written=True)] == [BEFORE, BEFORE]
 
 
-def test_A10_nothing_new_is_an_equal_status() -> None:
+def test_nothing_new_is_an_equal_status() -> None:
     before = ExternalSecretStatus(
         ready=ready(),
         observed_generation=1,
@@ -202,7 +202,7 @@ def synced_status(**more: object) -> dict[str, object]:
     ("changes", "spec", "versions"),
     [
         ({}, {}, ["v7"]),
-        # Never synced, or a service whose versions tell nothing.
+        # Never synced, or a service whose versions have no order.
         ({"lastSyncTime": ""}, {}, None),
         ({}, {"provider": "oos"}, None),
         # What is in the Secret is not known.

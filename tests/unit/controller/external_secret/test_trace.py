@@ -83,7 +83,7 @@ async def test_a_failure_is_found_in_the_log_even_after_more_of_the_same() -> No
     assert 'secret_sync_syncs_total{result="failed"} 3.0 ' in openmetrics(metrics.registry)
 
 
-async def test_what_no_line_tells_of_has_no_exemplar() -> None:
+async def test_sync_without_a_log_line_has_no_exemplar() -> None:
     metrics = Metrics("1")
     loop = Loop(an_object(), observer=SyncMetrics(metrics))
     loop.writer.answer = UNCHANGED

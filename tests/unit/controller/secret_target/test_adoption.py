@@ -1,4 +1,4 @@
-"""``Adoption``: what is asked of the API server to take a Secret over, and what is told if not."""
+"""``Adoption``: the requests that take a Secret over, and the report where that is refused."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ async def test_a_secret_of_ack_secret_manager_is_taken_over(make_es: MakeES) -> 
         "managedFields",
     ]
     assert transfer_field_ownership.body[1]["value"] == "21"
-    # What it set and we do not want is left out of this one.
+    # What it set and we do not want is omitted from this one.
     assert (apply.version, apply.body["data"]) == ("secret-uid/22", mark.body["data"])
     assert state.applied is not None
     assert (state.applied.resource_version, state.written) == ("23", b"wanted")
 
 
-async def test_what_nobody_of_old_edits_takes_one_write(make_es: MakeES) -> None:
+async def test_secret_without_legacy_editors_takes_one_write(make_es: MakeES) -> None:
     answers = secret(managed("kubectl", "password")), secret(OURS, version="21")
     ruling, client = claims(*answers)
     assert isinstance(
@@ -208,7 +208,7 @@ async def test_the_rest_is_refused_and_not_touched(
     assert state == SyncState()
 
 
-async def test_a_type_that_would_take_making_it_anew_is_left(make_es: MakeES) -> None:
+async def test_type_that_would_need_a_recreation_is_left(make_es: MakeES) -> None:
     ruling, client = claims(secret(THEIRS), FROZEN)
     state = SyncState()
     refused = await ruling.adopt(sync_of(make_es(metadata=LEGACY), state), DESIRED, None)
@@ -228,7 +228,7 @@ async def test_a_type_that_would_take_making_it_anew_is_left(make_es: MakeES) ->
     ],
     ids=["gone meanwhile", "changed meanwhile", "changed after it was marked"],
 )
-async def test_what_changes_meanwhile_is_judged_anew(
+async def test_secret_changed_meanwhile_is_decided_on_again(
     make_es: MakeES, answers: list[Any], *, ours: bool
 ) -> None:
     ruling, _ = claims(*answers)
@@ -238,7 +238,7 @@ async def test_what_changes_meanwhile_is_judged_anew(
     assert (state.applied is not None) is ours
 
 
-async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) -> None:
+async def test_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) -> None:
     # After the mark, say: the Secret is ours, and its fields are not.
     ruling, client = claims(
         secret(managed("secret-sync", "password", "old", operation="Apply"), version="22"),
@@ -272,7 +272,7 @@ async def test_A11_a_takeover_that_was_interrupted_is_finished(make_es: MakeES) 
         (secret(OURS, BY_STRING_DATA, managed("helm", "a", "b")), "21", 2),
     ],
 )
-async def test_A7a_keys_beside_ours(
+async def test_keys_beside_the_desired_ones(
     make_es: MakeES, reply: dict[str, Any], after: str | None, removed: int
 ) -> None:
     client: Any = PlayedClient(secret(OURS, version=after or ""))

@@ -47,7 +47,7 @@ def metadata(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
         ({"annotations": {"secret-sync.alibabacloud.com/adopt": "false"}}, None, False),
     ],
 )
-def test_who_has_a_claim_at_all(
+def test_objects_that_may_adopt(
     make_es: MakeES, given: dict[str, Any], target: str | None, *, may: bool
 ) -> None:
     assert may_adopt(make_es(metadata=given, target={"name": target})) is may
@@ -71,13 +71,13 @@ BY_MANAGER = managed("ack-secret-manager", "password")
         ([], {"labels": None, "managedFields": None}, False),
     ],
 )
-def test_what_ack_secret_manager_made(
+def test_secrets_made_by_ack_secret_manager(
     entries: list[dict[str, Any]], more: dict[str, Any], *, theirs: bool
 ) -> None:
     assert made_by_legacy(metadata(*entries, **more)) is theirs
 
 
-def test_its_editors_are_named() -> None:
+def test_legacy_editors_are_named() -> None:
     entries = [BY_MANAGER, managed("manager", "a"), managed("kubectl", "b"), managed("manager")]
     assert legacy_editors(metadata(*entries)) == {"ack-secret-manager", "manager"}
 
@@ -130,7 +130,7 @@ def test_a_kind_of_that_name_in_another_group_is_anybody(make_es: MakeES) -> Non
     assert controller_of(found, make_es(), Store()) == "ExternalSecret some"
 
 
-def test_what_lost_its_managed_fields_is_the_objects_to_take_back(make_es: MakeES) -> None:
+def test_secret_without_managed_fields_may_be_taken_back(make_es: MakeES) -> None:
     es = make_es(metadata=ADOPT)
     others: Store[ExternalSecret] = Store()
     others.put("ns/some", es)
@@ -170,7 +170,7 @@ def test_what_lost_its_managed_fields_is_the_objects_to_take_back(make_es: MakeE
         pytest.param({}, [], {"mark": "gone/uid"}, False, id="not asked for"),
     ],
 )
-def test_what_may_be_taken_over(
+def test_secrets_that_may_be_adopted(
     make_es: MakeES,
     given: dict[str, Any],
     entries: list[dict[str, Any]],

@@ -66,7 +66,7 @@ def test_a_secret_of_its_own(
     }
 
 
-def test_keys_in_a_secret_of_somebody_else(make_es: MakeES) -> None:
+def test_keys_in_an_unmanaged_secret(make_es: MakeES) -> None:
     es = make_es(target={"creationPolicy": "Merge"}, type="kubernetes.io/tls")
     assert merge_apply_configuration(es, DESIRED) == {**BARE, "data": DATA}
 
@@ -79,7 +79,7 @@ def test_nothing_at_all(make_es: MakeES) -> None:
     }
 
 
-def test_values_that_are_not_in_hand_are_not_written(make_es: MakeES) -> None:
+def test_missing_values_are_not_written(make_es: MakeES) -> None:
     absent = Desired(b"f", frozenset("ab"), None, (), ())
     with pytest.raises(AssertionError):
         owner_apply_configuration(make_es(), absent)

@@ -88,7 +88,7 @@ def deletion(sent: Sent) -> tuple[str, str]:
         (secret(managed("kubectl", "a")), set()),
     ],
 )
-def test_S9_who_has_written_a_secret(given: dict[str, Any], uids: set[str]) -> None:
+def test_writers_of_a_secret(given: dict[str, Any], uids: set[str]) -> None:
     assert set(writers_of(secret_from_metadata(given))) == uids
 
 
@@ -117,7 +117,7 @@ async def test_keys_that_were_merged_are_taken_out_of_the_former_one(
     make_es: MakeES, given: dict[str, Any]
 ) -> None:
     secret_cleanup, client = removing(secret(name="former", version="21"), held=(given,))
-    # It was not deleted, so there is nothing to tell.
+    # It was not deleted, so there is nothing to report.
     assert await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"})) == (
         (),
         False,
@@ -168,7 +168,7 @@ async def test_nothing_else_goes(
     assert not client.sent
 
 
-async def test_one_that_changed_is_left_and_told_of(make_es: MakeES) -> None:
+async def test_previous_target_that_changed_is_left_and_reported(make_es: MakeES) -> None:
     secret_cleanup, client = removing(CHANGED, DELETED, held=(own("a"), own("b")))
     former = await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"}))
     assert len(former.deleted) == 1
@@ -176,7 +176,7 @@ async def test_one_that_changed_is_left_and_told_of(make_es: MakeES) -> None:
     assert len(client.sent) == 2
 
 
-async def test_so_is_one_whose_merged_keys_were_to_be_taken_out(make_es: MakeES) -> None:
+async def test_merged_previous_target_that_changed_is_left_and_reported(make_es: MakeES) -> None:
     secret_cleanup, _ = removing(CHANGED, held=(secret(MERGED, name="former"),))
     assert await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"})) == (
         (),
@@ -184,7 +184,7 @@ async def test_so_is_one_whose_merged_keys_were_to_be_taken_out(make_es: MakeES)
     )
 
 
-async def test_a_refusal_is_told(make_es: MakeES) -> None:
+async def test_refusal_is_reported(make_es: MakeES) -> None:
     secret_cleanup, _ = removing(ApiRefusedError("no", status=403), held=(own("former"),))
     with pytest.raises(ApiError):
         await secret_cleanup.prune_previous_targets(make_es(target={"name": "target"}))
@@ -222,7 +222,7 @@ async def test_only_its_own(
     assert not client.sent
 
 
-async def test_not_one_that_changed(make_es: MakeES) -> None:
+async def test_secret_that_changed_is_not_cleaned_up(make_es: MakeES) -> None:
     secret_cleanup, _ = removing(CHANGED, held=(own(),))
     state = SyncState(uid="es-uid", applied=Applied(b"x", "secret-uid", "20", 0.0), written=b"x")
     assert await secret_cleanup.clean_up(sync_of(make_es(), state)) is False
@@ -287,20 +287,20 @@ async def test_the_rest_stays(target: dict[str, Any], answers: list[Any]) -> Non
     assert client.methods == ["GET"] * (1 + len(answers))
 
 
-async def test_what_is_retained_is_read_anew_and_not_by_the_schema_of_then() -> None:
+async def test_deletion_policy_is_read_again_with_the_current_schema() -> None:
     # The informer has it as an outdated schema showed it, without its deletionPolicy.
     secret_cleanup, client = removing(dying(deletionPolicy="Retain"))
     await secret_cleanup.delete_on_finalize(ExternalSecret.from_dict(dying()))
     assert client.methods == ["GET"]
 
 
-async def test_with_an_object_that_is_gone_nothing_is_buried() -> None:
+async def test_object_that_is_gone_is_not_finalized() -> None:
     secret_cleanup, client = removing(ApiNotFoundError("gone", status=404))
     await secret_cleanup.delete_on_finalize(ExternalSecret.from_dict(dying()))
     assert client.methods == ["GET"]
 
 
-async def test_nothing_of_another_object_by_that_name_is_buried() -> None:
+async def test_another_object_of_that_name_is_not_finalized() -> None:
     # Gone and created again, with what ack-secret-manager, still running, gave the new one.
     living = dying(metadata={"uid": "newer", "deletionTimestamp": None})
     secret_cleanup, client = removing(living, secret(THEIRS), DELETED)
@@ -308,7 +308,7 @@ async def test_nothing_of_another_object_by_that_name_is_buried() -> None:
     assert client.methods == ["GET"]
 
 
-async def test_what_an_orphaned_object_owned_stays() -> None:
+async def test_secret_of_an_orphaning_deletion_stays() -> None:
     # kubectl delete --cascade=orphan
     given = dying(metadata={"finalizers": [*LEGACY["finalizers"], "orphan"]})
     secret_cleanup, client = removing(given, own(), DELETED)
@@ -316,14 +316,14 @@ async def test_what_an_orphaned_object_owned_stays() -> None:
     assert client.methods == ["GET"]
 
 
-async def test_it_is_not_buried_with_a_secret_that_changed() -> None:
+async def test_object_whose_secret_changed_is_not_finalized() -> None:
     # The finalizer stays until it is known.
     secret_cleanup, _ = removing(dying(), own(), CHANGED)
     with pytest.raises(OutdatedError):
         await secret_cleanup.delete_on_finalize(ExternalSecret.from_dict(dying()))
 
 
-async def test_what_was_to_be_taken_over_and_never_was_stays() -> None:
+async def test_secret_that_was_never_adopted_stays() -> None:
     # A person's Secret, and an object that asked for it but never synced.
     given = dying(metadata=ADOPT)
     secret_cleanup, client = removing(given, secret(managed("kubectl", "password")), DELETED)

@@ -26,7 +26,7 @@ EXTRA = {
 }
 
 
-async def test_a_change_that_was_interrupted_is_finished_at_the_next_look(
+async def test_interrupted_change_is_finished_at_the_next_reconcile(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
     world, remembered = World(make_es()), state()

@@ -189,9 +189,7 @@ class Interrupted:
 
 @pytest.mark.parametrize("stored", [False, True], ids=["refused", "the answer is lost"])
 @pytest.mark.parametrize("name", SEQUENCES)
-async def test_whatever_is_interrupted_is_finished(
-    make_es: MakeES, name: str, *, stored: bool
-) -> None:
+async def test_interrupted_write_is_finished(make_es: MakeES, name: str, *, stored: bool) -> None:
     context = SEQUENCES[name]
     es = make_es(**context.spec)
     undisturbed = Interrupted(es, context)
@@ -215,7 +213,7 @@ async def test_whatever_is_interrupted_is_finished(
 
 @pytest.mark.parametrize("stored", [False, True], ids=["refused", "the answer is lost"])
 @pytest.mark.parametrize("at", [0, 1])
-async def test_so_is_the_adoption_of_one_that_is_made_once(
+async def test_interrupted_adoption_of_a_created_once_secret_is_finished(
     make_es: MakeES, at: int, *, stored: bool
 ) -> None:
     held = holding(secret(managed("velero", "password")), password="x")

@@ -105,7 +105,7 @@ def state(
     return SyncState(uid="es-uid", applied=applied, written=fingerprint)
 
 
-async def test_our_keys_are_written_and_nothing_else(make_es: MakeES) -> None:
+async def test_desired_keys_are_written_and_nothing_else(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS, MINE, version="21"))
     remembered = SyncState()
     current = cached(THEIRS, NEIGHBOUR)
@@ -123,13 +123,13 @@ async def test_our_keys_are_written_and_nothing_else(make_es: MakeES) -> None:
     assert remembered.applied.resource_version == "21"
 
 
-async def test_what_the_cache_does_not_have_is_asked_for(make_es: MakeES) -> None:
+async def test_secret_missing_from_the_cache_is_read(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS, NEIGHBOUR), secret(THEIRS, MINE, version="21"))
     assert isinstance(await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, None), Changed)
     assert client.methods == ["GET", "PATCH"]
 
 
-async def test_A14_who_set_what_in_a_secret_without_our_marks_is_asked_for(make_es: MakeES) -> None:
+async def test_owners_of_an_unmarked_secret_are_read(make_es: MakeES) -> None:
     merging, client = writing(secret(THEIRS), secret(THEIRS, MINE, version="21"))
     assert isinstance(
         await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS)),
@@ -148,7 +148,7 @@ async def test_an_apply_that_changes_nothing_is_no_change(make_es: MakeES) -> No
     assert client.methods == ["PATCH"]
 
 
-async def test_A8_what_is_right_is_not_written(make_es: MakeES) -> None:
+async def test_correct_secret_is_not_written(make_es: MakeES) -> None:
     merging, client = writing()
     current = cached(THEIRS, MINE)
     assert await merging.ensure(sync_of(make_es(), state()), DESIRED, current) == UNCHANGED
@@ -170,7 +170,7 @@ async def test_A8_what_is_right_is_not_written(make_es: MakeES) -> None:
         ([THEIRS], {"version": "21"}, True),
     ],
 )
-async def test_what_is_right(
+async def test_correct_secrets(
     make_es: MakeES, entries: list[dict[str, Any]], remembered: dict[str, Any], *, right: bool
 ) -> None:
     merging, _ = writing()
@@ -178,7 +178,7 @@ async def test_what_is_right(
     assert merging.is_right(sync_of(make_es(), given), DESIRED, cached(*entries)) is right
 
 
-async def test_W15_a_cache_that_is_behind_for_long_is_believed(make_es: MakeES) -> None:
+async def test_a_cache_that_is_behind_for_long_is_believed(make_es: MakeES) -> None:
     merging, _ = writing()
     given = state("21")
     assert merging.is_right(sync_of(make_es(), given), DESIRED, cached(THEIRS))
@@ -200,7 +200,7 @@ async def test_without_a_secret_nothing_is_made(make_es: MakeES) -> None:
     assert remembered.applied is None
 
 
-async def test_what_changes_meanwhile_is_judged_anew(make_es: MakeES) -> None:
+async def test_secret_changed_meanwhile_is_decided_on_again(make_es: MakeES) -> None:
     merging, client = writing(
         CHANGED, secret(THEIRS, NEIGHBOUR, version="25"), secret(MINE, version="26")
     )
@@ -212,14 +212,14 @@ async def test_what_changes_meanwhile_is_judged_anew(make_es: MakeES) -> None:
     assert client.sent[2].version == "secret-uid/25"
 
 
-async def test_but_not_for_ever(make_es: MakeES) -> None:
+async def test_secret_that_changes_all_the_time_is_given_up(make_es: MakeES) -> None:
     merging, client = writing(*[CHANGED, secret(THEIRS, NEIGHBOUR)] * 8)
     with pytest.raises(ApiUnavailableError, match="changes all the time"):
         await merging.ensure(sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR))
     assert client.methods.count("PATCH") == 4
 
 
-async def test_it_may_be_gone_by_then(make_es: MakeES) -> None:
+async def test_target_deleted_meanwhile_is_missing(make_es: MakeES) -> None:
     merging, _ = writing(GONE, GONE)
     refused = await merging.ensure(
         sync_of(make_es(), SyncState()), DESIRED, cached(THEIRS, NEIGHBOUR)
@@ -228,7 +228,7 @@ async def test_it_may_be_gone_by_then(make_es: MakeES) -> None:
     assert refused.problem.reason is Reason.TARGET_MISSING
 
 
-async def test_A2_whoever_owns_a_key_with_another_value_keeps_it(make_es: MakeES) -> None:
+async def test_other_owner_of_a_key_with_another_value_keeps_it(make_es: MakeES) -> None:
     owned = secret(managed("kubectl", "password"), managed("argocd-controller", "password"))
     merging, client = writing(CONFLICT, owned)
     remembered = SyncState()
@@ -251,7 +251,7 @@ def held(*uids: str, key: str = "password") -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["never written", "shared before"])
-async def test_A16_the_key_of_one_that_comes_first_is_not_written(
+async def test_key_of_an_older_sibling_is_not_written(
     make_es: MakeES, es: ExternalSecret, *, written: bool
 ) -> None:
     first = sibling(make_es, "first")
@@ -269,9 +269,7 @@ async def test_A16_the_key_of_one_that_comes_first_is_not_written(
     assert not client.sent
 
 
-async def test_A16_of_two_of_one_second_the_uid_decides(
-    make_es: MakeES, es: ExternalSecret
-) -> None:
+async def test_of_two_of_one_second_the_uid_decides(make_es: MakeES, es: ExternalSecret) -> None:
     for uid, comes_first in (("a", True), ("z", False)):
         other = sibling(make_es, uid, es.created)
         merging, client = writing(
@@ -293,7 +291,7 @@ GIVES_WAY: dict[str, dict[str, Any] | None] = {
 
 
 @pytest.mark.parametrize("how", GIVES_WAY)
-async def test_A15_the_key_of_one_that_gives_way_is_taken_without_a_change_of_data(
+async def test_key_of_a_yielding_sibling_is_taken_without_a_change_of_data(
     make_es: MakeES, es: ExternalSecret, how: str
 ) -> None:
     given = GIVES_WAY[how]
@@ -322,7 +320,9 @@ async def test_A15_the_key_of_one_that_gives_way_is_taken_without_a_change_of_da
 
 
 @pytest.mark.parametrize("how", GIVES_WAY)
-async def test_A15_also_with_another_value(make_es: MakeES, es: ExternalSecret, how: str) -> None:
+async def test_key_of_a_yielding_sibling_is_taken_with_another_value(
+    make_es: MakeES, es: ExternalSecret, how: str
+) -> None:
     given = GIVES_WAY[how]
     living = (es,) if given is None else (es, sibling(make_es, "other", **given))
     stored = secret(*held("other"))
@@ -340,11 +340,13 @@ async def test_A15_also_with_another_value(make_es: MakeES, es: ExternalSecret, 
     [
         (["secret-sync-merge-gone", "kubectl"], "kubectl set"),
         ([ME, "kubectl"], "kubectl set"),
-        # Whoever it was has let go of it meanwhile; that wakes us.
+        # That owner has let go of it meanwhile, which enqueues the object.
         ([], "another writer set"),
     ],
 )
-async def test_A2_but_not_of_others(es: ExternalSecret, owners: list[str], named: str) -> None:
+async def test_key_of_a_foreign_owner_is_not_taken(
+    es: ExternalSecret, owners: list[str], named: str
+) -> None:
     owned = [managed(owner, "password", operation="Apply") for owner in owners]
     merging, client = writing(CONFLICT, secret(*owned))
     refused = await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(*owned, NEIGHBOUR))
@@ -354,7 +356,7 @@ async def test_A2_but_not_of_others(es: ExternalSecret, owners: list[str], named
     assert not any(sent.force for sent in client.sent)
 
 
-async def test_A2_of_several_all_give_way_at_once(es: ExternalSecret) -> None:
+async def test_several_siblings_yield_at_once(es: ExternalSecret) -> None:
     stored = secret(*held("gone", "gone-too"), MINE, version="21")
     merging, client = writing(stored, secret(MINE, version="22"), living=(es,))
     await merging.ensure(sync_of(es, SyncState()), DESIRED, cached(*held("gone", "gone-too")))
@@ -378,7 +380,7 @@ async def test_others_keep_what_they_own(es: ExternalSecret, other: dict[str, An
     assert len(client.sent) == 1
 
 
-async def test_A16_who_owns_our_key_too_at_an_equal_value_is_remembered(es: ExternalSecret) -> None:
+async def test_co_owner_of_an_equal_value_is_remembered(es: ExternalSecret) -> None:
     too = managed("gitops", "password", "username", operation="Apply")
     merging, client = writing(secret(too, MINE))
     remembered = state("19")
@@ -430,7 +432,7 @@ def whole(value: bytes | None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("value", "theirs"), [(b"x", True), (b"", True), (b"v", False), (None, False)]
 )
-async def test_A14_a_key_that_string_data_set_is_theirs(
+async def test_a_key_that_string_data_set_is_theirs(
     es: ExternalSecret, value: bytes | None, *, theirs: bool, marked: bool
 ) -> None:
     edited = by_string_data("password")
@@ -454,7 +456,7 @@ async def test_A14_a_key_that_string_data_set_is_theirs(
         )
 
 
-async def test_A14_what_has_changed_since_is_judged_again(es: ExternalSecret) -> None:
+async def test_change_since_the_last_decision_is_decided_on_again(es: ExternalSecret) -> None:
     edited = by_string_data("password")
     changed = {**whole(b"v"), **secret(edited, MINE, version="25")}
     merging, client = writing(changed, GONE)
@@ -464,7 +466,7 @@ async def test_A14_what_has_changed_since_is_judged_again(es: ExternalSecret) ->
     assert client.methods == ["GET", "GET"]
 
 
-async def test_A14_a_key_that_string_data_set_stays_when_we_leave_it_out(
+async def test_a_key_that_string_data_set_stays_when_we_leave_it_out(
     es: ExternalSecret,
 ) -> None:
     edited = by_string_data("old")
@@ -577,9 +579,7 @@ async def test_keys_are_taken_out_of_a_secret_that_is_no_target_any_more(make_es
 
 
 @pytest.mark.parametrize("more", [(), ("more",)], ids=["all of them", "one of two"])
-async def test_but_not_those_that_others_have_set_since(
-    make_es: MakeES, more: tuple[str, ...]
-) -> None:
+async def test_keys_that_others_have_set_since_stay(make_es: MakeES, more: tuple[str, ...]) -> None:
     edited = by_string_data("password")
     mine = managed(ME, "password", *more, operation="Apply")
     stored = secret(edited, mine, name="former")

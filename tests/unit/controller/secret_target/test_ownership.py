@@ -131,7 +131,7 @@ REFUSE = Decision(Action.REFUSE, uid="secret-uid")
         ),
     ],
 )
-def test_verdicts(
+def test_decisions(
     make_es: Callable[..., ExternalSecret],
     make_secret: Callable[..., SecretMeta],
     secret: dict[str, Any],
@@ -141,7 +141,7 @@ def test_verdicts(
     assert decide(make_es(), desired(), make_secret(**secret), state, NOW) == decision
 
 
-def test_one_that_lost_every_mark_is_ours_as_long_as_we_remember_it(
+def test_unmarked_secret_is_ours_as_long_as_its_uid_is_remembered(
     make_es: Callable[..., ExternalSecret], make_secret: Callable[..., SecretMeta]
 ) -> None:
     bare = make_secret(ours=(), marked_by_us=False, mark="", owners=())
@@ -150,7 +150,7 @@ def test_one_that_lost_every_mark_is_ours_as_long_as_we_remember_it(
     assert decide(make_es(), desired(), bare, None, NOW) == REFUSE
 
 
-def test_one_that_we_merged_into_is_not_ours_for_that(
+def test_merged_secret_is_not_owned_for_that(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
@@ -158,11 +158,11 @@ def test_one_that_we_merged_into_is_not_ours_for_that(
     assert decide(make_es(), desired(), others, applied(), NOW) == REFUSE
 
 
-def test_one_that_is_missing_is_created(make_es: Callable[..., ExternalSecret]) -> None:
+def test_missing_secret_is_created(make_es: Callable[..., ExternalSecret]) -> None:
     assert decide(make_es(), desired(), None, None, NOW) == Decision(Action.CREATE)
 
 
-def test_A6_a_foreign_secret_is_refused_whatever_its_state(
+def test_a_foreign_secret_is_refused_whatever_its_state(
     make_es: Callable[..., ExternalSecret], make_secret: Callable[..., SecretMeta]
 ) -> None:
     foreign = make_secret(ours=(), marked_by_us=False, mark="", owners=(), deletionTimestamp="x")
@@ -186,7 +186,7 @@ def test_A6_a_foreign_secret_is_refused_whatever_its_state(
         ("abc", "abd", CATCH_UP + 0.1, Action.REPAIR),
     ],
 )
-def test_S16_W15_no_drift_is_seen_in_a_cache_that_is_behind(
+def test_no_drift_is_seen_in_a_cache_that_is_behind(
     make_es: Callable[..., ExternalSecret],
     make_secret: Callable[..., SecretMeta],
     held: str,
@@ -211,7 +211,7 @@ def test_a_lower_version_than_our_write_for_good_is_written_again(
     assert decide(make_es(), desired(), current, applied("21", age=60), NOW).action is action
 
 
-def test_S16_a_new_value_is_written_by_the_version_that_we_wrote(
+def test_a_new_value_is_written_by_the_version_that_we_wrote(
     make_es: Callable[..., ExternalSecret], make_secret: Callable[..., SecretMeta]
 ) -> None:
     state = applied("31", fingerprint=b"older")
@@ -221,7 +221,7 @@ def test_S16_a_new_value_is_written_by_the_version_that_we_wrote(
 @pytest.mark.parametrize(
     ("age", "action"), [(CATCH_UP - 0.1, Action.NOTHING), (CATCH_UP + 0.1, Action.CREATE)]
 )
-def test_S16_one_that_we_created_may_not_be_in_the_cache_yet(
+def test_created_secret_may_not_be_in_the_cache_yet(
     make_es: Callable[..., ExternalSecret], age: float, action: Action
 ) -> None:
     assert decide(make_es(), desired(), None, applied(age=age), NOW).action is action
@@ -256,7 +256,9 @@ MERGE = {"creationPolicy": "Merge"}
 MERGED = managed("secret-sync-merge-es-uid", "password", operation="Apply")
 
 
-def test_what_each_object_merged_is_told_apart(make_es: Callable[..., ExternalSecret]) -> None:
+def test_keys_merged_by_each_object_are_distinguished(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
     other = managed("secret-sync-merge-other", "a", "b", operation="Apply")
     found = secret_from_metadata(secret(MERGED, other, managed("kubectl", "c")))
     assert isinstance(found, ManagedSecret)
@@ -280,7 +282,7 @@ def test_what_each_object_merged_is_told_apart(make_es: Callable[..., ExternalSe
         pytest.param(RETAIN, {"owners": ()}, True, id="retained"),
     ],
 )
-def test_what_was_made_once(
+def test_created_once_secrets(
     make_es: Callable[..., ExternalSecret],
     make_secret: Callable[..., SecretMeta],
     target: dict[str, Any],
@@ -291,7 +293,7 @@ def test_what_was_made_once(
     assert is_there(make_es(target=target), make_secret(**found), None, NOW) is there
 
 
-def test_what_was_merged_once(make_es: Callable[..., ExternalSecret]) -> None:
+def test_secrets_merged_once(make_es: Callable[..., ExternalSecret]) -> None:
     es = make_es(target=MERGE)
     assert is_there(es, secret_from_metadata(secret(MERGED)), None, NOW)
     theirs = secret_from_metadata(secret(managed("kubectl", "password")))
@@ -320,7 +322,7 @@ BESIDE = {"dataProcess": [extract()]}
         pytest.param(PICKED, {"deletionTimestamp": "now"}, False, id="on its way"),
     ],
 )
-def test_Q10_what_looks_right_without_a_fetch(
+def test_secrets_that_look_right_without_a_fetch(
     make_es: Callable[..., ExternalSecret],
     make_secret: Callable[..., SecretMeta],
     spec: dict[str, Any],
@@ -341,7 +343,7 @@ def test_Q10_what_looks_right_without_a_fetch(
         (PICKED, (), False),
     ],
 )
-def test_Q10_so_does_what_is_merged(
+def test_merged_secrets_that_look_right_without_a_fetch(
     make_es: Callable[..., ExternalSecret],
     spec: dict[str, Any],
     keys: tuple[str, ...],
@@ -363,7 +365,7 @@ def test_Q10_so_does_what_is_merged(
     ],
     ids=["it is ours", "its takeover was interrupted"],
 )
-def test_what_ack_secret_manager_still_owns_is_taken_before_its_finalizer_goes(
+def test_fields_of_ack_secret_manager_are_taken_before_its_finalizer_goes(
     make_es: Callable[..., ExternalSecret], finalizers: list[str], decision: Decision
 ) -> None:
     ours = managed("secret-sync", "password", operation="Apply", mark=True)

@@ -60,7 +60,7 @@ def held_by(*uids: str, key: str = "password") -> ManagedSecret:
     return found
 
 
-def test_whose_key_it_is_takes_a_look_at_those_that_hold_it(make_es: MakeES, crowd: Looked) -> None:
+def test_owner_of_a_key_enqueues_the_objects_that_hold_it(make_es: MakeES, crowd: Looked) -> None:
     mergers = Mergers(crowd, crowded(make_es, 1000), held_by("u7", "u1500", "gone"))
     assert mergers.before(KEY) == {"n7": ("password",)}
     assert mergers.giving_way(KEY) == {"secret-sync-merge-u1500", "secret-sync-merge-gone"}
@@ -79,7 +79,7 @@ def test_a_namesake_of_another_namespace_or_target_holds_nothing(make_es: MakeES
 
 
 @pytest.mark.parametrize("name", ["some", "another"], ids=["of its name", "of another name"])
-def test_whose_own_the_secret_is_takes_a_look_at_its_owners(
+def test_owner_of_a_secret_enqueues_the_owners_of_its_keys(
     make_es: MakeES, crowd: Looked, name: str
 ) -> None:
     es = crowded(make_es, 1000)
@@ -97,7 +97,7 @@ def test_whose_own_the_secret_is_takes_a_look_at_its_owners(
 # -- What they want -------------------------------------------------------------------------
 
 
-async def test_who_wants_a_key_is_asked_until_one_does(make_es: MakeES, crowd: Looked) -> None:
+async def test_siblings_are_asked_until_one_wants_the_key(make_es: MakeES, crowd: Looked) -> None:
     mergers = Mergers(crowd, crowded(make_es, MANY), held_by("gone"))
     assert await mergers.wanted(KEY) == KEY
     assert crowd.gets == 1
@@ -125,7 +125,7 @@ async def test_others_have_their_turn_while_many_are_asked(make_es: MakeES, crow
     assert most <= 100
 
 
-async def test_what_an_entry_names_is_wanted(make_es: MakeES) -> None:
+async def test_named_entry_wants_its_key(make_es: MakeES) -> None:
     entries = [
         {"key": "plain"},
         {"key": "named", "name": "called"},
@@ -145,7 +145,7 @@ async def test_what_an_entry_names_is_wanted(make_es: MakeES) -> None:
     ("reason", "extracts", "wants"),
     [("KeyConflict", True, True), ("Synced", True, False), ("KeyConflict", False, False)],
 )
-async def test_who_waits_for_a_key_may_have_it_in_its_document(
+async def test_document_of_a_sibling_may_hold_the_key(
     make_es: MakeES, reason: str, *, extracts: bool, wants: bool
 ) -> None:
     ready = {"type": "Ready", "status": "False", "reason": reason}

@@ -1,4 +1,4 @@
-"""Why the API server does not let us write a Secret, as a user is told."""
+"""Why the API server refuses to write a Secret, as a user reads it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ REQUIRED, INVALID = "FieldValueRequired", "FieldValueInvalid"
         ("Opaque", [], "PATCH: 422"),
     ],
 )
-def test_each_field_is_told_with_its_reason(
+def test_each_field_is_reported_with_its_reason(
     make_es: MakeES, of: str, causes: list[tuple[str, str]], said: str
 ) -> None:
     given = tuple(Cause(field, reason) for field, reason in causes)
@@ -94,14 +94,14 @@ def test_of_a_secret_of_others_the_type_is_not_known(make_es: MakeES) -> None:
     assert "data[.dockercfg] is not what its type requires: a JSON object" in problem.message
 
 
-def test_many_fields_are_told_of_in_part(make_es: MakeES) -> None:
+def test_many_fields_are_reported_in_part(make_es: MakeES) -> None:
     causes = tuple(Cause(f"data[{n} x]", INVALID) for n in range(500))
     message = refused(make_es(), ApiRefusedError("no", status=422, causes=causes)).message
     assert message.endswith("and 490 more")
     assert len(message) < 1000
 
 
-def test_what_a_webhook_says_is_no_reason_of_the_api_servers(make_es: MakeES) -> None:
+def test_message_of_a_webhook_is_no_reason_of_the_api_server(make_es: MakeES) -> None:
     body: dict[str, Any] = {
         "kind": "Status",
         "code": 422,

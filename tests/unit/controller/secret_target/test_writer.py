@@ -1,4 +1,4 @@
-"""Writing the Secret: judged anew before each write, and never against its owner's will."""
+"""Writing the Secret: decided again before each write, and never against its owner's will."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_an_owner_reference_that_is_missing_is_put_back(
         pytest.param(None, id="gone"),
     ],
 )
-async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
+async def test_owner_reference_is_not_put_back_for_a_deleted_owner(
     world: World, make_es: MakeES, make_secret: MakeSecret, owner: dict[str, Any] | None
 ) -> None:
     # kubectl delete --cascade=orphan: the garbage collector took the reference away, and would
@@ -132,7 +132,7 @@ async def test_it_is_not_put_back_for_an_owner_that_the_server_says_is_deleted(
     assert not world.api.writes
 
 
-async def test_nor_when_the_news_of_the_orphaning_come_with_a_conflict(
+async def test_owner_reference_is_not_put_back_after_a_conflict_with_the_orphaning(
     world: World, make_es: MakeES
 ) -> None:
     # The cache has the reference; a write by its version is refused, and the read has not.
@@ -198,7 +198,7 @@ async def test_a_secret_that_went_and_came_again_is_not_ours(world: World, make_
     assert refused.problem.reason == "SecretConflict"
 
 
-async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) -> None:
+async def test_deleted_secret_is_created_again(world: World, make_es: MakeES) -> None:
     world.api.version = "30"
     assert isinstance(
         await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED),
@@ -220,7 +220,7 @@ async def test_one_that_is_gone_is_created_again(world: World, make_es: MakeES) 
         ({"deletionTimestamp": "now"}, True),
     ],
 )
-def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
+def test_restart_enqueues_an_out_of_sync_secret_with_high_priority(
     world: World,
     make_es: MakeES,
     make_secret: MakeSecret,
@@ -232,5 +232,5 @@ def test_Q10_a_restart_that_finds_a_secret_not_in_step_is_in_a_hurry(
     else:
         world.secrets.put(KEY, make_secret(**secret))
     assert world.writer.has_drifted(sync_of(make_es(), SyncState(uid="es-uid"))) is drifted
-    # What was written since the start is judged by what is remembered of it.
+    # What was written since the start is compared with what is remembered of it.
     assert not world.writer.has_drifted(sync_of(make_es(), state()))

@@ -40,7 +40,7 @@ async def test_a_secret_of_its_own_is_given_up_and_its_keys_are_kept(make_es: Ma
     assert remembered.written == b"wanted"
 
 
-async def test_it_is_not_given_up_blindly(make_es: MakeES) -> None:
+async def test_owned_secret_is_not_given_up_on_a_stale_version(make_es: MakeES) -> None:
     world = World(make_es(target=MERGE), ApiConflictError("changed", status=409))
     world.holds(own())
     with pytest.raises(ApiUnavailableError):
@@ -77,7 +77,7 @@ async def test_an_immutable_one_is_given_up_as_one(make_es: MakeES) -> None:
     assert leave.body == {**refused.body, "immutable": True}
 
 
-async def test_a_refusal_on_the_way_is_told(make_es: MakeES) -> None:
+async def test_refusal_by_a_proxy_is_reported(make_es: MakeES) -> None:
     world = World(make_es(target=MERGE), FROZEN)
     world.holds(own())
     refused = await world.ensure(state(fingerprint=b"older"))

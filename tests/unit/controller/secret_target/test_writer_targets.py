@@ -1,4 +1,4 @@
-"""Writing the Secret: fights, renamed targets, and what only making it anew can change."""
+"""Writing the Secret: write conflicts, renamed targets, and what only a recreation can change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-# -- Fights -------------------------------------------------------------------------------
+# -- Write conflicts ----------------------------------------------------------------------
 
 
 async def repair_after_edit(
@@ -60,7 +60,7 @@ async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop
     assert len(world.client.sent) == REPAIRS
 
 
-async def test_what_a_restored_api_server_lost_is_nobodys_change(make_es: MakeES) -> None:
+async def test_loss_by_a_restored_api_server_is_no_write_conflict(make_es: MakeES) -> None:
     world, states = World(make_es()), SyncStateStore()
     remembered = states._states["ns/some"] = state()
     states.mark_restored("ns/some")
@@ -87,7 +87,7 @@ async def test_from_then_on_there_is_one_write_a_minute_and_no_word_of_peace(
     assert len(world.client.sent) == REPAIRS + 5
 
 
-async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeES) -> None:
+async def test_write_that_has_stood_for_a_minute_ends_the_conflict(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(REPAIRS + 1):
         await repair_after_edit(world, remembered)
@@ -106,7 +106,7 @@ async def test_a_write_that_has_stood_for_a_minute_ends_the_fight(make_es: MakeE
     assert all(isinstance(result, Changed) for result in made)
 
 
-async def test_who_keeps_deleting_it_is_fought_no_longer_either(make_es: MakeES) -> None:
+async def test_repeated_deletion_ends_the_repairs(make_es: MakeES) -> None:
     world, remembered = World(make_es()), SyncState(uid="es-uid", target="some", written=b"wanted")
     made: list[WriteResult] = []
     for number in range(REPAIRS + 2):
@@ -118,14 +118,14 @@ async def test_who_keeps_deleting_it_is_fought_no_longer_either(make_es: MakeES)
     assert world.client.methods.count("PATCH") == REPAIRS
 
 
-async def test_who_changes_it_now_and_then_is_undone_each_time(make_es: MakeES) -> None:
+async def test_occasional_edit_is_reverted_each_time(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(10):
         assert isinstance(await repair_after_edit(world, remembered), Changed)
         await asyncio.sleep(CONFLICT_SECONDS / REPAIRS + 1)
 
 
-async def test_new_values_are_no_fight(make_es: MakeES) -> None:
+async def test_new_values_are_no_write_conflict(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for number in range(6):
         world.client.answers.append(own(version=str(30 + number)))
@@ -134,7 +134,7 @@ async def test_new_values_are_no_fight(make_es: MakeES) -> None:
     assert remembered.repairs is None or remembered.repairs.repairs == ()
 
 
-async def test_a_new_value_is_written_in_the_middle_of_a_fight(make_es: MakeES) -> None:
+async def test_new_value_is_written_during_a_write_conflict(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(REPAIRS):
         await repair_after_edit(world, remembered)
@@ -155,22 +155,22 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
     assert remembered.repairs is None or remembered.repairs.repairs == ()
 
 
-# -- What only making it anew can change --------------------------------------------------
+# -- What only a recreation can change ----------------------------------------------------
 
 FROZEN = ApiRefusedError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
 
-async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -> None:
+async def test_type_is_changed_by_recreating_the_secret(make_es: MakeES) -> None:
     made = own(uid="new", version="30")
     world = World(make_es(type="example.org/t"), FROZEN, own(), own(), {}, made)
     world.holds(own())
     remembered = state(fingerprint=b"older")
     assert isinstance(await world.ensure(remembered), Changed)
-    apply, look, rehearsal, deletion, creation = world.client.sent
+    apply, look, dry_run, deletion, creation = world.client.sent
     assert apply.version == "secret-uid/20"
     assert look.method == "GET"
     # It is tried out before the old one goes.
-    assert rehearsal.path.endswith("/secrets/secret-sync-es-uid")
+    assert dry_run.path.endswith("/secrets/secret-sync-es-uid")
     assert (deletion.method, deletion.version) == ("DELETE", "secret-uid/20")
     assert creation.body["metadata"]["resourceVersion"] == "1"
     assert creation.body["type"] == "example.org/t"
@@ -178,7 +178,7 @@ async def test_A6_a_type_is_changed_by_making_the_secret_anew(make_es: MakeES) -
     assert remembered.applied.uid == "new"
 
 
-async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> None:
+async def test_secret_that_could_not_be_recreated_is_not_deleted(make_es: MakeES) -> None:
     refusal = ApiRefusedError("tls.crt is missing", status=422, causes=(Cause("data", "Required"),))
     world = World(make_es(type="kubernetes.io/tls"), FROZEN, own(), refusal)
     world.holds(own())
@@ -188,7 +188,7 @@ async def test_A6_what_would_not_come_back_is_not_deleted(make_es: MakeES) -> No
     assert world.client.methods == ["PATCH", "GET", "PATCH"]
 
 
-async def test_A14_a_fight_is_over_when_a_write_finds_nothing_to_change(make_es: MakeES) -> None:
+async def test_conflict_is_over_when_a_write_finds_nothing_to_change(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(REPAIRS + 1):
         await repair_after_edit(world, remembered, by="flux")
@@ -224,7 +224,7 @@ def labelled(version: str = "20", uid: str = "secret-uid", **more: Any) -> dict[
     return found
 
 
-async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
+async def test_metadata_of_others_is_carried_over_and_owned_by_them(
     make_es: MakeES,
 ) -> None:
     before = labelled(ownerReferences=[{"uid": "es-uid"}, CONTROLLER])
@@ -233,8 +233,8 @@ async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
     world.holds(before)
     remembered = state(fingerprint=b"older")
     assert isinstance(await world.ensure(remembered), Changed)
-    _, _, rehearsal, _, creation, handed = world.client.sent
-    for sent in (rehearsal, creation):
+    _, _, dry_run, _, creation, handed = world.client.sent
+    for sent in (dry_run, creation):
         metadata = sent.body["metadata"]
         assert metadata["labels"] == {"team": "a"}
         # kubectl's copy of the values stays behind, and there is one controller at most.
@@ -250,7 +250,7 @@ async def test_A13_what_others_say_of_it_is_in_the_new_one_and_theirs_again(
 
 
 @pytest.mark.parametrize("lost", ["the create", "the end"])
-async def test_A13_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, lost: str) -> None:
+async def test_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, lost: str) -> None:
     away = ApiUnavailableError("away")
     made, given = labelled("30", "new"), labelled("31", "new")
     rest = [away] if lost == "the create" else [made, away]
@@ -292,7 +292,7 @@ async def test_A13_what_others_said_of_it_is_given_to_no_other_secret(make_es: M
 # -- Another controller -------------------------------------------------------------------
 
 
-async def test_A17_beside_another_controller_the_owner_goes_without(make_es: MakeES) -> None:
+async def test_beside_another_controller_the_owner_goes_without(make_es: MakeES) -> None:
     es = make_es()
     world = World(es, own(version="21"))
     world.holds(own(ownerReferences=[CONTROLLER]))
@@ -303,7 +303,7 @@ async def test_A17_beside_another_controller_the_owner_goes_without(make_es: Mak
     assert "controller" not in reference
 
 
-async def test_A17_another_controller_is_known_from_the_reply_to_our_write(make_es: MakeES) -> None:
+async def test_another_controller_is_known_from_the_reply_to_our_write(make_es: MakeES) -> None:
     reply = own(version="21", ownerReferences=[CONTROLLER, {"uid": "es-uid"}])
     world, remembered = World(make_es(), reply), state()
     world.holds(secret(managed("kubectl", "password")))
@@ -314,7 +314,7 @@ async def test_A17_another_controller_is_known_from_the_reply_to_our_write(make_
     assert world.writer.other_controller(world.context(remembered)) == ""
 
 
-async def test_A17_that_a_secret_of_somebody_else_has_a_controller_is_no_news(
+async def test_controller_of_an_unmanaged_secret_is_not_reported(
     make_es: MakeES,
 ) -> None:
     es = make_es(target=MERGE)
@@ -329,7 +329,7 @@ ONCE = {"refreshPolicy": "CreatedOnce"}
 ADOPT = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
 
 
-async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
+async def test_secret_continued_by_a_created_once_object_keeps_its_values(
     make_es: MakeES,
 ) -> None:
     restored = secret(managed("velero-server", "password", mark=True), mark="some/older")
@@ -357,7 +357,7 @@ async def test_what_an_object_that_is_fetched_once_continues_keeps_its_values(
     ],
     ids=["not asked to", "its own already", "none there"],
 )
-async def test_otherwise_there_is_nothing_to_continue(
+async def test_other_secrets_are_not_continued(
     make_es: MakeES, metadata: dict[str, Any], held: dict[str, Any] | None
 ) -> None:
     world = World(make_es(metadata=metadata, **ONCE))
@@ -374,7 +374,7 @@ async def test_otherwise_there_is_nothing_to_continue(
     ("policy", "before", "after"),
     [("Retain", [{"uid": "es-uid"}], None), ("Delete", [], ["es-uid"])],
 )
-async def test_the_garbage_collector_is_told_of_a_change_of_mind(
+async def test_changed_deletion_policy_updates_the_owner_reference(
     make_es: MakeES, policy: str, before: list[Any], after: list[str] | None
 ) -> None:
     world = World(make_es(target={"deletionPolicy": policy}), own(version="21"))
@@ -398,7 +398,7 @@ async def test_a_renamed_target_is_made_however_lately_the_former_one_was(
     assert world.client.sent[0].body["metadata"]["resourceVersion"] == "1"
 
 
-async def test_it_is_a_conflict_where_somebody_else_has_one_that_is_older(make_es: MakeES) -> None:
+async def test_older_secret_of_another_writer_is_a_conflict(make_es: MakeES) -> None:
     world = World(make_es(target={"name": "other"}))
     world.holds(secret(managed("kubectl", "a"), name="other", uid="theirs", version="5"))
     refused = await world.ensure(state(age=1.0))
@@ -406,7 +406,7 @@ async def test_it_is_a_conflict_where_somebody_else_has_one_that_is_older(make_e
     assert refused.problem.reason is Reason.SECRET_CONFLICT
 
 
-async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
+async def test_renamed_merge_target_is_written(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     target = {**MERGE, "name": "other"}
     theirs = secret(managed("kubectl", "a"), name="other", uid="new", version="5")
@@ -419,7 +419,7 @@ async def test_so_is_one_that_is_merged_into(make_es: MakeES) -> None:
 # -- The rest -----------------------------------------------------------------------------
 
 
-async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) -> None:
+async def test_secret_correct_in_the_cache_needs_no_write(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     for target, given, merge in (({}, own(), False), (MERGE, secret(merged), True)):
         world = World(make_es(target=target))
@@ -430,7 +430,7 @@ async def test_what_the_cache_shows_to_be_right_needs_no_write(make_es: MakeES) 
         assert not world.client.sent
 
 
-async def test_one_that_is_being_deleted_is_waited_for(make_es: MakeES) -> None:
+async def test_secret_being_deleted_is_waited_for(make_es: MakeES) -> None:
     world = World(make_es())
     world.holds(own(deletionTimestamp="now"))
     refused = await world.ensure(state())
@@ -439,7 +439,7 @@ async def test_one_that_is_being_deleted_is_waited_for(make_es: MakeES) -> None:
     assert not world.client.sent
 
 
-async def test_one_of_ack_secret_manager_is_claimed(make_es: MakeES) -> None:
+async def test_secret_of_ack_secret_manager_is_adopted(make_es: MakeES) -> None:
     finalizer = "finalizer.ack.secrets-manager.alibabacloud.com"
     theirs = secret(managed("ack-secret-manager", "password"))
     handed = secret(managed("secret-sync", "password", operation="Apply"), version="22")
@@ -455,7 +455,7 @@ async def test_one_of_ack_secret_manager_is_claimed(make_es: MakeES) -> None:
     assert world.client.methods == ["GET", "PATCH", "PATCH", "PATCH"]
 
 
-async def test_what_changes_all_the_time_is_left_for_later(make_es: MakeES) -> None:
+async def test_secret_that_changes_all_the_time_is_left_for_later(make_es: MakeES) -> None:
     changed = ApiConflictError("changed", status=409)
     world = World(make_es(), *[changed, own(version="25")] * 8)
     world.holds(own())
@@ -495,7 +495,7 @@ async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None
         await world.ensure(SyncState(uid="es-uid"))
 
 
-async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
+async def test_merged_keys_are_given_up_after_repeated_conflicts(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     world = World(make_es(target=MERGE))
     made: list[WriteResult] = []
@@ -513,7 +513,7 @@ async def test_what_is_merged_is_not_fought_for_either(make_es: MakeES) -> None:
 
 
 @pytest.mark.parametrize("target", [{}, MERGE], ids=["own", "merged into"])
-async def test_who_replaces_the_whole_secret_is_named_as_well(
+async def test_writer_that_replaces_the_whole_secret_is_named(
     make_es: MakeES, target: dict[str, Any]
 ) -> None:
     world = World(make_es(target=target))
@@ -529,7 +529,7 @@ async def test_who_replaces_the_whole_secret_is_named_as_well(
     assert "argocd" in refused.problem.message
 
 
-async def test_S16_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:
+async def test_a_secret_that_was_just_created_is_there(make_es: MakeES) -> None:
     # Else an object that is fetched once would be fetched again until the cache has it.
     world = World(make_es(refreshPolicy="CreatedOnce"))
     assert world.writer.is_there(world.context(state(age=0.1)))

@@ -138,7 +138,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("condition", "said"), UNREADABLE, ids=lambda value: str(value)[:60])
-def test_what_cannot_be_read_matches_nothing_and_keeps_nobody_else_out(
+def test_unreadable_condition_matches_nothing_and_keeps_no_namespace_out(
     condition: dict[str, Any], said: str
 ) -> None:
     assert not admits(condition)

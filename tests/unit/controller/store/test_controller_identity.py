@@ -96,7 +96,7 @@ def planned(made: Cluster, es: ExternalSecret, **more: Any) -> PlannedEntry:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("user", "home", "way"), FROM_HERE_TO_THERE, ids=str)
 @pytest.mark.parametrize("allowed", [(), ("trusted",), ("*",)], ids=str)
-def test_its_namespaces_hold_for_every_method_and_every_way(
+def test_identity_namespaces_hold_for_every_method_and_every_way(
     make_es: Callable[..., ExternalSecret],
     method: str,
     user: str,
@@ -111,15 +111,15 @@ def test_its_namespaces_hold_for_every_method_and_every_way(
     )
     entry = planned(made, es, namespaces=allowed)
 
-    def lent(namespace: str) -> bool:
+    def granted(namespace: str) -> bool:
         return not allowed or "*" in allowed or namespace in allowed
 
     expected = {
-        "own namespace": lent(home),
-        # What the operator's flag lets in lends nothing on.
-        "other by flag": lent(home) and lent(user),
+        "own namespace": granted(home),
+        # What the operator's flag admits grants nothing to others.
+        "other by flag": granted(home) and granted(user),
         # The author of a store that may borrow decides who uses it.
-        "other by annotation": lent(home),
+        "other by annotation": granted(home),
         # Who writes a ClusterSecretStore administers the cluster.
         "cluster": True,
         "cluster conditions": True,
@@ -132,7 +132,7 @@ def test_its_namespaces_hold_for_every_method_and_every_way(
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("user", NAMESPACES)
-def test_its_namespaces_hold_without_a_store(
+def test_identity_namespaces_hold_without_a_store(
     make_es: Callable[..., ExternalSecret], environment: str, user: str
 ) -> None:
     es = make_es(metadata={"namespace": user}, data=[{"key": "db", "name": "x"}])
@@ -186,7 +186,9 @@ TENANTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("auth", TENANTS.values(), ids=TENANTS)
 @pytest.mark.parametrize("remote", [{}, {"remoteRamRoleARN": REMOTE}], ids=["", "remote"])
-def test_what_is_a_tenants_own_is_not_limited(auth: dict[str, Any], remote: dict[str, str]) -> None:
+def test_credentials_of_a_tenant_are_not_limited(
+    auth: dict[str, Any], remote: dict[str, str]
+) -> None:
     limited = resolver(user=USER, namespaces=("trusted",), roles=("none",))
     found = limited.resolve(store("ns", "", {**auth, **remote}), "kms")
     assert isinstance(found, Identity), found
@@ -206,7 +208,9 @@ def test_what_is_a_tenants_own_is_not_limited(auth: dict[str, Any], remote: dict
         ("", "system:serviceaccount:other:secret-sync", True),
     ],
 )
-def test_how_its_service_account_is_known(user: str, token_user: str, *, borrowed: bool) -> None:
+def test_service_account_of_the_controller_is_known(
+    user: str, token_user: str, *, borrowed: bool
+) -> None:
     found = resolver(user=user, token_user=token_user).resolve(
         store("ns", "", AS_CONTROLLER), "kms"
     )

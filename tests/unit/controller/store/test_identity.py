@@ -148,7 +148,7 @@ def test_half_a_method_refuses_the_store_even_beside_a_complete_one(
         ({"oidcTokenFilePath": "/etc/shadow"}, Reason.TOKEN_FILE_REFUSED),
     ],
 )
-def test_what_sts_would_refuse_is_refused_without_asking(
+def test_store_that_sts_would_refuse_is_refused_without_a_call(
     cluster: Cluster, written: dict[str, str], reason: Reason
 ) -> None:
     assert reason_of(cluster.identities().resolve(store(**RRSA, **written), "kms")) is reason
@@ -169,7 +169,7 @@ def test_the_controllers_own_token_file_may_be_named(cluster: Cluster) -> None:
         ("", "", False, None),
     ],
 )
-def test_where_the_oidc_provider_is_taken_from(
+def test_sources_of_the_oidc_provider(
     cluster: Cluster, written: str, own: str, expected: str | None, *, flags: bool
 ) -> None:
     more: dict[str, Any] = {"account": "7", "cluster": "c7"} if flags else {}
@@ -213,27 +213,27 @@ def test_the_operator_turns_the_worker_role_off(cluster: Cluster) -> None:
         assert "--enable-worker-role" in found.message
 
 
-def test_the_controllers_rights_are_lent_where_the_operator_says(cluster: Cluster) -> None:
-    lent = cluster.identities(namespaces=("trusted",), roles=("acs:ram::1:role/lent-*",))
+def test_controller_identity_is_granted_where_the_operator_says(cluster: Cluster) -> None:
+    granted = cluster.identities(namespaces=("trusted",), roles=("acs:ram::1:role/lent-*",))
     refused = [
-        lent.own("ns"),
-        lent.resolve(store(**RRSA), "kms"),
-        lent.resolve(store(), "kms"),
-        lent.resolve(store("trusted", **RRSA), "kms"),
-        lent.resolve(store("", **RRSA), "kms"),
-        lent.resolve(store("trusted", remoteRamRoleARN=OTHER), "kms"),
+        granted.own("ns"),
+        granted.resolve(store(**RRSA), "kms"),
+        granted.resolve(store(), "kms"),
+        granted.resolve(store("trusted", **RRSA), "kms"),
+        granted.resolve(store("", **RRSA), "kms"),
+        granted.resolve(store("trusted", remoteRamRoleARN=OTHER), "kms"),
     ]
     assert {reason_of(found) for found in refused} == {Reason.IDENTITY_REFUSED}
     role = {**RRSA, "ramRoleARN": "acs:ram::1:role/lent-one"}
     for found in (
-        lent.own("trusted"),
-        lent.resolve(store("trusted"), "kms"),
-        lent.resolve(store("trusted", **role), "kms"),
+        granted.own("trusted"),
+        granted.resolve(store("trusted"), "kms"),
+        granted.resolve(store("trusted", **role), "kms"),
         # Who writes a ClusterSecretStore administers the cluster.
-        lent.resolve(store("", **role), "kms"),
+        granted.resolve(store("", **role), "kms"),
         # These are the tenant's own.
-        lent.resolve(store(**KEY, **SECRET, ramRoleARN=ROLE), "kms"),
-        lent.resolve(store(**ACCOUNT, oidcProviderARN=PROVIDER), "kms"),
+        granted.resolve(store(**KEY, **SECRET, ramRoleARN=ROLE), "kms"),
+        granted.resolve(store(**ACCOUNT, oidcProviderARN=PROVIDER), "kms"),
     ):
         provider_of(found)
 

@@ -1,4 +1,4 @@
-"""What tells identities apart, so that no two tenants ever share one that is not the same."""
+"""What distinguishes identities, so that no two tenants ever share one that is not the same."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def key(**written: Any) -> CredentialKey:
 
 
 @pytest.mark.parametrize("auth", [PAIR, {**PAIR, "ramRoleARN": ROLE}, AS_READER, RRSA, {}], ids=str)
-def test_one_identity_however_many_stores(auth: dict[str, Any]) -> None:
+def test_equal_stores_share_one_identity(auth: dict[str, Any]) -> None:
     assert key(**auth) == key(name="another", **auth)
 
 
 @pytest.mark.parametrize("auth", [PAIR, {**PAIR, "ramRoleARN": ROLE}, AS_READER], ids=str)
 @pytest.mark.parametrize("remote", [{}, {"remoteRamRoleARN": REMOTE}], ids=["", "remote"])
-def test_what_looks_alike_in_two_namespaces_is_two_identities(
+def test_equal_stores_of_two_namespaces_are_two_identities(
     auth: dict[str, Any], remote: dict[str, str]
 ) -> None:
     assert key(**auth, **remote) != key(namespace="other", **auth, **remote)
@@ -103,13 +103,13 @@ def test_what_looks_alike_in_two_namespaces_is_two_identities(
     ],
     ids=str,
 )
-def test_whatever_sts_is_told_differently_is_another_identity(
+def test_each_difference_in_an_sts_call_is_another_identity(
     auth: dict[str, Any], change: dict[str, Any]
 ) -> None:
     assert key(**auth) != key(**{**auth, **change})
 
 
-def test_a_service_account_that_was_made_anew_is_another() -> None:
+def test_recreated_service_account_is_another() -> None:
     keys = set()
     for made_as in ("first", "second"):
         made = cluster()
@@ -176,7 +176,7 @@ def test_sessions_are_as_written_and_the_remote_one_has_a_name_of_its_own() -> N
     ],
     ids=str,
 )
-def test_what_is_wrong_in_the_environment_is_called_by_its_variable(
+def test_fault_of_the_environment_names_its_variable(
     own: dict[str, str], reason: Reason, said: str
 ) -> None:
     rrsa = {"role_arn": ROLE, "oidc_provider_arn": PROVIDER}
@@ -189,7 +189,7 @@ def test_what_is_wrong_in_the_environment_is_called_by_its_variable(
 
 @pytest.mark.parametrize("auth", [RRSA, {}], ids=["rrsa", "worker"])
 @pytest.mark.parametrize(
-    ("patterns", "lent"),
+    ("patterns", "granted"),
     [
         ((), True),
         ((ROLE, REMOTE), True),
@@ -202,11 +202,11 @@ def test_what_is_wrong_in_the_environment_is_called_by_its_variable(
     ],
 )
 def test_the_second_role_is_one_that_the_controller_assumes_too(
-    auth: dict[str, str], patterns: tuple[str, ...], *, lent: bool
+    auth: dict[str, str], patterns: tuple[str, ...], *, granted: bool
 ) -> None:
     identities = cluster().identities(roles=patterns)
     found = identities.resolve(store(**auth, remoteRamRoleARN=REMOTE), "kms")
-    assert isinstance(found, Identity) == lent
+    assert isinstance(found, Identity) == granted
     if isinstance(found, Problem):
         assert found.reason is Reason.IDENTITY_REFUSED
         assert f"may not assume {REMOTE}" in found.message
@@ -220,9 +220,9 @@ def test_the_second_role_is_one_that_the_controller_assumes_too(
 def test_the_controllers_own_service_account_goes_no_further_than_the_controller() -> None:
     user = "system:serviceaccount:ns:reader"
     given = store(**AS_READER, remoteRamRoleARN=REMOTE)
-    for patterns, lent in (((ROLE, REMOTE), True), ((ROLE,), False), ((REMOTE,), False)):
+    for patterns, granted in (((ROLE, REMOTE), True), ((ROLE,), False), ((REMOTE,), False)):
         found = cluster().identities(user=user, roles=patterns).resolve(given, "kms")
-        assert isinstance(found, Identity) == lent
+        assert isinstance(found, Identity) == granted
 
 
 def test_a_key_in_the_environment_is_in_no_name_of_the_identity() -> None:
@@ -258,7 +258,7 @@ def test_a_broken_provider_of_the_flags_is_not_the_authors_mistake() -> None:
         ({"oidcTokenFilePath": TOKEN_FILE, "oidcProviderARN": PROVIDER}, "ramRoleARN is missing"),
     ],
 )
-def test_who_names_a_token_file_does_not_get_the_role_of_the_node(
+def test_store_with_a_token_file_does_not_get_the_role_of_the_node(
     auth: dict[str, str], said: str
 ) -> None:
     found = cluster().identities().resolve(store(**auth), "kms")
@@ -300,7 +300,7 @@ def expected(written: set[str]) -> type | None:
 
 
 @given(st.fixed_dictionaries({}, optional={f: st.sampled_from(v[0]) for f, v in FIELDS.items()}))
-def test_it_is_the_first_method_that_is_written_or_none_at_all(auth: dict[str, Any]) -> None:
+def test_first_method_that_is_written_counts_or_none(auth: dict[str, Any]) -> None:
     found = cluster().identities().resolve(store(**auth), "kms")
     method = expected(set(auth))
     if method is None:
@@ -340,7 +340,7 @@ def test_a_field_that_can_never_work_refuses_whatever_else_is_written(
     assert found.reason in {Reason.STORE_INVALID, Reason.TOKEN_FILE_REFUSED}
 
 
-def test_where_nobody_says_who_the_controller_is_every_account_might_be() -> None:
+def test_unknown_controller_account_matches_every_account() -> None:
     """Closed, not open: the restriction holds for all of them."""
     limited = cluster().identities(user="", roles=("acs:ram::1:role/lent",))
     found = limited.resolve(store(**AS_READER), "kms")
@@ -358,7 +358,7 @@ def test_where_nobody_says_who_the_controller_is_every_account_might_be() -> Non
         ),
     ],
 )
-def test_what_has_no_use_is_named(auth: dict[str, str], ignored: tuple[str, ...]) -> None:
+def test_unused_fields_are_named(auth: dict[str, str], ignored: tuple[str, ...]) -> None:
     found = Cluster().identities().resolve(store(**auth), "kms")
     assert isinstance(found, Identity)
     assert found.ignored == ignored

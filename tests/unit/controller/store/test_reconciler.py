@@ -76,7 +76,7 @@ class Reader:
 
 @dataclass
 class Statuses:
-    """Remembers what is told of each store."""
+    """Remembers what is reported for each store."""
 
     reported: list[Condition] = field(default_factory=list)
     observed: list[int] = field(default_factory=list)
@@ -108,7 +108,7 @@ class World:
         self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
         self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
         self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
-        self.woken: list[str] = []
+        self.enqueued: list[str] = []
         identities = self.cluster.identities()
         monkeypatch.setattr(identities._dependencies.reader, "read", self.reader.read)
         statuses: Any = self.statuses
@@ -122,7 +122,7 @@ class World:
                 schemas=self.schemas,
                 finalizers=LegacyFinalizers(writer, kind),
                 publisher=EventPublisher(self.events),
-                enqueue=self.woken.append,
+                enqueue=self.enqueued.append,
             )
             for objects, kind in (
                 (self.cluster.stores, SECRET_STORES),
@@ -136,11 +136,11 @@ class World:
         return await self.loops["/" not in key].reconcile(key)
 
     async def settle(self, given: SecretStore, key: str = KEY) -> Condition:
-        """Reconciles, and once more if credentials had to be waited for; what is told then."""
+        """Reconciles until credentials are there; returns what is reported then."""
         await self.reconcile(given, key)
         await asyncio.sleep(1.5)
-        if self.woken:
-            await self.reconcile(key=self.woken.pop())
+        if self.enqueued:
+            await self.reconcile(key=self.enqueued.pop())
         return self.statuses.reported[-1]
 
 
@@ -157,7 +157,7 @@ async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World)
     # Nothing is said while nothing is known.
     assert world.statuses.reported == []
     await asyncio.sleep(1.5)
-    assert world.woken == [KEY]
+    assert world.enqueued == [KEY]
     assert await world.reconcile() == Done()
     (ready,) = world.statuses.reported
     assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Ready", 3)
@@ -168,7 +168,7 @@ async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World)
     assert len(world.statuses.reported) == len(world.reader.read_names) == 1
 
 
-async def test_what_is_written_too_is_named_as_ignored(
+async def test_further_methods_are_named_as_ignored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auth = {**pair(), "oidcProviderARN": PROVIDER, "ramRoleARN": "acs:ram::1:role/reader"}
@@ -186,7 +186,7 @@ async def test_of_two_services_both_have_to_be_had(world: World) -> None:
 
 
 @pytest.mark.parametrize("broken", ["key", "other"])
-async def test_of_two_services_one_that_fails_is_told(world: World, broken: str) -> None:
+async def test_failing_service_of_two_is_reported(world: World, broken: str) -> None:
     world.reader.broken = {broken: 7.0}
     given = store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")})
     await world.reconcile(given)
@@ -209,7 +209,7 @@ async def test_of_two_services_that_fail_the_first_to_be_tried_again_counts(worl
     assert outcome.seconds == pytest.approx(6.5, abs=0.1)
 
 
-async def test_of_two_services_one_that_cannot_work_is_told_at_once(world: World) -> None:
+async def test_impossible_service_of_two_is_reported_at_once(world: World) -> None:
     half = {"accessKey": pair()["accessKey"]}
     ready = await world.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": half}))
     assert (ready.status, ready.reason) == ("False", "StoreInvalid")
@@ -232,18 +232,18 @@ async def test_of_two_services_one_that_cannot_work_is_told_at_once(world: World
         ),
     ],
 )
-async def test_what_shows_without_a_call_is_told_at_once(
+async def test_invalid_store_is_reported_without_a_call(
     world: World, spec: dict[str, Any], reason: str, said: str
 ) -> None:
     outcome = await world.reconcile(store(**spec))
     (ready,) = world.statuses.reported
     assert (ready.status, ready.reason) == ("False", reason)
     assert said in ready.message
-    # What has to change first will wake it.
+    # The change that it needs will enqueue it.
     assert outcome == Done()
 
 
-async def test_conditions_that_cannot_be_read_are_told_of_the_store(world: World) -> None:
+async def test_unreadable_conditions_are_reported_for_the_store(world: World) -> None:
     auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
     given = store(namespace="", KMS={"KMSAuth": auth}, conditions=[{"namespaceRegexes": ["("]}])
     ready = await world.settle(given, "store")
@@ -253,7 +253,7 @@ async def test_conditions_that_cannot_be_read_are_told_of_the_store(world: World
     assert len(world.credentials._entries) == 1
 
 
-async def test_a_store_that_is_mended_is_ready(world: World) -> None:
+async def test_fixed_store_is_ready(world: World) -> None:
     broken = await world.settle(store(KMS={"KMSAuth": pair("nowhere")}))
     assert broken.status == "False"
     await world.reconcile(store(KMS={"KMSAuth": pair()}))
@@ -319,7 +319,7 @@ async def test_events_are_of_transitions_only(world: World) -> None:
     ],
     ids=["that is ready", "that is not", "that goes"],
 )
-async def test_the_finalizer_of_ack_secret_manager_is_taken_off_a_store(
+async def test_finalizer_of_ack_secret_manager_is_removed_from_a_store(
     world: World, given: SecretStore
 ) -> None:
     assert await world.reconcile(given) == Done()
@@ -362,6 +362,6 @@ async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: Wor
     assert (await world.settle(store(KMS={"KMSAuth": pair()}))).status == "True"
 
 
-async def test_nothing_that_is_told_holds_the_key(world: World) -> None:
+async def test_no_report_contains_the_key(world: World) -> None:
     await world.settle(store(KMS={"KMSAuth": pair()}))
     assert "s3cret" not in repr(world.statuses.reported)

@@ -97,7 +97,7 @@ AUTHS: dict[str, tuple[Callable[[str], dict[str, Any]], Callable[..., Any]]] = {
         ("", True, True),
     ],
 )
-def test_what_a_store_refers_to_elsewhere_has_to_agree_or_the_operator(
+def test_cross_namespace_reference_needs_a_grant(
     kind: str, allows: str, *, flag: bool, found: bool
 ) -> None:
     auth, referred = AUTHS[kind]
@@ -115,7 +115,7 @@ def test_what_a_store_refers_to_elsewhere_has_to_agree_or_the_operator(
 
 
 @pytest.mark.parametrize("kind", AUTHS)
-def test_a_refusal_does_not_tell_whether_the_object_exists(kind: str) -> None:
+def test_refusal_does_not_reveal_whether_the_object_exists(kind: str) -> None:
     auth, referred = AUTHS[kind]
     empty, full = Cluster(), Cluster()
     full.add(referred("somebody-else"))
@@ -150,7 +150,7 @@ def test_a_refusal_does_not_tell_whether_the_object_exists(kind: str) -> None:
         ),
     ],
 )
-def test_what_is_allowed_but_missing_is_named(
+def test_missing_object_of_an_allowed_reference_is_named(
     auth: dict[str, Any], reason: Reason, said: str
 ) -> None:
     outcome = Cluster().identities(cross=True).resolve(store(auth), "kms")
@@ -200,13 +200,13 @@ def test_a_store_of_another_namespace_has_to_agree_or_the_operator(
     assert absent.problem == planned.problem
 
 
-def test_leave_to_use_a_store_is_none_to_use_what_it_refers_to(
+def test_permission_to_use_a_store_grants_no_access_to_its_references(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
     # The store's own namespace decides: the user of it is not asked about the Secret.
     cluster = Cluster()
-    lent = store(access_key("third"), namespace="else", allows="ns")
-    cluster.add(lent, secret("third", allows="ns"))
+    granted = store(access_key("third"), namespace="else", allows="ns")
+    cluster.add(granted, secret("third", allows="ns"))
     ref = {"name": "store", "namespace": "else"}
     (planned,) = (
         cluster.planner().plan(make_es(data=[{"key": "db", "secretStoreRef": ref}])).entries
@@ -216,7 +216,7 @@ def test_leave_to_use_a_store_is_none_to_use_what_it_refers_to(
     assert "Secret third/key" in planned.problem.message
 
 
-def test_S9_indexes_name_what_both_blocks_of_a_store_refer_to() -> None:
+def test_indexes_name_what_both_blocks_of_a_store_refer_to() -> None:
     metadata = {"namespace": "ns", "name": "store", "uid": "u", "resourceVersion": "1"}
     both = SecretStore.from_dict(
         {
