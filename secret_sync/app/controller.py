@@ -98,7 +98,6 @@ class Controller:
         self._settings = settings
         self._metrics = metrics
         self._metadata = metadata
-        self._capabilities = capabilities
         self._election = election
         self._stopping = False
         states = SyncStateStore()

@@ -125,7 +125,7 @@ def test_the_list_fits_the_code() -> None:
         assert sum(part in mutant.file for mutant in mutants) >= 5
 
 
-def test_a_verdict_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
+def test_result_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
     verdicts = {KILLED: Verdict.KILLED, SURVIVOR: Verdict.SURVIVED}
     monkeypatch.setattr("tests.mutants.run.ROOT", tree)
     monkeypatch.setattr("tests.mutants.run.read_mutants", lambda _: list(verdicts))

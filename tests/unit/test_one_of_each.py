@@ -43,7 +43,7 @@ def test_waits_double_and_clocks_are_defined_in_one_module(path: Path) -> None:
         assert '"%Y-%m-%dT%H:%M:%SZ"' not in path.read_text()
 
 
-def test_no_controller_tells_kinds_of_stores_apart_by_the_form_of_their_keys() -> None:
+def test_store_kinds_are_not_inferred_from_keys() -> None:
     tests = [
         f"{path.name}: {ast.unparse(node)}"
         for path in sorted((PACKAGE / "controller").rglob("*.py"))

@@ -193,7 +193,10 @@ async def test_keys_are_rotated(admin: CloudAdmin, rrsa: Rrsa) -> None:
         {"keys": [{"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB"}]},
         {"keys": [*issuer().jwks["keys"], {"kty": "RSA"}]},
     ],
-    ids=str,
+    ids=[
+        *("nothing", "no-keys", "no-list", "number", "no-modulus", "bad-modulus", "other-curve"),
+        *("no-point", "one-bad-key"),
+    ],
 )
 async def test_key_sets_that_are_refused(admin: CloudAdmin, jwks: dict[str, Any]) -> None:
     with pytest.raises(AdminError, match="JWKS"):

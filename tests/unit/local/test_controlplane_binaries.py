@@ -160,7 +160,7 @@ class TestBuilding:
         assert path.name == "kube-controller-manager"
         assert path.parent.parent == workshop.cache / PINNED.key
 
-    def test_what_is_built_and_for_how_long_is_told_before(
+    def test_build_is_announced_with_its_minutes(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("os.cpu_count", lambda: 2)
@@ -195,7 +195,7 @@ class TestBuilding:
         )
         assert workshop.lines[2] == "building kube-controller-manager"
 
-    def test_nothing_is_built_or_told_where_assets_have_all(
+    def test_nothing_is_built_where_assets_have_all(
         self, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in build_spec.PACKAGES:

@@ -53,7 +53,7 @@ async def test_the_event_loop_has_its_turn_between_two_slices() -> None:
     assert "".join(order).replace("others", ".") == "ab..cd..e."
 
 
-async def test_what_comes_while_others_are_handled_is_not_left_behind() -> None:
+async def test_item_that_comes_during_a_run_is_handled() -> None:
     handled = Handled()
     again = ["a", "b"]
 

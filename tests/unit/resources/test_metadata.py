@@ -38,6 +38,6 @@ def test_object_of_a_store_is_metadata_in_slots(kind: type[ObjectMeta]) -> None:
 
 
 @pytest.mark.parametrize("kind", [ExternalSecret, SecretStore])
-def test_our_kinds_share_what_is_alike(kind: type[ObjectMeta]) -> None:
+def test_custom_kinds_share_one_base(kind: type[ObjectMeta]) -> None:
     assert issubclass(kind, CustomObject)
     assert set(CustomObject.__annotations__).isdisjoint(kind.__annotations__)

@@ -270,7 +270,7 @@ async def test_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, los
     assert remembered.carried is None
 
 
-async def test_A13_what_others_said_of_it_is_given_to_no_other_secret(make_es: MakeES) -> None:
+async def test_metadata_of_others_is_given_to_no_other_secret(make_es: MakeES) -> None:
     made, away = labelled("30", "new"), ApiUnavailableError("away")
     world = World(make_es(type="example.org/t"), FROZEN, labelled(), own(), {}, made, away)
     world.holds(labelled())
