@@ -34,9 +34,6 @@ class QueueMetrics:
         self._works = metrics.queue_works.labels(name)
         self._retries = metrics.queue_retries.labels(name)
 
-    def depth(self, items: int) -> None:
-        """Depth is read at scrape time instead: several queues share a name."""
-
     def added(self) -> None:
         self._adds.inc()
 

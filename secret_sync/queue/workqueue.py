@@ -36,9 +36,6 @@ class QueueShutDown(Exception):  # noqa: N818 - the name and the role of asyncio
 class QueueObserver(Protocol):
     """Receives the events of a queue, for metrics; durations are in seconds of the loop's clock."""
 
-    def depth(self, items: int) -> None:
-        """Set the number of ready items, without delayed ones and ones in flight."""
-
     def added(self) -> None:
         """Count an add of a key that was not queued already."""
 
@@ -222,7 +219,7 @@ class WorkQueue(Generic[K]):
         item = self._dirty.pop(key, None)
         if item is not None and key not in self._processing:
             self._levels[item.priority].leave(key)
-            self._set_depth(self._depth - 1)
+            self._depth -= 1
 
     # -- Taking ---------------------------------------------------------------------------
 
@@ -284,7 +281,7 @@ class WorkQueue(Generic[K]):
         self._dirty.clear()
         for level in self._levels:
             level.clear()
-        self._set_depth(0)
+        self._depth = 0
         while self._getters:
             self._wake(self._getters)
 
@@ -324,13 +321,9 @@ class WorkQueue(Generic[K]):
     def _time(self) -> float:
         return (self._loop or self._bound_loop()).time()
 
-    def _set_depth(self, depth: int) -> None:
-        self._depth = depth
-        self._observer.depth(depth)
-
     def _join(self, key: K, item: Item) -> None:
         self._levels[item.priority].join(key, item, self._tenants(key))
-        self._set_depth(self._depth + 1)
+        self._depth += 1
         self._wake(self._getters)
 
     def _raise(self, key: K, item: Item, priority: Priority) -> None:
@@ -345,7 +338,7 @@ class WorkQueue(Generic[K]):
         key, item = self._choose(now).take()
         del self._dirty[key]
         self._processing[key] = now
-        self._set_depth(self._depth - 1)
+        self._depth -= 1
         self._observer.waited(now - item.added)
         return key
 

@@ -110,6 +110,7 @@ OTHERS = {
     "controller/secret_target/payload_digests.py _Reading.digests": "keys of one Secret",
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/crd_schema.py Schemas._missing": "our CRDs",
+    "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
     "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",

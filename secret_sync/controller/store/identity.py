@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from operator import is_
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from secret_sync.controller.store.auth_validation import ENVIRONMENT_WORDS, STORE_WORDS, Writing
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.controller.store.references import AuthReferences
     from secret_sync.credentials import CredentialProvider, Role, SecretReader, Sts, TokenMinter
-    from secret_sync.resources import SecretStore, ServiceAccount
+    from secret_sync.resources import SecretMeta, SecretStore, ServiceAccount
     from secret_sync.resources.meta import FieldPath
     from secret_sync.settings import OwnIdentity
 
 Service: TypeAlias = Literal["kms", "oos"]
 SERVICES: Final[tuple[Service, ...]] = ("kms", "oos")
+#: Stores whose identity is kept; each is resolved again in microseconds.
+_KEPT: Final = 2048
 
 #: What STS asks of a token, and what ACK's identity providers accept.
 AUDIENCE: Final = "sts.aliyuncs.com"
@@ -99,8 +102,23 @@ class Policy:
     roles: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptIdentity:
+    """An identity, or why there is none, with all objects that it follows from."""
+
+    store: SecretStore
+    referenced: tuple[SecretMeta | ServiceAccount | None, ...]
+    found: Identity | Problem
+
+    def holds(
+        self, store: SecretStore, referenced: tuple[SecretMeta | ServiceAccount | None, ...]
+    ) -> bool:
+        """Return whether they are the very same objects: what is equal may have been deleted."""
+        return self.store is store and all(map(is_, self.referenced, referenced))
+
+
 class IdentityResolver:
-    """Chooses by what is written; the answer changes with the objects, so it is not kept."""
+    """Chooses by what is written, anew with each version of the store and of what it refers to."""
 
     def __init__(
         self, references: AuthReferences, dependencies: IdentityDependencies, policy: Policy
@@ -108,9 +126,27 @@ class IdentityResolver:
         self._references = references
         self._dependencies = dependencies
         self._policy = policy
+        # By namespace, name and service of the store; the oldest goes first.
+        self._resolved: dict[tuple[str, str, Service], _KeptIdentity] = {}
 
     def resolve(self, store: SecretStore, service: Service) -> Identity | Problem:
         """Return the identity a store stands for at a service, or why there is none."""
+        auth = store.kms if service == "kms" else store.oos
+        referenced = self._references.referenced(store, auth) if auth is not None else ()
+        key = (store.namespace, store.name, service)
+        kept = self._resolved.get(key)
+        if kept is not None and kept.holds(store, referenced):
+            return kept.found
+        found = self._resolve(store, service, auth)
+        self._resolved.pop(key, None)
+        while len(self._resolved) >= _KEPT:
+            del self._resolved[next(iter(self._resolved))]
+        self._resolved[key] = _KeptIdentity(store, referenced, found)
+        return found
+
+    def _resolve(
+        self, store: SecretStore, service: Service, auth: Auth | None
+    ) -> Identity | Problem:
         path = BLOCKS[service]
         where = f"{store.title}: {'.'.join(path)}"
         if service == "kms" and store.dedicated:
@@ -121,7 +157,6 @@ class IdentityResolver:
                 "INSTANCE.cryptoservice.kms.aliyuncs.com",
                 _DEDICATED,
             )
-        auth = store.kms if service == "kms" else store.oos
         if auth is None:
             return Problem(
                 Reason.STORE_INVALID,

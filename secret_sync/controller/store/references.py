@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import (
         AccessKeyRef,
+        Auth,
         Namespace,
         NamespaceRule,
         SecretMeta,
@@ -64,6 +65,21 @@ class AuthReferences:
     secrets: ReadOnlyStore[SecretMeta]
     service_accounts: ReadOnlyStore[ServiceAccount]
     cross_namespace: bool
+
+    def referenced(
+        self, store: SecretStore, auth: Auth
+    ) -> tuple[SecretMeta | ServiceAccount | None, ...]:
+        """Return all that a store refers to, as it is now; ``None`` for what is not there."""
+        home, account = store.namespace, auth.service_account
+        found: list[SecretMeta | ServiceAccount | None] = [
+            self.secrets.get(object_key(ref.namespace or home, ref.name))
+            for ref in (auth.access_key, auth.access_key_secret)
+            if ref is not None
+        ]
+        if account is not None:
+            key = object_key(account.namespace or home, account.name)
+            found.append(self.service_accounts.get(key))
+        return tuple(found)
 
     def secret_key(
         self, store: SecretStore, field: FieldPath, ref: AccessKeyRef

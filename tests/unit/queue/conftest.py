@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 class Recorder:
     """Both observers of the package."""
 
-    depths: list[int] = field(default_factory=list)
     adds: int = 0
     waits: list[float] = field(default_factory=list)
     works: list[float] = field(default_factory=list)
     retries: int = 0
     results: list[Result] = field(default_factory=list)
-
-    def depth(self, items: int) -> None:
-        self.depths.append(items)
 
     def added(self) -> None:
         self.adds += 1

@@ -33,9 +33,6 @@ PRIORITIES = st.sampled_from(Priority)
 class Quiet:
     """Metrics have tests of their own."""
 
-    def depth(self, items: int) -> None:
-        self.items = items
-
     def added(self) -> None: ...
 
     def waited(self, seconds: float) -> None:
@@ -282,7 +279,6 @@ class Model(RuleBasedStateMachine):
     def same(self) -> None:
         queue = self.queue
         assert len(queue) == len(self.ready)
-        assert getattr(self.observer, "items", 0) == len(self.ready)
         assert queue._dirty.keys() == {item.key for item in self.ready} | self.again.keys()
         assert queue._processing.keys() == self.in_flight
         assert not queue._processing.keys() & {key for level in queue._levels for key in level}
