@@ -25,9 +25,16 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 3
 
 # Both parts run, whatever the first one finds.
+run-tests = $(BIN)/pytest -n $(WORKERS) -m "not alone$(1)"; first=$$?; \
+  $(BIN)/pytest -m "alone$(1)" && exit $$first
+
 .PHONY: test
-test: $(STAMP) ## Run all tests, on the real API server, with WORKERS=3 in parallel
-	$(BIN)/pytest -n $(WORKERS) -m "not alone"; first=$$?; $(BIN)/pytest -m alone && exit $$first
+test: $(STAMP) ## Run the tests, on the real API server, with WORKERS=3 in parallel
+	$(call run-tests, and not long)
+
+.PHONY: test-all
+test-all: $(STAMP) ## Run these and the tests of the image and the benchmarks; CI runs all
+	$(call run-tests)
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## Run the tests that start nothing and are quick

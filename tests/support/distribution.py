@@ -50,6 +50,13 @@ ALONE = (
     "tests/unit/cloud/test_tunnel.py",
 )
 
+#: What takes minutes and seldom notices a change of the controller: `make test` leaves it out,
+#: `make test-all` and CI run it.
+LONG = (
+    "tests/e2e/test_bench.py",
+    "tests/e2e/test_image.py",
+)
+
 
 def portion_of(nodeid: str) -> str:
     """What a test is handed out with: a name of ``TOGETHER``, or its file."""
@@ -80,6 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker(pytest.mark.alone)
+        if item.nodeid.startswith(LONG):
+            item.add_marker(pytest.mark.long)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _rank(portion_of(item.nodeid)))
 
