@@ -73,13 +73,13 @@ class Changed:
 
     Attributes:
         log: What the log says of that, such as ``secret created``.
-        keys: How many keys it holds.
+        keys: How many keys it holds; ``None`` if they are another writer's.
         removed: How many keys of others were removed from it; ``None`` if that was not looked for.
         controller: Kind and name of another controller of the Secret, or ``""``.
     """
 
     log: str
-    keys: int = 0
+    keys: int | None = None
     removed: int | None = None
     controller: str = ""
 

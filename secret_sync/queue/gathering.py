@@ -40,6 +40,8 @@ class Gathering(Generic[K, V]):
         self._seconds = seconds
         self._at_once = at_once
         self._gathered: dict[K, V] = {}
+        # How many of the first of them belong to the run that is under way.
+        self._left = 0
         # Whether a run is scheduled; so while anything is gathered, but for the run itself.
         self._scheduled = False
 
@@ -57,10 +59,17 @@ class Gathering(Generic[K, V]):
             asyncio.get_running_loop().call_later(self._seconds, self._run)
 
     def _run(self) -> None:
+        left = self._left or len(self._gathered)
+        keys = list(islice(self._gathered, min(left, self._at_once)))
+        self._left = left - len(keys)
+        loop = asyncio.get_running_loop()
         try:
-            for key in list(islice(self._gathered, self._at_once)):
+            for key in keys:
                 self._handle(key, self._gathered.pop(key))
         finally:
             self._scheduled = bool(self._gathered)
-            if self._scheduled:
-                asyncio.get_running_loop().call_soon(self._run)
+            # What came meanwhile is gathered, too.
+            if self._left:
+                loop.call_soon(self._run)
+            elif self._scheduled:
+                loop.call_later(self._seconds, self._run)

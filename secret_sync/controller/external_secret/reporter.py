@@ -175,8 +175,9 @@ class SyncReporter:
 
     @staticmethod
     def _log_write(ctx: SyncContext, result: Changed) -> None:
-        more = {} if result.removed is None else {"removed": result.removed}
-        _log.info(result.log, secret=ctx.es.target.name, keys=result.keys, **more)
+        counts = {"keys": result.keys, "removed": result.removed}
+        known = {name: number for name, number in counts.items() if number is not None}
+        _log.info(result.log, secret=ctx.es.target.name, **known)
 
     def _observe(self, ctx: SyncContext, result: str, *, logged: bool) -> None:
         """Count a result, with the time since the event that caused it; see ``SyncObserver``."""

@@ -158,8 +158,7 @@ class SecretWriter:
             stands = isinstance(result, Unchanged) and not budget.is_settled(now)
         if not stands:
             return result
-        written = result if isinstance(result, Changed) else None
-        return replace(await self._conflict(ctx, current), written=written)
+        return await self._conflict(ctx, current, result if isinstance(result, Changed) else None)
 
     def _undoes(self, ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> bool:
         """Return whether what we wrote before is to be written again: another writer changed it."""
@@ -171,20 +170,28 @@ class SecretWriter:
         merged = current is not None and not self._merging.is_right(ctx, desired, current)
         return merged and owner_of(current)[0] != ctx.es.name
 
-    async def _conflict(self, ctx: SyncContext, current: SecretMeta | None) -> Refused:
-        """Report a conflict, with who else has set data of the Secret.
+    async def _conflict(
+        self, ctx: SyncContext, current: SecretMeta | None, written: Changed | None = None
+    ) -> Refused:
+        """Report a conflict, and the write that was made in spite of it.
 
-        It is read for that, if it has no marks of ours.
+        The report says who else has set data of the Secret, which is read for that, if it has no
+        marks of ours.
         """
         if isinstance(current, ManagedSecret):
             editors = {*current.editors, *(e.manager for e in current.string_data)}
-            return Refused(write_conflict(ctx.es, tuple(sorted(editors))))
+            return Refused(write_conflict(ctx.es, tuple(sorted(editors))), written)
         try:
             metadata = await self._client.metadata(any_version(ctx.es))
         except ApiRefusedError:
             # Without their names, then: that it is a conflict is what counts.
             metadata = {}
-        return Refused(write_conflict(ctx.es, data_editors(metadata)))
+        except ApiUnavailableError:
+            if written is None:
+                raise
+            # A write that was made is reported.
+            metadata = {}
+        return Refused(write_conflict(ctx.es, data_editors(metadata)), written)
 
     async def _own(
         self, ctx: SyncContext, desired: Desired, current: SecretMeta | None

@@ -84,3 +84,21 @@ async def test_a_key_whose_handling_raises_holds_up_no_other() -> None:
     handled.gathering.add("b", 0)
     await asyncio.sleep(1)
     assert handled.keys[-1] == ("b", 0)
+
+
+async def test_keys_that_come_during_a_run_wait_for_their_time() -> None:
+    handled, loop = Handled(at_once=1), asyncio.get_running_loop()
+    times: list[float] = []
+    began = loop.time()
+
+    def handle(key: str, value: int) -> None:
+        times.append(round(loop.time() - began, 3))
+        if len(times) < 6:
+            # As when Secrets with many users change all the time.
+            handled.gathering.add(key, value)
+
+    handled.gathering._handle = handle
+    for key in "ab":
+        handled.gathering.add(key, 0)
+    await asyncio.sleep(1)
+    assert times == [0.05, 0.05, 0.1, 0.1, 0.15, 0.15, 0.2]

@@ -118,6 +118,21 @@ async def test_repeated_deletion_ends_the_repairs(make_es: MakeES) -> None:
     assert world.client.methods.count("PATCH") == REPAIRS
 
 
+async def test_write_in_a_conflict_is_reported_although_its_reason_cannot_be_read(
+    make_es: MakeES,
+) -> None:
+    world, remembered = World(make_es()), SyncState(uid="es-uid", target="some", written=b"wanted")
+    for number in range(REPAIRS + 1):
+        world.client.answers.append(own(version=str(30 + number), uid=f"uid-{number}"))
+        await world.ensure(remembered)
+        remembered.applied = None
+    await asyncio.sleep(CONFLICT_SECONDS)
+    world.client.answers.extend([own(version="50", uid="uid-50"), ApiUnavailableError("away")])
+    refused = await world.ensure(remembered)
+    assert isinstance(refused, Refused)
+    assert refused.written == Changed("secret created", 1)
+
+
 async def test_occasional_edit_is_reverted_each_time(make_es: MakeES) -> None:
     world, remembered = World(make_es()), state()
     for _ in range(10):
