@@ -137,11 +137,12 @@ async def test_lasting_fault_is_reported_once_and_retried_with_backoff(
         world.registry.register("ns/a", [world.want("db")], interval=None)
         await asyncio.sleep(600)
         # Between two rounds: where they fall depends on the jitter.
+        (reading,) = world.registry.register("ns/a", [world.want("db")], interval=None)
         for _ in range(200):
-            (reading,) = world.registry.register("ns/a", [world.want("db")], interval=None)
             if not reading.pending:
                 break
             await asyncio.sleep(0.1)
+            (reading,) = world.registry.register("ns/a", [world.want("db")], interval=None)
         assert reading.error is not None
         assert not reading.pending
         assert world.notified_of("ns/a") == 1
