@@ -118,7 +118,7 @@ class _KeptIdentity:
 
 
 class IdentityResolver:
-    """Chooses by what is written, anew with each version of the store and of what it refers to."""
+    """Chooses by what is written, again with each version of the store and what it refers to."""
 
     def __init__(
         self, references: AuthReferences, dependencies: IdentityDependencies, policy: Policy

@@ -131,4 +131,4 @@ def test_read_buffers_are_reused_by_later_reads() -> None:
         [sys.executable, "-c", _READS], capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert int(run.stdout) < 500, "each read faults its pages in anew"
+    assert int(run.stdout) < 500, "each read faults its pages in again"
