@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import trustme
 
+from tests.support.streams import StreamServer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -60,14 +62,13 @@ class RecordingServer:
     asked: list[Asked] = field(default_factory=list)
     accepts: set[str] = field(default_factory=set)
     through: set[int] = field(default_factory=set)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._server = StreamServer(self._serve)
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._server.port
 
     @property
     def url(self) -> str:
@@ -80,44 +81,35 @@ class RecordingServer:
             context.load_cert_chain(*self.authority.issue(self.name, self.host))
             context.load_verify_locations(self.authority.path)
             context.verify_mode = ssl.CERT_OPTIONAL
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
+        await self._server.start(tls=context)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peercert") or {}
         certificate = next((v for ((k, v),) in peer.get("subject", ()) if k == "commonName"), "")
-        with suppress(asyncio.IncompleteReadError, OSError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                headers = [line.split(": ", 1) for line in head[1:] if line]
-                identifying = tuple(
-                    sorted(
-                        (name.lower(), value)
-                        for name, value in headers
-                        if name.lower().startswith(IDENTIFYING)
-                    )
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = [line.split(": ", 1) for line in head[1:] if line]
+            identifying = tuple(
+                sorted(
+                    (name.lower(), value)
+                    for name, value in headers
+                    if name.lower().startswith(IDENTIFYING)
                 )
-                proxied = head[0].split(" ")[1].startswith("http://")
-                proxied = proxied or writer.get_extra_info("peername")[1] in self.through
-                self.asked.append(Asked(self.name, identifying, certificate, proxied))
-                who = {certificate, dict(identifying).get("authorization", "")}
-                status = "200 OK" if not self.accepts or who & self.accepts else "401 No"
-                writer.write(
-                    f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
-                    "Content-Length: 2\r\n\r\n{}".encode()
-                )
-                await writer.drain()
-        writer.close()
+            )
+            proxied = head[0].split(" ")[1].startswith("http://")
+            proxied = proxied or writer.get_extra_info("peername")[1] in self.through
+            self.asked.append(Asked(self.name, identifying, certificate, proxied))
+            who = {certificate, dict(identifying).get("authorization", "")}
+            status = "200 OK" if not self.accepts or who & self.accepts else "401 No"
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+                "Content-Length: 2\r\n\r\n{}".encode()
+            )
+            await writer.drain()
 
 
 @dataclass
@@ -127,42 +119,33 @@ class ConnectProxy:
     ports: set[int]
     context: ssl.SSLContext | None = None
     asked: list[str] = field(default_factory=list)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._server = StreamServer(self._serve)
 
     @property
     def url(self) -> str:
-        assert self._server is not None
         scheme = "https" if self.context else "http"
-        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"{scheme}://127.0.0.1:{self._server.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.context)
+        await self._server.start(tls=self.context)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with suppress(asyncio.IncompleteReadError, OSError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            self.asked.append(head)
-            host, _, port = head.split(" ")[1].rpartition(":")
-            there, back = await asyncio.open_connection(host, int(port))
-            self.ports.add(back.get_extra_info("sockname")[1])
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            try:
-                await asyncio.gather(_copy(reader, back), _copy(there, writer))
-            finally:
-                back.close()
-        writer.close()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.asked.append(head)
+        host, _, port = head.split(" ")[1].rpartition(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        self.ports.add(back.get_extra_info("sockname")[1])
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        finally:
+            back.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

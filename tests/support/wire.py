@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.support.streams import StreamServer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,8 +26,7 @@ class Wire:
         assert parts.hostname is not None
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = StreamServer(self._forward)
         self.port = 0
         self.late_requests = 0.0
         self.late_answers = 0.0
@@ -36,22 +37,14 @@ class Wire:
 
     async def restore(self) -> None:
         """Lets connections through, from the first time on at the same port."""
-        self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._server.start(self.port)
+        self.port = self._server.port
 
     async def cut(self) -> None:
         """Ends all connections, and refuses new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             try:
@@ -60,11 +53,8 @@ class Wire:
                     tasks.create_task(_carry(far_reader, writer, lambda: self.late_answers))
             finally:
                 far_writer.close()
-        except* (OSError, asyncio.CancelledError):
+        except* OSError:
             pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
 
 async def _carry(

@@ -15,6 +15,7 @@ from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.transport import build_ssl_context
 from secret_sync.kube import ClusterAccess
 from tests.support.documentation import ROOT
+from tests.support.streams import StreamServer
 from tests.unit.cloud.chains import Authority
 from tests.unit.kube.scripted import kubeconfig_text
 
@@ -70,11 +71,12 @@ async def serving(tls: ssl.SSLContext) -> AsyncIterator[int]:
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=tls)
+    server = StreamServer(greet)
+    await server.start(tls=tls)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield server.port
     finally:
-        server.close()
+        await server.stop()
 
 
 async def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +13,7 @@ from secret_sync.cloud.errors import UnreachableError
 from secret_sync.cloud.transport import Transport, call_timeout
 from secret_sync.errors import TransientError
 from secret_sync.tls import client_context
+from tests.support.streams import StreamServer
 from tests.unit.cloud.chains import Authority
 
 if TYPE_CHECKING:
@@ -36,20 +37,8 @@ class SlowProxy:
     think: float = 0.0
     tunnels: int = 0
     url: str = ""
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (EOFError, OSError):
-            pass
-        finally:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT ")
         self.tunnels += 1
         await asyncio.sleep(self.hold)
@@ -60,21 +49,16 @@ class SlowProxy:
             await asyncio.sleep(self.think)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 @pytest.fixture
 async def proxy(tmp_path: Path) -> AsyncIterator[SlowProxy]:
     authority = Authority.root()
     proxy = SlowProxy(authority.server_context(HOST, tmp_path), authority)
-    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = StreamServer(proxy.serve)
+    await server.start()
+    proxy.url = f"http://127.0.0.1:{server.port}"
     yield proxy
-    server.close()
-    await proxy.stop()
+    await server.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from tests.support.streams import StreamServer
+
 COLLECTION = "/api/v1/configmaps"
 
 
@@ -77,13 +79,13 @@ class ScriptedServer:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     continues: bool = True
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._server = StreamServer(self._serve)
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def watched(self) -> list[Request]:
@@ -94,34 +96,22 @@ class ScriptedServer:
         return [r for r in self.requests if r.method == "GET" and not r.is_watch]
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        await self._server.start()
 
     def refuse(self) -> None:
-        """Connects nobody any more."""
-        assert self._server is not None
-        self._server.close()
+        """Accept no further connection."""
+        self._server.refuse()
 
     async def stop(self) -> None:
-        self.refuse()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            while True:
-                request = await _read(reader, writer, continues=self.continues)
-                self.requests.append(request)
-                await self._script(request)(Exchange(request, writer))
-                await writer.drain()
-        except (EOFError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            request = await _read(reader, writer, continues=self.continues)
+            self.requests.append(request)
+            await self._script(request)(Exchange(request, writer))
+            await writer.drain()
 
     def _script(self, request: Request) -> Script:
         if request.is_watch:
