@@ -82,11 +82,11 @@ class Newcomers:
             await self._all_ready()
         self._sent.clear()
 
-    async def arrive(self, seconds: float) -> None:
-        """Create one after the other."""
+    async def arrive(self, seconds: float, over: asyncio.Event | None = None) -> None:
+        """Create one after the other, for so many seconds or until it is over."""
         began = time.monotonic()
         number = 0
-        while (now := time.monotonic() - began) < seconds:
+        while (now := time.monotonic() - began) < seconds and not (over and over.is_set()):
             await asyncio.sleep(max(0.0, number * EVERY - now))
             await self._plain(str(number))
             if number % 2 == 0:

@@ -182,7 +182,7 @@ class World:
 
     async def ready_count(self, namespace: str = NAMESPACE, *, path: str = EXTERNAL_SECRETS) -> int:
         """The number of ExternalSecrets, or of another kind's objects, whose condition is good."""
-        items = await self._items(path.format(namespace))
+        items = await self.items(path.format(namespace))
         return sum(
             any(c["status"] == "True" for c in item.get("status", {}).get("conditions", ()))
             for item in items
@@ -196,7 +196,8 @@ class World:
             while await self.ready_count(namespace) < count:  # noqa: ASYNC110 (another process's)
                 await asyncio.sleep(glance)
 
-    async def _items(self, path: str) -> list[dict[str, Any]]:
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """List the objects at a path."""
         async with self.api.get(path) as answer:
             items: list[dict[str, Any]] = orjson.loads(await answer.read())["items"]
             return items

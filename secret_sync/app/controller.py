@@ -33,7 +33,9 @@ from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
+from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.secret_client import SecretClient
+from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Sts
@@ -347,13 +349,16 @@ class Controller:
     ) -> ExternalSecretReconciler:
         objects = self.watched.external_secrets.store
         secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
+        turns = WriteTurns(self._objects.add)
+        merging = MergeWriter(secrets, turns)
         return ExternalSecretReconciler(
             objects=objects,
             planner=self.planner,
             sources=self.sources,
             dependencies=ReconcilerDependencies(
-                SecretWriter(secrets),
-                SecretCleanup(secrets),
+                SecretWriter(secrets, merging),
+                SecretCleanup(secrets, merging),
+                turns,
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
             ),

@@ -12,7 +12,15 @@ from operator import or_
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.secret_target.ownership import merged_by
-from secret_sync.controller.secret_target.siblings import BY_TARGET, BY_WAITING, target_of, waiting
+from secret_sync.controller.secret_target.siblings import (
+    BY_MERGER,
+    BY_TARGET,
+    BY_WAITING,
+    is_merged,
+    target_of,
+    touched_shares,
+    waiting,
+)
 from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
 from secret_sync.queue import Gathering, Priority
@@ -67,6 +75,8 @@ class _Users(Flag):
 
     WRITERS = auto()
     """Those that write to it, but for who wrote what is there now, and for those refused."""
+    UNSETTLED = auto()
+    """Those of them who have not merged all their keys into it."""
     REFUSED = auto()
     """Those that were kept out of it."""
     WAITING = auto()
@@ -163,12 +173,17 @@ class EventHandlers:
         if new is None and old is not None:
             for key in users:
                 self._states.deleted(key, old.uid)
-        settled = _is_settled(old, new)
-        if len(users) <= _TOGETHER:
-            self._enqueue_users(change.key, new, settled=settled)
+        concerned = _Users.UNSETTLED if _is_settled(old, new) else _Users.WRITERS | _Users.REFUSED
+        touched = touched_shares(old, new)
+        if touched is None:
+            concerned |= _Users.WRITERS
         else:
-            writers = _Users.WRITERS if settled else _Users.WRITERS | _Users.REFUSED
-            self._crowded.add(change.key, writers)
+            mergers = (self._external_secrets.by_index(BY_MERGER, uid) for uid in touched)
+            self._enqueue_users(new, (k for found in mergers for k in found), _Users.WRITERS)
+        if len(users) <= _TOGETHER:
+            self._enqueue_users(new, users, concerned)
+        else:
+            self._crowded.add(change.key, concerned)
         if owner_of(new) != owner_of(old):
             self._enqueue_previous_owner(new)
         self._enqueue_stores(BY_SECRET, change.key)
@@ -184,29 +199,34 @@ class EventHandlers:
         return True
 
     def _enqueue_crowded(self, secret: str, users: _Users) -> None:
-        if _Users.WRITERS in users:
-            settled = _Users.REFUSED not in users
-            self._enqueue_users(secret, self._secrets.get(secret), settled=settled)
+        if users & (_Users.WRITERS | _Users.UNSETTLED):
+            writers = self._external_secrets.by_index(BY_TARGET, secret)
+            self._enqueue_users(self._secrets.get(secret), writers, users)
         elif _Users.REFUSED in users:
             self._enqueue_released(secret)
         if _Users.WAITING in users:
             self._enqueue(self._external_secrets.by_index(BY_WAITING, secret), Priority.HIGH)
 
-    def _enqueue_users(self, key: str, secret: SecretMeta | None, *, settled: bool) -> None:
-        """Enqueue those that write to a Secret, but for who wrote what is there now.
+    def _enqueue_users(
+        self, secret: SecretMeta | None, users: Iterable[str], concerned: _Users
+    ) -> None:
+        """Enqueue those of the users of a Secret that a change of it concerns.
 
         Args:
-            key: Of the Secret.
             secret: As it is now.
-            settled: Whether those that were kept out of it still are.
+            users: Their keys.
+            concerned: Who is to be enqueued; never who wrote what is there now.
         """
-        concerned = []
-        for user in self._external_secrets.by_index(BY_TARGET, key):
-            if settled and self._is_kept_out(user, self._external_secrets.get(user)):
+        enqueued = []
+        for user in users:
+            es = self._external_secrets.get(user)
+            if _Users.REFUSED not in concerned and self._is_kept_out(user, es):
+                continue
+            if _Users.WRITERS not in concerned and es is not None and is_merged(es, secret):
                 continue
             if secret is None or not self._states.wrote(user, secret.uid, secret.resource_version):
-                concerned.append(user)
-        self._enqueue(concerned, Priority.HIGH)
+                enqueued.append(user)
+        self._enqueue(enqueued, Priority.HIGH)
 
     def _enqueue_refused(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
         """Enqueue those that were refused a Secret that its owner no longer writes.

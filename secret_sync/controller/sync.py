@@ -105,15 +105,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The sync waits for sources or for a parser.
+    """The sync waits for sources, for a parser, or for its turn to write.
 
     Attributes:
         entries: How many of its entries wait for an answer.
         known: Whether all values are known, and some are to be confirmed.
+        turn: Whether other ExternalSecrets that merge into the Secret write it first.
     """
 
     entries: int = 0
     known: bool = False
+    turn: bool = False
 
 
 #: What a sync comes to.
@@ -123,6 +125,8 @@ WriteResult: TypeAlias = Changed | Unchanged | Refused
 
 #: The usual one.
 UNCHANGED: Final = Unchanged()
+#: Others write the Secret first.
+WAITS_FOR_ITS_TURN: Final = Pending(known=True, turn=True)
 
 
 def shortened(message: str) -> str:

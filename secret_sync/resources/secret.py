@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from secret_sync.resources.meta import ObjectMeta, allowance, interned
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
+_NONE_MERGED: Final[Mapping[str, frozenset[str]]] = {}
 #: Characters that are kept of what others may write at any length. Names have 253, uids 36.
 _LONGEST: Final = 512
 
@@ -78,7 +82,7 @@ class ManagedSecret(ObjectMeta):
     owner_uids: tuple[str, ...]
     our_keys: frozenset[str]
     other_keys: frozenset[str]
-    merged: tuple[tuple[str, frozenset[str]], ...]
+    merged: Mapping[str, frozenset[str]]
     editors: tuple[str, ...]
     allows: str
     string_data: tuple[StringDataEntry, ...] = ()
@@ -110,7 +114,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
     other_keys: set[str] = set()
     shared_keys: set[str] = set()
     editors: set[str] = set()
-    merged: list[tuple[str, frozenset[str]]] = []
+    merged: dict[str, frozenset[str]] = {}
     string_data: list[StringDataEntry] = []
     for entry in entries:
         manager = interned(entry.get("manager"))
@@ -129,7 +133,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             other_keys |= keys
             editors.add(manager)
             if manager.startswith(MERGE_MANAGER) and entry.get("operation") == "Apply":
-                merged.append((manager.removeprefix(MERGE_MANAGER), keys))
+                merged[manager.removeprefix(MERGE_MANAGER)] = keys
     return ManagedSecret(
         namespace=interned(metadata.get("namespace")),
         name=metadata["name"],
@@ -141,7 +145,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         owner_uids=tuple(r["uid"][:_LONGEST] for r in metadata.get("ownerReferences") or ()),
         our_keys=our_keys,
         other_keys=_shared(frozenset(other_keys)),
-        merged=tuple(merged),
+        merged=merged or _NONE_MERGED,
         editors=tuple(sorted(editors)),
         allows=allowance(metadata),
         shared_keys=_shared(frozenset(shared_keys)),

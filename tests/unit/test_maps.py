@@ -72,6 +72,8 @@ SWEPT = {
     "controller/crd_schema.py Schemas._before": 0,
     "controller/crd_schema.py Schemas._wishes": 0,
     "controller/external_secret/state.py SyncStateStore._states": 0,
+    "controller/secret_target/turns.py WriteTurns._lines": 0,
+    "controller/secret_target/turns.py WriteTurns._places": 0,
     "controller/publishing.py StatusWriter._intended": 0,
     "controller/publishing.py StatusWriter._written": 0,
     "controller/publishing.py StatusWriter._not_before": 0,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
     from secret_sync.controller.secret_target.cleanup import SecretCleanup
+    from secret_sync.controller.secret_target.turns import WriteTurns
     from secret_sync.controller.secret_target.writer import SecretWriter
     from secret_sync.controller.sync import Unchanged
     from secret_sync.controller.view import ReadOnlyStore
@@ -61,12 +62,14 @@ class ReconcilerDependencies:
     Attributes:
         writer: Writes Secrets.
         secret_cleanup: Deletes them.
+        turns: Of those that merge into one Secret.
         finalizers: Removes those of ack-secret-manager.
         processor: Extracts from documents.
     """
 
     writer: SecretWriter
     secret_cleanup: SecretCleanup
+    turns: WriteTurns
     finalizers: LegacyFinalizers
     processor: DocumentProcessor
 
@@ -94,6 +97,7 @@ class ExternalSecretReconciler:
         self._sources = sources
         self._writer = dependencies.writer
         self._secret_cleanup = dependencies.secret_cleanup
+        self._turns = dependencies.turns
         self._finalizers = dependencies.finalizers
         self._processor = dependencies.processor
         self._reporter = reporter
@@ -116,6 +120,8 @@ class ExternalSecretReconciler:
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
             return Retry(after=error.retry_after)
+        finally:
+            self._turns.end(key)
 
     async def _reconcile(self, key: str) -> Outcome:
         es = self._objects.get(key)
@@ -197,6 +203,7 @@ class ExternalSecretReconciler:
         """Forget all that there is of an object; nothing else does."""
         self._sources.release(key)
         self._processor.cancel(key)
+        self._turns.leave(key)
         self._reporter.forget(key)
         self._states.forget(key)
         self._planner.forget(key)
@@ -245,6 +252,8 @@ class ExternalSecretReconciler:
             return Done()
         ctx.desired = desired
         result = await self._writer.ensure(ctx, desired)
+        if isinstance(result, Pending):
+            return self._wait(ctx, result)
         if isinstance(result, Refused):
             self._reporter.report(ctx, result)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
@@ -343,7 +352,7 @@ class ExternalSecretReconciler:
         return RequeueAfter(REFUSED_AGAIN_AFTER) if isinstance(result, Refused) else Done()
 
     def _wait(self, ctx: SyncContext, pending: Pending) -> Outcome:
-        """Wait for sources; an object that is not in sync reports after a while why it waits."""
+        """Wait for sources or a turn; an object that is not in sync reports why after a while."""
         left = self._reporter.report(ctx, pending)
         return Done() if left is None else RequeueAfter(left, Priority.LOW)
 

@@ -100,7 +100,7 @@ class SyncReporter:
             )
         return None
 
-    def restored(self, ctx: SyncContext, result: WriteResult) -> None:
+    def restored(self, ctx: SyncContext, result: WriteResult | Pending) -> None:
         """Report that previous values were to be written again; what new ones wait for follows."""
         if isinstance(result, Refused):
             if result.written is not None:
@@ -168,7 +168,7 @@ class SyncReporter:
             generation=ctx.es.generation,
             status="Unknown",
             reason=Reason.PENDING,
-            message=pending_message(ctx.es, result.entries, synced=synced),
+            message=pending_message(ctx.es, result, synced=synced),
         )
         self._statuses.put(ctx.key, ctx.es, status_of(before, ready, None))
         return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
-    from secret_sync.controller.sync import SyncContext
+    from secret_sync.controller.sync import Pending, SyncContext
     from secret_sync.resources import Condition, ExternalSecret
 
 #: Keys that a message names, of those that several entries write.
@@ -149,14 +149,17 @@ def success_message(ctx: SyncContext, desired: Desired, controller: str) -> str:
     return message
 
 
-def pending_message(es: ExternalSecret, entries: int, *, synced: bool) -> str:
+def pending_message(es: ExternalSecret, pending: Pending, *, synced: bool) -> str:
     """Return what the condition says of an object that waits.
 
     Args:
         es: The object.
-        entries: How many of its entries wait for an answer.
+        pending: For what.
         synced: Whether its Secret holds good values.
     """
+    if pending.turn:
+        return f"waiting for other ExternalSecrets that merge their keys into {es.target.name}"
+    entries = pending.entries
     if not entries:
         return "waiting for the values to be fetched again or parsed"
     total = len(es.entries)

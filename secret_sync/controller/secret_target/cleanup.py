@@ -13,7 +13,6 @@ import structlog
 
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.ownership import adoptable
 from secret_sync.controller.secret_target.secret_client import any_version
 from secret_sync.kube import SECRETS, ApiNotFoundError, OutdatedError, Ref, converted
@@ -22,6 +21,7 @@ from secret_sync.resources.meta import object_key
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
+    from secret_sync.controller.secret_target.merge import MergeWriter
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.sync import SyncContext
     from secret_sync.resources import SecretMeta
@@ -42,7 +42,7 @@ def writers_of(secret: SecretMeta) -> tuple[str, ...]:
     if not isinstance(secret, ManagedSecret):
         return ()
     _, uid = owner_of(secret)
-    merged = (merger for merger, keys in secret.merged if keys)
+    merged = (merger for merger, keys in secret.merged.items() if keys)
     return tuple({uid, *merged} - {""})
 
 
@@ -63,11 +63,12 @@ class SecretCleanup:
 
     Args:
         client: Reads and deletes it.
+        merging: Removes keys from what is not its own.
     """
 
-    def __init__(self, client: SecretClient) -> None:
+    def __init__(self, client: SecretClient, merging: MergeWriter) -> None:
         self._client = client
-        self._merging = MergeWriter(client)
+        self._merging = merging
         # Uids of the latest ones; the cache knows of them within seconds.
         self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 

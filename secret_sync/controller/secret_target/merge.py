@@ -20,7 +20,7 @@ from secret_sync.controller.secret_target.ownership import behind, is_lost, mark
 from secret_sync.controller.secret_target.payload_digests import PayloadDigests
 from secret_sync.controller.secret_target.siblings import Mergers, owner_beside
 from secret_sync.controller.secret_target.write_conflicts import retry_on_conflict
-from secret_sync.controller.sync import UNCHANGED, Changed, Refused
+from secret_sync.controller.sync import UNCHANGED, WAITS_FOR_ITS_TURN, Changed, Refused
 from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
     SECRETS,
@@ -34,6 +34,7 @@ from secret_sync.kube import (
     without_keys,
 )
 from secret_sync.resources import ManagedSecret, secret_from_metadata
+from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.extraction import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.secret_target.secret_client import SecretClient
-    from secret_sync.controller.sync import Problem, SyncContext, WriteResult
+    from secret_sync.controller.secret_target.turns import WriteTurns
+    from secret_sync.controller.sync import Pending, Problem, SyncContext, WriteResult
     from secret_sync.kube import ConfirmedOwner
     from secret_sync.resources import ExternalSecret, SecretMeta
 
@@ -52,10 +54,12 @@ class MergeWriter:
 
     Args:
         client: Reads and writes them.
+        turns: Of those that merge into the same Secret.
     """
 
-    def __init__(self, client: SecretClient) -> None:
+    def __init__(self, client: SecretClient, turns: WriteTurns) -> None:
         self._client = client
+        self._turns = turns
         self._objects = client.objects
         self._payloads = PayloadDigests(client.kube)
 
@@ -79,8 +83,8 @@ class MergeWriter:
 
     async def ensure(
         self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
-    ) -> WriteResult:
-        """Merge our keys as desired.
+    ) -> WriteResult | Pending:
+        """Merge our keys as desired, when it is our turn.
 
         Raises:
             ApiUnavailableError: Later, perhaps.
@@ -89,10 +93,12 @@ class MergeWriter:
         if self.is_right(ctx, desired, current):
             return UNCHANGED
 
-        async def write(current: SecretMeta | None) -> WriteResult:
+        async def write(current: SecretMeta | None) -> WriteResult | Pending:
             problem = self._refused(ctx.es, desired, current)
             if problem is not None or current is None:
                 return Refused(problem or merge_problems.missing(ctx.es))
+            if not self._turns.take(ctx.key, object_key(ctx.es.namespace, ctx.es.target.name)):
+                return WAITS_FOR_ITS_TURN
             with ctx.state.writing():
                 return await self._write(ctx, desired, current)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import is_older, reached
 from secret_sync.resources import ManagedSecret
@@ -136,7 +137,7 @@ def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
 
 def merged_by(es: ExternalSecret, secret: ManagedSecret) -> frozenset[str]:
     """Return the keys that this ExternalSecret has merged into a Secret."""
-    return dict(secret.merged).get(es.uid, frozenset())
+    return secret.merged.get(es.uid, frozenset())
 
 
 def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
@@ -284,12 +285,8 @@ def _made_for(es: ExternalSecret, others: ReadOnlyStore[ExternalSecret]) -> bool
     Nothing but the name shows it: the object's own, or since 0.6 ``spec.target.name``, which
     counts only if no other object names it.
     """
-    return es.target.name == es.name or not any(
-        other.namespace == es.namespace
-        and other.uid != es.uid
-        and other.target.name == es.target.name
-        for other in others.values()
-    )
+    (target,) = target_of(es)
+    return es.target.name == es.name or len(others.by_index(BY_TARGET, target)) <= 1
 
 
 def made_by_legacy(metadata: dict[str, Any]) -> bool:

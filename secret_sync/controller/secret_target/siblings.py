@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.resources import ManagedSecret
 from secret_sync.resources.conditions import Reason
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import MERGE_MANAGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.resources import ExternalSecret, ManagedSecret
+    from secret_sync.resources import ExternalSecret, SecretMeta
 
 #: Index of the ExternalSecrets by the Secret that they write.
 BY_TARGET: Final = "target"
@@ -100,6 +101,52 @@ def waiting(
     return [key for key, es in found if es is not None and _may_want(es, keys)]
 
 
+def touched_shares(old: SecretMeta | None, new: SecretMeta | None) -> AbstractSet[str] | None:
+    """Return whose keys, merged into a Secret, a change of it may concern, by uid.
+
+    Nobody changes a key that an ExternalSecret owns without becoming its owner, alone or
+    beside it; except by way of ``stringData``, which may show in no change at all.
+
+    Returns:
+        ``None`` if it may concern any of them.
+    """
+    if not isinstance(old, ManagedSecret) or not isinstance(new, ManagedSecret):
+        return None
+    if _beside_merged(old) != _beside_merged(new):
+        return None
+    uids = {uid for uid, keys in new.merged.items() if old.merged.get(uid) != keys}
+    uids |= old.merged.keys() - new.merged.keys()
+    doubtful = (old.shared_keys ^ new.shared_keys).union(*(e.keys for e in new.string_data))
+    if doubtful:
+        uids |= {uid for uid, keys in new.merged.items() if not keys.isdisjoint(doubtful)}
+    return uids
+
+
+def _beside_merged(secret: ManagedSecret) -> Hashable:
+    """Return all that may concern those that merge into a Secret, but for the keys they own."""
+    return (
+        secret.uid,
+        secret.owner,
+        secret.owner_is_ours,
+        secret.our_keys,
+        secret.string_data,
+        secret.deleting,
+    )
+
+
+def is_merged(es: ExternalSecret, secret: SecretMeta | None) -> bool:
+    """Return whether a Secret holds all keys of an ExternalSecret, as far as its status shows."""
+    ready = es.status.ready
+    return (
+        es.target.merge
+        and isinstance(secret, ManagedSecret)
+        and es.uid in secret.merged
+        and ready is not None
+        and ready.status == "True"
+        and es.status.observed_generation == es.generation
+    )
+
+
 class Mergers:
     """The other ExternalSecrets that merge into a Secret, with what they hold of it.
 
@@ -147,7 +194,7 @@ class Mergers:
 
     def _held(self, keys: AbstractSet[str]) -> Iterator[tuple[str, AbstractSet[str]]]:
         """Return who else holds some of these keys, by uid, and which."""
-        for uid, held in self._secret.merged:
+        for uid, held in self._secret.merged.items():
             if uid != self._es.uid and not held.isdisjoint(keys):
                 yield uid, held & keys
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from secret_sync.controller.sync import Changed, Problem, Refused, Unchanged
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError, ImmutableError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from secret_sync.kube import ApiError
     from secret_sync.kube.errors import Cause
     from secret_sync.resources import ExternalSecret, SecretMeta
+
+R = TypeVar("R")
 
 #: A change is reverted so often within so many seconds.
 REPAIRS: Final = 3
@@ -107,11 +109,11 @@ async def retry_on_conflict(
     client: SecretClient,
     ctx: SyncContext,
     current: SecretMeta | None,
-    write: Callable[[SecretMeta | None], Awaitable[WriteResult]],
+    write: Callable[[SecretMeta | None], Awaitable[R]],
     conflicts: tuple[type[ApiError], ...],
     *,
     must_exist: bool = False,
-) -> WriteResult:
+) -> R | Refused:
     """Write the target; decide again while it is not what was decided on.
 
     Args:

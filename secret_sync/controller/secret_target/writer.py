@@ -18,7 +18,6 @@ from secret_sync.controller.secret_target.apply_configuration import (
     owner_apply_configuration,
     values_needed,
 )
-from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.ownership import (
     Action,
     behind,
@@ -38,7 +37,7 @@ from secret_sync.controller.secret_target.write_conflicts import (
     retry_on_conflict,
     write_conflict,
 )
-from secret_sync.controller.sync import UNCHANGED, Changed, Problem, Refused, Unchanged
+from secret_sync.controller.sync import UNCHANGED, Changed, Pending, Problem, Refused, Unchanged
 from secret_sync.kube import (
     SECRETS,
     AlreadyExistsError,
@@ -53,6 +52,7 @@ from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.secret_target.merge import MergeWriter
     from secret_sync.controller.secret_target.ownership import Decision
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.sync import SyncContext, WriteResult
@@ -65,11 +65,12 @@ class SecretWriter:
 
     Args:
         client: Reads and writes them.
+        merging: Writes those of others, into which keys are merged.
     """
 
-    def __init__(self, client: SecretClient) -> None:
+    def __init__(self, client: SecretClient, merging: MergeWriter) -> None:
         self._client = client
-        self._merging = MergeWriter(client)
+        self._merging = merging
         self._adoption = Adoption(client)
         self._recreation = Recreation(client)
 
@@ -129,8 +130,8 @@ class SecretWriter:
         except ApiRefusedError as error:
             return Refused(refused(es, error))
 
-    async def ensure(self, ctx: SyncContext, desired: Desired) -> WriteResult:
-        """Write the Secret as desired, where it is not.
+    async def ensure(self, ctx: SyncContext, desired: Desired) -> WriteResult | Pending:
+        """Write the Secret as desired, where it is not; keys to be merged, when it is their turn.
 
         Raises:
             ApiUnavailableError: Later, perhaps.
@@ -148,7 +149,7 @@ class SecretWriter:
                 return await self._conflict(ctx, current)
         result = await (self._merge if ctx.es.target.merge else self._own)(ctx, desired, current)
         budget = state.repairs
-        if budget is None:
+        if budget is None or isinstance(result, Pending):
             return result
         if again:
             budget.record(now, result)
@@ -243,7 +244,7 @@ class SecretWriter:
 
     async def _merge(
         self, ctx: SyncContext, desired: Desired, current: SecretMeta | None
-    ) -> WriteResult:
+    ) -> WriteResult | Pending:
         self._expect_owner(ctx)
         if owner_of(current)[0] != ctx.es.name or not isinstance(current, ManagedSecret):
             return await self._merging.ensure(ctx, desired, current)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.operator import external_secret, secret, values_of
+from secret_sync.kube import ApplyWriter
+from tests.support.operator import external_secret, secret, store, values_of
 from tests.support.watching import Watching, force_sync
 
 if TYPE_CHECKING:
@@ -63,6 +65,34 @@ async def test_keys_merged_by_a_deleted_object_stay(
         left = {**after, "user": value}
         del left["password"]
         await api.until_holds(home, "host", left)
+
+
+async def test_many_that_merge_into_one_secret_write_it_once_each(
+    api: Api, home: str, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once, they would refuse each other's writes again and again."""
+    writers: Counter[str] = Counter()
+    update = ApplyWriter.update
+
+    async def counted(self: Any, resource: Any, body: Any, ref: Any, **more: Any) -> Any:
+        writers[body["metadata"]["name"]] += 1
+        return await update(self, resource, body, ref, **more)
+
+    monkeypatch.setattr(ApplyWriter, "update", counted)
+    names = [f"many-{number}" for number in range(40)]
+    async with running():
+        # They wait for their store, and go all at once when it is there.
+        for name in names:
+            document = merging(name, name)
+            document["spec"]["data"][0]["secretStoreRef"] = {"name": "late"}
+            await api.put(document, home)
+        for name in names:
+            await api.until_ready(home, name, "StoreNotFound")
+        await api.put(store("late"), home)
+        await api.until_holds(home, "host", {**THEIRS, **dict.fromkeys(names, "one")})
+        for name in names:
+            await api.until_ready(home, name, "Synced")
+    assert writers["host"] == len(names)
 
 
 async def test_second_object_that_wants_a_key_is_reported_at_once(

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
@@ -19,6 +21,7 @@ from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.secret_target.cleanup import PrunedTargets
+from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
@@ -191,7 +194,11 @@ class Loop:
             planner=self.cluster.planner(schemas=self.schemas, expressions=expressions),
             sources=played.sources,
             dependencies=ReconcilerDependencies(
-                writer or played.writer, played.secret_cleanup, self.finalizers, self.processor
+                writer or played.writer,
+                played.secret_cleanup,
+                WriteTurns(pytest.fail),
+                self.finalizers,
+                self.processor,
             ),
             reporter=SyncReporter(
                 played.statuses, EventPublisher(self.events), observer or self.observer

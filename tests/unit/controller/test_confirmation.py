@@ -32,7 +32,7 @@ from secret_sync.kube import (
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import STORED, PlayedClient, managed, secret
-from tests.unit.controller.writing import MERGE, OURS, World, own, state, sync_of
+from tests.unit.controller.writing import MERGE, OURS, World, merge_writer, own, state, sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,8 @@ def secret_cleanup(client: Any, held: dict[str, Any]) -> SecretCleanup:
     found = secret_from_metadata(held)
     secrets.put(f"{found.namespace}/{found.name}", found)
     writer = ApplyWriter(client, "secret-sync")
-    return SecretCleanup(SecretClient(client, writer, Store(INDEXES), secrets))
+    made = SecretClient(client, writer, Store(INDEXES), secrets)
+    return SecretCleanup(made, merge_writer(made))
 
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:

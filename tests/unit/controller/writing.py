@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
+from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
+from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.sync import SyncContext
 from secret_sync.kube import ApplyWriter, Store
@@ -16,7 +20,7 @@ from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
 
 if TYPE_CHECKING:
-    from secret_sync.controller.sync import WriteResult
+    from secret_sync.controller.sync import Pending, WriteResult
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 DESIRED: Final = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
@@ -49,6 +53,15 @@ def sync_of(es: ExternalSecret, remembered: SyncState) -> SyncContext:
     return SyncContext(f"ns/{es.name}", es, remembered)
 
 
+def merge_writer(client: SecretClient) -> MergeWriter:
+    """One in which nobody has to wait for a turn."""
+    return MergeWriter(client, WriteTurns(pytest.fail))
+
+
+def secret_writer(client: SecretClient) -> SecretWriter:
+    return SecretWriter(client, merge_writer(client))
+
+
 class World:
     def __init__(
         self, es: ExternalSecret, *answers: Any, client: PlayedClient | None = None
@@ -60,7 +73,7 @@ class World:
         objects.put("ns/some", es)
         played: Any = self.client
         writer = ApplyWriter(played, "secret-sync")
-        self.writer = SecretWriter(SecretClient(played, writer, objects, self.secrets))
+        self.writer = secret_writer(SecretClient(played, writer, objects, self.secrets))
 
     def holds(self, given: dict[str, Any]) -> None:
         """What the cache has."""
@@ -70,7 +83,9 @@ class World:
     def context(self, remembered: SyncState) -> SyncContext:
         return sync_of(self.es, remembered)
 
-    async def ensure(self, remembered: SyncState, desired: Desired = DESIRED) -> WriteResult:
+    async def ensure(
+        self, remembered: SyncState, desired: Desired = DESIRED
+    ) -> WriteResult | Pending:
         # As the control loop does.
         target = self.es.target
         remembered.retarget(self.es.uid, target.name, merge=target.merge)

@@ -58,7 +58,7 @@ def test_managed_secret_is_recognized_by_its_keys_and_its_mark() -> None:
         owner_uids=("x",),
         our_keys=frozenset("ab"),
         other_keys=frozenset("bcd"),
-        merged=(),
+        merged={},
         editors=("helm", "kubectl"),
         allows="",
     )
@@ -131,7 +131,7 @@ def test_merged_keys_are_listed_by_object(
 ) -> None:
     found = read(*entries)
     assert isinstance(found, ManagedSecret)
-    assert tuple((uid, set(keys)) for uid, keys in found.merged) == merged
+    assert tuple((uid, set(keys)) for uid, keys in found.merged.items()) == merged
     # To the Secret's own ExternalSecret, if it has one, they are keys of others.
     assert found.our_keys == frozenset()
     assert found.other_keys == others

@@ -13,6 +13,7 @@ from secret_sync.controller.secret_target.ownership import (
     made_by_legacy,
     may_adopt,
 )
+from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.kube import Store
 from tests.unit.controller.played import managed, secret
 
@@ -203,7 +204,7 @@ def test_under_another_name_it_is_the_only_objects_that_has_that_name(
     make_es: MakeES, rival: dict[str, Any] | None, *, fits: bool
 ) -> None:
     es = make_es(metadata=FINALIZER, target={"name": "shared"})
-    others: Store[ExternalSecret] = Store()
+    others: Store[ExternalSecret] = Store(INDEXES)
     others.put("ns/some", es)
     if rival is not None:
         others.put("rival", make_es(metadata=rival, target={"name": "shared"}))

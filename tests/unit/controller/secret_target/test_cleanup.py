@@ -21,7 +21,7 @@ from secret_sync.kube import (
 )
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
-from tests.unit.controller.writing import sync_of
+from tests.unit.controller.writing import merge_writer, sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,8 @@ def removing(
         secrets.put(f"{found.namespace}/{found.name}", found)
     objects: Store[ExternalSecret] = Store(INDEXES)
     writer = ApplyWriter(client, "secret-sync")
-    return SecretCleanup(SecretClient(client, writer, objects, secrets)), client
+    made = SecretClient(client, writer, objects, secrets)
+    return SecretCleanup(made, merge_writer(made)), client
 
 
 def stored(metadata: dict[str, Any], target: dict[str, Any] | None = None) -> dict[str, Any]:

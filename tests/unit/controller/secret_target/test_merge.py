@@ -10,7 +10,6 @@ import pytest
 
 from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
-from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.sync import UNCHANGED, Changed, Refused
@@ -29,11 +28,12 @@ from secret_sync.kube import (
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from tests.unit.controller.played import PlayedClient, managed, secret
-from tests.unit.controller.writing import sync_of
+from tests.unit.controller.writing import merge_writer, sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.controller.secret_target.merge import MergeWriter
     from secret_sync.kube import (
         ApiError,
     )
@@ -69,7 +69,7 @@ def writing(
     for es in living:
         objects.put(f"ns/{es.name}", es)
     writer = ApplyWriter(client, "secret-sync")
-    return MergeWriter(SecretClient(client, writer, objects, Store())), client
+    return merge_writer(SecretClient(client, writer, objects, Store())), client
 
 
 def sibling(

@@ -12,14 +12,14 @@ from secret_sync.controller.external_secret.extraction import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
-from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.sync import Changed, Refused
 from secret_sync.kube import ApiNotFoundError, OutdatedError, Store
-from tests.unit.controller.writing import sync_of
+from tests.unit.controller.writing import secret_writer, sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.controller.secret_target.writer import SecretWriter
     from secret_sync.kube import Ref, Resource
     from secret_sync.resources import ExternalSecret, SecretMeta
 
@@ -95,7 +95,9 @@ def world(make_es: MakeES, make_secret: MakeSecret) -> World:
     api, objects, secrets = PlayedApi(), Store[Any](INDEXES), Store[Any]()
     objects.put(KEY, make_es())
     secrets.put(KEY, make_secret())
-    return World(api, objects, secrets, SecretWriter(SecretClient(api, api, objects, secrets)))  # type: ignore[arg-type]  # a played server
+    played: Any = api
+    writer = secret_writer(SecretClient(played, played, objects, secrets))
+    return World(api, objects, secrets, writer)
 
 
 def state(version: str = "20", fingerprint: bytes = b"wanted") -> SyncState:

@@ -24,7 +24,7 @@ from tests.unit.controller.writing import DESIRED, MARK, MERGE, OURS, World, own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.controller.sync import WriteResult
+    from secret_sync.controller.sync import Pending, WriteResult
     from secret_sync.kube import ApiError
     from secret_sync.resources import ExternalSecret
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.looptime
 
 async def repair_after_edit(
     world: World, remembered: SyncState, *, by: str = "argocd"
-) -> WriteResult:
+) -> WriteResult | Pending:
     """Somebody takes our key over, and the control loop sees it."""
     assert remembered.applied is not None
     version = int(remembered.applied.resource_version) + 1
@@ -108,7 +108,7 @@ async def test_write_that_has_stood_for_a_minute_ends_the_conflict(make_es: Make
 
 async def test_repeated_deletion_ends_the_repairs(make_es: MakeES) -> None:
     world, remembered = World(make_es()), SyncState(uid="es-uid", target="some", written=b"wanted")
-    made: list[WriteResult] = []
+    made: list[WriteResult | Pending] = []
     for number in range(REPAIRS + 2):
         world.client.answers.append(own(version=str(30 + number), uid=f"uid-{number}"))
         made.append(await world.ensure(remembered))
@@ -513,7 +513,7 @@ async def test_an_api_server_that_is_away_is_no_refusal(make_es: MakeES) -> None
 async def test_merged_keys_are_given_up_after_repeated_conflicts(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     world = World(make_es(target=MERGE))
-    made: list[WriteResult] = []
+    made: list[WriteResult | Pending] = []
     remembered = state(merge=True)
     for number in range(REPAIRS + 1):
         # Somebody replaces the whole Secret, our key with it.

@@ -1,0 +1,118 @@
+"""ExternalSecrets that merge into one Secret take turns in writing it; nobody waits for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from secret_sync.controller.secret_target.turns import WriteTurns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TARGET = "ns/target"
+OTHER = "ns/other"
+
+
+def turns_of(enqueued: list[str]) -> WriteTurns:
+    return WriteTurns(enqueued.append)
+
+
+def test_first_one_writes_and_the_next_one_is_enqueued_afterwards() -> None:
+    enqueued: list[str] = []
+    turns = turns_of(enqueued)
+    assert turns.take("ns/a", TARGET)
+    assert not turns.take("ns/b", TARGET)
+    assert not turns.take("ns/c", TARGET)
+    turns.end("ns/b")
+    assert enqueued == []
+    turns.end("ns/a")
+    assert enqueued == ["ns/b"]
+    assert turns.take("ns/b", TARGET)
+    turns.end("ns/b")
+    assert enqueued == ["ns/b", "ns/c"]
+
+
+def test_turn_is_kept_for_the_one_that_was_enqueued() -> None:
+    enqueued: list[str] = []
+    turns = turns_of(enqueued)
+    assert turns.take("ns/a", TARGET)
+    assert not turns.take("ns/b", TARGET)
+    turns.end("ns/a")
+    assert not turns.take("ns/a", TARGET)
+
+
+def test_turn_passes_on_when_it_is_not_needed() -> None:
+    """By the time that it comes the keys may be there, or the object may be gone."""
+    enqueued: list[str] = []
+    turns = turns_of(enqueued)
+    turns.take("ns/a", TARGET)
+    for waiting in ("ns/b", "ns/c", "ns/d"):
+        turns.take(waiting, TARGET)
+    turns.end("ns/a")
+    turns.end("ns/b")
+    turns.leave("ns/c")
+    assert enqueued == ["ns/b", "ns/c", "ns/d"]
+    turns.leave("ns/d")
+    assert len(turns) == 0
+
+
+def test_other_secrets_have_lines_of_their_own() -> None:
+    turns = turns_of([])
+    assert turns.take("ns/a", TARGET)
+    assert turns.take("ns/b", OTHER)
+
+
+def test_new_target_leaves_the_line_of_the_former_one() -> None:
+    enqueued: list[str] = []
+    turns = turns_of(enqueued)
+    turns.take("ns/a", TARGET)
+    turns.take("ns/b", TARGET)
+    assert turns.take("ns/a", OTHER)
+    assert enqueued == ["ns/b"]
+
+
+class TakingTurns(RuleBasedStateMachine):
+    """Reconciles that begin, want to write or do not, and end, as the work queue runs them."""
+
+    keys = st.sampled_from([f"ns/{n}" for n in range(6)])
+    secrets = st.sampled_from([TARGET, OTHER])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued: set[str] = set()
+        # Which Secret each one that is being reconciled may write, or none.
+        self.running: dict[str, str] = {}
+        self.turns = WriteTurns(self.queued.add)
+
+    @rule(key=keys, secret=secrets, wants=st.booleans())
+    def begin(self, key: str, secret: str, *, wants: bool) -> None:
+        if key in self.running:
+            self.queued.add(key)
+            return
+        self.queued.discard(key)
+        granted = wants and self.turns.take(key, secret)
+        assert not granted or secret not in self.running.values()
+        self.running[key] = secret if granted else ""
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), gone=st.booleans())
+    def finish(self, data: st.DataObject, *, gone: bool) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        if gone:
+            self.turns.leave(key)
+        self.turns.end(key)
+        del self.running[key]
+
+    def teardown(self) -> None:
+        """Let everything come to its end: then nobody is left in a line."""
+        while self.running:
+            self.turns.end(self.running.popitem()[0])
+        while self.queued:
+            self.turns.end(self.queued.pop())
+        assert len(self.turns) == 0
+
+
+TestTakingTurns: Callable[..., object] = TakingTurns.TestCase
