@@ -74,6 +74,7 @@ SWEPT = {
     "controller/external_secret/state.py SyncStateStore._states": 0,
     "controller/secret_target/turns.py WriteTurns._lines": 0,
     "controller/secret_target/turns.py WriteTurns._places": 0,
+    "controller/secret_target/turns.py WriteTurns._written": 0,
     "controller/publishing.py StatusWriter._intended": 0,
     "controller/publishing.py StatusWriter._written": 0,
     "controller/publishing.py StatusWriter._not_before": 0,

@@ -93,12 +93,17 @@ class MergeWriter:
         if self.is_right(ctx, desired, current):
             return UNCHANGED
 
+        target = object_key(ctx.es.namespace, ctx.es.target.name)
+
         async def write(current: SecretMeta | None) -> WriteResult | Pending:
             problem = self._refused(ctx.es, desired, current)
+            if problem is None and current is not None:
+                if not self._turns.take(ctx.key, target):
+                    return WAITS_FOR_ITS_TURN
+                current = self._turns.latest(target, current)
+                problem = self._refused(ctx.es, desired, current)
             if problem is not None or current is None:
                 return Refused(problem or merge_problems.missing(ctx.es))
-            if not self._turns.take(ctx.key, object_key(ctx.es.namespace, ctx.es.target.name)):
-                return WAITS_FOR_ITS_TURN
             with ctx.state.writing():
                 return await self._write(ctx, desired, current)
 
@@ -186,6 +191,8 @@ class MergeWriter:
         state.remember(desired.fingerprint, reply)
         changed = bool(reply["metadata"]["resourceVersion"] != before)
         reply = await self._relieve(ctx, desired, reply)
+        target = object_key(es.namespace, es.target.name)
+        self._turns.wrote(target, secret_from_metadata(reply))
         state.shared = _shared(es, desired, reply)
         return Changed("secret merged into", len(desired.keys)) if changed else UNCHANGED
 

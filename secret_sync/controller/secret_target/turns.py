@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from secret_sync.kube import is_older
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from secret_sync.resources import SecretMeta
 
 
 class WriteTurns:
@@ -31,6 +35,8 @@ class WriteTurns:
         self._lines: dict[str, OrderedDict[str, None]] = {}
         # In which of these lines an ExternalSecret is.
         self._places: dict[str, str] = {}
+        # What the Secrets of these lines were after the last write; the cache has it later.
+        self._written: dict[str, SecretMeta] = {}
 
     def __len__(self) -> int:
         """Return how many have a turn or wait for one."""
@@ -50,6 +56,18 @@ class WriteTurns:
         line.setdefault(key)
         return next(iter(line)) == key
 
+    def wrote(self, target: str, secret: SecretMeta) -> None:
+        """Keep what a Secret is now for the next one in its line."""
+        if target in self._lines:
+            self._written[target] = secret
+
+    def latest(self, target: str, cached: SecretMeta) -> SecretMeta:
+        """Return a Secret as the last one in its line has left it, if the cache is behind."""
+        written = self._written.get(target)
+        if written is None or written.uid != cached.uid:
+            return cached
+        return written if is_older(cached.resource_version, written.resource_version) else cached
+
     def end(self, key: str) -> None:
         """End the turn of an ExternalSecret, if it has one, after a reconcile of it."""
         target = self._places.get(key)
@@ -66,5 +84,6 @@ class WriteTurns:
         del line[key]
         if not line:
             del self._lines[target]
+            self._written.pop(target, None)
         elif first:
             self._enqueue(next(iter(line)))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from secret_sync.controller.secret_target.turns import WriteTurns
+from secret_sync.resources import secret_from_metadata
+from tests.unit.controller.played import secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secret_sync.resources import SecretMeta
+
 TARGET = "ns/target"
 OTHER = "ns/other"
+
+
+def stored(version: str, **metadata: Any) -> SecretMeta:
+    return secret_from_metadata(secret(version=version, **metadata))
 
 
 def turns_of(enqueued: list[str]) -> WriteTurns:
@@ -72,6 +80,22 @@ def test_new_target_leaves_the_line_of_the_former_one() -> None:
     turns.take("ns/b", TARGET)
     assert turns.take("ns/a", OTHER)
     assert enqueued == ["ns/b"]
+
+
+def test_next_one_decides_on_what_the_last_one_has_left() -> None:
+    """The cache has it later; each of them would be refused once."""
+    turns = turns_of([])
+    turns.take("ns/a", TARGET)
+    turns.take("ns/b", TARGET)
+    before, written, after = (stored(version) for version in ("1", "2", "3"))
+    turns.wrote(TARGET, written)
+    turns.end("ns/a")
+    assert turns.latest(TARGET, before) is written
+    assert turns.latest(TARGET, after) is after
+    recreated = stored("1", uid="another")
+    assert turns.latest(TARGET, recreated) is recreated
+    turns.end("ns/b")
+    assert turns.latest(TARGET, before) is before
 
 
 class TakingTurns(RuleBasedStateMachine):
