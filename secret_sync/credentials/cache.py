@@ -123,6 +123,10 @@ class CredentialCache:
         self._entries: dict[CredentialKey, _Entry] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """Return the number of identities in use."""
+        return len(self._entries)
+
     def hold(self, user: Hashable, provider: CredentialProvider) -> None:
         """Record that a user needs an identity.
 
@@ -231,11 +235,12 @@ class CredentialCache:
             await asyncio.wait(self._ending)
 
     async def _outcome(self, entry: _Entry) -> Credentials | Failure:
-        """Wait for the running fetch, and start one if there is nothing yet."""
+        """Wait for the running fetch, and start one if there is nothing yet.
+
+        Only fetches of identities above wait here. Each is a user of this one, and is cancelled
+        before it stops being one, so the entry cannot go meanwhile.
+        """
         while (outcome := self._usable(entry) or self._recent_failure(entry)) is None:
-            if self._entries.get(entry.provider.key) is not entry:
-                error = TransientError("the credentials are not in use any more")
-                return Failure(error, self._loop.time())
             await asyncio.wait((self._start(entry),))
         return outcome
 

@@ -28,6 +28,10 @@ class FairRateLimiter:
         self._waiting: Level[asyncio.Event] = Level()
         self._dispatcher: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        """Return the number of callers that wait."""
+        return len(self._waiting)
+
     async def acquire(self, tenant: str) -> None:
         """Wait until one call may be made; a cancelled caller leaves nothing behind."""
         loop = asyncio.get_running_loop()

@@ -95,7 +95,10 @@ class SourceRegistry:
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {len(self._states)} sources, {self._cache!r}>"
+        return (
+            f"<{type(self).__name__} {len(self._registered)} users, {len(self._states)} sources in "
+            f"{len(self._groups)} groups, {len(self._snapshots)} snapshots, {self._cache!r}>"
+        )
 
     def __len__(self) -> int:
         return len(self._states)

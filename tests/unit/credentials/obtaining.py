@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from secret_sync.credentials import Failure
@@ -11,8 +12,11 @@ if TYPE_CHECKING:
 
 
 async def obtain(cache: CredentialCache, key: CredentialKey) -> Credentials:
-    """Wait for credentials as an identity waits for those of its base; raise a failure."""
-    outcome = await cache._outcome(cache._entries[key])
+    """Wait for credentials, for as many fetches as it takes; raise a failure."""
+    fetched = asyncio.Event()
+    while (outcome := cache.request(key, fetched.set)) is None:
+        await fetched.wait()
+        fetched.clear()
     if isinstance(outcome, Failure):
         raise outcome.error
     return outcome

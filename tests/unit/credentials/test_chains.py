@@ -114,7 +114,7 @@ async def test_chain_is_removed_with_its_last_user(cache: CredentialCache) -> No
     cache.release("other", high.key)
     assert cache.peek(low.key) is not None
     cache.release("store", high.key)
-    assert not cache._entries
+    assert not len(cache)
     assert cache.peek(low.key) is None
     await asyncio.sleep(10_000.0)
     assert [len(link.started) for link in (low, middle, high)] == [1, 1, 1]
@@ -126,13 +126,14 @@ async def test_base_with_another_user_is_kept(cache: CredentialCache) -> None:
     cache.hold("other", low)
     await obtain(cache, high.key)
     cache.release("store", high.key)
-    assert list(cache._entries) == [low.key]
+    assert len(cache) == 1
+    assert cache.peek(low.key) is not None
     cache.hold("store", high)
     await obtain(cache, high.key)
     assert [len(link.started) for link in (low, middle, high)] == [1, 2, 2]
     cache.release("store", high.key)
     cache.release("other", low.key)
-    assert not cache._entries
+    assert not len(cache)
 
 
 async def test_release_during_a_fetch_leaves_nothing_behind(
@@ -146,8 +147,7 @@ async def test_release_during_a_fetch_leaves_nothing_behind(
         cache.release("store", links[2].key)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert not cache._entries
-        assert not cache._ending
+        assert not len(cache)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -315,7 +315,7 @@ async def test_remote_role_on_rrsa_against_a_played_sts_that_revokes(
     assert second.access_key_id == "STS.id-4"
     assert "hush" not in f"{logs}{cache!r}{sts!r}{base!r}{remote!r}"
     cache.release("store", remote.key)
-    assert not cache._entries
+    assert not len(cache)
 
 
 async def test_failure_of_sts_is_kept_without_the_token(

@@ -90,6 +90,9 @@ class World:
     provider: PlayedProvider
     notified: list[tuple[float, str]]
     changed: asyncio.Event
+    credentials: CredentialCache
+    #: Every rate limiter that was made, in order.
+    limiters: list[RateLimiter]
     #: The fetch function of each provider; a test may replace it.
     fetchers: dict[str, Any]
 
@@ -121,6 +124,7 @@ def make_world() -> Callable[..., object]:
         fetchers: dict[str, Any] = {"kms": cloud}
         notified: list[tuple[float, str]] = []
         changed = asyncio.Event()
+        limiters: list[RateLimiter] = []
         metrics = Metrics("test")
         calls = CallMetrics(metrics, "kms")
 
@@ -129,11 +133,15 @@ def make_world() -> Callable[..., object]:
             notified.extend((now, u) for u in users)
             changed.set()
 
+        def new_limiter(_provider: str) -> RateLimiter:
+            limiters.append(RateLimiter(rate, on_wait=calls.waited))
+            return limiters[-1]
+
         cache = CredentialCache(CredentialMetrics(metrics, ()))
         registry = SourceRegistry(
             fetchers=fetchers,
             credentials=cache,
-            new_limiter=lambda _: RateLimiter(rate, on_wait=calls.waited),
+            new_limiter=new_limiter,
             observers={"kms": FetchObservers(QueueMetrics(metrics, "source-kms"), calls)},
             notify=notify,
             tenant_of=lambda user: user.partition("/")[0],
@@ -141,7 +149,9 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(registry, cloud, PlayedProvider(), notified, changed, fetchers)
+            yield World(
+                registry, cloud, PlayedProvider(), notified, changed, cache, limiters, fetchers
+            )
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

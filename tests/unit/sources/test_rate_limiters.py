@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.errors import ThrottledError
+from secret_sync.sources.rate_limiters import KEEP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,19 +45,22 @@ async def test_a_throttled_rate_is_remembered_when_its_last_source_goes(
         world.cloud.faults.clear()
         world.registry.register("ns/a", [world.want("db")], interval=None)
         await asyncio.sleep(1)
-        (queue,) = world.registry._fetcher.queues.values()
-        assert queue.limiter.rate < 100
+        unproved, own = world.limiters
+        assert unproved.rate == 100
+        assert own.rate < 100, "the limiter of the identity is the one that was throttled"
 
 
-async def test_a_gate_that_nobody_passes_is_forgotten_in_the_end(make_world: MakeWorld) -> None:
+async def test_unused_limiter_is_kept_for_a_while_and_then_removed(make_world: MakeWorld) -> None:
     async with make_world(rate=100) as world:
-        for account in ("one", "two"):
-            provider = type(world.provider)(account=account)
-            world.registry.register("ns/a", [world.want("db", provider)], interval=None)
-            await asyncio.sleep(1000)
+
+        async def use(seconds: float) -> None:
+            world.registry.register("ns/a", [world.want("db")], interval=None)
+            await asyncio.sleep(1)
             world.registry.release("ns/a")
-        limiters = world.registry._fetcher._queues._limiters
-        assert len(limiters) == 1
-        await asyncio.sleep(1000)
-        world.registry.register("ns/a", [world.want("db")], interval=None)
-        assert len(limiters) == 1
+            await asyncio.sleep(seconds)
+
+        await use(KEEP_SECONDS - 10)
+        await use(KEEP_SECONDS + 10)
+        assert len(world.limiters) == 1
+        await use(0)
+        assert len(world.limiters) == 2

@@ -222,8 +222,11 @@ async def test_an_arn_that_is_refused_proves_no_account(make_world: MakeWorld) -
         for name in world.cloud.faults:
             world.registry.register(f"attack/{name}", [world.want(name, who, SHARED)], interval=1)
         await asyncio.sleep(10)
-        owners = {queue.owner for queue in world.registry._fetcher.queues}
-        assert owners == {who.key.stable}
+        assert len(world.registry.queues) == 1
+        of_account = role(world, "victim", "1")
+        world.registry.register("victim/own", [world.want("own", of_account, SHARED)], interval=1)
+        await asyncio.sleep(2)
+        assert len(world.registry.queues) == 2, "the role's account shares nothing with the key"
 
 
 async def test_no_identity_has_more_than_a_few_queues(make_world: MakeWorld) -> None:
@@ -271,12 +274,17 @@ async def test_each_is_asked_for_once_while_an_identity_gets_its_queue(
         await asyncio.sleep(10)
         assert [world.cloud.count(name) for name in names[:: len(names) // 50]] == [1] * 50
         assert len(world.cloud.calls) == 2000
-        (queue,) = world.registry._fetcher.queues
-        assert (queue.owner, queue.endpoint) == (who.key.stable, "cn-hangzhou")
+        assert len(world.registry.queues) == 1
+        # It is neither the queue of unproved identities nor that of this one's unproved endpoints.
+        other = world.want("any", key(world, "other"), SHARED)
+        elsewhere = world.want("any", who, "kms.cn-beijing.aliyuncs.com")
+        world.registry.register("ns/other", [other, elsewhere], interval=None)
+        assert len(world.registry.queues) == 3
 
 
 async def test_nothing_is_kept_of_identities_out_of_use(make_world: MakeWorld) -> None:
     async with make_world() as world:
+        nothing = repr(world.registry)
         world.cloud.faults = dict.fromkeys(("gone", "slow"), NotFoundError("no", code="No"))
         world.cloud.values = {"db": b"x", arn(7): b"x"}
         for n in range(300):
@@ -286,5 +294,5 @@ async def test_nothing_is_kept_of_identities_out_of_use(make_world: MakeWorld) -
         await asyncio.sleep(10)
         for n in range(300):
             world.registry.release(f"ns/{n}")
-        queues = world.registry._fetcher._queues
-        assert (queues._queues, queues._identities, queues._owners) == ({}, {}, {})
+        assert (len(world.registry.queues), len(world.credentials)) == (0, 0)
+        assert repr(world.registry) == nothing

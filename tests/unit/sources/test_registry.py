@@ -215,9 +215,8 @@ async def test_throttling_response_slows_the_whole_queue(make_world: MakeWorld) 
         world.cloud.faults["db"] = ThrottledError("slow down", code="Rejected.Throttling")
         world.registry.register("ns/b", [world.want("db")], interval=None)
         await asyncio.sleep(30)
-        (queue,) = world.registry._fetcher.queues.values()
-        assert queue.limiter.rate is not None
-        assert queue.limiter.rate < 100
+        assert len(world.registry.queues) == 1
+        assert world.limiters[-1].rate < 100
 
 
 async def test_hanging_calls_delay_no_other_source_of_the_queue(make_world: MakeWorld) -> None:
@@ -283,7 +282,7 @@ async def test_no_repr_shows_a_value(make_world: MakeWorld) -> None:
         await asyncio.sleep(1)
         (reading,) = world.registry.register("ns/a", [world.want("db")], interval=60)
         assert reading.data == b"hunter2-is-no-password"
-        shown = repr((reading, world.registry, world.registry._cache, world.registry._states))
+        shown = repr((reading, world.registry, world.credentials, world.registry.queues))
         assert "hunter2" not in shown
         assert "key-acct" not in shown
 

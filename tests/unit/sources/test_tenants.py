@@ -191,8 +191,7 @@ async def live(make_world: MakeWorld, steps: Steps, random: Random) -> None:
             assert look(tenant) == len(wanted), "in the end everybody has what it asked for"
         for tenant in TENANTS:
             world.registry.release(tenant)
-        cache = world.registry._fetcher._credentials
-        assert not cache._entries, "and nothing stays behind"
+        assert not len(world.credentials), "and nothing stays behind"
 
 
 @settings(deadline=None, max_examples=60)
