@@ -30,6 +30,10 @@ class NotBefore(Generic[K]):
         # Each of these keys is queued for its time or later, and removed when it is taken.
         self._until: dict[K, float] = {}
 
+    def __len__(self) -> int:
+        """Return the number of keys that are queued for a demanded time."""
+        return len(self._until)
+
     async def __call__(self, key: K) -> Outcome:
         """Process a key, or requeue it for its time."""
         now = asyncio.get_running_loop().time()

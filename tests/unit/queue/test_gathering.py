@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secret_sync.queue import Gathering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.looptime
 
@@ -18,7 +21,11 @@ class Handled:
     def __init__(self, at_once: int = 2) -> None:
         self.keys: list[tuple[str, int]] = []
         self.failing = ""
-        self.gathering = Gathering(self.handle, merge=min, seconds=0.05, at_once=at_once)
+        #: A test may put its own in place of this.
+        self.act: Callable[[str, int], None] = self.handle
+        self.gathering: Gathering[str, int] = Gathering(
+            lambda key, value: self.act(key, value), merge=min, seconds=0.05, at_once=at_once
+        )
 
     def handle(self, key: str, value: int) -> None:
         if key == self.failing:
@@ -46,7 +53,7 @@ async def test_the_event_loop_has_its_turn_between_two_slices() -> None:
         order.append(key)
         loop.call_soon(order.append, "others")
 
-    handled.gathering._handle = handle
+    handled.act = handle
     for key in "abcde":
         handled.gathering.add(key, 0)
     await asyncio.sleep(1)
@@ -62,7 +69,7 @@ async def test_item_that_comes_during_a_run_is_handled() -> None:
         if again:
             handled.gathering.add(again.pop(), value)
 
-    handled.gathering._handle = handle
+    handled.act = handle
     handled.gathering.add("a", 0)
     await asyncio.sleep(1)
     assert [key for key, _ in handled.keys] == ["a", "b", "a"]
@@ -97,7 +104,7 @@ async def test_keys_that_come_during_a_run_wait_for_their_time() -> None:
             # As when Secrets with many users change all the time.
             handled.gathering.add(key, value)
 
-    handled.gathering._handle = handle
+    handled.act = handle
     for key in "ab":
         handled.gathering.add(key, 0)
     await asyncio.sleep(1)

@@ -60,18 +60,14 @@ async def test_without_its_asking_an_event_is_answered_at_once() -> None:
 
 
 async def test_nothing_is_kept_of_a_key_that_was_handed_out_again() -> None:
-    asked: NotBefore[str] = NotBefore(lambda _: _retry())
+    outcomes: list[Outcome] = [Retry(after=5.0), Done()]
+
+    async def handle(_: str) -> Outcome:
+        return outcomes.pop(0)
+
+    asked = NotBefore(handle)
     await asked("some")
-    assert asked._until.keys() == {"some"}
+    assert len(asked) == 1
     await asyncio.sleep(10)
-    asked._handle = lambda _: _done()
     assert await asked("some") == Done()
-    assert asked._until == {}
-
-
-async def _retry() -> Outcome:
-    return Retry(after=5.0)
-
-
-async def _done() -> Outcome:
-    return Done()
+    assert len(asked) == 0
