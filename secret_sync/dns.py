@@ -118,6 +118,10 @@ class Resolver(AbstractResolver):
         self._queue: dict[_Name, None] = {}
         self._running: dict[_Name, asyncio.Task[None]] = {}
 
+    def __len__(self) -> int:
+        """Return the number of names that are remembered."""
+        return len(self._names)
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
@@ -239,10 +243,11 @@ class Resolver(AbstractResolver):
             self._start_next()
 
     async def _in_thread(self, host: str, family: int) -> list[Address]:
-        return await self._loop.run_in_executor(self._executor, _look_up, host, family)
+        return await self._loop.run_in_executor(self._executor, look_up, host, family)
 
 
-def _look_up(host: str, family: int) -> list[Address]:
+def look_up(host: str, family: int) -> list[Address]:
+    """Return the addresses of a host, from the C library; blocks."""
     found = socket.getaddrinfo(
         host, None, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
     )

@@ -73,6 +73,11 @@ class HealthServer:
             return None
         return int(self._runner.addresses[0][1])
 
+    @property
+    def late(self) -> float:
+        """The seconds since the last beat; less than 0 before the first."""
+        return asyncio.get_running_loop().time() - self._beat_at
+
     async def beat(self) -> None:
         """Proves for as long as it runs that the loop gets around."""
         loop = asyncio.get_running_loop()
@@ -96,9 +101,8 @@ class HealthServer:
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        late = asyncio.get_running_loop().time() - self._beat_at
-        if late > STUCK_AFTER:
-            return web.Response(status=503, text=f"no heartbeat for {late:.0f} s\n")
+        if self.late > STUCK_AFTER:
+            return web.Response(status=503, text=f"no heartbeat for {self.late:.0f} s\n")
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:

@@ -36,7 +36,7 @@ _MAX_EXCEPTIONS: Final = 12
 _SDK_LOGGERS: Final = ("darabonba-core", "alibabacloud-tea")
 
 #: Seconds that the end of the process waits for the last lines to be written.
-_DRAIN_WITHIN: Final = 1.0
+DRAIN_WITHIN: Final = 1.0
 
 _writers: Final[list[BackgroundWriter]] = []
 
@@ -54,7 +54,7 @@ def write_in_background() -> None:
     writer = BackgroundWriter(sys.stderr.fileno(), on_dropped=_report_dropped)
     _writers[:] = [writer]
     sys.stderr = writer.as_text()
-    atexit.register(writer.drain, _DRAIN_WITHIN)
+    atexit.register(writer.drain, DRAIN_WITHIN)
 
 
 def dropped_lines() -> dict[str, int]:

@@ -56,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in {"-h", "--help", "help"}:
         sys.stdout.write(_HELP)
         return 0
-    command = _COMMANDS.get(name)
+    command = COMMANDS.get(name)
     if command is None:
         problem = f"unknown command {name!r}" if name else "missing command"
-        return _fail(f"secret-sync: {problem} (one of: {', '.join(_COMMANDS)})", EXIT_USAGE)
+        return _fail(f"secret-sync: {problem} (one of: {', '.join(COMMANDS)})", EXIT_USAGE)
     try:
         return command(rest)
     except SystemExit as stop:
@@ -151,7 +151,7 @@ def _version(argv: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS: Final[dict[str, Command]] = {
+COMMANDS: Final[dict[str, Command]] = {
     "check": _check,
     "run": _run,
     "status": _status,

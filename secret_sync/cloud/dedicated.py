@@ -15,7 +15,7 @@ import orjson
 from secret_sync.errors import DefiniteError
 from secret_sync.tls import client_context
 
-_DATA: Final = Path(__file__).with_name("private_cas.json")
+PRIVATE_CAS: Final = Path(__file__).with_name("private_cas.json")
 # Key of the only context if there is a user's bundle.
 _ANY: Final = ""
 
@@ -77,15 +77,15 @@ class DedicatedTrust:
                 return client_context(ca_file=self._cert_file)
             except OSError as error:  # ssl.SSLError is one too
                 return DefiniteError(f"cannot load the CA bundle {self._cert_file}: {error}")
-        authorities = _authorities(region)
+        authorities = authorities_of(region)
         # A server may omit its intermediate, which is therefore trusted directly.
         return client_context(ca_data=authorities) if authorities else _unknown(region)
 
 
-def _authorities(region: str) -> str:
+def authorities_of(region: str) -> str:
     """Return the root and the region's intermediate in PEM, ``""`` for an unknown region."""
     # Read for each region: most processes need none, and hardly any needs more than one.
-    data = orjson.loads(_DATA.read_bytes())
+    data = orjson.loads(PRIVATE_CAS.read_bytes())
     intermediate: str = data["regions"].get(region, "")
     return intermediate and data["root"] + intermediate
 

@@ -95,7 +95,7 @@ class KubeClient:
         common: dict[str, Any] = {
             "resolver": self._resolver,
             "use_dns_cache": False,
-            "socket_factory": _socket,
+            "socket_factory": keepalive_socket,
         }
         self._unary = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT, **common),
@@ -332,7 +332,7 @@ def _query(*params: tuple[str, str]) -> str:
     return f"?{urlencode(params)}"
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+def keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     for level, option, value in _KEEPALIVE:

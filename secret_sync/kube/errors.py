@@ -37,7 +37,7 @@ _LIMIT: Final = re.compile(
 )
 _MAX_QUOTED: Final = 300
 #: No wait that a server asks for stops us for longer (seconds).
-_MAX_WAIT: Final = 60.0
+MAX_WAIT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def error_of_status(
         status=status,
         reason=reason,
         causes=causes,
-        retry_after=None if retry_after is None else min(retry_after, _MAX_WAIT),
+        retry_after=None if retry_after is None else min(retry_after, MAX_WAIT),
     )
 
 

@@ -103,8 +103,9 @@ class EventRecorder:
         self._told_at = float("-inf")
 
     def __repr__(self) -> str:
-        """Return the number of Events to send."""
-        return f"<EventRecorder {len(self._queue)} queued, {len(self._known)} known>"
+        """Return how many Events are to be sent and how many are remembered."""
+        known = f"{len(self._known)} known of {len(self._buckets)} objects"
+        return f"<EventRecorder {len(self._queue)} queued, {known}>"
 
     def record(self, about: About, type_: EventType, reason: str, message: str) -> None:
         """Record an Event, to be sent as soon as the limits allow; never wait.

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 #: Seconds by which it is run before they end, so that no request is rejected meanwhile, and the
 #: part of their time that this may be at most: some plugins answer the same until the end.
-_AHEAD: Final = 30.0
-_AHEAD_PART: Final = 0.25
+AHEAD: Final = 30.0
+AHEAD_PART: Final = 0.25
 #: Seconds between two runs, whatever it says of their end.
 _PAUSE: Final = 1.0
 #: Seconds after such a run in which a refusal makes no other: then it is not the credentials.
-_AFTER_REFUSAL: Final = 5.0
+AFTER_REFUSAL: Final = 5.0
 #: Seconds after failures, doubled each time.
-_BACKOFF: Final = Backoff(base=2.0, cap=60.0)
+BACKOFF: Final = Backoff(base=2.0, cap=60.0)
 _NEVER: Final = float("inf")
 
 
@@ -61,10 +61,10 @@ class Issuer:
         finally:
             now = loop_time()
             if refused:
-                self._deaf_until = now + _AFTER_REFUSAL
-            self.due = now + _BACKOFF.bound(self._failures)
+                self._deaf_until = now + AFTER_REFUSAL
+            self.due = now + BACKOFF.bound(self._failures)
         if issued.seconds > 0:
-            ahead = min(_AHEAD, _AHEAD_PART * issued.seconds)
+            ahead = min(AHEAD, AHEAD_PART * issued.seconds)
             self.due = now + max(_PAUSE, issued.seconds - ahead)
         self._plugin, self.issued = plugin, issued
         return issued

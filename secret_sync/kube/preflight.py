@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds for which an API server that does not answer is waited for.
 PATIENCE: Final = 30.0
-_BETWEEN: Final = 2.0
+BETWEEN: Final = 2.0
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -138,7 +138,7 @@ async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
             if not logged:
                 _log.warning("API server does not answer, will retry", error=error.message)
             logged = True
-            await asyncio.sleep(max(_BETWEEN, min(error.retry_after or 0.0, PATIENCE)))
+            await asyncio.sleep(max(BETWEEN, min(error.retry_after or 0.0, PATIENCE)))
 
 
 async def who_am_i(client: KubeClient) -> str:

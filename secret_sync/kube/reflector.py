@@ -151,7 +151,12 @@ class Reflector:
         self._waiting: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
-        return f"<Reflector {self._path}>"
+        return f"<Reflector {self._path} at {self.resource_version}>"
+
+    @property
+    def resource_version(self) -> str:
+        """The version that the sink has."""
+        return self._state.resource_version
 
     async def run(self) -> Never:
         """List and watch until cancelled."""

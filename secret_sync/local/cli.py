@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         SystemExit: The usage is wrong, or help was requested.
     """
-    arguments = _parser().parse_args(list(argv))
+    arguments = build_parser().parse_args(list(argv))
     command: Command = arguments.command
     try:
         return signals.run(partial(command, arguments))
@@ -70,7 +70,7 @@ class _LocalParser(argparse.ArgumentParser):
         raise SystemExit(EXIT_USAGE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = _LocalParser(
         prog="secret-sync local",
         description=_HELP,

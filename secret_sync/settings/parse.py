@@ -57,7 +57,7 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
             raise UsageError(f"{source}: {text!r} will not do: {error}") from None
     settings = Settings(
         **values,
-        own=_own_identity(environ),
+        own=own_identity(environ),
         proxy=ProxySettings(
             https_proxy=_either(environ, "HTTPS_PROXY"),
             http_proxy=_either(environ, "HTTP_PROXY"),
@@ -125,7 +125,7 @@ def _flags() -> list[Flag]:
 
 
 #: The variables of ack-secret-manager, then those that ACK's RRSA webhook injects.
-_OWN: Final = {
+OWN_IDENTITY: Final = {
     "role_arn": ("ALICLOUD_ROLE_ARN", "ALIBABA_CLOUD_ROLE_ARN"),
     "oidc_provider_arn": ("ALICLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"),
     "oidc_token_file": ("ALICLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE"),
@@ -138,10 +138,10 @@ _OWN: Final = {
 }
 
 
-def _own_identity(environ: Mapping[str, str]) -> OwnIdentity:
+def own_identity(environ: Mapping[str, str]) -> OwnIdentity:
     found = {
         field: next((text for name in names if (text := environ.get(name, "").strip())), "")
-        for field, names in _OWN.items()
+        for field, names in OWN_IDENTITY.items()
     }
     return OwnIdentity(**{field: text for field, text in found.items() if text})
 

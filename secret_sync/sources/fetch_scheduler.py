@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.sources.source_state import SourceState
 
 #: A new user of a failed source causes a fetch, unless the failure is this recent (seconds).
-_FAILURE_FRESH: Final = 2.0
+FAILURE_FRESH: Final = 2.0
 #: Fetches that are repeated at once, in a row, because the answers were not consistent; after
 #: these the pauses double, up to so many seconds.
 QUICK_ROUNDS: Final = 6
@@ -67,7 +67,7 @@ class FetchScheduler:
         """Start a fetch if a registration requires one, else schedule the next refresh."""
         now = asyncio.get_running_loop().time()
         if state.error is not None:
-            asks = new and now - state.failed_at > _FAILURE_FRESH
+            asks = new and now - state.failed_at > FAILURE_FRESH
         elif state.digest is None:
             asks = True
         else:
@@ -81,7 +81,7 @@ class FetchScheduler:
             self.plan_refresh(state)
         elif not state.fetching and new:
             # Its failure is too recent for a fetch at once.
-            soon = state.failed_at + _FAILURE_FRESH
+            soon = state.failed_at + FAILURE_FRESH
             if soon < state.due:
                 self._fetcher.plan(state, soon, Priority.MIDDLE)
 
@@ -119,7 +119,7 @@ class FetchScheduler:
         waits = False
         for state in states:
             if state.error is not None and not state.fetching:
-                fresh = now - state.failed_at <= _FAILURE_FRESH
+                fresh = now - state.failed_at <= FAILURE_FRESH
                 if fresh or not failed:
                     continue
             waits = True

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from secret_sync.sources.source_state import SourceState
 
 #: Between rounds: retry soon after a transient error, slowly after a refusal.
-_AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
-_AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
+AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)
+AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
 #: A session that was just renewed has ended; it may be renewed again soon.
 _AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 #: Sources follow this soon after the next attempt at their credentials (seconds).
@@ -88,12 +88,12 @@ class Retries:
 
     def _back_off(self, state: SourceState, error: SecretSyncError) -> float:
         if isinstance(error, TransientError | ClockError):
-            delay = _AFTER_FAULT.delay(state.failures, self._random)
+            delay = AFTER_FAULT.delay(state.failures, self._random)
             now = asyncio.get_running_loop().time()
             delay = state.outage.delay_for(state.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
-            backoff = _AFTER_SESSION if session else _AFTER_REFUSAL
+            backoff = _AFTER_SESSION if session else AFTER_REFUSAL
             delay = backoff.delay(state.failures, self._random)
         state.failures += 1
         return delay

@@ -297,14 +297,14 @@ LIMITS = {
     "during an outage, one source is retried every, and after it, all within": _seconds(
         outage.PROBE_INTERVAL
     ),
-    "first delay after a transient failure": _seconds(retries._AFTER_FAULT.base),
-    "first delay after a definite refusal": _seconds(retries._AFTER_REFUSAL.base),
+    "first delay after a transient failure": _seconds(retries.AFTER_FAULT.base),
+    "first delay after a definite refusal": _seconds(retries.AFTER_REFUSAL.base),
     "longest delay after either": _seconds(
-        max(retries._AFTER_FAULT.cap, retries._AFTER_REFUSAL.cap)
+        max(retries.AFTER_FAULT.cap, retries.AFTER_REFUSAL.cap)
     ),
     "at startup, the API server is retried for": _seconds(PATIENCE),
     "longest delay after a failure of the API server": _seconds(control_loop.RETRY_WITHIN),
-    "`Retry-After` of the API server is honored up to": _seconds(api_errors._MAX_WAIT),
+    "`Retry-After` of the API server is honored up to": _seconds(api_errors.MAX_WAIT),
     "watches without events are complemented by a list after": (
         f"{reflector.QUIET[0]:g} to {reflector.QUIET[1]:g} s"
     ),

@@ -27,7 +27,7 @@ from secret_sync.logs import dropped_lines
 from secret_sync.queue.worker import Result
 from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
-from secret_sync.settings.parse import _OWN
+from secret_sync.settings.parse import OWN_IDENTITY
 from secret_sync.sources.freshness import Freshness
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def sources() -> Iterator[tuple[Path, str]]:
 def variables() -> frozenset[str]:
     """The environment variables that are read, but for those of the flags."""
     found = {name for group in GROUPS.values() for flag in group for name in flag.environment}
-    found |= {name for of_one in _OWN.values() for name in of_one}
+    found |= {name for of_one in OWN_IDENTITY.values() for name in of_one}
     for _, text in sources():
         found |= set(re.findall(r'environ(?:\.get\(|, |\[)"([A-Z_]+)"', text))
     return frozenset(found)
@@ -216,7 +216,7 @@ def paths() -> set[str]:
 
 
 def commands() -> set[str]:
-    return {f"secret-sync {name}" for name in entry._COMMANDS}
+    return {f"secret-sync {name}" for name in entry.COMMANDS}
 
 
 def exit_codes() -> set[str]:

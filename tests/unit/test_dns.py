@@ -248,7 +248,7 @@ async def test_no_more_names_are_remembered_than_the_limit_and_resolved_ones_for
         await resolver.resolve("live")
         for name in server.failures:
             await outcome(resolver, name)
-            assert len(resolver._names) <= dns.NAMES
+            assert len(resolver) <= dns.NAMES
         server.silent.add("live")
         assert await outcome(resolver, "live") == "192.0.2.1"
 
@@ -278,7 +278,7 @@ async def test_more_hanging_names_than_can_be_remembered_take_no_resolved_one_aw
             await asyncio.gather(*tasks)
             await asyncio.sleep(GIVES_UP)
             assert await outcome(resolver, "live") == "192.0.2.1"
-        assert len(resolver._names) == dns.NAMES
+        assert len(resolver) == dns.NAMES
         begun = asyncio.get_running_loop().time()
         assert await outcome(resolver, "new") == "192.0.2.1"
         assert asyncio.get_running_loop().time() - begun < 0.1
@@ -288,7 +288,7 @@ async def test_a_full_table_of_resolved_names_refuses_no_new_one() -> None:
     async with resolving(NameServer()) as resolver:
         for number in range(dns.NAMES + 10):
             assert await outcome(resolver, f"live-{number}") == "192.0.2.1"
-            assert len(resolver._names) <= dns.NAMES
+            assert len(resolver) <= dns.NAMES
 
 
 async def test_callers_that_give_up_take_nothing_away_from_others() -> None:

@@ -32,7 +32,7 @@ async def test_an_address_in_numbers_is_never_looked_up(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[str] = []
-    monkeypatch.setattr(dns, "_look_up", lambda host, family: looked_up.append(host))
+    monkeypatch.setattr(dns, "look_up", lambda host, family: looked_up.append(host))
     resolver = Resolver()
     connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -46,7 +46,7 @@ async def test_closing_does_not_wait_for_a_lookup_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(dns, "_look_up", lambda host, family: go_on.wait(30))
+    monkeypatch.setattr(dns, "look_up", lambda host, family: go_on.wait(30))
     resolver = Resolver()
     asking = asyncio.create_task(resolver.resolve("dead", 80))
     await asyncio.sleep(0.05)

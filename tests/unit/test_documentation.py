@@ -11,7 +11,7 @@ from secret_sync.controller.store.identity import AUDIENCE
 from secret_sync.resources import Reason
 from secret_sync.settings import OwnIdentity
 from secret_sync.settings.flags import GROUPS
-from secret_sync.settings.parse import _OWN
+from secret_sync.settings.parse import OWN_IDENTITY
 from tests.support.documentation import ROOT, sections
 
 AUTHENTICATION = "docs/authentication.md"
@@ -51,11 +51,11 @@ def test_every_flag_in_the_document_exists() -> None:
 
 
 def test_every_variable_of_the_controllers_identity_is_in_the_document() -> None:
-    assert [name for names in _OWN.values() for name in names if f"`{name}`" not in TEXT] == []
+    assert [name for names in OWN_IDENTITY.values() for name in names if f"`{name}`" not in TEXT] == []
 
 
 def test_every_variable_in_the_document_exists() -> None:
-    known = {name for names in _OWN.values() for name in names}
+    known = {name for names in OWN_IDENTITY.values() for name in names}
     known |= {name for group in GROUPS.values() for flag in group for name in flag.environment}
     assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", TEXT)) <= known
 

@@ -25,7 +25,7 @@ TOLD = {
 
 
 def test_each_field_is_in_it() -> None:
-    known = read._CLUSTER_FIELDS | read._USER_FIELDS | read._EXEC_FIELDS
+    known = read.CLUSTER_FIELDS | read.USER_FIELDS | read.EXEC_FIELDS
     assert known <= set(re.findall(r"`([\w-]+)`", SECTION))
 
 
@@ -37,14 +37,14 @@ def test_each_difference_is_in_it() -> None:
 
 def test_kubeconfig_doc_has_the_numbers_of_the_code() -> None:
     assert access.REREAD_AFTER == 60
-    assert f"{issuer._AHEAD:g} s, or a quarter" in SECTION
-    assert issuer._AHEAD_PART == 0.25
-    assert f"at most every\n{issuer._AFTER_REFUSAL:g} s" in SECTION
+    assert f"{issuer.AHEAD:g} s, or a quarter" in SECTION
+    assert issuer.AHEAD_PART == 0.25
+    assert f"at most every\n{issuer.AFTER_REFUSAL:g} s" in SECTION
     assert f"{plugin.ANSWER_WITHIN:g} s to answer" in SECTION
     assert f"for {access.RENEW_WITHIN:g} s at most" in SECTION
-    assert f"after {issuer._BACKOFF.bound(1):g} s, later after {issuer._BACKOFF.cap:g} s" in SECTION
+    assert f"after {issuer.BACKOFF.bound(1):g} s, later after {issuer.BACKOFF.cap:g} s" in SECTION
 
 
 def test_kubeconfig_doc_has_the_limits_of_the_code() -> None:
     assert f"{fields.MAX_BYTES // 2**20} MiB" in SECTION
-    assert f"{files._MAX_LEVELS} levels" in SECTION
+    assert f"{files.MAX_LEVELS} levels" in SECTION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -52,26 +52,24 @@ def test_a_call_that_may_hang_is_made_where_that_is_thought_of(
     assert {place for place, name in calls() if name in names} == places
 
 
-async def test_every_session_looks_names_up_by_itself() -> None:
+async def test_every_session_looks_names_up_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    connect = aiohttp.TCPConnector.__init__
+
+    def recording(connector: aiohttp.TCPConnector, **options: Any) -> None:
+        made.append(options)
+        connect(connector, **options)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "__init__", recording)
     access = ClusterAccess(read_service_account, "a test")
     clients = [KubeClient(access), KubeClient(access)]
     transports = [Transport(ssl_context=ssl.create_default_context()) for _ in range(2)]
-    resolvers = [
-        *(resolver_of(client._unary) for client in clients),
-        *(resolver_of(transport._session) for transport in transports),
-    ]
-    assert len(set(resolvers)) == len(resolvers)
+    assert [options["use_dns_cache"] for options in made] == [False] * 6
+    resolvers = [options["resolver"] for options in made]
+    assert all(isinstance(resolver, Resolver) for resolver in resolvers)
     # Watches and requests of one client go to the same host.
-    assert [resolver_of(client._streams) for client in clients] == resolvers[:2]
+    assert [resolvers.index(resolver) for resolver in resolvers] == [0, 0, 2, 2, 4, 5]
     for client in clients:
         await client.close()
     for transport in transports:
         await transport.close()
-
-
-def resolver_of(session: aiohttp.ClientSession) -> Resolver:
-    connector = session.connector
-    assert isinstance(connector, aiohttp.TCPConnector)
-    assert not connector.use_dns_cache
-    assert isinstance(connector._resolver, Resolver)
-    return connector._resolver

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
 
 #: As ``ValidateSecret`` of Kubernetes has it (pkg/apis/core/validation).
-_REQUIRED: Final[Mapping[str, Groups]] = {
+REQUIRED: Final[Mapping[str, Groups]] = {
     "kubernetes.io/basic-auth": (("username", "password"),),
     "kubernetes.io/dockercfg": ((".dockercfg",),),
     "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
@@ -33,11 +33,11 @@ _REQUIRED: Final[Mapping[str, Groups]] = {
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
 }
 #: The API server stores a Secret without them, but kubeadm's controllers ignore it.
-_EXPECTED: Final[Mapping[str, Groups]] = {
+EXPECTED: Final[Mapping[str, Groups]] = {
     "bootstrap.kubernetes.io/token": (("token-id",), ("token-secret",)),
 }
-_JSON_OBJECTS: Final = (".dockercfg", ".dockerconfigjson")
-_OF_ACCOUNTS: Final = "kubernetes.io/service-account-token"
+JSON_OBJECTS: Final = (".dockercfg", ".dockerconfigjson")
+OF_ACCOUNTS: Final = "kubernetes.io/service-account-token"
 _TYPE: Final[FieldPath] = ("spec", "type")
 _CLOSE: Final = 0.8
 
@@ -62,14 +62,14 @@ def check_type(
     if es.target.merge:
         # The existing Secret has its own type.
         return
-    if kind == _OF_ACCOUNTS:
+    if kind == OF_ACCOUNTS:
         message = (
             f"type {kind} needs the annotation kubernetes.io/service-account.name, which"
             " secret-sync does not write: the API server refuses the Secret"
         )
         findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
         return
-    groups = _REQUIRED.get(kind) or _EXPECTED.get(kind) or ()
+    groups = REQUIRED.get(kind) or EXPECTED.get(kind) or ()
     sample_data = {} if result is None else result.data
     keys = {key for u in usable for key in static_keys(u.entry)} | sample_data.keys()
     missing = [group for group in groups if keys.isdisjoint(group)]
@@ -77,7 +77,7 @@ def check_type(
     if missing and len(usable) == len(es.entries):
         untried = [u.entry.key for u in usable if result is None or u.entry.key in result.without]
         _report_missing_keys(obj, kind, missing, keys, _unknown(usable, untried), findings)
-    if kind in _REQUIRED:
+    if kind in REQUIRED:
         _check_json(obj, kind, sample_data, findings)
 
 
@@ -106,7 +106,7 @@ def _report_missing_keys(
     for key in sorted(keys):
         for close in difflib.get_close_matches(key, wanted, n=1, cutoff=_CLOSE):
             message += f"; is {key!r} meant to be {close!r}?"
-    if kind in _EXPECTED:
+    if kind in EXPECTED:
         findings.add(Severity.WARNING, obj, _TYPE, message, Reason.WRITE_FAILED)
     else:
         findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
@@ -115,14 +115,14 @@ def _report_missing_keys(
 def _check_json(
     obj: CheckedObject, kind: str, data: Mapping[str, bytes], findings: Findings
 ) -> None:
-    groups = _REQUIRED[kind]
-    for key in (k for group in groups for k in group if k in _JSON_OBJECTS and k in data):
-        if not _is_object(data[key]):
+    groups = REQUIRED[kind]
+    for key in (k for group in groups for k in group if k in JSON_OBJECTS and k in data):
+        if not is_object(data[key]):
             message = f"type {kind} needs a JSON object in {key}, but the sample has none"
             findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
 
 
-def _is_object(value: bytes) -> bool:
+def is_object(value: bytes) -> bool:
     try:
         document: Any = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -37,7 +37,7 @@ _AT_ONCE: Final = 8
 #: Tries for one Secret, whether it changed meanwhile or the API server is busy.
 TRIES: Final = 5
 #: Seconds before the second try; doubled for each further one.
-_BACKOFF: Final = Backoff(base=0.2)
+BACKOFF: Final = Backoff(base=0.2)
 #: Seconds after which a running controller has certainly adopted its Secrets again.
 RECLAIM_SECONDS: Final = 3.0
 
@@ -135,7 +135,7 @@ async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bo
         except ApiUnavailableError as error:
             if attempt == TRIES - 1:
                 raise
-            await asyncio.sleep(error.retry_after or _BACKOFF.bound(attempt))
+            await asyncio.sleep(error.retry_after or BACKOFF.bound(attempt))
         except ApiRefusedError as error:
             if not isinstance(error, ApiConflictError) and not error.about("metadata.uid"):
                 raise

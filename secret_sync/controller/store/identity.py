@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Service: TypeAlias = Literal["kms", "oos"]
 SERVICES: Final[tuple[Service, ...]] = ("kms", "oos")
 #: Stores whose identity is kept; each is resolved again in microseconds.
-_KEPT: Final = 2048
+KEPT: Final = 2048
 
 #: What STS asks of a token, and what ACK's identity providers accept.
 AUDIENCE: Final = "sts.aliyuncs.com"
@@ -139,7 +139,7 @@ class IdentityResolver:
             return kept.found
         found = self._resolve(store, service, auth)
         self._resolved.pop(key, None)
-        while len(self._resolved) >= _KEPT:
+        while len(self._resolved) >= KEPT:
             del self._resolved[next(iter(self._resolved))]
         self._resolved[key] = _KeptIdentity(store, referenced, found)
         return found

@@ -17,7 +17,7 @@ from secret_sync.kube.kubeconfig.fields import Fields, quoted, read_file
 #: Where it is by default.
 HOME_CONFIG: Final = "~/.kube/config"
 #: Lists and maps within each other; the C parser's stack ends at some ten thousand.
-_MAX_LEVELS: Final = 50
+MAX_LEVELS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ def _check_shape(parser: YAML, content: bytes) -> None:
         kind = type(event).__name__
         documents += kind == "DocumentStartEvent"
         level += kind.endswith("StartEvent") - kind.endswith("EndEvent")
-        if level > _MAX_LEVELS:
-            raise _NotYAMLError(f"more than {_MAX_LEVELS} lists and maps within each other")
+        if level > MAX_LEVELS:
+            raise _NotYAMLError(f"more than {MAX_LEVELS} lists and maps within each other")
     if documents > 1:
         raise _NotYAMLError("two documents; put them in files of their own")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from secret_sync.kube.kubeconfig.fields import Fields
 
-_CLUSTER_FIELDS: Final = frozenset(
+CLUSTER_FIELDS: Final = frozenset(
     {
         "server",
         "tls-server-name",
@@ -34,7 +34,7 @@ _CLUSTER_FIELDS: Final = frozenset(
         "api-version",
     }
 )
-_USER_FIELDS: Final = frozenset(
+USER_FIELDS: Final = frozenset(
     {
         "client-certificate",
         "client-certificate-data",
@@ -53,7 +53,7 @@ _USER_FIELDS: Final = frozenset(
         "extensions",
     }
 )
-_EXEC_FIELDS: Final = frozenset(
+EXEC_FIELDS: Final = frozenset(
     {
         "apiVersion",
         "command",
@@ -96,7 +96,7 @@ def read_connection(paths: str, context: str = "") -> Connection:
 
 
 def _server(cluster: Fields) -> Server:
-    cluster.only(_CLUSTER_FIELDS)
+    cluster.only(CLUSTER_FIELDS)
     url = _url(cluster, "server", ("https", "http"))
     if url is None:
         cluster.refuse("server", "missing")
@@ -138,7 +138,7 @@ def _url(fields: Fields, name: str, schemes: tuple[str, ...]) -> SplitResult | N
 
 
 def _login(user: Fields, cluster: Fields, server: Server) -> Login:
-    user.only(_USER_FIELDS)
+    user.only(USER_FIELDS)
     if user.has("auth-provider"):
         user.refuse(
             "auth-provider",
@@ -209,7 +209,7 @@ def _impersonation(user: Fields) -> list[tuple[str, str]]:
 
 
 def _plugin(execute: Fields, cluster: Fields, server: Server) -> Plugin:
-    execute.only(_EXEC_FIELDS)
+    execute.only(EXEC_FIELDS)
     version = execute.text("apiVersion")
     if version not in _EXEC_VERSIONS:
         execute.refuse("apiVersion", f"expected {' or '.join(_EXEC_VERSIONS)}")

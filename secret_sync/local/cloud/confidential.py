@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_MAX_ENTRIES: Final = 100_000
+MAX_ENTRIES: Final = 100_000
 """Of about a kilobyte each, if they are tokens."""
 
 
@@ -19,7 +19,7 @@ class ConfidentialValues:
         for value in values:
             if value:
                 self._entries[value] = None
-        while len(self._entries) > _MAX_ENTRIES:
+        while len(self._entries) > MAX_ENTRIES:
             del self._entries[next(iter(self._entries))]
 
     def entries(self) -> list[str]:

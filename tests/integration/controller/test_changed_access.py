@@ -60,7 +60,7 @@ async def test_an_edit_after_a_refusal_asks_again_at_once(
     admin: CloudAdmin, api: Api, home: str, monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     # Otherwise a refusal of a moment ago would stand for the edit, too.
-    monkeypatch.setattr(fetch_scheduler, "_FAILURE_FRESH", 0.0)
+    monkeypatch.setattr(fetch_scheduler, "FAILURE_FRESH", 0.0)
     await admin.put_secret("refused/one", "one")
     await admin.update("refused/one", forbidden=True)
     async with running():

@@ -12,7 +12,7 @@ import yaml
 
 from secret_sync.local.cloud import CloudAdmin
 from secret_sync.settings import OwnIdentity
-from secret_sync.settings.parse import _own_identity
+from secret_sync.settings.parse import own_identity
 from tests.support.controlplane import fresh_namespace
 from tests.support.documentation import ROOT, filled, section
 from tests.support.identities import AUDIENCE, OTHER_ACCOUNT, Ram, put_account
@@ -214,7 +214,7 @@ async def test_7_no_store(walk: Walkthrough, tmp_path: Path, names: int) -> None
         variables("the role to assume")[names]: role,
         variables("the token")[names]: str(tmp_path / "token"),
     }
-    walk.settings["own"] = _own_identity(environment)
+    walk.settings["own"] = own_identity(environment)
     await comes_true(walk, "7.")
 
 
@@ -234,7 +234,7 @@ async def test_7_no_store_with_the_other_variables(walk: Walkthrough) -> None:
         **dict(zip(variables("name and seconds"), ("here@night", "900"), strict=True)),
         **dict(zip(variables("a second role"), (remote, "there@night"), strict=True)),
     }
-    walk.settings["own"] = _own_identity(environment)
+    walk.settings["own"] = own_identity(environment)
     await comes_true(walk, "7.")
     sessions = {each["name"]: each["role"] for each in await walk.admin.sessions()}
     assert sessions == {"here@night": role, "there@night": remote}

@@ -6,7 +6,7 @@ import os
 
 from secret_sync.background import BackgroundWriter
 from secret_sync.background.writer import CAPACITY
-from secret_sync.logs import _DRAIN_WITHIN
+from secret_sync.logs import DRAIN_WITHIN
 
 
 def test_a_full_queue_is_written_within_the_time_that_the_end_of_the_process_has() -> None:
@@ -16,4 +16,4 @@ def test_a_full_queue_is_written_within_the_time_that_the_end_of_the_process_has
     for _ in range(CAPACITY // len(line)):
         writer.write(line)
     assert writer.overflowed == 0
-    assert writer.drain(_DRAIN_WITHIN)
+    assert writer.drain(DRAIN_WITHIN)

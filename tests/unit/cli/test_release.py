@@ -83,7 +83,7 @@ def secret(name: str = "some", rv: str = "7", **metadata: Any) -> dict[str, Any]
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "RECLAIM_SECONDS", 0.0)
-    monkeypatch.setattr(steps, "_BACKOFF", Backoff(base=0.001))
+    monkeypatch.setattr(steps, "BACKOFF", Backoff(base=0.001))
 
 
 def holding(server: ScriptedServer, *secrets: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import is_region
 from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.cloud.transport import Transport
+from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.tls import client_context
 from tests.support.documentation import ROOT
@@ -42,18 +43,25 @@ async def ok(_: int, writer: asyncio.StreamWriter) -> None:
 class Gateways:
     """Servers for any host, and a transport that finds them."""
 
-    def __init__(self, folder: Path, serve: Callable[..., Awaitable[ScriptedServer]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        serve: Callable[..., Awaitable[ScriptedServer]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self.folder = folder
+        self.monkeypatch = monkeypatch
         self.root = Authority.root()
         self.hangzhou = self.root.intermediate("cn-hangzhou")
         self.beijing = Authority.root().intermediate("cn-beijing")
         # What the whole world trusts, and no dedicated gateway is to be taken for.
         self.public = Authority.root("A Public CA")
         self.trust = DedicatedTrust()
-        self.transport = Transport(
-            ssl_context=client_context(ca_data=self.public.pem), dedicated=self.trust
-        )
+        self.transport = self.trusting(self.trust)
         self._serve = serve
+
+    def trusting(self, trust: DedicatedTrust) -> Transport:
+        return Transport(ssl_context=client_context(ca_data=self.public.pem), dedicated=trust)
 
     def authorities(self, region: str) -> str:
         chains = {
@@ -67,13 +75,11 @@ class Gateways:
         server = await self._serve(ok, issuer.server_context(name, self.folder, *shown))
         listening = int(server.authority.partition(":")[2])
 
-        async def resolve(host: str, port: int, family: int) -> list[dict[str, Any]]:
+        async def resolve(_: Resolver, host: str, port: int, family: int) -> list[dict[str, Any]]:
             found = {"hostname": host, "host": "127.0.0.1", "port": listening}
             return [{**found, "family": family, "proto": 0, "flags": 0}]
 
-        connector: Any = self.transport._session.connector
-        connector._resolver.resolve = resolve
-        connector.clear_dns_cache()
+        self.monkeypatch.setattr(Resolver, "resolve", resolve)
         return server
 
     async def call(self, host: str = HOST, region: str = "cn-hangzhou") -> Reply:
@@ -87,8 +93,8 @@ async def gateways(
     serve: Callable[..., Awaitable[ScriptedServer]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Gateways]:
-    gateways = Gateways(tmp_path, serve)
-    monkeypatch.setattr(module, "_authorities", gateways.authorities)
+    gateways = Gateways(tmp_path, serve, monkeypatch)
+    monkeypatch.setattr(module, "authorities_of", gateways.authorities)
     yield gateways
     await gateways.transport.close()
 
@@ -175,7 +181,8 @@ async def test_region_without_a_known_ca_is_reported(
 async def test_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gateways) -> None:
     own = Authority.root("Our own CA")
     bundle = gateways.folder / "bundle.pem"
-    gateways.transport._dedicated = DedicatedTrust(str(bundle))
+    await gateways.transport.close()
+    gateways.transport = gateways.trusting(DedicatedTrust(str(bundle)))
     server = await gateways.start(own)
     with pytest.raises(DefiniteError, match=r"^KMS: cannot load the CA bundle .*bundle\.pem"):
         await gateways.call()
@@ -221,7 +228,7 @@ async def test_context_is_built_once_in_a_thread_and_survives_a_cancelled_caller
         may_end.wait(10)
         return gateways.authorities(region)
 
-    monkeypatch.setattr(module, "_authorities", slow)
+    monkeypatch.setattr(module, "authorities_of", slow)
     calls = [
         asyncio.create_task(gateways.trust.context("cn-hangzhou", what="KMS")) for _ in range(50)
     ]
@@ -249,7 +256,7 @@ async def test_checks_of_a_context() -> None:
 
 
 def test_certificates_that_come_with_the_package() -> None:
-    data = orjson.loads(module._DATA.read_bytes())
+    data = orjson.loads(module.PRIVATE_CAS.read_bytes())
     [root] = x509.load_pem_x509_certificates(data["root"].encode())
     root.verify_directly_issued_by(root)
     assert len(data["regions"]) == 26

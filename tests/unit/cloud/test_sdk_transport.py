@@ -51,8 +51,10 @@ def reply(body: bytes, status: int = 200, *, complete: bool = True) -> Reply:
 
 
 async def call(transport: FakeTransport, keys: Keys, **request: Any) -> dict[str, Any]:
-    client = SdkTransportAdapter()
-    client._transport = transport  # type: ignore[assignment] # it is only sent through
+    class Client(SdkTransportAdapter):
+        _transport: Any = transport
+
+    client = Client()
     params = SimpleNamespace(
         action="GetSecretValue",
         version="2016-01-20",

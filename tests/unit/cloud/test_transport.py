@@ -232,7 +232,7 @@ async def test_name_of_a_proxy_is_looked_up_like_others(
         looked_up.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(dns, "_look_up", look_up)
+    monkeypatch.setattr(dns, "look_up", look_up)
     transport = Transport(
         ssl_context=build_ssl_context(""), https_proxy="http://proxy.example:3128"
     )

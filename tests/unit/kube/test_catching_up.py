@@ -106,7 +106,7 @@ async def test_a_watch_that_gets_there_is_kept(
 
 async def test_a_bookmark_counts(server: ScriptedServer, reflector: Reflector) -> None:
     server.watches.append(streaming(bookmark("300"), stall=True))
-    await eventually(lambda: reflector._state.resource_version == "300")
+    await eventually(lambda: reflector.resource_version == "300")
     server.lists.append(listing(rv="300"))
     await reflector.catch_up()
     assert len(server.listed) == 2
@@ -116,7 +116,7 @@ async def test_an_api_server_that_was_restored_from_a_backup_is_listed(
     server: ScriptedServer, reflector: Reflector, sink: Sink
 ) -> None:
     server.watches.append(streaming(bookmark("300"), stall=True))
-    await eventually(lambda: reflector._state.resource_version == "300")
+    await eventually(lambda: reflector.resource_version == "300")
     server.lists.extend([listing(rv="250"), listing(item("restored"), rv="251")])
     await reflector.catch_up()
     assert sink.held == {"restored"}
@@ -126,7 +126,7 @@ async def test_versions_without_an_order_have_to_be_equal(
     server: ScriptedServer, reflector: Reflector
 ) -> None:
     server.watches.append(streaming(bookmark("b7"), stall=True))
-    await eventually(lambda: reflector._state.resource_version == "b7")
+    await eventually(lambda: reflector.resource_version == "b7")
     server.lists.append(listing(rv="b7"))
     await reflector.catch_up()
     assert len(server.listed) == 2

@@ -348,7 +348,7 @@ async def test_a_cancelled_request_is_cancelled(server: ScriptedServer, client: 
 
 def test_the_kernel_asks_whether_a_silent_connection_is_alive() -> None:
     address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
-    with client_module._socket(address) as made:
+    with client_module.keepalive_socket(address) as made:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import current_namespace
 from secret_sync.kube.kubeconfig import read_connection
-from secret_sync.kube.kubeconfig.read import _CLUSTER_FIELDS, _EXEC_FIELDS, _USER_FIELDS
+from secret_sync.kube.kubeconfig.read import CLUSTER_FIELDS, EXEC_FIELDS, USER_FIELDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +82,9 @@ WHOLE: Final = {
 
 def test_sample_kubeconfig_has_every_field() -> None:
     cluster, user = WHOLE["clusters"][0]["cluster"], WHOLE["users"][0]["user"]  # type: ignore[index]
-    assert set(cluster) == _CLUSTER_FIELDS
-    assert set(user) == _USER_FIELDS
-    assert set(user["exec"]) == _EXEC_FIELDS
+    assert set(cluster) == CLUSTER_FIELDS
+    assert set(user) == USER_FIELDS
+    assert set(user["exec"]) == EXEC_FIELDS
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -39,7 +39,7 @@ KNOWN = answering({"resources": [{"name": "things"}, {"name": "things/status"}]}
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute is over at once."""
-    monkeypatch.setattr(module, "_BETWEEN", 0.01)
+    monkeypatch.setattr(module, "BETWEEN", 0.01)
     monkeypatch.setattr(module, "PATIENCE", 0.05)
 
 
@@ -148,7 +148,7 @@ async def test_the_core_group_is_elsewhere(server: ScriptedServer, client: KubeC
 async def test_a_server_that_comes_up_late_is_waited_for(
     server: ScriptedServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BETWEEN", 0.01)
+    monkeypatch.setattr(module, "BETWEEN", 0.01)
     server.lists.extend([refusing(503, "ServiceUnavailable")] * 3)
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 3)
@@ -159,7 +159,7 @@ async def test_a_server_that_comes_up_late_is_waited_for(
 async def test_an_answer_that_is_lost_is_asked_for_again(
     server: ScriptedServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BETWEEN", 0.01)
+    monkeypatch.setattr(module, "BETWEEN", 0.01)
     server.lists.append(KNOWN)
     # Twice for each of the three, since a connection that breaks is tried once more at once.
     server.others.extend([closing()] * 6)

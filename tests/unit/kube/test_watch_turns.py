@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from secret_sync.kube import watch
+from secret_sync.kube.resource import JSON
 from secret_sync.kube.watch import WatchState
 
 if TYPE_CHECKING:
@@ -25,8 +26,17 @@ class Content:
 
 
 class Response:
+    """A client whose stream is one chunk."""
+
     def __init__(self, chunk: bytes) -> None:
         self.content = Content(chunk)
+
+    async def stream(self, _path: str, **_: Any) -> Response:
+        return self
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 def line(number: int) -> bytes:
@@ -60,9 +70,11 @@ async def test_chunk_of_slow_events_leaves_turns_to_others(monkeypatch: pytest.M
             await asyncio.sleep(0)
 
     beating = asyncio.create_task(heart())
-    response: Any = Response(chunk)
+    client: Any = Response(chunk)
     state = WatchState("0")
-    await watch._read(response, "p", state, "Secret", work)
+    await watch.watch(
+        client, "p", state, accept=JSON, kind="Secret", on_open=lambda: None, on_event=work
+    )
     beating.cancel()
     assert state.resource_version == "100"
     # 100 events of 5 ms, and never more than three of them in a row.

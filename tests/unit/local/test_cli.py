@@ -38,7 +38,7 @@ class CommandLine:
 
     async def __call__(self, *words: str) -> str:
         # Not cli.main: it brings its own loop, and the cloud runs in this one.
-        arguments = cli._parser().parse_args([*words, "--directory", str(self._directory)])
+        arguments = cli.build_parser().parse_args([*words, "--directory", str(self._directory)])
         task = asyncio.current_task()
         assert task is not None
         assert await arguments.command(arguments, Signals(task)) == 0

@@ -24,7 +24,7 @@ VALUE = "never-to-be-shown"
 @pytest.fixture
 async def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Run]:
     async def run(*words: str) -> str:
-        arguments = cli._parser().parse_args([*words, "--directory", str(tmp_path)])
+        arguments = cli.build_parser().parse_args([*words, "--directory", str(tmp_path)])
         task = asyncio.current_task()
         assert task is not None
         assert await arguments.command(arguments, Signals(task)) == 0

@@ -143,8 +143,8 @@ async def test_listings_hold_no_secrets(admin: CloudAdmin, sts: KmsCaller) -> No
 
 
 def test_confidential_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confidential_module, "_MAX_ENTRIES", 3)
-    monkeypatch.setattr(ram_module, "_MAX_SESSIONS", 2)
+    monkeypatch.setattr(confidential_module, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(ram_module, "MAX_SESSIONS", 2)
     confidential = ConfidentialValues()
     ram = Ram(confidential)
     role = ram.put_role("1", "r")

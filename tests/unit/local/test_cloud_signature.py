@@ -116,7 +116,7 @@ def test_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, clock:
 def test_nonces_are_forgotten_at_last(
     verifier: Verifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier_module, "_MAX_NONCES", 3)
+    monkeypatch.setattr(verifier_module, "MAX_NONCES", 3)
     for number in range(10):
         verifier._use_nonce(("key", str(number)), clock.now)
     assert len(verifier._nonces) == 3

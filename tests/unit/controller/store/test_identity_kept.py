@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secret_sync.controller.store.identity import _KEPT, Identity
+from secret_sync.controller.store.identity import KEPT, Identity
 from secret_sync.controller.sync import Problem
 from secret_sync.resources import SecretStore, secret_from_metadata
 from tests.unit.controller.planning import Cluster, account
@@ -98,6 +98,10 @@ def test_number_of_kept_identities_is_bounded() -> None:
     cluster = Cluster()
     cluster.add(secret("ns", 1, ""))
     keeping = cluster.identities()
-    for number in range(_KEPT + 10):
-        keeping.resolve(store(f"store-{number}", KEY), "kms")
-    assert len(keeping._resolved) == _KEPT
+    stores = [store(f"store-{number}", KEY) for number in range(KEPT + 1)]
+    first, *others = [keeping.resolve(each, "kms") for each in stores]
+    assert [keeping.resolve(each, "kms") for each in stores[1:]] == others
+    assert all(
+        keeping.resolve(each, "kms") is kept for each, kept in zip(stores[1:], others, strict=True)
+    )
+    assert keeping.resolve(stores[0], "kms") is not first
