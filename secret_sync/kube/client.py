@@ -333,6 +333,7 @@ def _query(*params: tuple[str, str]) -> str:
 
 
 def keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket whose kernel notices that the other side is gone."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     for level, option, value in _KEEPALIVE:

@@ -80,7 +80,7 @@ class Informer(Generic[T]):
         self._restore_handlers: list[Callable[[str], None]] = []
         self._relisting = 0
         scopes = [
-            _Scope(self, namespace, convert, frozenset(excluded))
+            Scope(self, namespace, convert, frozenset(excluded))
             # Twice the same one would be two keepers of one part of the store.
             for namespace in dict.fromkeys(namespaces or ("",))
         ]
@@ -143,7 +143,7 @@ class Informer(Generic[T]):
             if self._counts(scope)
         }
 
-    def _counts(self, scope: _Scope[T]) -> bool:
+    def _counts(self, scope: Scope[T]) -> bool:
         """Whether a scope has to be known: an optional one does once it has been."""
         return scope.namespace not in self._optional or scope.synced.is_set()
 
@@ -238,7 +238,7 @@ class Informer(Generic[T]):
             _log.exception("handler raised", resource=self._resource.plural, key=key)
 
 
-class _Scope(Generic[T]):
+class Scope(Generic[T]):
     """The part of the store that one reflector is responsible for."""
 
     def __init__(
@@ -254,6 +254,10 @@ class _Scope(Generic[T]):
         self._convert = convert
         self._excluded = excluded
         self._keys: set[str] = set()
+
+    def __len__(self) -> int:
+        """Return the number of objects that the API server has here."""
+        return len(self._keys)
 
     def read(self, value: dict[str, Any]) -> T | None:
         """Return the stored form of an object; ``None`` if it is omitted."""

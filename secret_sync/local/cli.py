@@ -71,6 +71,7 @@ class _LocalParser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``secret-sync local``."""
     parser = _LocalParser(
         prog="secret-sync local",
         description=_HELP,

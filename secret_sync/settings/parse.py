@@ -139,6 +139,7 @@ OWN_IDENTITY: Final = {
 
 
 def own_identity(environ: Mapping[str, str]) -> OwnIdentity:
+    """Return the identity that the environment gives the controller itself."""
     found = {
         field: next((text for name in names if (text := environ.get(name, "").strip())), "")
         for field, names in OWN_IDENTITY.items()

@@ -299,9 +299,7 @@ LIMITS = {
     ),
     "first delay after a transient failure": _seconds(retries.AFTER_FAULT.base),
     "first delay after a definite refusal": _seconds(retries.AFTER_REFUSAL.base),
-    "longest delay after either": _seconds(
-        max(retries.AFTER_FAULT.cap, retries.AFTER_REFUSAL.cap)
-    ),
+    "longest delay after either": _seconds(max(retries.AFTER_FAULT.cap, retries.AFTER_REFUSAL.cap)),
     "at startup, the API server is retried for": _seconds(PATIENCE),
     "longest delay after a failure of the API server": _seconds(control_loop.RETRY_WITHIN),
     "`Retry-After` of the API server is honored up to": _seconds(api_errors.MAX_WAIT),

@@ -51,7 +51,9 @@ def test_every_flag_in_the_document_exists() -> None:
 
 
 def test_every_variable_of_the_controllers_identity_is_in_the_document() -> None:
-    assert [name for names in OWN_IDENTITY.values() for name in names if f"`{name}`" not in TEXT] == []
+    assert [
+        name for names in OWN_IDENTITY.values() for name in names if f"`{name}`" not in TEXT
+    ] == []
 
 
 def test_every_variable_in_the_document_exists() -> None:

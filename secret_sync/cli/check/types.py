@@ -123,6 +123,7 @@ def _check_json(
 
 
 def is_object(value: bytes) -> bool:
+    """Return whether a value is a JSON object, as the API server reads it."""
     try:
         document: Any = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -91,7 +91,7 @@ class CloudAdmin:
         if self._session is not None:
             await self._session.close()
 
-    async def _call(self, operation: str, /, **arguments: Any) -> Any:
+    async def call(self, operation: str, /, **arguments: Any) -> Any:
         if self._session is None:
             raise RuntimeError("CloudAdmin is to be used as a context manager")
         body = io.BytesIO(encode(arguments))

@@ -31,7 +31,7 @@ _BINARY: Final = "base64"
 class Caller(Protocol):
     """Makes one request of the admin API."""
 
-    async def _call(self, operation: str, /, **arguments: Any) -> Any: ...
+    async def call(self, operation: str, /, **arguments: Any) -> Any: ...
 
 
 def remote(
@@ -43,7 +43,7 @@ def remote(
 
     @wraps(operation)
     async def call(caller: Caller, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        answer = await caller._call(  # noqa: SLF001  # this is one of its methods
+        answer = await caller.call(
             operation.__name__, **dict(zip(names, args, strict=False)), **kwargs
         )
         converted: T = convert(answer, result, "result")

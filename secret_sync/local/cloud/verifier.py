@@ -67,6 +67,10 @@ class Verifier:
         # Nonce -> when it may be forgotten; insertion order is arrival order.
         self._nonces: dict[tuple[str, str], float] = {}
 
+    def __len__(self) -> int:
+        """Return the number of nonces that are remembered."""
+        return len(self._nonces)
+
     def verify(self, request: Signed) -> Principal:
         """Return the key or the session that signed the request.
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import orjson
+import pytest
 
 from tests.support.streams import StreamServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from yarl import URL
 
 COLLECTION = "/api/v1/configmaps"
 
@@ -278,3 +287,25 @@ class Recorder:
 
     def handler_raised(self) -> None:
         self.raised += 1
+
+
+@contextmanager
+def played_requests(
+    answer: Callable[[str, bytes | None], tuple[int, bytes]],
+) -> Iterator[None]:
+    """Answer the requests of all clients without a connection; ``answer`` gets method and body."""
+
+    @asynccontextmanager
+    async def request(
+        _session: aiohttp.ClientSession, method: str, _url: URL, *, data: Any, **_: Any
+    ) -> AsyncIterator[SimpleNamespace]:
+        status, body = answer(method, data)
+
+        async def read() -> bytes:
+            return body
+
+        yield SimpleNamespace(status=status, read=read, headers={})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiohttp.ClientSession, "request", request)
+        yield

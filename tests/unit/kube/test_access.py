@@ -16,6 +16,7 @@ import trustme
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, access, current_namespace
 from secret_sync.kube.kubeconfig import Connection, Issued, Login, Plugin, Server
+from secret_sync.kube.service_account import read_service_account
 from tests.unit.kube.scripted import kubeconfig_text
 
 if TYPE_CHECKING:
@@ -125,15 +126,18 @@ async def test_a_volume_that_hangs_delays_no_request(
     service_account: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "RENEW_WITHIN", 0.05)
-    found = await ClusterAccess.find()
     go_on = threading.Event()
     reads: list[bool] = []
 
-    def hang(_: str) -> Connection:
+    def read(context: str) -> Connection:
+        if not reads:
+            reads.append(True)
+            return read_service_account(context)
         reads.append(go_on.wait(30))
         raise DefiniteError("nothing to be read")
 
-    monkeypatch.setattr(found, "_read", hang)
+    found = ClusterAccess(read, "a test")
+    await found.open()
     async with asyncio.timeout(10):
         for _ in range(5):
             # After a 401 it is waited for, but not for ever.
@@ -141,7 +145,7 @@ async def test_a_volume_that_hangs_delays_no_request(
             assert token(found) == "Bearer token-1"
     go_on.set()
     await found.close()
-    assert len(reads) <= 1
+    assert len(reads) <= 2
 
 
 async def test_a_volume_that_hangs_at_the_start_is_an_error(
@@ -204,20 +208,18 @@ async def test_a_file_that_is_broken_for_a_moment_does_no_harm(
 
 
 async def test_many_who_renew_at_once_read_once(
-    service_account: Path, monkeypatch: pytest.MonkeyPatch
+    service_account: Path,
 ) -> None:
-    found = await ClusterAccess.find()
-    reads = 0
-    read = found._read
+    reads: list[str] = []
 
-    def counting(context: str) -> Connection:
-        nonlocal reads
-        reads += 1
-        return read(context)
+    def read(context: str) -> Connection:
+        reads.append(context)
+        return read_service_account(context)
 
-    monkeypatch.setattr(found, "_read", counting)
+    found = ClusterAccess(read, "a test")
+    await found.open()
     await asyncio.gather(*(renew(found) for _ in range(10)))
-    assert reads == 1
+    assert len(reads) == 2, "at the start, and once for all"
 
 
 async def test_the_home_directory_comes_last(

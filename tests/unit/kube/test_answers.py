@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -44,9 +44,10 @@ from secret_sync.kube.service_account import read_service_account
 from secret_sync.kube.watch import Ending, WatchState, watch
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from secret_sync.resources.meta import intent_revision
+from tests.unit.kube.scripted import played_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     Call = Callable[[KubeClient], Awaitable[object]]
 
@@ -105,8 +106,11 @@ DEFINITION: Final = {
 }
 #: {"kubernetes.io": {"serviceaccount": {"uid": "uid-1"}}}, as the payload of a token.
 TOKEN: Final = "e30.eyJrdWJlcm5ldGVzLmlvIjogeyJzZXJ2aWNlYWNjb3VudCI6IHsidWlkIjogInVpZC0xIn19fQ.e30"
-REVIEW: Final = {"status": {"allowed": True, "userInfo": {"username": "me"}, "token": TOKEN}}
-DISCOVERY: Final = {"resources": [{"name": "secrets"}]}
+#: Of any review; the kinds of a group, too, since those are asked for first.
+REVIEW: Final = {
+    "status": {"allowed": True, "userInfo": {"username": "me"}, "token": TOKEN},
+    "resources": [{"name": "secrets"}],
+}
 REFUSAL: Final = {
     "kind": "Status",
     "code": 429,
@@ -159,18 +163,21 @@ class Silent:
 
 
 async def take_the_lease(client: KubeClient) -> object:
-    election = Election(client, "ns", "some", "me", Silent())
-    await election._take()
-    assert election._ends_at <= asyncio.get_running_loop().time() + max(
-        LeaseTimes().duration, 2**63
-    )
-    return await election._renew()
+    """Take it and renew it for a moment; return whether that succeeded."""
+    times = LeaseTimes(duration=15.0, renew_within=10.0, retry=0.001)
+    election = Election(client, "ns", "some", "me", Silent(), times)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await election.acquire()
+            await election.hold()
+    return election.leading
 
 
 def writer(client: KubeClient) -> ApplyWriter:
     return ApplyWriter(client, "secret-sync")
 
 
+READ_SECRETS: Final = RequiredPermission(SECRETS, ("get",))
 INTENT: Final = {"metadata": {"namespace": "ns", "name": "some"}}
 CALLS: Final[dict[str, tuple[Any, Call]]] = {
     "metadata": (SECRET, read_metadata),
@@ -200,9 +207,9 @@ CALLS: Final[dict[str, tuple[Any, Call]]] = {
     "who am I": (REVIEW, who_am_i),
     "rights": (
         REVIEW,
-        lambda c: preflight._denied(c, RequiredPermission(SECRETS, ("get",)), "get", ""),
+        lambda c: preflight.check(c, [READ_SECRETS], namespaces=(), hint=""),
     ),
-    "kinds": (DISCOVERY, lambda c: missing_permission(c, RequiredPermission(SECRETS, ("get",)))),
+    "kinds": (REVIEW, lambda c: missing_permission(c, READ_SECRETS)),
     "definition": (DEFINITION, lambda c: read_missing(c, OUR_DEFINITIONS[0])),
 }
 #: What may stand anywhere in JSON.
@@ -247,31 +254,30 @@ def _places(value: Any) -> Any:
             yield from _places(value[at])
 
 
-class Answering(KubeClient):
-    """Gives these answers to whatever it is asked, the last one for ever."""
+@asynccontextmanager
+async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[KubeClient]:
+    """A client that gets these answers to whatever it asks, the last one for ever."""
+    left = list(answers)
 
-    def __init__(self, *answers: tuple[int, bytes]) -> None:
-        self._answers = list(answers)
-        self._guard = None
-        self._access = ClusterAccess(read_service_account, "a test")
+    def answer(*_: object) -> tuple[int, bytes]:
+        return left.pop(0) if len(left) > 1 else left[0]
 
-    def _url(self, path: str, params: Any) -> Any:
-        return path
-
-    async def _send(self, *_: Any) -> Any:
-        status, body = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        return status, body, {}
-
-    async def stream(self, path: str, **_: Any) -> Any:
-        return Stream(self._answers[0][1])
+    access = ClusterAccess(read_service_account, "a test")
+    access.server = "http://api.test"
+    with played_requests(answer):
+        async with KubeClient(access) as client:
+            yield client
 
 
 class Stream:
-    """A watch whose bytes come at once."""
+    """A client with a watch whose bytes come at once."""
 
     def __init__(self, body: bytes) -> None:
         self._chunks = [body, b""]
         self.content = self
+
+    async def stream(self, _path: str, **_: Any) -> Stream:
+        return self
 
     async def __aenter__(self) -> None: ...
 
@@ -291,16 +297,17 @@ def _impatient() -> Any:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_sound_answer_is_read(name: str) -> None:
     sound, call = CALLS[name]
-    if name == "kinds":
-        # The second answer is about the right.
-        client = Answering((200, orjson.dumps(sound)), (200, orjson.dumps(REVIEW)))
-    else:
-        client = Answering((200, orjson.dumps(sound)))
-    asyncio.run(_run(call, client))
+    asyncio.run(_run(call, (200, orjson.dumps(sound))))
 
 
-async def _run(call: Call, client: KubeClient) -> None:
-    await call(client)
+def test_sound_lease_is_taken() -> None:
+    sound, call = CALLS["lease"]
+    assert asyncio.run(_run(call, (200, orjson.dumps(sound)))) is True
+
+
+async def _run(call: Call, *answers: tuple[int, bytes]) -> object:
+    async with answering(*answers) as client:
+        return await call(client)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -313,7 +320,7 @@ def test_any_answer_is_read_or_is_an_error_of_ours(name: str, data: st.DataObjec
         for value in data.draw(st.lists(spoiled(sound) | spoiled(REFUSAL), min_size=1, max_size=3))
     ]
     with suppress(SecretSyncError):
-        asyncio.run(_run(call, Answering(*answers)))
+        asyncio.run(_run(call, *answers))
 
 
 @settings(max_examples=100, deadline=None)
@@ -333,8 +340,9 @@ def test_any_event_is_read_or_ends_the_watch(value: Any) -> None:
 
     async def one() -> Ending:
         state = WatchState("1")
+        client: Any = Stream(orjson.dumps(value) + b"\n")
         ending = await watch(
-            Answering((200, orjson.dumps(value) + b"\n")),
+            client,
             "/api/v1/secrets",
             state,
             accept=METADATA,

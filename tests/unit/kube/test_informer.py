@@ -16,6 +16,7 @@ from secret_sync.errors import TransientError
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
+from secret_sync.kube.informer import Scope
 from secret_sync.resources.meta import ObjectMeta
 from tests.unit.kube.scripted import (
     event,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from secret_sync.kube import Change, KubeClient
-    from tests.unit.kube.scripted import Recorder, ScriptedServer
+    from tests.unit.kube.scripted import Exchange, Recorder, ScriptedServer
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
@@ -216,11 +217,11 @@ async def test_object_added_by_an_event_can_vanish_from_a_list(
 
 
 async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[Thing]) -> None:
-    (scope,) = informer._scopes
+    scope = Scope(informer, "", thing, frozenset())
     for number in range(10):
         scope.event("ADDED", item(f"n-{number}"))
         scope.event("DELETED", item(f"n-{number}"))
-    assert scope._keys == set()
+        assert len(scope) == 0
 
 
 async def test_another_uid_in_a_list(
@@ -246,22 +247,16 @@ async def test_objects_unchanged_in_a_list_are_not_delivered(
 
 
 async def test_a_scope_never_touches_another_ones_objects(
-    server: ScriptedServer, client: KubeClient, recorder: Recorder
+    informer: Informer[Thing], diary: Diary
 ) -> None:
     def of(namespace: str, name: str) -> dict[str, Any]:
         made = item(name)
         made["metadata"]["namespace"] = namespace
         return made
 
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two", "one"])
-    assert [s.namespace for s in informer._scopes] == ["one", "two"]
-    one, two = informer._scopes
-    diary = Diary(informer)
-    informer.add_handler(diary)
+    one, two = (Scope(informer, namespace, thing, frozenset()) for namespace in ("one", "two"))
     one.replace([_present(one.read(of("one", "a"))), _present(one.read(of("one", "b")))])
-    synced = [informer.synced]
     two.replace([_present(two.read(of("two", "a")))])
-    assert [*synced, informer.synced] == [False, True]
     one.replace([])
     assert set(informer.store) == {"two/a"}
     assert sorted(diary.lines[3:]) == ["-one/a", "-one/b"]
@@ -275,24 +270,45 @@ def _present(found: Thing | None) -> Thing:
 async def test_with_namespaces_each_is_listed_by_itself(
     server: ScriptedServer, client: KubeClient, recorder: Recorder
 ) -> None:
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two"])
+    goes_on = asyncio.Event()
+
+    async def late(exchange: Exchange) -> None:
+        await goes_on.wait()
+        await listing()(exchange)
+
+    server.lists.extend([listing(), late])
+    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two", "one"])
     task = asyncio.create_task(informer.run())
+    await eventually(lambda: len(server.listed) == 2 and bool(server.watched))
+    synced = informer.synced
+    goes_on.set()
     await informer.wait_synced()
+    assert [synced, informer.synced] == [False, True]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert {r.path for r in server.listed} == {
+    assert sorted(r.path for r in server.listed) == [
         "/api/v1/namespaces/one/configmaps",
         "/api/v1/namespaces/two/configmaps",
-    }
+    ]
 
 
 async def test_excluded_namespaces_are_omitted(
-    server: ScriptedServer, client: KubeClient, recorder: Recorder
+    server: ScriptedServer,
+    client: KubeClient,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
+    elsewhere = item("c")
+    elsewhere["metadata"]["namespace"] = "other"
+    server.lists.append(listing(item("a")))
+    server.watches.append(streaming(event("ADDED", item("b")), event("ADDED", elsewhere)))
     informer = Informer(client, CONFIG_MAPS, thing, recorder, excluded=["ns"])
-    assert informer._scopes[0].read(item("a")) is None
-    informer._scopes[0].event("ADDED", item("b"))
-    assert len(informer.store) == 0
+    task = asyncio.create_task(informer.run())
+    await eventually(lambda: len(server.watched) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(informer.store) == {"other/c"}
 
 
 async def test_a_handler_that_raises_stops_nobody_else(
@@ -395,10 +411,10 @@ async def test_an_object_with_malformed_metadata_keeps_nobody_from_the_others(
 async def test_running_ends_only_when_cancelled_and_fails_with_its_reflector(
     server: ScriptedServer, informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken() -> None:
+    async def broken(_: reflector_module.Reflector) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(informer._reflectors[0], "run", broken)
+    monkeypatch.setattr(reflector_module.Reflector, "run", broken)
     with pytest.raises(ExceptionGroup) as caught:
         await informer.run()
     assert caught.group_contains(RuntimeError, match="a bug")

@@ -12,11 +12,11 @@ import pytest
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, Election, KubeClient, access, kubeconfig
 from secret_sync.kube.kubeconfig import Connection, Issued, Login, Plugin, Server
+from tests.unit.kube.scripted import played_requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from yarl import URL
 
 pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
@@ -222,25 +222,25 @@ async def test_another_plugin_in_the_file_is_run_at_once(plugin: FakePlugin) -> 
     assert len(plugin.runs) == 2
 
 
-class Refusing(KubeClient):
-    """A client of a server that accepts what a plugin's credentials are good for."""
+class Refusing:
+    """A server that accepts what a plugin's credentials are good for, and has one Lease."""
 
     def __init__(self, found: ClusterAccess, plugin: FakePlugin) -> None:
-        super().__init__(found)
-        self._plugin = plugin
-        self._lease: dict[str, Any] = {
+        self.found = found
+        self.plugin = plugin
+        self.lease: dict[str, Any] = {
             "metadata": {"name": "lease", "uid": "u", "resourceVersion": "1"}
         }
         self.refused = 0
 
-    async def _send(self, method: str, url: URL, data: bytes | None, *_: Any) -> Any:
-        if not self._plugin.accepts(self._access):
+    def __call__(self, _method: str, data: bytes | None) -> tuple[int, bytes]:
+        if not self.plugin.accepts(self.found):
             self.refused += 1
-            return 401, b"{}", {}
+            return 401, b"{}"
         if data is not None:
-            self._lease = orjson.loads(data)
-            self._lease["metadata"] |= {"uid": "u", "resourceVersion": str(now())}
-        return 200, orjson.dumps(self._lease), {}
+            self.lease = orjson.loads(data)
+            self.lease["metadata"] |= {"uid": "u", "resourceVersion": str(now())}
+        return 200, orjson.dumps(self.lease)
 
 
 class Nobody:
@@ -259,18 +259,20 @@ async def test_a_plugin_that_takes_2500_ms_does_not_lose_the_lease(
 ) -> None:
     """It was lost after 75 s each time."""
     plugin.takes, plugin.lasts, plugin.says = 2.5, 75, says
-    async with opened() as found, Refusing(found, plugin) as client:
+    async with opened() as found, KubeClient(found) as client:
+        server = Refusing(found, plugin)
         election = Election(client, "ns", "lease", "us", Nobody())
-        await election.acquire()
-        holding = asyncio.create_task(election.hold())
-        for _ in range(1200):
-            await asyncio.sleep(1)
-            assert election.leading
-        assert not holding.done()
-        holding.cancel()
-        with suppress(asyncio.CancelledError):
-            await holding
-    assert bool(client.refused) is not says
+        with played_requests(server):
+            await election.acquire()
+            holding = asyncio.create_task(election.hold())
+            for _ in range(1200):
+                await asyncio.sleep(1)
+                assert election.leading
+            assert not holding.done()
+            holding.cancel()
+            with suppress(asyncio.CancelledError):
+                await holding
+    assert bool(server.refused) is not says
 
 
 async def test_a_refusal_counts_once(plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def public(kind: type) -> set[str]:
 
 def test_client_has_every_operation_of_the_server_and_no_other() -> None:
     served = public(Admin) | public(RamAdmin) | public(ParameterAdmin)
-    assert public(CloudAdmin) == served
+    assert public(CloudAdmin) == {*served, "call"}, "what calls any of them"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_values_that_do_not_fit_are_refused_and_not_quoted(value: Any, kind: Any
         lambda admin: admin.put_secret("s", "SECRET", colour="red"),
         lambda admin: admin.put_secret("s", "SECRET", stages="ACSCurrent"),
         lambda admin: admin.put_secrets("s"),
-        lambda admin: admin._call("put_secret", name="s"),
-        lambda admin: admin._call("_put", name="s", value="SECRET"),
-        lambda admin: admin._call("put_secret", self="s", value="SECRET"),
+        lambda admin: admin.call("put_secret", name="s"),
+        lambda admin: admin.call("_put", name="s", value="SECRET"),
+        lambda admin: admin.call("put_secret", self="s", value="SECRET"),
         lambda admin: admin.rotate("s", stage="ACSCurrent"),
     ],
 )

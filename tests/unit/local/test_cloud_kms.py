@@ -193,7 +193,7 @@ async def test_old_versions_do_not_pile_up(admin: CloudAdmin, kms: KmsCaller) ->
         (lambda admin: admin.update_settings(colour="red"), 400),
         (lambda admin: admin.update_settings(clock_offset="ahead"), 400),
         (lambda admin: admin.set_access_key_active("missing", active=True), 404),
-        (lambda admin: admin._call("no-such-thing"), 404),
+        (lambda admin: admin.call("no-such-thing"), 404),
     ],
 )
 async def test_error_in_an_admin_request_is_reported(

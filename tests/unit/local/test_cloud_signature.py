@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import string
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +11,8 @@ from alibabacloud_tea_openapi.utils import get_canonical_query_string
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secret_sync.cloud.sdk_transport import Signable, sign
+from secret_sync.credentials import Credentials
 from secret_sync.local.cloud import verifier as verifier_module
 from secret_sync.local.cloud.errors import CloudApiError
 from secret_sync.local.cloud.signature import Signed, canonical_query
@@ -45,6 +47,19 @@ DOCUMENTED = Signed(
     },
     body=b"",
 )
+
+
+def signed(nonce: str, at: float) -> Signed:
+    headers = {
+        "host": "ecs.cn-shanghai.aliyuncs.com",
+        "x-acs-action": "RunInstances",
+        "x-acs-version": "2014-05-26",
+        "x-acs-date": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "x-acs-signature-nonce": nonce,
+    }
+    keys = Credentials("YourAccessKeyId", "YourAccessKeySecret")
+    sign(Signable("POST", "/", {}, headers), b"", keys)
+    return Signed(method="POST", path="/", query=[], headers=headers, body=b"")
 
 
 @dataclass
@@ -118,11 +133,11 @@ def test_nonces_are_forgotten_at_last(
 ) -> None:
     monkeypatch.setattr(verifier_module, "MAX_NONCES", 3)
     for number in range(10):
-        verifier._use_nonce(("key", str(number)), clock.now)
-    assert len(verifier._nonces) == 3
+        verifier.verify(signed(str(number), clock.now))
+    assert len(verifier) == 3
     clock.now += 2 * MAX_SKEW + 1
-    verifier._use_nonce(("key", "10"), clock.now)
-    assert len(verifier._nonces) == 1
+    verifier.verify(signed("10", clock.now))
+    assert len(verifier) == 1
 
 
 def test_wrong_signature_uses_up_no_nonce(verifier: Verifier) -> None:

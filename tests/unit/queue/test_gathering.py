@@ -24,8 +24,11 @@ class Handled:
         #: A test may put its own in place of this.
         self.act: Callable[[str, int], None] = self.handle
         self.gathering: Gathering[str, int] = Gathering(
-            lambda key, value: self.act(key, value), merge=min, seconds=0.05, at_once=at_once
+            self._act, merge=min, seconds=0.05, at_once=at_once
         )
+
+    def _act(self, key: str, value: int) -> None:
+        self.act(key, value)
 
     def handle(self, key: str, value: int) -> None:
         if key == self.failing:
