@@ -20,7 +20,7 @@ _TOKEN_EXPIRED = "AuthenticationFail.OIDCToken.Expired"  # noqa: S105 - a code o
 class OidcRoleProvider:
     """RRSA: a role that trusts a ServiceAccount, assumed with its token."""
 
-    __slots__ = ("_key", "_provider_arn", "_role", "_sts", "_tenant", "_tokens")
+    __slots__ = ("_key", "_provider_arn", "_role", "_sts", "_tokens", "tenant")
 
     def __init__(
         self, sts: Sts, tokens: TokenSource, provider_arn: str, role: Role, *, tenant: str = ""
@@ -36,7 +36,7 @@ class OidcRoleProvider:
                 the first counts.
         """
         self._sts = sts
-        self._tenant = tenant
+        self.tenant = tenant
         self._tokens = tokens
         self._provider_arn = provider_arn
         self._role = role
@@ -78,10 +78,10 @@ class OidcRoleProvider:
         return outcome
 
     async def _assume(self) -> Credentials | CredentialsError:
-        token = await self._sts.token_of(self._tokens, tenant=self._tenant)
+        token = await self._sts.token_of(self._tokens, tenant=self.tenant)
         try:
             return await self._sts.assume_role_with_oidc(
-                token, self._provider_arn, self._role, tenant=self._tenant
+                token, self._provider_arn, self._role, tenant=self.tenant
             )
         except CredentialsError as error:
             if error.code != _TOKEN_EXPIRED:
@@ -93,7 +93,7 @@ class OidcRoleProvider:
 class AssumedRoleProvider:
     """A role assumed with another identity: an AccessKey, or another role."""
 
-    __slots__ = ("_base", "_key", "_role", "_sts", "_tenant")
+    __slots__ = ("_base", "_key", "_role", "_sts", "tenant")
 
     def __init__(self, sts: Sts, base: CredentialProvider, role: Role, *, tenant: str = "") -> None:
         """Build on the hosts that STS has now: they are a part of the key.
@@ -106,7 +106,7 @@ class AssumedRoleProvider:
                 the first counts.
         """
         self._sts = sts
-        self._tenant = tenant
+        self.tenant = tenant
         self._base = base
         self._role = role
         self._key = CredentialKey(
@@ -138,4 +138,4 @@ class AssumedRoleProvider:
         """
         if base is None:
             raise TypeError("a role is assumed with the credentials of its base")
-        return await self._sts.assume_role(base, self._role, tenant=self._tenant)
+        return await self._sts.assume_role(base, self._role, tenant=self.tenant)

@@ -34,6 +34,10 @@ class PayloadDigests:
         self._together: WeakValueDictionary[tuple[str, str], _Reading] = WeakValueDictionary()
         self._latest: _Reading | None = None
 
+    def __len__(self) -> int:
+        """Return the number of versions of Secrets whose digests are kept."""
+        return len(self._together)
+
     def digest(self, value: bytes) -> bytes:
         """Return the digest of a value, as in the result of ``read``."""
         return blake2b(value, key=self._key).digest()

@@ -99,7 +99,7 @@ class Cluster:
                 policy=Policy(**policy),
             ),
             IdentityDependencies(
-                reader=untouched,
+                reader=more.pop("reader", untouched),
                 minter=untouched,
                 sts=untouched,
                 metadata=untouched,

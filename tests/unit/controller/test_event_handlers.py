@@ -56,7 +56,14 @@ class Recorder:
 class World:
     """ExternalSecret ``ns/some`` uses store ``ns/store``, which reads Secret ``ns/key``."""
 
-    def __init__(self, es: ExternalSecret, store: SecretStore, *, live: bool = True) -> None:
+    def __init__(
+        self,
+        es: ExternalSecret,
+        store: SecretStore,
+        *,
+        live: bool = True,
+        queue: WorkQueue[str] | None = None,
+    ) -> None:
         self.es, self.store = es, store
         self.external_secrets: Store[ExternalSecret] = Store(
             {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
@@ -69,7 +76,7 @@ class World:
         self.secrets: Store[SecretMeta] = Store()
         self.objects, self.store_queue, self.cluster_queue = Recorder(), Recorder(), Recorder()
         self.states = SyncStateStore()
-        objects: Any = self.objects
+        objects: Any = queue or self.objects
         of_stores: Any = self.store_queue
         of_cluster: Any = self.cluster_queue
         self.handlers = EventHandlers(
@@ -403,9 +410,8 @@ async def test_change_during_a_reconcile_of_a_large_object_causes_another(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
     data = [{"key": f"k{number}", "secretStoreRef": {"name": "store"}} for number in range(100)]
-    world = World(make_es(data=data), make_store())
     queue: WorkQueue[str] = WorkQueue("test", observer=QueueMetrics(Metrics("test"), "test"))
-    world.handlers._objects = queue
+    world = World(make_es(data=data), make_store(), queue=queue)
     seen = []
 
     async def reconcile(key: str) -> Outcome:

@@ -254,7 +254,6 @@ async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) ->
         await asyncio.sleep(1)
         back = replace(es, resource_version="101", status=saying("one"))
         d.statuses.seen(Change("ns/some", es, back))
-        assert not d.statuses._written
         # Somebody else wrote over it: that is what a user reads now.
         assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
 
@@ -321,8 +320,7 @@ async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_e
         d.statuses.forget("ns/some")
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one")]
-        assert not d.statuses._written
-        assert not d.statuses._intended
+        assert d.statuses.known("ns/some", make_es()) == make_es().status
 
 
 async def test_an_informer_that_never_gets_there_is_believed_in_the_end(

@@ -18,7 +18,6 @@ from secret_sync.controller.external_secret.extraction import (
     extract_all_steps,
 )
 from secret_sync.controller.external_secret.state import SyncState
-from secret_sync.parse import Expressions
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import (
     UNREAD,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
-    from secret_sync.parse import Steps
+    from secret_sync.parse import Expressions, Steps
     from secret_sync.resources import ExternalSecret
 
 EXTRACTING = an_es(dataProcess=[extract()])
@@ -296,7 +295,7 @@ async def test_forgotten_object_leaves_nothing_behind(
     extraction.let.release(3)
     await world.wait()
     assert world.enqueued[before:] == ["ns/next"]
-    assert KEY not in world.processor._waiting
+    assert len(world.processor) == 0
     assert world.states.of(KEY) == SyncState()
     assert world.build_desired(EXTRACTING, SLOW) is None
 
@@ -402,4 +401,5 @@ def test_many_small_documents_are_one_large_one() -> None:
     for number, quick in ((3, True), (5, False)):
         es = an_es(dataProcess=[extract()] * number)
         values = [document.replace(b"x", str(n).encode()) for n in range(number)]
-        assert module._is_quick(batch_of(es, *values), Expressions()) is quick
+        made = World().build_desired(es, *values)
+        assert (made is not None) is quick

@@ -108,12 +108,13 @@ async def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
     world.compiler.check(HEAVY)
     world.compiler.forget(KEY)
     assert not len(world.worker)
-    world.compiler.check(an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))]))
+    es = an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))])
+    world.compiler.check(es)
     await world.work()
+    assert world.compiler.of(KEY).size > 0
     world.compiler.forget(KEY)
-    assert not world.compiler._compiled
-    assert not world.compiler._checked
-    assert world.compiler._size == 0
+    assert world.compiler.of(KEY).size == 0
+    assert world.compiler.check(es) is None, "it is checked again"
 
 
 async def test_compiled_expressions_of_all_objects_are_bounded(
@@ -121,11 +122,22 @@ async def test_compiled_expressions_of_all_objects_are_bounded(
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * 256 * 1024)
     world = World()
-    for number in range(4):
+
+    async def compile_(number: int) -> None:
         es = replace(an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))]), name=f"some{number}")
         world.compiler.check(es)
         await world.work()
         assert world.compiler.check(es) == {}
-    assert list(world.compiler._compiled) == ["ns/some2", "ns/some3"]
+
+    def kept() -> list[int]:
+        return [number for number in range(5) if world.compiler.of(f"ns/some{number}").size]
+
+    for number in range(4):
+        await compile_(number)
+    assert kept() == [2, 3]
+    # What is forgotten leaves its room to others.
+    world.compiler.forget("ns/some3")
+    await compile_(4)
+    assert kept() == [2, 4]
     # It is compiled again where it is needed.
     assert world.compiler.of("ns/some0").regex("[a-z]{3}").findall("abc") == ["abc"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,9 @@ def test_the_version_of_an_object_that_the_informer_has_given_up_is_not_kept(
     es = make_es()
     cache = PlanCache()
     plan = Plan(tuple(PlannedEntry(e, extraction_spec_of(e), None, None) for e in es.entries))
-    cache.keep("ns/some", es, "basis", plan)
     newer = replace(es, resource_version="11")
+    references = sys.getrefcount(es)
+    cache.keep("ns/some", es, "basis", plan)
+    assert sys.getrefcount(es) == references + 1
     assert cache.find("ns/some", newer, "basis") is plan
-    assert cache._kept["ns/some"].es is newer
+    assert sys.getrefcount(es) == references

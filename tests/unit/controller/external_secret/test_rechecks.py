@@ -186,7 +186,7 @@ async def test_interrupted_or_refused_request_spoils_nothing_for_others() -> Non
     client.answers.append(STORED)
     with pytest.raises(ReferenceChangedError):
         await shared.read(replace(REF, resource_version="19"))
-    assert len(shared._together) <= 2
+    assert len(shared) <= 2
     del first, second, third
     gc.collect()
-    assert len(shared._together) == 1
+    assert len(shared) == 1

@@ -332,4 +332,4 @@ async def test_no_finalizer_is_remembered_of_what_is_gone() -> None:
     await loop.reconcile(legacy(one(), deleting=True))
     loop.objects.remove(KEY)
     await loop.reconcile()
-    assert loop.states._states == {}
+    assert loop.states.of(KEY) == SyncState()

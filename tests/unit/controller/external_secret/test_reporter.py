@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from secret_sync.controller.external_secret import reporter as module
 from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome, Overwritten
 from secret_sync.controller.external_secret.reporter import (
     REPORT_LATE_AFTER,
@@ -26,7 +27,6 @@ from secret_sync.controller.sync import (
     SyncContext,
     Unchanged,
 )
-from secret_sync.queue.worker import _reconcile_id
 from secret_sync.resources import Condition, DataEntry, Reason
 from tests.unit.controller.played import Events, Observer, Statuses
 
@@ -310,8 +310,8 @@ async def test_sync_without_a_write_observes_no_latency(world: World, result: st
     assert world.context.state.triggered_at is None
 
 
-async def test_only_new_failures_are_logged(world: World) -> None:
-    _reconcile_id.set("c0ffee")
+async def test_only_new_failures_are_logged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "reconcile_id", lambda: "c0ffee")
     for _ in range(2):
         world.failed(FORBIDDEN, [])
     world.written(desired(), [outcome()], changed=True)

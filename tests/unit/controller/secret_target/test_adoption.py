@@ -48,9 +48,13 @@ BY_STRING_DATA = {
 FROZEN = ApiRefusedError("immutable", status=422, causes=(Cause("type", "FieldValueInvalid"),))
 
 
-def adoption(client: Any) -> Adoption:
+def adoption(client: Any, *others: ExternalSecret) -> Adoption:
+    """Beside other ExternalSecrets."""
     writer = ApplyWriter(client, "secret-sync")
-    return Adoption(SecretClient(client, writer, Store(), Store()))
+    objects: Store[ExternalSecret] = Store()
+    for other in others:
+        objects.put(f"ns/{other.name}", other)
+    return Adoption(SecretClient(client, writer, objects, Store()))
 
 
 def claims(*answers: Any) -> tuple[Adoption, PlayedClient]:
@@ -194,8 +198,8 @@ async def test_the_rest_is_refused_and_not_touched(
     answers: list[Any],
     said: str,
 ) -> None:
-    ruling, client = claims(*answers)
-    ruling._client.objects.put("ns/living", make_es(metadata={"name": "living", "uid": "uid"}))  # type: ignore[attr-defined]
+    client: Any = PlayedClient(*answers)
+    ruling = adoption(client, make_es(metadata={"name": "living", "uid": "uid"}))
     current = secret_from_metadata(cached)
     state = SyncState()
     refused = await ruling.adopt(sync_of(make_es(metadata=metadata), state), DESIRED, current)

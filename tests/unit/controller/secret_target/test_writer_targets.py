@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,7 +63,9 @@ async def test_a_change_is_undone_three_times_a_minute_then_it_takes_two_to_stop
 
 async def test_loss_by_a_restored_api_server_is_no_write_conflict(make_es: MakeES) -> None:
     world, states = World(make_es()), SyncStateStore()
-    remembered = states._states["ns/some"] = state()
+    remembered = states.of("ns/some")
+    for field in fields(remembered):
+        setattr(remembered, field.name, getattr(state(), field.name))
     states.mark_restored("ns/some")
     world.holds(own(OURS, version="12"))
     world.client.answers.append(own(OURS, version="13"))

@@ -392,5 +392,5 @@ def turns_of(given: CredentialProvider | None) -> set[str]:
     """Whose turns the sessions of a chain go with."""
     if given is None:
         return set()
-    mine = {given._tenant} if isinstance(given, AssumedRoleProvider | OidcRoleProvider) else set()
+    mine = {given.tenant} if isinstance(given, AssumedRoleProvider | OidcRoleProvider) else set()
     return mine | turns_of(given.base)

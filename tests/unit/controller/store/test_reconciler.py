@@ -13,6 +13,7 @@ from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.publishing import EventPublisher
+from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.reconciler import SecretStoreReconciler
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
@@ -100,7 +101,7 @@ class Statuses:
 class World:
     """Secrets ``ns/key`` and ``ns/other``, and the control loop of one kind of store."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.cluster = Cluster()
         for name in ("key", "other"):
             metadata = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
@@ -109,8 +110,7 @@ class World:
         self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
         self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
         self.enqueued: list[str] = []
-        identities = self.cluster.identities()
-        monkeypatch.setattr(identities._dependencies.reader, "read", self.reader.read)
+        self.identities = identities = self.cluster.identities(reader=self.reader)
         statuses: Any = self.statuses
         writer: Any = self.api
         self.loops = [
@@ -145,8 +145,8 @@ class World:
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    made = World(monkeypatch)
+async def world() -> AsyncIterator[World]:
+    made = World()
     yield made
     await made.credentials.close()
 
@@ -250,7 +250,7 @@ async def test_unreadable_conditions_are_reported_for_the_store(world: World) ->
     assert (ready.status, ready.reason) == ("False", "ConditionsInvalid")
     assert ready.message.startswith("ClusterSecretStore store: spec.conditions[0].namespaceRegexes")
     # That its other conditions still let namespaces in needs its credentials kept.
-    assert len(world.credentials._entries) == 1
+    assert len(world.credentials) == 1
 
 
 async def test_fixed_store_is_ready(world: World) -> None:
@@ -267,7 +267,10 @@ async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
     world: World, gone: str
 ) -> None:
     await world.settle(store(KMS={"KMSAuth": pair()}))
-    (held,) = world.credentials._entries
+    identity = world.identities.resolve(store(KMS={"KMSAuth": pair()}), "kms")
+    assert isinstance(identity, Identity)
+    held = identity.provider.key
+    assert isinstance(world.credentials.peek(held), Credentials)
     if gone == "deleted":
         world.cluster.stores.remove(KEY)
         await world.reconcile()
@@ -277,8 +280,8 @@ async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
         await world.reconcile(store(KMS={"KMSAuth": pair("other")}))
     else:
         await world.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
-    assert held not in world.credentials._entries
-    assert len(world.credentials._entries) == (gone == "changed")
+    assert world.credentials.peek(held) is None
+    assert len(world.credentials) == (gone == "changed")
     assert (world.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
 
 
@@ -289,13 +292,13 @@ async def test_stores_of_both_kinds_share_an_identity_but_not_each_others_hold(
     auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
     await world.settle(store(KMS={"KMSAuth": pair()}))
     await world.reconcile(store(namespace="", KMS={"KMSAuth": auth}), "store")
-    assert len(world.credentials._entries) == len(world.reader.read_names) == 1
+    assert len(world.credentials) == len(world.reader.read_names) == 1
     world.cluster.stores.remove(KEY)
     await world.reconcile()
-    assert len(world.credentials._entries) == 1
+    assert len(world.credentials) == 1
     world.cluster.cluster_stores.remove("store")
     await world.reconcile(key="store")
-    assert world.credentials._entries == {}
+    assert len(world.credentials) == 0
 
 
 async def test_events_are_of_transitions_only(world: World) -> None:
@@ -346,7 +349,9 @@ async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) 
     await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     world.cluster.stores.remove(KEY)
     await world.reconcile()
-    assert not world.loops[0]._states
+    asked = len(world.api.asked)
+    await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
+    assert len(world.api.asked) == asked + 1, "that of the next one is removed, too"
 
 
 async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:
@@ -356,7 +361,7 @@ async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: Wor
     ready = world.statuses.reported[-1]
     assert (ready.status, ready.reason) == ("Unknown", "CRDOutdated")
     # Which identity it stands for cannot be read, so none is kept; nor is it taken over.
-    assert world.credentials._entries == {}
+    assert len(world.credentials) == 0
     assert world.api.asked == []
     world.schemas.put("secretstores.alibabacloud.com", ())
     assert (await world.settle(store(KMS={"KMSAuth": pair()}))).status == "True"
