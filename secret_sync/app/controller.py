@@ -98,13 +98,13 @@ class Controller:
         election: Election | None,
     ) -> None:
         self._settings = settings
-        self._metrics = metrics
+        self.metrics = metrics
         self._metadata = metadata
         self._election = election
         self._stopping = False
         states = SyncStateStore()
         queue = partial(build_queue, settings, metrics)
-        self._objects = queue("externalsecret")
+        self.object_queue = queue("externalsecret")
         self._object_statuses = queue("externalsecret-status", STATUS_AGING)
         self._stores = queue("secretstore")
         self._store_statuses = queue("secretstore-status", STATUS_AGING)
@@ -117,7 +117,7 @@ class Controller:
             stores=Stores(watched.secret_stores.store, self._stores),
             cluster_stores=Stores(watched.cluster_stores.store, self._cluster_stores),
             secrets=watched.secrets.store,
-            object_queue=self._objects,
+            object_queue=self.object_queue,
             states=states,
         )
         self.schemas = schemas
@@ -167,7 +167,7 @@ class Controller:
             stores.add_handler(self.schemas.seen)
 
     def _measure(self) -> None:
-        metrics = self._metrics
+        metrics = self.metrics
         metrics.watch_queues(self._queues)
         metrics.watch_sources(self.sources.freshness)
         metrics.watch_objects(self.watched.ready_counts)
@@ -248,7 +248,7 @@ class Controller:
 
     async def _finish(self) -> None:
         """Finish the reconciles in flight and write their statuses and Events."""
-        work = (self._objects, self._stores, self._cluster_stores)
+        work = (self.object_queue, self._stores, self._cluster_stores)
         statuses = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
         for queue in work:
             queue.shut_down()
@@ -331,7 +331,7 @@ class Controller:
         ).listen()
         workers = self._settings.reconcile_count
         return [
-            ControlLoop(self._objects, workers, objects.reconcile),
+            ControlLoop(self.object_queue, workers, objects.reconcile),
             ControlLoop(self._object_statuses, STATUS_WORKERS, object_statuses.write),
             ControlLoop(self._stores, STORE_WORKERS, stores.reconcile),
             ControlLoop(self._store_statuses, STATUS_WORKERS, store_statuses.write),
@@ -362,7 +362,7 @@ class Controller:
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
             ),
-            reporter=SyncReporter(statuses, self._publisher, SyncMetrics(self._metrics)),
+            reporter=SyncReporter(statuses, self._publisher, SyncMetrics(self.metrics)),
             states=states,
             cleanup=self._settings.cleanup_secret_on_failure,
         )

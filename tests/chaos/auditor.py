@@ -85,10 +85,10 @@ class Auditor:
             await asyncio.sleep(0.2)
             if self._task.done():
                 self._task.result()
-            wrong = self._stale() or await self._untold()
+            wrong = self.stale() or await self._untold()
         return loop.time() - begun
 
-    def _stale(self) -> list[str]:
+    def stale(self) -> list[str]:
         return [f"{name} holds what others wrote" for name in sorted(self._spoilt)] + [
             f"{name} holds {dict(held.turns) if held else 'nothing'}"
             for name, wish in self._wishes.items()
@@ -137,9 +137,8 @@ class Auditor:
     async def _watch(self) -> None:
         """Goes on from where it was, so that no state is passed over; else lists next time."""
         query = f"watch=true&allowWatchBookmarks=true&resourceVersion={self._version}"
-        url = f"{self._api._url}{self._path}?{query}"
         forever = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=20)
-        async with self._api._session.get(url, timeout=forever) as reply:
+        async with self._api.stream(f"{self._path}?{query}", forever) as reply:
             if reply.status != 200:
                 # One that starts is not ready, and knows all the same what was.
                 self._version = "" if reply.status == 410 else self._version
@@ -149,10 +148,10 @@ class Auditor:
                 if event["type"] == "ERROR":
                     self._version = ""
                     return
-                self._happened(event["type"], event["object"])
+                self.happened(event["type"], event["object"])
                 self._version = version_of(event["object"])
 
-    def _happened(self, sort: str, secret: dict[str, Any]) -> None:
+    def happened(self, sort: str, secret: dict[str, Any]) -> None:
         name = secret["metadata"].get("name", "")
         if sort == "BOOKMARK" or name not in self._wishes:
             return

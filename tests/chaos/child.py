@@ -24,7 +24,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
-import aiohttp
 import orjson
 import uvloop
 
@@ -32,6 +31,7 @@ from secret_sync import app, cli
 from secret_sync.app import start
 from secret_sync.cloud import sdk_transport, temporary
 from secret_sync.controller import sync
+from secret_sync.dns import Resolver
 from secret_sync.kube import events, lease
 
 if TYPE_CHECKING:
@@ -100,16 +100,14 @@ class Names:
 
     def install(self) -> None:
         """Puts itself before the resolver and its cache."""
-        resolve = aiohttp.TCPConnector._resolve_host
+        resolve = Resolver.resolve
 
-        async def resolve_host(
-            connector: aiohttp.TCPConnector, host: str, *args: Any, **kwargs: Any
-        ) -> Any:
+        async def failing(resolver: Resolver, host: str, *args: Any, **kwargs: Any) -> Any:
             if self.failing and host.replace(".", "").isalpha():
                 raise OSError(-3, "Temporary failure in name resolution")
-            return await resolve(connector, host, *args, **kwargs)
+            return await resolve(resolver, host, *args, **kwargs)
 
-        setattr(aiohttp.TCPConnector, resolve.__name__, resolve_host)
+        setattr(Resolver, resolve.__name__, failing)
 
 
 class Pulse:

@@ -58,7 +58,7 @@ class Child:
     answers: list[dict[str, Any]] = field(default_factory=list)
     doomed: bool = False
     in_sync: bool = False
-    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+    readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
     async def start(
@@ -89,9 +89,9 @@ class Child:
             limit=1 << 20,
         )
         child = cls(process, loop)
-        child._readers = [
-            asyncio.create_task(child._read_lines()),
-            asyncio.create_task(child._read_answers()),
+        child.readers = [
+            asyncio.create_task(child.read_lines()),
+            asyncio.create_task(child.read_answers()),
         ]
         return child
 
@@ -154,7 +154,7 @@ class Child:
         finally:
             self.send(signal.SIGKILL)
             await self.process.wait()
-            await asyncio.gather(*self._readers)
+            await asyncio.gather(*self.readers)
         return code
 
     async def footprint(self) -> Footprint:
@@ -186,13 +186,13 @@ class Child:
         left = [f"task {name}" for name in last["tasks_left"]]
         return left + [f"{last['sockets_left']} sockets"] * bool(last["sockets_left"])
 
-    async def _read_lines(self) -> None:
+    async def read_lines(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.lines.append(line.decode(errors="replace"))
             self.in_sync = self.in_sync or b'"in sync"' in line
 
-    async def _read_answers(self) -> None:
+    async def read_answers(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.answers.append(orjson.loads(line))

@@ -86,7 +86,7 @@ class Chaos:
                 now = await self._compare()
                 await self.world.look_at(self.world.child)
                 await self.world.look_around()
-                self._check()
+                self.check()
             except AssertionError as error:
                 error.add_note(title)
                 error.add_note("".join(self.world.child.lines[-15:]))
@@ -146,7 +146,7 @@ class Chaos:
             assert time.monotonic() < by, "; ".join(more)
             await asyncio.sleep(1)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         wrong = [*self.world.auditor.complaints, *self.world.complaints]
         assert not wrong, "\n".join(wrong[:10])
 
@@ -183,7 +183,7 @@ async def chaos(  # noqa: PLR0913 (by name: what a run is told)
         await game.settle()
         await game.play(seconds)
         await world.stop_child()
-        game._check()
+        game.check()
         say(f"{game.rounds} rounds, {world.lives + 1} lives, {world.auditor.states} states seen")
         return game
 

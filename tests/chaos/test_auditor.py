@@ -112,7 +112,7 @@ def reported(*events: tuple[str, int, str], known: int = 5) -> list[str]:
     for sort, turn, uid in events:
         data = {key: base64.b64encode(text.encode()) for key, text in whole(turn).items()}
         metadata = {"name": EXTRACTED.name, "uid": uid}
-        auditor._happened(sort, {"metadata": metadata, "data": data})
+        auditor.happened(sort, {"metadata": metadata, "data": data})
     return auditor.complaints
 
 
@@ -126,8 +126,8 @@ def test_edits_of_others_have_to_go() -> None:
         values = {**whole(1), "host": host}
         data = {key: base64.b64encode(text.encode()) for key, text in values.items()}
         metadata = {"name": EXTRACTED.name, "uid": "a uid"}
-        auditor._happened("MODIFIED", {"metadata": metadata, "data": data})
-        assert bool(auditor._stale()) is stale
+        auditor.happened("MODIFIED", {"metadata": metadata, "data": data})
+        assert bool(auditor.stale()) is stale
         assert auditor.complaints == []
 
 

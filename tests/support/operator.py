@@ -92,6 +92,12 @@ class Api:
         ) as reply:
             return reply.status, orjson.loads(await reply.read())
 
+    def stream(
+        self, path: str, timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Open a watch."""
+        return self._session.get(self._url + path, timeout=timeout)
+
     async def put(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
         """Creates an object, or gives an existing one this content."""
         kind, name = document["kind"], document["metadata"]["name"]
@@ -320,10 +326,19 @@ async def operator(settings: Settings, *, ready: bool = True) -> AsyncIterator[a
         running = asyncio.create_task(controller.run(stop))
         try:
             async with asyncio.timeout(SOON):
-                while ready and controller.health._unready() and not running.done():  # noqa: ASYNC110 (as a probe does)
+                while ready and controller.unready and not running.done():  # noqa: ASYNC110 (as a probe does)
                     await asyncio.sleep(0.01)
             yield controller
         finally:
             stop.set()
             async with asyncio.timeout(25):
                 await running
+
+
+def syncs_of(controller: app.Controller, result: str) -> float:
+    """Return how many reconciles of ExternalSecrets have ended so."""
+    found = controller.metrics.registry.get_sample_value(
+        "secret_sync_syncs_total", {"result": result}
+    )
+    assert found is not None, f"no such result: {result}"
+    return found

@@ -100,9 +100,9 @@ class Watching:
         assert self.absences <= absences, self.states
 
     async def _watch(self, version: str, begun: asyncio.Event) -> None:
-        url = f"{self._api._url}{self._path}&watch=true&resourceVersion={version}"
+        path = f"{self._path}&watch=true&resourceVersion={version}"
         forever = aiohttp.ClientTimeout(total=None)
-        async with self._api._session.get(url, timeout=forever) as reply:
+        async with self._api.stream(path, forever) as reply:
             assert reply.status == 200, reply.status
             begun.set()
             async for line in reply.content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -139,12 +140,11 @@ def variables() -> frozenset[str]:
 def metrics() -> dict[str, Metric]:
     """By the name that a scrape shows."""
     registry = room.Metrics("1")
-    found = {}
     for name in dir(registry):
         part = getattr(registry, name)
-        if hasattr(part, "_labelnames"):
-            suffix = "_total" if part._type == "counter" else ""
-            found[part._name + suffix] = Metric(part._type, tuple(part._labelnames))
+        if hasattr(part, "labels"):
+            _label(part)
+    found = {}
     for name in controllers_gauges():
         registry.read(name, "what it says", lambda: 0.0)
     registry.watch_queues(lambda: [Idle("one")])
@@ -154,8 +154,15 @@ def metrics() -> dict[str, Metric]:
     for family in registry.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = family.samples[0].labels if family.samples else {}
-        found.setdefault(family.name + suffix, Metric(family.type, tuple(labels)))
+        found[family.name + suffix] = Metric(family.type, tuple(n for n in labels if n != "le"))
     return found
+
+
+def _label(part: Any) -> None:
+    """Give a metric with labels a value, whatever their number: only then they are shown."""
+    for number in range(1, 10):
+        with suppress(ValueError):
+            part.labels(*["x"] * number)
 
 
 @cache

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.operator import (
     external_secret,
+    syncs_of,
     values_of,
     version_of,
 )
@@ -106,14 +107,14 @@ async def test_drift_is_repaired_while_a_refresh_fails(
         annotations = {"secret-sync.alibabacloud.com/force-sync": "now"}
         await api.merge("ExternalSecret", home, "some", {"metadata": {"annotations": annotations}})
         await api.until_ready(home, "some", "Forbidden")
-        before = controller._metrics.syncs.labels("written")._value.get()
+        before = syncs_of(controller, "written")
 
         await api.delete("Secret", home, "some")
         await api.until_holds(home, "some", ONE)
         await api.merge("Secret", home, "some", EDITS["value edited"])
         await api.until_holds(home, "some", ONE)
         await api.until_ready(home, "some", "Forbidden")
-        assert controller._metrics.syncs.labels("written")._value.get() == before + 2
+        assert syncs_of(controller, "written") == before + 2
 
 
 async def test_metadata_of_others_is_left_alone(

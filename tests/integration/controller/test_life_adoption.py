@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.kube import ApiUnavailableError, ApplyWriter
-from tests.support.operator import external_secret, operator, secret, settings_for, values_of
+from tests.support.operator import (
+    external_secret,
+    operator,
+    secret,
+    settings_for,
+    syncs_of,
+    values_of,
+)
 from tests.support.watching import Watching, editors_of, force_sync, post_as, until_reported
 
 if TYPE_CHECKING:
@@ -121,7 +128,7 @@ async def test_an_adopted_secret_is_like_any_other_of_ours(
             "Secret",
             home,
             "some",
-            lambda _: controller._metrics.syncs.labels("unchanged")._value.get() > 0,
+            lambda _: syncs_of(controller, "unchanged") > 0,
         )
         found = await api.get("Secret", home, "some")
         assert found["metadata"]["resourceVersion"] == held["metadata"]["resourceVersion"]

@@ -128,7 +128,7 @@ async def test_after_a_restart_it_is_still_the_first_ones(
         await api.until_ready(home, "another", "SecretConflict")
         held = await api.get("Secret", home, "some")
     async with operator(settings) as controller:
-        queue = controller._objects
+        queue = controller.object_queue
         await api.until("Secret", home, "some", lambda _: not (len(queue) or queue.in_flight))
         await api.until_ready(home, "another", "SecretConflict")
         await api.until_ready(home, "some", "Synced")

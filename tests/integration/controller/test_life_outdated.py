@@ -180,7 +180,7 @@ async def test_an_object_being_deleted_keeps_its_secret_until_it_is_known_what_w
     await api.delete("ExternalSecret", home, "some")
     await set_schema("older")
     async with operator(settings_for(breakable_cluster, cloud, home)) as controller:
-        queue = controller._objects
+        queue = controller.object_queue
         await api.until("Secret", home, "some", lambda _: not (len(queue) or queue.in_flight))
         # One that comes later has been looked at: so has this one.
         await api.put(external_secret("later", {"key": "outdated/going", "name": "a"}), home)

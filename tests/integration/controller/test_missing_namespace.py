@@ -65,7 +65,7 @@ async def create(api: Api, namespace: str) -> None:
 
 def missing_by(controller: Controller) -> float | None:
     """What the metric says."""
-    return controller._metrics.registry.get_sample_value("secret_sync_namespaces_missing")
+    return controller.metrics.registry.get_sample_value("secret_sync_namespaces_missing")
 
 
 async def test_the_others_are_served_and_it_is_again_when_it_is_back(

@@ -53,7 +53,7 @@ async def until_idle(api: Api, namespace: str, controller: Any, version: str) ->
 
     def idle(_: Any) -> bool:
         known = controller.watched.secrets.store.get(f"{namespace}/some")
-        queue = controller._objects
+        queue = controller.object_queue
         seen = known is not None and int(known.resource_version) >= int(version)
         return seen and not (len(queue) or queue.in_flight)
 

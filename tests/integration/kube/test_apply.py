@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.kube import (
+    METADATA,
     SECRETS,
     AlreadyExistsError,
     Answer,
@@ -20,6 +21,7 @@ from secret_sync.kube import (
     Ref,
     Resource,
 )
+from secret_sync.kube.apply import APPLY
 from tests.integration.kube.conftest import encoded
 
 if TYPE_CHECKING:
@@ -182,7 +184,14 @@ async def test_key_set_by_string_data_has_no_owner_and_stays_when_omitted(
     async def by_kubectl(**values: str) -> Any:
         body = {**secrets.intent(), "stringData": values}
         del body["data"]
-        return await ApplyWriter(client, "kubectl")._apply(SECRETS, body, force=False)
+        return await client.request(
+            "PATCH",
+            SECRETS.path(body["metadata"]["namespace"], body["metadata"]["name"]),
+            params={"fieldManager": "kubectl"},
+            body=body,
+            content_type=APPLY,
+            accept=METADATA,
+        )
 
     await writer.create(SECRETS, secrets.intent(a="1"))
     await by_kubectl(a="theirs", first="x")

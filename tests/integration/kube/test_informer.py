@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.kube import SECRETS, Answer, Informer, KubeClient, Resource
+from secret_sync.kube import SECRETS, Answer, ClusterAccess, Informer, KubeClient, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube.pager import Pager
 from secret_sync.resources.meta import ObjectMeta
@@ -318,7 +318,8 @@ async def test_history_that_is_compacted_between_two_pages(
 ) -> None:
     names = [f"n-{number}" for number in range(600)]
     await put_all(breakable_client, breakable_namespace, names, "x")
-    async with ForgettingBetweenPages(breakable_client._access) as client:
+    access = await ClusterAccess.find(str(breakable_control_plane.kubeconfig))
+    async with ForgettingBetweenPages(access) as client:
         client.plane = breakable_control_plane
         pager = Pager(
             client,
