@@ -194,10 +194,15 @@ def test_every_list_says_how_applies_merge_it(plural: str) -> None:
 
 
 def test_rules_run_on_texts_of_bounded_length_and_have_a_message(plural: str) -> None:
-    for path, schema in walk(root(plural)):
-        for rule in schema.get("x-kubernetes-validations", ()):
-            assert rule["message"], path
-            assert schema["maxLength"] <= 253, path
+    rules = [
+        (path, schema, rule)
+        for path, schema in walk(root(plural))
+        for rule in schema.get("x-kubernetes-validations", ())
+    ]
+    assert len(rules) >= 1
+    for path, schema, rule in rules:
+        assert rule["message"], path
+        assert schema["maxLength"] <= 253, path
 
 
 def test_every_list_and_text_of_a_spec_is_bounded_and_none_of_a_status(plural: str) -> None:

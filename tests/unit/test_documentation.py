@@ -74,6 +74,8 @@ def test_the_volume_of_the_token_is_where_the_controller_looks() -> None:
 def test_resources_beside_the_base_exist() -> None:
     (text,) = [found for s in sections(AUTHENTICATION) for found in s.fenced("yaml kustomization")]
     listed = yaml.safe_load(text)
+    assert listed["resources"]
+    assert listed["components"]
     for path in listed["resources"] + listed["components"]:
         assert (ROOT / path / "kustomization.yaml").is_file()
 

@@ -65,6 +65,7 @@ SET = {
 def rendered(chart: dict[str, Any], values: dict[str, Any]) -> list[str]:
     """The arguments of the chart's container, as Helm writes them."""
     arguments = []
+    assert chart["flags"]
     for flag in chart["flags"]:
         value = {**chart["defaults"], **values}.get(flag["value"])
         if value is None and flag.get("unlessEmpty"):
@@ -92,6 +93,7 @@ def blocks(kind: str) -> list[str]:
 def test_values_of_a_chart_are_accepted_and_mean_the_same(version: str) -> None:
     chart = CHARTS[version]
     settings = parse_run_arguments(rendered(chart, SET), {})
+    assert chart["flags"]
     for flag in chart["flags"]:
         value = chart["defaults"].get(flag["value"])
         if flag["name"].startswith("--enable-cross-namespace-"):
@@ -140,6 +142,7 @@ def test_every_row_is_about_a_value_of_some_chart() -> None:
 @pytest.mark.parametrize("version", CHARTS)
 def test_the_row_of_a_value_names_the_flag_that_it_is_passed_as(version: str) -> None:
     documented = documented_values()
+    assert CHARTS[version]["flags"]
     for flag in CHARTS[version]["flags"]:
         assert f"`{flag['name']}`" in documented[flag["value"]]
 
@@ -147,10 +150,11 @@ def test_the_row_of_a_value_names_the_flag_that_it_is_passed_as(version: str) ->
 def test_the_charts_column_is_right() -> None:
     """All, from a version on, or one line of versions: what has the value, and nothing else."""
     table = rows(section(DOCUMENT, "From the chart"))
-    for row in table:
-        for value in re.findall(r"`(command\.[a-zA-Z]+)`", row[0]):
-            having = {v for v, c in CHARTS.items() if value in {*c["defaults"], *c["others"]}}
-            assert having == {v for v in CHARTS if _covers(row[1], v)}, row
+    found = [(row, v) for row in table for v in re.findall(r"`(command\.[a-zA-Z]+)`", row[0])]
+    assert len(found) >= 10
+    for row, value in found:
+        having = {v for v, c in CHARTS.items() if value in {*c["defaults"], *c["others"]}}
+        assert having == {v for v in CHARTS if _covers(row[1], v)}, row
 
 
 def _covers(said: str, version: str) -> bool:
@@ -218,7 +222,9 @@ def test_every_command_is_one_that_the_tests_run() -> None:
 
 def test_no_command_uninstalls_or_deletes_what_is_to_stay() -> None:
     for kind in KINDS:
-        for line in "".join(blocks(kind)).splitlines():
+        lines = "".join(blocks(kind)).splitlines()
+        assert lines, kind
+        for line in lines:
             words = line.split()
             assert words[0] in {"kubectl", "secret-sync", "grep"}, line
             if "delete" in words:
@@ -243,7 +249,9 @@ def test_every_difference_says_how_to_have_it_as_before() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for name, anchor in re.findall(r"\]\(([a-z./]*)#([^)]+)\)", TEXT):
+    links = re.findall(r"\]\(([a-z./]*)#([^)]+)\)", TEXT)
+    assert len(links) >= 5
+    for name, anchor in links:
         target = (ROOT / "docs" / name).read_text() if name else TEXT
         titles = re.findall(r"^##+ (.+)$", target, flags=re.MULTILINE)
         anchors = {re.sub(r"[^a-z0-9 -]", "", t.lower()).replace(" ", "-") for t in titles}

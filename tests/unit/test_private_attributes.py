@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -42,7 +42,7 @@ def private_parts(text: str, methods: set[str]) -> Iterator[tuple[int, str]]:
     tree = ast.parse(text)
     nodes = list(ast.walk(tree))
     for node in nodes:
-        yield from ((node.lineno, name) for name in names_in(node) if is_private(name))
+        yield from ((line_of(node), name) for name in names_in(node) if is_private(name))
     ours = {
         alias.asname or alias.name
         for node in nodes
@@ -54,7 +54,11 @@ def private_parts(text: str, methods: set[str]) -> Iterator[tuple[int, str]]:
             yield from overridden(node, methods)
 
 
-def names_in(node: Any) -> list[str]:
+def line_of(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 0))
+
+
+def names_in(node: ast.AST) -> list[str]:
     """The names by which a node refers to parts of something else."""
     match node:
         case ast.Attribute(value=ast.Name("self" | "cls")):

@@ -85,7 +85,9 @@ def test_replicas_are_configured_to_elect(kubectl: Kubectl, tmp_path: Path) -> N
     (role,) = of_kind("Role", objects)
     names = [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule]
     assert names == [[settings.leader_elect_name]]
-    assert settings.leader_elect_namespace in {"", role["metadata"]["namespace"]}
+    # Its own namespace, which is that of the Role.
+    assert settings.leader_elect_namespace == ""
+    assert role["metadata"]["namespace"] == "secret-sync-system"
 
 
 @pytest.mark.parametrize("install", ["rrsa", "ack-compat", "multi-tenant+all", "namespaced+all"])

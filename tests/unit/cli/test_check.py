@@ -57,32 +57,43 @@ def reasons(text: str | bytes, **options: Any) -> list[str]:
 
 @pytest.mark.parametrize("output", ["text", "json"])
 @pytest.mark.parametrize(
-    "entry",
+    ("entry", "said"),
     [
-        {},
-        {"jmesPath": [{"path": "user", "objectAlias": "user"}]},
-        {"jmesPath": [{"path": "nosuch", "objectAlias": "user"}]},
-        {"jmesPath": [{"path": "abs(user)", "objectAlias": "user"}]},
+        ({}, "password"),
+        ({"jmesPath": [{"path": "user", "objectAlias": "user"}]}, "user"),
+        ({"jmesPath": [{"path": "nosuch", "objectAlias": "user"}]}, "nosuch"),
+        ({"jmesPath": [{"path": "abs(user)", "objectAlias": "user"}]}, "abs(user)"),
     ],
 )
 def test_no_value_is_shown_unless_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], output: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    entry: dict[str, Any],
+    said: str,
+    output: str,
 ) -> None:
     given_file, sample = tmp_path / "a.yaml", tmp_path / "db.json"
     given_file.write_text(manifest(**entry))
     sample.write_text(json.dumps(DOCUMENT))
     cli.main(["check", str(given_file), "--sample", f"db={sample}", "-o", output])
     captured = capsys.readouterr()
-    assert "password" in captured.out or "user" in captured.out
+    assert said in captured.out
     assert VALUE not in captured.out + captured.err
 
 
-@pytest.mark.parametrize("sample", [b"{broken: correct-horse", b"a: correct-horse\na: 1", b"\xff"])
-def test_document_that_cannot_be_read_is_not_quoted(sample: bytes) -> None:
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        (b"{broken: correct-horse", "NotADocument"),
+        (b"a: correct-horse\na: 1", "DuplicateKey"),
+        (b"\xff", "NotADocument"),
+    ],
+)
+def test_document_that_cannot_be_read_is_not_quoted(sample: bytes, reason: str) -> None:
     entry = {"jmesPath": [{"path": "a", "objectAlias": "a"}]}
     report = examine({"f": manifest(**entry).encode()}, Options(samples={"db": sample}))
     (finding,) = report.findings
-    assert finding.reason in {"NotADocument", "DuplicateKey"}
+    assert finding.reason == reason
     assert "entry 'db'" in finding.message
     assert VALUE not in finding.message + repr(report) + repr(Options(samples={"db": sample}))
 

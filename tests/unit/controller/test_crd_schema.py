@@ -138,8 +138,7 @@ def test_stores_of_either_kind(
     schemas.put(outdated, fields)
     store = make_store() if namespaced else make_store(namespace="")
     problem = schemas.store_refusal(store)
-    assert (problem is not None) is refused
-    assert problem is None or problem.reason is Reason.CRD_OUTDATED
+    assert (problem and problem.reason) is (Reason.CRD_OUTDATED if refused else None)
 
 
 # -- The loop -----------------------------------------------------------------------------

@@ -49,6 +49,7 @@ async def test_an_empty_token_ends_the_list(server: ScriptedServer, pager: Pager
 async def test_no_request_names_a_version(server: ScriptedServer, pager: Pager[str]) -> None:
     server.lists.append(listing(token="t"))
     await pager.list_all()
+    assert len(server.listed) == 2
     for request in server.listed:
         assert not {"resourceVersion", "resourceVersionMatch"} & request.query.keys()
 

@@ -79,21 +79,23 @@ def test_values_that_do_not_fit_are_refused_and_not_quoted(value: Any, kind: Any
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "status"),
     [
-        lambda admin: admin.put_secret("s", "SECRET", colour="red"),
-        lambda admin: admin.put_secret("s", "SECRET", stages="ACSCurrent"),
-        lambda admin: admin.put_secrets("s"),
-        lambda admin: admin.call("put_secret", name="s"),
-        lambda admin: admin.call("_put", name="s", value="SECRET"),
-        lambda admin: admin.call("put_secret", self="s", value="SECRET"),
-        lambda admin: admin.rotate("s", stage="ACSCurrent"),
+        (lambda admin: admin.put_secret("s", "SECRET", colour="red"), 400),
+        (lambda admin: admin.put_secret("s", "SECRET", stages="ACSCurrent"), 400),
+        (lambda admin: admin.put_secrets("s"), 400),
+        (lambda admin: admin.call("put_secret", name="s"), 400),
+        (lambda admin: admin.call("_put", name="s", value="SECRET"), 404),
+        (lambda admin: admin.call("put_secret", self="s", value="SECRET"), 400),
+        (lambda admin: admin.rotate("s", stage="ACSCurrent"), 400),
     ],
 )
-async def test_wrong_arguments_are_refused_by_the_server(admin: CloudAdmin, call: Any) -> None:
+async def test_wrong_arguments_are_refused_by_the_server(
+    admin: CloudAdmin, call: Any, status: int
+) -> None:
     with pytest.raises(AdminError) as caught:
         await call(admin)
-    assert caught.value.status in {400, 404}
+    assert caught.value.status == status
     assert "SECRET" not in str(caught.value)
     assert await admin.secrets() == []
 

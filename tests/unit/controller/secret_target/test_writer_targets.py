@@ -149,7 +149,7 @@ async def test_new_values_are_no_write_conflict(make_es: MakeES) -> None:
         world.client.answers.append(own(version=str(30 + number)))
         fresh = Desired(b"%d" % number, DESIRED.keys, DESIRED.data, (), ())
         assert isinstance(await world.ensure(remembered, fresh), Changed)
-    assert remembered.repairs is None or remembered.repairs.repairs == ()
+    assert remembered.repairs is None
 
 
 async def test_new_value_is_written_during_a_write_conflict(make_es: MakeES) -> None:
@@ -170,7 +170,8 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
         remembered.applied = None
         world.client.answers.append(own())
         assert await world.ensure(remembered) == UNCHANGED
-    assert remembered.repairs is None or remembered.repairs.repairs == ()
+    assert remembered.repairs is not None
+    assert remembered.repairs.repairs == ()
 
 
 # -- What only a recreation can change ----------------------------------------------------
