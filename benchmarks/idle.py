@@ -30,7 +30,7 @@ _INTERVAL: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IdleRequests:
     """What was asked within a time.
 
     Attributes:
@@ -55,7 +55,7 @@ class Asked:
         return sum(n for what, n in self.requests.items() if what.split()[0] in _READS)
 
 
-async def measure(world: World, objects: int, seconds: float) -> Asked:
+async def measure(world: World, objects: int, seconds: float) -> IdleRequests:
     """Sync objects, let that settle, then look on.
 
     Args:
@@ -74,7 +74,7 @@ async def measure(world: World, objects: int, seconds: float) -> Asked:
         ended = datetime.now(UTC)
         calls = (await world.admin.counters())["total"] - calls
     requests = await asyncio.to_thread(_requests, world.plane.audit_log, began, ended)
-    return Asked(seconds, requests, calls)
+    return IdleRequests(seconds, requests, calls)
 
 
 async def _all_told(world: World) -> None:
@@ -105,7 +105,7 @@ def _requests(log: Path, began: datetime, ended: datetime) -> Counter[str]:
     return found
 
 
-def row(asked: Asked, objects: int) -> Row:
+def row(asked: IdleRequests, objects: int) -> Row:
     """The line of the table."""
     return Row(
         f"{asked.seconds:.0f} s of polling {objects} objects every {_INTERVAL} s, nothing changed",

@@ -89,7 +89,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return super().call_soon(*args, **kwargs)
 
 
-class Names:
+class FailingNames:
     """Name resolution, which may fail.
 
     Attributes:
@@ -181,7 +181,7 @@ def say(answer: dict[str, Any]) -> None:
 class Strings:
     """Those that somebody outside pulls."""
 
-    def __init__(self, names: Names, pulse: Pulse) -> None:
+    def __init__(self, names: FailingNames, pulse: Pulse) -> None:
         self._names = names
         self._pulse = pulse
 
@@ -240,7 +240,7 @@ def sockets() -> set[str]:
 
 async def run(settings: Settings, stop: asyncio.Event) -> int:
     """The controller's ``run`` with somebody at its elbow; tells at the end what it leaves."""
-    names, pulse = Names(), Pulse()
+    names, pulse = FailingNames(), Pulse()
     names.install()
     pulse.start()
     for module in (sdk_transport, temporary, sync, events, lease):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from random import Random
 
-    from tests.chaos.world import World
+    from tests.chaos.system import ChaosSystem
 
 READS: Final = ("GetSecretValue", "GetSecretParameter")
 #: Seconds of what takes long. Beyond every time limit of a call.
@@ -35,14 +35,14 @@ class Fault:
 
     name: str
     group: str
-    strike: Callable[[World, Random, float], Coroutine[None, None, None]]
+    strike: Callable[[ChaosSystem, Random, float], Coroutine[None, None, None]]
 
 
 FAULTS: list[Fault] = []
 
 
 def fault(group: str) -> Callable[[Any], Any]:
-    """Puts a function on the list; it gets the world, a generator, and how long to last."""
+    """Puts a function on the list; it gets the system, a generator, and how long to last."""
 
     def listed(strike: Any) -> Any:
         FAULTS.append(Fault(strike.__name__.replace("_", " "), group, strike))
@@ -55,136 +55,140 @@ def fault(group: str) -> Callable[[Any], Any]:
 
 
 @fault("api server")
-async def the_api_server_is_killed(world: World, random: Random, seconds: float) -> None:
-    await world.plane.kill_api_server()
+async def the_api_server_is_killed(system: ChaosSystem, random: Random, seconds: float) -> None:
+    await system.plane.kill_api_server()
     try:
         await asyncio.sleep(seconds)
     finally:
-        await world.plane.start_api_server()
+        await system.plane.start_api_server()
 
 
 @fault("api server")
-async def the_past_is_forgotten(world: World, random: Random, seconds: float) -> None:
-    await world.plane.expire_history()
+async def the_past_is_forgotten(system: ChaosSystem, random: Random, seconds: float) -> None:
+    await system.plane.expire_history()
 
 
 @fault("api server")
-async def etcd_is_compacted(world: World, random: Random, seconds: float) -> None:
+async def etcd_is_compacted(system: ChaosSystem, random: Random, seconds: float) -> None:
     for _ in range(3):
-        await world.plane.compact()
-        world.gateway.cut(watches_only=True)
+        await system.plane.compact()
+        system.gateway.cut(watches_only=True)
         await asyncio.sleep(seconds / 3)
 
 
 @fault("way to the api server")
-async def connections_are_cut(world: World, random: Random, seconds: float) -> None:
+async def connections_are_cut(system: ChaosSystem, random: Random, seconds: float) -> None:
     for _ in range(4):
-        world.gateway.cut(watches_only=random.random() < 0.5)
+        system.gateway.cut(watches_only=random.random() < 0.5)
         await asyncio.sleep(seconds / 4)
 
 
 @fault("way to the api server")
-async def the_api_server_falls_silent(world: World, random: Random, seconds: float) -> None:
-    world.gateway.silence()
-    await _calm_after(world, seconds)
+async def the_api_server_falls_silent(system: ChaosSystem, random: Random, seconds: float) -> None:
+    system.gateway.silence()
+    await _calm_after(system, seconds)
 
 
 @fault("way to the api server")
-async def the_api_server_refuses(world: World, random: Random, seconds: float) -> None:
+async def the_api_server_refuses(system: ChaosSystem, random: Random, seconds: float) -> None:
     share = random.choice([0.3, 0.9, 1.0])
-    world.gateway.trouble = Trouble(refused=random.choice([429, 429, 500, 503, 504]), share=share)
-    await _calm_after(world, seconds)
+    system.gateway.trouble = Trouble(refused=random.choice([429, 429, 500, 503, 504]), share=share)
+    await _calm_after(system, seconds)
 
 
 @fault("way to the api server")
-async def the_api_server_takes_10_s(world: World, random: Random, seconds: float) -> None:
-    world.gateway.trouble = Trouble(late=LONG)
-    await _calm_after(world, seconds)
+async def the_api_server_takes_10_s(system: ChaosSystem, random: Random, seconds: float) -> None:
+    system.gateway.trouble = Trouble(late=LONG)
+    await _calm_after(system, seconds)
 
 
 @fault("way to the api server")
-async def answers_are_lost(world: World, random: Random, seconds: float) -> None:
-    world.gateway.trouble = Trouble(lost=True, share=0.3)
-    await _calm_after(world, seconds)
+async def answers_are_lost(system: ChaosSystem, random: Random, seconds: float) -> None:
+    system.gateway.trouble = Trouble(lost=True, share=0.3)
+    await _calm_after(system, seconds)
 
 
-async def _calm_after(world: World, seconds: float) -> None:
+async def _calm_after(system: ChaosSystem, seconds: float) -> None:
     try:
         await asyncio.sleep(seconds)
     finally:
-        world.gateway.calm()
+        system.gateway.calm()
 
 
 # --- Alibaba Cloud ------------------------------------------------------------------------
 
 
 @fault("rate")
-async def kms_lets_one_call_in_ten_pass(world: World, random: Random, seconds: float) -> None:
-    async with _set(world, *((action, "throttle", {"probability": 0.9}) for action in READS)):
+async def kms_lets_one_call_in_ten_pass(
+    system: ChaosSystem, random: Random, seconds: float
+) -> None:
+    async with _set(system, *((action, "throttle", {"probability": 0.9}) for action in READS)):
         await asyncio.sleep(seconds)
 
 
 @fault("kms")
-async def kms_is_dead(world: World, random: Random, seconds: float) -> None:
+async def kms_is_dead(system: ChaosSystem, random: Random, seconds: float) -> None:
     kind, options = random.choice(
         [("error", {"status": 503}), ("hang", {}), ("html", {}), ("empty", {}), ("blank", {})]
     )
-    async with _set(world, *((action, kind, options) for action in READS)):
+    async with _set(system, *((action, kind, options) for action in READS)):
         await asyncio.sleep(seconds)
 
 
 @fault("kms")
-async def kms_takes_10_s(world: World, random: Random, seconds: float) -> None:
+async def kms_takes_10_s(system: ChaosSystem, random: Random, seconds: float) -> None:
     # Just in time, or after the call has been given up.
     late = random.choice([LONG * 0.4, LONG])
-    async with _set(world, *((action, "delay", {"seconds": late}) for action in READS)):
+    async with _set(system, *((action, "delay", {"seconds": late}) for action in READS)):
         await asyncio.sleep(seconds)
 
 
 @fault("kms")
-async def connections_to_kms_break(world: World, random: Random, seconds: float) -> None:
-    async with _set(world, *((action, "close", {"probability": 0.5}) for action in READS)):
+async def connections_to_kms_break(system: ChaosSystem, random: Random, seconds: float) -> None:
+    async with _set(system, *((action, "close", {"probability": 0.5}) for action in READS)):
         await asyncio.sleep(seconds)
 
 
 @fault("sts")
-async def sts_is_dead(world: World, random: Random, seconds: float) -> None:
+async def sts_is_dead(system: ChaosSystem, random: Random, seconds: float) -> None:
     kind = random.choice(["error", "hang", "html"])
     options = {"status": 503} if kind == "error" else {}
-    async with _set(world, ("AssumeRole", kind, options)):
-        await world.admin.expire_sessions(role=world.role)
+    async with _set(system, ("AssumeRole", kind, options)):
+        await system.admin.expire_sessions(role=system.role)
         await asyncio.sleep(seconds)
 
 
 @fault("sts")
-async def sessions_expire(world: World, random: Random, seconds: float) -> None:
+async def sessions_expire(system: ChaosSystem, random: Random, seconds: float) -> None:
     for _ in range(2):
-        await world.admin.expire_sessions(role=world.role)
+        await system.admin.expire_sessions(role=system.role)
         await asyncio.sleep(seconds / 2)
 
 
 @fault("names")
-async def no_name_is_resolved(world: World, random: Random, seconds: float) -> None:
-    world.child.report("resolve", failing=True)
+async def no_name_is_resolved(system: ChaosSystem, random: Random, seconds: float) -> None:
+    system.child.report("resolve", failing=True)
     try:
         # What is connected needs no name.
-        async with _set(world, *((action, "close", {}) for action in (*READS, "AssumeRole"))):
+        async with _set(system, *((action, "close", {}) for action in (*READS, "AssumeRole"))):
             await asyncio.sleep(seconds)
     finally:
-        world.child.report("resolve", failing=False)
+        system.child.report("resolve", failing=False)
 
 
 @asynccontextmanager
-async def _set(world: World, *faults: tuple[str, str, dict[str, Any]]) -> AsyncIterator[None]:
+async def _set(
+    system: ChaosSystem, *faults: tuple[str, str, dict[str, Any]]
+) -> AsyncIterator[None]:
     ids = [
-        await world.admin.set_fault(kind, action=action, **options)
+        await system.admin.set_fault(kind, action=action, **options)
         for action, kind, options in faults
     ]
     try:
         yield
     finally:
         for fault_id in ids:
-            await world.admin.clear_faults(fault_id)
+            await system.admin.clear_faults(fault_id)
 
 
 # --- Another tenant -----------------------------------------------------------------------
@@ -198,51 +202,51 @@ _ACCEPTED: Final = [
 
 
 @fault("tenant")
-async def a_tenant_is_hostile(world: World, random: Random, seconds: float) -> None:
+async def a_tenant_is_hostile(system: ChaosSystem, random: Random, seconds: float) -> None:
     makers = random.sample(_ACCEPTED, random.randint(1, 3))
     objects = [make() for make in makers] + [hostile_shapes.generated(random.randrange(2**32))]
-    path = path_of("ExternalSecret", world.tenant)
+    path = path_of("ExternalSecret", system.tenant)
     for hostile in objects:
-        await world.admin.put_secrets(hostile.secrets)
+        await system.admin.put_secrets(hostile.secrets)
     try:
         for hostile in objects:
             # One that costs the API server too much to look at does not reach the controller.
-            await world.insist("POST", path, hostile.document)
+            await system.insist("POST", path, hostile.document)
         await asyncio.sleep(seconds)
     finally:
-        assert await world.insist("DELETE", path), "the hostile objects were not deleted"
+        assert await system.insist("DELETE", path), "the hostile objects were not deleted"
 
 
 # --- Other writers ------------------------------------------------------------------------
 
 
 @fault("writers")
-async def others_write_by_string_data(world: World, random: Random, seconds: float) -> None:
+async def others_write_by_string_data(system: ChaosSystem, random: Random, seconds: float) -> None:
     """A server-side apply that leaves no trace in the keys' managed fields."""
     # Too few for a write conflict: no write is reverted three times in a minute. Half of them at
     # the end, when no rotation follows that would write the Secret in any case.
-    names = random.sample(sorted(world.auditor.keys), 12)
+    names = random.sample(sorted(system.auditor.keys), 12)
     for number, name in enumerate(names):
         if number < 6:
             await asyncio.sleep(seconds / 6)
-        key = random.choice(sorted(world.auditor.keys[name]))
+        key = random.choice(sorted(system.auditor.keys[name]))
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name},
             "stringData": {key: FOREIGN},
         }
-        path = f"{path_of('Secret', world.namespace, name)}?fieldManager=others"
-        await world.insist("PATCH", path, body, APPLY)
+        path = f"{path_of('Secret', system.namespace, name)}?fieldManager=others"
+        await system.insist("PATCH", path, body, APPLY)
 
 
 # --- The process and its clocks -----------------------------------------------------------
 
 
 @fault("process")
-async def the_controller_is_killed(world: World, random: Random, seconds: float) -> None:
+async def the_controller_is_killed(system: ChaosSystem, random: Random, seconds: float) -> None:
     for _ in range(2):
-        child = world.child
+        child = system.child
         after, pause = random.randrange(3000), random.random() * seconds / 2
         if child.loop == "asyncio":
             child.doomed = True
@@ -250,20 +254,20 @@ async def the_controller_is_killed(world: World, random: Random, seconds: float)
             pause = seconds / 2
         await asyncio.sleep(pause)
         await child.end()
-        await world.look_at(child)
-        await world.start_child()
+        await system.look_at(child)
+        await system.start_child()
 
 
 @fault("process")
-async def the_controller_is_stopped(world: World, random: Random, seconds: float) -> None:
+async def the_controller_is_stopped(system: ChaosSystem, random: Random, seconds: float) -> None:
     await asyncio.sleep(random.random() * seconds)
-    await world.stop_child()
-    await world.start_child()
+    await system.stop_child()
+    await system.start_child()
 
 
 @fault("process")
-async def the_process_is_frozen(world: World, random: Random, seconds: float) -> None:
-    child = world.child
+async def the_process_is_frozen(system: ChaosSystem, random: Random, seconds: float) -> None:
+    child = system.child
     child.report("forgive", lateness=True)
     await asyncio.sleep(0.1)
     child.send(signal.SIGSTOP)
@@ -276,8 +280,10 @@ async def the_process_is_frozen(world: World, random: Random, seconds: float) ->
 
 
 @fault("process")
-async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: float) -> None:
-    child = world.child
+async def the_clock_on_the_wall_is_wrong(
+    system: ChaosSystem, random: Random, seconds: float
+) -> None:
+    child = system.child
     child.report("wall", offset=random.choice([-86400, -1200, -60, 60, 1200, 86400]))
     try:
         await asyncio.sleep(seconds)
@@ -286,12 +292,12 @@ async def the_clock_on_the_wall_is_wrong(world: World, random: Random, seconds: 
 
 
 @fault("process")
-async def the_clock_of_the_loop_leaps(world: World, random: Random, seconds: float) -> None:
-    if world.child.loop != "asyncio":
+async def the_clock_of_the_loop_leaps(system: ChaosSystem, random: Random, seconds: float) -> None:
+    if system.child.loop != "asyncio":
         # The clock of uvloop cannot be put forward.
-        await world.stop_child()
-        await world.start_child("asyncio")
-    child = world.child
+        await system.stop_child()
+        await system.start_child("asyncio")
+    child = system.child
     for _ in range(3):
         await asyncio.sleep(seconds / 3)
         if not child.in_sync:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.local.controlplane.plane import ControlPlane
 from tests.chaos.faults import FAULTS
-from tests.chaos.world import World
+from tests.chaos.system import ChaosSystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class Chaos:
     """A run.
 
     Attributes:
-        world: What suffers.
+        system: What suffers.
         random: Draws everything.
         faults: What is drawn from.
         say: Takes a line for a person.
@@ -53,7 +53,7 @@ class Chaos:
         before: What the controller had of the machine before the first fault.
     """
 
-    world: World
+    system: ChaosSystem
     random: Random
     say: Callable[[str], None]
     faults: Sequence[Fault] = tuple(FAULTS)
@@ -62,8 +62,8 @@ class Chaos:
 
     async def settle(self) -> None:
         """Waits until everything is in sync for the first time."""
-        took = await self.world.auditor.until_right(60)
-        self.before = await self.world.child.footprint()
+        took = await self.system.auditor.until_right(60)
+        self.before = await self.system.child.footprint()
         self.say(f"everything in step after {took:.1f} s, {self.before}")
 
     async def play(self, seconds: float) -> None:
@@ -82,14 +82,14 @@ class Chaos:
             )
             try:
                 await self._suffer(drawn)
-                took = await self.world.auditor.until_right(RIGHT_WITHIN)
+                took = await self.system.auditor.until_right(RIGHT_WITHIN)
                 now = await self._compare()
-                await self.world.look_at(self.world.child)
-                await self.world.look_around()
+                await self.system.look_at(self.system.child)
+                await self.system.look_around()
                 self.check()
             except AssertionError as error:
                 error.add_note(title)
-                error.add_note("".join(self.world.child.lines[-15:]))
+                error.add_note("".join(self.system.child.lines[-15:]))
                 raise
             took_all = time.monotonic() - begun
             self.say(f"{took_all:5.1f} s, right after {took:4.1f} s, {now}  {title}")
@@ -112,7 +112,7 @@ class Chaos:
             async with asyncio.TaskGroup() as tasks:
                 for one, length in drawn:
                     draws = random.Random(next(seeds))
-                    tasks.create_task(one.strike(self.world, draws, length))
+                    tasks.create_task(one.strike(self.system, draws, length))
         finally:
             # Not cancelled: what is counted as rotated has to be so in the cloud.
             over.set()
@@ -120,12 +120,12 @@ class Chaos:
 
     async def _rotate(self, over: asyncio.Event, draws: Random) -> None:
         while not over.is_set():
-            await self.world.cloudful.turn_some(draws, ROTATED)
+            await self.system.cloudful.turn_some(draws, ROTATED)
             await asyncio.sleep(EVERY)
 
     async def _compare(self) -> Footprint:
         """Waits for this life to have no more of the machine than the first one had before."""
-        child, before = self.world.child, self.before
+        child, before = self.system.child, self.before
         assert before is not None
         # asyncio's own TLS takes a quarter of a megabyte a connection; nobody's controller has it.
         more_bytes = MORE_BYTES if child.loop == "uvloop" else 4 * MORE_BYTES
@@ -147,7 +147,7 @@ class Chaos:
             await asyncio.sleep(1)
 
     def check(self) -> None:
-        wrong = [*self.world.auditor.complaints, *self.world.complaints]
+        wrong = [*self.system.auditor.complaints, *self.system.complaints]
         assert not wrong, "\n".join(wrong[:10])
 
 
@@ -177,14 +177,14 @@ async def chaos(  # noqa: PLR0913 (by name: what a run is told)
     say(f"seed {seed}, {objects} objects, {seconds:.0f} s")
     # One for what is drawn, so that it depends on nothing that happens.
     draws, rest = random.Random(seed), random.Random(seed + 1)
-    async with World.start(plane, directory, rest, objects) as world:
-        world.patience = patience
-        game = Chaos(world, draws, say, faults)
+    async with ChaosSystem.start(plane, directory, rest, objects) as system:
+        system.patience = patience
+        game = Chaos(system, draws, say, faults)
         await game.settle()
         await game.play(seconds)
-        await world.stop_child()
+        await system.stop_child()
         game.check()
-        say(f"{game.rounds} rounds, {world.lives + 1} lives, {world.auditor.states} states seen")
+        say(f"{game.rounds} rounds, {system.lives + 1} lives, {system.auditor.states} states seen")
         return game
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.faults import READS
 from tests.chaos.process import STOPS_WITHIN, Child
 from tests.chaos.run import chaos
-from tests.chaos.world import World
+from tests.chaos.system import ChaosSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ async def test_no_fault_harms_a_secret(
         error.add_note("\n".join(said))
         raise
     assert game.rounds >= 1
-    assert game.world.auditor.states > 60
+    assert game.system.auditor.states > 60
 
 
 @pytest.mark.timeout(300)
@@ -61,17 +61,17 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
 ) -> None:
     seed = SEED
     draws = random.Random(seed)
-    async with World.start(breakable_control_plane, tmp_path, draws, 30) as world:
-        await world.auditor.until_right(60)
-        await world.end_child()
-        world.patience = PATIENCE
+    async with ChaosSystem.start(breakable_control_plane, tmp_path, draws, 30) as system:
+        await system.auditor.until_right(60)
+        await system.end_child()
+        system.patience = PATIENCE
         for life in range(LIVES):
             after = round(math.exp(draws.uniform(0, math.log(LONGEST)))) if life else 0
-            await world.cloudful.turn(world.cloudful.turns)
+            await system.cloudful.turn(system.cloudful.turns)
             async with AsyncExitStack() as stack:
-                trouble = await _trouble(world, life, stack)
+                trouble = await _trouble(system, life, stack)
                 child = await Child.start(
-                    "asyncio", world.flags, world.variables, signal_after=after
+                    "asyncio", system.flags, system.variables, signal_after=after
                 )
                 stack.push_async_callback(child.end)
                 about = f"seed {seed}: {after} callbacks after its start, {trouble}"
@@ -87,21 +87,21 @@ async def test_SIGTERM_at_any_await_ends_it_in_peace(
                 await child.end()
             assert code == 0, (about, child.lines[-3:])
             assert child.leftovers() == [], (about, child.lines)
-            await world.look_at(child)
-        assert [*world.auditor.complaints, *world.complaints] == []
+            await system.look_at(child)
+        assert [*system.auditor.complaints, *system.complaints] == []
 
 
-async def _trouble(world: World, life: int, stack: AsyncExitStack) -> str:
+async def _trouble(system: ChaosSystem, life: int, stack: AsyncExitStack) -> str:
     """What it is in the middle of, apart from its own work."""
     match life % 4:
         case 1:
-            world.gateway.silence()
-            stack.callback(world.gateway.calm)
+            system.gateway.silence()
+            stack.callback(system.gateway.calm)
             return "the API server is silent"
         case 2:
             for action in (*READS, "AssumeRole"):
-                await world.admin.set_fault("hang", action=action)
-            stack.push_async_callback(world.admin.clear_faults)
+                await system.admin.set_fault("hang", action=action)
+            stack.push_async_callback(system.admin.clear_faults)
             return "Alibaba Cloud hangs"
         case _:
             return "nothing is wrong"

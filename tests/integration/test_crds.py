@@ -29,7 +29,7 @@ PLURALS = ("externalsecrets", "secretstores", "clustersecretstores")
 SERVICE_ACCOUNT = "system:serviceaccount:secret-sync-system:secret-sync"
 
 
-class Kubectl:
+class CrdKubectl:
     """kubectl as the administrator of the control plane."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
@@ -80,9 +80,9 @@ def path_of(document: dict[str, Any], namespace: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def kubectl(control_plane: ControlPlane) -> Kubectl:
+def kubectl(control_plane: ControlPlane) -> CrdKubectl:
     """With our definitions installed; they stay, since other tests need them too."""
-    client = Kubectl(control_plane)
+    client = CrdKubectl(control_plane)
     client("apply", "--server-side", "-k", str(CRDS))
     definitions = [f"crd/{plural}.{GROUP}" for plural in PLURALS]
     client("wait", "--for=condition=Established", "--timeout=20s", *definitions)
@@ -90,7 +90,7 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 
 
 @pytest.fixture(scope="module")
-def documented(kubectl: Kubectl) -> Kubectl:
+def documented(kubectl: CrdKubectl) -> CrdKubectl:
     """The API server publishes its OpenAPI document some time after a CRD is established."""
     deadline = time.monotonic() + 30
     while any(kubectl.run("explain", plural).returncode for plural in PLURALS):
@@ -135,7 +135,7 @@ def test_definitions_are_established_and_free_of_complaints(control_plane: Contr
 @pytest.mark.parametrize("mode", [(), ("--server-side",)], ids=["client-side", "server-side"])
 @pytest.mark.parametrize("document", documents("guide"))
 def test_the_guides_objects_apply_unchanged_and_whole(
-    kubectl: Kubectl, namespace: str, document: dict[str, Any], mode: tuple[str, ...]
+    kubectl: CrdKubectl, namespace: str, document: dict[str, Any], mode: tuple[str, ...]
 ) -> None:
     # As the guide has it, an object that names no namespace goes to the current one.
     home = document["metadata"].get("namespace", namespace)
@@ -149,7 +149,7 @@ def test_the_guides_objects_apply_unchanged_and_whole(
 
 @pytest.mark.parametrize("document", documents("ack") + documents("ours"))
 def test_ack_secret_managers_objects_and_our_own_apply_unchanged_and_whole(
-    kubectl: Kubectl, namespace: str, document: dict[str, Any]
+    kubectl: CrdKubectl, namespace: str, document: dict[str, Any]
 ) -> None:
     kubectl(
         "apply", "-n", namespace, "--validate=strict", "--server-side", "-f", "-",
@@ -203,7 +203,7 @@ def test_ack_secret_managers_objects_and_our_own_apply_unchanged_and_whole(
     ids=["ExternalSecret", "SecretStore"],
 )
 def test_status_is_kept_whole(
-    kubectl: Kubectl, namespace: str, kind_and_status: tuple[str, dict[str, Any]]
+    kubectl: CrdKubectl, namespace: str, kind_and_status: tuple[str, dict[str, Any]]
 ) -> None:
     kind, status = kind_and_status
     document = an_object(kind, {})
@@ -240,7 +240,7 @@ def test_status_is_kept_whole(
     ids=["ExternalSecret", "SecretStore"],
 )
 def test_a_status_that_ack_secret_manager_left_blocks_no_later_write(
-    kubectl: Kubectl, namespace: str, document: dict[str, Any], status: dict[str, Any]
+    kubectl: CrdKubectl, namespace: str, document: dict[str, Any], status: dict[str, Any]
 ) -> None:
     finalizers = ["finalizer.ack.secrets-manager.alibabacloud.com"]
     document = document | {"metadata": document["metadata"] | {"finalizers": finalizers}}
@@ -286,7 +286,7 @@ def test_a_status_that_ack_secret_manager_left_blocks_no_later_write(
     ],
 )
 def test_impossible_spec_is_refused_with_a_message(
-    kubectl: Kubectl, namespace: str, spec: dict[str, Any], complaint: str
+    kubectl: CrdKubectl, namespace: str, spec: dict[str, Any], complaint: str
 ) -> None:
     given = dump(an_object("ExternalSecret", spec))
     refused = kubectl.run("apply", "-n", namespace, "--server-side", "-f", "-", given=given)
@@ -376,7 +376,7 @@ def test_everything_within_the_budgets_is_taken(
     assert control_plane.admin.request("POST", path, document).status == HTTPStatus.CREATED
 
 
-def test_durations_as_go_writes_them_are_taken(kubectl: Kubectl, namespace: str) -> None:
+def test_durations_as_go_writes_them_are_taken(kubectl: CrdKubectl, namespace: str) -> None:
     intervals = ["30s", "2m30s", "1h0m0s", "1.5h", ".5m", "0", "-1s", "1us", ""]
     objects = [
         an_object("ExternalSecret", {"rotationInterval": interval}, f"interval-{index}")
@@ -386,7 +386,7 @@ def test_durations_as_go_writes_them_are_taken(kubectl: Kubectl, namespace: str)
     kubectl("apply", "-n", namespace, "--server-side", "-f", "-", given=given)
 
 
-def test_nothing_is_filled_in(kubectl: Kubectl, namespace: str) -> None:
+def test_nothing_is_filled_in(kubectl: CrdKubectl, namespace: str) -> None:
     target = {"template": {"templateFrom": [{"configMap": {"name": "a", "items": [{"key": "b"}]}}]}}
     spec = {"data": [{"key": "a", "secretStoreRef": {"name": "b"}}], "target": target}
     document = an_object("ExternalSecret", spec)
@@ -404,12 +404,12 @@ def test_nothing_is_filled_in(kubectl: Kubectl, namespace: str) -> None:
         ("secretstore.spec.KMS.KMSAuth.roleSessionExpiration", '"3600"'),
     ],
 )
-def test_explain(documented: Kubectl, field: str, words: str) -> None:
+def test_explain(documented: CrdKubectl, field: str, words: str) -> None:
     # kubectl breaks the lines of a description.
     assert words in " ".join(documented("explain", field).split())
 
 
-def test_columns_of_an_external_secret(kubectl: Kubectl, namespace: str) -> None:
+def test_columns_of_an_external_secret(kubectl: CrdKubectl, namespace: str) -> None:
     spec = {
         "data": [{"key": "a"}],
         "dataProcess": [{"extract": {"key": "b", "secretStoreRef": {"name": "reader"}}}],
@@ -430,14 +430,14 @@ def test_columns_of_an_external_secret(kubectl: Kubectl, namespace: str) -> None
     assert row.split()[:5] == ["some", "reader", "the-secret", "False", "NotFound"]
 
 
-def test_columns_of_a_store_and_the_category(kubectl: Kubectl, namespace: str) -> None:
+def test_columns_of_a_store_and_the_category(kubectl: CrdKubectl, namespace: str) -> None:
     store = an_object("SecretStore", {"KMS": {"KMSAuth": {}}}, "reader")
     kubectl("create", "-n", namespace, "-f", "-", given=dump(store))
     assert kubectl("get", "ass", "-n", namespace).split()[:4] == ["NAME", "READY", "REASON", "AGE"]
     assert f"secretstore.{GROUP}/reader" in kubectl("get", "secret-sync", "-n", namespace)
 
 
-def test_two_managers_cannot_mix_one_reference(kubectl: Kubectl, namespace: str) -> None:
+def test_two_managers_cannot_mix_one_reference(kubectl: CrdKubectl, namespace: str) -> None:
     def apply(manager: str, reference: dict[str, str]) -> subprocess.CompletedProcess[str]:
         store = an_object("SecretStore", {"KMS": {"KMSAuth": {"accessKey": reference}}})
         return kubectl.run(
@@ -450,7 +450,7 @@ def test_two_managers_cannot_mix_one_reference(kubectl: Kubectl, namespace: str)
     assert "conflict" in apply("two", {"name": "a", "key": "id", "namespace": "b"}).stderr
 
 
-def test_the_definitions_for_old_servers_are_taken_and_have_no_rules(kubectl: Kubectl) -> None:
+def test_the_definitions_for_old_servers_are_taken_and_have_no_rules(kubectl: CrdKubectl) -> None:
     """That they are ours but for the rules: tests/unit/test_crds.py."""
     legacy = str(CRDS / "legacy")
     built = list(yaml.safe_load_all(kubectl("kustomize", legacy)))
@@ -460,7 +460,7 @@ def test_the_definitions_for_old_servers_are_taken_and_have_no_rules(kubectl: Ku
     kubectl("apply", "--server-side", "--dry-run=server", "-k", legacy)
 
 
-def test_the_base_builds_and_holds_no_definition(kubectl: Kubectl) -> None:
+def test_the_base_builds_and_holds_no_definition(kubectl: CrdKubectl) -> None:
     built = list(yaml.safe_load_all(kubectl("kustomize", str(BASE))))
     kinds = {document["kind"] for document in built}
     rights = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
@@ -468,7 +468,7 @@ def test_the_base_builds_and_holds_no_definition(kubectl: Kubectl) -> None:
 
 
 def test_the_controllers_account_may_do_its_work_and_no_more(
-    kubectl: Kubectl, control_plane: ControlPlane
+    kubectl: CrdKubectl, control_plane: ControlPlane
 ) -> None:
     kubectl("apply", "--server-side", "-k", str(BASE))
     may = partial(is_allowed, control_plane)
@@ -497,7 +497,7 @@ def test_the_controllers_account_may_do_its_work_and_no_more(
 
 
 def test_tokens_of_service_accounts_are_a_right_of_their_own(
-    kubectl: Kubectl, control_plane: ControlPlane, tmp_path: Path
+    kubectl: CrdKubectl, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     written = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

@@ -205,7 +205,7 @@ class GenerationWatch(Watching):
         return int(number) + self._behind.get(key, 0) if number.isdecimal() else None
 
 
-class Asked:
+class CallsFrom:
     """The calls about some secrets from now on, however a caller spells their names."""
 
     def __init__(self, admin: CloudAdmin) -> None:

@@ -33,7 +33,7 @@ from secret_sync.resources import (
     Reason,
 )
 from secret_sync.sources.rate_limiters import MAX_IDLE
-from tests.unit.sources.conftest import make_world  # noqa: F401 - a fixture
+from tests.unit.sources.conftest import make_harness  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,26 +213,26 @@ async def queues() -> list[Any]:
 
 
 async def sources(make: Callable[..., Any]) -> list[Any]:
-    async with make() as world:
-        world.cloud.values["db"] = b"x"
+    async with make() as harness:
+        harness.cloud.values["db"] = b"x"
         for n in range(MANY_IDENTITIES):
             role_in = str(n) if n % 2 else ""
-            provider = type(world.provider)(account=str(n), role_in=role_in)
+            provider = type(harness.provider)(account=str(n), role_in=role_in)
             host = f"i{n % 100}.cryptoservice.kms.aliyuncs.com"
             names = ("db", "gone") if n % 3 else ("db",)
-            wanted = [world.want(name, provider, host) for name in names]
-            world.registry.register(f"{n}/a", wanted, interval=60)
+            wanted = [harness.want(name, provider, host) for name in names]
+            harness.registry.register(f"{n}/a", wanted, interval=60)
             if n % 500 == 0:
                 await asyncio.sleep(1)
         await asyncio.sleep(30)
         for n in range(MANY_IDENTITIES):
             if n % 3:
-                world.registry.suspend(f"{n}/a")
-            world.registry.release(f"{n}/a")
-        fetcher = world.registry._fetcher
+                harness.registry.suspend(f"{n}/a")
+            harness.registry.release(f"{n}/a")
+        fetcher = harness.registry._fetcher
         queues = fetcher._queues
-        previous = world.registry._snapshots._previous
-        objects = [world.registry, previous, world.registry._groups, world.registry._cache]
+        previous = harness.registry._snapshots._previous
+        objects = [harness.registry, previous, harness.registry._groups, harness.registry._cache]
         objects += [queues, queues._limiters]
         await asyncio.sleep(1)
         return [*objects, fetcher._credentials]
@@ -296,9 +296,9 @@ def _object(n: int, reason: str, generation: int = 1) -> ExternalSecret:
 @pytest.mark.parametrize("cycle", [queues, sources, objects], ids=lambda cycle: cycle.__name__)
 async def test_maps_are_empty_again(
     cycle: Callable[..., Any],
-    make_world: Callable[..., Any],  # noqa: F811 - the fixture
+    make_harness: Callable[..., Any],  # noqa: F811 - the fixture
 ) -> None:
-    _check(await (cycle(make_world) if cycle is sources else cycle()))
+    _check(await (cycle(make_harness) if cycle is sources else cycle()))
 
 
 async def test_maps_of_hosts_are_bounded() -> None:

@@ -108,7 +108,7 @@ def test_tests_use_nothing_private_of_the_package() -> None:
     "text",
     [
         "cache._entries",
-        "world.registry._fetcher.queues",
+        "harness.registry._fetcher.queues",
         "from secret_sync.logs import _DRAIN_WITHIN",
         "monkeypatch.setattr(steps, '_BACKOFF', 1)",
         "monkeypatch.setattr('secret_sync.dns._look_up', 1)",

@@ -16,8 +16,8 @@ from secret_sync.cloud.transport import build_ssl_context
 from secret_sync.kube import ClusterAccess
 from tests.support.documentation import ROOT
 from tests.support.streams import StreamServer
-from tests.unit.cloud.chains import Authority
-from tests.unit.kube.scripted import kubeconfig_text
+from tests.unit.cloud.chains import ChainAuthority
+from tests.unit.kube.fakes import kubeconfig_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,7 +91,7 @@ async def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
 async def test_a_private_ca_without_key_identifiers_is_accepted(
     tmp_path: Path, trusting: Trusting
 ) -> None:
-    authority = Authority.root("A company's CA")
+    authority = ChainAuthority.root("A company's CA")
     assert [type(e.value) for e in authority.certificate.extensions] == [BasicConstraints]
     (tmp_path / "ca.pem").write_text(authority.pem)
     client = await trusting(tmp_path / "ca.pem")
@@ -102,7 +102,7 @@ async def test_a_private_ca_without_key_identifiers_is_accepted(
 async def test_an_intermediate_in_the_bundle_is_trusted_without_its_root(
     tmp_path: Path, trusting: Trusting
 ) -> None:
-    intermediate = Authority.root().intermediate("proxy")
+    intermediate = ChainAuthority.root().intermediate("proxy")
     (tmp_path / "ca.pem").write_text(intermediate.pem)
     client = await trusting(tmp_path / "ca.pem")
     await shake_hands(intermediate.server_context(HOST, tmp_path), client)
@@ -110,11 +110,11 @@ async def test_an_intermediate_in_the_bundle_is_trusted_without_its_root(
 
 @everywhere
 async def test_another_ca_and_another_host_are_refused(tmp_path: Path, trusting: Trusting) -> None:
-    authority = Authority.root()
+    authority = ChainAuthority.root()
     (tmp_path / "ca.pem").write_text(authority.pem)
     client = await trusting(tmp_path / "ca.pem")
     for server in (
-        Authority.root().server_context(HOST, tmp_path),
+        ChainAuthority.root().server_context(HOST, tmp_path),
         authority.server_context("elsewhere.test", tmp_path),
     ):
         with pytest.raises(ssl.SSLCertVerificationError):

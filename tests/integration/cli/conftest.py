@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import Done
 from tests.support.controlplane import fresh_namespace
 from tests.support.operator import Api, install_crds, running_cloud
 from tests.support.program import PROGRAM, environment
@@ -17,21 +17,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Cli(Protocol):
-    """Runs ``secret-sync`` with these arguments and variables."""
-
-    async def __call__(self, *arguments: str, **more: str) -> Done: ...
+    from tests.support.commands import Cli
 
 
 @pytest.fixture(scope="session")

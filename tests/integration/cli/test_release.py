@@ -22,7 +22,7 @@ from tests.support.operator import (
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.cli.conftest import Cli
+    from tests.support.commands import Cli
     from tests.support.operator import Api
 
 OWNER = "secret-sync.alibabacloud.com/owner"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.cli.conftest import Cli
+    from tests.support.commands import Cli
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ class After(Enum):
 Write: TypeAlias = Callable[[Place], Awaitable[bool]]
 
 
-class Row(NamedTuple):
+class WriterRow(NamedTuple):
     """One write.
 
     Attributes:
@@ -159,26 +159,26 @@ def fresh_fields_and_value(found: dict[str, Any]) -> None:
 
 def _restored(
     write: Write, *, immutable: After = After.REFUSED, merge: After = After.KEY_CONFLICT
-) -> Row:
-    return Row(write, After.RESTORED, immutable, merge)
+) -> WriterRow:
+    return WriterRow(write, After.RESTORED, immutable, merge)
 
 
-def _all(write: Write, after: After = After.LEFT) -> Row:
-    return Row(write, after, after, after)
+def _all(write: Write, after: After = After.LEFT) -> WriterRow:
+    return WriterRow(write, after, after, after)
 
 
-def _deleted(write: Write) -> Row:
-    return Row(write, After.RESTORED, After.RESTORED, After.MISSING)
+def _deleted(write: Write) -> WriterRow:
+    return WriterRow(write, After.RESTORED, After.RESTORED, After.MISSING)
 
 
-def _marked(value: str | None, after: After, merge: After) -> Row:
+def _marked(value: str | None, after: After, merge: After) -> WriterRow:
     """Our mark is changed; what we merge into has none."""
     body = {"metadata": {"annotations": {MARK: value}}}
-    return Row(sent("PATCH", body, MERGE), after, after, merge)
+    return WriterRow(sent("PATCH", body, MERGE), after, after, merge)
 
 
-def _rows() -> dict[str, Row]:
-    rows: dict[str, Row] = {}
+def _rows() -> dict[str, WriterRow]:
+    rows: dict[str, WriterRow] = {}
     for field in ("data", "stringData"):
         body = form(field, THEIRS)
         patch = orjson.dumps(body).decode()
@@ -194,7 +194,7 @@ def _rows() -> dict[str, Row]:
                 kubectl("apply", "--server-side", values={"extra": "stray"}, field=field),
                 merge=After.LEFT,
             ),
-            f"kubectl apply --server-side of an equal value, {field}": Row(
+            f"kubectl apply --server-side of an equal value, {field}": WriterRow(
                 kubectl("apply", "--server-side", values={"password": "right"}, field=field),
                 look := After.LEFT if field == "data" else After.CHECKED,
                 look,
@@ -204,7 +204,7 @@ def _rows() -> dict[str, Row]:
                 adopted=look,
                 merge_rotates="KeyConflict",
             ),
-            f"kubectl apply --server-side as our manager, {field}": Row(
+            f"kubectl apply --server-side as our manager, {field}": WriterRow(
                 kubectl("apply", "--server-side", "--field-manager=secret-sync", field=field),
                 After.RESTORED,
                 After.REFUSED,
@@ -213,7 +213,7 @@ def _rows() -> dict[str, Row]:
                 adopted=After.RESTORED if field == "data" else After.REFUSED,
             ),
             f"kubectl replace, {field}": _restored(kubectl("replace", field=field)),
-            f"kubectl replace --force, {field}": Row(
+            f"kubectl replace --force, {field}": WriterRow(
                 kubectl("replace", "--force", field=field),
                 After.REPLACED,
                 After.REPLACED,
@@ -235,7 +235,7 @@ def _rows() -> dict[str, Row]:
             f"merge patch, {field}": _restored(sent("PATCH", body, MERGE)),
             f"JSON patch, {field}": _restored(sent("PATCH", add, JSON_PATCH)),
             f"POST over it, {field}": _all(_post(field), After.REFUSED),
-            f"dry run, {field}": Row(
+            f"dry run, {field}": WriterRow(
                 sent("PATCH", body, MERGE, "?dryRun=All"),
                 After.NO_CHANGE,
                 After.REFUSED,
@@ -261,7 +261,7 @@ def _rows() -> dict[str, Row]:
         "data removed": _restored(sent("PATCH", {"data": None}, MERGE, at), merge=ours_again),
         "key moved": _restored(sent("PATCH", move, JSON_PATCH), merge=ours_again),
         "$patch: replace": _restored(sent("PATCH", replace, STRATEGIC), merge=ours_again),
-        "managedFields reset": Row(
+        "managedFields reset": WriterRow(
             put(fresh_fields),
             After.RESTORED,
             After.RESTORED,
@@ -281,7 +281,7 @@ def _rows() -> dict[str, Row]:
         "kubectl label": _all(kubectl("label", "secret", "NAME", "team=a")),
         "kubectl annotate": _all(kubectl("annotate", "secret", "NAME", "note=b")),
         "another type": _all(sent("PATCH", {"type": "example.org/other"}, MERGE), After.REFUSED),
-        "made immutable": Row(
+        "made immutable": WriterRow(
             sent("PATCH", {"immutable": True}, MERGE),
             After.LEFT,
             After.NO_CHANGE,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.controller.other_writers import Row
+    from tests.integration.controller.other_writers import WriterRow
     from tests.support.operator import Api, Running
 
 RIGHT: Final = {"password": "right"}
@@ -58,7 +58,7 @@ QUIET: Final = frozenset(
 NONE: Final[dict[str, Any]] = {"metadata": {"resourceVersion": ""}}
 
 #: Each policy: the target of the ExternalSecret, and the column of the table.
-POLICIES: Final[dict[str, tuple[dict[str, Any], Callable[[Row], After]]]] = {
+POLICIES: Final[dict[str, tuple[dict[str, Any], Callable[[WriterRow], After]]]] = {
     "Owner": ({}, lambda row: row.owner),
     "Retain": ({"deletionPolicy": "Retain"}, lambda row: row.owner),
     "adopt": ({}, lambda row: row.owner),

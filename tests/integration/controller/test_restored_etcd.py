@@ -56,7 +56,7 @@ def entry_of(key: str, name: str) -> dict[str, Any]:
 
 
 @dataclass
-class World:
+class RestoreScenario:
     """What happens before and after a backup."""
 
     api: Api
@@ -143,15 +143,15 @@ async def test_secrets_hold_the_newest_values_and_edits_are_seen(
         async with operator(settings_for(plane, own_cloud, place, polling_interval=1.0)):
             async with Api(plane) as api:
                 await put_store(api, own_cloud, place)
-                await World(api, admin, place).prepare()
+                await RestoreScenario(api, admin, place).prepare()
             await plane.back_up()
             async with Api(plane) as api:
-                world = World(api, admin, place)
-                await world.change()
-                await world.advance(before)
+                scenario = RestoreScenario(api, admin, place)
+                await scenario.change()
+                await scenario.advance(before)
             await plane.restore()
             async with Api(plane) as api:
-                world = World(api, admin, place)
-                await world.advance(after)
-                await world.until_written_again()
-                await world.edit_and_repair()
+                scenario = RestoreScenario(api, admin, place)
+                await scenario.advance(after)
+                await scenario.until_written_again()
+                await scenario.edit_and_repair()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.generations import Asked, GenerationWatch, Rotation, leaf
+from tests.support.generations import CallsFrom, GenerationWatch, Rotation, leaf
 from tests.support.identities import Ram, auth_store
 from tests.support.operator import external_secret
 from tests.support.watching import Watching, force_sync
@@ -44,14 +44,14 @@ async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
             await api.until_ready(home, name, "Synced")
 
         # Nothing changed: nobody else is asked.
-        unchanged = Asked(admin)
+        unchanged = CallsFrom(admin)
         await force_sync(api, home, "trigger", "unchanged")
         await unchanged.until(keys[0])
         await asyncio.sleep(2)
         assert await unchanged.counts(*keys) == [1, 0, 0, 0]
 
         await admin.put_secret(keys[0], "two")
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await force_sync(api, home, "trigger", "changed")
         wanted = {leaf(key): "one" for key in keys} | {leaf(keys[0]): "two"}
         await api.until_holds(home, "some", wanted)
@@ -66,7 +66,7 @@ async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
             assert 25 < late < 36, times
 
         # Nor is anybody from then on.
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await force_sync(api, home, "trigger", "unchanged again")
         await asked.until(keys[0])
         await asyncio.sleep(7)
@@ -85,7 +85,7 @@ async def test_a_change_asks_for_the_others_of_every_object_that_reads_it(
         for name in ("a", "b", "trigger"):
             await api.until_ready(home, name, "Synced")
         await admin.put_secret(shared, "two")
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await force_sync(api, home, "trigger", "now")
         await api.until_holds(home, "a", {"shared": "two", "one": "one"})
         await api.until_holds(home, "b", {"shared": "two", "other": "one"})
@@ -102,7 +102,7 @@ async def test_sources_rotated_together_are_asked_for_twice_at_most(
         GenerationWatch(api, home, "some", rotation) as watch,
     ):
         await rotation.next()
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await force_sync(api, home, "some", "now")
         await watch.until(1, within=10)
         await asyncio.sleep(max(0.0, asked.seconds_to(3)))
@@ -122,7 +122,7 @@ async def test_rotation_3_seconds_later_arrives_2_seconds_after_that(
             await api.until_ready(home, name, "Synced")
         async with Watching(api, home, "some") as watching:
             await admin.put_secret(user, "new")
-            asked = Asked(admin)
+            asked = CallsFrom(admin)
             await force_sync(api, home, "trigger", "now")
             await api.until_holds(home, "some", {"user": "new", "password": "old"})
             await asyncio.sleep(asked.seconds_to(3))
@@ -175,7 +175,7 @@ def spelled(entry: dict[str, str], key: str, cloud: CloudInfo, **more: Any) -> d
     return {**entry, "key": entry["key"].format(name=key, arn=arn), **more}
 
 
-async def all_calls(asked: Asked) -> int:
+async def all_calls(asked: CallsFrom) -> int:
     return sum(map(len, (await asked.times()).values()))
 
 
@@ -192,10 +192,10 @@ async def test_equal_spellings_are_one_source(
         spelled(entry, key, cloud, name=f"key-{number}", secretStoreRef={"name": case.store})
         for number, entry in enumerate(case.entries)
     ]
-    asked = Asked(admin)
+    asked = CallsFrom(admin)
     async with synced(external_secret("some", *entries, **SELDOM)):
         assert await all_calls(asked) == case.calls
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await force_sync(api, home, "some", "now")
         await asyncio.sleep(2)
         # A success with its ARN may have told whose account it is.

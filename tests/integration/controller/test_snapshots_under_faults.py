@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.generations import Asked, GenerationWatch, Rotation, until_missing
+from tests.support.generations import CallsFrom, GenerationWatch, Rotation, until_missing
 from tests.support.operator import (
     SOON,
     external_secret,
@@ -65,7 +65,7 @@ async def test_secret_stays_while_one_answer_is_missing(
     (good,) = set(pair.names) - {missing}
     async with synced(some(pair, "2s")), GenerationWatch(api, home, "some", pair) as watch:
         broken = await admin.set_fault("error", subject=missing, **FAULTS[fault])
-        asked = Asked(admin)
+        asked = CallsFrom(admin)
         await pair.next()
         await asked.until(good, missing)
         condition = await until_missing(api, home, "some", missing)
@@ -161,13 +161,13 @@ async def test_a_restart_costs_one_call_for_each_source_and_no_write(
 ) -> None:
     rotation = await Rotation.of(admin, [f"{home}/part-{number}" for number in range(count)])
     settings = settings_for(cluster, cloud, home)
-    fresh = Asked(admin)
+    fresh = CallsFrom(admin)
     async with operator(settings):
         await api.put(some(rotation, "10m"), home)
         await api.until_ready(home, "some", "Synced")
     assert await fresh.counts(*rotation.names) == [1] * count
     before = [await api.get(kind, home, "some") for kind in ("Secret", "ExternalSecret")]
-    again = Asked(admin)
+    again = CallsFrom(admin)
     async with operator(settings):
         await again.until(*rotation.names)
         # Nothing follows after five seconds either, as it would if something had changed.
@@ -197,7 +197,7 @@ async def test_a_restart_while_one_answer_is_missing(
             await api.put(some(pair, "1s"), home)
             await api.until_ready(home, "some", "Synced")
             broken = await admin.set_fault(**MOMENTS[moment], subject=password)
-            asked = Asked(admin)
+            asked = CallsFrom(admin)
             await pair.next()
             await asked.until(user, times=2)
             await asked.until(password)
@@ -206,7 +206,7 @@ async def test_a_restart_while_one_answer_is_missing(
         if rotated:
             await pair.next()
         async with operator(settings):
-            asked = Asked(admin)
+            asked = CallsFrom(admin)
             await asked.until(user, password)
             await asyncio.sleep(1)
             assert watch.seen[-1].whole == 0, str(watch)

@@ -23,7 +23,7 @@ REGISTRIES = {"r.example.com": {"auth": CANARY}}
 ADD = "add an entry that writes it"
 
 
-class Case(NamedTuple):
+class TypeCase(NamedTuple):
     """What is written with which type, and the message; empty if it is accepted."""
 
     of: str
@@ -36,7 +36,7 @@ def encoded(document: Any) -> str:
 
 
 CASES = {
-    "tls-both-missing": Case(
+    "tls-both-missing": TypeCase(
         "kubernetes.io/tls",
         {"crt": CANARY},
         (
@@ -44,19 +44,19 @@ CASES = {
             f"data[tls.key] is required by type kubernetes.io/tls: {ADD}",
         ),
     ),
-    "tls-half": Case(
+    "tls-half": TypeCase(
         "kubernetes.io/tls",
         {"tls.crt": CANARY},
         (f"data[tls.key] is required by type kubernetes.io/tls: {ADD}",),
     ),
     # Whether it is a certificate at all, the API server does not ask.
-    "tls": Case("kubernetes.io/tls", {"tls.crt": CANARY, "tls.key": CANARY}, ()),
-    "dockerconfigjson-missing": Case(
+    "tls": TypeCase("kubernetes.io/tls", {"tls.crt": CANARY, "tls.key": CANARY}, ()),
+    "dockerconfigjson-missing": TypeCase(
         "kubernetes.io/dockerconfigjson",
         {"dockerconfigjson": json.dumps(DOCKER)},
         (f"data[.dockerconfigjson] is required by type kubernetes.io/dockerconfigjson: {ADD}",),
     ),
-    "dockerconfigjson-base64": Case(
+    "dockerconfigjson-base64": TypeCase(
         "kubernetes.io/dockerconfigjson",
         {".dockerconfigjson": encoded(DOCKER)},
         (
@@ -64,25 +64,25 @@ CASES = {
             'JSON object like {"auths": {...}}, not encoded in base64',
         ),
     ),
-    "dockerconfigjson-list": Case(
+    "dockerconfigjson-list": TypeCase(
         "kubernetes.io/dockerconfigjson",
         {".dockerconfigjson": f'["{CANARY}"]'},
         ("data[.dockerconfigjson] is not what type",),
     ),
-    "dockerconfigjson-broken": Case(
+    "dockerconfigjson-broken": TypeCase(
         "kubernetes.io/dockerconfigjson",
         {".dockerconfigjson": json.dumps(DOCKER)[:-1] + CANARY},
         ("data[.dockerconfigjson] is not what type",),
     ),
-    "dockerconfigjson": Case(
+    "dockerconfigjson": TypeCase(
         "kubernetes.io/dockerconfigjson", {".dockerconfigjson": json.dumps(DOCKER)}, ()
     ),
-    "dockercfg-missing": Case(
+    "dockercfg-missing": TypeCase(
         "kubernetes.io/dockercfg",
         {".dockerconfigjson": json.dumps(DOCKER)},
         (f"data[.dockercfg] is required by type kubernetes.io/dockercfg: {ADD}",),
     ),
-    "dockercfg-broken": Case(
+    "dockercfg-broken": TypeCase(
         "kubernetes.io/dockercfg",
         {".dockercfg": CANARY},
         (
@@ -90,20 +90,20 @@ CASES = {
             'like {"<registry>": {...}}, not encoded in base64',
         ),
     ),
-    "dockercfg": Case("kubernetes.io/dockercfg", {".dockercfg": json.dumps(REGISTRIES)}, ()),
-    "basic-auth-neither": Case(
+    "dockercfg": TypeCase("kubernetes.io/dockercfg", {".dockercfg": json.dumps(REGISTRIES)}, ()),
+    "basic-auth-neither": TypeCase(
         "kubernetes.io/basic-auth",
         {"user": CANARY},
         (f"data[password] or data[username] is required by type kubernetes.io/basic-auth: {ADD}",),
     ),
-    "basic-auth-half": Case("kubernetes.io/basic-auth", {"username": CANARY}, ()),
-    "ssh-auth-missing": Case(
+    "basic-auth-half": TypeCase("kubernetes.io/basic-auth", {"username": CANARY}, ()),
+    "ssh-auth-missing": TypeCase(
         "kubernetes.io/ssh-auth",
         {"id_rsa": CANARY},
         (f"data[ssh-privatekey] is required by type kubernetes.io/ssh-auth: {ADD}",),
     ),
-    "ssh-auth": Case("kubernetes.io/ssh-auth", {"ssh-privatekey": CANARY}, ()),
-    "service-account-token": Case(
+    "ssh-auth": TypeCase("kubernetes.io/ssh-auth", {"ssh-privatekey": CANARY}, ()),
+    "service-account-token": TypeCase(
         "kubernetes.io/service-account-token",
         {"token": CANARY},
         (
@@ -112,8 +112,8 @@ CASES = {
         ),
     ),
     # The API server demands nothing of it; whoever uses it does.
-    "bootstrap-token": Case("bootstrap.kubernetes.io/token", {"token": CANARY}, ()),
-    "a-type-of-somebody": Case("example.org/own", {"anything": CANARY}, ()),
+    "bootstrap-token": TypeCase("bootstrap.kubernetes.io/token", {"token": CANARY}, ()),
+    "a-type-of-somebody": TypeCase("example.org/own", {"anything": CANARY}, ()),
 }
 
 

@@ -24,7 +24,7 @@ THEIRS: Final = "refused by kubectl only"
 
 
 @dataclass
-class World:
+class KubeconfigSetup:
     """Where the servers are, and what their files hold."""
 
     folder: Path
@@ -76,7 +76,7 @@ V1: Final = "client.authentication.k8s.io/v1"
 
 
 @dataclass
-class Case:
+class KubeconfigCase:
     """What ``KUBECONFIG`` is made of, and what comes of it.
 
     Attributes:
@@ -86,7 +86,7 @@ class Case:
         beside: More files, which the kubeconfigs name.
     """
 
-    files: Callable[[World], dict[str, Any]]
+    files: Callable[[KubeconfigSetup], dict[str, Any]]
     outcome: str = SAME
     says: str = ""
     beside: dict[str, str] = field(default_factory=dict)
@@ -108,17 +108,17 @@ def config(cluster: Any, user: Any = None, *, name: Any = "x", **more: Any) -> d
     }
 
 
-def one(user: Any = None, outcome: str = SAME, says: str = "", **cluster: Any) -> Case:
-    """One file; the user may depend on the world."""
+def one(user: Any = None, outcome: str = SAME, says: str = "", **cluster: Any) -> KubeconfigCase:
+    """One file; the user may depend on the setup."""
 
-    def files(world: World) -> dict[str, Any]:
-        about = user(world) if callable(user) else user
+    def files(setup: KubeconfigSetup) -> dict[str, Any]:
+        about = user(setup) if callable(user) else user
         fields = {
-            name: value(world) if callable(value) else value for name, value in cluster.items()
+            name: value(setup) if callable(value) else value for name, value in cluster.items()
         }
-        return {"config": config(world.cluster(**fields), about)}
+        return {"config": config(setup.cluster(**fields), about)}
 
-    return Case(files, outcome, says)
+    return KubeconfigCase(files, outcome, says)
 
 
 def encoded(path: Path) -> str:
@@ -139,9 +139,11 @@ def oidc() -> dict[str, Any]:
     return {"name": "oidc", "config": settings}
 
 
-def two(first: Callable[[World], Any], second: Callable[[World], Any]) -> Case:
+def two(
+    first: Callable[[KubeconfigSetup], Any], second: Callable[[KubeconfigSetup], Any]
+) -> KubeconfigCase:
     """Two files."""
-    return Case(lambda world: {"one/config": first(world), "two/config": second(world)})
+    return KubeconfigCase(lambda setup: {"one/config": first(setup), "two/config": second(setup)})
 
 
 MERGED: Final = {
@@ -161,13 +163,13 @@ MERGED: Final = {
         lambda w: {"current-context": "x", "users": [{"name": "x", "user": {"token": "one"}}]},
         lambda w: config(w.cluster(), {"token": "two"}),
     ),
-    "a missing file is skipped": Case(
+    "a missing file is skipped": KubeconfigCase(
         lambda w: {"gone": None, "config": config(w.cluster(), {"token": "one"})}
     ),
-    "an empty file is skipped": Case(
+    "an empty file is skipped": KubeconfigCase(
         lambda w: {"empty": "", "config": config(w.cluster(), {"token": "one"})}
     ),
-    "paths are relative to their file": Case(
+    "paths are relative to their file": KubeconfigCase(
         lambda w: {
             "one/config": {"users": [{"name": "x", "user": {"tokenFile": "token"}}]},
             "two/config": config(w.cluster()),
@@ -177,7 +179,7 @@ MERGED: Final = {
 }
 
 USERS: Final = {
-    "no user": Case(
+    "no user": KubeconfigCase(
         lambda w: {
             "config": config(
                 w.cluster(), contexts=[{"name": "x", "context": {"cluster": "x", "user": ""}}]
@@ -186,7 +188,7 @@ USERS: Final = {
         THEIRS,
     ),
     "token": one({"token": "t-1"}),
-    "tokenFile before token": Case(
+    "tokenFile before token": KubeconfigCase(
         lambda w: {"config": config(w.cluster(), {"token": "old", "tokenFile": "token"})},
         beside={"token": "new\n"},
     ),
@@ -297,7 +299,7 @@ PLUGINS: Final = {
         BOTH,
         "apiVersion",
     ),
-    "a command relative to its file": Case(
+    "a command relative to its file": KubeconfigCase(
         lambda w: {"sub/config": config(w.cluster(), {"exec": w.echo(command="./bin/issue")})},
         beside={"sub/bin/issue": f'#!/bin/sh\nexec {sys.executable} "$@"\n'},
     ),
@@ -384,9 +386,11 @@ CLUSTERS: Final = {
 }
 
 
-def text(content: Any, outcome: str, says: str) -> Case:
-    """One file with just that in it, or what follows from the world."""
-    return Case(lambda w: {"config": content(w) if callable(content) else content}, outcome, says)
+def text(content: Any, outcome: str, says: str) -> KubeconfigCase:
+    """One file with just that in it, or what follows from the setup."""
+    return KubeconfigCase(
+        lambda w: {"config": content(w) if callable(content) else content}, outcome, says
+    )
 
 
 ODD: Final = {

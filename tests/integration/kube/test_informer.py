@@ -25,13 +25,13 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing(ObjectMeta):
+class ValuedMap(ObjectMeta):
     value: str
 
 
-def thing(value: dict[str, Any]) -> Thing:
+def thing(value: dict[str, Any]) -> ValuedMap:
     metadata = value["metadata"]
-    return Thing(
+    return ValuedMap(
         metadata["namespace"],
         metadata["name"],
         metadata["uid"],
@@ -41,7 +41,7 @@ def thing(value: dict[str, Any]) -> Thing:
 
 
 @dataclass
-class Observer:
+class StrictObserver:
     lists: int = 0
     watches: int = 0
     events: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Rig:
     """An informer of ConfigMaps in one namespace, and what it delivered."""
 
     def __init__(self, client: KubeClient, namespace: str) -> None:
-        self.observer = Observer()
+        self.observer = StrictObserver()
         self.informer = Informer(
             client,
             CONFIG_MAPS,
@@ -76,7 +76,7 @@ class Rig:
             indexes={"value": lambda t: (t.value,)},
             namespaces=[namespace],
         )
-        self.delivered: list[Change[Thing]] = []
+        self.delivered: list[Change[ValuedMap]] = []
         self.informer.add_handler(self.delivered.append)
 
     def held(self) -> dict[str, str]:
@@ -183,7 +183,7 @@ async def test_a_new_object_of_an_old_name(client: KubeClient, namespace: str) -
 async def test_of_secrets_only_metadata_ever_gets_here(client: KubeClient, namespace: str) -> None:
     read: list[dict[str, Any]] = []
 
-    def convert(value: dict[str, Any]) -> Thing:
+    def convert(value: dict[str, Any]) -> ValuedMap:
         read.append(value)
         return thing(value)
 
@@ -198,7 +198,7 @@ async def test_of_secrets_only_metadata_ever_gets_here(client: KubeClient, names
 
     await secret("listed")
     informer = Informer(
-        client, SECRETS, convert, Observer(), namespaces=[namespace], metadata_only=True
+        client, SECRETS, convert, StrictObserver(), namespaces=[namespace], metadata_only=True
     )
     task = asyncio.create_task(informer.run())
     try:

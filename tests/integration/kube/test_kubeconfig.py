@@ -17,7 +17,7 @@ from secret_sync.app.loop import EventLoop
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import Answer, ClusterAccess, KubeClient
 from secret_sync.kube.errors import ApiUnavailableError
-from tests.integration.kube.kubeconfig_cases import BOTH, CASES, OURS, SAME, THEIRS, World
+from tests.integration.kube.kubeconfig_cases import BOTH, CASES, OURS, SAME, THEIRS, KubeconfigSetup
 from tests.support.recording import Authority, ConnectProxy, RecordingServer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.controlplane.binaries import Binaries
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.kube.kubeconfig_cases import Case
+    from tests.integration.kube.kubeconfig_cases import KubeconfigCase
     from tests.support.recording import Asked
 
 PATH = "/api/v1/secrets"
@@ -52,7 +52,7 @@ class Servers:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
+async def setup(tmp_path: Path) -> AsyncIterator[tuple[KubeconfigSetup, Servers]]:
     issued = tmp_path / "issued"
     issued.mkdir()
     authority, proxied = Authority(issued), set[int]()
@@ -73,7 +73,7 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
         context.load_cert_chain(*authority.issue("proxy", "127.0.0.1"))
         secure = await stack.enter_async_context(ConnectProxy(proxied, context))
         yield (
-            World(
+            KubeconfigSetup(
                 tmp_path,
                 a.url,
                 b.url,
@@ -88,11 +88,11 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Servers]]:
         )
 
 
-def write(case: Case, world: World) -> str:
+def write(case: KubeconfigCase, setup: KubeconfigSetup) -> str:
     """The files; returns ``KUBECONFIG``."""
     paths = []
-    for name, content in case.files(world).items():
-        path = world.folder / name
+    for name, content in case.files(setup).items():
+        path = setup.folder / name
         paths.append(str(path))
         if content is None:
             continue
@@ -100,7 +100,7 @@ def write(case: Case, world: World) -> str:
         data = orjson.dumps(content) if isinstance(content, dict) else content
         path.write_bytes(data.encode() if isinstance(data, str) else data)
     for name, content in case.beside.items():
-        path = world.folder / name
+        path = setup.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
         path.chmod(0o700)
@@ -143,9 +143,9 @@ async def by_us(kubeconfig: str) -> str:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 async def test_kubeconfig_is_read_as_kubectl_reads_it(
-    case: Case, world: tuple[World, Servers], kubectl_program: str
+    case: KubeconfigCase, setup: tuple[KubeconfigSetup, Servers], kubectl_program: str
 ) -> None:
-    about, servers = world
+    about, servers = setup
     kubeconfig = write(case, about)
     refused_by_kubectl = await by_kubectl(kubectl_program, kubeconfig, about.folder)
     theirs = servers.asked()
@@ -177,10 +177,10 @@ async def test_kubeconfig_is_read_as_kubectl_reads_it(
 
 @pytest.mark.parametrize("name", ["proxy-url", "proxy-url: https", "client-certificate-data"])
 async def test_the_controllers_own_event_loop_does_the_same(
-    name: str, world: tuple[World, Servers]
+    name: str, setup: tuple[KubeconfigSetup, Servers]
 ) -> None:
     """TLS within TLS among it."""
-    about, servers = world
+    about, servers = setup
     case = next(case for title, case in CASES.items() if title.endswith(f": {name}"))
     kubeconfig = write(case, about)
     assert await by_us(kubeconfig) == ""
@@ -194,7 +194,7 @@ async def test_the_controllers_own_event_loop_does_the_same(
     assert servers.asked() == asked
 
 
-def assert_one_sentence(message: str, world: World) -> None:
+def assert_one_sentence(message: str, setup: KubeconfigSetup) -> None:
     assert "\n" not in message
     assert "token-abc" not in message
     assert "PRIVATE KEY" not in message

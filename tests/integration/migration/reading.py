@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EVERY = 0.01
 
 
-class Reader:
+class WorkloadReader:
     """Reads it every ten milliseconds; a watch sees what comes and goes between two reads."""
 
     def __init__(self, api: Api, namespace: str, name: str) -> None:

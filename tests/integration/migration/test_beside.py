@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.migration.ack import install_definitions, until_definitions
 from tests.integration.migration.older import FINALIZER, RELEASE
-from tests.integration.migration.reading import Reader
+from tests.integration.migration.reading import WorkloadReader
 from tests.integration.migration.shell import steps
 from tests.support.operator import operator, ready_of, settings_for, version_of
 from tests.support.watching import editors_of
@@ -41,7 +41,7 @@ async def test_equal_values_of_both_controllers_cause_no_write(
 ) -> None:
     ack = await populate(version, VALUES)
     async with (
-        Reader(api, ack.home, "database") as reader,
+        WorkloadReader(api, ack.home, "database") as reader,
         operator(settings_for(plane, cloud, ack.home)),
     ):
         await settled(ack)
@@ -89,7 +89,7 @@ async def test_different_values_leave_the_secret_whole_and_name_the_other_contro
     theirs = {**VALUES, "user": "shop\n"}
     ack = await populate(version, theirs)
     async with (
-        Reader(api, ack.home, "database") as reader,
+        WorkloadReader(api, ack.home, "database") as reader,
         operator(settings_for(plane, cloud, ack.home)),
     ):
         await settled(ack)
@@ -124,7 +124,7 @@ async def test_upgrade_of_ack_secret_manager_puts_the_old_definitions_back_witho
     ack = await populate("0.5", VALUES)
     retain = {"spec": {"target": {"deletionPolicy": "Retain"}}}
     async with (
-        Reader(api, ack.home, "database") as reader,
+        WorkloadReader(api, ack.home, "database") as reader,
         operator(settings_for(plane, cloud, ack.home)),
     ):
         await settled(ack)

@@ -9,7 +9,7 @@ import yaml
 
 from tests.integration.migration.ack import Ack
 from tests.integration.migration.older import FINALIZER, RELEASE
-from tests.integration.migration.reading import Reader
+from tests.integration.migration.reading import WorkloadReader
 from tests.integration.migration.shell import steps
 from tests.support.operator import operator, secret, settings_for, store, values_of
 from tests.support.watching import editors_of
@@ -46,7 +46,7 @@ async def test_leftover_secret_is_taken_over_while_kms_has_another_value(
     ack = await populate(version, old, manager=manager)
     left = await api.get("Secret", ack.home, "database")
     async with (
-        Reader(api, ack.home, "database") as reader,
+        WorkloadReader(api, ack.home, "database") as reader,
         operator(settings_for(plane, cloud, ack.home)),
     ):
         await api.until_holds(ack.home, "database", VALUES)
@@ -134,7 +134,7 @@ async def test_the_author_says_that_a_secret_is_to_be_taken_over(
     plain.write_text(yaml.safe_dump(context))
     before = await api.get("Secret", renamed.home, "db")
     async with (
-        Reader(api, renamed.home, "db") as reader,
+        WorkloadReader(api, renamed.home, "db") as reader,
         operator(settings_for(plane, cloud, renamed.home)),
     ):
         await api.until_ready(renamed.home, "database", "SecretConflict")

@@ -20,7 +20,7 @@ from tests.integration.migration.ack import (
     until_definitions,
 )
 from tests.integration.migration.older import FINALIZER, HOME, LABEL, RELEASE
-from tests.integration.migration.reading import Reader
+from tests.integration.migration.reading import WorkloadReader
 from tests.integration.migration.shell import Shell, steps
 from tests.support.kustomize import environment
 from tests.support.operator import Api
@@ -68,7 +68,7 @@ async def everything(api: Api, home: str) -> dict[str, str]:
     return found
 
 
-class Cluster:
+class AckCluster:
     """One where ack-secret-manager has been at work, and a person with our document."""
 
     def __init__(self, api: Api, shell: Shell, ack: Ack) -> None:
@@ -101,11 +101,11 @@ class Cluster:
 @pytest.fixture(params=["0.5", "0.6"])
 async def cluster(
     request: pytest.FixtureRequest, plane: ControlPlane, home: str, cloud: CloudInfo, tmp_path: Path
-) -> AsyncIterator[Cluster]:
+) -> AsyncIterator[AckCluster]:
     version: Version = request.param
     async with Api(plane) as api, CloudAdmin(cloud.admin_url) as admin:
         await admin.put_secrets({f"migration/{key}": value for key, value in VALUES.items()})
-        made = Cluster(api, Shell.of_reader(plane, tmp_path), Ack(api, version, home))
+        made = AckCluster(api, Shell.of_reader(plane, tmp_path), Ack(api, version, home))
         await made.populate(cloud)
         yield made
         await remove_objects(api, home)
@@ -113,7 +113,7 @@ async def cluster(
 
 @asynccontextmanager
 async def as_its_pod(
-    plane: ControlPlane, cluster: Cluster, info: CloudInfo, namespace: str = HOME
+    plane: ControlPlane, cluster: AckCluster, info: CloudInfo, namespace: str = HOME
 ) -> AsyncIterator[Running]:
     """``secret-sync run`` with the account and the configuration of the installation.
 
@@ -129,11 +129,11 @@ async def as_its_pod(
 
 
 async def test_from_the_first_command_to_the_last_and_back(
-    plane: ControlPlane, cluster: Cluster, cloud: CloudInfo
+    plane: ControlPlane, cluster: AckCluster, cloud: CloudInfo
 ) -> None:
     left = await cluster.get("Secret", "database")
     assert cluster.looks_like_theirs(left)
-    async with Reader(cluster.api, cluster.home, "database") as reader:
+    async with WorkloadReader(cluster.api, cluster.home, "database") as reader:
         await cluster.follow("look")
         assert "deletionTimestamp" not in (cluster.shell.folder / "ack-objects.yaml").read_text()
         before = await everything(cluster.api, cluster.home)
@@ -178,8 +178,8 @@ async def test_from_the_first_command_to_the_last_and_back(
     await goes_back(cluster)
 
 
-async def goes_back(cluster: Cluster) -> None:
-    async with Reader(cluster.api, cluster.home, "database") as reader:
+async def goes_back(cluster: AckCluster) -> None:
+    async with WorkloadReader(cluster.api, cluster.home, "database") as reader:
         await cluster.follow("back")
         released = await cluster.get("Secret", "database")
         assert "ownerReferences" not in released["metadata"]
@@ -200,7 +200,7 @@ async def goes_back(cluster: Cluster) -> None:
         await reader.check(VALUES, new)
 
 
-async def test_fields_that_only_we_know_are_lost_on_the_way_back(cluster: Cluster) -> None:
+async def test_fields_that_only_we_know_are_lost_on_the_way_back(cluster: AckCluster) -> None:
     """As the document says; the value of the test is in what the API server makes of it."""
     await cluster.follow("install")
     await until_definitions(cluster.api, cluster.home, "refreshPolicy", there=True)
@@ -217,7 +217,7 @@ async def test_fields_that_only_we_know_are_lost_on_the_way_back(cluster: Cluste
     assert {n: spec[n] for n in ours if n in spec} == (kept if cluster.ack.version == "0.6" else {})
 
 
-async def test_helm_definitions_are_not_replaced_without_force(cluster: Cluster) -> None:
+async def test_helm_definitions_are_not_replaced_without_force(cluster: AckCluster) -> None:
     definitions, controller = steps("install")
     (apply, *_) = definitions.commands.splitlines()
     await force_is_needed_once(cluster.shell, apply)
@@ -236,7 +236,7 @@ async def force_is_needed_once(shell: Shell, forced: str) -> None:
 
 @pytest.mark.parametrize("cluster", ["0.6"], indirect=True)
 async def test_under_a_name_of_its_own_the_old_one_goes_too(
-    plane: ControlPlane, cluster: Cluster, cloud: CloudInfo, tmp_path: Path
+    plane: ControlPlane, cluster: AckCluster, cloud: CloudInfo, tmp_path: Path
 ) -> None:
     own = tmp_path / "own"
     own.mkdir()

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secret_sync import cli as program
 from secret_sync import logs
-from tests.unit.kube.scripted import ScriptedServer, kubeconfig_text, status_of
+from tests.support.commands import Done
+from tests.unit.kube.fakes import ScriptedServer, kubeconfig_text, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.unit.kube.scripted import Exchange, Script
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Cli(Protocol):
-    """Runs ``secret-sync`` with these arguments."""
-
-    async def __call__(self, *arguments: str) -> Done: ...
+    from tests.support.commands import Cli
+    from tests.unit.kube.fakes import Exchange, Script
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +45,9 @@ def cli(
     path.write_text(kubeconfig_text(server.url, token="token"))
     monkeypatch.setenv("KUBECONFIG", str(path))
 
-    async def run(*arguments: str) -> Done:
+    async def run(*arguments: str, **more: str) -> Done:
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
         # In a thread, for the command makes a loop of its own.
         code = await asyncio.to_thread(program.main, arguments)
         return Done(code, *capsys.readouterr())

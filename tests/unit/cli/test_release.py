@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,12 @@ from secret_sync.cli.release import steps
 from secret_sync.cli.release.ownership import OrphanRisk, ReleasableSecret, classify
 from secret_sync.kube import METADATA, METADATA_LIST
 from tests.unit.cli.conftest import collection
-from tests.unit.kube.scripted import answering, closing, refusing
+from tests.unit.cli.fakes import Terminal
+from tests.unit.kube.fakes import answering, closing, refusing
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Cli
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.support.commands import Cli
+    from tests.unit.kube.fakes import ScriptedServer
 
 OWNER = "secret-sync.alibabacloud.com/owner"
 RELEASE = ("release", "--keep-secrets", "--yes", "-n", "ns")
@@ -234,13 +234,6 @@ async def test_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, cli
     assert done.out == "would release ns/some\n1 Secret would be released\n"
     assert [r.query.get("dryRun") for r in server.requests if r.method == "PATCH"] == ["All"]
     assert len(server.listed) == 1
-
-
-class Terminal(io.StringIO):
-    """Somebody ref answers."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize(

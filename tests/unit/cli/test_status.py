@@ -17,7 +17,7 @@ from secret_sync.cli.status.tables import ago, render
 from secret_sync.cli.terminal import Screen
 from secret_sync.kube import ClusterAccess, KubeClient
 from tests.unit.cli.conftest import collection, serving
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
     answering,
     event,
     eventually,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.unit.cli.conftest import Cli
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.support.commands import Cli
+    from tests.unit.kube.fakes import ScriptedServer
 
 GROUP = "/apis/alibabacloud.com/v1alpha1"
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)

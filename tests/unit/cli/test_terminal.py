@@ -10,11 +10,7 @@ import sys
 import pytest
 
 from secret_sync.cli.terminal import Screen, cells, cut, plain
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.unit.cli.fakes import Terminal
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def _name(text: str) -> x509.Name:
 
 
 @dataclass
-class Authority:
+class ChainAuthority:
     """A certificate authority: the root, or an intermediate one."""
 
     key: ec.EllipticCurvePrivateKey
@@ -36,13 +36,13 @@ class Authority:
         )
         return cls(key, builder.sign(key, hashes.SHA256()))
 
-    def intermediate(self, region: str) -> Authority:
+    def intermediate(self, region: str) -> ChainAuthority:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         builder = _builder(
             f"Private KMS {region} Second CA", str(issuer), key.public_key()
         ).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        return Authority(key, builder.sign(self.key, hashes.SHA256()))
+        return ChainAuthority(key, builder.sign(self.key, hashes.SHA256()))
 
     def issue(self, host: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -56,7 +56,7 @@ class Authority:
     def pem(self) -> str:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def server_context(self, host: str, folder: Path, *shown: Authority) -> ssl.SSLContext:
+    def server_context(self, host: str, folder: Path, *shown: ChainAuthority) -> ssl.SSLContext:
         """The context of a server for a host that shows its own certificate and these."""
         key, leaf = self.issue(host)
         private = key.private_bytes(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Script = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
 
 
-class ScriptedServer:
+class ScriptedConnections:
     """Runs ``script(n, writer)`` for the n-th request (from 1); closes when it raises EOFError."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
@@ -46,11 +46,11 @@ class ScriptedServer:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[..., Awaitable[ScriptedServer]]]:
-    servers: list[ScriptedServer] = []
+async def serve() -> AsyncIterator[Callable[..., Awaitable[ScriptedConnections]]]:
+    servers: list[ScriptedConnections] = []
 
-    async def start(script: Script, tls: ssl.SSLContext | None = None) -> ScriptedServer:
-        server = ScriptedServer(script, tls)
+    async def start(script: Script, tls: ssl.SSLContext | None = None) -> ScriptedConnections:
+        server = ScriptedConnections(script, tls)
         await server.start()
         servers.append(server)
         return server

@@ -20,7 +20,7 @@ BURST = 20
 KEPT = 0.3
 
 
-class Names(AbstractResolver):
+class SlowNames(AbstractResolver):
     """Every name is this machine; where it has to wait, a connection is being opened."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Names(AbstractResolver):
         """Nothing is open."""
 
 
-class Server:
+class SlowServer:
     """Answers at once, but for ``/late``."""
 
     def __init__(self) -> None:
@@ -57,9 +57,9 @@ class Server:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server() -> AsyncIterator[SlowServer]:
     """On a port of its own."""
-    server = Server()
+    server = SlowServer()
     runner = web.ServerRunner(server.web)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -79,7 +79,7 @@ async def ask(session: aiohttp.ClientSession, url: str) -> None:
         await reply.read()
 
 
-async def test_connections_in_excess_grow_old_while_requests_go_on(server: Server) -> None:
+async def test_connections_in_excess_grow_old_while_requests_go_on(server: SlowServer) -> None:
     url = f"http://127.0.0.1:{server.port}"
     connector = Connector(limit=0, keepalive_timeout=KEPT)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -96,8 +96,8 @@ async def test_connections_in_excess_grow_old_while_requests_go_on(server: Serve
         assert len(set(server.used)) == 1
 
 
-async def test_burst_is_opened_little_by_little(server: Server) -> None:
-    names = Names()
+async def test_burst_is_opened_little_by_little(server: SlowServer) -> None:
+    names = SlowNames()
     url = f"http://one.example:{server.port}"
     connector = Connector(limit=0, resolver=names, use_dns_cache=False)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -111,8 +111,8 @@ async def test_burst_is_opened_little_by_little(server: Server) -> None:
         assert len(server.used) == 3 * OPENED_AT_ONCE + 1
 
 
-async def test_waiting_request_uses_a_connection_that_became_free(server: Server) -> None:
-    names = Names()
+async def test_waiting_request_uses_a_connection_that_became_free(server: SlowServer) -> None:
+    names = SlowNames()
     url = f"http://one.example:{server.port}"
     connector = Connector(limit=0, resolver=names, use_dns_cache=False)
     async with aiohttp.ClientSession(connector=connector) as session:

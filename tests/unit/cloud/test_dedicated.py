@@ -23,14 +23,14 @@ from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.tls import client_context
 from tests.support.documentation import ROOT
-from tests.unit.cloud.chains import Authority
+from tests.unit.cloud.chains import ChainAuthority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from secret_sync.cloud.transport import Reply
-    from tests.unit.cloud.conftest import ScriptedServer
+    from tests.unit.cloud.conftest import ScriptedConnections
 
 HOST = "kst-hzz1.cryptoservice.kms.aliyuncs.com"
 SHARED = "kms.cn-hangzhou.aliyuncs.com"
@@ -46,16 +46,16 @@ class Gateways:
     def __init__(
         self,
         folder: Path,
-        serve: Callable[..., Awaitable[ScriptedServer]],
+        serve: Callable[..., Awaitable[ScriptedConnections]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         self.folder = folder
         self.monkeypatch = monkeypatch
-        self.root = Authority.root()
+        self.root = ChainAuthority.root()
         self.hangzhou = self.root.intermediate("cn-hangzhou")
-        self.beijing = Authority.root().intermediate("cn-beijing")
+        self.beijing = ChainAuthority.root().intermediate("cn-beijing")
         # What the whole world trusts, and no dedicated gateway is to be taken for.
-        self.public = Authority.root("A Public CA")
+        self.public = ChainAuthority.root("A Public CA")
         self.trust = DedicatedTrust()
         self.transport = self.trusting(self.trust)
         self._serve = serve
@@ -70,7 +70,9 @@ class Gateways:
         }
         return chains.get(region, "")
 
-    async def start(self, issuer: Authority, *shown: Authority, name: str = HOST) -> ScriptedServer:
+    async def start(
+        self, issuer: ChainAuthority, *shown: ChainAuthority, name: str = HOST
+    ) -> ScriptedConnections:
         """Start a server with a certificate for a name; every host is found there from now on."""
         server = await self._serve(ok, issuer.server_context(name, self.folder, *shown))
         listening = int(server.authority.partition(":")[2])
@@ -90,7 +92,7 @@ class Gateways:
 @pytest.fixture
 async def gateways(
     tmp_path: Path,
-    serve: Callable[..., Awaitable[ScriptedServer]],
+    serve: Callable[..., Awaitable[ScriptedConnections]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Gateways]:
     gateways = Gateways(tmp_path, serve, monkeypatch)
@@ -118,7 +120,7 @@ async def test_intermediate_is_trusted_in_its_own_right(gateways: Gateways) -> N
 async def test_another_chain_is_refused_before_anything_is_sent(
     gateways: Gateways, issuer: str
 ) -> None:
-    authority: Authority = getattr(gateways, issuer)
+    authority: ChainAuthority = getattr(gateways, issuer)
     server = await gateways.start(authority, authority)
     with pytest.raises(DefiniteError, match="certificate is not trusted"):
         await gateways.call()
@@ -126,7 +128,7 @@ async def test_another_chain_is_refused_before_anything_is_sent(
 
 
 async def test_root_that_only_has_the_same_name_is_refused(gateways: Gateways) -> None:
-    impostor = Authority.root()
+    impostor = ChainAuthority.root()
     below = impostor.intermediate("cn-hangzhou")
     server = await gateways.start(below, below, impostor)
     with pytest.raises(DefiniteError, match="certificate is not trusted"):
@@ -179,7 +181,7 @@ async def test_region_without_a_known_ca_is_reported(
 
 
 async def test_bundle_of_the_users_goes_before_every_regions_ca(gateways: Gateways) -> None:
-    own = Authority.root("Our own CA")
+    own = ChainAuthority.root("Our own CA")
     bundle = gateways.folder / "bundle.pem"
     await gateways.transport.close()
     gateways.transport = gateways.trusting(DedicatedTrust(str(bundle)))

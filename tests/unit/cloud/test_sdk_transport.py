@@ -31,7 +31,7 @@ class Keys:
     security_token: str = ""
 
 
-class FakeTransport:
+class ScriptedTransport:
     """Answers from a list, and keeps what was sent."""
 
     def __init__(self, *replies: Reply) -> None:
@@ -50,7 +50,7 @@ def reply(body: bytes, status: int = 200, *, complete: bool = True) -> Reply:
     return Reply(status, CIMultiDict(), body, complete)
 
 
-async def call(transport: FakeTransport, keys: Keys, **request: Any) -> dict[str, Any]:
+async def call(transport: ScriptedTransport, keys: Keys, **request: Any) -> dict[str, Any]:
     class Client(SdkTransportAdapter):
         _transport: Any = transport
 
@@ -113,7 +113,7 @@ def test_known_answer() -> None:
 
 @pytest.mark.parametrize("value", ["db", "a b+c*d~e/f%g&h=i", "密钥", "acs:kms:r:1:secret/x"])
 async def test_signed_request_arrives_unchanged(value: str) -> None:
-    transport = FakeTransport(reply(b"{}"))
+    transport = ScriptedTransport(reply(b"{}"))
     await call(transport, Keys(), query={"SecretName": value, "VersionStage": "A"}, body={})
     method, url, headers, body = transport.sent[0]
     assert method == "POST"
@@ -126,7 +126,7 @@ async def test_signed_request_arrives_unchanged(value: str) -> None:
 
 
 async def test_form_body_is_signed() -> None:
-    transport = FakeTransport(reply(b"{}"))
+    transport = ScriptedTransport(reply(b"{}"))
     await call(transport, Keys(), query={}, body={"Recipient": "x y"})
     _, _, headers, body = transport.sent[0]
     assert body == b"Recipient=x+y"
@@ -134,13 +134,13 @@ async def test_form_body_is_signed() -> None:
 
 
 async def test_request_without_a_body_has_no_content_type() -> None:
-    transport = FakeTransport(reply(b"{}"))
+    transport = ScriptedTransport(reply(b"{}"))
     await call(transport, Keys(), query={"A": "b"})
     assert "content-type" not in transport.sent[0][2]
 
 
 async def test_token_of_temporary_credentials_is_sent_and_signed() -> None:
-    transport = FakeTransport(reply(b"{}"))
+    transport = ScriptedTransport(reply(b"{}"))
     await call(transport, Keys(security_token="TOKEN"), query={"A": "b"})
     method, url, headers, _ = transport.sent[0]
     assert headers["x-acs-security-token"] == "TOKEN"
@@ -151,14 +151,14 @@ async def test_token_of_temporary_credentials_is_sent_and_signed() -> None:
 
 
 async def test_every_try_has_a_nonce_of_its_own() -> None:
-    transport = FakeTransport(*[reply(b"{}") for _ in range(50)])
+    transport = ScriptedTransport(*[reply(b"{}") for _ in range(50)])
     for _ in range(50):
         await call(transport, Keys(), query={"A": "b"})
     assert len({headers["x-acs-signature-nonce"] for _, _, headers, _ in transport.sent}) == 50
 
 
 async def test_input_of_the_response_models() -> None:
-    result = await call(FakeTransport(reply(b'{"a": 1}')), Keys(), query={})
+    result = await call(ScriptedTransport(reply(b'{"a": 1}')), Keys(), query={})
     assert result["body"] == {"a": 1}
     assert result["statusCode"] == 200
 
@@ -166,13 +166,13 @@ async def test_input_of_the_response_models() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"SecretData": "hush', b"\xff"])
 async def test_200_without_a_document_is_transient_and_not_kept(body: bytes) -> None:
     with pytest.raises(TransientError, match="HTTP 200") as caught:
-        await call(FakeTransport(reply(body)), Keys(), query={})
+        await call(ScriptedTransport(reply(body)), Keys(), query={})
     assert caught.value.__context__ is None, "the decoder's error holds the document"
 
 
 async def test_answer_that_was_cut_off_is_definite() -> None:
     with pytest.raises(DefiniteError, match="1 MiB") as caught:
-        await call(FakeTransport(reply(b"x" * 10, complete=False)), Keys(), query={})
+        await call(ScriptedTransport(reply(b"x" * 10, complete=False)), Keys(), query={})
     assert caught.value.code == "TooLarge"
 
 
@@ -182,7 +182,7 @@ async def test_only_temporary_credentials_are_worth_refreshing(
 ) -> None:
     body = b'{"Code": "InvalidAccessKeyId.NotFound", "Message": "no TOKEN", "RequestId": "R"}'
     with pytest.raises(kind) as caught:
-        await call(FakeTransport(reply(body, 404)), Keys(security_token=token), query={})
+        await call(ScriptedTransport(reply(body, 404)), Keys(security_token=token), query={})
     assert type(caught.value) is kind
 
 
@@ -192,5 +192,5 @@ async def test_nothing_of_the_credentials_is_repeated() -> None:
         b' "Message": "got TOKEN of YourAccessKeyId / YourAccessKeySecret"}'
     )
     with pytest.raises(DefiniteError) as caught:
-        await call(FakeTransport(reply(body, 400)), Keys(security_token="TOKEN"), query={})
+        await call(ScriptedTransport(reply(body, 400)), Keys(security_token="TOKEN"), query={})
     assert 'refused with "got *** of *** / ***"' in str(caught.value)

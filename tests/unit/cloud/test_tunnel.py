@@ -14,7 +14,7 @@ from secret_sync.cloud.transport import Transport, call_timeout
 from secret_sync.errors import TransientError
 from secret_sync.tls import client_context
 from tests.support.streams import StreamServer
-from tests.unit.cloud.chains import Authority
+from tests.unit.cloud.chains import ChainAuthority
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,7 @@ class SlowProxy:
     """Takes ``hold`` seconds for a tunnel and ``think`` seconds for each answer through it."""
 
     tls: ssl.SSLContext
-    authority: Authority
+    authority: ChainAuthority
     hold: float = 0.0
     think: float = 0.0
     tunnels: int = 0
@@ -52,7 +52,7 @@ class SlowProxy:
 
 @pytest.fixture
 async def proxy(tmp_path: Path) -> AsyncIterator[SlowProxy]:
-    authority = Authority.root()
+    authority = ChainAuthority.root()
     proxy = SlowProxy(authority.server_context(HOST, tmp_path), authority)
     server = StreamServer(proxy.serve)
     await server.start()

@@ -8,8 +8,8 @@ import pytest
 
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.resources import ExternalSecret, SecretStore, secret_from_metadata
+from tests.unit.controller.fakes import STORED
 from tests.unit.controller.planning import Cluster
-from tests.unit.controller.played import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

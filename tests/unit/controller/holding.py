@@ -18,7 +18,7 @@ from secret_sync.kube import (
     ApiUnavailableError,
 )
 from secret_sync.kube.errors import Cause
-from tests.unit.controller.played import STORED
+from tests.unit.controller.fakes import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,8 +26,8 @@ from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
 from tests.unit.controller.extracting import UNREAD, reading
+from tests.unit.controller.fakes import Events, Observer, PlayedFinalizerWriter, Statuses
 from tests.unit.controller.planning import Cluster
-from tests.unit.controller.played import Events, Observer, PlayedFinalizerWriter, Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -45,7 +45,7 @@ class HeldExtraction:
         return (yield from extract_all_steps(inputs, expressions))
 
 
-class World:
+class ProcessorHarness:
     """A processor that runs, and the objects that it enqueued."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class World:
         self._heard += 1
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[World]:
+    async def running(self) -> AsyncIterator[ProcessorHarness]:
         task = asyncio.create_task(self.worker.run())
         await asyncio.sleep(0)
         try:

@@ -30,8 +30,16 @@ from secret_sync.kube import (
 )
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
-from tests.unit.controller.played import STORED, PlayedClient, managed, secret
-from tests.unit.controller.writing import MERGE, OURS, World, merge_writer, own, state, sync_of
+from tests.unit.controller.fakes import STORED, PlayedClient, managed, secret
+from tests.unit.controller.writing import (
+    MERGE,
+    OURS,
+    WriterHarness,
+    merge_writer,
+    own,
+    state,
+    sync_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,25 +79,25 @@ def secret_cleanup(client: Any, held: dict[str, Any]) -> SecretCleanup:
 
 async def recreate(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([FROZEN, own(), own(version="21"), {}, own(version="22")])
-    made = World(make_es(), client=client)
+    made = WriterHarness(make_es(), client=client)
     made.holds(own())
     return await made.ensure(state(fingerprint=b"older"))
 
 
 async def create_again(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
-    made = World(make_es(), client=client)
+    made = WriterHarness(make_es(), client=client)
     return await made.ensure(replace(state(), applied=None))
 
 
 async def create_what_is_retained(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
-    return await World(make_es(target=RETAIN), client=client).ensure(SyncState())
+    return await WriterHarness(make_es(target=RETAIN), client=client).ensure(SyncState())
 
 
 async def remove_foreign_keys(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.append(own(version="21"))
-    made = World(make_es(), client=client)
+    made = WriterHarness(make_es(), client=client)
     made.holds(own(OURS, managed("kubectl", "theirs")))
     return await made.ensure(state())
 
@@ -97,7 +105,7 @@ async def remove_foreign_keys(make_es: MakeES, client: PlayedClient) -> object:
 async def remove_keys_found_by_a_write(make_es: MakeES, client: PlayedClient) -> object:
     both = (OURS, managed("kubectl", "theirs"))
     client.answers.extend([own(*both, version="21"), own(version="22")])
-    made = World(make_es(), client=client)
+    made = WriterHarness(make_es(), client=client)
     made.holds(own())
     return await made.ensure(state(fingerprint=b"older"))
 
@@ -105,7 +113,7 @@ async def remove_keys_found_by_a_write(make_es: MakeES, client: PlayedClient) ->
 async def adopt(make_es: MakeES, client: PlayedClient) -> object:
     theirs = secret(managed("kubectl", "password"))
     client.answers.extend([theirs, own(version="21")])
-    made = World(make_es(metadata=ADOPT), client=client)
+    made = WriterHarness(make_es(metadata=ADOPT), client=client)
     made.holds(theirs)
     return await made.ensure(SyncState())
 
@@ -113,14 +121,14 @@ async def adopt(make_es: MakeES, client: PlayedClient) -> object:
 async def take_over_from_ack_secret_manager(make_es: MakeES, client: PlayedClient) -> object:
     theirs = secret(THEIRS)
     client.answers.extend([theirs, own(OURS, version="21")])
-    made = World(make_es(metadata=LEGACY), client=client)
+    made = WriterHarness(make_es(metadata=LEGACY), client=client)
     made.holds(theirs)
     return await made.ensure(SyncState())
 
 
 async def put_back_the_owner(make_es: MakeES, client: PlayedClient) -> object:
     client.answers.extend([own(version="21")])
-    made = World(make_es(), client=client)
+    made = WriterHarness(make_es(), client=client)
     made.holds(own(ownerReferences=[]))
     return await made.ensure(state())
 
@@ -128,7 +136,7 @@ async def put_back_the_owner(make_es: MakeES, client: PlayedClient) -> object:
 async def give_up(make_es: MakeES, client: PlayedClient) -> object:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     client.answers.extend([own(OURS, merged, version="21"), secret(merged, version="22")])
-    made = World(make_es(target=MERGE), client=client)
+    made = WriterHarness(make_es(target=MERGE), client=client)
     made.holds(own())
     return await made.ensure(state(fingerprint=b"older"))
 
@@ -139,7 +147,7 @@ async def take_over_keys_by_force(make_es: MakeES, client: PlayedClient) -> obje
     refusal = ApiConflictError("owned", status=409, causes=(cause,))
     mine = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     client.answers.extend([refusal, theirs, secret(mine, version="21")])
-    made = World(make_es(target=MERGE), client=client)
+    made = WriterHarness(make_es(target=MERGE), client=client)
     made.holds(theirs)
     return await made.ensure(SyncState())
 
@@ -148,7 +156,7 @@ async def remove_the_keys_of_one_that_is_gone(make_es: MakeES, client: PlayedCli
     mine = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     older = managed("secret-sync-merge-older", "password", operation="Apply")
     client.answers.extend([secret(mine, older, version="21"), secret(mine, version="22")])
-    made = World(make_es(target=MERGE), client=client)
+    made = WriterHarness(make_es(target=MERGE), client=client)
     made.holds(secret(older))
     return await made.ensure(SyncState())
 
@@ -271,7 +279,7 @@ async def test_a_first_secret_that_goes_with_its_owner_takes_no_confirmation(
     make_es: MakeES,
 ) -> None:
     client = PlayedClient(own(version="21"))
-    assert isinstance(await World(make_es(), client=client).ensure(SyncState()), Changed)
+    assert isinstance(await WriterHarness(make_es(), client=client).ensure(SyncState()), Changed)
     assert not client.confirmed
 
 

@@ -26,7 +26,7 @@ from secret_sync.kube import (
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.schema import FIELDS
-from tests.unit.controller.played import PlayedClient
+from tests.unit.controller.fakes import PlayedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ def test_stores_of_either_kind(
 # -- The loop -----------------------------------------------------------------------------
 
 
-class World:
+class SchemaHarness:
     """A loop whose deeds are logged, each with the number of fields that were missing then."""
 
     def __init__(self, *answers: Any) -> None:
@@ -177,18 +177,18 @@ def test_status_is_written_without_the_fields_missing_from_the_crd() -> None:
 
 
 async def test_changed_definition_enqueues_everything() -> None:
-    world = World(crd(), crd("data"), crd("data"), crd("data", "target"))
-    assert await world.reconcile() == Done()
-    assert world.log == []
-    assert await world.reconcile() == Done()
-    assert world.log == [("wake", True)]
+    harness = SchemaHarness(crd(), crd("data"), crd("data"), crd("data", "target"))
+    assert await harness.reconcile() == Done()
+    assert harness.log == []
+    assert await harness.reconcile() == Done()
+    assert harness.log == [("wake", True)]
     # Touched, but it lacks the same.
-    assert await world.reconcile() == Done()
-    assert world.log == [("wake", True)]
+    assert await harness.reconcile() == Done()
+    assert harness.log == [("wake", True)]
     # Something else.
-    assert await world.reconcile() == Done()
-    assert world.log == [("wake", True)] * 2
-    assert world.client.sent[0].path == (
+    assert await harness.reconcile() == Done()
+    assert harness.log == [("wake", True)] * 2
+    assert harness.client.sent[0].path == (
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{NAME}"
     )
 
@@ -196,27 +196,27 @@ async def test_changed_definition_enqueues_everything() -> None:
 @pytest.mark.looptime
 async def test_objects_of_a_fixed_definition_are_read_again_before_they_are_trusted() -> None:
     # Those held were read through the old schema, and no version of theirs has moved.
-    world = World(crd("data"), crd(), crd())
+    harness = SchemaHarness(crd("data"), crd(), crd())
     for _ in range(3):
-        assert await world.reconcile() == Done()
-    assert world.log == [("wake", True), (f"relist {NAME}", True), ("wake", False)]
+        assert await harness.reconcile() == Done()
+    assert harness.log == [("wake", True), (f"relist {NAME}", True), ("wake", False)]
     # The API server takes a moment to read by the new one.
     assert asyncio.get_running_loop().time() >= 2.0
 
 
 async def test_definitions_of_others_are_not_read() -> None:
-    world = World()
-    assert await world.reconcile("clusterexternalsecrets.alibabacloud.com") == Done()
-    assert not world.client.sent
+    harness = SchemaHarness()
+    assert await harness.reconcile("clusterexternalsecrets.alibabacloud.com") == Done()
+    assert not harness.client.sent
 
 
 async def test_deleted_definition_changes_nothing() -> None:
-    world = World(crd("data"), ApiNotFoundError("gone", status=404))
-    await world.reconcile()
-    missing = world.schemas.missing
-    assert await world.reconcile() == Done()
-    assert world.schemas.missing == missing
-    assert world.log == [("wake", True)]
+    harness = SchemaHarness(crd("data"), ApiNotFoundError("gone", status=404))
+    await harness.reconcile()
+    missing = harness.schemas.missing
+    assert await harness.reconcile() == Done()
+    assert harness.schemas.missing == missing
+    assert harness.log == [("wake", True)]
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,10 @@ async def test_deleted_definition_changes_nothing() -> None:
     ],
 )
 async def test_unreadable_definition_is_read_again(fault: ApiError, outcome: Outcome) -> None:
-    world = World(fault)
-    assert await world.reconcile() == outcome
-    assert world.schemas.missing == 0
-    assert world.log == []
+    harness = SchemaHarness(fault)
+    assert await harness.reconcile() == outcome
+    assert harness.schemas.missing == 0
+    assert harness.log == []
 
 
 async def test_at_start_definitions_are_read_one_by_one() -> None:

@@ -24,8 +24,8 @@ from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Done, Priority, WorkQueue, run_workers
 from secret_sync.resources import Namespace, secret_from_metadata
+from tests.unit.controller.fakes import managed, secret
 from tests.unit.controller.planning import account, cluster_store
-from tests.unit.controller.played import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KEY = "ns/some"
 
 
-class Recorder:
+class RecordedQueue:
     """A queue that only remembers what was added to it."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Recorder:
         return False
 
 
-class World:
+class HandlersHarness:
     """ExternalSecret ``ns/some`` uses store ``ns/store``, which reads Secret ``ns/key``."""
 
     def __init__(
@@ -74,7 +74,11 @@ class World:
         self.cluster_stores: Store[SecretStore] = Store(indexes)
         self.stores.put("ns/store", store)
         self.secrets: Store[SecretMeta] = Store()
-        self.objects, self.store_queue, self.cluster_queue = Recorder(), Recorder(), Recorder()
+        self.objects, self.store_queue, self.cluster_queue = (
+            RecordedQueue(),
+            RecordedQueue(),
+            RecordedQueue(),
+        )
         self.states = SyncStateStore()
         objects: Any = queue or self.objects
         of_stores: Any = self.store_queue
@@ -92,10 +96,10 @@ class World:
 
 
 @pytest.fixture
-def make_world(
+def make_harness(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
-) -> Callable[..., World]:
-    return lambda **more: World(make_es(), make_store(), **more)
+) -> Callable[..., HandlersHarness]:
+    return lambda **more: HandlersHarness(make_es(), make_store(), **more)
 
 
 SYNCED = {
@@ -116,17 +120,17 @@ FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGenerat
     ids=["never synced", "in sync", "changed meanwhile", "failed"],
 )
 async def test_a_restart_classifies_by_what_the_status_says(
-    make_world: Callable[..., World],
+    make_harness: Callable[..., HandlersHarness],
     make_es: Callable[..., ExternalSecret],
     status: Any,
     metadata: dict[str, Any],
     priority: Priority,
 ) -> None:
-    world = make_world()
-    world.external_secrets.put(KEY, make_es(status=status, metadata=metadata))
-    await world.handlers.enqueue_all()
-    assert world.objects.added == [(KEY, priority)]
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
+    harness = make_harness()
+    harness.external_secrets.put(KEY, make_es(status=status, metadata=metadata))
+    await harness.handlers.enqueue_all()
+    assert harness.objects.added == [(KEY, priority)]
+    assert harness.store_queue.added == [("ns/store", Priority.HIGH)]
 
 
 @pytest.mark.parametrize(
@@ -142,22 +146,22 @@ async def test_a_restart_classifies_by_what_the_status_says(
     ],
 )
 async def test_every_change_but_the_status_enqueues_the_object(
-    make_world: Callable[..., World],
+    make_harness: Callable[..., HandlersHarness],
     make_es: Callable[..., ExternalSecret],
     metadata: dict[str, Any],
     *,
     enqueues: bool,
 ) -> None:
-    world = make_world()
+    harness = make_harness()
     changed = make_es(metadata=metadata, status=SYNCED)
-    world.handlers.external_secret_changed(Change(KEY, world.es, changed))
-    assert world.objects.added == ([(KEY, Priority.HIGH)] if enqueues else [])
+    harness.handlers.external_secret_changed(Change(KEY, harness.es, changed))
+    assert harness.objects.added == ([(KEY, Priority.HIGH)] if enqueues else [])
 
 
-async def test_a_deletion_is_urgent(make_world: Callable[..., World]) -> None:
-    world = make_world()
-    world.handlers.external_secret_changed(Change(KEY, world.es, None))
-    assert world.objects.added == [(KEY, Priority.HIGH)]
+async def test_a_deletion_is_urgent(make_harness: Callable[..., HandlersHarness]) -> None:
+    harness = make_harness()
+    harness.handlers.external_secret_changed(Change(KEY, harness.es, None))
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
 
 
 LETS_GO: dict[str, tuple[dict[str, Any] | None, bool]] = {
@@ -186,27 +190,27 @@ HOST = {"name": "host", "creationPolicy": "Merge"}
 
 @pytest.mark.parametrize("how", LETS_GO)
 async def test_end_of_a_merge_enqueues_those_that_may_have_its_keys(
-    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+    make_harness: Callable[..., HandlersHarness], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
-    world = make_world()
+    harness = make_harness()
     target = HOST
     old = make_es(target=target)
-    world.external_secrets.remove(KEY)
-    world.secrets.put("ns/host", host("password", "more"))
+    harness.external_secrets.remove(KEY)
+    harness.secrets.put("ns/host", host("password", "more"))
     for name in ("second", "third"):
         called = {"name": name, "uid": name}
         other = make_es(metadata=called, target=target, status=in_conflict())
-        world.external_secrets.put(f"ns/{name}", other)
+        harness.external_secrets.put(f"ns/{name}", other)
     given, enqueues = LETS_GO[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
-        world.external_secrets.put(KEY, new)
-    world.handlers.external_secret_changed(Change(KEY, old, new))
+        harness.external_secrets.put(KEY, new)
+    harness.handlers.external_secret_changed(Change(KEY, old, new))
     enqueued = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if enqueues else []
-    assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == enqueued
+    assert harness.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(harness.objects.added[1:]) == enqueued
 
 
 EXTRACT = {"data": [], "dataProcess": [{"extract": {"key": "doc"}}]}
@@ -225,17 +229,17 @@ LET_GO_BY: dict[str, tuple[dict[str, Any], SecretMeta | None, bool]] = {
 
 @pytest.mark.parametrize("how", LET_GO_BY)
 async def test_deletion_of_an_external_secret_enqueues_its_siblings_only(
-    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+    make_harness: Callable[..., HandlersHarness], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
     given, stored, enqueues = LET_GO_BY[how]
-    world = make_world()
+    harness = make_harness()
     if stored is not None:
-        world.secrets.put("ns/host", stored)
+        harness.secrets.put("ns/host", stored)
     other = make_es(metadata={"name": "second", "uid": "second"}, target=HOST, **given)
-    world.external_secrets.put("ns/second", other)
-    world.handlers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
+    harness.external_secrets.put("ns/second", other)
+    harness.handlers.external_secret_changed(Change(KEY, make_es(target=HOST), None))
     enqueued = [("ns/second", Priority.HIGH)] if enqueues else []
-    assert world.objects.added == [(KEY, Priority.HIGH), *enqueued]
+    assert harness.objects.added == [(KEY, Priority.HIGH), *enqueued]
 
 
 def reported(reason: str) -> dict[str, Any]:
@@ -254,12 +258,12 @@ OWNER_ENDS: dict[str, tuple[dict[str, Any] | None, bool]] = {
 
 @pytest.mark.parametrize("how", OWNER_ENDS)
 async def test_giving_up_a_secret_enqueues_those_that_were_refused(
-    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret], how: str
+    make_harness: Callable[..., HandlersHarness], make_es: Callable[..., ExternalSecret], how: str
 ) -> None:
-    world = make_world()
+    harness = make_harness()
     target = {"name": "host"}
     old = make_es(target=target)
-    world.external_secrets.remove(KEY)
+    harness.external_secrets.remove(KEY)
     merge = {**target, "creationPolicy": "Merge"}
     for name, its, reason in (
         ("merging", merge, "SecretConflict"),
@@ -267,143 +271,143 @@ async def test_giving_up_a_secret_enqueues_those_that_were_refused(
         ("failing", merge, "SecretNotFound"),
     ):
         other = make_es(metadata={"name": name, "uid": name}, target=its, status=reported(reason))
-        world.external_secrets.put(f"ns/{name}", other)
+        harness.external_secrets.put(f"ns/{name}", other)
     given, enqueues = OWNER_ENDS[how]
     new = None
     if given is not None:
         metadata = {"generation": 2, **given.get("metadata", {})}
         new = make_es(**{"target": target, **given, "metadata": metadata})
-        world.external_secrets.put(KEY, new)
-    world.handlers.external_secret_changed(Change(KEY, old, new))
+        harness.external_secrets.put(KEY, new)
+    harness.handlers.external_secret_changed(Change(KEY, old, new))
     enqueued = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if enqueues else []
-    assert world.objects.added[0] == (KEY, Priority.HIGH)
-    assert sorted(world.objects.added[1:]) == enqueued
+    assert harness.objects.added[0] == (KEY, Priority.HIGH)
+    assert sorted(harness.objects.added[1:]) == enqueued
 
 
 async def test_store_enqueues_itself_and_its_users(
-    make_world: Callable[..., World], make_store: Callable[..., SecretStore]
+    make_harness: Callable[..., HandlersHarness], make_store: Callable[..., SecretStore]
 ) -> None:
-    world = make_world()
+    harness = make_harness()
     changed = make_store(generation=2)
-    world.handlers.store_changed(Change("ns/store", world.store, changed))
-    world.handlers.store_changed(Change("ns/store", changed, None))
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)] * 2
-    assert world.objects.added == [(KEY, Priority.HIGH)] * 2
+    harness.handlers.store_changed(Change("ns/store", harness.store, changed))
+    harness.handlers.store_changed(Change("ns/store", changed, None))
+    assert harness.store_queue.added == [("ns/store", Priority.HIGH)] * 2
+    assert harness.objects.added == [(KEY, Priority.HIGH)] * 2
 
 
 async def test_store_status_enqueues_nothing(
-    make_world: Callable[..., World], make_store: Callable[..., SecretStore]
+    make_harness: Callable[..., HandlersHarness], make_store: Callable[..., SecretStore]
 ) -> None:
-    world = make_world()
-    change = Change("ns/store", world.store, make_store(resourceVersion="6"))
-    world.handlers.store_changed(change)
-    assert world.store_queue.added == world.objects.added == []
+    harness = make_harness()
+    change = Change("ns/store", harness.store, make_store(resourceVersion="6"))
+    harness.handlers.store_changed(change)
+    assert harness.store_queue.added == harness.objects.added == []
 
 
 async def test_access_key_enqueues_the_stores_that_read_it_and_their_users(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world()
-    world.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
-    assert world.objects.added == [(KEY, Priority.HIGH)]
+    harness = make_harness()
+    harness.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
+    assert harness.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
 
 
 async def test_secret_enqueues_its_writer_but_not_for_its_own_write(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world()
-    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
-    world.handlers.secret_changed(Change(KEY, None, make_secret()))
-    assert world.objects.added == []
-    world.handlers.secret_changed(Change(KEY, None, make_secret(resourceVersion="21")))
-    assert world.objects.added == [(KEY, Priority.HIGH)]
-    assert world.store_queue.added == []
+    harness = make_harness()
+    harness.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    harness.handlers.secret_changed(Change(KEY, None, make_secret()))
+    assert harness.objects.added == []
+    harness.handlers.secret_changed(Change(KEY, None, make_secret(resourceVersion="21")))
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
+    assert harness.store_queue.added == []
 
 
 async def test_deleted_secret_is_forgotten_and_enqueues_its_writer(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world()
-    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
-    world.handlers.secret_changed(Change(KEY, make_secret(), None))
-    assert world.objects.added == [(KEY, Priority.HIGH)]
-    state = world.states.of(KEY)
+    harness = make_harness()
+    harness.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    harness.handlers.secret_changed(Change(KEY, make_secret(), None))
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
+    state = harness.states.of(KEY)
     assert (state.applied, state.gone) == (None, "secret-uid")
 
 
 async def test_another_secrets_deletion_does_not_touch_what_is_remembered(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world()
-    state = world.states.of(KEY)
+    harness = make_harness()
+    state = harness.states.of(KEY)
     state.applied = Applied(b"x", "newer-uid", "20", 0.0)
-    world.handlers.secret_changed(Change(KEY, make_secret(), None))
+    harness.handlers.secret_changed(Change(KEY, make_secret(), None))
     assert state.applied is not None
 
 
 async def test_unused_foreign_secret_enqueues_nothing(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world()
-    world.handlers.secret_changed(Change("ns/else", None, make_secret(name="else", mark="")))
-    assert world.objects.added == world.store_queue.added == []
+    harness = make_harness()
+    harness.handlers.secret_changed(Change("ns/else", None, make_secret(name="else", mark="")))
+    assert harness.objects.added == harness.store_queue.added == []
 
 
 @pytest.mark.parametrize(
     ("uid", "enqueued"), [("es-uid", [(KEY, Priority.LOW)]), ("an older one", [])]
 )
 async def test_abandoned_secret_enqueues_its_writer_for_removal(
-    make_world: Callable[..., World],
+    make_harness: Callable[..., HandlersHarness],
     make_secret: Callable[..., SecretMeta],
     uid: str,
     enqueued: list[Any],
 ) -> None:
     # The target was renamed before the informer had heard of the Secret under its old name.
-    world = make_world()
+    harness = make_harness()
     left = make_secret(name="left", mark=f"some/{uid}")
-    world.handlers.secret_changed(Change("ns/left", None, left))
-    assert world.objects.added == enqueued
-    world.handlers.secret_changed(Change("ns/left", left, left))
-    assert world.objects.added == enqueued
+    harness.handlers.secret_changed(Change("ns/left", None, left))
+    assert harness.objects.added == enqueued
+    harness.handlers.secret_changed(Change("ns/left", left, left))
+    assert harness.objects.added == enqueued
 
 
 async def test_a_standby_enqueues_nothing(
-    make_world: Callable[..., World], make_secret: Callable[..., SecretMeta]
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
 ) -> None:
-    world = make_world(live=False)
-    world.handlers.secret_changed(Change(KEY, None, make_secret()))
-    world.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
-    world.handlers.store_changed(Change("ns/store", None, world.store))
-    world.handlers.external_secret_changed(Change(KEY, None, world.es))
-    world.handlers.external_secret_changed(Change(KEY, world.es, None))
-    world.handlers.everything_changed()
-    assert world.objects.added == world.store_queue.added == []
+    harness = make_harness(live=False)
+    harness.handlers.secret_changed(Change(KEY, None, make_secret()))
+    harness.handlers.secret_changed(Change("ns/key", None, make_secret(name="key", mark="")))
+    harness.handlers.store_changed(Change("ns/store", None, harness.store))
+    harness.handlers.external_secret_changed(Change(KEY, None, harness.es))
+    harness.handlers.external_secret_changed(Change(KEY, harness.es, None))
+    harness.handlers.everything_changed()
+    assert harness.objects.added == harness.store_queue.added == []
 
 
 async def test_the_latency_counts_from_the_oldest_event_that_is_not_answered(
-    make_world: Callable[..., World],
+    make_harness: Callable[..., HandlersHarness],
 ) -> None:
-    world = make_world()
-    world.handlers.sources_finished([KEY], Priority.MIDDLE)
-    first = world.states.of(KEY).triggered_at
-    world.handlers.sources_finished([KEY], Priority.HIGH)
-    assert world.states.of(KEY).triggered_at == first
-    assert world.objects.added == [(KEY, Priority.MIDDLE), (KEY, Priority.HIGH)]
+    harness = make_harness()
+    harness.handlers.sources_finished([KEY], Priority.MIDDLE)
+    first = harness.states.of(KEY).triggered_at
+    harness.handlers.sources_finished([KEY], Priority.HIGH)
+    assert harness.states.of(KEY).triggered_at == first
+    assert harness.objects.added == [(KEY, Priority.MIDDLE), (KEY, Priority.HIGH)]
 
 
 async def test_source_changes_of_a_large_object_are_collected(
-    make_world: Callable[..., World], make_es: Callable[..., ExternalSecret]
+    make_harness: Callable[..., HandlersHarness], make_es: Callable[..., ExternalSecret]
 ) -> None:
-    world = make_world()
+    harness = make_harness()
     data = [{"key": f"k{number}"} for number in range(100)]
-    world.external_secrets.put(KEY, make_es(data=data))
+    harness.external_secrets.put(KEY, make_es(data=data))
     for _ in range(3):
-        world.handlers.sources_finished([KEY], Priority.HIGH)
+        harness.handlers.sources_finished([KEY], Priority.HIGH)
     # Of several delays of one key the queue keeps the earliest.
-    assert world.objects.later == [(KEY, 0.05, Priority.HIGH)] * 3
-    assert world.objects.added == []
-    assert world.states.of(KEY).triggered_at is not None
+    assert harness.objects.later == [(KEY, 0.05, Priority.HIGH)] * 3
+    assert harness.objects.added == []
+    assert harness.states.of(KEY).triggered_at is not None
 
 
 async def test_change_during_a_reconcile_of_a_large_object_causes_another(
@@ -411,14 +415,14 @@ async def test_change_during_a_reconcile_of_a_large_object_causes_another(
 ) -> None:
     data = [{"key": f"k{number}", "secretStoreRef": {"name": "store"}} for number in range(100)]
     queue: WorkQueue[str] = WorkQueue("test", observer=QueueMetrics(Metrics("test"), "test"))
-    world = World(make_es(data=data), make_store(), queue=queue)
+    harness = HandlersHarness(make_es(data=data), make_store(), queue=queue)
     seen = []
 
     async def reconcile(key: str) -> Outcome:
         seen.append(key)
         if len(seen) == 1:
             # It has looked at the sources, and waits for the API server.
-            world.handlers.sources_finished([key], Priority.MIDDLE)
+            harness.handlers.sources_finished([key], Priority.MIDDLE)
             await asyncio.sleep(0.01)
         return Done()
 
@@ -431,31 +435,33 @@ async def test_change_during_a_reconcile_of_a_large_object_causes_another(
     assert seen == [KEY, KEY]
 
 
-async def test_a_list_may_be_older_than_what_we_wrote(make_world: Callable[..., World]) -> None:
+async def test_a_list_may_be_older_than_what_we_wrote(
+    make_harness: Callable[..., HandlersHarness],
+) -> None:
     # The Secret was created while the list was on its way: it is missing there, and not gone.
-    world = make_world()
-    world.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
-    world.handlers.secrets_relisted()
-    assert world.objects.added == [(KEY, Priority.HIGH)]
-    state = world.states.of(KEY)
+    harness = make_harness()
+    harness.states.of(KEY).applied = Applied(b"x", "secret-uid", "20", 0.0)
+    harness.handlers.secrets_relisted()
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
+    state = harness.states.of(KEY)
     assert (state.applied, state.gone) == (None, "")
 
 
 async def test_service_account_enqueues_the_stores_that_use_it(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
-    world = World(make_es(), make_store({"serviceAccountRef": {"name": "reader"}}))
+    harness = HandlersHarness(make_es(), make_store({"serviceAccountRef": {"name": "reader"}}))
     before, after = account(), account(role="acs:ram::1:role/a")
-    world.handlers.service_account_changed(Change("ns/reader", before, after))
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
-    assert world.objects.added == [(KEY, Priority.HIGH)]
+    harness.handlers.service_account_changed(Change("ns/reader", before, after))
+    assert harness.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
 
-    world.handlers.service_account_changed(Change("ns/reader", after, after))
-    world.handlers.service_account_changed(Change("ns/another", None, account("another")))
-    assert len(world.store_queue.added) == len(world.objects.added) == 1
+    harness.handlers.service_account_changed(Change("ns/reader", after, after))
+    harness.handlers.service_account_changed(Change("ns/another", None, account("another")))
+    assert len(harness.store_queue.added) == len(harness.objects.added) == 1
 
-    world.handlers.service_account_changed(Change("ns/reader", after, None))
-    assert len(world.store_queue.added) == 2
+    harness.handlers.service_account_changed(Change("ns/reader", after, None))
+    assert len(harness.store_queue.added) == 2
 
 
 @pytest.mark.parametrize(
@@ -474,28 +480,28 @@ async def test_namespace_label_enqueues_the_objects_concerned(
 ) -> None:
     ref = {"name": "shared", "kind": "ClusterSecretStore"}
     entry = {"key": "db", "name": "password", "secretStoreRef": ref}
-    world = World(make_es(data=[entry]), make_store())
-    world.cluster_stores.put("shared", cluster_store("shared", condition))
+    harness = HandlersHarness(make_es(data=[entry]), make_store())
+    harness.cluster_stores.put("shared", cluster_store("shared", condition))
 
     def namespace(name: str, version: str = "1", **labels: str) -> Namespace:
         metadata = {"name": name, "uid": "u", "resourceVersion": version, "labels": labels}
         return Namespace.from_metadata({"metadata": metadata})
 
     old = namespace("ns")
-    world.handlers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
-    world.handlers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
-    world.handlers.namespace_changed(Change("else", None, namespace("else", team="a")))
-    assert world.objects.added == enqueued
+    harness.handlers.namespace_changed(Change("ns", old, namespace("ns", team="a")))
+    harness.handlers.namespace_changed(Change("ns", old, namespace("ns", version="2")))
+    harness.handlers.namespace_changed(Change("else", None, namespace("else", team="a")))
+    assert harness.objects.added == enqueued
 
 
 async def test_a_cluster_store_has_a_queue_of_its_own(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
-    world = World(make_es(), make_store())
-    world.handlers.store_changed(Change("shared", None, cluster_store("shared")))
-    world.handlers.credentials_settled("ClusterSecretStore", "shared")
-    assert [key for key, _ in world.cluster_queue.added] == ["shared", "shared"]
-    assert world.store_queue.added == []
+    harness = HandlersHarness(make_es(), make_store())
+    harness.handlers.store_changed(Change("shared", None, cluster_store("shared")))
+    harness.handlers.credentials_settled("ClusterSecretStore", "shared")
+    assert [key for key, _ in harness.cluster_queue.added] == ["shared", "shared"]
+    assert harness.store_queue.added == []
 
 
 async def test_cluster_store_and_its_references_enqueue_users_in_every_namespace(
@@ -503,40 +509,40 @@ async def test_cluster_store_and_its_references_enqueue_users_in_every_namespace
     make_store: Callable[..., SecretStore],
     make_secret: Callable[..., SecretMeta],
 ) -> None:
-    world = World(make_es(), make_store())
+    harness = HandlersHarness(make_es(), make_store())
     auth = {
         "accessKey": {"name": "key", "key": "id", "namespace": "vault"},
         "accessKeySecret": {"name": "key", "key": "secret", "namespace": "vault"},
         "serviceAccountRef": {"name": "reader", "namespace": "vault"},
     }
     shared = cluster_store("shared", auth=auth)
-    world.cluster_stores.put("shared", shared)
+    harness.cluster_stores.put("shared", shared)
     ref = {"name": "shared", "kind": "ClusterSecretStore"}
     for namespace in ("a", "b"):
         es = make_es(data=[{"key": "db", "secretStoreRef": ref}], metadata={"namespace": namespace})
-        world.external_secrets.put(f"{namespace}/some", es)
+        harness.external_secrets.put(f"{namespace}/some", es)
 
     reader = account(namespace="vault")
     secret = make_secret(namespace="vault", name="key", mark="")
-    handlers = world.handlers
+    handlers = harness.handlers
     for enqueue in (
         partial(handlers.store_changed, Change("shared", None, shared)),
         partial(handlers.secret_changed, Change("vault/key", None, secret)),
         partial(handlers.service_account_changed, Change("vault/reader", reader, None)),
     ):
-        world.objects.added.clear()
-        world.cluster_queue.added.clear()
+        harness.objects.added.clear()
+        harness.cluster_queue.added.clear()
         enqueue()
-        assert world.cluster_queue.added == [("shared", Priority.HIGH)]
-        assert sorted(key for key, _ in world.objects.added) == ["a/some", "b/some"]
+        assert harness.cluster_queue.added == [("shared", Priority.HIGH)]
+        assert sorted(key for key, _ in harness.objects.added) == ["a/some", "b/some"]
 
     # Those of the same names elsewhere are not its own.
-    world.objects.added.clear()
-    world.handlers.service_account_changed(Change("a/reader", account(namespace="a"), None))
-    world.handlers.secret_changed(
+    harness.objects.added.clear()
+    harness.handlers.service_account_changed(Change("a/reader", account(namespace="a"), None))
+    harness.handlers.secret_changed(
         Change("a/key", None, make_secret(namespace="a", name="key", mark=""))
     )
-    assert world.objects.added == world.store_queue.added == []
+    assert harness.objects.added == harness.store_queue.added == []
 
 
 async def test_grant_enqueues_the_objects_it_admits(
@@ -549,30 +555,30 @@ async def test_grant_enqueues_the_objects_it_admits(
         name: {"name": "lent", "key": name, "namespace": "vault"}
         for name in ("accessKey", "accessKeySecret")
     }
-    world = World(make_es(), make_store(refs))
+    harness = HandlersHarness(make_es(), make_store(refs))
     grant = {"secret-sync.alibabacloud.com/allow-namespaces": "ns"}
     before, after = (
         make_secret(namespace="vault", name="lent", annotations=annotations)
         for annotations in ({}, grant)
     )
-    world.handlers.secret_changed(Change("vault/lent", before, after))
-    assert world.store_queue.added == [("ns/store", Priority.HIGH)]
-    assert world.objects.added == [(KEY, Priority.HIGH)]
+    harness.handlers.secret_changed(Change("vault/lent", before, after))
+    assert harness.store_queue.added == [("ns/store", Priority.HIGH)]
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
 
     granting = make_store(annotations=grant)
-    world.handlers.store_changed(Change("ns/store", world.store, granting))
-    assert world.objects.added == [(KEY, Priority.HIGH)] * 2
+    harness.handlers.store_changed(Change("ns/store", harness.store, granting))
+    assert harness.objects.added == [(KEY, Priority.HIGH)] * 2
 
 
 async def test_discovered_region_enqueues_everything(
     make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
 ) -> None:
-    world = World(make_es(), make_store())
-    world.cluster_stores.put("shared", cluster_store("shared"))
-    world.handlers.everything_changed()
-    assert [key for key, _ in world.objects.added] == [KEY]
-    assert [key for key, _ in world.store_queue.added] == ["ns/store"]
-    assert [key for key, _ in world.cluster_queue.added] == ["shared"]
+    harness = HandlersHarness(make_es(), make_store())
+    harness.cluster_stores.put("shared", cluster_store("shared"))
+    harness.handlers.everything_changed()
+    assert [key for key, _ in harness.objects.added] == [KEY]
+    assert [key for key, _ in harness.store_queue.added] == ["ns/store"]
+    assert [key for key, _ in harness.cluster_queue.added] == ["shared"]
 
 
 @pytest.mark.parametrize(("namespace", "enqueued"), [("ns", [KEY]), ("another", [])])
@@ -582,9 +588,9 @@ async def test_change_of_a_namespace_concerns_its_objects(
     namespace: str,
     enqueued: list[str],
 ) -> None:
-    world = World(make_es(), make_store())
-    world.cluster_stores.put("shared", cluster_store("shared"))
-    world.handlers.everything_changed(namespace)
-    assert [key for key, _ in world.objects.added] == enqueued
-    assert len(world.store_queue.added) == len(enqueued)
-    assert world.cluster_queue.added == []
+    harness = HandlersHarness(make_es(), make_store())
+    harness.cluster_stores.put("shared", cluster_store("shared"))
+    harness.handlers.everything_changed(namespace)
+    assert [key for key, _ in harness.objects.added] == enqueued
+    assert len(harness.store_queue.added) == len(enqueued)
+    assert harness.cluster_queue.added == []

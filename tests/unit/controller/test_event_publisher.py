@@ -13,7 +13,7 @@ from secret_sync.controller.sync import Problem, problem_condition
 from secret_sync.kube import About
 from secret_sync.resources import Condition, Reason
 from secret_sync.resources.events import EventReason
-from tests.unit.controller.played import Events
+from tests.unit.controller.fakes import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.kube import ApiError, ApiRefusedError, ApiUnavailableError, OutdatedError
-from tests.unit.controller.played import PlayedFinalizerWriter
+from tests.unit.controller.fakes import PlayedFinalizerWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,7 @@ from secret_sync.resources import ExternalSecret
 from secret_sync.resources.external_secret import Target
 from secret_sync.resources.names import MERGE_MANAGER, OWNER_ANNOTATION
 from secret_sync.resources.secret import secret_from_metadata
-from tests.unit.controller.played import managed
+from tests.unit.controller.fakes import managed
 
 if TYPE_CHECKING:
     from secret_sync.queue import Priority
@@ -66,7 +66,7 @@ def share(number: int) -> dict[str, Any]:
     return managed(f"{MERGE_MANAGER}u{number}", f"key-of-{number}", operation="Apply")
 
 
-class World:
+class UsersHarness:
     """Handlers on stores that are filled by hand."""
 
     def __init__(self) -> None:
@@ -115,54 +115,54 @@ class World:
 
 
 @pytest.fixture
-async def world() -> World:
-    return World()
+async def harness() -> UsersHarness:
+    return UsersHarness()
 
 
-async def test_deletion_of_a_refused_object_concerns_no_others(world: World) -> None:
+async def test_deletion_of_a_refused_object_concerns_no_others(harness: UsersHarness) -> None:
     for number in range(100):
-        world.objects.put(f"ns/es{number}", refused(number))
-    old = world.objects.remove("ns/es0")
-    world.handlers.external_secret_changed(Change("ns/es0", old, None))
-    assert len(world.queue) == 1
+        harness.objects.put(f"ns/es{number}", refused(number))
+    old = harness.objects.remove("ns/es0")
+    harness.handlers.external_secret_changed(Change("ns/es0", old, None))
+    assert len(harness.queue) == 1
 
 
 async def test_a_new_version_of_the_secret_of_the_same_owner_concerns_none_that_is_kept_out(
-    world: World,
+    harness: UsersHarness,
 ) -> None:
-    world.change_secret(1)
+    harness.change_secret(1)
     for number in range(100):
-        world.objects.put(f"ns/es{number}", refused(number))
-    world.change_secret(2)
-    assert len(world.queue) == 0
-    world.change_secret(3, owner="other/u")
-    assert len(world.queue) == 100
+        harness.objects.put(f"ns/es{number}", refused(number))
+    harness.change_secret(2)
+    assert len(harness.queue) == 0
+    harness.change_secret(3, owner="other/u")
+    assert len(harness.queue) == 100
 
 
 @pytest.mark.parametrize("count", [100, 1200], ids=["some", "many"])
 async def test_merge_into_a_secret_concerns_only_whose_keys_it_touches(
-    world: World, count: int
+    harness: UsersHarness, count: int
 ) -> None:
     for number in range(count):
-        world.put(synced(number))
+        harness.put(synced(number))
     merged = [share(number) for number in range(count)]
-    world.change_secret(1, owner="", managedFields=merged)
+    harness.change_secret(1, owner="", managedFields=merged)
     await asyncio.sleep(1)
-    await world.waiting()
-    world.change_secret(2, owner="", managedFields=[*merged, managed("kubectl", "key-of-7")])
+    await harness.waiting()
+    harness.change_secret(2, owner="", managedFields=[*merged, managed("kubectl", "key-of-7")])
     await asyncio.sleep(1)
-    assert await world.waiting() == {"ns/es7"}
-    world.change_secret(3, owner="", managedFields=merged[1:])
+    assert await harness.waiting() == {"ns/es7"}
+    harness.change_secret(3, owner="", managedFields=merged[1:])
     await asyncio.sleep(1)
     # Number 7 again: it may have had another owner until now.
-    assert await world.waiting() == {"ns/es0", "ns/es7"}
+    assert await harness.waiting() == {"ns/es0", "ns/es7"}
 
 
 async def test_changes_of_a_secret_with_many_users_enqueue_them_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: UsersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1200):
-        world.objects.put(f"ns/es{number}", refused(number))
+        harness.objects.put(f"ns/es{number}", refused(number))
     looks = 0
     wrote = SyncStateStore.wrote
 
@@ -173,18 +173,18 @@ async def test_changes_of_a_secret_with_many_users_enqueue_them_once(
 
     monkeypatch.setattr(SyncStateStore, "wrote", counted)
     for version in range(1, 100):
-        world.change_secret(version, owner=f"{version}/u")
+        harness.change_secret(version, owner=f"{version}/u")
     assert looks == 0
     await asyncio.sleep(1)
     assert looks == 1200
-    assert len(world.queue) == 1200
+    assert len(harness.queue) == 1200
 
 
 async def test_a_key_that_cannot_be_enqueued_holds_up_none_of_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World()
-    world.put(*map(refused, range(1200)))
+    harness = UsersHarness()
+    harness.put(*map(refused, range(1200)))
     add = WorkQueue.add
     raised: list[str] = []
 
@@ -197,22 +197,22 @@ async def test_a_key_that_cannot_be_enqueued_holds_up_none_of_the_others(
     monkeypatch.setattr(WorkQueue, "add", failing)
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    world.handlers.everything_changed()
+    harness.handlers.everything_changed()
     await asyncio.sleep(1)
-    assert len(world.queue) == 1199
+    assert len(harness.queue) == 1199
     assert len(reported) == 1
     # Nor is anything that comes later.
-    world.handlers.everything_changed()
+    harness.handlers.everything_changed()
     await asyncio.sleep(1)
-    assert len(world.queue) == 1200
+    assert len(harness.queue) == 1200
 
 
 async def test_a_secret_whose_users_cannot_be_enqueued_holds_up_no_other_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World()
-    world.put(*map(refused, range(600)))
-    world.put(*(replace(user(n), target=Target("other")) for n in range(600, 1200)))
+    harness = UsersHarness()
+    harness.put(*map(refused, range(600)))
+    harness.put(*(replace(user(n), target=Target("other")) for n in range(600, 1200)))
     wrote = SyncStateStore.wrote
     raised: list[str] = []
 
@@ -224,14 +224,14 @@ async def test_a_secret_whose_users_cannot_be_enqueued_holds_up_no_other_secret(
 
     monkeypatch.setattr(SyncStateStore, "wrote", failing)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    world.change_secret(1)
+    harness.change_secret(1)
     other = secret_from_metadata(
         {"metadata": {"namespace": "ns", "name": "other", "uid": "o", "resourceVersion": "1"}}
     )
-    world.secrets.put("ns/other", other)
-    world.handlers.secret_changed(Change("ns/other", None, other))
+    harness.secrets.put("ns/other", other)
+    harness.handlers.secret_changed(Change("ns/other", None, other))
     await asyncio.sleep(1)
-    assert len(world.queue) == 600
+    assert len(harness.queue) == 600
 
 
 def count_lookups(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -248,25 +248,25 @@ def count_lookups(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 async def test_the_end_of_many_that_never_reported_is_one_reason_to_look(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: UsersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # None of them knows yet that the Secret is not its own; each may have been the owner.
     unreported = [user(number) for number in range(600)]
-    world.put(*map(refused, range(600, 1800)), *unreported)
+    harness.put(*map(refused, range(600, 1800)), *unreported)
     lookups = count_lookups(monkeypatch)
     for es in unreported:
-        world.delete(es)
+        harness.delete(es)
     await asyncio.sleep(1)
     assert sum(lookups.values()) < 5_000
-    assert await world.waiting() == {f"ns/es{number}" for number in range(1800)}
+    assert await harness.waiting() == {f"ns/es{number}" for number in range(1800)}
 
 
 async def test_the_end_of_many_that_merged_is_one_reason_to_look(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: UsersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merging = [user(number, "Synced", creationPolicy="Merge") for number in range(600)]
     kept_out = [user(n, "KeyConflict", creationPolicy="Merge") for n in range(600, 1800)]
-    world.put(*merging, *kept_out)
+    harness.put(*merging, *kept_out)
     entries = [
         {
             "manager": f"{MERGE_MANAGER}{es.uid}",
@@ -275,48 +275,50 @@ async def test_the_end_of_many_that_merged_is_one_reason_to_look(
         }
         for es in merging
     ]
-    world.change_secret(1, owner="", managedFields=entries)
+    harness.change_secret(1, owner="", managedFields=entries)
     await asyncio.sleep(1)
-    await world.waiting()
+    await harness.waiting()
     lookups = count_lookups(monkeypatch)
     for es in merging:
-        world.delete(es)
+        harness.delete(es)
     await asyncio.sleep(1)
     assert sum(lookups.values()) < 5_000
-    assert await world.waiting() == {f"ns/es{number}" for number in range(1800)}
+    assert await harness.waiting() == {f"ns/es{number}" for number in range(1800)}
 
 
 async def test_the_writer_of_a_secret_hears_of_drift_before_its_status_says_so(
-    world: World,
+    harness: UsersHarness,
 ) -> None:
     # Its Secret was another's a moment ago. It has taken it over; the status is still on its way.
     owner = refused(1)
-    world.put(owner, refused(2))
-    world.change_secret(1, owner="es1/u1")
-    await world.waiting()
-    world.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
-    world.change_secret(2, owner="es1/u1")
-    assert await world.waiting() == {"ns/es1"}
+    harness.put(owner, refused(2))
+    harness.change_secret(1, owner="es1/u1")
+    await harness.waiting()
+    harness.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
+    harness.change_secret(2, owner="es1/u1")
+    assert await harness.waiting() == {"ns/es1"}
 
 
 async def test_the_end_of_a_writer_concerns_the_others_before_its_status_says_so(
-    world: World,
+    harness: UsersHarness,
 ) -> None:
     owner = refused(1)
-    world.put(owner, refused(2))
-    world.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
-    world.delete(owner)
-    assert await world.waiting() == {"ns/es1", "ns/es2"}
+    harness.put(owner, refused(2))
+    harness.states.of("ns/es1").applied = Applied(b"x", "s", "1", 0.0)
+    harness.delete(owner)
+    assert await harness.waiting() == {"ns/es1", "ns/es2"}
 
 
 CONTROLLER = {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "x", "controller": True}
 
 
-async def test_a_foreign_secret_that_loses_its_controller_may_be_adopted_now(world: World) -> None:
-    world.put(refused(1))
-    world.change_secret(1, owner="", ownerReferences=[CONTROLLER])
-    await world.waiting()
-    world.change_secret(2, owner="", ownerReferences=[CONTROLLER])
-    assert await world.waiting() == set()
-    world.change_secret(3, owner="")
-    assert await world.waiting() == {"ns/es1"}
+async def test_a_foreign_secret_that_loses_its_controller_may_be_adopted_now(
+    harness: UsersHarness,
+) -> None:
+    harness.put(refused(1))
+    harness.change_secret(1, owner="", ownerReferences=[CONTROLLER])
+    await harness.waiting()
+    harness.change_secret(2, owner="", ownerReferences=[CONTROLLER])
+    assert await harness.waiting() == set()
+    harness.change_secret(3, owner="")
+    assert await harness.waiting() == {"ns/es1"}

@@ -46,7 +46,7 @@ def saying(message: str, status: str = "True") -> ExternalSecretStatus:
 
 
 @dataclass
-class PlayedApi:
+class PlayedStatusApi:
     """Takes a tenth of a second for each status; answers with a new resource version."""
 
     faults: list[ApiError] = field(default_factory=list)
@@ -63,15 +63,15 @@ class PlayedApi:
 
 
 @dataclass
-class World:
-    api: PlayedApi
+class StatusHarness:
+    api: PlayedStatusApi
     statuses: StatusWriter[ExternalSecretStatus]
     schemas: Schemas
     objects: Store[ExternalSecret]
 
 
 @asynccontextmanager
-async def world(workers: int = 1) -> AsyncIterator[World]:
+async def harness(workers: int = 1) -> AsyncIterator[StatusHarness]:
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue(
         "status",
@@ -79,7 +79,7 @@ async def world(workers: int = 1) -> AsyncIterator[World]:
         observer=QueueMetrics(metrics, "status"),
         tenants=lambda key: (namespace_of(key),),
     )
-    api = PlayedApi()
+    api = PlayedStatusApi()
     schemas = Schemas()
     objects: Store[ExternalSecret] = Store()
     played: Any = api
@@ -90,14 +90,14 @@ async def world(workers: int = 1) -> AsyncIterator[World]:
     task = asyncio.create_task(
         run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
     )
-    yield World(api, statuses, schemas, objects)
+    yield StatusHarness(api, statuses, schemas, objects)
     queue.shut_down()
     await task
 
 
 async def test_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         assert d.statuses.put("ns/some", es, saying("one"))
         assert not d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
@@ -110,7 +110,7 @@ async def test_a_status_is_written_once_and_not_again(make_es: MakeES) -> None:
 
 async def test_fields_that_the_installed_crd_drops_cause_no_write(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         reported = replace(saying("one"), forced="now")
         d.schemas.put("things.example.com", ("status.observedForceSync",))
         assert d.statuses.put("ns/some", es, reported)
@@ -124,7 +124,7 @@ async def test_fields_that_the_installed_crd_drops_cause_no_write(make_es: MakeE
 
 async def test_status_lost_by_a_restored_api_server_is_written_again(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         d.statuses.mark_restored("ns/some")
@@ -136,7 +136,7 @@ async def test_status_lost_by_a_restored_api_server_is_written_again(make_es: Ma
 
 async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         for message in ("one", "two", "three"):
             d.statuses.put("ns/some", es, saying(message))
         await asyncio.sleep(1)
@@ -145,7 +145,7 @@ async def test_of_several_statuses_only_the_last_is_written(make_es: MakeES) -> 
 
 async def test_status_put_during_a_refused_write_waits_too(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         away = ApiUnavailableError("busy", status=429, retry_after=30.0)
         d.api.faults.append(away)
         d.statuses.put("ns/some", es, saying("one"))
@@ -159,7 +159,7 @@ async def test_status_put_during_a_refused_write_waits_too(make_es: MakeES) -> N
 
 async def test_status_is_written_no_earlier_than_the_api_server_asks(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.api.faults.append(ApiUnavailableError("busy", status=429, retry_after=20.0))
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(19):
@@ -175,7 +175,7 @@ async def test_status_is_written_no_earlier_than_the_api_server_asks(make_es: Ma
 
 async def test_status_put_during_a_write_is_written_after_it(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(0.05)
         d.statuses.put("ns/some", es, saying("two"))
@@ -188,7 +188,7 @@ async def test_status_put_during_a_write_is_written_after_it(make_es: MakeES) ->
 async def test_thousands_of_events_of_one_namespace_do_not_delay_another(
     make_es: MakeES, status: str
 ) -> None:
-    async with world(workers=4) as d:
+    async with harness(workers=4) as d:
         for number in range(2000):
             es = make_es(metadata={"namespace": "greedy", "name": str(number)})
             d.statuses.put(f"greedy/{number}", es, saying("one of many", status))
@@ -199,7 +199,7 @@ async def test_thousands_of_events_of_one_namespace_do_not_delay_another(
 
 
 async def test_failures_go_first(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         for name in "abcd":
             es = make_es(metadata={"name": name})
             d.statuses.put(f"ns/{name}", es, saying("fine"))
@@ -210,7 +210,7 @@ async def test_failures_go_first(make_es: MakeES) -> None:
 
 
 async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [ApiUnavailableError("away"), ApiUnavailableError("still away")]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(10)
@@ -218,7 +218,7 @@ async def test_an_api_server_that_is_away_gets_it_later(make_es: MakeES) -> None
 
 
 async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [ApiRefusedError("no", status=403, reason="Forbidden")]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(REFUSED_AGAIN_AFTER - 1)
@@ -229,7 +229,7 @@ async def test_a_refused_one_is_tried_again_slowly(make_es: MakeES) -> None:
 
 async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [ApiNotFoundError("gone", status=404)]
         d.statuses.put("ns/some", es, saying("one"))
         d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
@@ -240,7 +240,7 @@ async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
 
 
 async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(1)
         successor = make_es(metadata={"uid": "another"})
@@ -249,7 +249,7 @@ async def test_a_new_object_of_the_name_knows_nothing_of_the_old_one(make_es: Ma
 
 async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         back = replace(es, resource_version="101", status=saying("one"))
@@ -262,7 +262,7 @@ async def test_status_in_a_reconciled_copy_is_not_taken_for_the_stored_one(
     make_es: MakeES,
 ) -> None:
     begun = replace(make_es(), status=saying("synced"))
-    async with world() as d:
+    async with harness() as d:
         # Put by the reconcile before, it is written and brought back while the Secret is.
         d.statuses.put("ns/some", begun, saying("is being deleted"))
         await asyncio.sleep(1)
@@ -275,7 +275,7 @@ async def test_status_in_a_reconciled_copy_is_not_taken_for_the_stored_one(
 
 
 async def test_status_refused_by_a_conflict_is_retried(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [OutdatedError("contention", status=409)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(5)
@@ -283,7 +283,7 @@ async def test_status_refused_by_a_conflict_is_retried(make_es: MakeES) -> None:
 
 
 async def test_status_of_a_replaced_object_is_dropped(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [OutdatedError("another uid", status=422)]
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(5)
@@ -301,7 +301,7 @@ async def test_after_a_long_outage_the_next_work_on_the_object_has_it_written(
     make_es: MakeES,
 ) -> None:
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.api.faults = [ApiUnavailableError("away")] * 8
         d.statuses.put("ns/some", es, saying("one"))
         for _ in range(600):
@@ -314,7 +314,7 @@ async def test_after_a_long_outage_the_next_work_on_the_object_has_it_written(
 
 
 async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_es: MakeES) -> None:
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.05)
         d.statuses.forget("ns/some")
@@ -328,7 +328,7 @@ async def test_an_informer_that_never_gets_there_is_believed_in_the_end(
 ) -> None:
     # A server that was restored from a backup gives out lower versions for good.
     es = make_es()
-    async with world() as d:
+    async with harness() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
         assert d.statuses.known("ns/some", es) == saying("one")

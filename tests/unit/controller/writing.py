@@ -17,7 +17,7 @@ from secret_sync.controller.secret_target.writer import SecretWriter
 from secret_sync.controller.sync import SyncContext
 from secret_sync.kube import ApplyWriter, Store
 from secret_sync.resources import secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 
 if TYPE_CHECKING:
     from secret_sync.controller.sync import Pending, WriteResult
@@ -62,7 +62,7 @@ def secret_writer(client: SecretClient) -> SecretWriter:
     return SecretWriter(client, merge_writer(client))
 
 
-class World:
+class WriterHarness:
     def __init__(
         self, es: ExternalSecret, *answers: Any, client: PlayedClient | None = None
     ) -> None:

@@ -40,7 +40,7 @@ class Sent:
 
 
 @dataclass
-class Wire:
+class PlayedWire:
     """Answers from a list, whose last item repeats; each takes so many seconds."""
 
     answers: list[Answer]
@@ -106,7 +106,7 @@ class Sts:
     reply = staticmethod(reply)
     granted = staticmethod(granted)
     refused = staticmethod(refused)
-    wire = Wire
+    wire = PlayedWire
 
 
 class Heard(list[tuple[str, str]]):

@@ -20,6 +20,7 @@ from secret_sync.credentials import (
     Sts,
 )
 from secret_sync.errors import CredentialsError, DefiniteError, TransientError
+from tests.unit.credentials.fakes import Tokens
 from tests.unit.credentials.obtaining import obtain
 
 if TYPE_CHECKING:
@@ -272,13 +273,6 @@ async def test_closing_ends_whole_chains(heard: Any) -> None:
     await asyncio.sleep(0.05)
     await cache.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-class Tokens:
-    key = "token"
-
-    async def token(self) -> str:
-        return "hush-jwt"
 
 
 async def test_remote_role_on_rrsa_against_a_played_sts_that_revokes(

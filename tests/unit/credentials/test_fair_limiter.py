@@ -20,6 +20,7 @@ from secret_sync.credentials import (
     Sts,
 )
 from secret_sync.credentials.fair_limiter import FairRateLimiter
+from tests.unit.credentials.fakes import Tokens
 from tests.unit.credentials.obtaining import obtain
 
 if TYPE_CHECKING:
@@ -33,19 +34,6 @@ RATE = 50.0
 
 def now() -> float:
     return asyncio.get_running_loop().time()
-
-
-class Tokens:
-    """The API server, which is asked for a token."""
-
-    key = "token"
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def token(self) -> str:
-        self.asked += 1
-        return "hush-jwt"
 
 
 def with_token(

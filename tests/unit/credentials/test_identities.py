@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -26,9 +26,7 @@ from secret_sync.credentials import (
     WorkerRoleProvider,
 )
 from secret_sync.errors import CredentialsError, DefiniteError, TransientError
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
+from tests.unit.credentials.fakes import Tokens
 
 pytestmark = pytest.mark.looptime
 
@@ -36,19 +34,6 @@ ROLE = Role("acs:ram::42:role/reader")
 REMOTE = Role("acs:ram::43:role/remote")
 PROVIDER = "acs:ram::42:oidc-provider/ack"
 EXPIRED = (401, "AuthenticationFail.OIDCToken.Expired")
-
-
-@dataclass
-class Tokens:
-    key: Hashable = "token"
-    asked: int = 0
-    error: Exception | None = None
-
-    async def token(self) -> str:
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        return f"hush-jwt-{self.asked}"
 
 
 def access_key(version: str = "1") -> AccessKeyProvider:

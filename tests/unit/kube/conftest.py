@@ -8,7 +8,7 @@ import pytest
 
 from secret_sync.kube import ClusterAccess, KubeClient
 from secret_sync.kube.kubeconfig import Connection, Login, Server
-from tests.unit.kube.scripted import Recorder, ScriptedServer
+from tests.unit.kube.fakes import ReflectorRecorder, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,5 +48,5 @@ async def client(access: ClusterAccess) -> AsyncIterator[KubeClient]:
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
+def recorder() -> ReflectorRecorder:
+    return ReflectorRecorder()

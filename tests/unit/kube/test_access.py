@@ -17,7 +17,7 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, access, current_namespace
 from secret_sync.kube.kubeconfig import Connection, Issued, Login, Plugin, Server
 from secret_sync.kube.service_account import read_service_account
-from tests.unit.kube.scripted import kubeconfig_text
+from tests.unit.kube.fakes import kubeconfig_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,7 +44,7 @@ from secret_sync.kube.service_account import read_service_account
 from secret_sync.kube.watch import Ending, WatchState, watch
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from secret_sync.resources.meta import intent_revision
-from tests.unit.kube.scripted import played_requests
+from tests.unit.kube.fakes import played_requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -24,11 +24,11 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube.apply import APPLY, JSON_PATCH, MERGE_PATCH
-from tests.unit.kube.scripted import refusing, storing
+from tests.unit.kube.fakes import refusing, storing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.unit.kube.fakes import ScriptedServer
 
 PATH = "/api/v1/namespaces/ns/secrets/name"
 REF = Ref("ns", "name", "uid-1", "7")

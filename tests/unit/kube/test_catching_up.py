@@ -10,7 +10,7 @@ import pytest
 from secret_sync.backoff import Backoff
 from secret_sync.kube import ApiUnavailableError, Reflector, Resource
 from secret_sync.kube import reflector as module
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
     bookmark,
     event,
     eventually,
@@ -23,12 +23,12 @@ from tests.unit.kube.scripted import (
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import Exchange, Recorder, ScriptedServer
+    from tests.unit.kube.fakes import Exchange, ReflectorRecorder, ScriptedServer
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
-class Sink:
+class HeldNames:
     def __init__(self) -> None:
         self.held: set[str] = set()
 
@@ -47,13 +47,16 @@ class Sink:
 
 
 @pytest.fixture
-def sink() -> Sink:
-    return Sink()
+def sink() -> HeldNames:
+    return HeldNames()
 
 
 @pytest.fixture
 async def reflector(
-    client: KubeClient, sink: Sink, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    client: KubeClient,
+    sink: HeldNames,
+    recorder: ReflectorRecorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
     monkeypatch.setattr(module, "CATCH_UP", 0.2)
     monkeypatch.setattr(module, "CATCH_UP_UNORDERED", 0.4)
@@ -65,7 +68,7 @@ async def reflector(
 
 
 async def test_a_silent_watch_is_replaced_by_a_list(
-    server: ScriptedServer, reflector: Reflector, sink: Sink
+    server: ScriptedServer, reflector: Reflector, sink: HeldNames
 ) -> None:
     server.watches.append(stalling())
     await eventually(lambda: bool(server.watched))
@@ -81,7 +84,7 @@ async def test_a_silent_watch_is_replaced_by_a_list(
     "last", [event("ADDED", item("late", "200")), event("ADDED", item("late", "201"))]
 )
 async def test_a_watch_that_gets_there_is_kept(
-    server: ScriptedServer, reflector: Reflector, sink: Sink, last: bytes
+    server: ScriptedServer, reflector: Reflector, sink: HeldNames, last: bytes
 ) -> None:
     asked = asyncio.Event()
 
@@ -113,7 +116,7 @@ async def test_a_bookmark_counts(server: ScriptedServer, reflector: Reflector) -
 
 
 async def test_an_api_server_that_was_restored_from_a_backup_is_listed(
-    server: ScriptedServer, reflector: Reflector, sink: Sink
+    server: ScriptedServer, reflector: Reflector, sink: HeldNames
 ) -> None:
     server.watches.append(streaming(bookmark("300"), stall=True))
     await eventually(lambda: reflector.resource_version == "300")
@@ -146,7 +149,7 @@ async def test_response_without_a_version_is_no_confirmation(
 
 
 async def test_the_list_is_tried_until_it_succeeds(
-    server: ScriptedServer, reflector: Reflector, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, reflector: Reflector, sink: HeldNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BACKOFF", Backoff(base=0.01))
     server.watches.append(stalling())

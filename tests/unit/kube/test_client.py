@@ -22,13 +22,13 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube import client as client_module
-from tests.unit.kube.scripted import answering, closing, refusing, status_of, storing
+from tests.unit.kube.fakes import answering, closing, refusing, status_of, storing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.kube import ClusterAccess
-    from tests.unit.kube.scripted import Exchange, ScriptedServer
+    from tests.unit.kube.fakes import Exchange, ScriptedServer
 
 PATH = SECRETS.path("ns", "name")
 VALUE = "cGFzc3dvcmQ="

@@ -19,6 +19,7 @@ from secret_sync.kube import (
     ApiUnavailableError,
     EventRecorder,
 )
+from tests.unit.kube.fakes import Counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +37,7 @@ SOON = 60.0
 
 
 @dataclass
-class Api:
+class EventsApi:
     """Events as an API server keeps them.
 
     Attributes:
@@ -75,27 +76,13 @@ class Api:
         return [(e["message"], e["count"]) for e in self.events.values()]
 
 
-@dataclass
-class Counts:
-    """An observer that adds up."""
-
-    sent_: Counter[str] = field(default_factory=Counter)
-    dropped_: Counter[str] = field(default_factory=Counter)
-
-    def sent(self, type_: str, occurrences: int) -> None:
-        self.sent_[type_] += occurrences
-
-    def dropped(self, why: str, occurrences: int) -> None:
-        self.dropped_[why] += occurrences
-
-
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
 @pytest.fixture
-def api() -> Api:
-    return Api()
+def api() -> EventsApi:
+    return EventsApi()
 
 
 @pytest.fixture
@@ -104,7 +91,7 @@ def counts() -> Counts:
 
 
 @pytest.fixture
-def recorder(api: Api, counts: Counts) -> EventRecorder:
+def recorder(api: EventsApi, counts: Counts) -> EventRecorder:
     client = cast("KubeClient", api)
     return EventRecorder(client, component="secret-sync", instance="pod-1", observer=counts)
 
@@ -122,7 +109,9 @@ def about(number: int) -> About:
     return About(ES.api_version, ES.kind, "ns", f"es-{number}", f"uid-{number}")
 
 
-async def test_an_event_is_sent_at_once(api: Api, counts: Counts, recorder: EventRecorder) -> None:
+async def test_an_event_is_sent_at_once(
+    api: EventsApi, counts: Counts, recorder: EventRecorder
+) -> None:
     async with running(recorder):
         await asyncio.sleep(5)
         recorder.record(ES, "Normal", "Synced", "3 keys")
@@ -133,7 +122,7 @@ async def test_an_event_is_sent_at_once(api: Api, counts: Counts, recorder: Even
 
 
 async def test_same_message_is_one_event_whose_count_grows(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for _ in range(5):
@@ -147,7 +136,7 @@ async def test_same_message_is_one_event_whose_count_grows(
 
 
 async def test_an_event_that_keeps_growing_is_written_less_and_less(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for _ in range(1500):
@@ -168,7 +157,7 @@ async def test_an_event_that_keeps_growing_is_written_less_and_less(
     ],
 )
 async def test_other_message_is_another_event(
-    api: Api, recorder: EventRecorder, other: tuple[About, Any, str, str]
+    api: EventsApi, recorder: EventRecorder, other: tuple[About, Any, str, str]
 ) -> None:
     async with running(recorder):
         recorder.record(ES, "Warning", "SyncFailed", "forbidden")
@@ -178,7 +167,7 @@ async def test_other_message_is_another_event(
 
 
 async def test_event_is_new_again_after_ten_quiet_minutes(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for wait in (599, 601, SOON):
@@ -188,7 +177,7 @@ async def test_event_is_new_again_after_ten_quiet_minutes(
 
 
 async def test_an_object_has_a_burst_and_then_one_in_five_minutes(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for number in range(30):
@@ -205,7 +194,7 @@ async def test_an_object_has_a_burst_and_then_one_in_five_minutes(
 
 
 async def test_event_allowance_of_an_object_does_not_pile_up(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         recorder.record(ES, "Normal", "Updated", "first")
@@ -217,7 +206,7 @@ async def test_event_allowance_of_an_object_does_not_pile_up(
 
 
 async def test_a_hundred_at_once_and_then_ten_a_second_in_all(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for number in range(300):
@@ -228,7 +217,7 @@ async def test_a_hundred_at_once_and_then_ten_a_second_in_all(
 
 
 async def test_the_queue_is_bounded_and_what_finds_no_place_counted(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     for number in range(1100):
         recorder.record(about(number), "Normal", "Synced", "3 keys")
@@ -242,7 +231,7 @@ async def test_the_queue_is_bounded_and_what_finds_no_place_counted(
 
 @pytest.mark.slow
 async def test_growing_old_events_do_not_keep_out_new_ones(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for _ in range(2):
@@ -257,7 +246,7 @@ async def test_growing_old_events_do_not_keep_out_new_ones(
 
 
 @pytest.mark.slow
-async def test_remembered_events_are_bounded(api: Api, recorder: EventRecorder) -> None:
+async def test_remembered_events_are_bounded(api: EventsApi, recorder: EventRecorder) -> None:
     async with running(recorder):
         for number in range(6000):
             recorder.record(about(number), "Normal", "Synced", "3 keys")
@@ -270,7 +259,7 @@ async def test_remembered_events_are_bounded(api: Api, recorder: EventRecorder) 
 
 
 async def test_a_passing_failure_is_tried_again(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     api.fails = [ApiUnavailableError("no answer"), ApiUnavailableError("busy", retry_after=7)]
     async with running(recorder):
@@ -282,7 +271,7 @@ async def test_a_passing_failure_is_tried_again(
 
 
 async def test_a_failure_that_does_not_pass_is_given_up(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     api.fails = [ApiUnavailableError("no answer")] * 4
     async with running(recorder):
@@ -303,7 +292,7 @@ async def test_a_failure_that_does_not_pass_is_given_up(
     ],
 )
 async def test_a_refusal_is_final_and_stops_nothing_else(
-    api: Api, counts: Counts, recorder: EventRecorder, error: ApiError
+    api: EventsApi, counts: Counts, recorder: EventRecorder, error: ApiError
 ) -> None:
     api.fails = [error]
     async with running(recorder):
@@ -315,7 +304,7 @@ async def test_a_refusal_is_final_and_stops_nothing_else(
 
 
 async def test_an_event_that_expired_is_made_again_with_its_count(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         recorder.record(ES, "Normal", "Synced", "3 keys")
@@ -327,7 +316,7 @@ async def test_an_event_that_expired_is_made_again_with_its_count(
 
 
 async def test_an_answer_that_got_lost_makes_no_second_event(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         api.seconds = 3
@@ -342,7 +331,7 @@ async def test_an_answer_that_got_lost_makes_no_second_event(
 
 
 async def test_an_occurrence_during_a_write_is_sent_later(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     api.seconds = 2
     async with running(recorder):
@@ -355,7 +344,7 @@ async def test_an_occurrence_during_a_write_is_sent_later(
 
 
 async def test_at_the_end_what_is_left_is_sent_at_once(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     async with running(recorder):
         for _ in range(3):
@@ -371,7 +360,7 @@ async def test_at_the_end_what_is_left_is_sent_at_once(
 
 
 async def test_the_end_does_not_wait_for_long_and_counts_the_rest(
-    api: Api, counts: Counts, recorder: EventRecorder
+    api: EventsApi, counts: Counts, recorder: EventRecorder
 ) -> None:
     api.seconds = 2
     for number in range(10):
@@ -392,7 +381,7 @@ async def test_the_end_does_not_wait_for_long_and_counts_the_rest(
     ],
 )
 async def test_the_end_while_one_is_on_its_way_loses_none(
-    api: Api, counts: Counts, recorder: EventRecorder, seconds: float, counted: Counts
+    api: EventsApi, counts: Counts, recorder: EventRecorder, seconds: float, counted: Counts
 ) -> None:
     api.seconds = seconds
     async with running(recorder):
@@ -405,7 +394,7 @@ async def test_the_end_while_one_is_on_its_way_loses_none(
 
 
 async def test_drops_are_logged_once_a_minute_with_their_number(
-    api: Api, recorder: EventRecorder
+    api: EventsApi, recorder: EventRecorder
 ) -> None:
     api.fails = [ApiRefusedError("no right to create events", status=403)] * 1000
     with capture_logs() as logs:
@@ -429,7 +418,7 @@ async def test_drops_are_logged_once_a_minute_with_their_number(
     ],
 )
 async def test_a_message_is_made_fit(
-    api: Api, recorder: EventRecorder, message: str, sent: str
+    api: EventsApi, recorder: EventRecorder, message: str, sent: str
 ) -> None:
     async with running(recorder):
         recorder.record(ES, "Normal", "Synced", message)

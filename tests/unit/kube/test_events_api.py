@@ -13,13 +13,13 @@ import pytest
 from secret_sync.kube import About, EventRecorder
 from secret_sync.kube.apply import MERGE_PATCH
 from secret_sync.metrics import EventMetrics, Metrics
-from tests.unit.kube.scripted import eventually, refusing
+from tests.unit.kube.fakes import eventually, refusing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.unit.kube.fakes import ScriptedServer
 
 ES = About("alibabacloud.com/v1alpha1", "ExternalSecret", "ns", "es", "uid-1")
 STORE = About("alibabacloud.com/v1alpha1", "ClusterSecretStore", "", "store", "uid-2")

@@ -12,6 +12,7 @@ import pytest
 
 from secret_sync.kube import About, ApiNotFoundError, ApiRefusedError, EventRecorder
 from secret_sync.kube.errors import Cause
+from tests.unit.kube.fakes import Counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +34,7 @@ def now() -> float:
 
 
 @dataclass
-class Api:
+class SlowEventsApi:
     """Takes Events; ``slow`` and ``refuses`` are by namespace."""
 
     slow: dict[str, float] = field(default_factory=dict)
@@ -59,20 +60,8 @@ class Api:
 
 
 @dataclass
-class Counts:
-    sent_: Counter[str] = field(default_factory=Counter)
-    dropped_: Counter[str] = field(default_factory=Counter)
-
-    def sent(self, type_: str, occurrences: int) -> None:
-        self.sent_[type_] += occurrences
-
-    def dropped(self, why: str, occurrences: int) -> None:
-        self.dropped_[why] += occurrences
-
-
-@dataclass
-class World:
-    api: Api
+class EventsHarness:
+    api: SlowEventsApi
     counts: Counts
     recorder: EventRecorder
     objects: int = 0
@@ -87,16 +76,16 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    api, counts = Api(), Counts()
+def harness() -> EventsHarness:
+    api, counts = SlowEventsApi(), Counts()
     client = cast("KubeClient", api)
     recorder = EventRecorder(client, component="c", instance="i", observer=counts)
-    return World(api, counts, recorder)
+    return EventsHarness(api, counts, recorder)
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[None]:
-    task = asyncio.create_task(world.recorder.run())
+async def running(harness: EventsHarness) -> AsyncIterator[None]:
+    task = asyncio.create_task(harness.recorder.run())
     await asyncio.sleep(0)
     yield
     task.cancel()
@@ -106,65 +95,69 @@ async def running(world: World) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("namespaces", [1, 5])
 async def test_the_first_warnings_of_46_objects_are_out_within_a_second(
-    world: World, namespaces: int
+    harness: EventsHarness, namespaces: int
 ) -> None:
-    async with running(world):
+    async with running(harness):
         for number in range(46):
-            world.fail(f"ns-{number % namespaces}")
+            harness.fail(f"ns-{number % namespaces}")
         await asyncio.sleep(1)
-    assert world.counts == Counts(Counter(Warning=46))
+    assert harness.counts == Counts(Counter(Warning=46))
 
 
-async def test_a_thousand_of_one_namespace_delay_another_by_one_turn(world: World) -> None:
-    async with running(world):
-        world.fail("busy", 1000)
+async def test_a_thousand_of_one_namespace_delay_another_by_one_turn(
+    harness: EventsHarness,
+) -> None:
+    async with running(harness):
+        harness.fail("busy", 1000)
         await asyncio.sleep(5)
         began = now()
-        world.fail("quiet")
+        harness.fail("quiet")
         await asyncio.sleep(5)
-        (taken,) = world.api.taken["quiet"]
+        (taken,) = harness.api.taken["quiet"]
         assert taken - began <= 0.25
         # And the first of two namespaces that begin together does not hold up the second.
-        world.fail("busy", 500)
-        world.fail("late", 10)
+        harness.fail("busy", 500)
+        harness.fail("late", 10)
         began = now()
         await asyncio.sleep(5)
-    assert world.api.taken["late"][-1] - began <= 2.5
+    assert harness.api.taken["late"][-1] - began <= 2.5
 
 
-async def test_full_queue_drops_the_last_event_of_the_largest_namespace(world: World) -> None:
-    world.fail("busy", 1500)
-    assert world.counts.dropped_ == Counter(queue_full=500)
-    world.fail("quiet", 30)
-    assert world.counts.dropped_ == Counter(queue_full=530)
-    async with running(world):
+async def test_full_queue_drops_the_last_event_of_the_largest_namespace(
+    harness: EventsHarness,
+) -> None:
+    harness.fail("busy", 1500)
+    assert harness.counts.dropped_ == Counter(queue_full=500)
+    harness.fail("quiet", 30)
+    assert harness.counts.dropped_ == Counter(queue_full=530)
+    async with running(harness):
         await asyncio.sleep(200)
-    assert len(world.api.taken["quiet"]) == 30
-    assert len(world.api.taken["busy"]) == 970
-    assert world.counts.sent_ == Counter(Warning=1000)
+    assert len(harness.api.taken["quiet"]) == 30
+    assert len(harness.api.taken["busy"]) == 970
+    assert harness.counts.sent_ == Counter(Warning=1000)
 
 
-async def test_a_slow_namespace_holds_up_no_other(world: World) -> None:
-    world.api.slow = {"slow-1": 4.9, "slow-2": 4.9}
-    async with running(world):
-        world.fail("slow-1", 20)
-        world.fail("slow-2", 20)
-        world.fail("quick", 20)
+async def test_a_slow_namespace_holds_up_no_other(harness: EventsHarness) -> None:
+    harness.api.slow = {"slow-1": 4.9, "slow-2": 4.9}
+    async with running(harness):
+        harness.fail("slow-1", 20)
+        harness.fail("slow-2", 20)
+        harness.fail("quick", 20)
         await asyncio.sleep(1)
-        assert len(world.api.taken["quick"]) == 20
-        assert world.api.in_flight == 8, "four of each"
+        assert len(harness.api.taken["quick"]) == 20
+        assert harness.api.in_flight == 8, "four of each"
         await asyncio.sleep(60)
-    assert world.counts == Counts(Counter(Warning=60))
+    assert harness.counts == Counts(Counter(Warning=60))
 
 
-async def test_requests_under_way_are_bounded(world: World) -> None:
-    async with running(world):
+async def test_requests_under_way_are_bounded(harness: EventsHarness) -> None:
+    async with running(harness):
         for number in range(90):
-            world.api.slow[f"ns-{number}"] = 3.0
-            world.fail(f"ns-{number}")
+            harness.api.slow[f"ns-{number}"] = 3.0
+            harness.fail(f"ns-{number}")
         await asyncio.sleep(60)
-    assert world.api.most_in_flight == 32
-    assert world.counts == Counts(Counter(Warning=90))
+    assert harness.api.most_in_flight == 32
+    assert harness.counts == Counts(Counter(Warning=90))
 
 
 @pytest.mark.parametrize(
@@ -173,73 +166,73 @@ async def test_requests_under_way_are_bounded(world: World) -> None:
     ids=["end", "404", "right"],
 )
 async def test_a_namespace_that_takes_none_is_dropped_at_once(
-    world: World, error: ApiError, why: str
+    harness: EventsHarness, error: ApiError, why: str
 ) -> None:
-    world.api.refuses["going"] = error
-    async with running(world):
-        world.fail("going", 200)
-        world.fail("staying", 20)
+    harness.api.refuses["going"] = error
+    async with running(harness):
+        harness.fail("going", 200)
+        harness.fail("staying", 20)
         await asyncio.sleep(1)
-        assert world.counts == Counts(Counter(Warning=20), Counter({why: 200}))
+        assert harness.counts == Counts(Counter(Warning=20), Counter({why: 200}))
         # Those that were under way when the first refusal came, and no more.
-        assert len(world.api.asked["going"]) <= 4
-        asked = len(world.api.asked["going"])
-        world.fail("going", 5)
+        assert len(harness.api.asked["going"]) <= 4
+        asked = len(harness.api.asked["going"])
+        harness.fail("going", 5)
         await asyncio.sleep(1)
-        assert world.counts.dropped_ == Counter({why: 205})
-        assert len(world.api.asked["going"]) == asked
+        assert harness.counts.dropped_ == Counter({why: 205})
+        assert len(harness.api.asked["going"]) == asked
         # It may have been created again.
-        del world.api.refuses["going"]
+        del harness.api.refuses["going"]
         await asyncio.sleep(10)
-        world.fail("going")
+        harness.fail("going")
         await asyncio.sleep(1)
-    assert len(world.api.taken["going"]) == 1
+    assert len(harness.api.taken["going"]) == 1
 
 
 async def test_counts_that_become_due_in_a_namespace_that_is_gone_are_dropped_too(
-    world: World,
+    harness: EventsHarness,
 ) -> None:
     abouts = [
         About("alibabacloud.com/v1alpha1", "ExternalSecret", "going", f"es-{n}", f"uid-{n}")
         for n in range(50)
     ]
-    async with running(world):
+    async with running(harness):
         for _ in range(2):
             for about in abouts:
-                world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+                harness.recorder.record(about, "Warning", "SyncFailed", "forbidden")
                 await asyncio.sleep(0.1)
-        world.api.refuses["going"] = NO_NAMESPACE
-        asked = len(world.api.asked["going"])
+        harness.api.refuses["going"] = NO_NAMESPACE
+        asked = len(harness.api.asked["going"])
         await asyncio.sleep(20)
     # One each ten seconds, while they become due one after the other.
-    assert len(world.api.asked["going"]) - asked <= 4
-    assert world.counts.sent_.total() + world.counts.dropped_.total() == 100
+    assert len(harness.api.asked["going"]) - asked <= 4
+    assert harness.counts.sent_.total() + harness.counts.dropped_.total() == 100
 
 
-async def test_refused_event_ends_nothing_else(world: World) -> None:
-    world.api.refuses["ns"] = ApiRefusedError("invalid", status=422)
-    async with running(world):
-        world.fail("ns", 10)
+async def test_refused_event_ends_nothing_else(harness: EventsHarness) -> None:
+    harness.api.refuses["ns"] = ApiRefusedError("invalid", status=422)
+    async with running(harness):
+        harness.fail("ns", 10)
         await asyncio.sleep(1)
-    assert len(world.api.asked["ns"]) == 10
-    assert world.counts.dropped_ == Counter(refused=10)
+    assert len(harness.api.asked["ns"]) == 10
+    assert harness.counts.dropped_ == Counter(refused=10)
 
 
-async def test_counts_that_grow_do_not_wait_in_front_of_what_is_new(world: World) -> None:
+async def test_counts_that_grow_do_not_wait_in_front_of_what_is_new(harness: EventsHarness) -> None:
     abouts = [
         About("alibabacloud.com/v1alpha1", "ExternalSecret", "ns", f"es-{n}", f"uid-{n}")
         for n in range(800)
     ]
-    async with running(world):
+    async with running(harness):
         for _ in range(2):
             for about in abouts:
-                world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+                harness.recorder.record(about, "Warning", "SyncFailed", "forbidden")
             await asyncio.sleep(90)
-        world.recorder.record(abouts[0], "Warning", "SyncFailed", "again")
+        harness.recorder.record(abouts[0], "Warning", "SyncFailed", "again")
         for about in abouts:
-            world.recorder.record(about, "Warning", "SyncFailed", "forbidden")
+            harness.recorder.record(about, "Warning", "SyncFailed", "forbidden")
         await asyncio.sleep(30)
         began = now()
-        world.fail("ns", 46)
+        harness.fail("ns", 46)
         await asyncio.sleep(1)
-        assert len([at for at in world.api.taken["ns"] if at > began]) >= 46
+        assert len([at for at in harness.api.taken["ns"] if at > began]) >= 46

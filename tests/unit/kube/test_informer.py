@@ -18,7 +18,7 @@ from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
 from secret_sync.kube.informer import Scope
 from secret_sync.resources.meta import ObjectMeta
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
     event,
     eventually,
     item,
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from secret_sync.kube import Change, KubeClient
-    from tests.unit.kube.scripted import Exchange, Recorder, ScriptedServer
+    from tests.unit.kube.fakes import Exchange, ReflectorRecorder, ScriptedServer
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing(ObjectMeta):
+class ColoredMap(ObjectMeta):
     color: str
 
 
-def thing(value: dict[str, Any]) -> Thing | None:
+def thing(value: dict[str, Any]) -> ColoredMap | None:
     metadata = value["metadata"]
     data = value.get("data", {})
     if data.get("color") == "invisible":
         return None
-    return Thing(
+    return ColoredMap(
         metadata["namespace"],
         metadata["name"],
         metadata["uid"],
@@ -63,13 +63,13 @@ def colored(name: str, color: Any, rv: str = "1", **more: Any) -> dict[str, Any]
 class Diary:
     """A handler that writes down what it hears, and what the store holds at that moment."""
 
-    def __init__(self, informer: Informer[Thing]) -> None:
+    def __init__(self, informer: Informer[ColoredMap]) -> None:
         self.informer = informer
         self.lines: list[str] = []
-        self.changes: list[Change[Thing]] = []
+        self.changes: list[Change[ColoredMap]] = []
         self.held: list[set[str]] = []
 
-    def __call__(self, change: Change[Thing]) -> None:
+    def __call__(self, change: Change[ColoredMap]) -> None:
         old, new = change.old, change.new
         sign = "+" if old is None else "-" if new is None else "~"
         self.lines.append(f"{sign}{change.key}")
@@ -78,12 +78,12 @@ class Diary:
 
 
 @pytest.fixture
-async def informer(client: KubeClient, recorder: Recorder) -> Informer[Thing]:
+async def informer(client: KubeClient, recorder: ReflectorRecorder) -> Informer[ColoredMap]:
     return Informer(client, CONFIG_MAPS, thing, recorder, indexes={"color": lambda t: (t.color,)})
 
 
 @pytest.fixture
-def diary(informer: Informer[Thing]) -> Diary:
+def diary(informer: Informer[ColoredMap]) -> Diary:
     diary = Diary(informer)
     informer.add_handler(diary)
     return diary
@@ -91,7 +91,7 @@ def diary(informer: Informer[Thing]) -> Diary:
 
 @pytest.fixture
 async def running(
-    informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
+    informer: Informer[ColoredMap], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[[], None]]:
     monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
     monkeypatch.setattr(reflector_module, "BACKOFF", Backoff(base=1e-6))
@@ -103,7 +103,10 @@ async def running(
 
 
 async def test_synced_means_delivered_to_the_handlers(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(item("a"), item("b"), token="t"))
     server.lists.append(listing(item("c")))
@@ -115,7 +118,7 @@ async def test_synced_means_delivered_to_the_handlers(
 
 
 async def test_an_empty_list_is_in_sync_too(
-    informer: Informer[Thing], running: Callable[[], None]
+    informer: Informer[ColoredMap], running: Callable[[], None]
 ) -> None:
     running()
     await informer.wait_synced()
@@ -124,7 +127,7 @@ async def test_an_empty_list_is_in_sync_too(
 
 @pytest.mark.looptime
 async def test_a_barrier_of_more_than_two_minutes_fails(
-    client: KubeClient, recorder: Recorder
+    client: KubeClient, recorder: ReflectorRecorder
 ) -> None:
     waiting = Informer(client, CONFIG_MAPS, thing, recorder)
     began = asyncio.get_running_loop().time()
@@ -134,7 +137,10 @@ async def test_a_barrier_of_more_than_two_minutes_fails(
 
 
 async def test_changes_reach_store_index_and_handlers(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(colored("a", "red")))
     server.watches.append(
@@ -157,7 +163,10 @@ async def test_changes_reach_store_index_and_handlers(
 
 
 async def test_another_uid_is_a_deletion_and_a_new_object(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(item("a", uid="first")))
     server.watches.append(streaming(event("MODIFIED", item("a", "101", "second")), stall=True))
@@ -171,7 +180,10 @@ async def test_another_uid_is_a_deletion_and_a_new_object(
 
 
 async def test_deletions_during_a_disconnect_are_delivered_first_with_the_last_state(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(colored("gone", "red"), colored("stays", "red"), rv="100"))
     server.lists.append(listing(colored("new", "red"), colored("stays", "red"), rv="200"))
@@ -188,7 +200,7 @@ async def test_deletions_during_a_disconnect_are_delivered_first_with_the_last_s
 
 
 async def test_a_later_list_is_reported_after_it_is_stored(
-    server: ScriptedServer, informer: Informer[Thing], running: Callable[[], None]
+    server: ScriptedServer, informer: Informer[ColoredMap], running: Callable[[], None]
 ) -> None:
     held: list[set[str]] = []
     informer.add_relist_handler(lambda: held.append(set(informer.store)))
@@ -201,7 +213,10 @@ async def test_a_later_list_is_reported_after_it_is_stored(
 
 
 async def test_object_added_by_an_event_can_vanish_from_a_list(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.watches.append(
         streaming(
@@ -216,7 +231,7 @@ async def test_object_added_by_an_event_can_vanish_from_a_list(
     assert diary.lines == ["+ns/vanishes", "+ns/deleted", "-ns/deleted", "-ns/vanishes"]
 
 
-async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[Thing]) -> None:
+async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[ColoredMap]) -> None:
     scope = Scope(informer, "", thing, frozenset())
     for number in range(10):
         scope.event("ADDED", item(f"n-{number}"))
@@ -225,7 +240,10 @@ async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[T
 
 
 async def test_another_uid_in_a_list(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(item("a", "5", "first"), rv="100"))
     server.lists.append(listing(item("a", "150", "second"), rv="200"))
@@ -236,7 +254,10 @@ async def test_another_uid_in_a_list(
 
 
 async def test_objects_unchanged_in_a_list_are_not_delivered(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(item("a"), rv="100"))
     server.lists.append(listing(item("a"), rv="200"))
@@ -247,7 +268,7 @@ async def test_objects_unchanged_in_a_list_are_not_delivered(
 
 
 async def test_a_scope_never_touches_another_ones_objects(
-    informer: Informer[Thing], diary: Diary
+    informer: Informer[ColoredMap], diary: Diary
 ) -> None:
     def of(namespace: str, name: str) -> dict[str, Any]:
         made = item(name)
@@ -262,13 +283,13 @@ async def test_a_scope_never_touches_another_ones_objects(
     assert sorted(diary.lines[3:]) == ["-one/a", "-one/b"]
 
 
-def _present(found: Thing | None) -> Thing:
+def _present(found: ColoredMap | None) -> ColoredMap:
     assert found is not None
     return found
 
 
 async def test_with_namespaces_each_is_listed_by_itself(
-    server: ScriptedServer, client: KubeClient, recorder: Recorder
+    server: ScriptedServer, client: KubeClient, recorder: ReflectorRecorder
 ) -> None:
     goes_on = asyncio.Event()
 
@@ -295,7 +316,7 @@ async def test_with_namespaces_each_is_listed_by_itself(
 async def test_excluded_namespaces_are_omitted(
     server: ScriptedServer,
     client: KubeClient,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
@@ -313,11 +334,11 @@ async def test_excluded_namespaces_are_omitted(
 
 async def test_a_handler_that_raises_stops_nobody_else(
     server: ScriptedServer,
-    informer: Informer[Thing],
-    recorder: Recorder,
+    informer: Informer[ColoredMap],
+    recorder: ReflectorRecorder,
     running: Callable[[], None],
 ) -> None:
-    def broken(change: Change[Thing]) -> None:
+    def broken(change: Change[ColoredMap]) -> None:
         raise RuntimeError("no")
 
     informer.add_handler(broken)
@@ -336,7 +357,10 @@ async def test_a_handler_that_raises_stops_nobody_else(
 
 
 async def test_object_that_the_converter_omits_is_deleted(
-    server: ScriptedServer, informer: Informer[Thing], diary: Diary, running: Callable[[], None]
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
 ) -> None:
     server.lists.append(listing(colored("a", "red"), colored("b", "invisible")))
     server.watches.append(
@@ -354,9 +378,9 @@ async def test_object_that_the_converter_omits_is_deleted(
 
 async def test_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
     server: ScriptedServer,
-    informer: Informer[Thing],
+    informer: Informer[ColoredMap],
     diary: Diary,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     running: Callable[[], None],
 ) -> None:
     odd: dict[str, Any] = item("odd", data="not a map")
@@ -378,9 +402,9 @@ async def test_an_object_that_cannot_be_read_keeps_nobody_from_the_others(
 
 async def test_an_object_with_malformed_metadata_keeps_nobody_from_the_others(
     server: ScriptedServer,
-    informer: Informer[Thing],
+    informer: Informer[ColoredMap],
     diary: Diary,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     running: Callable[[], None],
 ) -> None:
     def malformed(of: str, **metadata: Any) -> dict[str, Any]:
@@ -409,7 +433,7 @@ async def test_an_object_with_malformed_metadata_keeps_nobody_from_the_others(
 
 
 async def test_running_ends_only_when_cancelled_and_fails_with_its_reflector(
-    server: ScriptedServer, informer: Informer[Thing], monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, informer: Informer[ColoredMap], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: reflector_module.Reflector) -> None:
         raise RuntimeError("a bug")
@@ -422,7 +446,7 @@ async def test_running_ends_only_when_cancelled_and_fails_with_its_reflector(
 
 async def test_10_000_objects_do_not_hold_up_the_loop(
     server: ScriptedServer,
-    informer: Informer[Thing],
+    informer: Informer[ColoredMap],
     running: Callable[[], None],
     request: pytest.FixtureRequest,
 ) -> None:

@@ -26,7 +26,7 @@ def now() -> float:
 
 
 @dataclass
-class Server:
+class LeaseServer:
     """Holds one Lease, whose every version it remembers.
 
     Attributes:
@@ -57,10 +57,10 @@ class Server:
 
 
 @dataclass
-class Wire:
+class LeaseWire:
     """How one candidate reaches it."""
 
-    server: Server
+    server: LeaseServer
     name: str
 
     async def request(
@@ -110,7 +110,7 @@ class Wire:
 
 
 @dataclass
-class Heard:
+class HeardLease:
     failures: int = 0
     changes: int = 0
 
@@ -122,26 +122,26 @@ class Heard:
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> LeaseServer:
+    return LeaseServer()
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def heard() -> HeardLease:
+    return HeardLease()
 
 
-def candidate(server: Server, name: str, heard: Heard | None = None) -> Election:
-    return Election(Wire(server, name), "home", "some", name, heard or Heard())
+def candidate(server: LeaseServer, name: str, heard: HeardLease | None = None) -> Election:
+    return Election(LeaseWire(server, name), "home", "some", name, heard or HeardLease())
 
 
-async def leader(server: Server, name: str, heard: Heard | None = None) -> Election:
+async def leader(server: LeaseServer, name: str, heard: HeardLease | None = None) -> Election:
     election = candidate(server, name, heard)
     await election.acquire()
     return election
 
 
-async def test_the_first_one_makes_the_lease(server: Server) -> None:
+async def test_the_first_one_makes_the_lease(server: LeaseServer) -> None:
     one = candidate(server, "one")
     assert not one.may_start(0)
     await one.acquire()
@@ -154,7 +154,7 @@ async def test_the_first_one_makes_the_lease(server: Server) -> None:
     assert spec["acquireTime"] == spec["renewTime"]
 
 
-async def test_holder_keeps_the_lease_from_others(server: Server) -> None:
+async def test_holder_keeps_the_lease_from_others(server: LeaseServer) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     waiting = asyncio.create_task(candidate(server, "two").acquire())
@@ -169,7 +169,7 @@ async def test_holder_keeps_the_lease_from_others(server: Server) -> None:
 
 @pytest.mark.parametrize("_turn", range(5))
 async def test_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
-    server: Server, heard: Heard, _turn: int
+    server: LeaseServer, heard: HeardLease, _turn: int
 ) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
@@ -187,7 +187,9 @@ async def test_a_dead_leader_is_replaced_within_20_s_and_not_before_15(
 
 
 @pytest.mark.parametrize("_turn", range(5))
-async def test_a_lease_that_is_given_back_is_taken_within_4_s(server: Server, _turn: int) -> None:
+async def test_a_lease_that_is_given_back_is_taken_within_4_s(
+    server: LeaseServer, _turn: int
+) -> None:
     one = await leader(server, "one")
     waiting = asyncio.create_task(candidate(server, "two").acquire())
     await asyncio.sleep(5)
@@ -202,7 +204,7 @@ async def test_a_lease_that_is_given_back_is_taken_within_4_s(server: Server, _t
     assert server.lease["spec"]["leaseDurationSeconds"] == 15
 
 
-async def test_the_times_in_the_record_mean_nothing(server: Server) -> None:
+async def test_the_times_in_the_record_mean_nothing(server: LeaseServer) -> None:
     for stamp in ("1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"):
         spec = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": stamp}
         server.put({"metadata": {"name": "some"}, "spec": spec})
@@ -211,7 +213,7 @@ async def test_the_times_in_the_record_mean_nothing(server: Server) -> None:
         assert TIMES.duration <= now() - began < 20
 
 
-async def test_each_holder_has_the_time_that_it_says(server: Server) -> None:
+async def test_each_holder_has_the_time_that_it_says(server: LeaseServer) -> None:
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 40}
     server.put({"metadata": {"name": "some", "labels": {"a": "b"}}, "spec": spec})
     await leader(server, "one")
@@ -222,7 +224,7 @@ async def test_each_holder_has_the_time_that_it_says(server: Server) -> None:
 
 @pytest.mark.parametrize("how", ["hangs", "down"])
 async def test_renewing_that_fails_ends_it_before_the_lease_does(
-    server: Server, heard: Heard, how: str
+    server: LeaseServer, heard: HeardLease, how: str
 ) -> None:
     one = await leader(server, "one", heard)
     holding = asyncio.create_task(one.hold())
@@ -239,7 +241,7 @@ async def test_renewing_that_fails_ends_it_before_the_lease_does(
     assert heard.failures >= 3
 
 
-async def test_near_the_end_no_write_starts_that_may_outlive_it(server: Server) -> None:
+async def test_near_the_end_no_write_starts_that_may_outlive_it(server: LeaseServer) -> None:
     one = await leader(server, "one")
     renewed = server.history[-1][0]
     server.hangs.add("one")
@@ -255,7 +257,7 @@ async def test_near_the_end_no_write_starts_that_may_outlive_it(server: Server) 
     holding.cancel()
 
 
-async def test_a_frozen_leader_may_write_nothing_when_it_comes_back(server: Server) -> None:
+async def test_a_frozen_leader_may_write_nothing_when_it_comes_back(server: LeaseServer) -> None:
     one = await leader(server, "one")
     # Nothing of it runs, and the clock goes on.
     await asyncio.sleep(TIMES.duration)
@@ -267,7 +269,7 @@ async def test_a_frozen_leader_may_write_nothing_when_it_comes_back(server: Serv
     assert now() == began
 
 
-async def test_an_answer_that_got_lost_does_not_lose_the_lease(server: Server) -> None:
+async def test_an_answer_that_got_lost_does_not_lose_the_lease(server: LeaseServer) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     await asyncio.sleep(3)
@@ -278,7 +280,7 @@ async def test_an_answer_that_got_lost_does_not_lose_the_lease(server: Server) -
     holding.cancel()
 
 
-async def test_lease_whose_response_got_lost_is_found_again(server: Server) -> None:
+async def test_lease_whose_response_got_lost_is_found_again(server: LeaseServer) -> None:
     server.lost = 1
     began = now()
     await leader(server, "one")
@@ -286,7 +288,7 @@ async def test_lease_whose_response_got_lost_is_found_again(server: Server) -> N
     assert server.holder == "one"
 
 
-async def test_single_candidate_of_ten_wins(server: Server) -> None:
+async def test_single_candidate_of_ten_wins(server: LeaseServer) -> None:
     elections = [candidate(server, f"no-{number}") for number in range(10)]
     tasks = [asyncio.create_task(election.acquire()) for election in elections]
     await asyncio.sleep(1)
@@ -295,7 +297,7 @@ async def test_single_candidate_of_ten_wins(server: Server) -> None:
         task.cancel()
 
 
-async def test_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> None:
+async def test_a_lease_that_another_one_took_ends_it_at_once(server: LeaseServer) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     await asyncio.sleep(5)
@@ -310,7 +312,7 @@ async def test_a_lease_that_another_one_took_ends_it_at_once(server: Server) -> 
     assert server.holder == "thief"
 
 
-async def test_deleted_lease_is_recreated_by_its_holder(server: Server) -> None:
+async def test_deleted_lease_is_recreated_by_its_holder(server: LeaseServer) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     waiting = asyncio.create_task(candidate(server, "two").acquire())
@@ -324,7 +326,7 @@ async def test_deleted_lease_is_recreated_by_its_holder(server: Server) -> None:
     waiting.cancel()
 
 
-async def test_marks_of_others_do_no_harm(server: Server) -> None:
+async def test_marks_of_others_do_no_harm(server: LeaseServer) -> None:
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
     for _ in range(5):
@@ -339,7 +341,7 @@ async def test_marks_of_others_do_no_harm(server: Server) -> None:
     holding.cancel()
 
 
-async def test_lease_can_be_released_during_a_renewal(server: Server) -> None:
+async def test_lease_can_be_released_during_a_renewal(server: LeaseServer) -> None:
     """A renewal that is cancelled half-way may have got through."""
     one = await leader(server, "one")
     holding = asyncio.create_task(one.hold())
@@ -351,7 +353,7 @@ async def test_lease_can_be_released_during_a_renewal(server: Server) -> None:
     assert server.holder == ""
 
 
-async def test_candidate_stopped_while_acquiring_releases_the_lease(server: Server) -> None:
+async def test_candidate_stopped_while_acquiring_releases_the_lease(server: LeaseServer) -> None:
     server.lost = 1
     one = candidate(server, "one")
     acquiring = asyncio.create_task(one.acquire())
@@ -363,13 +365,13 @@ async def test_candidate_stopped_while_acquiring_releases_the_lease(server: Serv
     assert server.holder == ""
 
 
-async def test_candidate_that_never_asked_releases_nothing(server: Server) -> None:
+async def test_candidate_that_never_asked_releases_nothing(server: LeaseServer) -> None:
     server.hangs.add("one")
     await candidate(server, "one").release()
     assert now() < 0.1
 
 
-async def test_giving_back_takes_no_longer_than_an_attempt(server: Server) -> None:
+async def test_giving_back_takes_no_longer_than_an_attempt(server: LeaseServer) -> None:
     one = await leader(server, "one")
     server.hangs.add("one")
     began = now()
@@ -377,7 +379,7 @@ async def test_giving_back_takes_no_longer_than_an_attempt(server: Server) -> No
     assert now() - began < 4
 
 
-async def test_a_server_that_is_down_is_asked_again(server: Server, heard: Heard) -> None:
+async def test_a_server_that_is_down_is_asked_again(server: LeaseServer, heard: HeardLease) -> None:
     server.down = True
     acquiring = asyncio.create_task(candidate(server, "one", heard).acquire())
     await asyncio.sleep(10)
@@ -389,7 +391,7 @@ async def test_a_server_that_is_down_is_asked_again(server: Server, heard: Heard
 
 @pytest.mark.parametrize("slow", [2.5, 3.4])
 async def test_writes_that_take_seconds_cost_neither_the_lease_nor_a_write(
-    server: Server, slow: float
+    server: LeaseServer, slow: float
 ) -> None:
     server.slow = slow
     async with asyncio.timeout(10):
@@ -414,9 +416,9 @@ TIMINGS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", TIMINGS, ids=str)
-async def test_two_leaders_never_write_at_once(server: Server, times: LeaseTimes) -> None:
-    one = Election(Wire(server, "one"), "home", "some", "one", Heard(), times)
-    two = Election(Wire(server, "two"), "home", "some", "two", Heard(), times)
+async def test_two_leaders_never_write_at_once(server: LeaseServer, times: LeaseTimes) -> None:
+    one = Election(LeaseWire(server, "one"), "home", "some", "one", HeardLease(), times)
+    two = Election(LeaseWire(server, "two"), "home", "some", "two", HeardLease(), times)
     await one.acquire()
     assert server.lease is not None
     assert server.lease["spec"]["leaseDurationSeconds"] >= times.duration
@@ -439,7 +441,7 @@ async def test_two_leaders_never_write_at_once(server: Server, times: LeaseTimes
 
 @pytest.mark.parametrize("holder", ["", "before"], ids=["released", "another"])
 async def test_a_record_restored_from_a_backup_does_not_make_two_leaders(
-    server: Server, holder: str
+    server: LeaseServer, holder: str
 ) -> None:
     spec = {"holderIdentity": holder, "leaseDurationSeconds": 1, "renewTime": "x"}
     server.put({"metadata": {"name": "some"}, "spec": spec})
@@ -457,7 +459,9 @@ async def test_a_record_restored_from_a_backup_does_not_make_two_leaders(
         await holding
 
 
-async def test_a_leader_whose_record_was_restored_to_a_free_one_goes_on(server: Server) -> None:
+async def test_a_leader_whose_record_was_restored_to_a_free_one_goes_on(
+    server: LeaseServer,
+) -> None:
     server.put({"metadata": {"name": "some"}, "spec": {"leaseDurationSeconds": 1}})
     backup, version = copy.deepcopy(server.lease), server.version
     one = await leader(server, "one")

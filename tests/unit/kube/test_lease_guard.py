@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secret_sync.kube import ApiError, ApiUnavailableError
-from tests.unit.kube.scripted import closing, refusing, storing
+from tests.unit.kube.fakes import closing, refusing, storing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.unit.kube.fakes import ScriptedServer
 
 PATH = "/api/v1/namespaces/ns/configmaps/one"
 

@@ -8,11 +8,11 @@ import pytest
 
 from secret_sync.kube import ApiError, ApiExpiredError, ApiUnavailableError
 from secret_sync.kube.pager import PAGE, Pager
-from tests.unit.kube.scripted import COLLECTION, answering, item, listing, refusing, status_of
+from tests.unit.kube.fakes import COLLECTION, answering, item, listing, refusing, status_of
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.unit.kube.fakes import ScriptedServer
 
 EXPIRED = refusing(410, "Expired", "The provided continue parameter is too old")
 

@@ -20,7 +20,7 @@ from secret_sync.kube.answers import Answer
 from secret_sync.kube.kubeconfig import Plugin, Server, plugin, run_plugin
 from secret_sync.kube.tls import build_context
 from tests.support.recording import Authority, RecordingServer
-from tests.unit.kube.scripted import kubeconfig_text
+from tests.unit.kube.fakes import kubeconfig_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -22,11 +22,11 @@ from secret_sync.kube import (
     who_am_i,
 )
 from secret_sync.kube import preflight as module
-from tests.unit.kube.scripted import answering, closing, refusing
+from tests.unit.kube.fakes import answering, closing, refusing
 
 if TYPE_CHECKING:
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import Exchange, Script, ScriptedServer
+    from tests.unit.kube.fakes import Exchange, Script, ScriptedServer
 
 KIND = Resource("example.com", "v1", "things", "Thing")
 NEEDS = (

@@ -14,7 +14,8 @@ from secret_sync.kube import METADATA, METADATA_LIST, SECRETS, Reflector, Resour
 from secret_sync.kube import reflector as module
 from secret_sync.kube import watch as watch_module
 from secret_sync.kube.reflector import HEALTHY_AFTER, LONGEST_WAIT, Waits
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
+    Sink,
     answering,
     bookmark,
     event,
@@ -31,32 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import Recorder, Script, ScriptedServer
+    from tests.unit.kube.fakes import ReflectorRecorder, Script, ScriptedServer
 
     Run = Callable[[Callable[[], bool]], Awaitable[None]]
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EXPIRED = streaming(event("ERROR", status_of(410, "Expired")))
-
-
-class Sink:
-    """Keeps names, by what was said of them."""
-
-    def __init__(self) -> None:
-        self.delivered: list[Any] = []
-
-    def read(self, value: dict[str, Any]) -> str:
-        name: str = value["metadata"]["name"]
-        return name
-
-    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
-        self.delivered.append(objects)
-
-    def newest(self) -> None:
-        return None
-
-    def event(self, sort: str, value: dict[str, Any]) -> None:
-        self.delivered.append((sort, value["metadata"]["name"]))
 
 
 @pytest.fixture
@@ -79,7 +60,9 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def run(client: KubeClient, sink: Sink, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(
+    client: KubeClient, sink: Sink, recorder: ReflectorRecorder, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Runs a reflector until something is so."""
     # Scripts end at once; the tests of short watches set it back.
     monkeypatch.setattr(watch_module, "TOO_SHORT", 0.0)
@@ -102,7 +85,7 @@ def versions(server: ScriptedServer) -> list[str]:
 
 
 async def test_a_watch_starts_at_the_version_of_the_list(
-    server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
+    server: ScriptedServer, run: Run, sink: Sink, recorder: ReflectorRecorder
 ) -> None:
     server.lists.append(listing(item("a", rv="900"), rv="100"))
     server.watches.append(streaming(event("ADDED", item("b", "101")), stall=True))
@@ -114,7 +97,7 @@ async def test_a_watch_starts_at_the_version_of_the_list(
 
 
 async def test_a_bookmark_moves_the_version_and_is_not_delivered(
-    server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
+    server: ScriptedServer, run: Run, sink: Sink, recorder: ReflectorRecorder
 ) -> None:
     server.watches.append(streaming(bookmark("250")))
     await run(lambda: len(server.watched) == 2)
@@ -124,7 +107,7 @@ async def test_a_bookmark_moves_the_version_and_is_not_delivered(
 
 
 async def test_a_normal_close_is_no_reason_to_list(
-    server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float]
+    server: ScriptedServer, run: Run, recorder: ReflectorRecorder, waited: list[float]
 ) -> None:
     for version in ("101", "102", "103"):
         server.watches.append(streaming(event("ADDED", item("a", version))))
@@ -144,7 +127,7 @@ async def test_410_in_each_shape_leads_to_a_list(
     server: ScriptedServer,
     run: Run,
     sink: Sink,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     waited: list[float],
     script: Script,
 ) -> None:
@@ -173,7 +156,11 @@ async def test_a_server_to_which_everything_is_too_old_is_not_listed_in_a_loop(
     ids=["status", "event"],
 )
 async def test_429_waits_as_asked_and_goes_on_from_the_same_version(
-    server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float], script: Script
+    server: ScriptedServer,
+    run: Run,
+    recorder: ReflectorRecorder,
+    waited: list[float],
+    script: Script,
 ) -> None:
     server.watches.append(script)
     await run(lambda: len(server.watched) == 2)
@@ -186,7 +173,7 @@ async def test_429_waits_as_asked_and_goes_on_from_the_same_version(
 async def test_connection_refused_goes_on_from_the_same_version(
     server: ScriptedServer,
     run: Run,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     waited: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,7 +201,7 @@ async def test_anything_else_waits_and_lists(
     server: ScriptedServer,
     run: Run,
     sink: Sink,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     waited: list[float],
     script: Script,
     kind: str,
@@ -241,7 +228,7 @@ async def test_watches_that_end_at_once_are_waited_for(
 async def test_a_silent_socket_is_left_and_watched_again(
     server: ScriptedServer,
     run: Run,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     waited: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -256,7 +243,7 @@ async def test_a_silent_socket_is_left_and_watched_again(
 
 
 async def test_garbage_is_counted_and_the_watch_goes_on_from_the_last_version(
-    server: ScriptedServer, run: Run, recorder: Recorder, waited: list[float]
+    server: ScriptedServer, run: Run, recorder: ReflectorRecorder, waited: list[float]
 ) -> None:
     server.watches.append(streaming(event("ADDED", item("a", "101")) + b"garbage\n"))
     await run(lambda: len(server.watched) == 2)
@@ -276,7 +263,7 @@ async def test_the_same_garbage_twice_is_gone_around_by_a_list(
 
 
 async def test_an_unknown_type_is_logged_and_skipped(
-    server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder
+    server: ScriptedServer, run: Run, sink: Sink, recorder: ReflectorRecorder
 ) -> None:
     lines = event("RENAMED", item("a", "101")) + event("ADDED", item("b", "102"))
     server.watches.append(streaming(lines, stall=True))
@@ -288,7 +275,7 @@ async def test_an_unknown_type_is_logged_and_skipped(
 
 
 async def test_a_list_that_fails_is_tried_for_ever(
-    server: ScriptedServer, run: Run, sink: Sink, recorder: Recorder, waited: list[float]
+    server: ScriptedServer, run: Run, sink: Sink, recorder: ReflectorRecorder, waited: list[float]
 ) -> None:
     server.lists.extend([refusing(403, "Forbidden"), refusing(500, "InternalError")] * 5)
     server.lists.append(listing(item("a")))
@@ -302,7 +289,7 @@ async def test_a_list_that_fails_is_tried_for_ever(
 async def test_a_wait_is_waited_for(
     server: ScriptedServer,
     run: Run,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     no_jitter: None,
     monkeypatch: pytest.MonkeyPatch,
     fails: str,
@@ -341,7 +328,7 @@ async def test_a_list_that_succeeds_does_not_hide_watches_that_fail(
 
 
 async def test_metadata_only_accepts_nothing_else(
-    server: ScriptedServer, client: KubeClient, sink: Sink, recorder: Recorder
+    server: ScriptedServer, client: KubeClient, sink: Sink, recorder: ReflectorRecorder
 ) -> None:
     page = {
         "kind": "PartialObjectMetadataList",
@@ -368,7 +355,7 @@ async def test_a_server_that_sends_whole_secrets_is_refused(
     server: ScriptedServer,
     client: KubeClient,
     sink: Sink,
-    recorder: Recorder,
+    recorder: ReflectorRecorder,
     waited: list[float],
 ) -> None:
     whole = {"kind": "SecretList", "metadata": {"resourceVersion": "100"}, "items": []}

@@ -13,7 +13,7 @@ import structlog.testing
 from secret_sync.kube import ApiRefusedError, Reflector, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.kube.reflector import LONGEST_WAIT
-from tests.unit.kube.scripted import Recorder, bookmark, event, status_of
+from tests.unit.kube.fakes import ReflectorRecorder, bookmark, event, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,10 +31,10 @@ def now() -> float:
 
 
 @dataclass
-class Watch:
+class OutageWatch:
     """The answer to a watch: some lines, and then silence until the server goes away."""
 
-    server: Server
+    server: OutageServer
     lines: list[bytes]
 
     async def __aenter__(self) -> Self:
@@ -44,7 +44,7 @@ class Watch:
         return
 
     @property
-    def content(self) -> Watch:
+    def content(self) -> OutageWatch:
         return self
 
     async def readany(self) -> bytes:
@@ -55,7 +55,7 @@ class Watch:
 
 
 @dataclass
-class Server:
+class OutageServer:
     """An API server that goes away, and whose history is gone when it comes back.
 
     Attributes:
@@ -92,18 +92,18 @@ class Server:
         metadata = {"resourceVersion": str(self.version)}
         return {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata, "items": []}
 
-    async def stream(self, _path: str, *, params: dict[str, str], **_: Any) -> Watch:
+    async def stream(self, _path: str, *, params: dict[str, str], **_: Any) -> OutageWatch:
         await self._answer()
         self.watched.append(now())
         expired = int(params["resourceVersion"]) < self.version or self.expiring > 0
         self.expiring -= 1
         if not expired:
             self.opened.append(now())
-            return Watch(self, [bookmark(str(self.version))])
+            return OutageWatch(self, [bookmark(str(self.version))])
         if self.expires == "status":
             raise error_of_status("watch", EXPIRED)
         bare = event("ERROR", EXPIRED) if self.expires == "event" else b"%s" % _bare()
-        return Watch(self, [bare])
+        return OutageWatch(self, [bare])
 
     async def _answer(self) -> None:
         await asyncio.sleep(0.01)
@@ -115,7 +115,7 @@ def _bare() -> bytes:
     return event("", EXPIRED).partition(b'"object":')[2].rstrip(b"}\n") + b"}\n"
 
 
-class Sink:
+class IgnoringSink:
     def read(self, value: dict[str, Any]) -> Any:
         return value
 
@@ -135,9 +135,9 @@ def _longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def reflecting(server: Server, recorder: Recorder) -> AsyncIterator[None]:
+async def reflecting(server: OutageServer, recorder: ReflectorRecorder) -> AsyncIterator[None]:
     client = cast("KubeClient", server)
-    task = asyncio.create_task(Reflector(client, CONFIG_MAPS, Sink(), recorder).run())
+    task = asyncio.create_task(Reflector(client, CONFIG_MAPS, IgnoringSink(), recorder).run())
     await asyncio.sleep(60)
     yield
     task.cancel()
@@ -148,7 +148,7 @@ async def reflecting(server: Server, recorder: Recorder) -> AsyncIterator[None]:
 @pytest.mark.parametrize("expires", ["status", "event", "bare"])
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 300.0])
 async def test_after_an_outage_there_is_one_wait_at_most(expires: str, seconds: float) -> None:
-    server, recorder = Server(expires), Recorder()
+    server, recorder = OutageServer(expires), ReflectorRecorder()
     async with reflecting(server, recorder):
         # A second one, within the time that the waits of the first one are remembered for.
         for _ in range(2):
@@ -164,7 +164,7 @@ async def test_after_an_outage_there_is_one_wait_at_most(expires: str, seconds: 
 
 
 async def test_a_short_outage_is_a_short_wait() -> None:
-    server, recorder = Server(), Recorder()
+    server, recorder = OutageServer(), ReflectorRecorder()
     async with reflecting(server, recorder):
         back = await server.outage(5.0)
         await asyncio.sleep(20)
@@ -172,7 +172,7 @@ async def test_a_short_outage_is_a_short_wait() -> None:
 
 
 async def test_a_server_that_is_not_ready_yet_is_asked_as_if_it_had_not_been_away() -> None:
-    server, recorder = Server(), Recorder()
+    server, recorder = OutageServer(), ReflectorRecorder()
     async with reflecting(server, recorder):
         server.refusals = [
             ApiRefusedError("no RBAC yet", status=403),
@@ -186,7 +186,7 @@ async def test_a_server_that_is_not_ready_yet_is_asked_as_if_it_had_not_been_awa
 
 
 async def test_a_server_to_which_every_version_is_too_old_is_not_listed_in_a_loop() -> None:
-    server, recorder = Server(expiring=10**6), Recorder()
+    server, recorder = OutageServer(expiring=10**6), ReflectorRecorder()
     async with reflecting(server, recorder):
         await asyncio.sleep(540)
     assert server.listed[1] - server.listed[0] <= 0.1
@@ -195,7 +195,7 @@ async def test_a_server_to_which_every_version_is_too_old_is_not_listed_in_a_loo
 
 async def test_watch_that_falls_silent_in_between_is_not_listed_in_a_loop() -> None:
     """As behind a balancer with one server that is away and one that knows no version."""
-    server, recorder = Server(expiring=10**6), Recorder()
+    server, recorder = OutageServer(expiring=10**6), ReflectorRecorder()
     async with reflecting(server, recorder):
         for _ in range(600):
             server.up = not server.up
@@ -205,7 +205,7 @@ async def test_watch_that_falls_silent_in_between_is_not_listed_in_a_loop() -> N
 
 
 async def test_each_outage_is_logged_once() -> None:
-    server, recorder = Server(), Recorder()
+    server, recorder = OutageServer(), ReflectorRecorder()
     with structlog.testing.capture_logs() as logs:
         async with reflecting(server, recorder):
             for _ in range(2):
@@ -219,7 +219,7 @@ async def test_each_outage_is_logged_once() -> None:
 
 
 async def test_expiry_that_is_waited_for_is_logged() -> None:
-    server, recorder = Server(expiring=5), Recorder()
+    server, recorder = OutageServer(expiring=5), ReflectorRecorder()
     with structlog.testing.capture_logs() as logs:
         async with reflecting(server, recorder):
             pass

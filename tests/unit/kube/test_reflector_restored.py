@@ -13,7 +13,7 @@ import structlog.testing
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.resources.meta import ObjectMeta
-from tests.unit.kube.scripted import Recorder, bookmark, event, item, status_of
+from tests.unit.kube.fakes import ReflectorRecorder, bookmark, event, item, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ class ConfigMap(ObjectMeta):
 
 
 @dataclass
-class Server:
+class RestoredServer:
     """An API server that loses time.
 
     As the real one does, it leaves out of a watch what is no newer than the version that this
@@ -94,16 +94,16 @@ class Server:
             "items": items if whole or wanted else items[:1],
         }
 
-    async def stream(self, _path: str, *, params: dict[str, str], **_: Any) -> Watch:
+    async def stream(self, _path: str, *, params: dict[str, str], **_: Any) -> RestoredWatch:
         await asyncio.sleep(0.01)
         if not self.up:
             raise ApiUnavailableError("connection refused")
-        return Watch(self, int(params["resourceVersion"]))
+        return RestoredWatch(self, int(params["resourceVersion"]))
 
 
 @dataclass
-class Watch:
-    server: Server
+class RestoredWatch:
+    server: RestoredServer
     seen: int
 
     async def __aenter__(self) -> Self:
@@ -113,7 +113,7 @@ class Watch:
         return
 
     @property
-    def content(self) -> Watch:
+    def content(self) -> RestoredWatch:
         return self
 
     async def readany(self) -> bytes:
@@ -135,10 +135,10 @@ class Watch:
 
 
 @dataclass
-class World:
-    server: Server
+class RestoredHarness:
+    server: RestoredServer
     informer: Informer[ConfigMap]
-    recorder: Recorder
+    recorder: ReflectorRecorder
     restored: list[str]
 
     @property
@@ -147,8 +147,8 @@ class World:
 
 
 @asynccontextmanager
-async def watching(namespace: str = "") -> AsyncIterator[World]:
-    server, recorder = Server(), Recorder()
+async def watching(namespace: str = "") -> AsyncIterator[RestoredHarness]:
+    server, recorder = RestoredServer(), ReflectorRecorder()
     restored: list[str] = []
     namespaces = (namespace,) if namespace else ()
     informer = Informer(
@@ -157,7 +157,7 @@ async def watching(namespace: str = "") -> AsyncIterator[World]:
     informer.add_restore_handler(restored.append)
     task = asyncio.create_task(informer.run())
     await asyncio.sleep(70)
-    yield World(server, informer, recorder, restored)
+    yield RestoredHarness(server, informer, recorder, restored)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -166,97 +166,97 @@ async def watching(namespace: str = "") -> AsyncIterator[World]:
 @pytest.mark.parametrize("namespace", ["", "ns"])
 async def test_lower_versions_cause_a_list_at_once_and_are_reported(namespace: str) -> None:
     with structlog.testing.capture_logs() as logs:
-        async with watching(namespace) as world:
-            world.server.write("a")
+        async with watching(namespace) as harness:
+            harness.server.write("a")
             await asyncio.sleep(0.1)
-            await world.server.outage(version=95, history=[*BACKUP])
+            await harness.server.outage(version=95, history=[*BACKUP])
             await asyncio.sleep(16)
-            assert world.held == {"a": 90, "b": 95}
-            assert world.restored == [namespace]
+            assert harness.held == {"a": 90, "b": 95}
+            assert harness.restored == [namespace]
             # Edits are seen, also while versions are lower than those of before.
-            world.server.write("b")
+            harness.server.write("b")
             await asyncio.sleep(0.1)
-            assert world.held == {"a": 90, "b": 96}
-    assert world.recorder.failures.count("restored") == 1
+            assert harness.held == {"a": 90, "b": 96}
+    assert harness.recorder.failures.count("restored") == 1
     assert len([e for e in logs if "back in time" in e["event"]]) == 1
 
 
 async def test_versions_that_have_been_overtaken_meanwhile_are_found_by_the_newest_object() -> None:
     """Whoever comes back first writes much; the number of the collection means nothing then."""
-    async with watching() as world:
-        world.server.write("a")
+    async with watching() as harness:
+        harness.server.write("a")
         await asyncio.sleep(0.1)
-        await world.server.outage(version=400, history=[*BACKUP])
+        await harness.server.outage(version=400, history=[*BACKUP])
         await asyncio.sleep(16)
-        assert world.held == {"a": 90, "b": 95}
-        assert world.restored == [""]
+        assert harness.held == {"a": 90, "b": 95}
+        assert harness.restored == [""]
 
 
 async def test_a_newest_object_that_is_gone_is_found_by_the_others() -> None:
-    async with watching() as world:
-        world.server.write("a")
-        world.server.write("new")
+    async with watching() as harness:
+        harness.server.write("a")
+        harness.server.write("new")
         await asyncio.sleep(0.1)
-        await world.server.outage(version=400, history=[*BACKUP])
+        await harness.server.outage(version=400, history=[*BACKUP])
         await asyncio.sleep(16)
-        assert world.held == {"a": 90, "b": 95}
-        assert world.restored == [""]
+        assert harness.held == {"a": 90, "b": 95}
+        assert harness.restored == [""]
 
 
 async def test_a_restore_that_no_connection_noticed_is_found_when_the_watch_was_silent() -> None:
-    async with watching() as world:
-        world.server.write("a")
+    async with watching() as harness:
+        harness.server.write("a")
         await asyncio.sleep(0.1)
-        world.server.version, world.server.history = 95, [*BACKUP]
+        harness.server.version, harness.server.history = 95, [*BACKUP]
         await asyncio.sleep(360)
-        assert world.held == {"a": 90, "b": 95}
-        assert world.restored == [""]
+        assert harness.held == {"a": 90, "b": 95}
+        assert harness.restored == [""]
 
 
 async def test_a_list_that_an_outage_of_minutes_leads_to_finds_it_too() -> None:
-    async with watching() as world:
-        world.server.write("a")
+    async with watching() as harness:
+        harness.server.write("a")
         await asyncio.sleep(0.1)
-        await world.server.outage(900, version=400, history=[*BACKUP])
+        await harness.server.outage(900, version=400, history=[*BACKUP])
         await asyncio.sleep(16)
-        assert world.held == {"a": 90, "b": 95}
-        assert world.restored == [""]
+        assert harness.held == {"a": 90, "b": 95}
+        assert harness.restored == [""]
 
 
 async def test_outage_alone_costs_one_read_and_no_list() -> None:
-    async with watching() as world:
-        world.server.write("a")
+    async with watching() as harness:
+        harness.server.write("a")
         await asyncio.sleep(1)
-        await world.server.outage()
+        await harness.server.outage()
         await asyncio.sleep(16)
-        world.server.write("b")
+        harness.server.write("b")
         await asyncio.sleep(0.1)
-        assert world.held == {"a": 101, "b": 102}
-        assert (world.server.lists, world.server.looks) == (1, 1)
-        assert world.restored == []
+        assert harness.held == {"a": 101, "b": 102}
+        assert (harness.server.lists, harness.server.looks) == (1, 1)
+        assert harness.restored == []
 
 
 async def test_an_edit_while_the_connection_was_broken_is_no_restore() -> None:
-    async with watching() as world:
-        outage = asyncio.create_task(world.server.outage())
+    async with watching() as harness:
+        outage = asyncio.create_task(harness.server.outage())
         await asyncio.sleep(1)
-        world.server.write("b")
+        harness.server.write("b")
         await outage
         await asyncio.sleep(16)
-        assert world.held == {"a": 90, "b": 101}
-        assert world.restored == []
+        assert harness.held == {"a": 90, "b": 101}
+        assert harness.restored == []
         # It was looked at as it was before, too, and nothing was listed.
-        assert (world.server.lists, world.server.looks) == (1, 2)
+        assert (harness.server.lists, harness.server.looks) == (1, 2)
 
 
 async def test_kind_with_an_expired_version_is_listed() -> None:
-    async with watching() as world:
-        outage = asyncio.create_task(world.server.outage())
+    async with watching() as harness:
+        outage = asyncio.create_task(harness.server.outage())
         await asyncio.sleep(1)
-        world.server.write("b")
-        world.server.forgotten = world.server.version
+        harness.server.write("b")
+        harness.server.forgotten = harness.server.version
         await outage
         await asyncio.sleep(16)
-        assert world.held == {"a": 90, "b": 101}
-        assert world.restored == []
-        assert world.recorder.failures.count("expired") == 1
+        assert harness.held == {"a": 90, "b": 101}
+        assert harness.restored == []
+        assert harness.recorder.failures.count("expired") == 1

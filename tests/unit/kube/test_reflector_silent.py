@@ -13,7 +13,7 @@ import structlog.testing
 from secret_sync.kube import Reflector, Resource
 from secret_sync.kube.errors import ApiUnavailableError
 from secret_sync.kube.watch import IDLE
-from tests.unit.kube.scripted import Recorder, bookmark
+from tests.unit.kube.fakes import ReflectorRecorder, bookmark
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,16 +53,18 @@ class Proxy:
         items = [{"metadata": {"name": name}} for name in self.objects]
         return {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata, "items": items}
 
-    async def stream(self, _path: str, *, params: dict[str, str], idle: float, **_: Any) -> Watch:
+    async def stream(
+        self, _path: str, *, params: dict[str, str], idle: float, **_: Any
+    ) -> SilentWatch:
         if self.how == "headers":
             await asyncio.sleep(idle)
             raise ApiUnavailableError("no answer in time")
         self.opened += 1
-        return Watch(self, idle, now() + float(params["timeoutSeconds"]))
+        return SilentWatch(self, idle, now() + float(params["timeoutSeconds"]))
 
 
 @dataclass
-class Watch:
+class SilentWatch:
     """The answer to a watch."""
 
     proxy: Proxy
@@ -76,7 +78,7 @@ class Watch:
         return
 
     @property
-    def content(self) -> Watch:
+    def content(self) -> SilentWatch:
         return self
 
     async def readany(self) -> bytes:
@@ -89,7 +91,7 @@ class Watch:
         return b"\n" if self.proxy.how == "padded" else bookmark("100")
 
 
-class Sink:
+class SilentSink:
     def __init__(self) -> None:
         self.held: set[str] = set()
 
@@ -108,7 +110,9 @@ class Sink:
 
 
 @asynccontextmanager
-async def reflecting(proxy: Proxy, sink: Sink, recorder: Recorder) -> AsyncIterator[Reflector]:
+async def reflecting(
+    proxy: Proxy, sink: SilentSink, recorder: ReflectorRecorder
+) -> AsyncIterator[Reflector]:
     reflector = Reflector(cast("KubeClient", proxy), CONFIG_MAPS, sink, recorder)
     task = asyncio.create_task(reflector.run())
     yield reflector
@@ -119,7 +123,7 @@ async def reflecting(proxy: Proxy, sink: Sink, recorder: Recorder) -> AsyncItera
 
 @pytest.mark.parametrize("how", ["headers", "body", "padded", "cut"])
 async def test_watches_that_bring_nothing_are_followed_by_lists(how: Any) -> None:
-    proxy, sink, recorder = Proxy(how), Sink(), Recorder()
+    proxy, sink, recorder = Proxy(how), SilentSink(), ReflectorRecorder()
     with structlog.testing.capture_logs() as logs:
         async with reflecting(proxy, sink, recorder) as reflector:
             await asyncio.sleep(1)
@@ -141,7 +145,7 @@ async def test_watches_that_bring_nothing_are_followed_by_lists(how: Any) -> Non
 
 
 async def test_a_quiet_kind_whose_watch_has_bookmarks_is_listed_once() -> None:
-    proxy, sink, recorder = Proxy(""), Sink(), Recorder()
+    proxy, sink, recorder = Proxy(""), SilentSink(), ReflectorRecorder()
     async with reflecting(proxy, sink, recorder) as reflector:
         await asyncio.sleep(4000)
         assert reflector.opened
@@ -150,7 +154,7 @@ async def test_a_quiet_kind_whose_watch_has_bookmarks_is_listed_once() -> None:
 
 
 async def test_kind_whose_watch_works_again_is_listed_no_more() -> None:
-    proxy, sink, recorder = Proxy("body"), Sink(), Recorder()
+    proxy, sink, recorder = Proxy("body"), SilentSink(), ReflectorRecorder()
     async with reflecting(proxy, sink, recorder):
         await asyncio.sleep(700)
         proxy.how = ""

@@ -12,7 +12,7 @@ import pytest
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, Election, KubeClient, access, kubeconfig
 from secret_sync.kube.kubeconfig import Connection, Issued, Login, Plugin, Server
-from tests.unit.kube.scripted import played_requests
+from tests.unit.kube.fakes import played_requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,13 +8,13 @@ import pytest
 
 from secret_sync.errors import DefiniteError, NotFoundError, ReferenceChangedError
 from secret_sync.kube import SingleSecretReader
-from tests.unit.kube.scripted import answering, refusing
+from tests.unit.kube.fakes import answering, refusing
 
 if TYPE_CHECKING:
     from typing import Any
 
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import ScriptedServer
+    from tests.unit.kube.fakes import ScriptedServer
 
 
 METADATA = {"namespace": "ns", "name": "credentials", "uid": "u1", "resourceVersion": "7"}

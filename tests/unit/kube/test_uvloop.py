@@ -9,8 +9,9 @@ import uvloop
 
 from secret_sync.kube import ClusterAccess, KubeClient, Reflector, Resource
 from secret_sync.kube import watch as watch_module
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
     ScriptedServer,
+    Sink,
     bookmark,
     closing,
     event,
@@ -27,31 +28,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.unit.kube.scripted import Recorder
+    from tests.unit.kube.fakes import ReflectorRecorder
 
 
-class Names:
-    """A sink of names."""
-
-    def __init__(self) -> None:
-        self.delivered: list[Any] = []
-
-    def read(self, value: dict[str, Any]) -> Any:
-        return value["metadata"]["name"]
-
-    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
-        self.delivered.append(objects)
-
-    def newest(self) -> None:
-        return None
-
-    def event(self, sort: str, value: dict[str, Any]) -> None:
-        self.delivered.append((sort, value["metadata"]["name"]))
-
-
-async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
+async def reflect(directory: Path, recorder: ReflectorRecorder) -> list[Any]:
     """Lists, loses a kept connection, watches, meets silence and a 410, lists again."""
-    server, sink = ScriptedServer(), Names()
+    server, sink = ScriptedServer(), Sink()
     await server.start()
     server.lists.extend([listing(item("a"), token="t"), closing(), listing(item("b"))])
     server.watches.append(streaming(event("ADDED", item("c", "101"))))
@@ -73,7 +55,7 @@ async def reflect(directory: Path, recorder: Recorder) -> list[Any]:
 
 
 def test_reflector_works_the_same_on_uvloop(
-    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, recorder: ReflectorRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "IDLE", 0.2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

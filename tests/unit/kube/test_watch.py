@@ -11,7 +11,7 @@ import pytest
 
 from secret_sync.kube import watch as module
 from secret_sync.kube.watch import Ending, WatchState, watch
-from tests.unit.kube.scripted import (
+from tests.unit.kube.fakes import (
     COLLECTION,
     answering,
     bookmark,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from secret_sync.kube import KubeClient
-    from tests.unit.kube.scripted import Exchange, Script, ScriptedServer
+    from tests.unit.kube.fakes import Exchange, Script, ScriptedServer
 
     Watch = Callable[..., Awaitable[Ending]]
 

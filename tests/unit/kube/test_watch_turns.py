@@ -45,7 +45,7 @@ def line(number: int) -> bytes:
     return orjson.dumps({"type": "MODIFIED", "object": value}) + b"\n"
 
 
-class Clock:
+class WorkClock:
     """Stands still but for the work that is done: the event loop's own would under uvloop."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Clock:
 
 async def test_chunk_of_slow_events_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     chunk = b"".join(line(number) for number in range(1, 101))
-    clock, turns = Clock(), 0
+    clock, turns = WorkClock(), 0
     monkeypatch.setattr(watch, "time", clock)
 
     def work(*_: object) -> None:

@@ -63,7 +63,7 @@ def signed(nonce: str, at: float) -> Signed:
 
 
 @dataclass
-class Clock:
+class ServiceClock:
     now: float = SIGNED_AT
 
     def __call__(self) -> float:
@@ -71,12 +71,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ServiceClock:
+    return ServiceClock()
 
 
 @pytest.fixture
-def verifier(clock: Clock) -> Verifier:
+def verifier(clock: ServiceClock) -> Verifier:
     store = CloudStore()
     store.create_access_key("1", "YourAccessKeyId", "YourAccessKeySecret")
     return Verifier(store, clock)
@@ -108,19 +108,23 @@ def test_any_change_invalidates_the_signature(
 
 
 @pytest.mark.parametrize("skew", [-MAX_SKEW, MAX_SKEW])
-def test_fifteen_minutes_off_are_in_time(verifier: Verifier, clock: Clock, skew: float) -> None:
+def test_fifteen_minutes_off_are_in_time(
+    verifier: Verifier, clock: ServiceClock, skew: float
+) -> None:
     clock.now += skew
     verifier.verify(DOCUMENTED)
 
 
 @pytest.mark.parametrize("skew", [-MAX_SKEW - 1, MAX_SKEW + 1])
-def test_more_is_expired(verifier: Verifier, clock: Clock, skew: float) -> None:
+def test_more_is_expired(verifier: Verifier, clock: ServiceClock, skew: float) -> None:
     clock.now += skew
     with pytest.raises(CloudApiError, match=r"InvalidTimeStamp\.Expired"):
         verifier.verify(DOCUMENTED)
 
 
-def test_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, clock: Clock) -> None:
+def test_nonce_is_refused_as_long_as_its_date_is_good(
+    verifier: Verifier, clock: ServiceClock
+) -> None:
     clock.now -= MAX_SKEW
     verifier.verify(DOCUMENTED)
     clock.now += 2 * MAX_SKEW - 1
@@ -129,7 +133,7 @@ def test_nonce_is_refused_as_long_as_its_date_is_good(verifier: Verifier, clock:
 
 
 def test_nonces_are_forgotten_at_last(
-    verifier: Verifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    verifier: Verifier, clock: ServiceClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifier_module, "MAX_NONCES", 3)
     for number in range(10):

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
-from secret_sync.cloud.transport import Reply
 from secret_sync.credentials import Credentials
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
 from secret_sync.providers.kms import KmsClient, SecretRequest, SecretValue, fetch_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from yarl import URL
+from tests.unit.providers.fakes import FakeTransport
 
 KEYS = Credentials("LTAI-id", "key-secret")
 REQUEST = SecretRequest("kms.example", "db")
-
-
-class FakeTransport:
-    def __init__(self, body: bytes, status: int = 200) -> None:
-        self.reply = Reply(status, CIMultiDict(), body, complete=True)
-        self.urls: list[URL] = []
-        self.headers: list[dict[str, str]] = []
-
-    async def send(
-        self, method: str, url: URL, headers: Mapping[str, str], *, what: str, body: bytes
-    ) -> Reply:
-        self.urls.append(url)
-        self.headers.append(dict(headers))
-        return self.reply
 
 
 def document(**fields: Any) -> bytes:

@@ -31,7 +31,7 @@ REGION = "cn-hangzhou"
 
 
 @dataclass
-class World:
+class OosHarness:
     info: CloudInfo
     admin: CloudAdmin
     transport: Transport
@@ -44,7 +44,7 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def harness(tmp_path: Path) -> AsyncIterator[OosHarness]:
     cloud = LocalCloud()
     info = await cloud.start(tmp_path)
     transport = Transport(
@@ -55,88 +55,90 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with CloudAdmin(info.admin_url) as admin:
         await admin.put_parameter(NAME, VALUE)
         keys = Credentials(info.access_key_id, info.access_key_secret)
-        yield World(info, admin, transport, keys)
+        yield OosHarness(info, admin, transport, keys)
     await transport.close()
     await cloud.stop()
 
 
-async def test_value_and_its_version(world: World) -> None:
-    assert await world.fetch() == SecretValue(VALUE.encode(), "1")
-    await world.admin.put_parameter(NAME, "newer")
-    assert await world.fetch() == SecretValue(b"newer", "2")
-    assert await world.fetch(version="1") == SecretValue(VALUE.encode(), "1")
+async def test_value_and_its_version(harness: OosHarness) -> None:
+    assert await harness.fetch() == SecretValue(VALUE.encode(), "1")
+    await harness.admin.put_parameter(NAME, "newer")
+    assert await harness.fetch() == SecretValue(b"newer", "2")
+    assert await harness.fetch(version="1") == SecretValue(VALUE.encode(), "1")
 
 
-async def test_default_endpoint(world: World) -> None:
+async def test_default_endpoint(harness: OosHarness) -> None:
     host = resolve_oos(NAME, region=REGION).host
-    assert (await world.fetch(endpoint=host)).data == VALUE.encode()
+    assert (await harness.fetch(endpoint=host)).data == VALUE.encode()
 
 
-async def test_region_is_another_place(world: World) -> None:
-    await world.admin.put_parameter("there", VALUE, region="cn-beijing")
+async def test_region_is_another_place(harness: OosHarness) -> None:
+    await harness.admin.put_parameter("there", VALUE, region="cn-beijing")
     with pytest.raises(NotFoundError):
-        await world.fetch("there")
+        await harness.fetch("there")
 
 
 @pytest.mark.parametrize("version", ["", "7"])
-async def test_absent_parameter_or_version(world: World, version: str) -> None:
+async def test_absent_parameter_or_version(harness: OosHarness, version: str) -> None:
     with pytest.raises(NotFoundError, match=r"EntityNotExists\.Parameter"):
-        await world.fetch(NAME if version else "absent", version)
+        await harness.fetch(NAME if version else "absent", version)
 
 
 @pytest.mark.parametrize("missing", [{"parameters": ["other"]}, {"decrypts": False}])
-async def test_forbidden_parameter(world: World, missing: dict[str, list[str] | bool]) -> None:
-    await world.admin.restrict_access_key(world.info.access_key_id, **missing)
+async def test_forbidden_parameter(
+    harness: OosHarness, missing: dict[str, list[str] | bool]
+) -> None:
+    await harness.admin.restrict_access_key(harness.info.access_key_id, **missing)
     with pytest.raises(DefiniteError, match="RAM does not allow"):
-        await world.fetch()
+        await harness.fetch()
 
 
-async def test_wrong_accesskey_is_named_and_not_shown(world: World) -> None:
-    right = world.keys
-    world.keys = Credentials(right.access_key_id, "wrong-secret")
+async def test_wrong_accesskey_is_named_and_not_shown(harness: OosHarness) -> None:
+    right = harness.keys
+    harness.keys = Credentials(right.access_key_id, "wrong-secret")
     with pytest.raises(DefiniteError, match="AccessKey") as caught:
-        await world.fetch()
+        await harness.fetch()
     shown = "".join(traceback.format_exception(caught.value))
     for part in (right.access_key_id, right.access_key_secret, "wrong-secret"):
         assert part not in shown
 
 
-async def test_throttled(world: World) -> None:
-    await world.admin.set_fault("throttle", retry_after_ms=500, count=1, code="Throttling.User")
+async def test_throttled(harness: OosHarness) -> None:
+    await harness.admin.set_fault("throttle", retry_after_ms=500, count=1, code="Throttling.User")
     with pytest.raises(ThrottledError) as caught:
-        await world.fetch()
+        await harness.fetch()
     assert caught.value.retry_after == 0.5
-    assert (await world.fetch()).data == VALUE.encode()
+    assert (await harness.fetch()).data == VALUE.encode()
 
 
 @pytest.mark.parametrize(("kind", "status"), [("html", "502"), ("empty", "503"), ("blank", "200")])
 async def test_html_and_empty_answers_keep_their_status(
-    world: World, kind: str, status: str
+    harness: OosHarness, kind: str, status: str
 ) -> None:
-    await world.admin.set_fault(kind, count=1)
+    await harness.admin.set_fault(kind, count=1)
     with pytest.raises(TransientError, match=f"HTTP {status}"):
-        await world.fetch()
-    assert (await world.fetch()).data == VALUE.encode()
+        await harness.fetch()
+    assert (await harness.fetch()).data == VALUE.encode()
 
 
-async def test_close_of_a_reused_connection(world: World) -> None:
-    await world.fetch()
-    await world.admin.set_fault("close", count=1)
+async def test_close_of_a_reused_connection(harness: OosHarness) -> None:
+    await harness.fetch()
+    await harness.admin.set_fault("close", count=1)
     with pytest.raises(StaleConnectionError):
-        await world.fetch()
+        await harness.fetch()
 
 
-async def test_session_serves_kms_its_dedicated_gateways_and_oos(world: World) -> None:
-    await world.admin.put_secret("s", "of KMS")
-    kms = KmsClient(world.transport)
+async def test_session_serves_kms_its_dedicated_gateways_and_oos(harness: OosHarness) -> None:
+    await harness.admin.put_secret("s", "of KMS")
+    kms = KmsClient(harness.transport)
     for host in (
         "kms-vpc.cn-hangzhou.aliyuncs.com",
         "kst-hzz1.cryptoservice.kms.aliyuncs.com",
     ):
         request = SecretRequest(host, "s", region=REGION)
-        assert (await fetch_secret(kms, world.keys, request)).data == b"of KMS"
-    assert (await world.fetch()).data == VALUE.encode()
-    calls = [(call["action"], call["subject"]) for call in await world.admin.calls()]
+        assert (await fetch_secret(kms, harness.keys, request)).data == b"of KMS"
+    assert (await harness.fetch()).data == VALUE.encode()
+    calls = [(call["action"], call["subject"]) for call in await harness.admin.calls()]
     assert calls == [
         ("GetSecretValue", "s"),
         ("GetSecretValue", "s"),

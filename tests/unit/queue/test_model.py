@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from secret_sync.queue import Backoff, Priority, WorkQueue
+from tests.support.hand_loop import HandLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -42,15 +43,6 @@ class Quiet:
         assert seconds >= 0
 
     def retried(self) -> None: ...
-
-
-class HandLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock moves when it is told to."""
-
-    now = 0.0
-
-    def time(self) -> float:
-        return self.now
 
 
 @dataclass

@@ -84,7 +84,7 @@ class PlayedCloud:
 
 
 @dataclass
-class World:
+class RegistryHarness:
     registry: SourceRegistry
     cloud: PlayedCloud
     provider: PlayedProvider
@@ -117,9 +117,9 @@ class World:
 
 
 @pytest.fixture(scope="session")  # it holds nothing, so hypothesis may call it again and again
-def make_world() -> Callable[..., object]:
+def make_harness() -> Callable[..., object]:
     @asynccontextmanager
-    async def make(*, rate: float | None = None) -> AsyncIterator[World]:
+    async def make(*, rate: float | None = None) -> AsyncIterator[RegistryHarness]:
         cloud = PlayedCloud()
         fetchers: dict[str, Any] = {"kms": cloud}
         notified: list[tuple[float, str]] = []
@@ -149,7 +149,7 @@ def make_world() -> Callable[..., object]:
         task = asyncio.create_task(registry.run())
         await asyncio.sleep(0)
         try:
-            yield World(
+            yield RegistryHarness(
                 registry, cloud, PlayedProvider(), notified, changed, cache, limiters, fetchers
             )
         finally:

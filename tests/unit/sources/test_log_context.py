@@ -17,43 +17,45 @@ if TYPE_CHECKING:
     from secret_sync.providers.kms import SecretValue
     from secret_sync.sources import Source
 
-    MakeWorld = Callable[..., Any]
+    MakeHarness = Callable[..., Any]
 
 pytestmark = pytest.mark.looptime
 
 
-async def test_calls_do_not_log_as_the_object_that_opened_the_queue(make_world: MakeWorld) -> None:
+async def test_calls_do_not_log_as_the_object_that_opened_the_queue(
+    make_harness: MakeHarness,
+) -> None:
     seen = []
 
     async def cloud(source: Source, _credentials: Credentials) -> SecretValue:
         seen.append(get_contextvars())
         raise NotFoundError(f"{source.name} does not exist")
 
-    async with make_world() as world:
-        world.fetchers["kms"] = cloud
+    async with make_harness() as harness:
+        harness.fetchers["kms"] = cloud
         for name in ("one", "two"):
             with bound_contextvars(key=f"ns/{name}"):
-                world.registry.register(f"ns/{name}", [world.want(name)], interval=None)
+                harness.registry.register(f"ns/{name}", [harness.want(name)], interval=None)
         await asyncio.sleep(1)
         assert sorted(context["source"] for context in seen) == ["one", "two"]
         assert all(set(context) == {"source"} for context in seen)
 
 
 async def test_credentials_do_not_log_as_the_object_that_needed_them_first(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
     seen = []
-    async with make_world() as world:
+    async with make_harness() as harness:
 
-        class CredentialProvider(type(world.provider)):  # type: ignore[misc] # a base known at run time
+        class CredentialProvider(type(harness.provider)):  # type: ignore[misc] # a base known at run time
             async def fetch(self, base: Credentials | None) -> Credentials:
                 seen.append(get_contextvars())
                 fetched: Credentials = await super().fetch(base)
                 return fetched
 
         with bound_contextvars(key="ns/one"):
-            world.registry.register(
-                "ns/one", [world.want("one", CredentialProvider())], interval=None
+            harness.registry.register(
+                "ns/one", [harness.want("one", CredentialProvider())], interval=None
             )
         await asyncio.sleep(1)
         assert seen == [{}]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
     from secret_sync.sources import Source
 
-    MakeWorld = Callable[..., Any]
+    MakeHarness = Callable[..., Any]
 
 pytestmark = [pytest.mark.looptime, pytest.mark.slow]
 
@@ -53,59 +53,59 @@ class Kms:
 
 
 async def test_session_revoked_at_once_is_replaced_and_the_call_repeated(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
+    async with make_harness() as harness:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.fetchers["kms"] = kms
-        wanted = [world.want("db", sessions)]
-        world.registry.register("ns/a", wanted, interval=120)
+        harness.fetchers["kms"] = kms
+        wanted = [harness.want("db", sessions)]
+        harness.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
-        (reading,) = world.registry.register("ns/a", wanted, interval=120)
+        (reading,) = harness.registry.register("ns/a", wanted, interval=120)
         assert reading.data == b"value"
         assert reading.error is None
         assert kms.used == ["STS.1", "STS.2"]
-        assert world.notified_of("ns/a") == 1
+        assert harness.notified_of("ns/a") == 1
 
 
-async def test_for_many_sources_it_is_replaced_once(make_world: MakeWorld) -> None:
-    async with make_world() as world:
+async def test_for_many_sources_it_is_replaced_once(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
         kms, sessions = Kms(lambda session: session == "STS.1"), Sessions()
-        world.fetchers["kms"] = kms
-        wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
-        world.registry.register("ns/a", wanted, interval=120)
+        harness.fetchers["kms"] = kms
+        wanted = [harness.want(f"db-{n}", sessions) for n in range(100)]
+        harness.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(1.0)
-        readings = world.registry.register("ns/a", wanted, interval=120)
+        readings = harness.registry.register("ns/a", wanted, interval=120)
         assert all(reading.data == b"value" for reading in readings)
         assert sessions.fetches == 2
 
 
-async def test_permanent_refusal_makes_no_storm(make_world: MakeWorld) -> None:
-    async with make_world() as world:
+async def test_permanent_refusal_makes_no_storm(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
         kms, sessions = Kms(lambda _: True), Sessions()
-        world.fetchers["kms"] = kms
-        wanted = [world.want(f"db-{n}", sessions) for n in range(100)]
-        world.registry.register("ns/a", wanted, interval=120)
+        harness.fetchers["kms"] = kms
+        wanted = [harness.want(f"db-{n}", sessions) for n in range(100)]
+        harness.registry.register("ns/a", wanted, interval=120)
         await asyncio.sleep(3600.0)
-        readings = world.registry.register("ns/a", wanted, interval=120)
+        readings = harness.registry.register("ns/a", wanted, interval=120)
         assert all(isinstance(reading.error, CredentialsError) for reading in readings)
         assert sessions.fetches <= 64, "once a minute at most"
         assert len(kms.used) <= 100 * 2 * 20, "each source as slowly as a definite no"
 
 
 async def test_session_revoked_again_is_replaced_within_30_s(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
+    async with make_harness() as harness:
         ended = {"STS.1"}
         kms, sessions = Kms(lambda session: session in ended), Sessions()
-        world.fetchers["kms"] = kms
-        wanted = [world.want("db", sessions)]
-        world.registry.register("ns/a", wanted, interval=2)
+        harness.fetchers["kms"] = kms
+        wanted = [harness.want("db", sessions)]
+        harness.registry.register("ns/a", wanted, interval=2)
         await asyncio.sleep(4.0)
         for session in (2, 3, 4, 5):
             ended.add(f"STS.{session}")
             await asyncio.sleep(30.0)
-            (reading,) = world.registry.register("ns/a", wanted, interval=2)
+            (reading,) = harness.registry.register("ns/a", wanted, interval=2)
             assert reading.error is None
             assert sessions.fetches == session + 1

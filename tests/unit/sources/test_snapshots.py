@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import Credentials
     from secret_sync.sources import Source, SourceSnapshot
 
-    MakeWorld = Callable[..., Any]
+    MakeHarness = Callable[..., Any]
 
 #: Longer than any failure waits.
 SETTLED = 700.0
@@ -69,7 +69,7 @@ class RotatingCloud:
 class Object:
     """What a reconcile does: register, and write what may be written."""
 
-    world: Any
+    harness: Any
     user: str
     names: Sequence[str]
     interval: float | None = 60.0
@@ -79,8 +79,8 @@ class Object:
 
     def reconcile(self, **edit: Any) -> list[SourceSnapshot]:
         self.spec |= edit
-        wanted = [self.world.want(name) for name in self.names]
-        readings: list[SourceSnapshot] = self.world.registry.register(
+        wanted = [self.harness.want(name) for name in self.names]
+        readings: list[SourceSnapshot] = self.harness.registry.register(
             self.user, wanted, interval=self.interval, written=self.status, **self.spec
         )
         if not any(r.pending or r.error or r.data is None for r in readings):
@@ -91,26 +91,26 @@ class Object:
         return readings
 
 
-async def run_objects(world: Any, objects: Sequence[Object], seconds: float) -> None:
+async def run_objects(harness: Any, objects: Sequence[Object], seconds: float) -> None:
     """Reconcile each object when the registry says so."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     by_user = {each.user: each for each in objects}
     while (left := end - loop.time()) > 0:
-        world.changed.clear()
-        users, world.notified[:] = {user for _, user in world.notified}, []
+        harness.changed.clear()
+        users, harness.notified[:] = {user for _, user in harness.notified}, []
         for user in users & by_user.keys():
             by_user[user].reconcile()
         try:
             async with asyncio.timeout(left):
-                await world.changed.wait()
+                await harness.changed.wait()
         except TimeoutError:
             return
 
 
-def play(world: Any, **options: Any) -> RotatingCloud:
+def play(harness: Any, **options: Any) -> RotatingCloud:
     cloud = RotatingCloud(**options)
-    world.fetchers["kms"] = cloud
+    harness.fetchers["kms"] = cloud
     return cloud
 
 
@@ -124,17 +124,19 @@ def now() -> float:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("count", [2, 5, 20])
-async def test_sources_rotated_together_are_never_mixed(make_world: MakeWorld, count: int) -> None:
-    async with make_world() as world:
-        cloud, names = play(world, latencies=(0.0, 0.1, 1.5)), names_of(count)
-        one = Object(world, "ns/a", names, interval=10.0)
+async def test_sources_rotated_together_are_never_mixed(
+    make_harness: MakeHarness, count: int
+) -> None:
+    async with make_harness() as harness:
+        cloud, names = play(harness, latencies=(0.0, 0.1, 1.5)), names_of(count)
+        one = Object(harness, "ns/a", names, interval=10.0)
         one.reconcile()
-        await run_objects(world, [one], 30)
+        await run_objects(harness, [one], 30)
         for generation in range(1, 11):
             cloud.rotate(*names)
-            await run_objects(world, [one], 7.3)
+            await run_objects(harness, [one], 7.3)
             assert len(set(cloud.generations.values())) == 1, generation
-        await run_objects(world, [one], 60)
+        await run_objects(harness, [one], 60)
         assert one.written[-1] == (10,) * count
         assert all(len(set(written)) == 1 for written in one.written)
         assert len(one.written) > 2
@@ -143,107 +145,109 @@ async def test_sources_rotated_together_are_never_mixed(make_world: MakeWorld, c
 @pytest.mark.looptime
 @pytest.mark.parametrize("count", [2, 5, 20])
 async def test_a_change_asks_the_others_at_once_after_5_s_and_after_30_s(
-    make_world: MakeWorld, count: int
+    make_harness: MakeHarness, count: int
 ) -> None:
-    async with make_world() as world:
-        cloud, names = play(world), names_of(count)
-        one = Object(world, "ns/a", names, interval=None)
+    async with make_harness() as harness:
+        cloud, names = play(harness), names_of(count)
+        one = Object(harness, "ns/a", names, interval=None)
         one.reconcile()
-        await run_objects(world, [one], 100)
+        await run_objects(harness, [one], 100)
         assert set(cloud.called_since(0).values()) == {1}
         # Somebody else finds the change of the first one.
-        other = Object(world, "ns/b", names[:1], interval=None)
+        other = Object(harness, "ns/b", names[:1], interval=None)
         cloud.rotate(names[0])
         began = now()
         other.reconcile(forced="")
         other.reconcile(forced="now")
         others = Counter(dict.fromkeys(names[1:], 1))
-        await run_objects(world, [one, other], 1)
+        await run_objects(harness, [one, other], 1)
         assert cloud.called_since(began) == others + Counter(names[:1])
         assert one.written[-1] == (1,) + (0,) * (count - 1)
         for pause in (5, 25):
             began = now()
-            await run_objects(world, [one, other], pause)
+            await run_objects(harness, [one, other], pause)
             assert cloud.called_since(began) == others
         began = now()
-        await run_objects(world, [one, other], 1000)
+        await run_objects(harness, [one, other], 1000)
         assert not cloud.called_since(began)
 
 
 @pytest.mark.looptime
 async def test_an_answer_under_way_while_another_source_changes_confirms_nothing(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        one = Object(world, "ns/a", ["user", "password"], interval=None)
+    async with make_harness() as harness:
+        cloud = play(harness)
+        one = Object(harness, "ns/a", ["user", "password"], interval=None)
         one.reconcile()
-        await run_objects(world, [one], 5)
+        await run_objects(harness, [one], 5)
         # Reads at once, and answers late.
         cloud.slow["user"] = 2.0
-        slow = Object(world, "ns/b", ["user"], interval=None)
-        quick = Object(world, "ns/c", ["password"], interval=None)
+        slow = Object(harness, "ns/b", ["user"], interval=None)
+        quick = Object(harness, "ns/c", ["password"], interval=None)
         for each in (slow, quick):
             each.reconcile()
         slow.reconcile(forced="now")
-        await run_objects(world, [one, slow, quick], 0.5)
+        await run_objects(harness, [one, slow, quick], 0.5)
         cloud.rotate("user", "password")
         quick.reconcile(forced="now")
-        await run_objects(world, [one, slow, quick], 10)
+        await run_objects(harness, [one, slow, quick], 10)
         assert one.written == [(0, 0), (1, 1)]
 
 
 @pytest.mark.looptime
 async def test_the_newest_change_counts_only_if_it_was_asked_after_the_others(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        one = Object(world, "ns/a", ["user", "password"], interval=None)
+    async with make_harness() as harness:
+        cloud = play(harness)
+        one = Object(harness, "ns/a", ["user", "password"], interval=None)
         one.reconcile()
-        await run_objects(world, [one], 5)
+        await run_objects(harness, [one], 5)
         # The password is read in the second generation, and that is known after the user of the
         # third one.
         cloud.rotate("user", "password")
         cloud.slow["password"] = 2.0
         one.reconcile(forced="now")
-        slow = Object(world, "ns/b", ["user"], interval=None)
-        await run_objects(world, [one, slow], 1)
+        slow = Object(harness, "ns/b", ["user"], interval=None)
+        await run_objects(harness, [one, slow], 1)
         cloud.rotate("user", "password")
         slow.reconcile()
         slow.reconcile(forced="now")
-        await run_objects(world, [one, slow], 30)
+        await run_objects(harness, [one, slow], 30)
         assert one.written[0] == (0, 0)
         assert one.written[-1] == (2, 2)
         assert all(len(set(written)) == 1 for written in one.written)
 
 
 @pytest.mark.looptime
-async def test_an_unchanged_round_asks_each_source_once(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud, names = play(world), names_of(5)
-        one = Object(world, "ns/a", names, interval=60.0)
+async def test_an_unchanged_round_asks_each_source_once(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
+        cloud, names = play(harness), names_of(5)
+        one = Object(harness, "ns/a", names, interval=60.0)
         one.reconcile()
-        await run_objects(world, [one], 30)
+        await run_objects(harness, [one], 30)
         began = now()
-        await run_objects(world, [one], 60)
+        await run_objects(harness, [one], 60)
         assert cloud.called_since(began) == Counter(names)
         assert one.written == [(0,) * 5]
 
 
 @pytest.mark.looptime
-async def test_a_source_used_by_two_objects_is_asked_once_for_both(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        first = Object(world, "ns/a", ["shared", "mine"], interval=None)
-        second = Object(world, "ns/b", ["shared", "yours"], interval=None)
+async def test_a_source_used_by_two_objects_is_asked_once_for_both(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
+        first = Object(harness, "ns/a", ["shared", "mine"], interval=None)
+        second = Object(harness, "ns/b", ["shared", "yours"], interval=None)
         first.reconcile()
         second.reconcile()
-        await run_objects(world, [first, second], 200)
+        await run_objects(harness, [first, second], 200)
         cloud.rotate("shared", "mine", "yours")
         began = now()
         first.reconcile(forced="now")
-        await run_objects(world, [first, second], 3)
+        await run_objects(harness, [first, second], 3)
         assert cloud.called_since(began)["yours"] == 1
         assert (first.written[-1], second.written[-1]) == ((1, 1), (1, 1))
 
@@ -253,16 +257,16 @@ async def test_a_source_used_by_two_objects_is_asked_once_for_both(make_world: M
     "error", [TransientError("down"), DefiniteError("no", code="Forbidden.NoPermission")]
 )
 async def test_failure_right_after_a_change_keeps_the_whole_former_pair(
-    make_world: MakeWorld, error: Exception
+    make_harness: MakeHarness, error: Exception
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world, error=error)
-        one = Object(world, "ns/a", ["user", "password"], interval=10.0)
+    async with make_harness() as harness:
+        cloud = play(harness, error=error)
+        one = Object(harness, "ns/a", ["user", "password"], interval=10.0)
         one.reconcile()
-        await run_objects(world, [one], 5)
+        await run_objects(harness, [one], 5)
         cloud.rotate("user", "password")
         cloud.failing.add("password")
-        await run_objects(world, [one], 300)
+        await run_objects(harness, [one], 300)
         user, password = one.reconcile()
         # For repairs, and the condition says what is missing.
         assert (user.data, user.version_id) == (b"user of generation 0", "v0")
@@ -271,254 +275,264 @@ async def test_failure_right_after_a_change_keeps_the_whole_former_pair(
         assert password.error is error
         assert one.written == [(0, 0)]
         cloud.failing.clear()
-        await run_objects(world, [one], 400)
+        await run_objects(harness, [one], 400)
         assert one.written == [(0, 0), (1, 1)]
-        assert world.registry.cached_bytes == len(b"user of generation 1password of generation 1")
+        assert harness.registry.cached_bytes == len(b"user of generation 1password of generation 1")
 
 
 @pytest.mark.looptime
 async def test_a_source_that_is_asked_ahead_of_its_schedule_waits_no_longer_for_that(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
-        one = Object(world, "ns/a", ["user", "password"], interval=5.0)
+    async with make_harness() as harness:
+        cloud = play(harness, error=DefiniteError("no", code="Forbidden.NoPermission"))
+        one = Object(harness, "ns/a", ["user", "password"], interval=5.0)
         one.reconcile()
-        await run_objects(world, [one], 3)
+        await run_objects(harness, [one], 3)
         cloud.failing.add("password")
         for _ in range(3):
             cloud.rotate("user", "password")
-            await run_objects(world, [one], 6)
+            await run_objects(harness, [one], 6)
         assert cloud.called_since(0)["password"] > 3
         cloud.failing.clear()
         # The rest of the wait after the first refusal, and what it is spread by.
-        await run_objects(world, [one], 30)
+        await run_objects(harness, [one], 30)
         assert one.written == [(0, 0), (3, 3)]
 
 
 @pytest.mark.looptime
-async def test_adjacent_failures_are_reported_once(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world, error=DefiniteError("no", code="Forbidden.NoPermission"))
+async def test_adjacent_failures_are_reported_once(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness, error=DefiniteError("no", code="Forbidden.NoPermission"))
         cloud.failing |= {"user", "password", "slow"}
         cloud.slow |= {"password": 0.1, "slow": 5.0}
-        world.registry.register(
-            "ns/a", [world.want(name) for name in ("user", "password", "slow")], interval=None
+        harness.registry.register(
+            "ns/a", [harness.want(name) for name in ("user", "password", "slow")], interval=None
         )
         await asyncio.sleep(1)
         # Without what is slow: a failure is reported within a second.
-        assert world.notified_of("ns/a") == 1
+        assert harness.notified_of("ns/a") == 1
         await asyncio.sleep(10)
-        assert world.notified_of("ns/a") == 2
+        assert harness.notified_of("ns/a") == 2
 
 
 @pytest.mark.looptime
 async def test_a_restart_that_finds_the_versions_of_the_status_asks_each_source_once(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world(rate=8) as world:
-        cloud, names = play(world), names_of(60)
+    async with make_harness(rate=8) as harness:
+        cloud, names = play(harness), names_of(60)
         cloud.rotate(*names)
-        one = Object(world, "ns/a", names, interval=None, status=("v1",) * 60)
+        one = Object(harness, "ns/a", names, interval=None, status=("v1",) * 60)
         began = now()
         one.reconcile()
         # Far more than two seconds pass between the first and the last answer.
-        await run_objects(world, [one], 200)
+        await run_objects(harness, [one], 200)
         assert cloud.called_since(began) == Counter(names)
         assert one.written == [(1,) * 60]
 
 
 @pytest.mark.looptime
-async def test_a_restart_that_finds_a_change_asks_the_others_again(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
+async def test_a_restart_that_finds_a_change_asks_the_others_again(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
         cloud.rotate("user", "password")
-        one = Object(world, "ns/a", ["user", "password"], interval=None, status=("v0", "v0"))
+        one = Object(harness, "ns/a", ["user", "password"], interval=None, status=("v0", "v0"))
         one.reconcile()
         await asyncio.sleep(0.02)
         # Between the moments at which the two calls read.
         cloud.rotate("user", "password")
-        await run_objects(world, [one], 4)
+        await run_objects(harness, [one], 4)
         # Both are a change, and neither was asked after the other's answer: once more each.
         assert cloud.called_since(0) == {"user": 2, "password": 2}
-        await run_objects(world, [one], 100)
+        await run_objects(harness, [one], 100)
         assert one.written[-1] == (2, 2)
         assert all(len(set(written)) == 1 for written in one.written)
 
 
 @pytest.mark.looptime
-async def test_first_values_that_lie_apart_are_asked_again(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
+async def test_first_values_that_lie_apart_are_asked_again(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
         cloud.failing.add("late")
-        one = Object(world, "ns/a", ["early", "late"], interval=None)
+        one = Object(harness, "ns/a", ["early", "late"], interval=None)
         one.reconcile()
-        await run_objects(world, [one], 10)
+        await run_objects(harness, [one], 10)
         cloud.failing.clear()
-        await run_objects(world, [one], 60)
+        await run_objects(harness, [one], 60)
         assert cloud.called_since(0)["early"] == 2
         assert one.written == [(0, 0)]
 
 
 @pytest.mark.looptime
-async def test_first_values_next_to_each_other_cost_no_further_call(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world, latencies=(0.1, 0.9))
-        objects = [Object(world, f"ns/{n}", [f"u{n}", f"p{n}"], interval=None) for n in range(200)]
+async def test_first_values_next_to_each_other_cost_no_further_call(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness, latencies=(0.1, 0.9))
+        objects = [
+            Object(harness, f"ns/{n}", [f"u{n}", f"p{n}"], interval=None) for n in range(200)
+        ]
         for each in objects:
             each.reconcile()
-        await run_objects(world, objects, 100)
+        await run_objects(harness, objects, 100)
         assert set(cloud.called_since(0).values()) == {1}
         assert all(each.written == [(0, 0)] for each in objects)
 
 
 @pytest.mark.looptime
 async def test_source_change_with_many_users_is_handled_in_slices(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world)
+    async with make_harness() as harness:
+        cloud = play(harness)
         names = names_of(50)
-        objects = [Object(world, f"ns/{n}", names, interval=None) for n in range(100)]
+        objects = [Object(harness, f"ns/{n}", names, interval=None) for n in range(100)]
         for each in objects:
             each.reconcile()
-        await run_objects(world, objects, 10)
-        world.notified.clear()
+        await run_objects(harness, objects, 10)
+        harness.notified.clear()
         cloud.failing.add(names[0])
         cloud.error = DefiniteError("no such secret", code="NotFound")
         objects[0].reconcile(forced="now")
         seen = [0]
         while seen[-1] < len(objects) - 1:
-            world.changed.clear()
-            await world.changed.wait()
-            seen.append(len(world.notified))
+            harness.changed.clear()
+            await harness.changed.wait()
+            seen.append(len(harness.notified))
         # The second slice of 2,000 users and sources may run before this does.
         assert max(after - before for before, after in pairwise(seen)) <= 2 * 2000 / 50
 
 
 @pytest.mark.looptime
-async def test_a_first_answer_that_is_late_is_not_next_to_another(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
+async def test_a_first_answer_that_is_late_is_not_next_to_another(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
         # Read at once, answered late; the other one is read after a rotation.
         cloud.slow["user"] = 4.5
         cloud.failing.add("password")
-        one = Object(world, "ns/a", ["user", "password"], interval=None)
+        one = Object(harness, "ns/a", ["user", "password"], interval=None)
         one.reconcile()
-        await run_objects(world, [one], 3)
+        await run_objects(harness, [one], 3)
         cloud.rotate("user", "password")
         cloud.failing.clear()
-        await run_objects(world, [one], 60)
+        await run_objects(harness, [one], 60)
         assert one.written == [(1, 1)]
 
 
 @pytest.mark.looptime
 async def test_sources_that_change_all_the_time_are_not_asked_all_the_time(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        one = Object(world, "ns/a", ["user", "password"], interval=120.0)
+    async with make_harness() as harness:
+        cloud = play(harness)
+        one = Object(harness, "ns/a", ["user", "password"], interval=120.0)
         one.reconcile()
-        await run_objects(world, [one], 5)
+        await run_objects(harness, [one], 5)
         ask = cloud.__call__
 
         async def changing(source: Source, credentials: Credentials) -> SecretValue:
             cloud.rotate(source.name)
             return await ask(source, credentials)
 
-        world.fetchers["kms"] = changing
-        await run_objects(world, [one], 600)
+        harness.fetchers["kms"] = changing
+        await run_objects(harness, [one], 600)
         began = now()
-        await run_objects(world, [one], 600)
+        await run_objects(harness, [one], 600)
         # Once a minute each, and what is polled anyway.
         assert sum(cloud.called_since(began).values()) < 60
-        world.fetchers["kms"] = cloud
+        harness.fetchers["kms"] = cloud
         cloud.rotate("user", "password")
-        await run_objects(world, [one], 200)
+        await run_objects(harness, [one], 200)
         assert one.written[-1] == (cloud.generations["user"], cloud.generations["password"])
 
 
 @pytest.mark.looptime
-async def test_a_new_object_takes_confirmed_values_without_a_call(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        first = Object(world, "ns/a", ["user", "password"], interval=3600.0)
+async def test_a_new_object_takes_confirmed_values_without_a_call(
+    make_harness: MakeHarness,
+) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
+        first = Object(harness, "ns/a", ["user", "password"], interval=3600.0)
         first.reconcile()
-        await run_objects(world, [first], 30)
-        second = Object(world, "ns/b", ["user", "password"], interval=3600.0)
+        await run_objects(harness, [first], 30)
+        second = Object(harness, "ns/b", ["user", "password"], interval=3600.0)
         second.reconcile()
         assert second.written == [(0, 0)]
         assert len(cloud.calls) == 2
 
 
 @pytest.mark.looptime
-async def test_rotation_seconds_later_is_found_by_the_recheck(make_world: MakeWorld) -> None:
-    async with make_world() as world:
-        cloud = play(world)
-        one = Object(world, "ns/a", ["user", "password"], interval=600.0)
+async def test_rotation_seconds_later_is_found_by_the_recheck(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
+        cloud = play(harness)
+        one = Object(harness, "ns/a", ["user", "password"], interval=600.0)
         one.reconcile()
-        await run_objects(world, [one], 5)
-        finder = Object(world, "ns/b", ["user"], interval=None)
+        await run_objects(harness, [one], 5)
+        finder = Object(harness, "ns/b", ["user"], interval=None)
         cloud.rotate("user")
         finder.reconcile(forced="")
         finder.reconcile(forced="now")
-        await run_objects(world, [one, finder], 3)
+        await run_objects(harness, [one, finder], 3)
         cloud.rotate("password")
-        await run_objects(world, [one, finder], 3)
+        await run_objects(harness, [one, finder], 3)
         assert one.written == [(0, 0), (1, 0), (1, 1)]
 
 
 @pytest.mark.looptime
 async def test_an_object_that_never_had_a_pair_gets_none_while_one_half_fails(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        cloud = play(world)
+    async with make_harness() as harness:
+        cloud = play(harness)
         cloud.error = DefiniteError("no such secret", code="NotFound")
-        one = Object(world, "ns/a", ["user", "password"], interval=10.0)
+        one = Object(harness, "ns/a", ["user", "password"], interval=10.0)
         one.reconcile()
-        await run_objects(world, [one], 5)
+        await run_objects(harness, [one], 5)
         cloud.failing.add("password")
         cloud.rotate("user", "password")
-        await run_objects(world, [one], 60)
-        other = Object(world, "ns/b", ["user", "password"], interval=10.0)
+        await run_objects(harness, [one], 60)
+        other = Object(harness, "ns/b", ["user", "password"], interval=10.0)
         other.reconcile()
         # A failure that is not of just now is asked about again, and answered at once.
-        await run_objects(world, [one, other], 3)
+        await run_objects(harness, [one, other], 3)
         user, password = other.reconcile()
         assert user.data == b"user of generation 1"
         assert (password.pending, password.error) == (False, cloud.error)
-        await run_objects(world, [one, other], 60)
+        await run_objects(harness, [one, other], 60)
         assert not other.written
         assert one.written == [(0, 0)]
 
 
 @pytest.mark.looptime
 async def test_sources_of_one_secret_are_refreshed_together_at_the_shortest_interval(
-    make_world: MakeWorld,
+    make_harness: MakeHarness,
 ) -> None:
-    async with make_world() as world:
-        nothing = repr(world.registry)
-        cloud = play(world)
+    async with make_harness() as harness:
+        nothing = repr(harness.registry)
+        cloud = play(harness)
         arn = "acs:kms:cn-test:1:secret/db"
-        slow = Object(world, "ns/slow", [arn], interval=10_000.0)
-        fast = Object(world, "ns/fast", ["db"], interval=30.0)
+        slow = Object(harness, "ns/slow", [arn], interval=10_000.0)
+        fast = Object(harness, "ns/fast", ["db"], interval=30.0)
         slow.reconcile()
         fast.reconcile()
-        await run_objects(world, [slow, fast], 5)
+        await run_objects(harness, [slow, fast], 5)
         for _ in range(10):
             began = now()
-            await run_objects(world, [slow, fast], 30)
+            await run_objects(harness, [slow, fast], 30)
             calls = cloud.called_since(began)
             assert calls[arn] == calls["db"]
         assert 9 <= cloud.called_since(0)[arn] <= 14
-        world.registry.release("ns/fast")
+        harness.registry.release("ns/fast")
         began = now()
-        await run_objects(world, [slow], 1000)
+        await run_objects(harness, [slow], 1000)
         assert not cloud.called_since(began)
-        world.registry.release("ns/slow")
-        assert repr(world.registry) == nothing
+        harness.registry.release("ns/slow")
+        assert repr(harness.registry) == nothing
 
 
 STEPS = st.lists(
@@ -532,21 +546,21 @@ STEPS = st.lists(
 )
 
 
-async def live(make_world: MakeWorld, steps: Any, seed: int, count: int) -> None:
+async def live(make_harness: MakeHarness, steps: Any, seed: int, count: int) -> None:
     random = Random(seed)
-    async with make_world() as world:
-        nothing = repr(world.registry)
-        cloud = play(world, random=random, latencies=(0.0, 0.01, 0.3, 2.0))
+    async with make_harness() as harness:
+        nothing = repr(harness.registry)
+        cloud = play(harness, random=random, latencies=(0.0, 0.01, 0.3, 2.0))
         names = names_of(count)
         objects = [
-            Object(world, "ns/all", names, interval=9.0),
-            Object(world, "ns/some", names[: max(2, count - 1)], interval=31.0),
-            Object(world, "ns/one", names[:1], interval=5.0),
+            Object(harness, "ns/all", names, interval=9.0),
+            Object(harness, "ns/some", names[: max(2, count - 1)], interval=31.0),
+            Object(harness, "ns/one", names[:1], interval=5.0),
         ]
         for each in objects:
             each.reconcile()
         # A first pair may be a mix, within two seconds; what follows never is.
-        await run_objects(world, objects, 60)
+        await run_objects(harness, objects, 60)
         for turn, (step, index, pause) in enumerate(steps):
             match step:
                 case "rotate":
@@ -558,27 +572,27 @@ async def live(make_world: MakeWorld, steps: Any, seed: int, count: int) -> None
                 case "force":
                     objects[index % 3].reconcile(forced=str(turn))
                 case "restart":
-                    world.registry.release(objects[index % 3].user)
+                    harness.registry.release(objects[index % 3].user)
                     objects[index % 3].reconcile()
                 case "edit":
                     objects[index % 3].reconcile(revision=turn)
-            await run_objects(world, objects, pause)
+            await run_objects(harness, objects, pause)
         cloud.failing.clear()
-        await run_objects(world, objects, SETTLED)
+        await run_objects(harness, objects, SETTLED)
         for each in objects:
             assert all(len(set(written)) == 1 for written in each.written), each.written
             assert each.written[-1][0] == cloud.generations[names[0]], "all arrives in the end"
-            world.registry.release(each.user)
-        assert repr(world.registry) == nothing
+            harness.registry.release(each.user)
+        assert repr(harness.registry) == nothing
 
 
 @settings(deadline=None, max_examples=30)
 @given(steps=STEPS, seed=st.integers(0, 2**32), count=st.integers(2, 5))
 def test_no_interleaving_mixes_generations(
-    steps: Any, seed: int, count: int, make_world: MakeWorld
+    steps: Any, seed: int, count: int, make_harness: MakeHarness
 ) -> None:
     loop = looptime.new_event_loop()
     try:
-        loop.run_until_complete(live(make_world, steps, seed, count))
+        loop.run_until_complete(live(make_harness, steps, seed, count))
     finally:
         loop.close()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
     from secret_sync.sources import Source
 
-    MakeWorld = Callable[..., Any]
+    MakeHarness = Callable[..., Any]
 
 TENANTS = ("amber", "basil", "cedar", "dill")
 NAMES = ("db", "api")
@@ -114,7 +114,7 @@ class PlayedKms:
 
 
 @dataclass
-class Tokens:
+class TenantTokens:
     key: Hashable
     token_text: str
 
@@ -126,7 +126,7 @@ def identity(sts: Sts, tenant: str, method: str) -> CredentialProvider:
     """One tenant's way to its own role."""
     role = Role(f"acs:ram::1:role/{tenant}-reader")
     shared = EnvironmentKeyProvider("LTAI.shared", "key-shared")
-    tokens = Tokens(("token", tenant), f"token-of-{tenant}")
+    tokens = TenantTokens(("token", tenant), f"token-of-{tenant}")
     rrsa = OidcRoleProvider(sts, tokens, "acs:ram::1:oidc-provider/p", role)
     match method:
         case "rrsa":
@@ -150,17 +150,17 @@ STEPS = st.lists(
 )
 
 
-async def live(make_world: MakeWorld, steps: Steps, random: Random) -> None:
-    async with make_world() as world:
+async def live(make_harness: MakeHarness, steps: Steps, random: Random) -> None:
+    async with make_harness() as harness:
         kms, played = PlayedKms(random), PlayedSts(random)
-        world.fetchers["kms"] = kms
+        harness.fetchers["kms"] = kms
         sts = Sts(played, endpoint="sts.example", region="")  # type: ignore[arg-type] # played
         held: dict[str, list[Any]] = {}
 
         def look(tenant: str) -> int:
             good = 0
             wanted = held.get(tenant, [])
-            readings = world.registry.register(tenant, wanted, interval=60.0)
+            readings = harness.registry.register(tenant, wanted, interval=60.0)
             for item, reading in zip(wanted, readings, strict=True):
                 if reading.data is not None:
                     assert reading.data == f"{item.source.name} of {tenant}".encode()
@@ -170,14 +170,14 @@ async def live(make_world: MakeWorld, steps: Steps, random: Random) -> None:
         for turn, (tenant, step, name, pause) in enumerate(steps):
             if step == "release":
                 held.pop(tenant, None)
-                world.registry.release(tenant)
+                harness.registry.release(tenant)
             elif step == "suspend":
                 held.pop(tenant, None)
-                world.registry.suspend(tenant)
+                harness.registry.suspend(tenant)
             else:
-                want = world.want(name, identity(sts, tenant, step))
+                want = harness.want(name, identity(sts, tenant, step))
                 held.setdefault(tenant, []).append(want)
-                world.registry.register(
+                harness.registry.register(
                     tenant, held[tenant], interval=60.0, forced=str(turn), revision=turn
                 )
             await asyncio.sleep(pause)
@@ -190,23 +190,23 @@ async def live(make_world: MakeWorld, steps: Steps, random: Random) -> None:
         for tenant, wanted in held.items():
             assert look(tenant) == len(wanted), "in the end everybody has what it asked for"
         for tenant in TENANTS:
-            world.registry.release(tenant)
-        assert not len(world.credentials), "and nothing stays behind"
+            harness.registry.release(tenant)
+        assert not len(harness.credentials), "and nothing stays behind"
 
 
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS, seed=st.integers(0, 2**32))
-def test_no_interleaving_mixes_tenants(steps: Steps, seed: int, make_world: MakeWorld) -> None:
+def test_no_interleaving_mixes_tenants(steps: Steps, seed: int, make_harness: MakeHarness) -> None:
     loop = looptime.new_event_loop()
     try:
-        loop.run_until_complete(live(make_world, steps, Random(seed)))
+        loop.run_until_complete(live(make_harness, steps, Random(seed)))
     finally:
         loop.close()
 
 
 @pytest.mark.looptime
-async def test_500_objects_of_one_identity_are_one_session(make_world: MakeWorld) -> None:
-    async with make_world() as world:
+async def test_500_objects_of_one_identity_are_one_session(make_harness: MakeHarness) -> None:
+    async with make_harness() as harness:
         fetched = 0
 
         class Slow:
@@ -221,9 +221,9 @@ async def test_500_objects_of_one_identity_are_one_session(make_world: MakeWorld
                     "STS.1", "hush", "hush", asyncio.get_running_loop().time() + 3600
                 )
 
-        world.cloud.values = {f"s{n}": b"x" for n in range(500)}
+        harness.cloud.values = {f"s{n}": b"x" for n in range(500)}
         for n in range(500):
-            world.registry.register(f"ns/{n}", [world.want(f"s{n}", Slow())], interval=None)
+            harness.registry.register(f"ns/{n}", [harness.want(f"s{n}", Slow())], interval=None)
         await asyncio.sleep(60.0)
         assert fetched == 1
-        assert all(world.cloud.count(f"s{n}") == 1 for n in range(500))
+        assert all(harness.cloud.count(f"s{n}") == 1 for n in range(500))

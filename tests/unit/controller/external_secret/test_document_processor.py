@@ -28,7 +28,7 @@ from tests.unit.controller.extracting import (
     plan_of,
     reading,
 )
-from tests.unit.controller.processing import KEY, HeldExtraction, World, data_of
+from tests.unit.controller.processing import KEY, HeldExtraction, ProcessorHarness, data_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,8 +45,8 @@ SLOW = b"user: app\n"
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with World().running() as running:
+async def harness() -> AsyncIterator[ProcessorHarness]:
+    async with ProcessorHarness().running() as running:
         yield running
 
 
@@ -61,9 +61,9 @@ def extraction(monkeypatch: pytest.MonkeyPatch) -> HeldExtraction:
 
 
 def test_nothing_is_known_before_all_was_read_once() -> None:
-    world, readings = World(), [UNREAD]
-    ctx = world.context(KEY, EXTRACTING)
-    assert world.processor.build_desired(ctx, plan_of(EXTRACTING), readings) == (None, None)
+    harness, readings = ProcessorHarness(), [UNREAD]
+    ctx = harness.context(KEY, EXTRACTING)
+    assert harness.processor.build_desired(ctx, plan_of(EXTRACTING), readings) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -78,66 +78,72 @@ def test_nothing_is_known_before_all_was_read_once() -> None:
     ids=["plain", "plain and large", "extracted", "picked"],
 )
 async def test_small_document_is_parsed_at_once(
-    world: World, es: ExternalSecret, value: bytes, data: dict[str, bytes]
+    harness: ProcessorHarness, es: ExternalSecret, value: bytes, data: dict[str, bytes]
 ) -> None:
-    assert data_of(world.build_desired(es, value)) == data
+    assert data_of(harness.build_desired(es, value)) == data
     await asyncio.sleep(0)
-    assert not world.enqueued
-    assert len(world.processor) == 0
+    assert not harness.enqueued
+    assert len(harness.processor) == 0
 
 
-async def test_error_of_a_small_document_is_returned_at_once(world: World) -> None:
-    made = world.build_desired(EXTRACTING, b'["a"]')
+async def test_error_of_a_small_document_is_returned_at_once(harness: ProcessorHarness) -> None:
+    made = harness.build_desired(EXTRACTING, b'["a"]')
     assert isinstance(made, ExtractionError)
     assert made.problem.reason is Reason.NOT_A_DOCUMENT
-    assert world.build_desired(EXTRACTING, b'["a"]') is made
+    assert harness.build_desired(EXTRACTING, b'["a"]') is made
 
 
-async def test_values_that_no_secret_holds_together_are_refused_as_they_are(world: World) -> None:
+async def test_values_that_no_secret_holds_together_are_refused_as_they_are(
+    harness: ProcessorHarness,
+) -> None:
     es = an_es(data=[{"key": "one"}, {"key": "two"}])
     values = b"x" * 600_000, b"y" * 600_001
-    made = world.build_desired(es, *values)
+    made = harness.build_desired(es, *values)
     assert isinstance(made, ExtractionError)
     assert (made.index, made.problem.reason) == (None, Reason.TOO_LARGE)
     assert "the largest is 'two' with 600001" in made.problem.message
-    assert world.values(batch_of(es, *values)) == made
+    assert harness.values(batch_of(es, *values)) == made
     # It cannot be known before they are there.
     assert isinstance(
-        world.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
+        harness.build_desired(es, values[0], reading(values[1], in_hand=False)), Desired
     )
 
 
 async def test_known_input_is_not_extracted_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = world.build_desired(EXTRACTING, QUICK)
+    first = harness.build_desired(EXTRACTING, QUICK)
     assert isinstance(first, Desired)
     monkeypatch.setattr(module, "extract_all_steps", None)
-    again = world.build_desired(EXTRACTING, QUICK)
+    again = harness.build_desired(EXTRACTING, QUICK)
     assert isinstance(again, Desired)
     # Most often the values are not needed, and so they are not kept.
     assert again.data is None
     assert (again.fingerprint, again.keys) == (first.fingerprint, first.keys)
 
 
-async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(world: World) -> None:
-    world.build_desired(EXTRACTING, QUICK)
+async def test_the_values_of_a_known_batch_are_made_when_they_are_needed(
+    harness: ProcessorHarness,
+) -> None:
+    harness.build_desired(EXTRACTING, QUICK)
     inputs = batch_of(EXTRACTING, QUICK)
-    assert data_of(world.values(inputs)) == {"user": b"app"}
-    assert data_of(world.values(batch_of(PLAIN, b"x"))) == {"password": b"x"}
+    assert data_of(harness.values(inputs)) == {"user": b"app"}
+    assert data_of(harness.values(batch_of(PLAIN, b"x"))) == {"password": b"x"}
 
 
 @pytest.mark.parametrize("value", [QUICK, SLOW])
-async def test_known_extraction_does_not_need_the_value(world: World, value: bytes) -> None:
+async def test_known_extraction_does_not_need_the_value(
+    harness: ProcessorHarness, value: bytes
+) -> None:
     absent = reading(value, in_hand=False)
     # Neither known nor cached: it has to be fetched.
-    assert world.build_desired(EXTRACTING, absent) is None
-    assert len(world.processor) == 0
-    world.build_desired(EXTRACTING, value)
+    assert harness.build_desired(EXTRACTING, absent) is None
+    assert len(harness.processor) == 0
+    harness.build_desired(EXTRACTING, value)
     if value is SLOW:
-        await world.wait()
-    world.build_desired(EXTRACTING, value)
-    made = world.build_desired(EXTRACTING, absent)
+        await harness.wait()
+    harness.build_desired(EXTRACTING, value)
+    made = harness.build_desired(EXTRACTING, absent)
     assert isinstance(made, Desired)
     assert made.keys == {"user"}
     assert made.data is None
@@ -150,10 +156,10 @@ async def test_known_extraction_does_not_need_the_value(world: World, value: byt
     ids=["another value", "another spec"],
 )
 async def test_another_batch_is_another_secret(
-    world: World, es: ExternalSecret, value: bytes
+    harness: ProcessorHarness, es: ExternalSecret, value: bytes
 ) -> None:
-    first = world.build_desired(EXTRACTING, QUICK)
-    second = world.build_desired(es, value)
+    first = harness.build_desired(EXTRACTING, QUICK)
+    second = harness.build_desired(es, value)
     assert isinstance(first, Desired)
     assert isinstance(second, Desired)
     assert second.data is not None
@@ -173,148 +179,150 @@ async def test_another_batch_is_another_secret(
     ids=["YAML", "a large document", "a path that may take long"],
 )
 async def test_large_document_is_parsed_off_the_loop_and_the_object_enqueued(
-    world: World, es: ExternalSecret, value: bytes
+    harness: ProcessorHarness, es: ExternalSecret, value: bytes
 ) -> None:
-    assert world.build_desired(es, value) is None
-    assert len(world.processor) == 1
-    await world.wait()
-    assert world.enqueued == [KEY]
-    assert len(world.processor) == 0
-    made = data_of(world.build_desired(es, value))
+    assert harness.build_desired(es, value) is None
+    assert len(harness.processor) == 1
+    await harness.wait()
+    assert harness.enqueued == [KEY]
+    assert len(harness.processor) == 0
+    made = data_of(harness.build_desired(es, value))
     assert made is not None
     assert made["user"] == b"app"
     # Returned once: the caller needs no second copy.
-    assert data_of(world.build_desired(es, value)) is None
-    assert world.enqueued == [KEY]
+    assert data_of(harness.build_desired(es, value)) is None
+    assert harness.enqueued == [KEY]
 
 
 async def test_extraction_error_is_reported_and_remembered(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
     extraction.let.release()
-    assert world.build_desired(EXTRACTING, b"- a\n- b\n") is None
-    await world.wait()
+    assert harness.build_desired(EXTRACTING, b"- a\n- b\n") is None
+    await harness.wait()
     for _ in range(2):
-        made = world.build_desired(EXTRACTING, b"- a\n- b\n")
+        made = harness.build_desired(EXTRACTING, b"- a\n- b\n")
         assert isinstance(made, ExtractionError)
         assert made.problem.reason is Reason.NOT_A_DOCUMENT
     assert len(extraction.batches) == 1
 
 
 async def test_concurrent_requests_share_one_extraction(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
     for _ in range(3):
-        assert world.build_desired(EXTRACTING, SLOW) is None
+        assert harness.build_desired(EXTRACTING, SLOW) is None
         await asyncio.sleep(0.01)
     extraction.let.release()
-    await world.wait()
-    assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
+    await harness.wait()
+    assert data_of(harness.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert len(extraction.batches) == 1
-    assert world.enqueued == [KEY]
+    assert harness.enqueued == [KEY]
 
 
 async def test_a_newer_batch_takes_the_place_of_one_that_waits(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
-    world.build_desired(EXTRACTING, SLOW, key="ns/first")
+    harness.build_desired(EXTRACTING, SLOW, key="ns/first")
     await asyncio.sleep(0.01)
-    world.build_desired(EXTRACTING, b"user: old\n")
-    world.build_desired(EXTRACTING, b"user: new\n")
-    assert len(world.processor) == 2
+    harness.build_desired(EXTRACTING, b"user: old\n")
+    harness.build_desired(EXTRACTING, b"user: new\n")
+    assert len(harness.processor) == 2
     extraction.let.release(2)
-    await world.wait()
-    await world.wait()
-    assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
+    await harness.wait()
+    await harness.wait()
+    assert data_of(harness.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
     assert len(extraction.batches) == 2
 
 
 async def test_a_newer_batch_takes_the_place_of_one_that_is_being_made(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
-    world.build_desired(EXTRACTING, b"user: old\n")
+    harness.build_desired(EXTRACTING, b"user: old\n")
     await asyncio.sleep(0.01)
-    world.build_desired(EXTRACTING, b"user: new\n")
+    harness.build_desired(EXTRACTING, b"user: new\n")
     extraction.let.release(2)
-    await world.wait()
+    await harness.wait()
     # Nobody hears of the old one.
-    assert world.enqueued == [KEY]
-    assert data_of(world.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
+    assert harness.enqueued == [KEY]
+    assert data_of(harness.build_desired(EXTRACTING, b"user: new\n")) == {"user": b"new"}
 
 
 async def test_a_quick_batch_takes_the_place_of_a_slow_one(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
-    world.build_desired(EXTRACTING, SLOW)
+    harness.build_desired(EXTRACTING, SLOW)
     await asyncio.sleep(0.01)
     extraction.let.release(2)  # one for each
-    assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) == {"user": b"new"}
-    world.build_desired(EXTRACTING, SLOW, key="ns/next")
+    assert data_of(harness.build_desired(EXTRACTING, b'{"user": "new"}')) == {"user": b"new"}
+    harness.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release()
-    await world.wait()
-    assert world.enqueued == ["ns/next"]
-    assert data_of(world.build_desired(EXTRACTING, b'{"user": "new"}')) is None
+    await harness.wait()
+    assert harness.enqueued == ["ns/next"]
+    assert data_of(harness.build_desired(EXTRACTING, b'{"user": "new"}')) is None
 
 
-async def test_result_of_another_input_is_not_returned(world: World) -> None:
-    world.build_desired(EXTRACTING, SLOW)
-    await world.wait()
-    assert data_of(world.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
+async def test_result_of_another_input_is_not_returned(harness: ProcessorHarness) -> None:
+    harness.build_desired(EXTRACTING, SLOW)
+    await harness.wait()
+    assert data_of(harness.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
     # And it is not kept for later.
-    assert world.states.of(KEY).finished is None
+    assert harness.states.of(KEY).finished is None
 
 
 async def test_extractions_run_in_order_of_arrival(
-    world: World, extraction: HeldExtraction
+    harness: ProcessorHarness, extraction: HeldExtraction
 ) -> None:
     for number in range(3):
-        world.build_desired(EXTRACTING, f"n: {number}\n".encode(), key=f"ns/{number}")
+        harness.build_desired(EXTRACTING, f"n: {number}\n".encode(), key=f"ns/{number}")
     await asyncio.sleep(0.05)
     assert len(extraction.batches) == 1
     extraction.let.release(3)
-    while len(world.enqueued) < 3:
-        await world.wait()
-    assert world.enqueued == ["ns/0", "ns/1", "ns/2"]
+    while len(harness.enqueued) < 3:
+        await harness.wait()
+    assert harness.enqueued == ["ns/0", "ns/1", "ns/2"]
 
 
 @pytest.mark.parametrize("when", ["waiting", "being made", "finished"])
 async def test_forgotten_object_leaves_nothing_behind(
-    world: World, extraction: HeldExtraction, when: str
+    harness: ProcessorHarness, extraction: HeldExtraction, when: str
 ) -> None:
-    world.build_desired(EXTRACTING, SLOW)
+    harness.build_desired(EXTRACTING, SLOW)
     if when == "being made":
         await asyncio.sleep(0.01)
         assert extraction.batches
     if when == "finished":
         extraction.let.release()
-        await world.wait()
-    before = len(world.enqueued)
-    world.forget(KEY)
+        await harness.wait()
+    before = len(harness.enqueued)
+    harness.forget(KEY)
     # The next job shows that the processor is done with it.
-    world.build_desired(EXTRACTING, SLOW, key="ns/next")
+    harness.build_desired(EXTRACTING, SLOW, key="ns/next")
     extraction.let.release(3)
-    await world.wait()
-    assert world.enqueued[before:] == ["ns/next"]
-    assert len(world.processor) == 0
-    assert world.states.of(KEY) == SyncState()
-    assert world.build_desired(EXTRACTING, SLOW) is None
+    await harness.wait()
+    assert harness.enqueued[before:] == ["ns/next"]
+    assert len(harness.processor) == 0
+    assert harness.states.of(KEY) == SyncState()
+    assert harness.build_desired(EXTRACTING, SLOW) is None
 
 
-async def test_the_loop_goes_on_meanwhile(world: World, extraction: HeldExtraction) -> None:
-    world.build_desired(EXTRACTING, SLOW)
+async def test_the_loop_goes_on_meanwhile(
+    harness: ProcessorHarness, extraction: HeldExtraction
+) -> None:
+    harness.build_desired(EXTRACTING, SLOW)
     await asyncio.sleep(0.01)
-    assert data_of(world.build_desired(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
+    assert data_of(harness.build_desired(PLAIN, b"x", key="ns/plain")) == {"password": b"x"}
     extraction.let.release()
-    await world.wait()
-    assert world.enqueued == [KEY]
+    await harness.wait()
+    assert harness.enqueued == [KEY]
 
 
-async def test_nothing_that_it_says_of_itself_is_a_value(world: World) -> None:
-    world.build_desired(EXTRACTING, b"user: hunter2\n")
-    assert repr(world.processor) == "<DocumentProcessor 1 waiting>"
-    await world.wait()
-    assert world.states.of(KEY).finished is not None
-    assert "hunter2" not in repr(world.states.of(KEY))
+async def test_nothing_that_it_says_of_itself_is_a_value(harness: ProcessorHarness) -> None:
+    harness.build_desired(EXTRACTING, b"user: hunter2\n")
+    assert repr(harness.processor) == "<DocumentProcessor 1 waiting>"
+    await harness.wait()
+    assert harness.states.of(KEY).finished is not None
+    assert "hunter2" not in repr(harness.states.of(KEY))
 
 
 DOCUMENTS = st.sampled_from([b'{"v": 1}', b'{"v": 2}', b"v: 3\n", b"v: 4\n", b"- broken\n"])
@@ -326,26 +334,26 @@ def test_last_input_is_the_one_that_is_extracted(
     arrivals: list[tuple[bytes, bool]],
 ) -> None:
     async def scenario() -> None:
-        async with World().running() as world:
+        async with ProcessorHarness().running() as harness:
             made: Desired | ExtractionError | None = None
             for document, pause in arrivals:
-                made = world.build_desired(EXTRACTING, document)
+                made = harness.build_desired(EXTRACTING, document)
                 if pause:
                     await asyncio.sleep(0.002)
             last = arrivals[-1][0]
             while made is None:
-                await world.wait()
-                made = world.build_desired(EXTRACTING, last)
+                await harness.wait()
+                made = harness.build_desired(EXTRACTING, last)
             expected = extract_all(batch_of(EXTRACTING, last))
             if isinstance(expected, ExtractionError):
                 assert made == expected
                 return
             while isinstance(made, Desired) and made.data is None:
                 # As the control loop does where the values are needed.
-                made = world.values(batch_of(EXTRACTING, last))
+                made = harness.values(batch_of(EXTRACTING, last))
                 while made is None:
-                    await world.wait()
-                    made = world.build_desired(EXTRACTING, last)
+                    await harness.wait()
+                    made = harness.build_desired(EXTRACTING, last)
             assert data_of(made) == expected.data
 
     asyncio.run(scenario())
@@ -353,10 +361,10 @@ def test_last_input_is_the_one_that_is_extracted(
 
 def test_processor_works_the_same_on_uvloop() -> None:
     async def scenario() -> dict[str, bytes] | None:
-        async with World().running() as world:
-            assert world.build_desired(EXTRACTING, SLOW) is None
-            await world.wait()
-            return data_of(world.build_desired(EXTRACTING, SLOW))
+        async with ProcessorHarness().running() as harness:
+            assert harness.build_desired(EXTRACTING, SLOW) is None
+            await harness.wait()
+            return data_of(harness.build_desired(EXTRACTING, SLOW))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(scenario()) == {"user": b"app"}
@@ -365,15 +373,17 @@ def test_processor_works_the_same_on_uvloop() -> None:
 # -- Whatever comes -----------------------------------------------------------------------
 
 
-async def test_extraction_error_names_the_entry_by_its_current_key(world: World) -> None:
-    world.build_desired(an_es(dataProcess=[extract("before")]), b"[]")
-    made = world.build_desired(an_es(dataProcess=[extract("after")]), b"[]")
+async def test_extraction_error_names_the_entry_by_its_current_key(
+    harness: ProcessorHarness,
+) -> None:
+    harness.build_desired(an_es(dataProcess=[extract("before")]), b"[]")
+    made = harness.build_desired(an_es(dataProcess=[extract("after")]), b"[]")
     assert isinstance(made, ExtractionError)
     assert "'after'" in made.problem.message
 
 
 async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def poisoned(
         inputs: ExtractionInput, expressions: Expressions
@@ -384,14 +394,14 @@ async def test_a_document_that_nobody_reckoned_with_stops_nothing_else(
         return (yield from extract_all_steps(inputs, expressions))
 
     monkeypatch.setattr(module, "extract_all_steps", poisoned)
-    world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned")
-    world.build_desired(EXTRACTING, SLOW)
-    await world.wait()
-    await world.wait()
-    assert world.enqueued == ["ns/poisoned", KEY]
-    assert data_of(world.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
+    harness.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned")
+    harness.build_desired(EXTRACTING, SLOW)
+    await harness.wait()
+    await harness.wait()
+    assert harness.enqueued == ["ns/poisoned", KEY]
+    assert data_of(harness.build_desired(EXTRACTING, SLOW)) == {"user": b"app"}
     assert isinstance(
-        world.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError
+        harness.build_desired(EXTRACTING, b"poison: 1\n", key="ns/poisoned"), ExtractionError
     )
 
 
@@ -401,5 +411,5 @@ def test_many_small_documents_are_one_large_one() -> None:
     for number, quick in ((3, True), (5, False)):
         es = an_es(dataProcess=[extract()] * number)
         values = [document.replace(b"x", str(n).encode()) for n in range(number)]
-        made = World().build_desired(es, *values)
+        made = ProcessorHarness().build_desired(es, *values)
         assert (made is not None) is quick

@@ -25,7 +25,7 @@ KEY = "ns/some"
 HEAVY = an_es(dataProcess=[extract("db", (r"[\pL\pN]{10}7", "x"), ("(", "y"))])
 
 
-class World:
+class CompilerHarness:
     """A compiler, its worker, and the objects that were enqueued."""
 
     def __init__(self) -> None:
@@ -62,29 +62,29 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_large_expressions_are_compiled_off_the_loop(compiled: list[str]) -> None:
-    world = World()
-    assert world.compiler.check(HEAVY) is None
-    assert world.compiler.check(HEAVY) is None
+    harness = CompilerHarness()
+    assert harness.compiler.check(HEAVY) is None
+    assert harness.compiler.check(HEAVY) is None
     assert not compiled
-    await world.work()
-    assert world.enqueued == [KEY]
-    problems = world.compiler.check(HEAVY)
+    await harness.work()
+    assert harness.enqueued == [KEY]
+    problems = harness.compiler.check(HEAVY)
     assert problems is not None
     assert problems[0].reason is Reason.INVALID_REGEX
     assert problems[0].message.startswith("entry 'db': ")
 
 
 async def test_a_generation_is_compiled_once(compiled: list[str]) -> None:
-    world = World()
+    harness = CompilerHarness()
     fine = an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))])
-    world.compiler.check(fine)
-    await world.work()
+    harness.compiler.check(fine)
+    await harness.work()
     for _ in range(3):
-        assert world.compiler.check(fine) == {}
-        world.compiler.of(KEY).regex("[a-z]{3}")
+        assert harness.compiler.check(fine) == {}
+        harness.compiler.of(KEY).regex("[a-z]{3}")
     assert compiled == ["[a-z]{3}"]
-    assert world.compiler.check(replace(fine, generation=2)) is None
-    await world.work()
+    assert harness.compiler.check(replace(fine, generation=2)) is None
+    await harness.work()
     assert len(compiled) == 2
 
 
@@ -98,46 +98,46 @@ async def test_a_generation_is_compiled_once(compiled: list[str]) -> None:
     ids=["plain", "a short path", "a plain rule"],
 )
 def test_small_expressions_are_checked_at_once(es: ExternalSecret) -> None:
-    world = World()
-    assert world.compiler.check(es) == {}
-    assert not len(world.worker)
+    harness = CompilerHarness()
+    assert harness.compiler.check(es) == {}
+    assert not len(harness.worker)
 
 
 async def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
-    world = World()
-    world.compiler.check(HEAVY)
-    world.compiler.forget(KEY)
-    assert not len(world.worker)
+    harness = CompilerHarness()
+    harness.compiler.check(HEAVY)
+    harness.compiler.forget(KEY)
+    assert not len(harness.worker)
     es = an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))])
-    world.compiler.check(es)
-    await world.work()
-    assert world.compiler.of(KEY).size > 0
-    world.compiler.forget(KEY)
-    assert world.compiler.of(KEY).size == 0
-    assert world.compiler.check(es) is None, "it is checked again"
+    harness.compiler.check(es)
+    await harness.work()
+    assert harness.compiler.of(KEY).size > 0
+    harness.compiler.forget(KEY)
+    assert harness.compiler.of(KEY).size == 0
+    assert harness.compiler.check(es) is None, "it is checked again"
 
 
 async def test_compiled_expressions_of_all_objects_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * 256 * 1024)
-    world = World()
+    harness = CompilerHarness()
 
     async def compile_(number: int) -> None:
         es = replace(an_es(dataProcess=[extract("db", ("[a-z]{3}", "x"))]), name=f"some{number}")
-        world.compiler.check(es)
-        await world.work()
-        assert world.compiler.check(es) == {}
+        harness.compiler.check(es)
+        await harness.work()
+        assert harness.compiler.check(es) == {}
 
     def kept() -> list[int]:
-        return [number for number in range(5) if world.compiler.of(f"ns/some{number}").size]
+        return [number for number in range(5) if harness.compiler.of(f"ns/some{number}").size]
 
     for number in range(4):
         await compile_(number)
     assert kept() == [2, 3]
     # What is forgotten leaves its room to others.
-    world.compiler.forget("ns/some3")
+    harness.compiler.forget("ns/some3")
     await compile_(4)
     assert kept() == [2, 4]
     # It is compiled again where it is needed.
-    assert world.compiler.of("ns/some0").regex("[a-z]{3}").findall("abc") == ["abc"]
+    assert harness.compiler.of("ns/some0").regex("[a-z]{3}").findall("abc") == ["abc"]

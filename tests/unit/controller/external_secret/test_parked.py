@@ -20,6 +20,7 @@ from secret_sync.controller.external_secret.expressions import ExpressionCompile
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
+from tests.support.hand_loop import HandLoop
 from tests.unit.controller.extracting import an_es, extract, plan_of, reading
 
 if TYPE_CHECKING:
@@ -60,15 +61,6 @@ class HeldWorker(TimeSlicedWorker):
                 super().drop(str(key[1])[0], key)  # type: ignore[index]
                 finished(end.value)
                 return
-
-
-class HandLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock moves when it is told to."""
-
-    now = 0.0
-
-    def time(self) -> float:
-        return self.now
 
 
 class Parking(RuleBasedStateMachine):

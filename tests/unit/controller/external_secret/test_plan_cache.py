@@ -1,4 +1,4 @@
-"""Plans are kept within a bound, and never handed out for another object or another world."""
+"""Plans are kept within a bound, and never handed out for another object or another harness."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from secret_sync.controller.secret_target.write_conflicts import (
     RepairBudget,
 )
 from secret_sync.queue import Done, RequeueAfter, Retry
+from tests.unit.controller.fakes import managed
 from tests.unit.controller.looping import Loop
-from tests.unit.controller.played import managed
-from tests.unit.controller.writing import OURS, World, own
+from tests.unit.controller.writing import OURS, WriterHarness, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,17 +30,17 @@ async def test_stop_that_ends_between_read_and_write_is_no_fault(
 ) -> None:
     """The queue hands a key out up to a tick early, so that a reconcile straddles the end."""
     es = make_es(data=[{"key": "doc", "jmesPath": [{"path": "a", "objectAlias": "password"}]}])
-    world = World(es)
-    loop = Loop(es, writer=world.writer)
+    harness = WriterHarness(es)
+    loop = Loop(es, writer=harness.writer)
     loop.knows(doc=b'{"a": "v"}')
     made = own(OURS, version="20")
-    world.client.answers.extend([made] * 4)
+    harness.client.answers.extend([made] * 4)
     await loop.reconcile()
     by_string_data = {
         **managed("flux", operation="Apply"),
         "fieldsV1": {"f:stringData": {"f:password": {}}},
     }
-    world.holds(own(OURS, by_string_data, version="21"))
+    harness.holds(own(OURS, by_string_data, version="21"))
     now = asyncio.get_running_loop().time()
     loop.state.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     await asyncio.sleep(RECHECK_SECONDS - 0.0005)
@@ -57,6 +57,6 @@ async def test_stop_that_ends_between_read_and_write_is_no_fault(
         return real(budget, at)
 
     monkeypatch.setattr(RepairBudget, "recheck_delay", rest)
-    world.client.answers.extend([own(OURS, by_string_data, version="21")] * 6)
+    harness.client.answers.extend([own(OURS, by_string_data, version="21")] * 6)
     outcome = await loop.reconcile()
     assert isinstance(outcome, Done | RequeueAfter | Retry)

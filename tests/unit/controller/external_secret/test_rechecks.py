@@ -25,9 +25,9 @@ from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import ApiUnavailableError, Ref
 from secret_sync.queue import Done, RequeueAfter
 from tests.unit.controller.extracting import an_es
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 from tests.unit.controller.looping import Loop
-from tests.unit.controller.played import PlayedClient, managed, secret
-from tests.unit.controller.writing import DESIRED, MERGE, OURS, World, own, state
+from tests.unit.controller.writing import DESIRED, MERGE, OURS, WriterHarness, own, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,15 +55,15 @@ def stored(version: int, *, merge: bool) -> dict[str, Any]:
     return {**own(*entries, version=str(version)), "data": VALUES}
 
 
-async def edit(world: World, remembered: SyncState, version: int, *, merge: bool) -> int:
+async def edit(harness: WriterHarness, remembered: SyncState, version: int, *, merge: bool) -> int:
     """Somebody edits a label; returns how many requests that causes."""
     found = stored(version, merge=merge)
-    world.holds(found)
-    world.client.answers.clear()
-    world.client.answers.extend([found] * 4)
-    before = len(world.client.sent)
-    assert await world.ensure(remembered) == UNCHANGED
-    return len(world.client.sent) - before
+    harness.holds(found)
+    harness.client.answers.clear()
+    harness.client.answers.extend([found] * 4)
+    before = len(harness.client.sent)
+    assert await harness.ensure(remembered) == UNCHANGED
+    return len(harness.client.sent) - before
 
 
 @pytest.fixture(params=[False, True], ids=["Owner", "Merge"])
@@ -73,8 +73,8 @@ def merge(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def world(make_es: MakeES, *, merge: bool) -> World:
-    return World(make_es(**({"target": MERGE} if merge else {})))
+def harness(make_es: MakeES, *, merge: bool) -> WriterHarness:
+    return WriterHarness(make_es(**({"target": MERGE} if merge else {})))
 
 
 def remembering(*, merge: bool) -> SyncState:
@@ -82,55 +82,55 @@ def remembering(*, merge: bool) -> SyncState:
 
 
 async def test_the_first_edits_are_looked_at_at_once_then_one_in_a_few_seconds(
-    world: World, *, merge: bool
+    harness: WriterHarness, *, merge: bool
 ) -> None:
     remembered = remembering(merge=merge)
-    costs = [await edit(world, remembered, 21 + n, merge=merge) for n in range(REPAIRS)]
+    costs = [await edit(harness, remembered, 21 + n, merge=merge) for n in range(REPAIRS)]
     assert all(costs)
-    assert [await edit(world, remembered, 30 + n, merge=merge) for n in range(50)] == [0] * 50
+    assert [await edit(harness, remembered, 30 + n, merge=merge) for n in range(50)] == [0] * 50
     await asyncio.sleep(RECHECK_SECONDS)
-    assert [bool(await edit(world, remembered, 90 + n, merge=merge)) for n in range(3)] == [
+    assert [bool(await edit(harness, remembered, 90 + n, merge=merge)) for n in range(3)] == [
         True,
         False,
         False,
     ]
     # Once nobody has edited it for a while, the next edits are looked at at once.
     await asyncio.sleep(CONFLICT_SECONDS)
-    assert await edit(world, remembered, 100, merge=merge)
+    assert await edit(harness, remembered, 100, merge=merge)
 
 
-async def test_visible_drift_is_repaired_at_once(world: World, *, merge: bool) -> None:
+async def test_visible_drift_is_repaired_at_once(harness: WriterHarness, *, merge: bool) -> None:
     remembered = remembering(merge=merge)
     for n in range(REPAIRS + 1):
-        await edit(world, remembered, 21 + n, merge=merge)
+        await edit(harness, remembered, 21 + n, merge=merge)
     lost = managed("secret-sync-merge-es-uid", operation="Apply")
     found = secret(lost, version="40") if merge else own(OURS, managed("x", "added"), version="40")
-    world.holds(found)
+    harness.holds(found)
     right = stored(41, merge=merge)
-    world.client.answers.clear()
-    world.client.answers.extend([found] if merge else [])
-    world.client.answers.extend([right] * 3)
-    before = len(world.client.sent)
-    await world.ensure(remembered)
-    assert len(world.client.sent) > before
+    harness.client.answers.clear()
+    harness.client.answers.extend([found] if merge else [])
+    harness.client.answers.extend([right] * 3)
+    before = len(harness.client.sent)
+    await harness.ensure(remembered)
+    assert len(harness.client.sent) > before
 
 
-async def test_another_value_is_written_at_once(world: World, *, merge: bool) -> None:
+async def test_another_value_is_written_at_once(harness: WriterHarness, *, merge: bool) -> None:
     remembered = remembering(merge=merge)
     for n in range(REPAIRS + 1):
-        await edit(world, remembered, 21 + n, merge=merge)
+        await edit(harness, remembered, 21 + n, merge=merge)
     remembered.written = b"older"
-    assert await edit(world, remembered, 40, merge=merge)
+    assert await edit(harness, remembered, 40, merge=merge)
 
 
-async def test_resting_object_fetches_nothing(world: World, *, merge: bool) -> None:
+async def test_resting_object_fetches_nothing(harness: WriterHarness, *, merge: bool) -> None:
     remembered = remembering(merge=merge)
     for n in range(REPAIRS):
-        await edit(world, remembered, 21 + n, merge=merge)
-    world.holds(stored(40, merge=merge))
-    assert world.writer.is_right(world.context(remembered), DESIRED)
+        await edit(harness, remembered, 21 + n, merge=merge)
+    harness.holds(stored(40, merge=merge))
+    assert harness.writer.is_right(harness.context(remembered), DESIRED)
     await asyncio.sleep(RECHECK_SECONDS)
-    assert not world.writer.is_right(world.context(remembered), DESIRED)
+    assert not harness.writer.is_right(harness.context(remembered), DESIRED)
 
 
 async def test_an_object_that_rests_is_looked_at_again_by_itself() -> None:

@@ -28,7 +28,7 @@ from secret_sync.controller.sync import (
     Unchanged,
 )
 from secret_sync.resources import Condition, DataEntry, Reason
-from tests.unit.controller.played import Events, Observer, Statuses
+from tests.unit.controller.fakes import Events, Observer, Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ BEFORE = "2026-01-01T00:00:00Z"
 FORBIDDEN = Problem(Reason.FORBIDDEN, "RAM says no")
 
 
-class World:
+class ReporterHarness:
     def __init__(self, es: ExternalSecret) -> None:
         self.statuses, self.events, self.observer = Statuses(), Events(), Observer()
         statuses: Any = self.statuses
@@ -83,8 +83,8 @@ class World:
 
 
 @pytest.fixture
-def world(make_es: MakeES) -> World:
-    return World(make_es(metadata={"generation": 3}))
+def harness(make_es: MakeES) -> ReporterHarness:
+    return ReporterHarness(make_es(metadata={"generation": 3}))
 
 
 def desired(*keys: str, overwritten: tuple[Overwritten, ...] = ()) -> Desired:
@@ -99,23 +99,23 @@ def outcome(key: str = "db", problem: Problem | None = None) -> EntryOutcome:
 # -- In sync ------------------------------------------------------------------------------
 
 
-async def test_a_secret_that_was_written(world: World) -> None:
-    world.context.state.waiting_since = 1.0
-    world.written(desired(), [outcome()], changed=True)
-    assert (world.ready.status, world.ready.reason) == ("True", "Synced")
-    assert world.ready.message == "Secret some holds 1 key"
-    assert (world.ready.observed_generation, world.status.observed_generation) == (3, 3)
-    assert world.status.target == "some"
-    assert world.status.last_sync_time
-    (result,) = world.status.results
+async def test_a_secret_that_was_written(harness: ReporterHarness) -> None:
+    harness.context.state.waiting_since = 1.0
+    harness.written(desired(), [outcome()], changed=True)
+    assert (harness.ready.status, harness.ready.reason) == ("True", "Synced")
+    assert harness.ready.message == "Secret some holds 1 key"
+    assert (harness.ready.observed_generation, harness.status.observed_generation) == (3, 3)
+    assert harness.status.target == "some"
+    assert harness.status.last_sync_time
+    (result,) = harness.status.results
     assert (result.key, result.status, result.reason, result.version_id) == (
         "db",
         "Succeeded",
         "",
         "v1",
     )
-    assert world.events.reasons == ["Synced"]
-    assert world.context.state.waiting_since is None
+    assert harness.events.reasons == ["Synced"]
+    assert harness.context.state.waiting_since is None
 
 
 @pytest.mark.parametrize(
@@ -143,44 +143,44 @@ async def test_a_secret_that_was_written(world: World) -> None:
 async def test_success_message_counts_the_keys(
     make_es: MakeES, target: dict[str, str], made: Desired, message: str
 ) -> None:
-    world = World(make_es(target=target))
-    world.written(made, [outcome()], changed=True)
-    assert world.ready.message == message
+    harness = ReporterHarness(make_es(target=target))
+    harness.written(made, [outcome()], changed=True)
+    assert harness.ready.message == message
 
 
 async def test_co_owners_are_reported_until_they_let_go(make_es: MakeES) -> None:
-    world = World(make_es(target={"creationPolicy": "Merge"}))
-    world.context.state.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
-    world.written(desired("a", "b"), [outcome()], changed=False)
-    assert world.ready.message == (
+    harness = ReporterHarness(make_es(target={"creationPolicy": "Merge"}))
+    harness.context.state.shared = (("a", ("gitops",)), ("b", ("gitops", "kubectl-edit")))
+    harness.written(desired("a", "b"), [outcome()], changed=False)
+    assert harness.ready.message == (
         "Secret some holds 2 keys of this object; gitops, kubectl-edit set a, b as well, to the "
         "same value: a new value will not be written (KeyConflict) until the key is deleted there"
     )
-    assert world.ready.status == "True"
-    world.context.state.shared = ()
-    world.written(desired("a", "b"), [outcome()], changed=False)
-    assert world.ready.message == "Secret some holds 2 keys of this object"
+    assert harness.ready.status == "True"
+    harness.context.state.shared = ()
+    harness.written(desired("a", "b"), [outcome()], changed=False)
+    assert harness.ready.message == "Secret some holds 2 keys of this object"
 
 
-async def test_unchanged_round_writes_no_status(world: World) -> None:
-    world.written(desired(), [outcome()], changed=True)
-    before = world.status
+async def test_unchanged_round_writes_no_status(harness: ReporterHarness) -> None:
+    harness.written(desired(), [outcome()], changed=True)
+    before = harness.status
     for _ in range(3):
-        world.written(desired(), [outcome()], changed=False)
-    assert world.status == before
-    assert world.statuses.changes == 1
-    assert world.events.reasons == ["Synced"]
+        harness.written(desired(), [outcome()], changed=False)
+    assert harness.status == before
+    assert harness.statuses.changes == 1
+    assert harness.events.reasons == ["Synced"]
 
 
 CREATED = "Secret some was created; it is not fetched again (refreshPolicy CreatedOnce)"
 
 
-async def test_report_stands_for_a_secret_that_was_only_read(world: World) -> None:
-    world.written(desired(), [outcome()], changed=True)
-    before = world.status
-    world.created_once()
-    assert world.status == before
-    assert world.events.reasons == ["Synced"]
+async def test_report_stands_for_a_secret_that_was_only_read(harness: ReporterHarness) -> None:
+    harness.written(desired(), [outcome()], changed=True)
+    before = harness.status
+    harness.created_once()
+    assert harness.status == before
+    assert harness.events.reasons == ["Synced"]
 
 
 @pytest.mark.parametrize(("status", "generation"), [("", 0), ("True", 2), ("False", 3)])
@@ -190,66 +190,66 @@ async def test_missing_or_outdated_condition_is_replaced(
     ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
     result = {"ExternalSecretKey": "db", "status": "Succeeded", "synchronizationTime": BEFORE}
     reported = {"conditions": [ready.to_dict()] if status else [], "dataSyncResults": [result]}
-    world = World(make_es(metadata={"generation": 3}, status=reported))
-    world.created_once()
-    assert (world.ready.status, world.ready.message) == ("True", CREATED)
-    assert [r.time for r in world.status.results] == [BEFORE]
-    assert world.events.take() == [("Normal", "Synced", CREATED)]
+    harness = ReporterHarness(make_es(metadata={"generation": 3}, status=reported))
+    harness.created_once()
+    assert (harness.ready.status, harness.ready.message) == ("True", CREATED)
+    assert [r.time for r in harness.status.results] == [BEFORE]
+    assert harness.events.take() == [("Normal", "Synced", CREATED)]
 
 
 # -- Not in sync --------------------------------------------------------------------------
 
 
-async def test_a_failure(world: World) -> None:
-    world.written(desired(), [outcome("a"), outcome("b")], changed=True)
-    before = world.status
-    world.events.take()
-    world.context.state.waiting_since = 1.0
-    world.failed(FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
-    assert (world.ready.status, world.ready.reason) == ("False", "Forbidden")
-    assert world.ready.message == "RAM says no"
+async def test_a_failure(harness: ReporterHarness) -> None:
+    harness.written(desired(), [outcome("a"), outcome("b")], changed=True)
+    before = harness.status
+    harness.events.take()
+    harness.context.state.waiting_since = 1.0
+    harness.failed(FORBIDDEN, [outcome("a"), outcome("b", FORBIDDEN)])
+    assert (harness.ready.status, harness.ready.reason) == ("False", "Forbidden")
+    assert harness.ready.message == "RAM says no"
     # All or nothing: the good one is not in the Secret either.
-    assert [(r.key, r.status, r.reason) for r in world.status.results] == [
+    assert [(r.key, r.status, r.reason) for r in harness.status.results] == [
         ("a", "Succeeded", "NotWritten"),
         ("b", "Failed", "Forbidden"),
     ]
     # Of what was written before nothing is taken back.
-    assert (world.status.target, world.status.last_sync_time) == ("some", before.last_sync_time)
-    assert world.events.take() == [("Warning", "SyncFailed", "Forbidden: RAM says no")]
-    assert world.observer.reported[-1] == ("failed", None)
-    assert world.context.state.waiting_since is None
+    assert (harness.status.target, harness.status.last_sync_time) == ("some", before.last_sync_time)
+    assert harness.events.take() == [("Warning", "SyncFailed", "Forbidden: RAM says no")]
+    assert harness.observer.reported[-1] == ("failed", None)
+    assert harness.context.state.waiting_since is None
 
 
-async def test_same_failure_is_not_reported_again(world: World) -> None:
+async def test_same_failure_is_not_reported_again(harness: ReporterHarness) -> None:
     for number in range(3):
         problem = Problem(Reason.FORBIDDEN, f"RAM says no (Forbidden, request 0A{number})")
-        world.failed(problem, [outcome(problem=problem)])
-    assert world.statuses.changes == 1
-    assert world.events.reasons == ["SyncFailed"]
+        harness.failed(problem, [outcome(problem=problem)])
+    assert harness.statuses.changes == 1
+    assert harness.events.reasons == ["SyncFailed"]
 
 
-async def test_ready_is_unknown_under_an_outdated_crd(world: World) -> None:
+async def test_ready_is_unknown_under_an_outdated_crd(harness: ReporterHarness) -> None:
     problem = Problem(Reason.CRD_OUTDATED, "the CRD lacks fields")
-    world.failed(problem, [])
-    assert (world.ready.status, world.ready.reason) == ("Unknown", "CRDOutdated")
+    harness.failed(problem, [])
+    assert (harness.ready.status, harness.ready.reason) == ("Unknown", "CRDOutdated")
 
 
 # -- Waiting ------------------------------------------------------------------------------
 
 
-async def test_an_object_that_waits_says_so_after_a_while(world: World) -> None:
-    assert world.waited(1, 0.0) == REPORT_PENDING_AFTER
-    assert KEY not in world.statuses.held
-    assert world.waited(1, REPORT_PENDING_AFTER) is None
-    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
-    assert world.ready.message == "1 of 1 entries are waiting for Alibaba Cloud"
-    assert world.observer.reported == [("pending", None)] * 2
-    assert not world.events.reported
+async def test_an_object_that_waits_says_so_after_a_while(harness: ReporterHarness) -> None:
+    assert harness.waited(1, 0.0) == REPORT_PENDING_AFTER
+    assert KEY not in harness.statuses.held
+    assert harness.waited(1, REPORT_PENDING_AFTER) is None
+    assert (harness.ready.status, harness.ready.reason) == ("Unknown", "Pending")
+    assert harness.ready.message == "1 of 1 entries are waiting for Alibaba Cloud"
+    assert harness.observer.reported == [("pending", None)] * 2
+    assert not harness.events.reported
 
 
-async def test_pending_message_names_what_is_missing(world: World) -> None:
-    world.waited(0, 11.0)
-    assert world.ready.message == "waiting for the values to be fetched again or parsed"
+async def test_pending_message_names_what_is_missing(harness: ReporterHarness) -> None:
+    harness.waited(0, 11.0)
+    assert harness.ready.message == "waiting for the values to be fetched again or parsed"
 
 
 @pytest.mark.parametrize(
@@ -266,11 +266,11 @@ async def test_synced_object_waits_without_a_report(
 ) -> None:
     ready = Condition("Ready", status, "Some", "message", BEFORE, generation)
     given = {"conditions": [ready.to_dict()], "observedGeneration": generation}
-    world = World(make_es(metadata={"generation": 3}, status=given))
+    harness = ReporterHarness(make_es(metadata={"generation": 3}, status=given))
     # There is nothing to come back for either.
-    assert world.waited(1, 4.0) == (6.0 if reported else None)
-    assert world.waited(1, 11.0) is None
-    assert (KEY in world.statuses.held) is reported
+    assert harness.waited(1, 4.0) == (6.0 if reported else None)
+    assert harness.waited(1, 11.0) is None
+    assert (KEY in harness.statuses.held) is reported
 
 
 async def test_values_that_change_too_fast_are_reported(
@@ -278,92 +278,100 @@ async def test_values_that_change_too_fast_are_reported(
 ) -> None:
     ready = Condition("Ready", "True", "Synced", "message", BEFORE, 3)
     given = {"conditions": [ready.to_dict()], "observedGeneration": 3}
-    world = World(make_es(metadata={"generation": 3}, status=given))
-    waits = partial(world.waited, 1, known=True)
+    harness = ReporterHarness(make_es(metadata={"generation": 3}, status=given))
+    waits = partial(harness.waited, 1, known=True)
     assert waits(0.0) == REPORT_LATE_AFTER
-    assert KEY not in world.statuses.held
+    assert KEY not in harness.statuses.held
     assert waits(REPORT_LATE_AFTER) is None
-    assert (world.ready.status, world.ready.reason) == ("Unknown", "Pending")
-    assert "the Secret holds the previous values" in world.ready.message
+    assert (harness.ready.status, harness.ready.reason) == ("Unknown", "Pending")
+    assert "the Secret holds the previous values" in harness.ready.message
 
 
 # -- Metrics ------------------------------------------------------------------------------
 
 
-async def test_the_latency_is_that_of_the_write_since_its_cause(world: World) -> None:
-    world.context.state.triggered_at = asyncio.get_running_loop().time()
+async def test_the_latency_is_that_of_the_write_since_its_cause(harness: ReporterHarness) -> None:
+    harness.context.state.triggered_at = asyncio.get_running_loop().time()
     await asyncio.sleep(2.5)
-    world.written(desired(), [outcome()], changed=True)
+    harness.written(desired(), [outcome()], changed=True)
     # The next one has another cause, or none.
-    world.written(desired(), [outcome()], changed=True)
-    assert world.observer.reported == [("written", pytest.approx(2.5)), ("written", None)]
+    harness.written(desired(), [outcome()], changed=True)
+    assert harness.observer.reported == [("written", pytest.approx(2.5)), ("written", None)]
 
 
 @pytest.mark.parametrize("result", ["unchanged", "failed"])
-async def test_sync_without_a_write_observes_no_latency(world: World, result: str) -> None:
-    world.context.state.triggered_at = 0.0
+async def test_sync_without_a_write_observes_no_latency(
+    harness: ReporterHarness, result: str
+) -> None:
+    harness.context.state.triggered_at = 0.0
     if result == "failed":
-        world.failed(FORBIDDEN, [])
+        harness.failed(FORBIDDEN, [])
     else:
-        world.written(desired(), [outcome()], changed=False)
-    assert world.observer.reported == [(result, None)]
-    assert world.context.state.triggered_at is None
+        harness.written(desired(), [outcome()], changed=False)
+    assert harness.observer.reported == [(result, None)]
+    assert harness.context.state.triggered_at is None
 
 
-async def test_only_new_failures_are_logged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_new_failures_are_logged(
+    harness: ReporterHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "reconcile_id", lambda: "c0ffee")
     for _ in range(2):
-        world.failed(FORBIDDEN, [])
-    world.written(desired(), [outcome()], changed=True)
-    world.written(desired(), [outcome()], changed=False)
-    assert world.observer.lines == ["c0ffee", "", "c0ffee", ""]
+        harness.failed(FORBIDDEN, [])
+    harness.written(desired(), [outcome()], changed=True)
+    harness.written(desired(), [outcome()], changed=False)
+    assert harness.observer.lines == ["c0ffee", "", "c0ffee", ""]
 
 
-async def test_a_restored_secret_is_counted_and_logged_and_nothing_else(world: World) -> None:
-    world.context.state.triggered_at = asyncio.get_running_loop().time() - 2.5
+async def test_a_restored_secret_is_counted_and_logged_and_nothing_else(
+    harness: ReporterHarness,
+) -> None:
+    harness.context.state.triggered_at = asyncio.get_running_loop().time() - 2.5
     with capture_logs() as lines:
-        world.reporter.restored(world.context, Changed("secret updated", 1, 0))
+        harness.reporter.restored(harness.context, Changed("secret updated", 1, 0))
     (line,) = lines
     assert (line["event"], line["secret"], line["removed"]) == ("secret updated", "some", 0)
-    ((result, latency),) = world.observer.reported
+    ((result, latency),) = harness.observer.reported
     assert result == "written"
     assert latency == pytest.approx(2.5)
-    assert not world.events.reported
-    assert not world.statuses.held
+    assert not harness.events.reported
+    assert not harness.statuses.held
 
 
 @pytest.mark.parametrize("restoring", [False, True])
-async def test_a_write_in_a_conflict_is_in_the_log(world: World, *, restoring: bool) -> None:
+async def test_a_write_in_a_conflict_is_in_the_log(
+    harness: ReporterHarness, *, restoring: bool
+) -> None:
     refused = Refused(Problem(Reason.WRITE_CONFLICT, "stop it"), Changed("secret updated", 1, 0))
-    report = world.reporter.restored if restoring else world.reporter.report
+    report = harness.reporter.restored if restoring else harness.reporter.report
     with capture_logs() as lines:
-        report(world.context, refused)
+        report(harness.context, refused)
     expected = ["secret updated", "not restored" if restoring else "not synced"]
     assert [line["event"] for line in lines] == expected
 
 
-async def test_a_write_is_in_condition_event_metric_and_log(world: World) -> None:
+async def test_a_write_is_in_condition_event_metric_and_log(harness: ReporterHarness) -> None:
     with capture_logs() as lines:
-        world.written(desired("a", "b"), [outcome()], changed=True)
+        harness.written(desired("a", "b"), [outcome()], changed=True)
     (line,) = lines
     assert (line["event"], line["secret"], line["keys"]) == ("secret updated", "some", 2)
-    assert world.ready.status == "True"
-    assert world.events.reasons == ["Synced"]
-    assert world.observer.reported == [("written", None)]
+    assert harness.ready.status == "True"
+    assert harness.events.reasons == ["Synced"]
+    assert harness.observer.reported == [("written", None)]
 
 
-async def test_waiting_answers_no_cause(world: World) -> None:
-    world.context.state.triggered_at = 0.0
-    world.waited(1, 5.0)
-    assert world.context.state.triggered_at == 0.0
+async def test_waiting_answers_no_cause(harness: ReporterHarness) -> None:
+    harness.context.state.triggered_at = 0.0
+    harness.waited(1, 5.0)
+    assert harness.context.state.triggered_at == 0.0
 
 
-async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
-    world.failed(FORBIDDEN, [])
-    world.reporter.forget(KEY)
-    assert not world.statuses.held
+async def test_nothing_is_remembered_of_what_is_gone(harness: ReporterHarness) -> None:
+    harness.failed(FORBIDDEN, [])
+    harness.reporter.forget(KEY)
+    assert not harness.statuses.held
 
 
-async def test_no_value_is_ever_reported(world: World) -> None:
-    world.written(desired(), [outcome()], changed=True)
-    assert "hunter2" not in f"{world.status!r} {world.events.reported!r}"
+async def test_no_value_is_ever_reported(harness: ReporterHarness) -> None:
+    harness.written(desired(), [outcome()], changed=True)
+    assert "hunter2" not in f"{harness.status!r} {harness.events.reported!r}"

@@ -9,7 +9,7 @@ import pytest
 
 from secret_sync.controller.external_secret.state import Applied, SyncState, SyncStateStore
 from secret_sync.controller.secret_target.write_conflicts import RepairBudget
-from tests.unit.controller.played import secret
+from tests.unit.controller.fakes import secret
 
 pytestmark = pytest.mark.looptime
 

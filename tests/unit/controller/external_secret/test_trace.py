@@ -15,7 +15,7 @@ from secret_sync.queue import Backoff, WorkQueue, run_workers
 from tests.support.scraping import openmetrics, samples
 from tests.unit.controller.extracting import an_es
 from tests.unit.controller.looping import KEY, Loop
-from tests.unit.controller.writing import World, own
+from tests.unit.controller.writing import WriterHarness, own
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -62,7 +62,7 @@ async def work(loop: Loop, metrics: Metrics, *, times: int = 1) -> Sequence[Line
 
 async def test_a_slow_write_is_found_in_the_log() -> None:
     es, metrics = an_object(), Metrics("1")
-    loop = Loop(es, writer=World(es, own()).writer, observer=SyncMetrics(metrics))
+    loop = Loop(es, writer=WriterHarness(es, own()).writer, observer=SyncMetrics(metrics))
     loop.knows(db=b"hunter2")
     loop.state.triggered_at = asyncio.get_running_loop().time()
     await asyncio.sleep(2)

@@ -22,7 +22,7 @@ from secret_sync.kube import (
 )
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason, secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 from tests.unit.controller.writing import sync_of
 
 if TYPE_CHECKING:

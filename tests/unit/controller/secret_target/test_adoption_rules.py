@@ -15,7 +15,7 @@ from secret_sync.controller.secret_target.ownership import (
 )
 from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.kube import Store
-from tests.unit.controller.played import managed, secret
+from tests.unit.controller.fakes import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,14 +20,14 @@ from secret_sync.kube import (
     Store,
 )
 from secret_sync.resources import ExternalSecret, secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 from tests.unit.controller.writing import merge_writer, sync_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.resources import SecretMeta
-    from tests.unit.controller.played import Sent
+    from tests.unit.controller.fakes import SentRequest
 
     MakeES = Callable[..., ExternalSecret]
 
@@ -64,7 +64,7 @@ def own(name: str = "some", **more: Any) -> dict[str, Any]:
     return secret(OURS, mark="some/es-uid", name=name, **more)
 
 
-def deletion(sent: Sent) -> tuple[str, str]:
+def deletion(sent: SentRequest) -> tuple[str, str]:
     """Which Secret, and in what version."""
     assert sent.method == "DELETE"
     return sent.path.rpartition("/")[2], sent.version

@@ -10,8 +10,8 @@ import pytest
 
 from secret_sync.controller.secret_target.write_conflicts import REPAIRS, RepairBudget
 from secret_sync.kube import ApiUnavailableError
-from tests.unit.controller.played import managed
-from tests.unit.controller.writing import DESIRED, MARK, OURS, World, own, state
+from tests.unit.controller.fakes import managed
+from tests.unit.controller.writing import DESIRED, MARK, OURS, WriterHarness, own, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,38 +29,38 @@ EXTRA = {
 async def test_interrupted_change_is_finished_at_the_next_reconcile(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
-    world, remembered = World(make_es()), state()
+    harness, remembered = WriterHarness(make_es()), state()
     now = asyncio.get_running_loop().time()
     remembered.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
     # Our key is gone, and another one has come by stringData: seen, so written at once.
-    world.holds(own(MARK, EXTRA, version="21"))
+    harness.holds(own(MARK, EXTRA, version="21"))
     repaired = own(OURS, EXTRA, version="22")
-    world.client.answers.extend([repaired, ApiUnavailableError("no answer")])
+    harness.client.answers.extend([repaired, ApiUnavailableError("no answer")])
     with pytest.raises(ApiUnavailableError):
-        await world.ensure(remembered)
+        await harness.ensure(remembered)
     assert remembered.applied is not None
     assert remembered.applied.fingerprint == b""
     # The key of stringData is still in it.
-    world.holds(repaired)
+    harness.holds(repaired)
     await asyncio.sleep(1)
-    world.client.answers.extend([repaired, own(OURS, version="23")])
-    before = len(world.client.sent)
-    await world.ensure(remembered)
-    assert len(world.client.sent) > before
+    harness.client.answers.extend([repaired, own(OURS, version="23")])
+    before = len(harness.client.sent)
+    await harness.ensure(remembered)
+    assert len(harness.client.sent) > before
 
 
 async def test_a_lost_answer_is_not_rested_on(make_es: Callable[..., ExternalSecret]) -> None:
     """The Secret holds another value than the one that is desired again."""
-    world, remembered = World(make_es()), state()
+    harness, remembered = WriterHarness(make_es()), state()
     now = asyncio.get_running_loop().time()
     remembered.repairs = RepairBudget(rechecks=(now,) * REPAIRS)
-    world.holds(own(OURS, version="20"))
-    world.client.answers.append(ApiUnavailableError("the connection broke"))
+    harness.holds(own(OURS, version="20"))
+    harness.client.answers.append(ApiUnavailableError("the connection broke"))
     with pytest.raises(ApiUnavailableError):
-        await world.ensure(remembered, replace(DESIRED, fingerprint=b"rotated"))
+        await harness.ensure(remembered, replace(DESIRED, fingerprint=b"rotated"))
     # It was written all the same; and the rotation is taken back.
-    world.holds(own(OURS, version="21"))
-    world.client.answers.append(own(OURS, version="22"))
-    before = len(world.client.sent)
-    await world.ensure(remembered)
-    assert len(world.client.sent) > before
+    harness.holds(own(OURS, version="21"))
+    harness.client.answers.append(own(OURS, version="22"))
+    before = len(harness.client.sent)
+    await harness.ensure(remembered)
+    assert len(harness.client.sent) > before

@@ -10,9 +10,9 @@ import pytest
 
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.kube import ApiUnavailableError
+from tests.unit.controller.fakes import managed, secret
 from tests.unit.controller.holding import HoldingClient
-from tests.unit.controller.played import managed, secret
-from tests.unit.controller.writing import DESIRED, MERGE, OURS, World, own, state
+from tests.unit.controller.writing import DESIRED, MERGE, OURS, WriterHarness, own, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ class Interrupted:
     def __init__(self, es: ExternalSecret, context: Sequence) -> None:
         self.context = context
         self.client = HoldingClient(context.held)
-        self.world = World(es, client=self.client)  # type: ignore[arg-type]  # a played server
+        self.harness = WriterHarness(es, client=self.client)  # type: ignore[arg-type]  # a played server
         self.state = (
             state("19", fingerprint=context.fingerprint, merge=context.merge)
             if context.written
@@ -161,18 +161,18 @@ class Interrupted:
 
     async def reconcile(self) -> None:
         self.seen()
-        await self.world.ensure(self.state)
+        await self.harness.ensure(self.state)
 
     def seen(self) -> None:
         """The cache has heard of all."""
         if self.client.held is None:
-            self.world.secrets.remove("ns/some")
+            self.harness.secrets.remove("ns/some")
         else:
-            self.world.holds(self.client.held)
+            self.harness.holds(self.client.held)
 
     @property
     def is_right(self) -> bool:
-        return self.world.writer.is_right(self.world.context(self.state), DESIRED)
+        return self.harness.writer.is_right(self.harness.context(self.state), DESIRED)
 
     @property
     def is_done(self) -> bool:
@@ -219,15 +219,15 @@ async def test_interrupted_adoption_of_a_created_once_secret_is_finished(
     held = holding(secret(managed("velero", "password")), password="x")
     es = make_es(metadata=ADOPT, refreshPolicy="CreatedOnce")
     client = HoldingClient(held)
-    world = World(es, client=client)  # type: ignore[arg-type]  # a played server
+    harness = WriterHarness(es, client=client)  # type: ignore[arg-type]  # a played server
     remembered = SyncState(uid="es-uid", target="some")
     client.fails_at, client.stored = at, stored
-    world.holds(held)
+    harness.holds(held)
     with pytest.raises(ApiUnavailableError):
-        await world.writer.continue_created_once(world.context(remembered))
+        await harness.writer.continue_created_once(harness.context(remembered))
     assert client.held is not None
-    world.holds(client.held)
-    await world.writer.continue_created_once(world.context(remembered))
-    world.holds(client.held)
-    assert world.writer.is_there(world.context(remembered))
+    harness.holds(client.held)
+    await harness.writer.continue_created_once(harness.context(remembered))
+    harness.holds(client.held)
+    assert harness.writer.is_there(harness.context(remembered))
     assert client.held["data"] == held["data"]

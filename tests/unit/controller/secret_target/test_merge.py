@@ -27,7 +27,7 @@ from secret_sync.kube import (
 )
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 from tests.unit.controller.writing import merge_writer, sync_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from secret_sync.controller.secret_target.ownership import (
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.resources import ManagedSecret, secret_from_metadata
 from tests.unit.controller.extracting import extract
-from tests.unit.controller.played import managed, secret
+from tests.unit.controller.fakes import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

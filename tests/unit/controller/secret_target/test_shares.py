@@ -15,7 +15,7 @@ from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES, touched_shares
 from secret_sync.kube import ApplyWriter, Store
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
-from tests.unit.controller.played import PlayedClient, managed, secret
+from tests.unit.controller.fakes import PlayedClient, managed, secret
 from tests.unit.controller.writing import merge_writer, sync_of
 
 if TYPE_CHECKING:

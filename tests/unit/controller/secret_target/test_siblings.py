@@ -11,7 +11,7 @@ import pytest
 from secret_sync.controller.secret_target.siblings import INDEXES, Mergers, owner_beside
 from secret_sync.kube import Store
 from secret_sync.resources import ExternalSecret, ManagedSecret, secret_from_metadata
-from tests.unit.controller.played import managed, secret
+from tests.unit.controller.fakes import managed, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.resources import secret_from_metadata
-from tests.unit.controller.played import secret
+from tests.unit.controller.fakes import secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

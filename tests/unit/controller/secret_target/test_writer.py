@@ -31,7 +31,7 @@ DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ()
 
 
 @dataclass
-class PlayedApi:
+class PlayedSecretApi:
     """Answers with what it was told to hold; one Secret, one ExternalSecret."""
 
     owner: dict[str, Any] | None = field(default_factory=lambda: {"uid": "es-uid", "generation": 1})
@@ -82,22 +82,22 @@ class PlayedApi:
 
 
 @dataclass
-class World:
-    api: PlayedApi
+class PlayedWriterHarness:
+    api: PlayedSecretApi
     objects: Store[ExternalSecret]
     secrets: Store[SecretMeta]
     writer: SecretWriter
 
 
 @pytest.fixture
-def world(make_es: MakeES, make_secret: MakeSecret) -> World:
+def harness(make_es: MakeES, make_secret: MakeSecret) -> PlayedWriterHarness:
     """With an ExternalSecret and its Secret, as the informers have them."""
-    api, objects, secrets = PlayedApi(), Store[Any](INDEXES), Store[Any]()
+    api, objects, secrets = PlayedSecretApi(), Store[Any](INDEXES), Store[Any]()
     objects.put(KEY, make_es())
     secrets.put(KEY, make_secret())
     played: Any = api
     writer = secret_writer(SecretClient(played, played, objects, secrets))
-    return World(api, objects, secrets, writer)
+    return PlayedWriterHarness(api, objects, secrets, writer)
 
 
 def state(version: str = "20", fingerprint: bytes = b"wanted") -> SyncState:
@@ -107,11 +107,11 @@ def state(version: str = "20", fingerprint: bytes = b"wanted") -> SyncState:
 
 
 async def test_an_owner_reference_that_is_missing_is_put_back(
-    world: World, make_es: MakeES, make_secret: MakeSecret
+    harness: PlayedWriterHarness, make_es: MakeES, make_secret: MakeSecret
 ) -> None:
-    world.secrets.put(KEY, make_secret(owners=()))
-    assert isinstance(await world.writer.ensure(sync_of(make_es(), state()), DESIRED), Changed)
-    assert world.api.writes == ["update"]
+    harness.secrets.put(KEY, make_secret(owners=()))
+    assert isinstance(await harness.writer.ensure(sync_of(make_es(), state()), DESIRED), Changed)
+    assert harness.api.writes == ["update"]
 
 
 @pytest.mark.parametrize(
@@ -123,44 +123,47 @@ async def test_an_owner_reference_that_is_missing_is_put_back(
     ],
 )
 async def test_owner_reference_is_not_put_back_for_a_deleted_owner(
-    world: World, make_es: MakeES, make_secret: MakeSecret, owner: dict[str, Any] | None
+    harness: PlayedWriterHarness,
+    make_es: MakeES,
+    make_secret: MakeSecret,
+    owner: dict[str, Any] | None,
 ) -> None:
     # kubectl delete --cascade=orphan: the garbage collector took the reference away, and would
     # delete a Secret that refers to an owner which is gone. The informer has not heard yet.
-    world.secrets.put(KEY, make_secret(owners=()))
-    world.api.owner = owner
+    harness.secrets.put(KEY, make_secret(owners=()))
+    harness.api.owner = owner
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(sync_of(make_es(), state()), DESIRED)
-    assert not world.api.writes
+        await harness.writer.ensure(sync_of(make_es(), state()), DESIRED)
+    assert not harness.api.writes
 
 
 async def test_owner_reference_is_not_put_back_after_a_conflict_with_the_orphaning(
-    world: World, make_es: MakeES
+    harness: PlayedWriterHarness, make_es: MakeES
 ) -> None:
     # The cache has the reference; a write by its version is refused, and the read has not.
-    world.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
-    world.api.version = "30"
-    world.api.owner = {"uid": "es-uid", "deletionTimestamp": "now"}
+    harness.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
+    harness.api.version = "30"
+    harness.api.owner = {"uid": "es-uid", "deletionTimestamp": "now"}
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
-    assert not world.api.writes
+        await harness.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
+    assert not harness.api.writes
 
 
 @pytest.mark.parametrize("change", ["gone", "deleting", "another"])
 async def test_nothing_is_written_for_an_owner_that_is_deleted_meanwhile(
-    world: World, make_es: MakeES, change: str
+    harness: PlayedWriterHarness, make_es: MakeES, change: str
 ) -> None:
     es = make_es()
     if change == "gone":
-        world.objects.remove(KEY)
+        harness.objects.remove(KEY)
     elif change == "deleting":
-        world.objects.put(KEY, replace(es, deleting=True))
+        harness.objects.put(KEY, replace(es, deleting=True))
     else:
-        world.objects.put(KEY, replace(es, uid="another"))
-    world.secrets.remove(KEY)
+        harness.objects.put(KEY, replace(es, uid="another"))
+    harness.secrets.remove(KEY)
     with pytest.raises(OwnerGoneError):
-        await world.writer.ensure(sync_of(es, SyncState(uid="es-uid")), DESIRED)
-    assert not world.api.writes
+        await harness.writer.ensure(sync_of(es, SyncState(uid="es-uid")), DESIRED)
+    assert not harness.api.writes
 
 
 METADATA_OF_OURS: dict[str, Any] = {
@@ -180,33 +183,37 @@ METADATA_OF_OURS: dict[str, Any] = {
 
 
 async def test_a_secret_of_ours_stays_ours_when_a_stale_cache_hid_that_its_marks_are_gone(
-    world: World, make_es: MakeES
+    harness: PlayedWriterHarness, make_es: MakeES
 ) -> None:
-    world.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
-    world.api.version = "30"
-    world.api.extra = ("extra",)
+    harness.api.secret = {**METADATA_OF_OURS, "ownerReferences": []}
+    harness.api.version = "30"
+    harness.api.extra = ("extra",)
     remembered = state(fingerprint=b"older")
-    assert isinstance(await world.writer.ensure(sync_of(make_es(), remembered), DESIRED), Changed)
-    assert world.api.writes == ["update", "nothing but password"]
+    assert isinstance(await harness.writer.ensure(sync_of(make_es(), remembered), DESIRED), Changed)
+    assert harness.api.writes == ["update", "nothing but password"]
     assert remembered.applied is not None
     assert remembered.applied.resource_version == "31"
 
 
-async def test_a_secret_that_went_and_came_again_is_not_ours(world: World, make_es: MakeES) -> None:
-    world.api.secret = {**METADATA_OF_OURS, "uid": "theirs", "ownerReferences": []}
-    world.api.version = "30"
-    refused = await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
+async def test_a_secret_that_went_and_came_again_is_not_ours(
+    harness: PlayedWriterHarness, make_es: MakeES
+) -> None:
+    harness.api.secret = {**METADATA_OF_OURS, "uid": "theirs", "ownerReferences": []}
+    harness.api.version = "30"
+    refused = await harness.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED)
     assert isinstance(refused, Refused)
     assert refused.problem.reason == "SecretConflict"
 
 
-async def test_deleted_secret_is_created_again(world: World, make_es: MakeES) -> None:
-    world.api.version = "30"
+async def test_deleted_secret_is_created_again(
+    harness: PlayedWriterHarness, make_es: MakeES
+) -> None:
+    harness.api.version = "30"
     assert isinstance(
-        await world.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED),
+        await harness.writer.ensure(sync_of(make_es(), state(fingerprint=b"older")), DESIRED),
         Changed,
     )
-    assert world.api.writes == ["create"]
+    assert harness.api.writes == ["create"]
 
 
 @pytest.mark.parametrize(
@@ -223,16 +230,16 @@ async def test_deleted_secret_is_created_again(world: World, make_es: MakeES) ->
     ],
 )
 def test_restart_enqueues_an_out_of_sync_secret_with_high_priority(
-    world: World,
+    harness: PlayedWriterHarness,
     make_es: MakeES,
     make_secret: MakeSecret,
     secret: dict[str, Any] | None,
     drifted: bool,  # noqa: FBT001 (of the table above)
 ) -> None:
     if secret is None:
-        world.secrets.remove(KEY)
+        harness.secrets.remove(KEY)
     else:
-        world.secrets.put(KEY, make_secret(**secret))
-    assert world.writer.has_drifted(sync_of(make_es(), SyncState(uid="es-uid"))) is drifted
+        harness.secrets.put(KEY, make_secret(**secret))
+    assert harness.writer.has_drifted(sync_of(make_es(), SyncState(uid="es-uid"))) is drifted
     # What was written since the start is compared with what is remembered of it.
-    assert not world.writer.has_drifted(sync_of(make_es(), state()))
+    assert not harness.writer.has_drifted(sync_of(make_es(), state()))

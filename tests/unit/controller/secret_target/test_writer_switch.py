@@ -10,8 +10,8 @@ from secret_sync.controller.sync import Changed, Refused
 from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import Reason
-from tests.unit.controller.played import managed, secret
-from tests.unit.controller.writing import MERGE, OURS, World, own, state
+from tests.unit.controller.fakes import managed, secret
+from tests.unit.controller.writing import MERGE, OURS, WriterHarness, own, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,11 @@ pytestmark = pytest.mark.looptime
 
 async def test_a_secret_of_its_own_is_given_up_and_its_keys_are_kept(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
-    world = World(make_es(target=MERGE), own(OURS, merged, version="21"), secret(merged))
-    world.holds(own())
+    harness = WriterHarness(make_es(target=MERGE), own(OURS, merged, version="21"), secret(merged))
+    harness.holds(own())
     remembered = state(fingerprint=b"older")
-    assert isinstance(await world.ensure(remembered), Changed)
-    take, leave = world.client.sent
+    assert isinstance(await harness.ensure(remembered), Changed)
+    take, leave = harness.client.sent
     # At no time are the keys without an owner.
     assert (take.manager, take.force) == ("secret-sync-merge-es-uid", True)
     assert (leave.manager, leave.force) == ("secret-sync", True)
@@ -41,11 +41,11 @@ async def test_a_secret_of_its_own_is_given_up_and_its_keys_are_kept(make_es: Ma
 
 
 async def test_owned_secret_is_not_given_up_on_a_stale_version(make_es: MakeES) -> None:
-    world = World(make_es(target=MERGE), ApiConflictError("changed", status=409))
-    world.holds(own())
+    harness = WriterHarness(make_es(target=MERGE), ApiConflictError("changed", status=409))
+    harness.holds(own())
     with pytest.raises(ApiUnavailableError):
-        await world.ensure(state(fingerprint=b"older"))
-    assert len(world.client.sent) == 1
+        await harness.ensure(state(fingerprint=b"older"))
+    assert len(harness.client.sent) == 1
 
 
 async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
@@ -53,12 +53,12 @@ async def test_from_merge_to_owner_is_a_conflict(make_es: MakeES) -> None:
     theirs = managed("kubectl", "username")
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     replies = [own(OURS, theirs, version="21"), own(OURS, version="22")]
-    world = World(make_es(), *replies)
-    world.holds(secret(theirs, merged))
-    refused = await world.ensure(state(fingerprint=b"older", merge=True))
+    harness = WriterHarness(make_es(), *replies)
+    harness.holds(secret(theirs, merged))
+    refused = await harness.ensure(state(fingerprint=b"older", merge=True))
     assert isinstance(refused, Refused)
     assert refused.problem.reason is Reason.SECRET_CONFLICT
-    assert not world.client.sent
+    assert not harness.client.sent
 
 
 FROZEN = ApiRefusedError(
@@ -69,18 +69,18 @@ FROZEN = ApiRefusedError(
 async def test_an_immutable_one_is_given_up_as_one(make_es: MakeES) -> None:
     merged = managed("secret-sync-merge-es-uid", "password", operation="Apply")
     replies = [own(OURS, merged, version="21"), FROZEN, secret(merged, version="22")]
-    world = World(make_es(target=MERGE), *replies)
-    world.holds(own())
-    assert isinstance(await world.ensure(state(fingerprint=b"older")), Changed)
-    *_, refused, leave = world.client.sent
+    harness = WriterHarness(make_es(target=MERGE), *replies)
+    harness.holds(own())
+    assert isinstance(await harness.ensure(state(fingerprint=b"older")), Changed)
+    *_, refused, leave = harness.client.sent
     # No apply can take that away, so it has to go on being said.
     assert leave.body == {**refused.body, "immutable": True}
 
 
 async def test_refusal_by_a_proxy_is_reported(make_es: MakeES) -> None:
-    world = World(make_es(target=MERGE), FROZEN)
-    world.holds(own())
-    refused = await world.ensure(state(fingerprint=b"older"))
+    harness = WriterHarness(make_es(target=MERGE), FROZEN)
+    harness.holds(own())
+    refused = await harness.ensure(state(fingerprint=b"older"))
     assert isinstance(refused, Refused)
     assert refused.problem.reason is Reason.WRITE_FAILED
 
@@ -93,11 +93,11 @@ async def test_a_takeover_that_was_interrupted_is_finished_before_the_finalizer_
     held = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]} if finalizer else {}
     handed = secret(managed("secret-sync", "password", "old", operation="Apply"), version="22")
     rest = [handed, own(version="23")] if finalizer else [own(version="22")]
-    world = World(make_es(metadata=held), own(OURS, theirs, version="21"), *rest)
-    world.holds(own(OURS, theirs))
-    assert isinstance(await world.ensure(state(fingerprint=b"older")), Changed)
+    harness = WriterHarness(make_es(metadata=held), own(OURS, theirs, version="21"), *rest)
+    harness.holds(own(OURS, theirs))
+    assert isinstance(await harness.ensure(state(fingerprint=b"older")), Changed)
     if finalizer:
-        assert world.client.sent[1].body[-1]["path"] == "/metadata/managedFields"
+        assert harness.client.sent[1].body[-1]["path"] == "/metadata/managedFields"
     else:
         # What it owns beside our keys goes all the same.
-        assert list(world.client.sent[1].body[-1]["value"]) == ["password"]
+        assert list(harness.client.sent[1].body[-1]["value"]) == ["password"]

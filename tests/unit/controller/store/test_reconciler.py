@@ -21,8 +21,8 @@ from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.metrics import CredentialMetrics, Metrics
 from secret_sync.queue import Done, RequeueAfter, Retry
 from secret_sync.resources import SecretStore, StoreStatus, secret_from_metadata
+from tests.unit.controller.fakes import Events, PlayedFinalizerWriter
 from tests.unit.controller.planning import Cluster
-from tests.unit.controller.played import Events, PlayedFinalizerWriter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -57,7 +57,7 @@ def store(
 
 
 @dataclass
-class Reader:
+class SlowReader:
     """Each Secret holds an AccessKey; reading takes a second.
 
     Attributes:
@@ -76,7 +76,7 @@ class Reader:
 
 
 @dataclass
-class Statuses:
+class StoreStatuses:
     """Remembers what is reported for each store."""
 
     reported: list[Condition] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Statuses:
         self.forgotten.append(key)
 
 
-class World:
+class StoreHarness:
     """Secrets ``ns/key`` and ``ns/other``, and the control loop of one kind of store."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class World:
         for name in ("key", "other"):
             metadata = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
             self.cluster.add(secret_from_metadata({"metadata": metadata}))
-        self.reader, self.statuses, self.events = Reader(), Statuses(), Events()
+        self.reader, self.statuses, self.events = SlowReader(), StoreStatuses(), Events()
         self.api, self.schemas = PlayedFinalizerWriter(), Schemas()
         self.credentials = CredentialCache(CredentialMetrics(Metrics("test"), METHODS))
         self.enqueued: list[str] = []
@@ -145,54 +145,54 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
+async def harness() -> AsyncIterator[StoreHarness]:
+    made = StoreHarness()
     yield made
     await made.credentials.close()
 
 
-async def test_a_store_is_ready_once_its_credentials_were_obtained(world: World) -> None:
+async def test_a_store_is_ready_once_its_credentials_were_obtained(harness: StoreHarness) -> None:
     given = store(KMS={"KMSAuth": pair()})
-    assert await world.reconcile(given) == Done()
+    assert await harness.reconcile(given) == Done()
     # Nothing is said while nothing is known.
-    assert world.statuses.reported == []
+    assert harness.statuses.reported == []
     await asyncio.sleep(1.5)
-    assert world.enqueued == [KEY]
-    assert await world.reconcile() == Done()
-    (ready,) = world.statuses.reported
+    assert harness.enqueued == [KEY]
+    assert await harness.reconcile() == Done()
+    (ready,) = harness.statuses.reported
     assert (ready.status, ready.reason, ready.observed_generation) == ("True", "Ready", 3)
-    assert world.statuses.observed == [3]
+    assert harness.statuses.observed == [3]
     assert ready.message == "its references resolve and its credentials were obtained"
     # Once more changes nothing, and asks nobody.
-    assert await world.reconcile() == Done()
-    assert len(world.statuses.reported) == len(world.reader.read_names) == 1
+    assert await harness.reconcile() == Done()
+    assert len(harness.statuses.reported) == len(harness.reader.read_names) == 1
 
 
 async def test_further_methods_are_named_as_ignored(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auth = {**pair(), "oidcProviderARN": PROVIDER, "ramRoleARN": "acs:ram::1:role/reader"}
     granted = AsyncMock(return_value=Credentials("id", "secret", "token"))
     monkeypatch.setattr(OidcRoleProvider, "fetch", granted)
-    ready = await world.settle(store(KMS={"KMSAuth": auth}))
+    ready = await harness.settle(store(KMS={"KMSAuth": auth}))
     assert ready.status == "True"
     assert ready.message.endswith("; written too, but ignored: accessKey, accessKeySecret")
 
 
-async def test_of_two_services_both_have_to_be_had(world: World) -> None:
-    ready = await world.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
+async def test_of_two_services_both_have_to_be_had(harness: StoreHarness) -> None:
+    ready = await harness.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
     assert ready.status == "True"
-    assert sorted(world.reader.read_names) == ["key", "other"]
+    assert sorted(harness.reader.read_names) == ["key", "other"]
 
 
 @pytest.mark.parametrize("broken", ["key", "other"])
-async def test_failing_service_of_two_is_reported(world: World, broken: str) -> None:
-    world.reader.broken = {broken: 7.0}
+async def test_failing_service_of_two_is_reported(harness: StoreHarness, broken: str) -> None:
+    harness.reader.broken = {broken: 7.0}
     given = store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")})
-    await world.reconcile(given)
+    await harness.reconcile(given)
     await asyncio.sleep(1.5)
-    outcome = await world.reconcile()
-    (ready,) = world.statuses.reported
+    outcome = await harness.reconcile()
+    (ready,) = harness.statuses.reported
     assert (ready.status, ready.reason) == ("False", "ProviderUnavailable")
     assert f"{broken} is out of reach" in ready.message
     # It comes back when the next attempt is allowed, as whoever refused it asked for.
@@ -200,18 +200,20 @@ async def test_failing_service_of_two_is_reported(world: World, broken: str) -> 
     assert outcome.seconds == pytest.approx(6.5, abs=0.1)
 
 
-async def test_of_two_services_that_fail_the_first_to_be_tried_again_counts(world: World) -> None:
-    world.reader.broken = {"key": 50.0, "other": 7.0}
-    await world.reconcile(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
+async def test_of_two_services_that_fail_the_first_to_be_tried_again_counts(
+    harness: StoreHarness,
+) -> None:
+    harness.reader.broken = {"key": 50.0, "other": 7.0}
+    await harness.reconcile(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": pair("other")}))
     await asyncio.sleep(1.5)
-    outcome = await world.reconcile()
+    outcome = await harness.reconcile()
     assert isinstance(outcome, RequeueAfter)
     assert outcome.seconds == pytest.approx(6.5, abs=0.1)
 
 
-async def test_impossible_service_of_two_is_reported_at_once(world: World) -> None:
+async def test_impossible_service_of_two_is_reported_at_once(harness: StoreHarness) -> None:
     half = {"accessKey": pair()["accessKey"]}
-    ready = await world.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": half}))
+    ready = await harness.settle(store(KMS={"KMSAuth": pair()}, OOS={"OOSAuth": half}))
     assert (ready.status, ready.reason) == ("False", "StoreInvalid")
     assert "spec.OOS.OOSAuth: incomplete AccessKey" in ready.message
 
@@ -233,82 +235,82 @@ async def test_impossible_service_of_two_is_reported_at_once(world: World) -> No
     ],
 )
 async def test_invalid_store_is_reported_without_a_call(
-    world: World, spec: dict[str, Any], reason: str, said: str
+    harness: StoreHarness, spec: dict[str, Any], reason: str, said: str
 ) -> None:
-    outcome = await world.reconcile(store(**spec))
-    (ready,) = world.statuses.reported
+    outcome = await harness.reconcile(store(**spec))
+    (ready,) = harness.statuses.reported
     assert (ready.status, ready.reason) == ("False", reason)
     assert said in ready.message
     # The change that it needs will enqueue it.
     assert outcome == Done()
 
 
-async def test_unreadable_conditions_are_reported_for_the_store(world: World) -> None:
+async def test_unreadable_conditions_are_reported_for_the_store(harness: StoreHarness) -> None:
     auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
     given = store(namespace="", KMS={"KMSAuth": auth}, conditions=[{"namespaceRegexes": ["("]}])
-    ready = await world.settle(given, "store")
+    ready = await harness.settle(given, "store")
     assert (ready.status, ready.reason) == ("False", "ConditionsInvalid")
     assert ready.message.startswith("ClusterSecretStore store: spec.conditions[0].namespaceRegexes")
     # That its other conditions still let namespaces in needs its credentials kept.
-    assert len(world.credentials) == 1
+    assert len(harness.credentials) == 1
 
 
-async def test_fixed_store_is_ready(world: World) -> None:
-    broken = await world.settle(store(KMS={"KMSAuth": pair("nowhere")}))
+async def test_fixed_store_is_ready(harness: StoreHarness) -> None:
+    broken = await harness.settle(store(KMS={"KMSAuth": pair("nowhere")}))
     assert broken.status == "False"
-    await world.reconcile(store(KMS={"KMSAuth": pair()}))
+    await harness.reconcile(store(KMS={"KMSAuth": pair()}))
     await asyncio.sleep(1.5)
-    await world.reconcile()
-    assert [reported.status for reported in world.statuses.reported] == ["False", "True"]
+    await harness.reconcile()
+    assert [reported.status for reported in harness.statuses.reported] == ["False", "True"]
 
 
 @pytest.mark.parametrize("gone", ["deleted", "on its way", "changed", "broken"])
 async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
-    world: World, gone: str
+    harness: StoreHarness, gone: str
 ) -> None:
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    identity = world.identities.resolve(store(KMS={"KMSAuth": pair()}), "kms")
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    identity = harness.identities.resolve(store(KMS={"KMSAuth": pair()}), "kms")
     assert isinstance(identity, Identity)
     held = identity.provider.key
-    assert isinstance(world.credentials.peek(held), Credentials)
+    assert isinstance(harness.credentials.peek(held), Credentials)
     if gone == "deleted":
-        world.cluster.stores.remove(KEY)
-        await world.reconcile()
+        harness.cluster.stores.remove(KEY)
+        await harness.reconcile()
     elif gone == "on its way":
-        await world.reconcile(store(deleting=True, KMS={"KMSAuth": pair()}))
+        await harness.reconcile(store(deleting=True, KMS={"KMSAuth": pair()}))
     elif gone == "changed":
-        await world.reconcile(store(KMS={"KMSAuth": pair("other")}))
+        await harness.reconcile(store(KMS={"KMSAuth": pair("other")}))
     else:
-        await world.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
-    assert world.credentials.peek(held) is None
-    assert len(world.credentials) == (gone == "changed")
-    assert (world.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
+        await harness.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
+    assert harness.credentials.peek(held) is None
+    assert len(harness.credentials) == (gone == "changed")
+    assert (harness.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
 
 
 async def test_stores_of_both_kinds_share_an_identity_but_not_each_others_hold(
-    world: World,
+    harness: StoreHarness,
 ) -> None:
     # Two loops, and a ClusterSecretStore may have any name.
     auth = {name: {**ref, "namespace": "ns"} for name, ref in pair().items()}
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    await world.reconcile(store(namespace="", KMS={"KMSAuth": auth}), "store")
-    assert len(world.credentials) == len(world.reader.read_names) == 1
-    world.cluster.stores.remove(KEY)
-    await world.reconcile()
-    assert len(world.credentials) == 1
-    world.cluster.cluster_stores.remove("store")
-    await world.reconcile(key="store")
-    assert len(world.credentials) == 0
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    await harness.reconcile(store(namespace="", KMS={"KMSAuth": auth}), "store")
+    assert len(harness.credentials) == len(harness.reader.read_names) == 1
+    harness.cluster.stores.remove(KEY)
+    await harness.reconcile()
+    assert len(harness.credentials) == 1
+    harness.cluster.cluster_stores.remove("store")
+    await harness.reconcile(key="store")
+    assert len(harness.credentials) == 0
 
 
-async def test_events_are_of_transitions_only(world: World) -> None:
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    await world.reconcile()
-    await world.settle(store(KMS={"KMSAuth": pair("nowhere")}))
-    await world.reconcile()
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    assert world.events.reasons == ["StoreReady", "StoreNotReady", "StoreReady"]
-    _, lost, _ = world.events.take()
+async def test_events_are_of_transitions_only(harness: StoreHarness) -> None:
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    await harness.reconcile()
+    await harness.settle(store(KMS={"KMSAuth": pair("nowhere")}))
+    await harness.reconcile()
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    assert harness.events.reasons == ["StoreReady", "StoreNotReady", "StoreReady"]
+    _, lost, _ = harness.events.take()
     assert lost[:2] == ("Warning", "StoreNotReady")
     assert lost[2].startswith("AccessKeyNotFound: ")
 
@@ -323,50 +325,52 @@ async def test_events_are_of_transitions_only(world: World) -> None:
     ids=["that is ready", "that is not", "that goes"],
 )
 async def test_finalizer_of_ack_secret_manager_is_removed_from_a_store(
-    world: World, given: SecretStore
+    harness: StoreHarness, given: SecretStore
 ) -> None:
-    assert await world.reconcile(given) == Done()
-    assert [asked[:3] for asked in world.api.asked] == [("SecretStore", KEY, "u")]
-    assert "FinalizerRemoved" in world.events.reasons
+    assert await harness.reconcile(given) == Done()
+    assert [asked[:3] for asked in harness.api.asked] == [("SecretStore", KEY, "u")]
+    assert "FinalizerRemoved" in harness.events.reasons
 
 
-async def test_a_refusal_keeps_a_store_only_from_going(world: World) -> None:
-    world.api.fault = ApiRefusedError("no such right", status=403)
-    ready = await world.settle(store(legacy=True, KMS={"KMSAuth": pair()}))
+async def test_a_refusal_keeps_a_store_only_from_going(harness: StoreHarness) -> None:
+    harness.api.fault = ApiRefusedError("no such right", status=403)
+    ready = await harness.settle(store(legacy=True, KMS={"KMSAuth": pair()}))
     assert ready.status == "True"
-    assert await world.reconcile(store(legacy=True, deleting=True)) == Retry()
-    assert world.events.reasons == ["StoreReady"]
+    assert await harness.reconcile(store(legacy=True, deleting=True)) == Retry()
+    assert harness.events.reasons == ["StoreReady"]
 
 
-async def test_a_finalizer_is_tried_again_after_a_passing_fault(world: World) -> None:
-    world.api.fault = ApiUnavailableError("away", status=503)
-    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()
-    world.api.fault = ApiUnavailableError("busy", status=429, retry_after=20.0)
-    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry(after=20.0)
+async def test_a_finalizer_is_tried_again_after_a_passing_fault(harness: StoreHarness) -> None:
+    harness.api.fault = ApiUnavailableError("away", status=503)
+    assert await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry()
+    harness.api.fault = ApiUnavailableError("busy", status=429, retry_after=20.0)
+    assert await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Retry(after=20.0)
 
 
-async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) -> None:
-    await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
-    world.cluster.stores.remove(KEY)
-    await world.reconcile()
-    asked = len(world.api.asked)
-    await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
-    assert len(world.api.asked) == asked + 1, "that of the next one is removed, too"
+async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(harness: StoreHarness) -> None:
+    await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
+    harness.cluster.stores.remove(KEY)
+    await harness.reconcile()
+    asked = len(harness.api.asked)
+    await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
+    assert len(harness.api.asked) == asked + 1, "that of the next one is removed, too"
 
 
-async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    world.schemas.put("secretstores.alibabacloud.com", ("spec.KMS.KMSAuth.serviceAccountRef",))
-    assert await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Done()
-    ready = world.statuses.reported[-1]
+async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(
+    harness: StoreHarness,
+) -> None:
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    harness.schemas.put("secretstores.alibabacloud.com", ("spec.KMS.KMSAuth.serviceAccountRef",))
+    assert await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()})) == Done()
+    ready = harness.statuses.reported[-1]
     assert (ready.status, ready.reason) == ("Unknown", "CRDOutdated")
     # Which identity it stands for cannot be read, so none is kept; nor is it taken over.
-    assert len(world.credentials) == 0
-    assert world.api.asked == []
-    world.schemas.put("secretstores.alibabacloud.com", ())
-    assert (await world.settle(store(KMS={"KMSAuth": pair()}))).status == "True"
+    assert len(harness.credentials) == 0
+    assert harness.api.asked == []
+    harness.schemas.put("secretstores.alibabacloud.com", ())
+    assert (await harness.settle(store(KMS={"KMSAuth": pair()}))).status == "True"
 
 
-async def test_no_report_contains_the_key(world: World) -> None:
-    await world.settle(store(KMS={"KMSAuth": pair()}))
-    assert "s3cret" not in repr(world.statuses.reported)
+async def test_no_report_contains_the_key(harness: StoreHarness) -> None:
+    await harness.settle(store(KMS={"KMSAuth": pair()}))
+    assert "s3cret" not in repr(harness.statuses.reported)

@@ -131,7 +131,7 @@ def secret(
     }
 
 
-class Sent(NamedTuple):
+class SentRequest(NamedTuple):
     """A request."""
 
     method: str
@@ -170,7 +170,7 @@ class PlayedClient:
 
     def __init__(self, *answers: dict[str, Any] | SecretSyncError) -> None:
         self.answers = deque(answers)
-        self.sent: list[Sent] = []
+        self.sent: list[SentRequest] = []
         self.changed: dict[str, Any] | SecretSyncError = {}
         self.confirmed = 0
         self._answered: dict[str, dict[str, Any]] = {}
@@ -195,7 +195,7 @@ class PlayedClient:
             return {"metadata": {**stored, **self.changed}}
         given = params or {}
         force = given.get("force") == "true"
-        self.sent.append(Sent(method, path, given.get("fieldManager", ""), force, body))
+        self.sent.append(SentRequest(method, path, given.get("fieldManager", ""), force, body))
         answer = self.answers.popleft()
         if isinstance(answer, Exception):
             raise answer

@@ -35,8 +35,8 @@ INSIST: Final = 60.0
 
 
 @dataclass
-class World:
-    """A running world.
+class ChaosSystem:
+    """A running system.
 
     Attributes:
         child: The controller's present life.
@@ -71,7 +71,7 @@ class World:
     @asynccontextmanager
     async def start(
         cls, plane: ControlPlane, directory: Path, random: Random, count: int
-    ) -> AsyncIterator[World]:
+    ) -> AsyncIterator[ChaosSystem]:
         """Starts one in which everything is in sync.
 
         Args:
@@ -106,13 +106,13 @@ class World:
             flags = _flags(f"{namespace},{tenant}", port, endpoint)
             variables = {"KUBECONFIG": config, "SSL_CERT_FILE": cloud.info.ca_file}
             child = await Child.start("uvloop", flags, variables)
-            world = cls(
+            system = cls(
                 plane, cloud.info, admin, api, gateway, cloudful, auditor, role,
                 namespace, tenant, port, flags, variables, random, child,
             )  # fmt: skip
-            stack.push_async_callback(world.end_child)
+            stack.push_async_callback(system.end_child)
             await child.until_in_sync()
-            yield world
+            yield system
 
     async def start_child(self, loop: str = "") -> None:
         """Another life, with an event loop of this kind or of any."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -264,7 +264,7 @@ async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> Non
 
 
 @dataclass
-class Recorder:
+class ReflectorRecorder:
     """An observer that remembers."""
 
     lists: int = 0
@@ -309,3 +309,37 @@ def played_requests(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aiohttp.ClientSession, "request", request)
         yield
+
+
+class Sink:
+    """Keeps names, by what was said of them."""
+
+    def __init__(self) -> None:
+        self.delivered: list[Any] = []
+
+    def read(self, value: dict[str, Any]) -> str:
+        name: str = value["metadata"]["name"]
+        return name
+
+    def replace(self, objects: list[Any], *, restored: bool = False) -> None:
+        self.delivered.append(objects)
+
+    def newest(self) -> None:
+        return None
+
+    def event(self, sort: str, value: dict[str, Any]) -> None:
+        self.delivered.append((sort, value["metadata"]["name"]))
+
+
+@dataclass
+class Counts:
+    """An observer that adds up."""
+
+    sent_: Counter[str] = field(default_factory=Counter)
+    dropped_: Counter[str] = field(default_factory=Counter)
+
+    def sent(self, type_: str, occurrences: int) -> None:
+        self.sent_[type_] += occurrences
+
+    def dropped(self, why: str, occurrences: int) -> None:
+        self.dropped_[why] += occurrences
