@@ -10,6 +10,7 @@ import pytest
 import structlog.testing
 
 from secret_sync.app.leading import FRESH_WITHIN, make_fresh
+from secret_sync.clock import loop_time as now
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError
 
@@ -43,10 +44,6 @@ class Watched:
         if isinstance(outcome, Exception):
             raise outcome
         await asyncio.sleep(outcome)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def test_leader_waits_for_all_caches() -> None:

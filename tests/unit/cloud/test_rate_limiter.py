@@ -6,13 +6,10 @@ import asyncio
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.cloud.rate_limiter import RateLimiter
 
 pytestmark = [pytest.mark.looptime, pytest.mark.slow]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def limiter_at(rate: float | None) -> RateLimiter:

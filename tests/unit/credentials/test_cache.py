@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
+from secret_sync.clock import loop_time as now
 from secret_sync.credentials import CredentialCache, CredentialKey, Credentials, Failure
 from secret_sync.errors import (
     CredentialsError,
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 Outcome = Credentials | Exception
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class ScriptedProvider:

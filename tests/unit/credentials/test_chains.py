@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog.testing
 
+from secret_sync.clock import loop_time as now
 from secret_sync.credentials import (
     AssumedRoleProvider,
     CredentialCache,
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def ignore() -> None:

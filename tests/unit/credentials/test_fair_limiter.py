@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secret_sync.clock import loop_time as now
 from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.credentials import (
     AssumedRoleProvider,
@@ -30,10 +31,6 @@ pytestmark = pytest.mark.slow
 
 MANY = 3000
 RATE = 50.0
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def with_token(

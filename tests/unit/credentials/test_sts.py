@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.cloud.errors import StaleConnectionError, UnreachableError
 from secret_sync.credentials import Credentials, Role, Sts
 from secret_sync.errors import (
@@ -30,10 +31,6 @@ PROVIDER = "acs:ram::42:oidc-provider/ack-rrsa-c1"
 TOKEN = "hush-jwt.with+odd/characters==.~"
 KEYS = Credentials("LTAI-id", "hush-key")
 VPC, PUBLIC = "sts-vpc.cn-test.aliyuncs.com", "sts.cn-test.aliyuncs.com"
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def sts_on(wire: Any, *, endpoint: str = "sts.example:8443", region: str = "cn-test") -> Sts:

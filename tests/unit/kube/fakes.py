@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -343,3 +343,29 @@ class Counts:
 
     def dropped(self, why: str, occurrences: int) -> None:
         self.dropped_[why] += occurrences
+
+
+class PlayedStream:
+    """The response to a watch, and its content; what derives from it reads."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    @property
+    def content(self) -> Self:
+        return self
+
+
+class OneChunk(PlayedStream):
+    """A client with a watch whose bytes come at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self.chunks = [body, b""]
+
+    async def stream(self, _path: str, **_: Any) -> Self:
+        return self
+
+    async def readany(self) -> bytes:
+        return self.chunks.pop(0)

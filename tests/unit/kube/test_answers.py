@@ -44,7 +44,7 @@ from secret_sync.kube.service_account import read_service_account
 from secret_sync.kube.watch import Ending, WatchState, watch
 from secret_sync.resources import ExternalSecret, secret_from_metadata
 from secret_sync.resources.meta import intent_revision
-from tests.unit.kube.fakes import played_requests
+from tests.unit.kube.fakes import OneChunk, played_requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -269,24 +269,6 @@ async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[KubeClient]:
             yield client
 
 
-class Stream:
-    """A client with a watch whose bytes come at once."""
-
-    def __init__(self, body: bytes) -> None:
-        self._chunks = [body, b""]
-        self.content = self
-
-    async def stream(self, _path: str, **_: Any) -> Stream:
-        return self
-
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-    async def readany(self) -> bytes:
-        return self._chunks.pop(0)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _impatient() -> Any:
     with pytest.MonkeyPatch.context() as patch:
@@ -340,7 +322,7 @@ def test_any_event_is_read_or_ends_the_watch(value: Any) -> None:
 
     async def one() -> Ending:
         state = WatchState("1")
-        client: Any = Stream(orjson.dumps(value) + b"\n")
+        client: Any = OneChunk(orjson.dumps(value) + b"\n")
         ending = await watch(
             client,
             "/api/v1/secrets",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from secret_sync.clock import loop_time as now
 from secret_sync.kube import (
     About,
     ApiConflictError,
@@ -74,10 +75,6 @@ class EventsApi:
     def delivered(self) -> list[tuple[str, int]]:
         """Message and count of each Event."""
         return [(e["message"], e["count"]) for e in self.events.values()]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.kube import About, ApiNotFoundError, ApiRefusedError, EventRecorder
 from secret_sync.kube.errors import Cause
 from tests.unit.kube.fakes import Counts
@@ -27,10 +28,6 @@ NO_RIGHT = ApiRefusedError(
     status=403,
 )
 NO_NAMESPACE = ApiNotFoundError("no such namespace", status=404)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.kube import ApiConflictError, ApiNotFoundError, ApiUnavailableError
 from secret_sync.kube.lease import Election, LeaseLostError, LeaseTimes
 
@@ -19,10 +20,6 @@ pytestmark = pytest.mark.looptime
 
 TIMES = LeaseTimes()
 PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases"
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @dataclass

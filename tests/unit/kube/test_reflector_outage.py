@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog.testing
 
+from secret_sync.clock import loop_time as now
 from secret_sync.kube import ApiRefusedError, Reflector, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.kube.reflector import LONGEST_WAIT
-from tests.unit.kube.fakes import ReflectorRecorder, bookmark, event, status_of
+from tests.unit.kube.fakes import PlayedStream, ReflectorRecorder, bookmark, event, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,26 +27,12 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EXPIRED = status_of(410, "Expired")
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @dataclass
-class OutageWatch:
+class OutageWatch(PlayedStream):
     """The answer to a watch: some lines, and then silence until the server goes away."""
 
     server: OutageServer
     lines: list[bytes]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    @property
-    def content(self) -> OutageWatch:
-        return self
 
     async def readany(self) -> bytes:
         if self.lines:

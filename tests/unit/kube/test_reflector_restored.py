@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog.testing
@@ -13,7 +13,7 @@ import structlog.testing
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.resources.meta import ObjectMeta
-from tests.unit.kube.fakes import ReflectorRecorder, bookmark, event, item, status_of
+from tests.unit.kube.fakes import PlayedStream, ReflectorRecorder, bookmark, event, item, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,19 +102,9 @@ class RestoredServer:
 
 
 @dataclass
-class RestoredWatch:
+class RestoredWatch(PlayedStream):
     server: RestoredServer
     seen: int
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    @property
-    def content(self) -> RestoredWatch:
-        return self
 
     async def readany(self) -> bytes:
         server = self.server

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 import structlog.testing
 
+from secret_sync.clock import loop_time as now
 from secret_sync.kube import Reflector, Resource
 from secret_sync.kube.errors import ApiUnavailableError
 from secret_sync.kube.watch import IDLE
-from tests.unit.kube.fakes import ReflectorRecorder, bookmark
+from tests.unit.kube.fakes import PlayedStream, ReflectorRecorder, bookmark
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,10 +26,6 @@ pytestmark = pytest.mark.looptime
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 #: Seconds from one look at what there is to the next, at most.
 WITHIN = 360.0
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @dataclass
@@ -64,22 +61,12 @@ class Proxy:
 
 
 @dataclass
-class SilentWatch:
+class SilentWatch(PlayedStream):
     """The answer to a watch."""
 
     proxy: Proxy
     idle: float
     until: float
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    @property
-    def content(self) -> SilentWatch:
-        return self
 
     async def readany(self) -> bytes:
         if self.proxy.how == "body":

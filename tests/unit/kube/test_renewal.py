@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, Election, KubeClient, access, kubeconfig
 from secret_sync.kube.kubeconfig import Connection, Issued, Login, Plugin, Server
@@ -61,10 +62,6 @@ class FakePlugin:
         """Whether the API server would."""
         token = dict(found.credentials.headers)["Authorization"]
         return now() < self.ends[token]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture

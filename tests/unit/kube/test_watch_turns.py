@@ -10,33 +10,10 @@ import orjson
 from secret_sync.kube import watch
 from secret_sync.kube.resource import JSON
 from secret_sync.kube.watch import WatchState
+from tests.unit.kube.fakes import OneChunk
 
 if TYPE_CHECKING:
     import pytest
-
-
-class Content:
-    """One chunk, and the end."""
-
-    def __init__(self, chunk: bytes) -> None:
-        self.chunks = [chunk, b""]
-
-    async def readany(self) -> bytes:
-        return self.chunks.pop(0)
-
-
-class Response:
-    """A client whose stream is one chunk."""
-
-    def __init__(self, chunk: bytes) -> None:
-        self.content = Content(chunk)
-
-    async def stream(self, _path: str, **_: Any) -> Response:
-        return self
-
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 def line(number: int) -> bytes:
@@ -70,7 +47,7 @@ async def test_chunk_of_slow_events_leaves_turns_to_others(monkeypatch: pytest.M
             await asyncio.sleep(0)
 
     beating = asyncio.create_task(heart())
-    client: Any = Response(chunk)
+    client: Any = OneChunk(chunk)
     state = WatchState("0")
     await watch.watch(
         client, "p", state, accept=JSON, kind="Secret", on_open=lambda: None, on_event=work

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Backoff, Done, NotBefore, Priority, Retry, WorkQueue, run_workers
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from secret_sync.queue import Outcome
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def tries(*outcomes: Outcome, every: float, seconds: float) -> list[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Backoff, NotBefore, Priority, Retry, WorkQueue, run_workers
 from secret_sync.queue.worker import Done
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from secret_sync.queue.worker import Outcome
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def test_events_do_not_restart_the_backoff_of_a_server_that_stays_overloaded() -> None:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from secret_sync.clock import loop_time as now
 from secret_sync.queue import (
     Done,
     Outcome,
@@ -29,10 +30,6 @@ Handle: TypeAlias = Callable[[str], Awaitable[Outcome]]
 Run: TypeAlias = Callable[..., Coroutine[None, None, None]]
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture

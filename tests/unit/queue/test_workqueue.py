@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secret_sync.clock import loop_time as now
 from secret_sync.queue import Backoff, Priority, QueueShutDown, WorkQueue
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 HIGH, MIDDLE, LOW = Priority
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def take_all(queue: WorkQueue[str]) -> list[str]:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secret_sync.clock import loop_time as now
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.providers.kms import SecretValue
 
@@ -116,10 +117,6 @@ def play(harness: Any, **options: Any) -> RotatingCloud:
 
 def names_of(count: int) -> list[str]:
     return [f"s{number}" for number in range(count)]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.mark.looptime
