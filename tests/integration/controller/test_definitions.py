@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from secret_sync.resources.schema import FIELDS
 from tests.support.operator import Api, operator, settings_for
@@ -20,6 +20,12 @@ FIELD = (
     "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
     "/target/properties/deletionPolicy"
 )
+
+
+def pointed_to(document: Any, pointer: str) -> Any:
+    for part in pointer.split("/")[1:]:
+        document = document[int(part) if isinstance(document, list) else part]
+    return document
 
 
 async def until_missing(controller: Controller, fields: int) -> None:
@@ -43,7 +49,9 @@ async def test_an_older_definition_is_noticed_and_so_is_its_repair(
 
         await until_missing(controller, 0)
         assert set(controller.watched.definitions.store) == set(FIELDS), "nothing of other kinds"
+        _, found = await api.request("GET", DEFINITION)
+        ours = pointed_to(found, FIELD)
         await patch(op="remove")
         await until_missing(controller, 1)
-        await patch(op="add", value={"type": "string"})
+        await patch(op="add", value=ours)
         await until_missing(controller, 0)
