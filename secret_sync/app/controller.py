@@ -349,7 +349,7 @@ class Controller:
     ) -> ExternalSecretReconciler:
         objects = self.watched.external_secrets.store
         secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
-        turns = WriteTurns(self._objects.add)
+        turns = WriteTurns(self.object_queue.add)
         merging = MergeWriter(secrets, turns)
         return ExternalSecretReconciler(
             objects=objects,

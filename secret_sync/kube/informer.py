@@ -80,7 +80,7 @@ class Informer(Generic[T]):
         self._restore_handlers: list[Callable[[str], None]] = []
         self._relisting = 0
         scopes = [
-            Scope(self, namespace, convert, frozenset(excluded))
+            InformerScope(self, namespace, convert, frozenset(excluded))
             # Twice the same one would be two keepers of one part of the store.
             for namespace in dict.fromkeys(namespaces or ("",))
         ]
@@ -143,7 +143,7 @@ class Informer(Generic[T]):
             if self._counts(scope)
         }
 
-    def _counts(self, scope: Scope[T]) -> bool:
+    def _counts(self, scope: InformerScope[T]) -> bool:
         """Whether a scope has to be known: an optional one does once it has been."""
         return scope.namespace not in self._optional or scope.synced.is_set()
 
@@ -238,7 +238,7 @@ class Informer(Generic[T]):
             _log.exception("handler raised", resource=self._resource.plural, key=key)
 
 
-class Scope(Generic[T]):
+class InformerScope(Generic[T]):
     """The part of the store that one reflector is responsible for."""
 
     def __init__(

@@ -21,7 +21,7 @@ TOGETHER = {
         "tests/integration/test_controlplane.py",
         "tests/integration/controller/test_backup_and_restore.py",
         "tests/integration/controller/test_life_outdated.py",
-        "tests/integration/kube/test_definitions.py",
+        "tests/integration/controller/test_definitions.py",
         "tests/integration/kube/test_informer.py",
     ),
 }

@@ -125,7 +125,7 @@ OTHERS = {
     "kube/events.py EventRecorder._known": "bounded; test_events.py",
     "kube/events.py EventRecorder._buckets": "bounded; test_events.py",
     "kube/events.py EventRecorder._untold": "by type of Event and reason of its loss",
-    "kube/informer.py Scope._keys": "the keys of the last list",
+    "kube/informer.py InformerScope._keys": "the keys of the last list",
     "kube/kubeconfig/fields.py Fields._value": "what a kubeconfig holds, for as long as it is read",
     "kube/lease.py Election._spec": "one Lease",
     "kube/lease.py Election._metadata": "one Lease",

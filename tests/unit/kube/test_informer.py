@@ -16,7 +16,7 @@ from secret_sync.errors import TransientError
 from secret_sync.kube import Informer, Resource
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
-from secret_sync.kube.informer import Scope
+from secret_sync.kube.informer import InformerScope
 from secret_sync.resources.meta import ObjectMeta
 from tests.unit.kube.fakes import (
     event,
@@ -232,7 +232,7 @@ async def test_object_added_by_an_event_can_vanish_from_a_list(
 
 
 async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[ColoredMap]) -> None:
-    scope = Scope(informer, "", thing, frozenset())
+    scope = InformerScope(informer, "", thing, frozenset())
     for number in range(10):
         scope.event("ADDED", item(f"n-{number}"))
         scope.event("DELETED", item(f"n-{number}"))
@@ -275,7 +275,9 @@ async def test_a_scope_never_touches_another_ones_objects(
         made["metadata"]["namespace"] = namespace
         return made
 
-    one, two = (Scope(informer, namespace, thing, frozenset()) for namespace in ("one", "two"))
+    one, two = (
+        InformerScope(informer, namespace, thing, frozenset()) for namespace in ("one", "two")
+    )
     one.replace([_present(one.read(of("one", "a"))), _present(one.read(of("one", "b")))])
     two.replace([_present(two.read(of("two", "a")))])
     one.replace([])
