@@ -230,6 +230,8 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.ready)
     @rule()
     def get(self) -> None:
+        # Otherwise it would wait for ever.
+        assert len(self.queue) == len(self.ready)
         expected = self.next()
         assert self.run(self.queue.get()) == expected.key
         self.ready.remove(expected)
