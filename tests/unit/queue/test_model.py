@@ -81,8 +81,10 @@ class Model(RuleBasedStateMachine):
         self.overtaken: dict[tuple[Priority, str], Counter[str]] = {}
 
     def teardown(self) -> None:
-        self.take_all()
-        self.loop.close()
+        try:
+            self.take_all()
+        finally:
+            self.loop.close()
 
     def take_all(self) -> None:
         """Take everything that is left, in the order of the model."""

@@ -133,6 +133,13 @@ class Parking(RuleBasedStateMachine):
         assert self.parked >= 0
 
     def teardown(self) -> None:
+        try:
+            self.let_all_end()
+        finally:
+            self.patch.undo()
+            self.loop.close()
+
+    def let_all_end(self) -> None:
         self.time_passes()
         for key in sorted(self.worker.jobs, key=str):
             self.worker.finish(key)
@@ -143,8 +150,6 @@ class Parking(RuleBasedStateMachine):
         for key in ("a/1", "a/2", "a/3"):
             self.bring(key)
         assert (len(self.worker.jobs), self.parked) == (2, 1)
-        self.patch.undo()
-        self.loop.close()
 
 
 TestParking = Parking.TestCase
