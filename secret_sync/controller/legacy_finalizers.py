@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -11,6 +11,7 @@ from secret_sync.kube import ApiRefusedError, OutdatedError
 from secret_sync.resources.names import LEGACY_FINALIZER
 
 if TYPE_CHECKING:
+    from secret_sync.controller.object_state import ObjectState
     from secret_sync.kube import ApplyWriter, Resource
     from secret_sync.resources import ExternalSecret, SecretStore
 
@@ -19,16 +20,6 @@ _log = structlog.get_logger(__name__)
 #: Another writer that puts the finalizer back is reverted so often within so many seconds.
 _TIMES: Final = 3
 _WITHIN: Final = 600.0
-
-
-class HasRemovals(Protocol):
-    """What is kept of an object between two reconciles.
-
-    Attributes:
-        finalizer_removals: Loop times of the latest removals.
-    """
-
-    finalizer_removals: tuple[float, ...]
 
 
 class LegacyFinalizers:
@@ -46,7 +37,7 @@ class LegacyFinalizers:
         self._writer = writer
         self._resource = resource
 
-    async def remove(self, obj: ExternalSecret | SecretStore, state: HasRemovals) -> bool:
+    async def remove(self, obj: ExternalSecret | SecretStore, state: ObjectState[Any]) -> bool:
         """Remove the finalizer, if it is there; return whether it was.
 
         Args:

@@ -71,13 +71,10 @@ SWEPT = {
     "cloud/connections.py Connector._opening": 0,
     "controller/crd_schema.py Schemas._before": 0,
     "controller/crd_schema.py Schemas._wishes": 0,
-    "controller/external_secret/state.py SyncStateStore._states": 0,
     "controller/secret_target/turns.py WriteTurns._lines": 0,
     "controller/secret_target/turns.py WriteTurns._places": 0,
     "controller/secret_target/turns.py WriteTurns._written": 0,
-    "controller/publishing.py StatusWriter._intended": 0,
-    "controller/publishing.py StatusWriter._written": 0,
-    "controller/publishing.py StatusWriter._not_before": 0,
+    "controller/object_state.py ObjectStates._states": 0,
     "kube/store.py Store._objects": 0,
 }
 #: Why the others cannot grow.
@@ -114,7 +111,6 @@ OTHERS = {
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
-    "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
@@ -255,7 +251,7 @@ async def objects() -> list[Any]:
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        nothing, Resource("g", "v", "k", "ks"), queue, schemas, Store()
+        nothing, Resource("g", "v", "k", "ks"), queue, schemas, Store(), states
     )
     store: Store[Any] = Store({"name": lambda o: (o.name,)})
     for n in range(MANY):
@@ -269,7 +265,7 @@ async def objects() -> list[Any]:
         store.put(key, ForeignSecret("ns", str(n), "u", "1", ""))
         schemas.seen(Change(key, doubted, None))
         states.forget(key)
-        statuses.forget(key)
+        statuses.discard(key)
         store.remove(key)
     assert not any(store._buckets.values())
     return [schemas, states, statuses, store, queue]

@@ -111,9 +111,9 @@ class SyncReporter:
             self._log_write(ctx, result)
             self._observe(ctx, "written", logged=True)
 
-    def forget(self, key: str) -> None:
-        """Forget an object that is gone."""
-        self._statuses.forget(key)
+    def discard(self, key: str) -> None:
+        """Report nothing more of an object that is forgotten."""
+        self._statuses.discard(key)
 
     def _created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> None:
         """Report a Secret that is there; a condition that says so already is kept."""

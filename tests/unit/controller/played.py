@@ -85,7 +85,7 @@ class Statuses:
         self.held[key] = status
         return fresh
 
-    def forget(self, key: str) -> None:
+    def discard(self, key: str) -> None:
         self.held.pop(key, None)
 
 

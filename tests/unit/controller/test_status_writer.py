@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.publishing import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
@@ -66,8 +67,13 @@ class PlayedApi:
 class World:
     api: PlayedApi
     statuses: StatusWriter[ExternalSecretStatus]
+    states: SyncStateStore
     schemas: Schemas
     objects: Store[ExternalSecret]
+
+    def forget(self, key: str) -> None:
+        self.statuses.discard(key)
+        self.states.forget(key)
 
 
 @asynccontextmanager
@@ -82,15 +88,16 @@ async def world(workers: int = 1) -> AsyncIterator[World]:
     api = PlayedApi()
     schemas = Schemas()
     objects: Store[ExternalSecret] = Store()
+    states = SyncStateStore()
     played: Any = api
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        played, KIND, queue, schemas, objects
+        played, KIND, queue, schemas, objects, states
     )
     observer = WorkerMetrics(metrics, "status")
     task = asyncio.create_task(
         run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
     )
-    yield World(api, statuses, schemas, objects)
+    yield World(api, statuses, states, schemas, objects)
     queue.shut_down()
     await task
 
@@ -127,7 +134,7 @@ async def test_status_lost_by_a_restored_api_server_is_written_again(make_es: Ma
     async with world() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
-        d.statuses.mark_restored("ns/some")
+        d.states.mark_restored("ns/some")
         assert d.statuses.known("ns/some", es) == es.status
         assert d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
@@ -233,7 +240,7 @@ async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
         d.api.faults = [ApiNotFoundError("gone", status=404)]
         d.statuses.put("ns/some", es, saying("one"))
         d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
-        d.statuses.forget("ns/other")
+        d.forget("ns/other")
         await asyncio.sleep(10)
         assert not d.api.written
         assert d.statuses.known("ns/some", es) == es.status
@@ -254,7 +261,7 @@ async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) ->
         await asyncio.sleep(1)
         back = replace(es, resource_version="101", status=saying("one"))
         d.statuses.seen(Change("ns/some", es, back))
-        assert not d.statuses._written
+        assert d.states.of("ns/some").status_written is None
         # Somebody else wrote over it: that is what a user reads now.
         assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
 
@@ -318,11 +325,10 @@ async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_e
     async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.05)
-        d.statuses.forget("ns/some")
+        d.forget("ns/some")
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one")]
-        assert not d.statuses._written
-        assert not d.statuses._intended
+        assert d.states.find("ns/some") is None
 
 
 async def test_an_informer_that_never_gets_there_is_believed_in_the_end(

@@ -360,7 +360,7 @@ async def test_waiting_answers_no_cause(world: World) -> None:
 
 async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
     world.failed(FORBIDDEN, [])
-    world.reporter.forget(KEY)
+    world.reporter.discard(KEY)
     assert not world.statuses.held
 
 

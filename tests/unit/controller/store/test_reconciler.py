@@ -12,8 +12,13 @@ import pytest
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import EventPublisher
-from secret_sync.controller.store.reconciler import SecretStoreReconciler
+from secret_sync.controller.store.reconciler import (
+    SecretStoreReconciler,
+    StoreDependencies,
+    StoreState,
+)
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
@@ -93,7 +98,7 @@ class Statuses:
         self.observed.append(status.observed_generation)
         return True
 
-    def forget(self, key: str) -> None:
+    def discard(self, key: str) -> None:
         self.forgotten.append(key)
 
 
@@ -113,15 +118,16 @@ class World:
         monkeypatch.setattr(identities._dependencies.reader, "read", self.reader.read)
         statuses: Any = self.statuses
         writer: Any = self.api
+        dependencies = StoreDependencies(
+            identities, self.credentials, self.schemas, EventPublisher(self.events)
+        )
         self.loops = [
             SecretStoreReconciler(
+                dependencies,
                 objects=objects,
-                identities=identities,
-                credentials=self.credentials,
                 statuses=statuses,
-                schemas=self.schemas,
+                states=ObjectStates(StoreState),
                 finalizers=LegacyFinalizers(writer, kind),
-                publisher=EventPublisher(self.events),
                 enqueue=self.enqueued.append,
             )
             for objects, kind in (
@@ -346,7 +352,7 @@ async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(world: World) 
     await world.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     world.cluster.stores.remove(KEY)
     await world.reconcile()
-    assert not world.loops[0]._states
+    assert world.loops[0]._states.find(KEY) is None
 
 
 async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(world: World) -> None:
