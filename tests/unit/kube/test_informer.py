@@ -13,7 +13,7 @@ import structlog.testing
 
 from secret_sync.backoff import Backoff
 from secret_sync.errors import TransientError
-from secret_sync.kube import Informer, Resource
+from secret_sync.kube import Informer, Resource, WatchedNamespaces
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
 from secret_sync.resources.meta import ObjectMeta
@@ -253,7 +253,9 @@ async def test_a_scope_never_touches_another_ones_objects(
         made["metadata"]["namespace"] = namespace
         return made
 
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two", "one"])
+    informer = Informer(
+        client, CONFIG_MAPS, thing, recorder, namespaces=WatchedNamespaces(["one", "two", "one"])
+    )
     assert [s.namespace for s in informer._scopes] == ["one", "two"]
     one, two = informer._scopes
     diary = Diary(informer)
@@ -275,7 +277,9 @@ def _present(found: Thing | None) -> Thing:
 async def test_with_namespaces_each_is_listed_by_itself(
     server: ScriptedServer, client: KubeClient, recorder: Recorder
 ) -> None:
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two"])
+    informer = Informer(
+        client, CONFIG_MAPS, thing, recorder, namespaces=WatchedNamespaces(["one", "two"])
+    )
     task = asyncio.create_task(informer.run())
     await informer.wait_synced()
     task.cancel()
@@ -289,7 +293,9 @@ async def test_with_namespaces_each_is_listed_by_itself(
 async def test_excluded_namespaces_are_omitted(
     server: ScriptedServer, client: KubeClient, recorder: Recorder
 ) -> None:
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, excluded=["ns"])
+    informer = Informer(
+        client, CONFIG_MAPS, thing, recorder, namespaces=WatchedNamespaces(excluded=["ns"])
+    )
     assert informer._scopes[0].read(item("a")) is None
     informer._scopes[0].event("ADDED", item("b"))
     assert len(informer.store) == 0
