@@ -10,7 +10,7 @@ import structlog
 
 from secret_sync.controller.object_state import ObjectState
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.identity import SERVICES, Identity
+from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.references import mistake
 from secret_sync.controller.sync import Problem, condition, problem_condition
 from secret_sync.credentials import Failure
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
     from secret_sync.controller.object_state import ObjectStates
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
-    from secret_sync.controller.store.identity import IdentityResolver, Service
+    from secret_sync.controller.store.identity import IdentityResolver
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialCache, CredentialKey
     from secret_sync.queue import Outcome
@@ -94,7 +94,7 @@ class SecretStoreReconciler:
         outcome = await self._let_go(store, self._states.of(key))
         if isinstance(outcome, Retry):
             return outcome
-        found = [self._identities.resolve(store, service) for service in _services(store)]
+        found = [self._identities.resolve(store, service) for service in store.auths]
         chosen = [identity for identity in found if isinstance(identity, Identity)]
         self._hold(key, chosen)
         problem = next((p for p in found if isinstance(p, Problem)), None) or _unreadable(store)
@@ -169,12 +169,6 @@ class SecretStoreReconciler:
         if self._statuses.put(key, store, status) and problem is not None:
             _log.warning("store not ready", **problem.log_fields())
         self._publisher.store_reported(store, before.ready, ready, problem)
-
-
-def _services(store: SecretStore) -> list[Service]:
-    """Return the services that a store is configured for."""
-    auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
-    return [service for service in SERVICES if auths[service]]
 
 
 def _unreadable(store: SecretStore) -> Problem | None:
