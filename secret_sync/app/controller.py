@@ -88,7 +88,7 @@ EVENTS_WITHIN: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class OpenConnections:
     """What was opened before: the API server, Alibaba Cloud and this machine's metadata."""
 
     client: KubeClient
@@ -103,7 +103,7 @@ class Controller:
         self,
         settings: Settings,
         metrics: Metrics,
-        connections: Connections,
+        connections: OpenConnections,
         *,
         capabilities: Capabilities,
         schemas: Schemas,
