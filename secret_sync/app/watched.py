@@ -118,11 +118,7 @@ class Watched:
         )
 
     async def relist(self, definition: str) -> None:
-        """List the objects of one of our CRDs again.
-
-        Args:
-            definition: The name of the CRD.
-        """
+        """List the objects of one of our CRDs again."""
         informer = self._defined_by(definition)
         if informer in self._running.values():
             await informer.relist()

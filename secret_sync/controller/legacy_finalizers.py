@@ -27,10 +27,6 @@ class LegacyFinalizers:
 
     Where that is still running it puts the finalizer back; after three times it is left alone
     for a while.
-
-    Args:
-        writer: Patches as our field manager.
-        resource: The kind.
     """
 
     def __init__(self, writer: ApplyWriter, resource: Resource) -> None:
@@ -39,10 +35,6 @@ class LegacyFinalizers:
 
     async def remove(self, obj: ExternalSecret | SecretStore, state: ObjectState[Any]) -> bool:
         """Remove the finalizer, if it is there; return whether it was.
-
-        Args:
-            obj: The object.
-            state: What is kept of it.
 
         Raises:
             ApiError: The API server did not answer, or refused for an object being deleted.

@@ -51,11 +51,7 @@ StateT_co = TypeVar("StateT_co", bound=ObjectState[Any], covariant=True)
 
 
 class ObjectStates(Generic[StateT_co]):
-    """The states of all objects of one kind, by key.
-
-    Args:
-        make: Makes an empty one.
-    """
+    """The states of all objects of one kind, by key."""
 
     __slots__ = ("_make", "_states")
 

@@ -208,11 +208,7 @@ class Recorder(Protocol):
 
 
 class EventPublisher:
-    """Publishes the Events of our kinds; only a transition is one.
-
-    Args:
-        recorder: Where they go.
-    """
+    """Publishes the Events of our kinds; only a transition is one."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

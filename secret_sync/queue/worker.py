@@ -219,9 +219,6 @@ class NotBefore(Generic[K]):
 
     The queue delays the retry by itself, but an event enqueues the key at once, and an event during
     the processing of the key does so as soon as it is done.
-
-    Args:
-        handle: Works on a key.
     """
 
     def __init__(self, handle: Callable[[K], Awaitable[Outcome]]) -> None:

@@ -35,12 +35,7 @@ _BATCH: Final = 200
 
 
 class Retries:
-    """Schedules the next round of sources whose last one failed.
-
-    Args:
-        states: All sources in use.
-        fetcher: Fetches them.
-    """
+    """Schedules the next round of sources whose last one failed."""
 
     __slots__ = ("_fetcher", "_random", "_states")
 

@@ -163,12 +163,7 @@ class GivenValue(NamedTuple):
 
 
 class Snapshots:
-    """Compares the present values with the last snapshot of each user.
-
-    Args:
-        states: All sources in use.
-        values: The cached payloads.
-    """
+    """Compares the present values with the last snapshot of each user."""
 
     __slots__ = ("_previous", "_states", "_values")
 

@@ -52,13 +52,7 @@ class SyncObserver(Protocol):
 
 
 class SyncReporter:
-    """Reports the result of a sync, in every place.
-
-    Args:
-        statuses: Of the objects.
-        publisher: Of transitions.
-        observer: Of every sync.
-    """
+    """Reports the result of a sync, in every place."""
 
     def __init__(
         self,
