@@ -59,7 +59,8 @@ class StatusWriter(Generic[StatusT]):
     Args:
         writer: Applies as our field manager.
         resource: The kind.
-        queue: Of the keys with something to say; its handler is :meth:`write`.
+        queue: Of the keys with something to say; its handler is :meth:`write`, which its control
+            loop calls no earlier than the API server asked for.
         schemas: Which fields the installed CRD has.
         objects: Of that kind, as the informer has them now.
         states: Of these objects: what is to be written is kept there, and goes with the object.
@@ -109,26 +110,17 @@ class StatusWriter(Generic[StatusT]):
         state = self._states.of(key)
         if changed:
             state.status_intent = StatusIntent(obj.namespace, obj.name, obj.uid, status)
-        # One that waits for its next try is written now: there is work for its object.
-        waits = state.status_intent is not None
-        # Not before the time that the API server gave, for which it is queued already.
-        if waits and state.status_not_before <= asyncio.get_running_loop().time():
+        if state.status_intent is not None:
+            # Also one that waits for its next try: there is work for its object.
             self._queue.add(key, _priority(status))
         return changed
 
     async def write(self, key: str) -> Outcome:
-        """Write the status of an object; the handler of the queue."""
+        """Write the status of an object, unless that is forgotten; the handler of the queue."""
         state = self._states.find(key)
-        if state is None:
+        intent = state.status_intent if state is not None else None
+        if state is None or intent is None:
             return Done()
-        left = state.status_not_before - asyncio.get_running_loop().time()
-        if left > 0:
-            # Put while the refused write was under way, and so queued again at once.
-            return RequeueAfter(left)
-        intent = state.status_intent
-        return await self._write(state, intent) if intent is not None else Done()
-
-    async def _write(self, state: ObjectState[StatusT], intent: StatusIntent[StatusT]) -> Outcome:
         try:
             reply = await self._writer.status(
                 self._resource,
@@ -139,9 +131,6 @@ class StatusWriter(Generic[StatusT]):
             )
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)
-            if error.retry_after:
-                now = asyncio.get_running_loop().time()
-                state.status_not_before = now + error.retry_after
             return Retry(after=error.retry_after)
         except (ApiNotFoundError, OutdatedError) as error:
             if error.status == _CONFLICT:
@@ -165,10 +154,6 @@ class StatusWriter(Generic[StatusT]):
         """Forget a status that the watch has delivered; an informer's handler."""
         if change.new is not None:
             self.known(change.key, change.new)
-
-    def discard(self, key: str) -> None:
-        """Write nothing more of an object whose state is forgotten."""
-        self._queue.discard(key)
 
     def _same(self, status: StatusT, known: StatusT) -> bool:
         """Return whether they are equal, as far as the installed CRD can hold them."""

@@ -24,7 +24,7 @@ from secret_sync.controller.publishing import StatusWriter
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import Change, Resource, Store
 from secret_sync.metrics import Metrics, QueueMetrics
-from secret_sync.queue import WorkQueue
+from secret_sync.queue import Done, WorkQueue
 from secret_sync.resources import (
     Condition,
     ExternalSecret,
@@ -264,8 +264,11 @@ async def objects() -> list[Any]:
         store.put(key, ForeignSecret("ns", str(n), "u", "1", ""))
         schemas.seen(Change(key, doubted, None))
         states.forget(key)
-        statuses.discard(key)
         store.remove(key)
+    for _ in range(MANY):
+        key = await queue.get()
+        assert await statuses.write(key) == Done()
+        queue.done(key)
     assert not any(store._buckets.values())
     return [schemas, states, statuses, store, queue]
 

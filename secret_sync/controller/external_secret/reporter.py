@@ -105,10 +105,6 @@ class SyncReporter:
             self._log_write(ctx, result)
             self._observe(ctx, "written", logged=True)
 
-    def discard(self, key: str) -> None:
-        """Report nothing more of an object that is forgotten."""
-        self._statuses.discard(key)
-
     def _created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> None:
         """Report a Secret that is there; a condition that says so already is kept."""
         es = ctx.es

@@ -106,7 +106,6 @@ class SecretStoreReconciler:
     def _forget(self, key: str) -> None:
         """Forget all that there is of a store; nothing else does."""
         self._hold(key, ())
-        self._statuses.discard(key)
         self._states.forget(key)
 
     async def _let_go(self, store: SecretStore, state: StoreState) -> Outcome:

@@ -23,7 +23,7 @@ from secret_sync.kube import (
     Store,
 )
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
-from secret_sync.queue import WorkQueue, run_workers
+from secret_sync.queue import NotBefore, WorkQueue, run_workers
 from secret_sync.resources import Condition, ExternalSecretStatus
 from secret_sync.resources.meta import namespace_of
 
@@ -71,10 +71,6 @@ class World:
     schemas: Schemas
     objects: Store[ExternalSecret]
 
-    def forget(self, key: str) -> None:
-        self.statuses.discard(key)
-        self.states.forget(key)
-
 
 @asynccontextmanager
 async def world(workers: int = 1) -> AsyncIterator[World]:
@@ -95,7 +91,7 @@ async def world(workers: int = 1) -> AsyncIterator[World]:
     )
     observer = WorkerMetrics(metrics, "status")
     task = asyncio.create_task(
-        run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
+        run_workers(queue, workers, NotBefore(statuses.write), timeout=60, observer=observer)
     )
     yield World(api, statuses, states, schemas, objects)
     queue.shut_down()
@@ -240,7 +236,7 @@ async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
         d.api.faults = [ApiNotFoundError("gone", status=404)]
         d.statuses.put("ns/some", es, saying("one"))
         d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
-        d.forget("ns/other")
+        d.states.forget("ns/other")
         await asyncio.sleep(10)
         assert not d.api.written
         assert d.statuses.known("ns/some", es) == es.status
@@ -325,7 +321,7 @@ async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_e
     async with world() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.05)
-        d.forget("ns/some")
+        d.states.forget("ns/some")
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one")]
         assert d.states.find("ns/some") is None

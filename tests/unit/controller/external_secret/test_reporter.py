@@ -358,12 +358,6 @@ async def test_waiting_answers_no_cause(world: World) -> None:
     assert world.context.state.triggered_at == 0.0
 
 
-async def test_nothing_is_remembered_of_what_is_gone(world: World) -> None:
-    world.failed(FORBIDDEN, [])
-    world.reporter.discard(KEY)
-    assert not world.statuses.held
-
-
 async def test_no_value_is_ever_reported(world: World) -> None:
     world.written(desired(), [outcome()], changed=True)
     assert "hunter2" not in f"{world.status!r} {world.events.reported!r}"

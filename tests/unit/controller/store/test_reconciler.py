@@ -85,7 +85,6 @@ class Statuses:
 
     reported: list[Condition] = field(default_factory=list)
     observed: list[int] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
 
     def known(self, key: str, obj: SecretStore) -> StoreStatus:
         return StoreStatus(self.reported[-1], self.observed[-1]) if self.reported else obj.status
@@ -97,9 +96,6 @@ class Statuses:
         self.reported.append(status.ready)
         self.observed.append(status.observed_generation)
         return True
-
-    def discard(self, key: str) -> None:
-        self.forgotten.append(key)
 
 
 class World:
@@ -285,7 +281,8 @@ async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
         await world.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
     assert held not in world.credentials._entries
     assert len(world.credentials._entries) == (gone == "changed")
-    assert (world.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
+    kept = world.loops[0]._states.find(KEY) is not None
+    assert kept == (gone in {"changed", "broken"})
 
 
 async def test_stores_of_both_kinds_share_an_identity_but_not_each_others_hold(
