@@ -2,8 +2,10 @@
 """Tells what is in the image, as CycloneDX 1.6 in JSON: ``python requirements/sbom.py > FILE``.
 
 Made from ``run.txt`` alone, so that it says what was pinned, with the hashes that pip insists on.
-Licences are those that the installed packages declare, where the same version is installed. A tool
-for this exists; it brings two dozen packages to write a page of JSON.
+Licences are those that the installed packages declare, where the same version is installed.
+cyclonedx-bom does not serve here: from the pins it makes a list without licences and without who
+needs whom, from an environment one without hashes and with all that tests need, and it brings 30
+packages of its own.
 """
 
 from __future__ import annotations

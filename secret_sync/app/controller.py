@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from secret_sync.app.leading import make_fresh
 from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
 from secret_sync.app.region import keep_asking
 from secret_sync.app.restored import Restored
-from secret_sync.app.stopping import unless
+from secret_sync.app.stopping import end, unless
 from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
@@ -31,13 +32,18 @@ from secret_sync.controller.external_secret.reconciler import (
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
 from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.controller.secret_target.writer import SecretWriter
-from secret_sync.controller.store.reconciler import SecretStoreReconciler
+from secret_sync.controller.store.reconciler import (
+    SecretStoreReconciler,
+    StoreDependencies,
+    StoreState,
+)
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import ApplyWriter, EventRecorder
@@ -81,17 +87,24 @@ STATUS_WORKERS: Final = 8
 EVENTS_WITHIN: Final = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class OpenConnections:
+    """What was opened before: the API server, Alibaba Cloud and this machine's metadata."""
+
+    client: KubeClient
+    transport: Transport
+    metadata: MetadataService
+
+
 class Controller:
     """Everything that runs, connected."""
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one part that was opened before)
+    def __init__(
         self,
         settings: Settings,
         metrics: Metrics,
-        client: KubeClient,
-        transport: Transport,
+        connections: OpenConnections,
         *,
-        metadata: MetadataService,
         capabilities: Capabilities,
         schemas: Schemas,
         health: HealthServer,
@@ -99,9 +112,10 @@ class Controller:
     ) -> None:
         self._settings = settings
         self.metrics = metrics
-        self._metadata = metadata
+        self._metadata = metadata = connections.metadata
         self._election = election
         self._stopping = False
+        client, transport = connections.client, connections.transport
         states = SyncStateStore()
         queue = partial(build_queue, settings, metrics)
         self.object_queue = queue("externalsecret")
@@ -226,9 +240,9 @@ class Controller:
                     async with asyncio.timeout(FINISH_WITHIN):
                         await self._finish()
             await self.events.flush(EVENTS_WITHIN)
-            await _end(*workers, *background)
+            await end(*workers, *background)
             # Held as long as anything may write, then released at once.
-            await _end(*leading)
+            await end(*leading)
             if self._election is not None:
                 await self._election.release()
 
@@ -305,18 +319,18 @@ class Controller:
         writer = ApplyWriter(client, FIELD_MANAGER)
         object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
             *(writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas),
-            watched.external_secrets.store,
+            *(watched.external_secrets.store, states),
         )
         watched.external_secrets.add_handler(object_statuses.seen)
         objects = self._external_secrets(client, writer, object_statuses, states)
+        store_states = ObjectStates(StoreState), ObjectStates(StoreState)
         store_statuses, stores = self._secret_stores(
-            writer, kinds.SECRET_STORES, watched.secret_stores, self._store_statuses
+            *(writer, kinds.SECRET_STORES, watched.secret_stores),
+            *(self._store_statuses, store_states[0]),
         )
         cluster_store_statuses, cluster_stores = self._secret_stores(
-            writer,
-            kinds.CLUSTER_SECRET_STORES,
-            watched.cluster_stores,
-            self._cluster_store_statuses,
+            *(writer, kinds.CLUSTER_SECRET_STORES, watched.cluster_stores),
+            *(self._cluster_store_statuses, store_states[1]),
         )
         definitions = SchemaReconciler(
             client,
@@ -326,8 +340,7 @@ class Controller:
             self.event_handlers.everything_changed,
         )
         Restored(
-            *(watched, self.event_handlers, states, self.planner, self.processor, object_statuses),
-            (store_statuses, cluster_store_statuses),
+            watched, self.event_handlers, states, self.planner, self.processor, store_states
         ).listen()
         workers = self._settings.reconcile_count
         return [
@@ -373,26 +386,20 @@ class Controller:
         resource: Resource,
         stores: Informer[SecretStore],
         queue: WorkQueue[str],
+        states: ObjectStates[StoreState],
     ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
         statuses: StatusWriter[StoreStatus] = StatusWriter(
-            writer, resource, queue, self.schemas, stores.store
+            writer, resource, queue, self.schemas, stores.store, states
         )
         stores.add_handler(statuses.seen)
         reconciler = SecretStoreReconciler(
+            StoreDependencies(
+                self.planner.identities, self.credentials, self.schemas, self._publisher
+            ),
             objects=stores.store,
-            identities=self.planner.identities,
-            credentials=self.credentials,
             statuses=statuses,
-            schemas=self.schemas,
+            states=states,
             finalizers=LegacyFinalizers(writer, resource),
-            publisher=self._publisher,
             enqueue=partial(self.event_handlers.credentials_settled, resource.kind),
         )
         return statuses, reconciler
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)

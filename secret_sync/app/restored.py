@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.document_processor import DocumentProcessor
     from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.controller.external_secret.state import SyncStateStore
-    from secret_sync.controller.publishing import StatusWriter
+    from secret_sync.controller.object_state import ObjectStates
     from secret_sync.resources.meta import ObjectMeta
 
 
@@ -33,8 +33,7 @@ class Restored:
     states: SyncStateStore
     planner: Planner
     processor: DocumentProcessor
-    object_statuses: StatusWriter[Any]
-    store_statuses: tuple[StatusWriter[Any], StatusWriter[Any]]
+    store_states: tuple[ObjectStates[Any], ObjectStates[Any]]
 
     def listen(self) -> None:
         """Have this called for each kind that anything is remembered of."""
@@ -57,11 +56,10 @@ class Restored:
             # One generation may have had another text before.
             self.planner.forget(key)
             self.processor.cancel(key)
-            self.object_statuses.mark_restored(key)
         kinds = (watched.secret_stores, watched.cluster_stores)
-        for statuses, informer in zip(self.store_statuses, kinds, strict=True):
+        for states, informer in zip(self.store_states, kinds, strict=True):
             for key in _keys(informer.store.values(), namespace):
-                statuses.mark_restored(key)
+                states.mark_restored(key)
         self.event_handlers.everything_changed(namespace)
 
 

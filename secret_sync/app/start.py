@@ -12,7 +12,7 @@ import structlog
 
 from secret_sync import __version__, logs
 from secret_sync.app import process
-from secret_sync.app.controller import Controller
+from secret_sync.app.controller import Controller, OpenConnections
 from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
 from secret_sync.app.region import find_region
@@ -123,9 +123,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     controller = Controller(
         settings,
         metrics,
-        client,
-        transport,
-        metadata=metadata,
+        OpenConnections(client, transport, metadata),
         capabilities=capabilities,
         schemas=schemas,
         health=health,

@@ -19,11 +19,13 @@ from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.controller.store.references import secrets_of, service_accounts_of
 from secret_sync.controller.sync import count_by_ready
 from secret_sync.kube import (
+    ALL_NAMESPACES,
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
     SECRETS,
     SERVICE_ACCOUNTS,
     Informer,
+    WatchedNamespaces,
 )
 from secret_sync.metrics import ReflectorMetrics
 from secret_sync.resources import (
@@ -80,19 +82,17 @@ class Watched:
     ) -> None:
         self._client = client
         self._metrics = metrics
-        self._scope: dict[str, Any] = {
-            "namespaces": settings.watch_namespaces,
-            "excluded": settings.exclude_namespaces,
-            "optional": capabilities.without_rights,
-        }
+        self._scope = WatchedNamespaces(
+            settings.watch_namespaces, settings.exclude_namespaces, capabilities.without_rights
+        )
         objects = {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         writers = {BY_WRITER: writers_of}
-        self.external_secrets = self._whole(
+        self.external_secrets = self._informer(
             kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects
         )
-        self.secret_stores = self._whole(kinds.SECRET_STORES, SecretStore.from_dict, stores)
-        self.cluster_stores = self._whole(
+        self.secret_stores = self._informer(kinds.SECRET_STORES, SecretStore.from_dict, stores)
+        self.cluster_stores = self._informer(
             kinds.CLUSTER_SECRET_STORES, SecretStore.from_dict, stores
         )
         self.secrets: Informer[SecretMeta] = self._metadata(SECRETS, secret_from_metadata, writers)
@@ -118,11 +118,7 @@ class Watched:
         )
 
     async def relist(self, definition: str) -> None:
-        """List the objects of one of our CRDs again.
-
-        Args:
-            definition: The name of the CRD.
-        """
+        """List the objects of one of our CRDs again."""
         informer = self._defined_by(definition)
         if informer in self._running.values():
             await informer.relist()
@@ -189,16 +185,24 @@ class Watched:
         running = self._running.values()
         return {name: work for i in running for name, work in i.catching_up().items()}
 
-    def _whole(
+    def _informer(
         self,
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
-        indexes: Mapping[str, Callable[[T], Iterable[str]]],
+        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> Informer[T]:
-        """Of one of our kinds."""
-        scope = self._scope if resource.namespaced else {}
-        observer = ReflectorMetrics(self._metrics, resource.plural)
-        return Informer(self._client, resource, convert, observer, indexes=indexes, **scope)
+        """Return the informer of a kind, in the namespaces that are served."""
+        return Informer(
+            self._client,
+            resource,
+            convert,
+            ReflectorMetrics(self._metrics, resource.plural),
+            indexes=indexes,
+            namespaces=self._scope if resource.namespaced else ALL_NAMESPACES,
+            metadata_only=metadata_only,
+        )
 
     def _metadata(
         self,
@@ -207,14 +211,4 @@ class Watched:
         indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
     ) -> Informer[T]:
         """Of a kind that we look at from outside only."""
-        scope = self._scope if resource.namespaced else {}
-        observer = ReflectorMetrics(self._metrics, resource.plural)
-        return Informer(
-            self._client,
-            resource,
-            convert,
-            observer,
-            indexes=indexes,
-            metadata_only=True,
-            **scope,
-        )
+        return self._informer(resource, convert, indexes, metadata_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -11,6 +11,7 @@ from secret_sync.kube import ApiRefusedError, OutdatedError
 from secret_sync.resources.names import LEGACY_FINALIZER
 
 if TYPE_CHECKING:
+    from secret_sync.controller.object_state import ObjectState
     from secret_sync.kube import ApplyWriter, Resource
     from secret_sync.resources import ExternalSecret, SecretStore
 
@@ -21,37 +22,19 @@ _TIMES: Final = 3
 _WITHIN: Final = 600.0
 
 
-class HasRemovals(Protocol):
-    """What is kept of an object between two reconciles.
-
-    Attributes:
-        finalizer_removals: Loop times of the latest removals.
-    """
-
-    finalizer_removals: tuple[float, ...]
-
-
 class LegacyFinalizers:
     """Removes the finalizer of ack-secret-manager from what this controller has taken over.
 
     Where that is still running it puts the finalizer back; after three times it is left alone
     for a while.
-
-    Args:
-        writer: Patches as our field manager.
-        resource: The kind.
     """
 
     def __init__(self, writer: ApplyWriter, resource: Resource) -> None:
         self._writer = writer
         self._resource = resource
 
-    async def remove(self, obj: ExternalSecret | SecretStore, state: HasRemovals) -> bool:
+    async def remove(self, obj: ExternalSecret | SecretStore, state: ObjectState[Any]) -> bool:
         """Remove the finalizer, if it is there; return whether it was.
-
-        Args:
-            obj: The object.
-            state: What is kept of it.
 
         Raises:
             ApiError: The API server did not answer, or refused for an object being deleted.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol
 
 import structlog
 
+from secret_sync.controller.object_state import StatusIntent, WrittenStatus
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
     About,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.extraction import Overwritten
+    from secret_sync.controller.object_state import ObjectState, ObjectStates
     from secret_sync.controller.sync import Problem
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, Change, Resource
@@ -48,25 +49,6 @@ _CONFLICT: Final = 409
 REFUSED_AGAIN_AFTER: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Intent(Generic[StatusT]):
-    """A status that is to be written to this very object."""
-
-    namespace: str
-    name: str
-    uid: str
-    status: StatusT
-
-
-@dataclass(frozen=True, slots=True)
-class _Written(Generic[StatusT]):
-    """A status that was written, as this version of the object, at this loop time."""
-
-    intent: _Intent[StatusT]
-    resource_version: str
-    at: float
-
-
 class StatusWriter(Generic[StatusT]):
     """Writes the statuses of one kind, beside the work that they report.
 
@@ -77,9 +59,11 @@ class StatusWriter(Generic[StatusT]):
     Args:
         writer: Applies as our field manager.
         resource: The kind.
-        queue: Of the keys with something to say; its handler is :meth:`write`.
+        queue: Of the keys with something to say; its handler is :meth:`write`, which its control
+            loop calls no earlier than the API server asked for.
         schemas: Which fields the installed CRD has.
         objects: Of that kind, as the informer has them now.
+        states: Of these objects: what is to be written is kept there, and goes with the object.
     """
 
     def __init__(
@@ -89,17 +73,14 @@ class StatusWriter(Generic[StatusT]):
         queue: WorkQueue[str],
         schemas: Schemas,
         objects: ReadOnlyStore[CustomObject[StatusT]],
+        states: ObjectStates[ObjectState[StatusT]],
     ) -> None:
         self._writer = writer
         self._resource = resource
         self._queue = queue
         self._schemas = schemas
         self._objects = objects
-        self._intended: dict[str, _Intent[StatusT]] = {}
-        # What the watch has not delivered yet.
-        self._written: dict[str, _Written[StatusT]] = {}
-        # Until when (loop time) the API server asked us not to try again.
-        self._not_before: dict[str, float] = {}
+        self._states = states
 
     def known(self, key: str, obj: CustomObject[StatusT]) -> StatusT:
         """Return the status that a user reads now, or will in a moment."""
@@ -107,43 +88,39 @@ class StatusWriter(Generic[StatusT]):
         if held is not None and held.uid == obj.uid:
             # A reconcile has its copy from before its writes; another status may be there by now.
             obj = held
-        intent = self._intended.get(key)
+        state = self._states.find(key)
+        if state is None:
+            return obj.status
+        intent, written = state.status_intent, state.status_written
         if intent is not None:
             if intent.uid == obj.uid:
                 return intent.status
             # It was about another object of that name.
-            del self._intended[key]
-        written = self._written.get(key)
+            state.status_intent = None
         if written is None:
             return obj.status
         if written.intent.uid != obj.uid or not _ahead(written, obj.resource_version):
-            del self._written[key]
+            state.status_written = None
             return obj.status
         return written.intent.status
 
     def put(self, key: str, obj: CustomObject[StatusT], status: StatusT) -> bool:
         """Set the object's status, unless it is set already; return whether it has changed."""
-        if self._same(status, self.known(key, obj)):
-            if key in self._intended:
-                # It waits for its next try; that there is work for the object is a reason to
-                # have it now.
-                self._enqueue(key, status)
-            return False
-        self._intended[key] = _Intent(obj.namespace, obj.name, obj.uid, status)
-        self._enqueue(key, status)
-        return True
+        changed = not self._same(status, self.known(key, obj))
+        state = self._states.of(key)
+        if changed:
+            state.status_intent = StatusIntent(obj.namespace, obj.name, obj.uid, status)
+        if state.status_intent is not None:
+            # Also one that waits for its next try: there is work for its object.
+            self._queue.add(key, _priority(status))
+        return changed
 
     async def write(self, key: str) -> Outcome:
-        """Write the status of an object; the handler of the queue."""
-        now = asyncio.get_running_loop().time()
-        if self._not_before.get(key, now) > now:
-            # Put while the refused write was under way, and so queued again at once.
-            return RequeueAfter(self._not_before[key] - now)
-        self._not_before.pop(key, None)
-        intent = self._intended.get(key)
-        return await self._write(key, intent) if intent is not None else Done()
-
-    async def _write(self, key: str, intent: _Intent[StatusT]) -> Outcome:
+        """Write the status of an object, unless that is forgotten; the handler of the queue."""
+        state = self._states.find(key)
+        intent = state.status_intent if state is not None else None
+        if state is None or intent is None:
+            return Done()
         try:
             reply = await self._writer.status(
                 self._resource,
@@ -154,9 +131,6 @@ class StatusWriter(Generic[StatusT]):
             )
         except ApiUnavailableError as error:
             _log.warning("status not written, will retry", error=error.message)
-            if error.retry_after:
-                now = asyncio.get_running_loop().time()
-                self._not_before[key] = now + error.retry_after
             return Retry(after=error.retry_after)
         except (ApiNotFoundError, OutdatedError) as error:
             if error.status == _CONFLICT:
@@ -164,32 +138,22 @@ class StatusWriter(Generic[StatusT]):
                 # that event drops what was to be reported of the old one.
                 return Retry()
             # Deleted meanwhile; that event is on the way.
-            self._settle(key, intent)
-            return Done()
         except ApiRefusedError as error:
             _log.warning("status refused", error=error.message)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
-        if key in self._intended:
+        else:
             version = reply["metadata"]["resourceVersion"]
-            self._written[key] = _Written(intent, version, asyncio.get_running_loop().time())
-        self._settle(key, intent)
+            now = asyncio.get_running_loop().time()
+            state.status_written = WrittenStatus(intent, version, now)
+        # Another one may have been put meanwhile; its key is queued again.
+        if state.status_intent is intent:
+            state.status_intent = None
         return Done()
 
     def seen(self, change: Change[Any]) -> None:
         """Forget a status that the watch has delivered; an informer's handler."""
         if change.new is not None:
             self.known(change.key, change.new)
-
-    def mark_restored(self, key: str) -> None:
-        """Distrust what was written: the API server went back in time."""
-        self._written.pop(key, None)
-
-    def forget(self, key: str) -> None:
-        """Forget an object that is gone."""
-        self._intended.pop(key, None)
-        self._written.pop(key, None)
-        self._not_before.pop(key, None)
-        self._queue.discard(key)
 
     def _same(self, status: StatusT, known: StatusT) -> bool:
         """Return whether they are equal, as far as the installed CRD can hold them."""
@@ -200,24 +164,13 @@ class StatusWriter(Generic[StatusT]):
     def _storable(self, status: StatusT) -> dict[str, Any]:
         return self._schemas.storable(self._resource, status.to_dict())
 
-    def _enqueue(self, key: str, status: StatusT) -> None:
-        """Enqueue the write; not before the time that the API server gave."""
-        due = self._not_before.get(key)
-        if due is None or due <= asyncio.get_running_loop().time():
-            self._queue.add(key, _priority(status))
-
-    def _settle(self, key: str, intent: _Intent[StatusT]) -> None:
-        # Another one may have been put meanwhile; its key is queued again.
-        if self._intended.get(key) is intent:
-            del self._intended[key]
-
 
 def _priority(status: ExternalSecretStatus | StoreStatus) -> Priority:
     bad = status.ready is not None and status.ready.status == "False"
     return Priority.HIGH if bad else Priority.MIDDLE
 
 
-def _ahead(written: _Written[Any], cached: str) -> bool:
+def _ahead(written: WrittenStatus[Any], cached: str) -> bool:
     """Return whether the informer's copy is older than what was written."""
     behind = not reached(cached, written.resource_version)
     return behind and asyncio.get_running_loop().time() - written.at < CATCH_UP
@@ -240,11 +193,7 @@ class Recorder(Protocol):
 
 
 class EventPublisher:
-    """Publishes the Events of our kinds; only a transition is one.
-
-    Args:
-        recorder: Where they go.
-    """
+    """Publishes the Events of our kinds; only a transition is one."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

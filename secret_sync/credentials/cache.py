@@ -112,9 +112,6 @@ class CredentialCache:
 
     An identity is known as long as it has a user. Built inside the running loop; it owns its
     tasks, and is closed after everything that calls Alibaba Cloud.
-
-    Args:
-        observer: Notified of every attempt.
     """
 
     def __init__(self, observer: CredentialObserver) -> None:

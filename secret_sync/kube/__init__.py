@@ -16,7 +16,7 @@ from secret_sync.kube.errors import (
     ApiUnavailableError,
 )
 from secret_sync.kube.events import About, EventObserver, EventRecorder, EventType
-from secret_sync.kube.informer import Change, Informer
+from secret_sync.kube.informer import ALL_NAMESPACES, Change, Informer, WatchedNamespaces
 from secret_sync.kube.lease import (
     Election,
     LeaseLostError,
@@ -59,6 +59,7 @@ from secret_sync.kube.write_errors import (
 )
 
 __all__ = [
+    "ALL_NAMESPACES",
     "CUSTOM_RESOURCE_DEFINITIONS",
     "EVENTS",
     "LEASES",
@@ -100,6 +101,7 @@ __all__ = [
     "ServiceAccountTokenMinter",
     "SingleSecretReader",
     "Store",
+    "WatchedNamespaces",
     "WriteGuard",
     "check",
     "converted",

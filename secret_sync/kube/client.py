@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import orjson
-from aiohttp.payload import BytesIOPayload, BytesPayload
+from aiohttp.payload import BytesIOPayload, BytesPayload, Payload
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -286,10 +286,10 @@ class KubeClient:
         return URL(self._access.server + path + query, encoded=True)
 
 
-class _GuardedBytes(BytesPayload):
+class _Guarded(Payload):
     """Asks once more at the last moment: a process can be frozen anywhere."""
 
-    def __init__(self, data: bytes, guard: WriteGuard) -> None:
+    def __init__(self, data: bytes | BytesIO, guard: WriteGuard) -> None:
         super().__init__(data)
         self._guard = guard
 
@@ -302,19 +302,12 @@ class _GuardedBytes(BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-class _GuardedPieces(BytesIOPayload):
-    """As :class:`_GuardedBytes`, of what is large."""
+class _GuardedBytes(_Guarded, BytesPayload):
+    """What is sent at once."""
 
-    def __init__(self, data: bytes, guard: WriteGuard) -> None:
-        super().__init__(BytesIO(data))
-        self._guard = guard
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        if not self._guard.may_start(self._guard.write_timeout):
-            raise RuntimeError(_NOT_OURS)
-        await super().write_with_length(writer, content_length)
+class _GuardedPieces(_Guarded, BytesIOPayload):
+    """What is large."""
 
 
 def _body(data: bytes | None, guard: WriteGuard | None) -> Any:
@@ -323,7 +316,7 @@ def _body(data: bytes | None, guard: WriteGuard | None) -> Any:
     large = len(data) >= _LARGE
     if guard is None:
         return BytesIO(data) if large else data
-    return _GuardedPieces(data, guard) if large else _GuardedBytes(data, guard)
+    return _GuardedPieces(BytesIO(data), guard) if large else _GuardedBytes(data, guard)
 
 
 @lru_cache(maxsize=256)

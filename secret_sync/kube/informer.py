@@ -40,6 +40,25 @@ class Change(Generic[T]):
     new: T | None
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedNamespaces:
+    """Which namespaces an informer watches.
+
+    Attributes:
+        only: One reflector for each; empty for one of all.
+        excluded: Those whose objects are omitted.
+        optional: Those that :meth:`Informer.wait_synced` does not wait for.
+    """
+
+    only: Sequence[str] = ()
+    excluded: Sequence[str] = ()
+    optional: Sequence[str] = ()
+
+
+#: Also of kinds without a namespace.
+ALL_NAMESPACES: Final = WatchedNamespaces()
+
+
 class Informer(Generic[T]):
     """Objects of one kind, converted once, indexed, and delivered to handlers.
 
@@ -52,13 +71,11 @@ class Informer(Generic[T]):
         convert: From the API server's dict to what is stored; ``None`` to leave it out.
         observer: Receives events, for metrics.
         indexes: As for :class:`Store`.
-        namespaces: One reflector for each; empty for one of all.
-        excluded: Namespaces whose objects are omitted.
-        optional: Those of the namespaces that :meth:`wait_synced` does not wait for.
+        namespaces: Where it watches.
         metadata_only: Never let payloads in.
     """
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+    def __init__(
         self,
         client: KubeClient,
         resource: Resource,
@@ -66,9 +83,7 @@ class Informer(Generic[T]):
         observer: ReflectorObserver,
         *,
         indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
-        namespaces: Sequence[str] = (),
-        excluded: Sequence[str] = (),
-        optional: Sequence[str] = (),
+        namespaces: WatchedNamespaces = ALL_NAMESPACES,
         metadata_only: bool = False,
     ) -> None:
         self.namespaced = resource.namespaced
@@ -80,12 +95,12 @@ class Informer(Generic[T]):
         self._restore_handlers: list[Callable[[str], None]] = []
         self._relisting = 0
         scopes = [
-            InformerScope(self, namespace, convert, frozenset(excluded))
+            InformerScope(self, namespace, convert, frozenset(namespaces.excluded))
             # Twice the same one would be two keepers of one part of the store.
-            for namespace in dict.fromkeys(namespaces or ("",))
+            for namespace in dict.fromkeys(namespaces.only or ("",))
         ]
         self._scopes = scopes
-        self._optional = frozenset(optional)
+        self._optional = frozenset(namespaces.optional)
         self._reflectors = [
             Reflector(
                 client,

@@ -24,10 +24,6 @@ WRITTEN_AGAINST: Final = ("jmespath", "1.1.0")
 def parse_expression(expression: str, literal: Callable[[str], Any]) -> Any:
     """Return the tree of an expression, which jmespath would keep in a cache of its own.
 
-    Args:
-        expression: The expression.
-        literal: Reads the JSON of a literal.
-
     Raises:
         JMESPathError: It is invalid.
     """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from secret_sync.backoff import Backoff
 from secret_sync.queue.gathering import Gathering
-from secret_sync.queue.not_before import NotBefore
-from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.time_slices import TimeSlicedWorker
 from secret_sync.queue.worker import (
     Done,
+    NotBefore,
     Outcome,
+    Pace,
     RequeueAfter,
     Result,
     Retry,

@@ -1,19 +1,19 @@
-"""The loop of workers that empties a queue."""
+"""The loop of workers that empties a queue; how fast, and not before which time."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from secret_sync.queue.pace import Pace
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.workqueue import QueueShutDown
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
+
+#: Seconds of work in one iteration of the event loop, after which the next piece yields.
+LONGEST: Final = 0.01
 
 # Beside structlog's context, which is slow to read.
 _reconcile_id: ContextVar[str] = ContextVar("reconcile_id", default="")
@@ -182,3 +185,59 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
             queue.add_after(key, seconds, priority)
         case Retry(priority, after):
             queue.retry(key, priority, after)
+
+
+class Pace:
+    """Spreads pieces of work that never wait over several iterations of the event loop.
+
+    Tasks that take items from a full queue and never wait would block the loop until the queue is
+    empty. They share one instance.
+    """
+
+    __slots__ = ("_began", "_counting")
+
+    def __init__(self) -> None:
+        # When the first piece of this iteration began.
+        self._began = 0.0
+        self._counting = False
+
+    async def wait(self) -> None:
+        """Yield to the event loop if the time of this iteration is used up."""
+        while self._counting and time.perf_counter() - self._began > LONGEST:  # noqa: ASYNC110 (each iteration of the loop)
+            await asyncio.sleep(0)
+        if not self._counting:
+            self._counting = True
+            self._began = time.perf_counter()
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._counting = False
+
+
+class NotBefore(Generic[K]):
+    """Handles keys, but none before the time that its last failure demanded.
+
+    The queue delays the retry by itself, but an event enqueues the key at once, and an event during
+    the processing of the key does so as soon as it is done.
+    """
+
+    def __init__(self, handle: Callable[[K], Awaitable[Outcome]]) -> None:
+        self._handle = handle
+        # Each of these keys is queued for its time or later, and removed when it is taken.
+        self._until: dict[K, float] = {}
+
+    def __len__(self) -> int:
+        """Return the number of keys that are queued for a demanded time."""
+        return len(self._until)
+
+    async def __call__(self, key: K) -> Outcome:
+        """Process a key, or requeue it for its time."""
+        now = asyncio.get_running_loop().time()
+        until = self._until.pop(key, now)
+        if until > now:
+            self._until[key] = until
+            return Postpone(until - now)
+        outcome = await self._handle(key)
+        if isinstance(outcome, Retry) and outcome.after:
+            self._until[key] = asyncio.get_running_loop().time() + outcome.after
+        return outcome

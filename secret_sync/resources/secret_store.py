@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from secret_sync.resources.meta import CustomObject, allowance, intent_revision, interned, text
 from secret_sync.resources.names import FORCE_SYNC_ANNOTATION, LEGACY_FINALIZER
@@ -11,10 +11,18 @@ from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.status import StoreStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
 KIND: Final = "SecretStore"
 CLUSTER_KIND: Final = "ClusterSecretStore"
+
+#: What an identity is for; named as the providers.
+Service: TypeAlias = Literal["kms", "oos"]
+#: Where a store configures each service.
+BLOCKS: Final[dict[Service, tuple[str, str, str]]] = {
+    "kms": ("spec", "KMS", "KMSAuth"),
+    "oos": ("spec", "OOS", "OOSAuth"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +65,13 @@ class SecretStore(CustomObject[StoreStatus]):
 
     Attributes:
         namespace: ``""`` for a ClusterSecretStore.
-        kms: ``spec.KMS.KMSAuth``; an empty one where ``spec`` names no service at all, ``None``
-            where it names only the other.
-        oos: ``spec.OOS.OOSAuth``, likewise.
+        auths: The block of each service that is named; of all, empty, where ``spec`` names none.
         dedicated: Whether the client key of an old dedicated gateway is written.
         allows: Its annotation ``allow-namespaces``, or ``""``.
         rules: ``spec.conditions`` of a ClusterSecretStore; none lets every namespace use it.
     """
 
-    kms: Auth | None
-    oos: Auth | None
+    auths: Mapping[Service, Auth]
     dedicated: bool
     allows: str
     rules: tuple[NamespaceRule, ...]
@@ -76,8 +81,8 @@ class SecretStore(CustomObject[StoreStatus]):
         """Read a SecretStore or ClusterSecretStore as the API server stores it."""
         metadata = value["metadata"]
         spec = value.get("spec") or {}
-        kms, oos = spec.get("KMS"), spec.get("OOS")
-        neither = kms is None and oos is None
+        written = {service: spec.get(block) for service, (_, block, _) in BLOCKS.items()}
+        none = all(block is None for block in written.values())
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=metadata["name"],
@@ -86,9 +91,12 @@ class SecretStore(CustomObject[StoreStatus]):
             generation=int(metadata.get("generation") or 0),
             revision=intent_revision(metadata),
             deleting=bool(metadata.get("deletionTimestamp")),
-            kms=_auth((kms or {}).get("KMSAuth")) if kms is not None or neither else None,
-            oos=_auth((oos or {}).get("OOSAuth")) if oos is not None or neither else None,
-            dedicated=bool((kms or {}).get("dedicatedKMSAuth")),
+            auths={
+                service: _auth((block or {}).get(BLOCKS[service][-1]))
+                for service, block in written.items()
+                if block is not None or none
+            },
+            dedicated=bool((written["kms"] or {}).get("dedicatedKMSAuth")),
             allows=allowance(metadata),
             rules=tuple(NamespaceRule.from_dict(rule) for rule in spec.get("conditions") or ()),
             legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
@@ -99,7 +107,7 @@ class SecretStore(CustomObject[StoreStatus]):
     @property
     def intent(self) -> Hashable:
         """All that its author has written in ``spec``."""
-        return self.kms, self.oos, self.dedicated, self.rules
+        return tuple(self.auths.items()), self.dedicated, self.rules
 
     @property
     def kind(self) -> str:

@@ -28,15 +28,7 @@ _VALUE_FRESH: Final = 120.0
 
 
 class FetchScheduler:
-    """Decides which sources are fetched and how urgently, and records the users that wait.
-
-    Args:
-        states: All sources in use.
-        registered: All users.
-        snapshots: The last snapshots of the users.
-        fetcher: Fetches the values.
-        tenant_of: Return the tenant of a user.
-    """
+    """Decides which sources are fetched and how urgently, and records the users that wait."""
 
     __slots__ = ("_fetcher", "_registered", "_snapshots", "_states", "_tenant_of")
 

@@ -56,6 +56,23 @@ class FetchObservers:
     calls: CallObserver
 
 
+@dataclass(frozen=True, slots=True)
+class FetchCallbacks:
+    """What the fetcher asks and reports.
+
+    Attributes:
+        find: The state of a source that is still in use.
+        called: Called when a call begins.
+        tenants: Return the tenants for which a source is fetched; they take turns.
+        finished: Called with the result of a round; a ``Failure`` if there are no credentials.
+    """
+
+    find: Callable[[Source], SourceState | None]
+    called: Callable[[SourceState], None]
+    tenants: Callable[[Source], Iterable[Hashable]]
+    finished: Callable[[SourceState, SecretValue | SecretSyncError | Failure], None]
+
+
 class Fetcher:
     """Runs each fetch round, from the request to its result; the registry acts on the result.
 
@@ -63,31 +80,25 @@ class Fetcher:
         fetchers: The fetch function of each provider.
         new_limiter: Builds the limiter of a queue, by provider.
         observers: Of the queues and calls of each provider.
-        find: The state of a source that is still in use.
-        called: Called when a call begins.
-        tenants: Return the tenants for which a source is fetched; they take turns.
-        finished: Called with the result of a round; a ``Failure`` if there are no credentials.
+        callbacks: Those of the registry.
     """
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one fact)
+    def __init__(
         self,
         *,
         fetchers: Mapping[str, Fetch],
         credentials: CredentialCache,
         new_limiter: Callable[[str], RateLimiter],
         observers: Mapping[str, FetchObservers],
-        find: Callable[[Source], SourceState | None],
-        called: Callable[[SourceState], None],
-        tenants: Callable[[Source], Iterable[Hashable]],
-        finished: Callable[[SourceState, SecretValue | SecretSyncError | Failure], None],
+        callbacks: FetchCallbacks,
     ) -> None:
         self._fetchers = fetchers
         self._credentials = credentials
         self._observers = observers
-        self._find = find
-        self._called = called
-        self._tenants = tenants
-        self._finished = finished
+        self._find = callbacks.find
+        self._called = callbacks.called
+        self._tenants = callbacks.tenants
+        self._finished = callbacks.finished
         self._queues = SourceQueues(tuple(fetchers), new_limiter, self._new_queue, self._moved)
         self._numbers = count(1)
 

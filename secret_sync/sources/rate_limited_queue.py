@@ -10,7 +10,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from secret_sync.queue import Pace
-from secret_sync.sources.outage import Outage
+from secret_sync.sources.retries import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable

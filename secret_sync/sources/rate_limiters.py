@@ -19,11 +19,7 @@ MAX_IDLE: Final = 1000
 
 
 class RateLimiterPool:
-    """One limiter for each key of a queue.
-
-    Args:
-        new: Builds the limiter of a provider.
-    """
+    """One limiter for each key of a queue."""
 
     __slots__ = ("_idle", "_limiters", "_new")
 

@@ -16,7 +16,7 @@ from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
 from secret_sync.sources.fetch_scheduler import QUICK_ROUNDS, FetchScheduler
-from secret_sync.sources.fetcher import Fetcher
+from secret_sync.sources.fetcher import FetchCallbacks, Fetcher
 from secret_sync.sources.freshness import freshness_of
 from secret_sync.sources.groups import Groups, take_followers
 from secret_sync.sources.retries import Retries
@@ -84,10 +84,7 @@ class SourceRegistry:
             credentials=credentials,
             new_limiter=new_limiter,
             observers=observers,
-            find=self._states.get,
-            called=self._called,
-            tenants=self._tenants,
-            finished=self._finished,
+            callbacks=FetchCallbacks(self._states.get, self._called, self._tenants, self._finished),
         )
         self._retries = Retries(self._states, self._fetcher)
         self._scheduler = FetchScheduler(

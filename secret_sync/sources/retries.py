@@ -1,4 +1,4 @@
-"""When a source that failed is fetched again."""
+"""When a source that failed is fetched again: quickly after an outage, and not all at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.credentials import Failure
 from secret_sync.errors import ClockError, CredentialsError, TransientError
 from secret_sync.queue import Backoff, Priority
-from secret_sync.sources.outage import PROBE_INTERVAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
@@ -27,15 +26,16 @@ AFTER_REFUSAL: Final = Backoff(base=30.0, cap=300.0)
 _AFTER_SESSION: Final = Backoff(base=5.0, cap=300.0)
 #: Sources follow this soon after the next attempt at their credentials (seconds).
 _AFTER_CREDENTIALS: Final = 0.1
+#: Seconds between the probes of a service that does not answer; and the longest wait of a failed
+#: source after the service answered another one.
+PROBE_INTERVAL: Final = 15.0
+#: Sources that one answer reschedules at most, so that none blocks the loop; the next answer
+#: reschedules more.
+_BATCH: Final = 200
 
 
 class Retries:
-    """Schedules the next round of sources whose last one failed.
-
-    Args:
-        states: All sources in use.
-        fetcher: Fetches them.
-    """
+    """Schedules the next round of sources whose last one failed."""
 
     __slots__ = ("_fetcher", "_random", "_states")
 
@@ -97,3 +97,60 @@ class Retries:
             delay = backoff.delay(state.failures, self._random)
         state.failures += 1
         return delay
+
+
+class Outage:
+    """The sources of one queue, or of one identity in it, that failed because of the service.
+
+    Each backs off by itself, up to minutes; one of them, the probe, is fetched more often. When the
+    service answers it, the others are rescheduled.
+    """
+
+    __slots__ = ("_probe", "_probe_at", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: set[Source] = set()
+        self._probe: Source | None = None
+        self._probe_at = float("-inf")
+
+    def delay_for(self, source: Source, backoff: float, now: float) -> float:
+        """Add a source that got no answer, and return its delay.
+
+        Args:
+            source: The source that failed.
+            backoff: Its own backoff in seconds.
+            now: Time of the loop.
+
+        Returns:
+            Seconds to wait: fewer if this source is the next probe.
+        """
+        self._waiting.add(source)
+        if self._probe is not source and self._probe_at > now:
+            return backoff
+        delay = min(backoff, PROBE_INTERVAL)
+        self._probe, self._probe_at = source, now + delay
+        return delay
+
+    def forget(self, source: Source) -> Source | None:
+        """Remove a source that got its answer or is no longer used.
+
+        Returns:
+            The next probe, if this source was the probe; it should be fetched soon.
+        """
+        self._waiting.discard(source)
+        if self._probe is not source:
+            return None
+        self._probe_at = float("-inf")
+        self._probe = next(iter(self._waiting), None)
+        return self._probe
+
+    def move_to(self, source: Source, other: Outage) -> None:
+        """Move a waiting source to another outage; do nothing if it does not wait."""
+        if source in self._waiting:
+            self.forget(source)
+            other._waiting.add(source)
+
+    def take_recovered(self) -> Iterator[Source]:
+        """Remove and yield some waiting sources, after the service answered one."""
+        for _ in range(min(_BATCH, len(self._waiting))):
+            yield self._waiting.pop()

@@ -15,10 +15,10 @@ other: they were requested together.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from secret_sync.sources.previous import KeptValue, PreviousValues
 from secret_sync.sources.source import SourceSnapshot
 
 if TYPE_CHECKING:
@@ -32,6 +32,78 @@ if TYPE_CHECKING:
 _FEW: Final = 8
 #: Seconds that the first answers of a new user may lie apart.
 FIRST_ANSWERS_WITHIN: Final = 2.0
+
+
+class KeptValue(NamedTuple):
+    """A value that a user was given; its payload may no longer be cached."""
+
+    digest: bytes
+    version_id: str
+
+
+class PreviousValues:
+    """Per user and source, the value of the user's last snapshot, if the source has a newer one.
+
+    Drift is repaired from them until the next snapshot is complete. A user reaches only what it
+    was given itself: another user of the same source may be another tenant.
+
+    Args:
+        values: Holds the payloads, under ``(source, digest)``: once, however many users need one.
+    """
+
+    __slots__ = ("_held", "_uses", "_values")
+
+    def __init__(self, values: ValueCache) -> None:
+        self._values = values
+        self._held: dict[str, dict[Source, KeptValue]] = {}
+        # How many users need a payload.
+        self._uses: Counter[tuple[Source, bytes]] = Counter()
+
+    def __len__(self) -> int:
+        """Return the number of users with a previous value."""
+        return len(self._held)
+
+    def keep(self, user: str, source: Source, held: KeptValue, data: bytes | None) -> None:
+        """Keep what the user was given of a source, unless something older is kept already."""
+        mine = self._held.setdefault(user, {})
+        if source in mine:
+            return
+        mine[source] = held
+        use = (source, held.digest)
+        if not self._uses[use] and data is not None:
+            self._values.put(use, data)
+        self._uses[use] += 1
+
+    def get(self, user: str, source: Source) -> KeptValue | None:
+        """Return what is kept of a source for the user, or ``None``."""
+        return self._held.get(user, {}).get(source)
+
+    def payload(self, source: Source, held: KeptValue) -> bytes | None:
+        """Return the payload of a value that :meth:`get` returned, or ``None`` where it is lost."""
+        return self._values.get((source, held.digest))
+
+    def sources(self, user: str) -> tuple[Source, ...]:
+        """Return the sources of which something is kept for the user."""
+        return tuple(self._held.get(user, ()))
+
+    def drop(self, user: str, source: Source) -> None:
+        """Forget what is kept of a source for the user."""
+        mine = self._held.get(user, {})
+        held = mine.pop(source, None)
+        if held is None:
+            return
+        if not mine:
+            del self._held[user]
+        use = (source, held.digest)
+        self._uses[use] -= 1
+        if not self._uses[use]:
+            del self._uses[use]
+            self._values.drop(use)
+
+    def forget(self, user: str) -> None:
+        """Forget all that is kept for the user."""
+        for source in self.sources(user):
+            self.drop(user, source)
 
 
 @dataclass(slots=True)
@@ -91,12 +163,7 @@ class GivenValue(NamedTuple):
 
 
 class Snapshots:
-    """Compares the present values with the last snapshot of each user.
-
-    Args:
-        states: All sources in use.
-        values: The cached payloads.
-    """
+    """Compares the present values with the last snapshot of each user."""
 
     __slots__ = ("_previous", "_states", "_values")
 

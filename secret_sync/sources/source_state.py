@@ -11,8 +11,8 @@ from secret_sync.clock import loop_time
 if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
     from secret_sync.errors import SecretSyncError
-    from secret_sync.sources.outage import Outage
     from secret_sync.sources.rate_limited_queue import RateLimitedQueue
+    from secret_sync.sources.retries import Outage
     from secret_sync.sources.source import Source
 
 #: After a change, sources that are used together with the changed one are fetched again after so

@@ -24,7 +24,7 @@ from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import outage, retries, snapshots, source_state
+from secret_sync.sources import retries, snapshots, source_state
 from tests.unit import reference_facts as facts
 from tests.unit.reference_limits import check_schema_limits
 from tests.unit.reference_tables import codes
@@ -295,7 +295,7 @@ LIMITS = {
         f"{write_conflicts.REPAIRS} in {_seconds(write_conflicts.CONFLICT_SECONDS)}"
     ),
     "during an outage, one source is retried every, and after it, all within": _seconds(
-        outage.PROBE_INTERVAL
+        retries.PROBE_INTERVAL
     ),
     "first delay after a transient failure": _seconds(retries.AFTER_FAULT.base),
     "first delay after a definite refusal": _seconds(retries.AFTER_REFUSAL.base),

@@ -24,7 +24,7 @@ from secret_sync.controller.publishing import StatusWriter
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import Change, Resource, Store
 from secret_sync.metrics import Metrics, QueueMetrics
-from secret_sync.queue import WorkQueue
+from secret_sync.queue import Done, WorkQueue
 from secret_sync.resources import (
     Condition,
     ExternalSecret,
@@ -56,8 +56,8 @@ SWEPT = {
     "queue/delays.py Delays._waiting": 0,
     "sources/registry.py SourceRegistry._states": 0,
     "sources/registry.py SourceRegistry._registered": 0,
-    "sources/previous.py PreviousValues._held": 0,
-    "sources/previous.py PreviousValues._uses": 0,
+    "sources/snapshots.py PreviousValues._held": 0,
+    "sources/snapshots.py PreviousValues._uses": 0,
     "sources/groups.py Groups._first": 0,
     "sources/value_cache.py ValueCache._values": 0,
     "sources/source_queues.py SourceQueues._queues": 0,
@@ -71,13 +71,10 @@ SWEPT = {
     "cloud/connections.py Connector._opening": 0,
     "controller/crd_schema.py Schemas._before": 0,
     "controller/crd_schema.py Schemas._wishes": 0,
-    "controller/external_secret/state.py SyncStateStore._states": 0,
     "controller/secret_target/turns.py WriteTurns._lines": 0,
     "controller/secret_target/turns.py WriteTurns._places": 0,
     "controller/secret_target/turns.py WriteTurns._written": 0,
-    "controller/publishing.py StatusWriter._intended": 0,
-    "controller/publishing.py StatusWriter._written": 0,
-    "controller/publishing.py StatusWriter._not_before": 0,
+    "controller/object_state.py ObjectStates._states": 0,
     "kube/store.py Store._objects": 0,
 }
 #: Why the others cannot grow.
@@ -85,7 +82,7 @@ OTHERS = {
     "sources/rate_limited_queue.py RateLimitedQueue._groups": "goes with the queue",
     "sources/rate_limited_queue.py _Group.sources": "goes with the queue",
     "sources/source_queues.py _Owner.endpoints": "eight for each provider; test_rates.py",
-    "sources/outage.py Outage._waiting": "goes with the queue; test_outage.py",
+    "sources/retries.py Outage._waiting": "goes with the queue; test_outage.py",
     "sources/snapshots.py Registration.waits": "goes with the user",
     "sources/source_state.py SourceState.users": "goes with the source",
     "sources/source_state.py SourceState.waiters": "goes with the source",
@@ -114,7 +111,6 @@ OTHERS = {
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
-    "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
@@ -133,8 +129,7 @@ OTHERS = {
     "kube/store.py Store._functions": "the indexes",
     "queue/time_slices.py TimeSlicedWorker._namespaces": "empty ones are deleted",
     "queue/gathering.py Gathering._gathered": "emptied after its time; test_gathering.py",
-    "queue/not_before.py NotBefore._until": "a key is queued, and goes when it is handed out",
-    "app/watched.py Watched._scope": "arguments of every informer",
+    "queue/worker.py NotBefore._until": "a key is queued, and goes when it is handed out",
     "app/watched.py Watched._running": "the informers",
     "parse/expressions.py Expressions._paths": "goes with the object",
     "parse/expressions.py Expressions._regexes": "goes with the object",
@@ -255,7 +250,7 @@ async def objects() -> list[Any]:
     queue: WorkQueue[str] = WorkQueue("status", observer=QueueMetrics(Metrics("test"), "status"))
     nothing: Any = None
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        nothing, Resource("g", "v", "k", "ks"), queue, schemas, Store()
+        nothing, Resource("g", "v", "k", "ks"), queue, schemas, Store(), states
     )
     store: Store[Any] = Store({"name": lambda o: (o.name,)})
     for n in range(MANY):
@@ -269,8 +264,11 @@ async def objects() -> list[Any]:
         store.put(key, ForeignSecret("ns", str(n), "u", "1", ""))
         schemas.seen(Change(key, doubted, None))
         states.forget(key)
-        statuses.forget(key)
         store.remove(key)
+    for _ in range(MANY):
+        key = await queue.get()
+        assert await statuses.write(key) == Done()
+        queue.done(key)
     assert not any(store._buckets.values())
     return [schemas, states, statuses, store, queue]
 

@@ -43,9 +43,19 @@ def follow(root: Path, edit: dict[str, Any]) -> None:
     if edit.get("append"):
         path.write_text(path.read_text() + edit["text"])
         return
-    if "after" not in edit:
+    if not edit.keys() & {"after", "copy"}:
         assert not path.exists(), f"{edit['file']} exists already"
         path.write_text(edit["text"])
+        return
+    if "copy" in edit:
+        # The block below a line, once more under other names.
+        line = rf"^( *){re.escape(edit['copy'])}\n(?:\1 +.*\n)+"
+        block = re.search(line, path.read_text(), re.MULTILINE)
+        assert block is not None, f"{edit['file']} has no {edit['copy']!r} any more"
+        text = block[0]
+        for name, other in edit["renamed"].items():
+            text = text.replace(name, other)
+        path.write_text(path.read_text().replace(block[0], block[0] + text))
         return
     found, anchor, new = path.read_text(), edit["after"], edit["text"]
     assert anchor in found, f"{edit['file']} has no {anchor!r} any more"

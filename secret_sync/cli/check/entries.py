@@ -37,12 +37,7 @@ def entry_path(obj: CheckedObject, index: int) -> FieldPath:
 
 
 def extraction_problems(entry: DataEntry, path: FieldPath) -> Iterator[tuple[FieldPath, Problem]]:
-    """Yield all errors of an entry's extraction; the controller reports only the first.
-
-    Args:
-        entry: The entry.
-        path: Its path.
-    """
+    """Yield all errors of an entry's extraction; the controller reports only the first."""
     whole = extraction_spec_of(entry)
     problem = None if whole.is_plain else _problem(whole)
     if problem is None:

@@ -24,7 +24,7 @@ from secret_sync.kube import Store, key_of
 from secret_sync.resources import ForeignSecret, Namespace, SecretStore, ServiceAccount
 from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, ROLE_ARN_ANNOTATION
-from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
+from secret_sync.resources.secret_store import BLOCKS, CLUSTER_KIND, KIND
 from secret_sync.settings import OwnIdentity
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class SimulatedCluster:
             Those in another namespace: kind and key of each.
         """
         foreign = []
-        for auth in filter(None, (store.kms, store.oos)):
+        for auth in store.auths.values():
             for ref in filter(None, (auth.access_key, auth.access_key_secret)):
                 namespace = ref.namespace or store.namespace
                 secret = _secret(namespace, ref.name, EVERYBODY)
@@ -209,7 +209,7 @@ def some_store(namespace: str, name: str) -> SecretStore:
                 "resourceVersion": "1",
                 "annotations": {ALLOW_NAMESPACES_ANNOTATION: EVERYBODY},
             },
-            "spec": {"KMS": {"KMSAuth": {}}, "OOS": {"OOSAuth": {}}},
+            "spec": {block: {auth: {}} for _, block, auth in BLOCKS.values()},
         }
     )
 

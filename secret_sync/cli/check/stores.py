@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.check.findings import CheckReason, Severity
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.identity import BLOCKS, SERVICES
 from secret_sync.controller.store.references import mistake, refusal
 from secret_sync.controller.sync import Problem
 from secret_sync.credentials import AccessKeyProvider
 from secret_sync.errors import SecretSyncError
 from secret_sync.resources import Reason
+from secret_sync.resources.secret_store import BLOCKS
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
     from secret_sync.cli.check.simulated_cluster import SimulatedCluster
-    from secret_sync.controller.store.identity import Identity, Service
+    from secret_sync.controller.store.identity import Identity
     from secret_sync.credentials import CredentialProvider
     from secret_sync.resources import SecretStore
     from secret_sync.resources.meta import FieldPath
@@ -34,7 +34,7 @@ def check_store(
         if store.namespace and not cluster.rules.cross_auth:
             problem = refusal(f"the store refers to {kind} {key}", _AUTH_FLAG)
             findings.add(Severity.WARNING, obj, ("spec",), problem.message, problem.reason)
-    for service in _services(store):
+    for service in store.auths:
         identity = cluster.identities.resolve(store, service)
         path = BLOCKS[service]
         if isinstance(identity, Problem):
@@ -64,12 +64,6 @@ def report_reference(
         findings.add(Severity.WARNING, obj, path, message, problem.reason)
     else:
         findings.add_problem(obj, path, problem.message, problem.reason)
-
-
-def _services(store: SecretStore) -> list[Service]:
-    """Return the services that a store configures, as the reconciler of stores does."""
-    auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
-    return [service for service in SERVICES if auths[service]]
 
 
 def _broken_key(identity: Identity) -> Problem | None:

@@ -13,7 +13,7 @@ from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, Store
 from secret_sync.cli.status.snapshot import take_snapshot
 from secret_sync.cli.status.tables import render
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
-from secret_sync.kube import Informer
+from secret_sync.kube import ALL_NAMESPACES, Informer, WatchedNamespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,8 +101,9 @@ class _LiveSnapshot:
         def informer(resource: Resource, convert: Callable[[dict[str, Any]], Any]) -> Informer[Any]:
             connection = _Connection(redraw)
             self._connections.append(connection)
-            only = (namespace,) if namespace and resource.namespaced else ()
-            made = Informer(client, resource, convert, connection, namespaces=only)
+            one = namespace and resource.namespaced
+            scope = WatchedNamespaces((namespace,)) if one else ALL_NAMESPACES
+            made = Informer(client, resource, convert, connection, namespaces=scope)
             made.add_handler(redraw.changed)
             return made
 

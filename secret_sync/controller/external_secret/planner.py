@@ -9,7 +9,7 @@ from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oo
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
 from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
-from secret_sync.controller.external_secret.spec_validation import spec_problem
+from secret_sync.controller.external_secret.spec_validation import PROVIDERS, spec_problem
 from secret_sync.controller.store.references import agrees
 from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec
     from secret_sync.resources import DataEntry, ExternalSecret, StoreRef
+    from secret_sync.resources.secret_store import Service
 
 #: What KMS takes where neither a stage nor a version is asked for.
 DEFAULT_STAGE: Final = "ACSCurrent"
@@ -286,7 +287,9 @@ class Planner:
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             return replace(outdated, message=f"{store.title}: {outdated.message}")
-        identity = self.identities.resolve(store, "oos" if es.provider == OOS else "kms")
+        # Another provider is a problem of the object, whatever the identity.
+        service: Service = next((p for p in PROVIDERS if p == es.provider), DEFAULT_PROVIDER)
+        identity = self.identities.resolve(store, service)
         if isinstance(identity, Problem) or not identity.borrowed:
             return identity
         if store.namespace in ("", es.namespace) or agrees(store.allows, es.namespace):

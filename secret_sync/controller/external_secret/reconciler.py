@@ -204,7 +204,6 @@ class ExternalSecretReconciler:
         self._sources.release(key)
         self._processor.cancel(key)
         self._turns.leave(key)
-        self._reporter.forget(key)
         self._states.forget(key)
         self._planner.forget(key)
 

@@ -52,13 +52,7 @@ class SyncObserver(Protocol):
 
 
 class SyncReporter:
-    """Reports the result of a sync, in every place.
-
-    Args:
-        statuses: Of the objects.
-        publisher: Of transitions.
-        observer: Of every sync.
-    """
+    """Reports the result of a sync, in every place."""
 
     def __init__(
         self,
@@ -110,10 +104,6 @@ class SyncReporter:
         elif isinstance(result, Changed):
             self._log_write(ctx, result)
             self._observe(ctx, "written", logged=True)
-
-    def forget(self, key: str) -> None:
-        """Forget an object that is gone."""
-        self._statuses.forget(key)
 
     def _created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> None:
         """Report a Secret that is there; a condition that says so already is kept."""

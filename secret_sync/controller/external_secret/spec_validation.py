@@ -12,9 +12,10 @@ from secret_sync.resources.meta import InvalidField
 
 if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret
+    from secret_sync.resources.secret_store import Service
 
 #: What can be fetched from.
-PROVIDERS: Final = (DEFAULT_PROVIDER, OOS)
+PROVIDERS: Final[tuple[Service, ...]] = (DEFAULT_PROVIDER, OOS)
 
 _MAX_NAME: Final = 253
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

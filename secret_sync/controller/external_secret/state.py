@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.controller.object_state import ObjectState, ObjectStates
 from secret_sync.controller.secret_target.ownership import controllers
+from secret_sync.resources import ExternalSecretStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +67,7 @@ class Extracted:
 
 
 @dataclass(slots=True)
-class SyncState:
+class SyncState(ObjectState[ExternalSecretStatus]):
     """One ExternalSecret's.
 
     Attributes:
@@ -85,7 +87,6 @@ class SyncState:
         hidden: Whether the Secret may hold keys that nothing shows any more, until they are
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
-        finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
         extracted: What the latest values make, if they are extracted from documents.
         finished: The same with the values, and the digest of what it was made from, from the end
             of a thread's work until the next sync takes it.
@@ -107,7 +108,6 @@ class SyncState:
     hidden: bool = False
     triggered_at: float | None = None
     waiting_since: float | None = None
-    finalizer_removals: tuple[float, ...] = ()
     extracted: Extracted | None = None
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
@@ -190,24 +190,13 @@ class SyncState:
         self.finished = None
 
 
-class SyncStateStore:
+class SyncStateStore(ObjectStates[SyncState]):
     """The states of all ExternalSecrets, by key."""
 
-    __slots__ = ("_states",)
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._states: dict[str, SyncState] = {}
-
-    def of(self, key: str) -> SyncState:
-        """Return the state of an ExternalSecret, empty at first."""
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = SyncState()
-        return state
-
-    def forget(self, key: str) -> None:
-        """Forget an ExternalSecret that is gone."""
-        self._states.pop(key, None)
+        super().__init__(SyncState)
 
     def mark_triggered(self, key: str, now: float) -> None:
         """Mark the time of an event; the oldest that no reconcile has answered counts."""
@@ -236,6 +225,7 @@ class SyncStateStore:
 
     def mark_restored(self, key: str) -> None:
         """Distrust all that was written, answered or deleted: the API server went back in time."""
+        super().mark_restored(key)
         state = self._states.get(key)
         if state is None:
             return

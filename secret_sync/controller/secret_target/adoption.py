@@ -44,11 +44,7 @@ _CONTENT: Final = ("type", "data", "immutable")
 
 
 class Adoption:
-    """Decides on adoptions and carries them out.
-
-    Args:
-        client: Reads and writes what is adopted.
-    """
+    """Decides on adoptions and carries them out."""
 
     def __init__(self, client: SecretClient) -> None:
         self._client = client

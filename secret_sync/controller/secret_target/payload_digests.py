@@ -22,11 +22,7 @@ KEPT_SECONDS: Final = 1.0
 
 
 class PayloadDigests:
-    """Reads Secrets; of their values keyed digests are kept, for a moment.
-
-    Args:
-        client: The API server.
-    """
+    """Reads Secrets; of their values keyed digests are kept, for a moment."""
 
     def __init__(self, client: KubeClient) -> None:
         self._reader = SingleSecretReader(client)

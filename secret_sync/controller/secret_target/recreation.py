@@ -55,12 +55,7 @@ class Carried:
 
     @classmethod
     def of(cls, es: ExternalSecret, metadata: dict[str, Any]) -> Carried | None:
-        """Return what is to be carried over from a Secret; ``None`` if nothing is.
-
-        Args:
-            es: Whose Secret it is.
-            metadata: The Secret's, whole.
-        """
+        """Return what is to be carried over from a Secret; ``None`` if nothing is."""
         owners = tuple(
             # Setting this requires a permission on the owner, which we do not have.
             {field: value for field, value in reference.items() if field != "blockOwnerDeletion"}
@@ -85,11 +80,7 @@ class Carried:
 
 
 class Recreation:
-    """Deletes and creates Secrets of ours.
-
-    Args:
-        client: Reads and writes them.
-    """
+    """Deletes and creates Secrets of ours."""
 
     def __init__(self, client: SecretClient) -> None:
         self._client = client

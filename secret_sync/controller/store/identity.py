@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from operator import is_
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.store.auth_validation import ENVIRONMENT_WORDS, STORE_WORDS, Writing
 from secret_sync.controller.sync import Problem
@@ -24,6 +24,7 @@ from secret_sync.credentials import (
 )
 from secret_sync.resources import AccessKeyRef, Auth, Reason
 from secret_sync.resources.names import ROLE_ARN_ANNOTATION
+from secret_sync.resources.secret_store import BLOCKS
 
 if TYPE_CHECKING:
     from secret_sync.cloud.metadata import MetadataService
@@ -31,20 +32,14 @@ if TYPE_CHECKING:
     from secret_sync.credentials import CredentialProvider, Role, SecretReader, Sts, TokenMinter
     from secret_sync.resources import SecretMeta, SecretStore, ServiceAccount
     from secret_sync.resources.meta import FieldPath
+    from secret_sync.resources.secret_store import Service
     from secret_sync.settings import OwnIdentity
 
-Service: TypeAlias = Literal["kms", "oos"]
-SERVICES: Final[tuple[Service, ...]] = ("kms", "oos")
 #: Stores whose identity is kept; each is resolved again in microseconds.
 KEPT: Final = 2048
 
 #: What STS asks of a token, and what ACK's identity providers accept.
 AUDIENCE: Final = "sts.aliyuncs.com"
-#: Where a store configures a service.
-BLOCKS: Final[dict[Service, tuple[str, str, str]]] = {
-    "kms": ("spec", "KMS", "KMSAuth"),
-    "oos": ("spec", "OOS", "OOSAuth"),
-}
 _DEDICATED: Final[FieldPath] = ("spec", "KMS", "dedicatedKMSAuth")
 
 
@@ -131,7 +126,7 @@ class IdentityResolver:
 
     def resolve(self, store: SecretStore, service: Service) -> Identity | Problem:
         """Return the identity a store stands for at a service, or why there is none."""
-        auth = store.kms if service == "kms" else store.oos
+        auth = store.auths.get(service)
         referenced = self._references.referenced(store, auth) if auth is not None else ()
         key = (store.namespace, store.name, service)
         kept = self._resolved.get(key)

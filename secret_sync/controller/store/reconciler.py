@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from secret_sync.controller.object_state import ObjectState
 from secret_sync.controller.reasons import problem_of
-from secret_sync.controller.store.identity import SERVICES, Identity
+from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.references import mistake
 from secret_sync.controller.sync import Problem, condition, problem_condition
 from secret_sync.credentials import Failure
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+    from secret_sync.controller.object_state import ObjectStates
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
-    from secret_sync.controller.store.identity import IdentityResolver, Service
+    from secret_sync.controller.store.identity import IdentityResolver
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.credentials import CredentialCache, CredentialKey
     from secret_sync.queue import Outcome
@@ -33,16 +35,20 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _StoreState:
-    """What is kept of a store between two reconciles.
-
-    Attributes:
-        held: The credentials that it keeps alive.
-        finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
-    """
+class StoreState(ObjectState[StoreStatus]):
+    """One store's; ``held`` are the credentials that it keeps alive."""
 
     held: frozenset[CredentialKey] = frozenset()
-    finalizer_removals: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDependencies:
+    """What the reconcilers of both kinds of stores share."""
+
+    identities: IdentityResolver
+    credentials: CredentialCache
+    schemas: Schemas
+    publisher: EventPublisher
 
 
 class SecretStoreReconciler:
@@ -54,47 +60,41 @@ class SecretStoreReconciler:
         enqueue: Called with a store's key when its credentials have been settled.
     """
 
-    def __init__(  # noqa: PLR0913 (a composition point: each is one collaborator)
+    def __init__(
         self,
+        dependencies: StoreDependencies,
         *,
         objects: ReadOnlyStore[SecretStore],
-        identities: IdentityResolver,
-        credentials: CredentialCache,
         statuses: StatusWriter[StoreStatus],
-        schemas: Schemas,
+        states: ObjectStates[StoreState],
         finalizers: LegacyFinalizers,
-        publisher: EventPublisher,
         enqueue: Callable[[str], None],
     ) -> None:
+        self._identities = dependencies.identities
+        self._credentials = dependencies.credentials
+        self._schemas = dependencies.schemas
+        self._publisher = dependencies.publisher
         self._objects = objects
-        self._identities = identities
-        self._credentials = credentials
         self._statuses = statuses
-        self._schemas = schemas
+        self._states = states
         self._finalizers = finalizers
-        self._publisher = publisher
         self._enqueue = enqueue
-        self._states: dict[str, _StoreState] = {}
 
     async def reconcile(self, key: str) -> Outcome:
         """Reconcile one store; one that is gone is a success."""
         store = self._objects.get(key)
         if store is None or store.deleting:
-            self._hold(key, ())
-            self._statuses.forget(key)
-            if store is None:
-                self._states.pop(key, None)
-                return Done()
-            return await self._let_go(key, store)
+            self._forget(key)
+            return Done() if store is None else await self._let_go(store, StoreState())
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             self._hold(key, ())
             self._report(key, store, outdated)
             return Done()
-        outcome = await self._let_go(key, store)
+        outcome = await self._let_go(store, self._states.of(key))
         if isinstance(outcome, Retry):
             return outcome
-        found = [self._identities.resolve(store, service) for service in _services(store)]
+        found = [self._identities.resolve(store, service) for service in store.auths]
         chosen = [identity for identity in found if isinstance(identity, Identity)]
         self._hold(key, chosen)
         problem = next((p for p in found if isinstance(p, Problem)), None) or _unreadable(store)
@@ -103,10 +103,15 @@ class SecretStoreReconciler:
             return Done()
         return self._request(key, store, chosen)
 
-    async def _let_go(self, key: str, store: SecretStore) -> Outcome:
+    def _forget(self, key: str) -> None:
+        """Forget all that there is of a store; nothing else does."""
+        self._hold(key, ())
+        self._states.forget(key)
+
+    async def _let_go(self, store: SecretStore, state: StoreState) -> Outcome:
         """Remove the finalizer of ack-secret-manager, also of a store being deleted."""
         try:
-            if await self._finalizers.remove(store, self._state_of(key)):
+            if await self._finalizers.remove(store, state):
                 self._publisher.finalizer_removed(store)
         except ApiUnavailableError as error:
             return Retry(after=error.retry_after)
@@ -131,7 +136,7 @@ class SecretStoreReconciler:
 
     def _hold(self, key: str, chosen: Sequence[Identity]) -> None:
         """Keep credentials alive while a store stands for them, and only so long."""
-        state = self._state_of(key)
+        state = self._states.of(key)
         wanted = frozenset(identity.provider.key for identity in chosen)
         user = (id(self), key)
         for identity in chosen:
@@ -139,12 +144,6 @@ class SecretStoreReconciler:
         gone, state.held = state.held - wanted, wanted
         for unused in gone:
             self._credentials.release(user, unused)
-
-    def _state_of(self, key: str) -> _StoreState:
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = _StoreState()
-        return state
 
     def _report(
         self,
@@ -169,12 +168,6 @@ class SecretStoreReconciler:
         if self._statuses.put(key, store, status) and problem is not None:
             _log.warning("store not ready", **problem.log_fields())
         self._publisher.store_reported(store, before.ready, ready, problem)
-
-
-def _services(store: SecretStore) -> list[Service]:
-    """Return the services that a store is configured for."""
-    auths = {"kms": store.kms is not None or store.dedicated, "oos": store.oos is not None}
-    return [service for service in SERVICES if auths[service]]
 
 
 def _unreadable(store: SecretStore) -> Problem | None:

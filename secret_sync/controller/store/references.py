@@ -223,8 +223,7 @@ def secrets_of(store: SecretStore) -> tuple[str, ...]:
     """Index a store by the keys of the Secrets that it refers to."""
     refs = [
         ref
-        for auth in (store.kms, store.oos)
-        if auth is not None
+        for auth in store.auths.values()
         for ref in (auth.access_key, auth.access_key_secret)
         if ref is not None
     ]
@@ -234,9 +233,7 @@ def secrets_of(store: SecretStore) -> tuple[str, ...]:
 def service_accounts_of(store: SecretStore) -> tuple[str, ...]:
     """Index a store by the keys of the ServiceAccounts that it refers to."""
     refs = [
-        auth.service_account
-        for auth in (store.kms, store.oos)
-        if auth is not None and auth.service_account is not None
+        auth.service_account for auth in store.auths.values() if auth.service_account is not None
     ]
     return tuple({object_key(r.namespace or store.namespace, r.name) for r in refs})
 

@@ -19,8 +19,6 @@ from secret_sync.kube.kubeconfig.connection import as_header
 from secret_sync.kube.kubeconfig.fields import quoted
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-
     from secret_sync.kube.kubeconfig.fields import Fields
 
 #: Seconds within which a plugin has to answer.
@@ -94,38 +92,69 @@ async def run_plugin(plugin: Plugin) -> Issued:
         raise DefiniteError(f"{name}: its answer is not usable: {error}; {_BY_HAND}") from None
 
 
-async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int]:
+async def _output_of(plugin: Plugin, name: str) -> tuple[bytes, int | None]:
     # Of our own PATH, as for kubectl, whatever the plugin's is.
     path = await asyncio.to_thread(shutil.which, plugin.command)
     if path is None:
         raise DefiniteError(f"{name}: not found, or not executable; install it")
     starting = asyncio.ensure_future(_start(path, plugin, name))
     try:
-        process = await asyncio.shield(starting)
+        transport, process = await asyncio.shield(starting)
     except asyncio.CancelledError:
         # The process exists in a moment, and has to be ended.
         with suppress(DefiniteError):
-            await _end(await starting)
+            await _end(*await starting)
         raise
-    done = False
     try:
-        output = await _read_all(process.stdout, name)
-        code = await process.wait()
-        done = True
-        return output, code
+        await process.answered.wait()
+        if len(process.output) > _MAX_ANSWER:
+            raise DefiniteError(f"{name}: it answers without end; {_BY_HAND}")
+        return bytes(process.output), transport.get_returncode()
     finally:
-        if not done:
-            await _end(process)
+        await _end(transport, process)
 
 
-async def _start(path: str, plugin: Plugin, name: str) -> Process:
+class _Process(asyncio.SubprocessProtocol):
+    """What a plugin answers, and whether it goes on.
+
+    Attributes:
+        output: What it wrote, up to what is too much.
+        answered: Set when there is no more output, or too much.
+        exited: Set when the process has ended; one that it started may go on, with its output.
+        ended: Whether neither is left.
+    """
+
+    def __init__(self) -> None:
+        self.output = bytearray()
+        self.answered = asyncio.Event()
+        self.exited = asyncio.Event()
+        self.ended = False
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 (asyncio's)
+        if len(self.output) <= _MAX_ANSWER:
+            self.output += data
+        if len(self.output) > _MAX_ANSWER:
+            self.answered.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's)
+        self.ended = True
+        self.answered.set()
+
+
+async def _start(
+    path: str, plugin: Plugin, name: str
+) -> tuple[asyncio.SubprocessTransport, _Process]:
     environment = {
         **os.environ,
         **dict(plugin.environment),
         "KUBERNETES_EXEC_INFO": plugin.info,
     }
     try:
-        return await asyncio.create_subprocess_exec(
+        return await asyncio.get_running_loop().subprocess_exec(
+            _Process,
             path,
             *plugin.arguments,
             env=environment,
@@ -145,24 +174,16 @@ def _at_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-async def _read_all(stream: asyncio.StreamReader | None, name: str) -> bytes:
-    output = b""
-    while stream is not None and (chunk := await stream.read(2**16)):
-        output += chunk
-        if len(output) > _MAX_ANSWER:
-            raise DefiniteError(f"{name}: it answers without end; {_BY_HAND}")
-    return output
-
-
-async def _end(process: Process) -> None:
-    """Kill the process group of the plugin, and wait until it has ended."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_GONE_WITHIN):
-            await process.wait()
+async def _end(transport: asyncio.SubprocessTransport, process: _Process) -> None:
+    """Kill the process group of a plugin, unless all has ended, and wait until it has."""
+    if not process.ended:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_WITHIN):
+                await process.exited.wait()
     # A process that left the group may still hold the other end of the pipe.
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 (nothing else does it)
+    transport.close()
 
 
 class _AnswerError(Exception):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
     from tests.support.operator import Api, Running
 
-PAGE = Page((ROOT / "docs/architecture.md").read_text())
+TEXT = (ROOT / "docs/architecture.md").read_text()
+PAGE = Page(TEXT)
 PACKAGE = f"{Path(secret_sync.__file__).parent}/"
 #: The playground, which the fixtures use in this process.
 ELSEWHERE = ("local/",)
@@ -65,6 +66,7 @@ async def test_sync_runs_through_the_modules_that_are_documented(
             await api.until_ready(home, "second", "Synced")
     ours = {path for path in entered if not path.startswith(ELSEWHERE)}
     deciding, helpers = documented("modules that decide"), documented("helpers")
+    assert f"the helpers: {len(deciding | helpers)} in all" in TEXT
     assert sorted(deciding - ours) == []
     assert sorted(ours - deciding - helpers) == []
     # Some depend on what happens first: a response, or the watch event of the same write.

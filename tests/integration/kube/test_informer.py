@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.kube import SECRETS, Answer, ClusterAccess, Informer, KubeClient, Resource
+from secret_sync.kube import (
+    SECRETS,
+    Answer,
+    ClusterAccess,
+    Informer,
+    KubeClient,
+    Resource,
+    WatchedNamespaces,
+)
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube.pager import Pager
 from secret_sync.resources.meta import ObjectMeta
@@ -74,7 +82,7 @@ class Rig:
             thing,
             self.observer,
             indexes={"value": lambda t: (t.value,)},
-            namespaces=[namespace],
+            namespaces=WatchedNamespaces([namespace]),
         )
         self.delivered: list[Change[ValuedMap]] = []
         self.informer.add_handler(self.delivered.append)
@@ -198,7 +206,12 @@ async def test_of_secrets_only_metadata_ever_gets_here(client: KubeClient, names
 
     await secret("listed")
     informer = Informer(
-        client, SECRETS, convert, StrictObserver(), namespaces=[namespace], metadata_only=True
+        client,
+        SECRETS,
+        convert,
+        StrictObserver(),
+        namespaces=WatchedNamespaces([namespace]),
+        metadata_only=True,
     )
     task = asyncio.create_task(informer.run())
     try:

@@ -85,9 +85,6 @@ class Statuses:
         self.held[key] = status
         return fresh
 
-    def forget(self, key: str) -> None:
-        self.held.pop(key, None)
-
 
 @dataclass
 class Observer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.crd_schema import Schemas
+from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.publishing import REFUSED_AGAIN_AFTER, STATUS_AGING, StatusWriter
 from secret_sync.controller.view import CATCH_UP
 from secret_sync.kube import (
@@ -22,7 +23,7 @@ from secret_sync.kube import (
     Store,
 )
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
-from secret_sync.queue import WorkQueue, run_workers
+from secret_sync.queue import NotBefore, WorkQueue, run_workers
 from secret_sync.resources import Condition, ExternalSecretStatus
 from secret_sync.resources.meta import namespace_of
 
@@ -66,6 +67,7 @@ class PlayedStatusApi:
 class StatusHarness:
     api: PlayedStatusApi
     statuses: StatusWriter[ExternalSecretStatus]
+    states: SyncStateStore
     schemas: Schemas
     objects: Store[ExternalSecret]
 
@@ -82,15 +84,16 @@ async def harness(workers: int = 1) -> AsyncIterator[StatusHarness]:
     api = PlayedStatusApi()
     schemas = Schemas()
     objects: Store[ExternalSecret] = Store()
+    states = SyncStateStore()
     played: Any = api
     statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-        played, KIND, queue, schemas, objects
+        played, KIND, queue, schemas, objects, states
     )
     observer = WorkerMetrics(metrics, "status")
     task = asyncio.create_task(
-        run_workers(queue, workers, statuses.write, timeout=60, observer=observer)
+        run_workers(queue, workers, NotBefore(statuses.write), timeout=60, observer=observer)
     )
-    yield StatusHarness(api, statuses, schemas, objects)
+    yield StatusHarness(api, statuses, states, schemas, objects)
     queue.shut_down()
     await task
 
@@ -127,7 +130,7 @@ async def test_status_lost_by_a_restored_api_server_is_written_again(make_es: Ma
     async with harness() as d:
         d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
-        d.statuses.mark_restored("ns/some")
+        d.states.mark_restored("ns/some")
         assert d.statuses.known("ns/some", es) == es.status
         assert d.statuses.put("ns/some", es, saying("one"))
         await asyncio.sleep(1)
@@ -233,7 +236,7 @@ async def test_of_a_deleted_object_nothing_is_said(make_es: MakeES) -> None:
         d.api.faults = [ApiNotFoundError("gone", status=404)]
         d.statuses.put("ns/some", es, saying("one"))
         d.statuses.put("ns/other", make_es(metadata={"name": "other"}), saying("two"))
-        d.statuses.forget("ns/other")
+        d.states.forget("ns/other")
         await asyncio.sleep(10)
         assert not d.api.written
         assert d.statuses.known("ns/some", es) == es.status
@@ -254,6 +257,7 @@ async def test_status_confirmed_by_the_informer_is_forgotten(make_es: MakeES) ->
         await asyncio.sleep(1)
         back = replace(es, resource_version="101", status=saying("one"))
         d.statuses.seen(Change("ns/some", es, back))
+        assert d.states.of("ns/some").status_written is None
         # Somebody else wrote over it: that is what a user reads now.
         assert d.statuses.known("ns/some", replace(back, status=saying("x"))) == saying("x")
 
@@ -317,10 +321,10 @@ async def test_an_object_that_goes_during_the_write_leaves_nothing_behind(make_e
     async with harness() as d:
         d.statuses.put("ns/some", make_es(), saying("one"))
         await asyncio.sleep(0.05)
-        d.statuses.forget("ns/some")
+        d.states.forget("ns/some")
         await asyncio.sleep(1)
         assert d.api.written == [("some", "one")]
-        assert d.statuses.known("ns/some", make_es()) == make_es().status
+        assert d.states.find("ns/some") is None
 
 
 async def test_an_informer_that_never_gets_there_is_believed_in_the_end(

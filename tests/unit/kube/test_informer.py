@@ -13,7 +13,7 @@ import structlog.testing
 
 from secret_sync.backoff import Backoff
 from secret_sync.errors import TransientError
-from secret_sync.kube import Informer, Resource
+from secret_sync.kube import Informer, Resource, WatchedNamespaces
 from secret_sync.kube import reflector as reflector_module
 from secret_sync.kube import watch as watch_module
 from secret_sync.kube.informer import InformerScope
@@ -300,7 +300,9 @@ async def test_with_namespaces_each_is_listed_by_itself(
         await listing()(exchange)
 
     server.lists.extend([listing(), late])
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, namespaces=["one", "two", "one"])
+    informer = Informer(
+        client, CONFIG_MAPS, thing, recorder, namespaces=WatchedNamespaces(["one", "two", "one"])
+    )
     task = asyncio.create_task(informer.run())
     await eventually(lambda: len(server.listed) == 2 and bool(server.watched))
     synced = informer.synced
@@ -326,7 +328,9 @@ async def test_excluded_namespaces_are_omitted(
     elsewhere["metadata"]["namespace"] = "other"
     server.lists.append(listing(item("a")))
     server.watches.append(streaming(event("ADDED", item("b")), event("ADDED", elsewhere)))
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, excluded=["ns"])
+    informer = Informer(
+        client, CONFIG_MAPS, thing, recorder, namespaces=WatchedNamespaces(excluded=["ns"])
+    )
     task = asyncio.create_task(informer.run())
     await eventually(lambda: len(server.watched) == 2)
     task.cancel()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.kube.lines import LineSplitter, LineTooLongError
+from secret_sync.kube.watch import LineSplitter, LineTooLongError
 
 LIMIT = 50
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import structlog.testing
 
-from secret_sync.kube import Informer, Resource
+from secret_sync.kube import Informer, Resource, WatchedNamespaces
 from secret_sync.kube.errors import ApiUnavailableError, error_of_status
 from secret_sync.resources.meta import ObjectMeta
 from tests.unit.kube.fakes import PlayedStream, ReflectorRecorder, bookmark, event, item, status_of
@@ -142,7 +142,11 @@ async def watching(namespace: str = "") -> AsyncIterator[RestoredHarness]:
     restored: list[str] = []
     namespaces = (namespace,) if namespace else ()
     informer = Informer(
-        cast("KubeClient", server), CONFIG_MAPS, ConfigMap.of, recorder, namespaces=namespaces
+        cast("KubeClient", server),
+        CONFIG_MAPS,
+        ConfigMap.of,
+        recorder,
+        namespaces=WatchedNamespaces(namespaces),
     )
     informer.add_restore_handler(restored.append)
     task = asyncio.create_task(informer.run())

@@ -36,12 +36,12 @@ AUTH = {
 
 def test_a_store_is_read() -> None:
     found = store({"KMS": {"KMSAuth": AUTH}})
-    assert found.kms is not None
-    assert found.kms.access_key is not None
-    assert (found.kms.access_key.namespace, found.kms.access_key.name) == ("", "a")
-    assert found.kms.access_key_secret is not None
-    assert found.kms.access_key_secret.namespace == "else"
-    assert found.oos is None
+    (auth,) = found.auths.values()
+    assert found.auths == {"kms": auth}
+    assert auth.access_key is not None
+    assert (auth.access_key.namespace, auth.access_key.name) == ("", "a")
+    assert auth.access_key_secret is not None
+    assert auth.access_key_secret.namespace == "else"
     assert not found.dedicated
 
 
@@ -60,8 +60,8 @@ def test_a_store_is_written_for_the_services_it_names_or_for_both(
     spec: Any, services: tuple[bool, bool]
 ) -> None:
     found = store(spec)
-    assert (found.kms is not None, found.oos is not None) == services
-    assert {found.kms, found.oos} <= {Auth(), None}
+    assert ("kms" in found.auths, "oos" in found.auths) == services
+    assert set(found.auths.values()) <= {Auth()}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_store_is_written_for_the_services_it_names_or_for_both(
     ],
 )
 def test_empty_methods_of_a_store_are_absent_ones(auth: dict[str, Any]) -> None:
-    assert store({"KMS": {"KMSAuth": auth}}).kms == Auth()
+    assert store({"KMS": {"KMSAuth": auth}}).auths["kms"] == Auth()
 
 
 def test_every_method_of_a_store_is_read() -> None:
@@ -87,7 +87,7 @@ def test_every_method_of_a_store_is_read() -> None:
         "remoteRamRoleSessionName": "remote session",
     }
     found = store({"OOS": {"OOSAuth": written}})
-    assert found.oos == Auth(
+    assert found.auths["oos"] == Auth(
         service_account=ServiceAccountRef("b", "a", ("c",)),
         role_arn="role",
         session_name="session",

@@ -292,7 +292,6 @@ async def test_of_an_object_that_is_gone_nothing_is_kept(*, deleting: bool) -> N
     assert await loop.reconcile() == Done()
     assert loop.sources.log[-1] == "release"
     assert loop.state == SyncState()
-    assert not loop.statuses.held
     # The garbage collector deletes the Secret.
     assert "bury" not in loop.secret_cleanup.log
 

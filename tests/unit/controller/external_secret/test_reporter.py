@@ -366,12 +366,6 @@ async def test_waiting_answers_no_cause(harness: ReporterHarness) -> None:
     assert harness.context.state.triggered_at == 0.0
 
 
-async def test_nothing_is_remembered_of_what_is_gone(harness: ReporterHarness) -> None:
-    harness.failed(FORBIDDEN, [])
-    harness.reporter.forget(KEY)
-    assert not harness.statuses.held
-
-
 async def test_no_value_is_ever_reported(harness: ReporterHarness) -> None:
     harness.written(desired(), [outcome()], changed=True)
     assert "hunter2" not in f"{harness.status!r} {harness.events.reported!r}"

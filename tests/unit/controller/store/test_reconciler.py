@@ -12,9 +12,14 @@ import pytest
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.kinds import CLUSTER_SECRET_STORES, SECRET_STORES
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.store.identity import Identity
-from secret_sync.controller.store.reconciler import SecretStoreReconciler
+from secret_sync.controller.store.reconciler import (
+    SecretStoreReconciler,
+    StoreDependencies,
+    StoreState,
+)
 from secret_sync.credentials import METHODS, CredentialCache, Credentials, OidcRoleProvider
 from secret_sync.errors import TransientError
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
@@ -81,7 +86,6 @@ class StoreStatuses:
 
     reported: list[Condition] = field(default_factory=list)
     observed: list[int] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
 
     def known(self, key: str, obj: SecretStore) -> StoreStatus:
         return StoreStatus(self.reported[-1], self.observed[-1]) if self.reported else obj.status
@@ -93,9 +97,6 @@ class StoreStatuses:
         self.reported.append(status.ready)
         self.observed.append(status.observed_generation)
         return True
-
-    def forget(self, key: str) -> None:
-        self.forgotten.append(key)
 
 
 class StoreHarness:
@@ -113,20 +114,22 @@ class StoreHarness:
         self.identities = identities = self.cluster.identities(reader=self.reader)
         statuses: Any = self.statuses
         writer: Any = self.api
+        dependencies = StoreDependencies(
+            identities, self.credentials, self.schemas, EventPublisher(self.events)
+        )
+        self.states, cluster_states = ObjectStates(StoreState), ObjectStates(StoreState)
         self.loops = [
             SecretStoreReconciler(
+                dependencies,
                 objects=objects,
-                identities=identities,
-                credentials=self.credentials,
                 statuses=statuses,
-                schemas=self.schemas,
+                states=states,
                 finalizers=LegacyFinalizers(writer, kind),
-                publisher=EventPublisher(self.events),
                 enqueue=self.enqueued.append,
             )
-            for objects, kind in (
-                (self.cluster.stores, SECRET_STORES),
-                (self.cluster.cluster_stores, CLUSTER_SECRET_STORES),
+            for objects, kind, states in (
+                (self.cluster.stores, SECRET_STORES, self.states),
+                (self.cluster.cluster_stores, CLUSTER_SECRET_STORES, cluster_states),
             )
         ]
 
@@ -284,7 +287,8 @@ async def test_an_identity_is_held_as_long_as_a_store_stands_for_it(
         await harness.reconcile(store(KMS={"KMSAuth": pair("nowhere")}))
     assert harness.credentials.peek(held) is None
     assert len(harness.credentials) == (gone == "changed")
-    assert (harness.statuses.forgotten == [KEY]) == (gone in {"deleted", "on its way"})
+    kept = harness.states.find(KEY) is not None
+    assert kept == (gone in {"changed", "broken"})
 
 
 async def test_stores_of_both_kinds_share_an_identity_but_not_each_others_hold(
@@ -351,9 +355,7 @@ async def test_no_finalizer_is_remembered_of_a_store_that_is_gone(harness: Store
     await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
     harness.cluster.stores.remove(KEY)
     await harness.reconcile()
-    asked = len(harness.api.asked)
-    await harness.reconcile(store(legacy=True, KMS={"KMSAuth": pair()}))
-    assert len(harness.api.asked) == asked + 1, "that of the next one is removed, too"
+    assert harness.states.find(KEY) is None
 
 
 async def test_a_store_whose_crd_is_outdated_is_neither_ready_nor_not(
