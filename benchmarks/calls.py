@@ -132,10 +132,15 @@ def render(calls: Calls, least: float) -> str:
         if path and number >= least:
             below[path[:-1]].append(path)
     lines = [f"{whole[()]:8.1f}"]
-    left = sorted(below[()], key=whole.__getitem__)
+    # What everything is called by: the main module, the start of the loop.
+    top: tuple[str, ...] = ()
+    while len(below[top]) == 1:
+        (top,) = below[top]
+    left = sorted(below[top], key=whole.__getitem__)
     while left:
         path = left.pop()
-        lines.append(f"{whole[path]:8.1f} {calls.get(path, 0):7.1f} {'  ' * len(path)}{path[-1]}")
+        indent = "  " * (len(path) - len(top))
+        lines.append(f"{whole[path]:8.1f} {calls.get(path, 0):7.1f} {indent}{path[-1]}")
         left += sorted(below[path], key=whole.__getitem__)
     return "\n".join(lines)
 

@@ -53,8 +53,9 @@ class CallTree:
             node.calls += 1
             self._here = node
         elif event == "return":
-            # A frame that was entered before counting began is not in the tree.
-            if here.code is frame.f_code:
+            # A frame that was entered before counting began is not in the tree. Equal code of two
+            # functions is one node.
+            if here.code is frame.f_code or here.code == frame.f_code:
                 self._here = here.parent or self._root
         elif event == "c_call":
             name = function.__qualname__
