@@ -106,14 +106,14 @@ async def test_drift_is_repaired_while_a_refresh_fails(
         annotations = {"secret-sync.alibabacloud.com/force-sync": "now"}
         await api.merge("ExternalSecret", home, "some", {"metadata": {"annotations": annotations}})
         await api.until_ready(home, "some", "Forbidden")
-        before = controller._metrics.syncs.labels("written")._value.get()
+        before = controller._metrics.syncs.labels("written").value
 
         await api.delete("Secret", home, "some")
         await api.until_holds(home, "some", ONE)
         await api.merge("Secret", home, "some", EDITS["value edited"])
         await api.until_holds(home, "some", ONE)
         await api.until_ready(home, "some", "Forbidden")
-        assert controller._metrics.syncs.labels("written")._value.get() == before + 2
+        assert controller._metrics.syncs.labels("written").value == before + 2
 
 
 async def test_metadata_of_others_is_left_alone(

@@ -121,7 +121,7 @@ async def test_an_adopted_secret_is_like_any_other_of_ours(
             "Secret",
             home,
             "some",
-            lambda _: controller._metrics.syncs.labels("unchanged")._value.get() > 0,
+            lambda _: controller._metrics.syncs.labels("unchanged").value > 0,
         )
         found = await api.get("Secret", home, "some")
         assert found["metadata"]["resourceVersion"] == held["metadata"]["resourceVersion"]
