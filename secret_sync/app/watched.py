@@ -37,7 +37,7 @@ from secret_sync.resources import (
 from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.metrics import Metrics
@@ -89,7 +89,7 @@ class Watched:
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         writers = {BY_WRITER: writers_of}
         self.external_secrets = self._whole(
-            kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects
+            kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects, ExternalSecret.renewed
         )
         self.secret_stores = self._whole(kinds.SECRET_STORES, SecretStore.from_dict, stores)
         self.cluster_stores = self._whole(
@@ -193,18 +193,21 @@ class Watched:
         self,
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
-        indexes: Mapping[str, Callable[[T], Iterable[str]]],
+        indexes: Mapping[str, Callable[[T], tuple[str, ...]]],
+        renew: Callable[[T, dict[str, Any]], T] | None = None,
     ) -> Informer[T]:
         """Of one of our kinds."""
         scope = self._scope if resource.namespaced else {}
         observer = ReflectorMetrics(self._metrics, resource.plural)
-        return Informer(self._client, resource, convert, observer, indexes=indexes, **scope)
+        return Informer(
+            self._client, resource, convert, observer, renew=renew, indexes=indexes, **scope
+        )
 
     def _metadata(
         self,
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
-        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None,
     ) -> Informer[T]:
         """Of a kind that we look at from outside only."""
         scope = self._scope if resource.namespaced else {}
