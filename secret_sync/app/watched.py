@@ -194,7 +194,7 @@ class Watched:
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
         indexes: Mapping[str, Callable[[T], tuple[str, ...]]],
-        renew: Callable[[T, dict[str, Any]], T] | None = None,
+        renew: Callable[[T, dict[str, Any]], T | None] | None = None,
     ) -> Informer[T]:
         """Of one of our kinds."""
         scope = self._scope if resource.namespaced else {}

@@ -65,7 +65,7 @@ class Informer(Generic[T]):
         convert: Callable[[dict[str, Any]], T | None],
         observer: ReflectorObserver,
         *,
-        renew: Callable[[T, dict[str, Any]], T] | None = None,
+        renew: Callable[[T, dict[str, Any]], T | None] | None = None,
         indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None,
         namespaces: Sequence[str] = (),
         excluded: Sequence[str] = (),
@@ -245,7 +245,7 @@ class _Scope(Generic[T]):
         informer: Informer[T],
         namespace: str,
         convert: Callable[[dict[str, Any]], T | None],
-        renew: Callable[[T, dict[str, Any]], T] | None,
+        renew: Callable[[T, dict[str, Any]], T | None] | None,
         excluded: frozenset[str],
     ) -> None:
         self.namespace = namespace
