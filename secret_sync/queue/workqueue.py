@@ -274,7 +274,7 @@ class WorkQueue(Generic[K]):
         if item is not None:
             item.joined = now
             self._join(key, item)
-        if (call := self._afterwards.pop(key, None)) is not None:
+        if self._afterwards and (call := self._afterwards.pop(key, None)) is not None:
             call()
         if not self._processing:
             while self._drainers:

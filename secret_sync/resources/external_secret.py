@@ -208,8 +208,8 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
 
 def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
     return (
-        *(_entry(entry) for entry in spec.get("data") or ()),
-        *(_extract(process) for process in spec.get("dataProcess") or ()),
+        *map(_entry, spec.get("data") or ()),
+        *map(_extract, spec.get("dataProcess") or ()),
     )
 
 
