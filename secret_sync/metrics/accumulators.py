@@ -73,17 +73,17 @@ class _Family(Collector, Generic[S]):
     """The series of one name, by the values of their labels; without labels there is one."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
-        self._name = name
+        self.name = name
         self._documentation = documentation
-        self._labels = tuple(labels)
+        self.label_names = tuple(labels)
         self._series: dict[tuple[str, ...], S] = {}
         if not labels:
             self.labels()
 
     def labels(self, *values: str) -> S:
         """Return the series with these labels, made when it is first asked for."""
-        if len(values) != len(self._labels):
-            raise ValueError(f"{self._name} has the labels {self._labels}, got {len(values)}")
+        if len(values) != len(self.label_names):
+            raise ValueError(f"{self.name} has the labels {self.label_names}, got {len(values)}")
         series = self._series.get(values)
         if series is None:
             series = self._series[values] = self._new()
@@ -100,7 +100,7 @@ class Counter(_Family[Count]):
         return Count()
 
     def collect(self) -> Iterator[Metric]:
-        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        family = CounterMetricFamily(self.name, self._documentation, labels=self.label_names)
         for values, count in self._series.items():
             family.add_metric(values, count.value, count.created, exemplar=count.exemplar)
         yield family
@@ -120,7 +120,7 @@ class Histogram(_Family[Distribution]):
         return Distribution(self._bounds)
 
     def collect(self) -> Iterator[Metric]:
-        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        family = HistogramMetricFamily(self.name, self._documentation, labels=self.label_names)
         for values, series in self._series.items():
             buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
             total = 0.0
@@ -128,8 +128,8 @@ class Histogram(_Family[Distribution]):
                 total += count
                 buckets.append((le, total) if last is None else (le, total, last))
             family.add_metric(values, buckets, series.sum)
-            labels = dict(zip(self._labels, values, strict=True))
-            family.samples.append(Sample(f"{self._name}_created", labels, series.created))
+            labels = dict(zip(self.label_names, values, strict=True))
+            family.samples.append(Sample(f"{self.name}_created", labels, series.created))
         yield family
 
 

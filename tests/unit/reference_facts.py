@@ -24,6 +24,7 @@ from secret_sync.kube import (
     SERVICE_ACCOUNTS,
 )
 from secret_sync.logs import dropped_lines
+from secret_sync.metrics.accumulators import Counter, Histogram
 from secret_sync.queue.worker import Result
 from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
@@ -142,9 +143,8 @@ def metrics() -> dict[str, Metric]:
     found = {}
     for name in dir(registry):
         part = getattr(registry, name)
-        if hasattr(part, "_labelnames"):
-            suffix = "_total" if part._type == "counter" else ""
-            found[part._name + suffix] = Metric(part._type, tuple(part._labelnames))
+        if isinstance(part, Counter | Histogram):
+            found[part.name] = Metric(type(part).__name__.lower(), part.label_names)
     for name in controllers_gauges():
         registry.read(name, "what it says", lambda: 0.0)
     registry.watch_queues(lambda: [Idle("one")])
