@@ -79,7 +79,7 @@ async def of_bare_loop(world: World, objects: int) -> Calls:
     await ceiling.measure(
         world, "bench", pairs, _CONNECTIONS, command=(*_COUNTED, "benchmarks.ceiling")
     )
-    everything = _read(place)
+    everything = read(place)
     # Imports are not part of an object's work.
     return {p: n / objects for p, n in everything.items() if "runners.Runner.run" in p}
 
@@ -106,10 +106,11 @@ async def _written(controller: ControllerProcess, world: World) -> Calls:
     os.kill(controller.pid, signal.SIGUSR1)
     while not place.exists():  # noqa: ASYNC110 (another process's)
         await asyncio.sleep(0.1)
-    return _read(place)
+    return read(place)
 
 
-def _read(place: Path) -> Calls:
+def read(place: Path) -> Calls:
+    """The weighted calls that a process has written."""
     calls: Calls = defaultdict(float)
     paths: list[tuple[str, ...]] = []
     for parent, name, number, native in orjson.loads(place.read_bytes()):
