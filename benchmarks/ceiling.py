@@ -92,7 +92,12 @@ class Ceiling:
 
 
 async def measure(
-    world: World, namespace: str, objects: Sequence[tuple[str, str]], connections: int
+    world: World,
+    namespace: str,
+    objects: Sequence[tuple[str, str]],
+    connections: int,
+    *,
+    command: Sequence[str] = ("-m", "benchmarks.ceiling"),
 ) -> Ceiling:
     """Run the loop in a process of its own.
 
@@ -101,6 +106,7 @@ async def measure(
         namespace: Where they are.
         objects: Their names and UIDs.
         connections: To each of the two servers.
+        command: What runs it.
     """
     task = Task(
         server=world.plane.server,
@@ -116,8 +122,7 @@ async def measure(
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "benchmarks.ceiling",
+        *command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

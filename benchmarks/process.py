@@ -26,6 +26,7 @@ class ControllerProcess:
     """``secret-sync run``; started and stopped as a context manager.
 
     Attributes:
+        command: What runs it, without arguments.
         pid: Of the process.
         started: When it was started, on the clock of ``time.monotonic``.
         log: Its output.
@@ -34,6 +35,7 @@ class ControllerProcess:
     def __init__(
         self, arguments: Sequence[str], environment: Mapping[str, str], directory: Path
     ) -> None:
+        self.command: Sequence[str] = ("-m", "secret_sync", "run")
         self._arguments = arguments
         self._environment = environment
         self.log = directory / f"controller-{time.monotonic_ns()}.log"
@@ -42,7 +44,7 @@ class ControllerProcess:
 
     async def __aenter__(self) -> Self:
         """Start it."""
-        command = [sys.executable, "-m", "secret_sync", "run", *self._arguments]
+        command = [sys.executable, *self.command, *self._arguments]
         parent = os.getpid()
         with await asyncio.to_thread(self.log.open, "wb") as output:
             self.started = time.monotonic()

@@ -39,7 +39,7 @@ from secret_sync.resources import (
 from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.metrics import Metrics
@@ -89,7 +89,7 @@ class Watched:
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         writers = {BY_WRITER: writers_of}
         self.external_secrets = self._informer(
-            kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects
+            kinds.EXTERNAL_SECRETS, ExternalSecret.from_dict, objects, renew=ExternalSecret.renewed
         )
         self.secret_stores = self._informer(kinds.SECRET_STORES, SecretStore.from_dict, stores)
         self.cluster_stores = self._informer(
@@ -189,8 +189,9 @@ class Watched:
         self,
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
-        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None,
         *,
+        renew: Callable[[T, dict[str, Any]], T | None] | None = None,
         metadata_only: bool = False,
     ) -> Informer[T]:
         """Return the informer of a kind, in the namespaces that are served."""
@@ -199,6 +200,7 @@ class Watched:
             resource,
             convert,
             ReflectorMetrics(self._metrics, resource.plural),
+            renew=renew,
             indexes=indexes,
             namespaces=self._scope if resource.namespaced else ALL_NAMESPACES,
             metadata_only=metadata_only,
@@ -208,7 +210,7 @@ class Watched:
         self,
         resource: Resource,
         convert: Callable[[dict[str, Any]], T | None],
-        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None,
     ) -> Informer[T]:
         """Of a kind that we look at from outside only."""
         return self._informer(resource, convert, indexes, metadata_only=True)

@@ -124,6 +124,8 @@ class Schemas:
 
     def store_refusal(self, store: SecretStore) -> Problem | None:
         """Return why a store cannot be used, or ``None``."""
+        if not self._missing_fields:
+            return self._doubt(store)
         outdated = self._outdated(
             kinds.SECRET_STORES if store.namespace else kinds.CLUSTER_SECRET_STORES
         )

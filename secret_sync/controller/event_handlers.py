@@ -224,9 +224,28 @@ class EventHandlers:
                 continue
             if _Users.WRITERS not in concerned and es is not None and is_merged(es, secret):
                 continue
-            if secret is None or not self._states.wrote(user, secret.uid, secret.resource_version):
+            if secret is not None and self._objects.is_in_flight(user):
+                self._look_again(user, secret)
+            elif secret is None or not self._wrote(user, secret):
                 enqueued.append(user)
         self._enqueue(enqueued, Priority.HIGH)
+
+    def _look_again(self, user: str, secret: SecretMeta) -> None:
+        """Enqueue a writer that is at work once it is done, unless it turns out to have caused it.
+
+        The watch is often quicker than the reply to a write.
+        """
+        heard = asyncio.get_running_loop().time()
+
+        def done() -> None:
+            if not self._wrote(user, secret):
+                self._states.mark_triggered(user, heard)
+                self._objects.add(user, Priority.HIGH)
+
+        self._objects.when_done(user, done)
+
+    def _wrote(self, user: str, secret: SecretMeta) -> bool:
+        return self._states.wrote(user, secret.uid, secret.resource_version)
 
     def _enqueue_refused(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
         """Enqueue those that were refused a Secret that its owner no longer writes.

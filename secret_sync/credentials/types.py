@@ -54,11 +54,18 @@ class CredentialKey:
     parts: tuple[Hashable, ...]
     lineage: tuple[Hashable, ...] | None = field(default=None, compare=False)
     account: str = field(default="", compare=False)
+    #: Equal for all versions of this identity; rates are limited by it.
+    stable: Hashable = field(init=False, repr=False, compare=False)
+    # Computed once: an identity is looked up ten times for each sync.
+    _hash: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def stable(self) -> Hashable:
-        """Return what is equal for all versions of this identity; rates are limited by it."""
-        return self.mode, self.parts if self.lineage is None else self.lineage
+    def __post_init__(self) -> None:
+        stable = self.mode, self.parts if self.lineage is None else self.lineage
+        object.__setattr__(self, "stable", stable)
+        object.__setattr__(self, "_hash", hash((self.mode, self.parts)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class CredentialProvider(Protocol):

@@ -95,7 +95,9 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise _malformed(action, "it has no metadata")
     for field in _IDENTITY:
-        _check_text(metadata, field, action)
+        text = metadata.get(field)
+        if type(text) is not str or not text:
+            raise _malformed(action, f"it has no {field}")
     check_fields(metadata, _METADATA, action)
     for field in ("labels", "annotations"):
         if (texts := metadata.get(field)) and not _all_text(texts.values()):
@@ -105,7 +107,7 @@ def check_object(value: Any, action: str) -> dict[str, Any]:
     for reference in metadata.get("ownerReferences") or ():
         _check_text(_object(reference, action, "ownerReferences"), "uid", action)
     for entry in metadata.get("managedFields") or ():
-        _check_managed(_object(entry, action, "managedFields"), action)
+        _check_managed(entry, action)
     return found
 
 
@@ -120,9 +122,8 @@ def check_version(value: Any, action: str) -> str:
     Raises:
         ApiUnavailableError: It has none.
     """
-    found = _object(value, action, "the event or list").get("metadata")
-    metadata = _object(found, action, "metadata")
-    return _check_text(metadata, "resourceVersion", action)
+    metadata = _object(value, action, "the event or list").get("metadata")
+    return _check_text(_object(metadata, action, "metadata"), "resourceVersion", action)
 
 
 def check_fields(value: Mapping[str, Any], types: Mapping[str, type], action: str) -> None:
@@ -188,8 +189,8 @@ def _all_text(texts: Iterable[object]) -> bool:
     return all([type(text) is str for text in texts])  # noqa: C419 (a generator is slower)
 
 
-def _check_managed(entry: dict[str, Any], action: str) -> None:
-    check_fields(entry, _MANAGED, action)
+def _check_managed(entry: Any, action: str) -> None:
+    check_fields(_object(entry, action, "managedFields"), _MANAGED, action)
     if fields := entry.get("fieldsV1"):
         check_fields(fields, _FIELDS, action)
         if metadata := fields.get("f:metadata"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import structlog
@@ -70,6 +69,7 @@ class Informer(Generic[T]):
         resource: The kind.
         convert: From the API server's dict to what is stored; ``None`` to leave it out.
         observer: Receives events, for metrics.
+        renew: The same as ``convert`` where an earlier version of the object is known.
         indexes: As for :class:`Store`.
         namespaces: Where it watches.
         metadata_only: Never let payloads in.
@@ -82,7 +82,8 @@ class Informer(Generic[T]):
         convert: Callable[[dict[str, Any]], T | None],
         observer: ReflectorObserver,
         *,
-        indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        renew: Callable[[T, dict[str, Any]], T | None] | None = None,
+        indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None,
         namespaces: WatchedNamespaces = ALL_NAMESPACES,
         metadata_only: bool = False,
     ) -> None:
@@ -93,9 +94,8 @@ class Informer(Generic[T]):
         self._handlers: list[Callable[[Change[T]], None]] = []
         self._relist_handlers: list[Callable[[], None]] = []
         self._restore_handlers: list[Callable[[str], None]] = []
-        self._relisting = 0
         scopes = [
-            InformerScope(self, namespace, convert, frozenset(namespaces.excluded))
+            InformerScope(self, namespace, convert, renew, frozenset(namespaces.excluded))
             # Twice the same one would be two keepers of one part of the store.
             for namespace in dict.fromkeys(namespaces.only or ("",))
         ]
@@ -137,14 +137,10 @@ class Informer(Generic[T]):
 
     async def relist(self) -> None:
         """List everything again, and return when it is stored; see ``Reflector.relist``."""
-        self._relisting += 1
-        try:
-            for reflector in self._reflectors:
-                # One that is refused now lists all as soon as it may.
-                if not reflector.refused:
-                    await reflector.relist()
-        finally:
-            self._relisting -= 1
+        for reflector in self._reflectors:
+            # One that is refused now lists all as soon as it may.
+            if not reflector.refused:
+                await reflector.relist()
 
     def catching_up(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Return what brings the store up to date with the API server, by what it is about.
@@ -208,8 +204,8 @@ class Informer(Generic[T]):
         known = self.store.get(key)
         if known is None or known.uid == obj.uid:
             same = known is not None and known.resource_version == obj.resource_version
-            # But for a changed schema the same version is the same object.
-            if same and (not self._relisting or known == obj):
+            # Another schema, or a restored API server, reads another object in a known version.
+            if same and known == obj:
                 return []
             return [Change(key, self.store.put(key, obj), obj)]
         # Deleted and created again between two events.
@@ -223,7 +219,11 @@ class Informer(Generic[T]):
     def deliver(self, changes: Iterable[Change[T]]) -> None:
         """Call every handler for every change."""
         for change in changes:
-            self._tell(change)
+            for handler in self._handlers:
+                try:
+                    handler(change)
+                except Exception:  # noqa: BLE001 (a handler that fails must not affect the others)
+                    self._raised(change.key)
 
     def unreadable(self, key: str) -> None:
         """Report an object for which the converter raised; called in the exception handler."""
@@ -233,24 +233,23 @@ class Informer(Generic[T]):
     def relisted(self) -> None:
         """Report that a list other than the first has been delivered."""
         for handler in self._relist_handlers:
-            self._call(handler, "")
+            try:
+                handler()
+            except Exception:  # noqa: BLE001 (as above)
+                self._raised("")
 
     def restored(self, namespace: str) -> None:
         """Report that the API server went back in time."""
         for handler in self._restore_handlers:
-            self._call(partial(handler, namespace), namespace)
+            try:
+                handler(namespace)
+            except Exception:  # noqa: BLE001 (as above)
+                self._raised(namespace)
 
-    def _tell(self, change: Change[T]) -> None:
-        for handler in self._handlers:
-            self._call(partial(handler, change), change.key)
-
-    def _call(self, handler: Callable[[], None], key: str) -> None:
-        try:
-            handler()
-        except Exception:  # noqa: BLE001 (see below)
-            # A handler that fails must not affect the others.
-            self._observer.handler_raised()
-            _log.exception("handler raised", resource=self._resource.plural, key=key)
+    def _raised(self, key: str) -> None:
+        """Report a handler that raised; called in the exception handler."""
+        self._observer.handler_raised()
+        _log.exception("handler raised", resource=self._resource.plural, key=key)
 
 
 class InformerScope(Generic[T]):
@@ -261,12 +260,14 @@ class InformerScope(Generic[T]):
         informer: Informer[T],
         namespace: str,
         convert: Callable[[dict[str, Any]], T | None],
+        renew: Callable[[T, dict[str, Any]], T | None] | None,
         excluded: frozenset[str],
     ) -> None:
         self.namespace = namespace
         self.synced = asyncio.Event()
         self._informer = informer
         self._convert = convert
+        self._renew = renew
         self._excluded = excluded
         self._keys: set[str] = set()
 
@@ -274,12 +275,19 @@ class InformerScope(Generic[T]):
         """Return the number of objects that the API server has here."""
         return len(self._keys)
 
-    def read(self, value: dict[str, Any]) -> T | None:
-        """Return the stored form of an object; ``None`` if it is omitted."""
+    def read(self, value: dict[str, Any], known: T | None = None) -> T | None:
+        """Return the stored form of an object; ``None`` if it is omitted.
+
+        Args:
+            value: As the API server sent it.
+            known: An earlier version of it, if a later one may share some of that.
+        """
         try:
             metadata = check_object(value, "list or watch")["metadata"]
             if metadata.get("namespace") in self._excluded:
                 return None
+            if known is not None and self._renew is not None:
+                return self._renew(known, value)
             return self._convert(value)
         except Exception:  # noqa: BLE001 (see below)
             # An object that cannot be read must not affect the others.
@@ -324,7 +332,10 @@ class InformerScope(Generic[T]):
     def event(self, sort: str, value: dict[str, Any]) -> None:
         """One change of this scope; an object that is omitted now counts as deleted."""
         key = _key(value)
-        obj = self.read(value) if sort != "DELETED" else None
+        obj = None
+        if sort != "DELETED":
+            # Not in a list: with another schema the same generation may read differently.
+            obj = self.read(value, self._informer.store.get(key))
         if obj is None:
             self._keys.discard(key)
             self._informer.deliver(self._informer.drop(key))
@@ -339,4 +350,4 @@ def _key(value: dict[str, Any]) -> str:
     if not isinstance(metadata, dict):
         return ""
     parts = metadata.get("namespace"), metadata.get("name")
-    return "/".join(part for part in parts if isinstance(part, str) and part)
+    return "/".join([part for part in parts if isinstance(part, str) and part])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 
 T = TypeVar("T", bound=ObjectMeta)
@@ -27,7 +27,7 @@ class Store(Generic[T]):
 
     __slots__ = ("_buckets", "_functions", "_objects")
 
-    def __init__(self, indexes: Mapping[str, Callable[[T], Iterable[str]]] | None = None) -> None:
+    def __init__(self, indexes: Mapping[str, Callable[[T], tuple[str, ...]]] | None = None) -> None:
         self._objects: dict[str, T] = {}
         self._functions = dict(indexes or {})
         # Empty buckets are deleted: values come and go for as long as the process lives. Most
@@ -60,9 +60,10 @@ class Store(Generic[T]):
         old = self._objects.get(key)
         self._objects[key] = obj
         for name, function in self._functions.items():
-            before = set(function(old)) if old is not None else set()
-            after = set(function(obj))
-            self._move(name, key, before - after, after - before)
+            before = function(old) if old is not None else ()
+            after = function(obj)
+            if before != after:
+                self._move(name, key, set(before).difference(after), set(after).difference(before))
         return old
 
     def remove(self, key: str) -> T | None:

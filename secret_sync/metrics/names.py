@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
+from secret_sync.metrics.accumulators import Counter, Histogram
 from secret_sync.metrics.scraped import (
     FreshnessCollector,
     LogCollector,
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from secret_sync.metrics.scraped import HasFreshness, QueueState
+
+C = TypeVar("C", bound=Collector)
 
 _PREFIX: Final = "secret_sync_"
 #: From a value read from memory to a rate-limited backlog.
@@ -45,25 +49,26 @@ class Metrics:
         build.labels(version, platform.python_version()).set(1)
 
     def _queue_metrics(self) -> None:
-        self.queue_adds = Counter(
-            "workqueue_adds_total", "Accepted adds.", ["name"], registry=self.registry
+        # Under the names that client-go gave them.
+        self.queue_adds = self._add(Counter("workqueue_adds_total", "Accepted adds.", ["name"]))
+        self.queue_retries = self._add(
+            Counter("workqueue_retries_total", "Rate-limited adds.", ["name"])
         )
-        self.queue_retries = Counter(
-            "workqueue_retries_total", "Rate-limited adds.", ["name"], registry=self.registry
+        self.queue_waits = self._add(
+            Histogram(
+                "workqueue_queue_duration_seconds",
+                "Seconds from the first add of an item until it is taken.",
+                _LATENCY,
+                ["name"],
+            )
         )
-        self.queue_waits = Histogram(
-            "workqueue_queue_duration_seconds",
-            "Seconds from the first add of an item until it is taken.",
-            ["name"],
-            buckets=_LATENCY,
-            registry=self.registry,
-        )
-        self.queue_works = Histogram(
-            "workqueue_work_duration_seconds",
-            "Seconds from taking an item until it is done.",
-            ["name"],
-            buckets=_WORK,
-            registry=self.registry,
+        self.queue_works = self._add(
+            Histogram(
+                "workqueue_work_duration_seconds",
+                "Seconds from taking an item until it is done.",
+                _WORK,
+                ["name"],
+            )
         )
 
     def _sync_metrics(self) -> None:
@@ -151,7 +156,7 @@ class Metrics:
         self._gauge(name, documentation).set_function(value)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(_PREFIX + name, documentation, labels, registry=self.registry)
+        return self._add(Counter(_PREFIX + name, documentation, labels))
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(_PREFIX + name, documentation, labels, registry=self.registry)
@@ -159,6 +164,8 @@ class Metrics:
     def _histogram(
         self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
-        return Histogram(
-            _PREFIX + name, documentation, labels, buckets=buckets, registry=self.registry
-        )
+        return self._add(Histogram(_PREFIX + name, documentation, buckets, labels))
+
+    def _add(self, family: C) -> C:
+        self.registry.register(family)
+        return family

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.metrics.accumulators import exemplar
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from secret_sync.metrics.names import Metrics
 
@@ -30,21 +32,15 @@ class QueueMetrics:
 
     def __init__(self, metrics: Metrics, name: str) -> None:
         self._adds = metrics.queue_adds.labels(name)
-        self._waits = metrics.queue_waits.labels(name)
-        self._works = metrics.queue_works.labels(name)
         self._retries = metrics.queue_retries.labels(name)
+        self.waited: Callable[[float], None] = metrics.queue_waits.labels(name).observe
+        self.worked: Callable[[float], None] = metrics.queue_works.labels(name).observe
 
     def added(self) -> None:
-        self._adds.inc()
-
-    def waited(self, seconds: float) -> None:
-        self._waits.observe(seconds)
-
-    def worked(self, seconds: float) -> None:
-        self._works.observe(seconds)
+        self._adds.value += 1
 
     def retried(self) -> None:
-        self._retries.inc()
+        self._retries.value += 1
 
 
 class WorkerMetrics:
@@ -54,7 +50,7 @@ class WorkerMetrics:
         self._results = {r: metrics.reconciles.labels(controller, r) for r in _TURN_RESULTS}
 
     def finished(self, result: str) -> None:
-        self._results[result].inc()
+        self._results[result].value += 1
 
 
 class SyncMetrics:
@@ -62,7 +58,7 @@ class SyncMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._results = {r: metrics.syncs.labels(r) for r in _SYNC_RESULTS}
-        self._latency = metrics.sync_latency
+        self._latency = metrics.sync_latency.labels()
 
     def synced(self, result: str, latency: float | None, line: str) -> None:
         """Count the result of a reconcile.
@@ -72,13 +68,14 @@ class SyncMetrics:
             latency: Seconds, of a write whose cause is known.
             line: ``reconcile_id`` of its line in the log, which becomes the exemplar; or ``""``.
         """
-        exemplar = {"reconcile_id": line} if line else None
-        if latency is None:
-            self._results[result].inc(exemplar=exemplar)
-        else:
-            # One exemplar is enough, and costs as much as all the rest of this.
-            self._results[result].inc()
-            self._latency.observe(latency, exemplar)
+        count = self._results[result]
+        count.value += 1
+        labels = {"reconcile_id": line} if line else None
+        if latency is not None:
+            # One exemplar is enough.
+            self._latency.observe(latency, labels)
+        elif labels:
+            count.exemplar = exemplar(1, labels)
 
 
 class CallMetrics:
@@ -87,17 +84,14 @@ class CallMetrics:
     def __init__(self, metrics: Metrics, provider: str) -> None:
         self._results = {r: metrics.calls.labels(provider, r) for r in _CALL_RESULTS}
         self._seconds = metrics.call_seconds.labels(provider)
-        self._waits = metrics.rate_waits.labels(provider)
+        self.waited: Callable[[float], None] = metrics.rate_waits.labels(provider).observe
         self._throttled = metrics.throttled.labels(provider)
 
     def called(self, result: str, seconds: float) -> None:
-        self._results[result].inc()
+        self._results[result].value += 1
         self._seconds.observe(seconds)
         if result == "throttled":
-            self._throttled.inc()
-
-    def waited(self, seconds: float) -> None:
-        self._waits.observe(seconds)
+            self._throttled.value += 1
 
 
 class CredentialMetrics:
@@ -115,7 +109,7 @@ class CredentialMetrics:
                 self._counter.labels(method, result)
 
     def fetched(self, method: str, result: str) -> None:
-        self._counter.labels(method, result).inc()
+        self._counter.labels(method, result).value += 1
 
 
 class ReflectorMetrics:
@@ -129,20 +123,20 @@ class ReflectorMetrics:
         self._handler_errors = metrics.handler_errors.labels(resource)
 
     def listed(self) -> None:
-        self._lists.inc()
+        self._lists.value += 1
 
     def watching(self) -> None:
-        self._watches.inc()
+        self._watches.value += 1
 
     def event(self, kind: str) -> None:
         """Count a watch event; unknown types count as other."""
-        self._events.get(kind, self._events["other"]).inc()
+        self._events.get(kind, self._events["other"]).value += 1
 
     def failed(self, kind: str) -> None:
-        self._errors[kind].inc()
+        self._errors[kind].value += 1
 
     def handler_raised(self) -> None:
-        self._handler_errors.inc()
+        self._handler_errors.value += 1
 
 
 class EventMetrics:
@@ -153,21 +147,21 @@ class EventMetrics:
         self._dropped = {w: metrics.events_dropped.labels(w) for w in _EVENT_DROPS}
 
     def sent(self, type_: str, occurrences: int) -> None:
-        self._sent[type_].inc(occurrences)
+        self._sent[type_].value += occurrences
 
     def dropped(self, why: str, occurrences: int) -> None:
-        self._dropped[why].inc(occurrences)
+        self._dropped[why].value += occurrences
 
 
 class LeaseMetrics:
     """Observes leader election."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._failures = metrics.lease_failures
-        self._transitions = metrics.lease_transitions
+        self._failures = metrics.lease_failures.labels()
+        self._transitions = metrics.lease_transitions.labels()
 
     def failed(self) -> None:
-        self._failures.inc()
+        self._failures.value += 1
 
     def changed(self) -> None:
-        self._transitions.inc()
+        self._transitions.value += 1

@@ -34,43 +34,43 @@ class Level(Generic[K]):
     O(1), but for the number of tenants of one key.
     """
 
-    __slots__ = ("_items", "_turns")
+    __slots__ = ("_turns", "items")
 
     def __init__(self) -> None:
-        # In the order of joining, `joined` ascending: items join only at the end, at "now".
-        self._items: OrderedDict[K, Item] = OrderedDict()
+        #: In the order of joining, `joined` ascending: items join only at the end, at "now".
+        self.items: OrderedDict[K, Item] = OrderedDict()
         # The tenants in the order of their turns, each with its keys; a tenant has at least one.
         self._turns: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def __iter__(self) -> Iterator[K]:
         """Return the keys in the order of joining, regardless of turns."""
-        return iter(self._items)
+        return iter(self.items)
 
     @property
     def oldest(self) -> Item:
         """The item that joined first; the level must not be empty."""
-        return self._items[next(iter(self._items))]
+        return self.items[next(iter(self.items))]
 
     def join(self, key: K, item: Item, tenants: Iterable[Hashable]) -> None:
         """Add a key that is not in this level, for these tenants."""
         item.tenants = tuple(dict.fromkeys(tenants)) or (None,)
-        self._items[key] = item
+        self.items[key] = item
         for tenant in item.tenants:
             self._turns.setdefault(tenant, OrderedDict())[key] = None
 
     def share(self, key: K, tenant: Hashable) -> None:
         """Let a key also be taken in the turns of another tenant."""
-        item = self._items[key]
+        item = self.items[key]
         if tenant not in item.tenants:
             item.tenants = (*item.tenants, tenant)
             self._turns.setdefault(tenant, OrderedDict())[key] = None
 
     def leave(self, key: K) -> Item:
         """Remove a key, regardless of turns."""
-        item = self._items.pop(key)
+        item = self.items.pop(key)
         for tenant in item.tenants:
             keys = self._turns[tenant]
             del keys[key]
@@ -89,5 +89,5 @@ class Level(Generic[K]):
 
     def clear(self) -> None:
         """Remove all keys."""
-        self._items.clear()
+        self.items.clear()
         self._turns.clear()

@@ -39,10 +39,10 @@ class QueueObserver(Protocol):
     def added(self) -> None:
         """Count an add of a key that was not queued already."""
 
-    def waited(self, seconds: float) -> None:
+    def waited(self, seconds: float, /) -> None:
         """Observe the time from the first add of an item until it was taken."""
 
-    def worked(self, seconds: float) -> None:
+    def worked(self, seconds: float, /) -> None:
         """Observe the time from taking an item until it was done."""
 
     def retried(self) -> None:
@@ -107,6 +107,8 @@ class WorkQueue(Generic[K]):
         self._depth = 0
         # Takes for which risen items competed with more urgent ones.
         self._passed_over = 0
+        # What is called when a key in flight is done.
+        self._afterwards: dict[K, Callable[[], None]] = {}
         # Failed tries since the last `forget`; never 0.
         self._failures: dict[K, int] = {}
         self._delays: Delays[K] = Delays(self.add)
@@ -174,6 +176,13 @@ class WorkQueue(Generic[K]):
     def is_in_flight(self, key: K) -> bool:
         """Return whether a worker has `key`; what is added now is for the next one."""
         return key in self._processing
+
+    def when_done(self, key: K, call: Callable[[], None]) -> None:
+        """Call back once `key`, which is in flight, is done; the latest call replaces others.
+
+        For news of which the worker may turn out to be the cause.
+        """
+        self._afterwards[key] = call
 
     def cancel(self, key: K) -> None:
         """Drop the delayed add of `key`, if there is one; what is ready or in flight stays."""
@@ -265,6 +274,8 @@ class WorkQueue(Generic[K]):
         if item is not None:
             item.joined = now
             self._join(key, item)
+        if self._afterwards and (call := self._afterwards.pop(key, None)) is not None:
+            call()
         if not self._processing:
             while self._drainers:
                 self._wake(self._drainers)
@@ -351,9 +362,9 @@ class WorkQueue(Generic[K]):
             if urgent is not None:
                 due += self._aging
                 # However long the urgent ones waited: they may be another tenant's backlog.
-                if level and level.oldest.joined + due <= now:
+                if level.items and level.oldest.joined + due <= now:
                     risen.append(level)
-            elif level:
+            elif level.items:
                 urgent = level
         if urgent is None:
             raise IndexError("pop from an empty queue")

@@ -165,6 +165,21 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             merges=_named_keys(entries) if target.merge else frozenset(),
         )
 
+    def renewed(self, value: dict[str, Any]) -> ExternalSecret:
+        """Read a later version of this object.
+
+        Most are writes of its status, which move nothing else: then only that is read.
+        """
+        metadata = value["metadata"]
+        same = metadata["uid"] == self.uid and intent_revision(metadata) == self.revision
+        if not same or not self.generation:
+            return ExternalSecret.from_dict(value)
+        return replace(
+            self,
+            resource_version=metadata["resourceVersion"],
+            status=ExternalSecretStatus.from_dict(value.get("status") or {}),
+        )
+
     @property
     def intent(self) -> Hashable:
         """All that its author has written in ``spec``."""
@@ -193,8 +208,8 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
 
 def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
     return (
-        *(_entry(entry) for entry in spec.get("data") or ()),
-        *(_extract(process) for process in spec.get("dataProcess") or ()),
+        *map(_entry, spec.get("data") or ()),
+        *map(_extract, spec.get("dataProcess") or ()),
     )
 
 

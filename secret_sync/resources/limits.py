@@ -34,7 +34,9 @@ def excess_of(spec: dict[str, Any]) -> InvalidField | None:
         )
     items = [*data, *(process.get("extract") or {} for process in processed)]
     for name in _NAMES:
-        longest = max([len(str(item.get(name) or "")) for item in items], default=0)
+        longest = 0
+        for item in items:
+            longest = max(longest, len(str(item.get(name) or "")))
         if longest > MAX_NAME_CHARACTERS:
             return InvalidField(
                 ("spec",),

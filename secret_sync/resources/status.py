@@ -83,8 +83,10 @@ class ExternalSecretStatus:
             observed_generation=_generation(value),
             # No object has more of ours; whatever else stands there is replaced as a whole.
             results=tuple(
-                DataSyncResult.from_dict(r)
-                for r in (value.get("dataSyncResults") or ())[: MAX_ENTRIES + 1]
+                map(
+                    DataSyncResult.from_dict,
+                    (value.get("dataSyncResults") or ())[: MAX_ENTRIES + 1],
+                )
             ),
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),

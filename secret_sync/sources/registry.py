@@ -148,31 +148,39 @@ class SourceRegistry:
             consistent, else those of the last consistent snapshot. The user is notified when all
             fetches that it waits for have ended.
         """
-        registration = self._registered.setdefault(user, Registration())
+        registration = self._registered.get(user)
+        if registration is None:
+            registration = self._registered[user] = Registration()
         force = registration.forced is not None and registration.forced != forced
-        before, known = registration.sources, frozenset(registration.sources)
         edited = revision != registration.revision
-        states = {w.source: self._states.get(w.source) or self._add(w) for w in requests}
-        self._update(registration, states.values(), forced, revision)
+        before = registration.sources
+        found = [self._states.get(w.source) or self._add(w) for w in requests]
+        states = dict.fromkeys(found)
+        self._update(registration, states, forced, revision)
         if written is not None and registration.snapshot is None:
             registration.written = {
-                states[w.source].source: version
-                for w, version in zip(requests, written, strict=True)
+                state.source: version for state, version in zip(found, written, strict=True)
             }
-        for source, state in states.items():
+        for state in states:
+            known = user in state.users
             state.use(user, interval)
-            new = source not in known or edited
             # Without polling, an edit is the occasion to fetch again.
-            recheck = interval is None and source in known and edited
+            recheck = interval is None and known and edited
             self._scheduler.fetch_if_due(
-                user, state, interval, force=force or recheck, new=new, urgent=urgent
+                user,
+                state,
+                interval,
+                force=force or recheck,
+                new=edited or not known,
+                urgent=urgent,
             )
-        self._release(user, [source for source in before if source not in states])
+        if registration.sources is not before:
+            kept = frozenset(registration.sources)
+            self._release(user, [source for source in before if source not in kept])
         missing = self._snapshots.advance(user, registration)
-        self._scheduler.confirm(user, missing)
-        return self._snapshots.read(
-            user, registration, [states[w.source] for w in requests], complete=not missing
-        )
+        if missing:
+            self._scheduler.confirm(user, missing)
+        return self._snapshots.read(user, registration, found, complete=not missing)
 
     def suspend(self, user: str) -> None:
         """Fetch nothing for the user for now, and keep the values of its last snapshot."""
@@ -205,7 +213,9 @@ class SourceRegistry:
     def _add(self, item: SourceRequest) -> SourceState:
         # Users of one identity share one provider object.
         credentials = self._fetcher.shared(item.credentials)
-        source = replace(item.source, identity=credentials.key)
+        source = item.source
+        if source.identity is not credentials.key:
+            source = replace(source, identity=credentials.key)
         state = SourceState(source, credentials, self._fetcher.attach(source, credentials))
         self._states[source] = state
         self._groups.join(state)
@@ -216,7 +226,7 @@ class SourceRegistry:
         registration: Registration, states: Iterable[SourceState], forced: str, revision: Hashable
     ) -> None:
         # The sources of the states; equal ones that were made for this call need not be kept.
-        sources = tuple(state.source for state in states)
+        sources = tuple([state.source for state in states])
         if sources != registration.sources:
             registration.sources = sources
             registration.edited = True

@@ -127,6 +127,9 @@ class SourceQueues:
 
     def answered(self, source: Source, queue: RateLimitedQueue) -> None:
         """Record that a call succeeded, which proves identity and endpoint."""
+        if not queue.mixed:
+            # Both are proved: it is the queue of this endpoint.
+            return
         stable = source.identity.stable
         owner = self._identities[stable].owner
         queues = [queue]

@@ -250,3 +250,20 @@ def test_a_gauge_is_read_when_asked_for(metrics: Metrics) -> None:
     metrics.read("sources", "Sources.", lambda: values[-1])
     values.append(7.0)
     assert "secret_sync_sources 7.0" in shown(metrics)
+
+
+def test_histogram_buckets_include_their_bound_and_add_up(metrics: Metrics) -> None:
+    queue = QueueMetrics(metrics, "externalsecret")
+    for seconds in (0.01, 0.011, 0.5, 1e9):
+        queue.waited(seconds)
+    name = "workqueue_queue_duration_seconds"
+    found = {s.labels.get("le"): s.value for s in samples(metrics.registry) if name in s.name}
+    assert (found["0.01"], found["0.025"], found["0.25"], found["0.5"]) == (1, 2, 2, 3)
+    assert (found["300.0"], found["+Inf"]) == (3, 4)
+    (total,) = [s.value for s in samples(metrics.registry) if s.name == f"{name}_sum"]
+    assert total == pytest.approx(1e9 + 0.521)
+
+
+def test_a_series_with_a_label_missing_is_refused(metrics: Metrics) -> None:
+    with pytest.raises(ValueError, match="labels"):
+        metrics.reconciles.labels("externalsecret")

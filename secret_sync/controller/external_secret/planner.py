@@ -27,7 +27,7 @@ from secret_sync.settings import parse_duration
 from secret_sync.sources import Source, SourceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Mapping
 
     from secret_sync.cloud.endpoints import EndpointRules, KmsTarget, OosTarget
     from secret_sync.controller.crd_schema import Schemas
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.store.references import StoreReferences
     from secret_sync.credentials import CredentialProvider
     from secret_sync.parse import ExtractionSpec
-    from secret_sync.resources import DataEntry, ExternalSecret, StoreRef
+    from secret_sync.resources import DataEntry, ExternalSecret, SecretStore, StoreRef
     from secret_sync.resources.secret_store import Service
 
 #: What KMS takes where neither a stage nor a version is asked for.
@@ -140,9 +140,9 @@ class Planner:
         if problem is not None:
             return Plan(problem=problem)
         identities = self._identities_of(es)
-        revision = self._revision(es, identities)
+        revision = _revision(es, identities)
         # Whatever a plan depends on that is not in the object is in the identities.
-        keys = tuple(resolved.key for resolved in identities.values())
+        keys = tuple([resolved.key for resolved in identities.values()])
         basis = (es.uid, revision, self.region, keys)
         key = object_key(es.namespace, es.name)
         plan = self._plans.find(key, es, basis)
@@ -193,27 +193,12 @@ class Planner:
         identities: dict[StoreRef | None, _Resolved] = {}
         for entry in es.entries:
             if entry.store not in identities:
-                identity = self._identity(es, entry)
-                if isinstance(identity, Problem) and entry.store is not None:
-                    # Whatever is wrong with the store, here it is the reference to it.
-                    identity = replace(identity, field=_STORE_REF)
-                identities[entry.store] = _Resolved(_where(entry), identity)
+                identities[entry.store] = self._resolved(es, entry)
         return identities
 
     def outdated(self, es: ExternalSecret) -> Problem | None:
         """Return why nothing that is read of the object can be trusted, or ``None``."""
         return self._schemas.refusal(es)
-
-    def _revision(self, es: ExternalSecret, refs: Iterable[StoreRef | None]) -> Hashable:
-        stores = [(ref, self._stores.get(es.namespace, ref)) for ref in refs if ref is not None]
-        # A number, since it is kept for each object.
-        return hash(
-            (
-                es.uid,
-                es.generation,
-                *((ref, s.uid, s.generation) for ref, s in stores if s is not None),
-            )
-        )
 
     def _interval(self, es: ExternalSecret) -> float | Problem | None:
         if self._polling_interval is None or not es.rotation_interval:
@@ -278,12 +263,23 @@ class Planner:
             region=target.region,
         )
 
-    def _identity(self, es: ExternalSecret, entry: DataEntry) -> Identity | Problem:
+    def _resolved(self, es: ExternalSecret, entry: DataEntry) -> _Resolved:
+        where = _where(entry)
         if entry.store is None:
-            return self.identities.own(es.namespace)
-        store = self._stores.find(es.namespace, _where(entry), entry.store)
+            return _Resolved(where, self.identities.own(es.namespace))
+        store = self._stores.find(es.namespace, where, entry.store)
         if isinstance(store, Problem):
-            return store
+            identity: Identity | Problem = store
+            version = None
+        else:
+            identity = self._identity(es, store)
+            version = (store.uid, store.generation)
+        if isinstance(identity, Problem):
+            # Whatever is wrong with the store, here it is the reference to it.
+            identity = replace(identity, field=_STORE_REF)
+        return _Resolved(where, identity, version)
+
+    def _identity(self, es: ExternalSecret, store: SecretStore) -> Identity | Problem:
         outdated = self._schemas.store_refusal(store)
         if outdated is not None:
             return replace(outdated, message=f"{store.title}: {outdated.message}")
@@ -319,10 +315,12 @@ class _Resolved:
 
     Attributes:
         where: The entry for which it was looked up, as messages begin.
+        version: Uid and generation of the store; ``None`` without one that may be used.
     """
 
     where: str
     identity: Identity | Problem
+    version: tuple[str, int] | None = None
 
     @property
     def key(self) -> Hashable:
@@ -337,6 +335,13 @@ class _Resolved:
             message = where + identity.message.removeprefix(self.where)
             return replace(identity, message=message)
         return identity
+
+
+def _revision(es: ExternalSecret, resolved: Mapping[StoreRef | None, _Resolved]) -> Hashable:
+    """Return another value whenever the object or one of its stores was edited."""
+    versions = [(ref, found.version) for ref, found in resolved.items()]
+    # A number, since it is kept for each object.
+    return hash((es.uid, es.generation, *versions))
 
 
 def _wrong_interval(message: str) -> Problem:

@@ -42,6 +42,8 @@ class RecordedQueue:
     def __init__(self) -> None:
         self.added: list[tuple[str, Priority]] = []
         self.later: list[tuple[str, float, Priority]] = []
+        #: Keys that a worker has, and what follows.
+        self.in_flight: dict[str, Callable[[], None]] = {}
 
     def add(self, key: str, priority: Priority) -> None:
         self.added.append((key, priority))
@@ -50,7 +52,13 @@ class RecordedQueue:
         self.later.append((key, delay, priority))
 
     def is_in_flight(self, key: str) -> bool:
-        return False
+        return key in self.in_flight
+
+    def when_done(self, key: str, call: Callable[[], None]) -> None:
+        self.in_flight[key] = call
+
+    def done(self, key: str) -> None:
+        self.in_flight.pop(key)()
 
 
 class HandlersHarness:
@@ -433,6 +441,45 @@ async def test_change_during_a_reconcile_of_a_large_object_causes_another(
     queue.shut_down()
     await workers
     assert seen == [KEY, KEY]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "replied", "enqueued"),
+    [
+        (["20"], "20", []),
+        (["19", "20"], "20", []),
+        (["21"], "20", [(KEY, Priority.HIGH)]),
+        (["20", "21"], "20", [(KEY, Priority.HIGH)]),
+        (["20"], None, [(KEY, Priority.HIGH)]),
+    ],
+    ids=["own", "own at last", "another's", "own, then another's", "write failed"],
+)
+async def test_own_write_that_overtakes_its_reply_enqueues_nothing(
+    make_harness: Callable[..., HandlersHarness],
+    make_secret: Callable[..., SecretMeta],
+    delivered: list[str],
+    replied: str | None,
+    enqueued: list[tuple[str, Priority]],
+) -> None:
+    harness = make_harness()
+    harness.objects.in_flight[KEY] = lambda: None
+    for version in delivered:
+        harness.handlers.secret_changed(Change(KEY, None, make_secret(resourceVersion=version)))
+    assert harness.objects.added == []
+    if replied is not None:
+        harness.states.of(KEY).applied = Applied(b"x", "secret-uid", replied, 0.0)
+    harness.objects.done(KEY)
+    assert harness.objects.added == enqueued
+    assert (harness.states.of(KEY).triggered_at is not None) == bool(enqueued)
+
+
+async def test_deletion_during_a_reconcile_enqueues_at_once(
+    make_harness: Callable[..., HandlersHarness], make_secret: Callable[..., SecretMeta]
+) -> None:
+    harness = make_harness()
+    harness.objects.in_flight[KEY] = lambda: None
+    harness.handlers.secret_changed(Change(KEY, make_secret(), None))
+    assert harness.objects.added == [(KEY, Priority.HIGH)]
 
 
 async def test_a_list_may_be_older_than_what_we_wrote(

@@ -267,6 +267,38 @@ async def test_objects_unchanged_in_a_list_are_not_delivered(
     assert diary.lines == ["+ns/a"]
 
 
+async def test_another_object_in_the_same_version_is_delivered(
+    informer: Informer[Thing], diary: Diary
+) -> None:
+    # Of an API server that was restored, or has another schema.
+    (scope,) = informer._scopes
+    scope.event("ADDED", item("a", "5", data={"color": "red"}))
+    scope.event("MODIFIED", item("a", "5", data={"color": "red"}))
+    scope.event("MODIFIED", item("a", "5", data={"color": "blue"}))
+    assert diary.lines == ["+ns/a", "~ns/a"]
+    assert informer.store.by_index("color", "blue") == ("ns/a",)
+
+
+async def test_an_event_renews_a_known_object_and_a_list_reads_all(
+    client: KubeClient, recorder: Recorder
+) -> None:
+    renewed: list[str] = []
+
+    def renew(known: Thing, value: dict[str, Any]) -> Thing | None:
+        renewed.append(known.resource_version)
+        return thing(value)
+
+    informer = Informer(client, CONFIG_MAPS, thing, recorder, renew=renew)
+    (scope,) = informer._scopes
+    scope.event("ADDED", item("a", "5"))
+    scope.event("MODIFIED", item("a", "6"))
+    listed = scope.read(item("a", "7"))
+    assert listed is not None
+    scope.replace([listed])
+    assert renewed == ["5"]
+    assert [obj.resource_version for obj in informer.store.values()] == ["7"]
+
+
 async def test_a_scope_never_touches_another_ones_objects(
     informer: Informer[ColoredMap], diary: Diary
 ) -> None:

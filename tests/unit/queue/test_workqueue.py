@@ -59,6 +59,24 @@ async def test_add_during_processing_runs_exactly_once_more(queue: WorkQueue[str
     assert await take_all(queue) == ["a"]
 
 
+async def test_call_when_done_follows_the_key_and_may_add_it_again(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    key = await queue.get()
+    called: list[str] = []
+    queue.when_done(key, lambda: called.append("replaced"))
+
+    def call() -> None:
+        called.append(f"in flight: {queue.is_in_flight(key)}")
+        queue.add(key)
+
+    queue.when_done(key, call)
+    assert called == []
+    queue.done(key)
+    assert called == ["in flight: False"]
+    assert await take_all(queue) == ["a"]
+    assert called == ["in flight: False"], "once"
+
+
 async def test_a_raise_during_processing_counts_when_it_is_done(queue: WorkQueue[str]) -> None:
     queue.add("a")
     await queue.get()

@@ -319,3 +319,39 @@ def test_object_is_synced_if_its_status_says_so(status: Any, *, in_step: bool) -
 def test_the_revision_moves_with_the_intent(metadata: dict[str, Any], *, moves: bool) -> None:
     assert (es(metadata=metadata).revision != es().revision) == moves
     assert es(metadata=metadata, status={"target": "x"}).revision == es(metadata=metadata).revision
+
+
+SPEC = {"data": [{"key": "db"}], "target": {"name": "other"}}
+LATER = {"generation": 2, "resourceVersion": "8"}
+
+
+def test_a_write_of_the_status_renews_nothing_else() -> None:
+    known = es(SPEC, {"generation": 2})
+    status = {"observedGeneration": 2, "lastSyncTime": "2026-01-01T00:00:00Z"}
+    value = {"metadata": {**METADATA, **LATER}, "spec": SPEC, "status": status}
+    found = known.renewed(value)
+    assert found == ExternalSecret.from_dict(value)
+    assert found.entries is known.entries
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metadata": {"generation": 3}, "spec": {"data": [{"key": "another"}]}},
+        {"metadata": {"uid": "v"}, "spec": {"data": [{"key": "another"}]}},
+        {"metadata": {"annotations": {"secret-sync.alibabacloud.com/force-sync": "x"}}},
+        {"metadata": {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}},
+        {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}},
+    ],
+    ids=["edited", "another object", "annotation", "finalizer", "deletion"],
+)
+def test_all_of_a_changed_object_is_read_again(changed: dict[str, Any]) -> None:
+    known = es(SPEC, {"generation": 2})
+    metadata = {**METADATA, **LATER, **changed["metadata"]}
+    value = {"metadata": metadata, "spec": changed.get("spec", SPEC)}
+    assert known.renewed(value) == ExternalSecret.from_dict(value)
+
+
+def test_all_of_an_object_without_a_generation_is_read_again() -> None:
+    value = {"metadata": METADATA, "spec": {"data": [{"key": "another"}]}}
+    assert es(SPEC).renewed(value) == ExternalSecret.from_dict(value)
