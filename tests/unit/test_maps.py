@@ -129,6 +129,8 @@ OTHERS = {
     "kube/kubeconfig/fields.py Fields._value": "what a kubeconfig holds, for as long as it is read",
     "kube/lease.py Election._spec": "one Lease",
     "kube/lease.py Election._metadata": "one Lease",
+    "kube/preflight.py Preflight._asking": "the groups of what is used",
+    "kube/preflight.py Preflight._kinds": "the groups of what is used",
     "kube/store.py Store._buckets": "by the indexes, whose empty buckets go",
     "kube/store.py Store._functions": "the indexes",
     "queue/time_slices.py TimeSlicedWorker._namespaces": "empty ones are deleted",
