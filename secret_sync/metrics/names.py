@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import CollectorRegistry
 
 from secret_sync.metrics.scraped import (
     FreshnessCollector,

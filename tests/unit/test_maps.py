@@ -115,6 +115,7 @@ OTHERS = {
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
     "controller/store/reconciler.py SecretStoreReconciler._states": "goes with the store",
+    "kube/_client_config.py Configuration.api_key": "one token",
     "kube/client.py KubeClient._always": "arguments of every request",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
