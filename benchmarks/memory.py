@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MIB_AT_WORK: Final = 100.0
 #: With ten times as many objects.
 MIB_LARGE: Final = 150.0
-MIB_AFTER_IMPORT: Final = 75.0
+MIB_AFTER_IMPORT: Final = 55.0
 _FOREIGN: Final = "foreign"
 _FOREIGN_BYTES: Final = 10_000
 #: Seconds for all to be synced, for each object.

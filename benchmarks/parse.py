@@ -12,7 +12,8 @@ import tracemalloc
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.table import Row, render
-from secret_sync.parse import ExtractionSpec, Selection, check_yaml_parser, extract
+from secret_sync.parse import ExtractionSpec, Selection, extract
+from secret_sync.parse.yaml_document import check_yaml_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

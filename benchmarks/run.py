@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import cold, hostile, identities, idle, latency, memory, scrape, shared
+from benchmarks import cold, first, hostile, identities, idle, latency, memory, scrape, shared
 from benchmarks.table import render, save
 from benchmarks.watching import arrivals
 from benchmarks.world import World
@@ -41,6 +41,7 @@ class Sizes:
         stores: Stores that are cold.
         identities: What they stand for.
         observed: Seconds for which each hostile object is.
+        starts: With one object.
     """
 
     objects: int = 2000
@@ -56,6 +57,7 @@ class Sizes:
     stores: int = 500
     identities: int = 50
     observed: float = hostile.OBSERVED
+    starts: int = 9
 
 
 QUICK: Final = Sizes(
@@ -70,6 +72,7 @@ QUICK: Final = Sizes(
     stores=50,
     identities=5,
     observed=2.0,
+    starts=2,
 )
 
 
@@ -77,6 +80,13 @@ async def starting(sizes: Sizes) -> list[Row]:
     """The rows of a cold start: its ceiling, its time, its CPU."""
     async with World.start() as world:
         return await cold.measure(world, sizes.objects, sizes.connections)
+
+
+async def beginning(sizes: Sizes) -> list[Row]:
+    """The row of a start with one object."""
+    async with World.start() as world:
+        await world.add_namespace()
+        return [first.row(await first.measure(world, sizes.starts))]
 
 
 async def joining(sizes: Sizes) -> list[Row]:
@@ -144,6 +154,7 @@ async def scraping(sizes: Sizes) -> list[Row]:
 
 _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "cold": starting,
+    "first": beginning,
     "latency": joining,
     "idle": polling,
     "shared": sharing,

@@ -7,15 +7,16 @@ there would restart the controller and lose the cached values.
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from prometheus_client.exposition import choose_encoder
 
 from secret_sync.errors import DefiniteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from prometheus_client import CollectorRegistry
 
@@ -40,6 +41,7 @@ class HealthServer:
         # While the process starts, nothing beats yet and nothing is stuck.
         self._beat_at = float("inf")
         self._runner: web.AppRunner | None = None
+        self._exposition: ModuleType | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Start to listen.
@@ -92,6 +94,11 @@ class HealthServer:
             self._runner = None
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        if self._exposition is None:
+            # Two HTTP servers come with it: at the start it would delay that, and here the loop.
+            name = "prometheus_client.exposition"
+            self._exposition = await asyncio.to_thread(import_module, name)
+        choose_encoder = self._exposition.choose_encoder
         # Only OpenMetrics has exemplars; Prometheus asks for it by itself.
         try:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -19,10 +19,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal
 
 import orjson
-import structlog
 
 from secret_sync.background import BackgroundWriter
 from secret_sync.errors import SecretSyncError
+from secret_sync.partial_imports import absent
+
+# For tracebacks, which are written here. Only development environments have it.
+with absent("rich"):
+    import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from secret_sync.kube import (
     Election,
     KubeClient,
     LeaseTimes,
+    Preflight,
     RequiredPermission,
     current_namespace,
-    missing_permission,
     new_identity,
 )
 from secret_sync.metrics import LeaseMetrics
@@ -117,13 +117,13 @@ async def make_election(
         current_namespace, settings.kubeconfig
     )
     # Who creates has no name for it yet, as rules see it.
-    for need in (
+    why = await Preflight(client).missing_permission(
         RequiredPermission(LEASES, ("get", "update"), name=name),
         RequiredPermission(LEASES, ("create",)),
-    ):
-        why = await missing_permission(client, need, (namespace,))
-        if why:
-            raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
+        namespaces=(namespace,),
+    )
+    if why:
+        raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
     times = LeaseTimes(
         settings.leader_elect_lease_duration,
         settings.leader_elect_renew_deadline,

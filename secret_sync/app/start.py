@@ -17,6 +17,7 @@ from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
+from secret_sync.app.together import together
 from secret_sync.app.watched import NOT_IN_SYNC, Capabilities
 from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
@@ -33,22 +34,20 @@ from secret_sync.kube import (
     SERVICE_ACCOUNTS,
     ClusterAccess,
     KubeClient,
+    Preflight,
     RequiredPermission,
-    check,
-    missing_permission,
     read_token_user,
     retry_until_available,
-    who_am_i,
 )
 from secret_sync.metrics import Metrics
-from secret_sync.parse import check_yaml_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from secret_sync.settings import Settings
 
 _log = structlog.get_logger(__name__)
+
+#: Seconds after which the first Secrets are written, where there are not many.
+_LATER: Final = 2.0
 
 
 def main(settings: Settings) -> int:
@@ -73,11 +72,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
         loop.add_signal_handler(number, stop.set)
     _tell_of_flags(settings)
     _check_addresses(settings)
-    await asyncio.to_thread(_check_parser)
     async with AsyncExitStack() as stack:
         controller = await unless(stop, build(settings, stack))
         if controller is not None:
-            await controller.run(stop)
+            async with asyncio.TaskGroup() as tasks:
+                checking = tasks.create_task(_check_parser())
+                await controller.run(stop)
+                checking.cancel()
     _log.info("stopped")
     return 0
 
@@ -94,9 +95,10 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     if settings.metrics_bind_address is not None:
         bind = settings.metrics_bind_address
         await health.start(bind.host, bind.port)
-    access = await ClusterAccess.find(settings.kubeconfig)
-    stack.push_async_callback(access.close)
-    context = await asyncio.to_thread(build_ssl_context, settings.ssl_cert_file)
+    async with together() as tasks:
+        finding = tasks.create_task(_find_cluster(settings, stack))
+        trusting = tasks.create_task(asyncio.to_thread(build_ssl_context, settings.ssl_cert_file))
+    access, context = finding.result(), trusting.result()
     transport = Transport(
         ssl_context=context,
         https_proxy=settings.proxy.https_proxy,
@@ -114,12 +116,18 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     metadata = MetadataService(direct, settings.metadata_endpoint)
     client = KubeClient(access)
     stack.push_async_callback(client.close)
-    capabilities = await _check(client, settings)
+    preflight = Preflight(client)
+    # What may fail is not beside anything else: requests that are cut off leave errors in the log.
+    without = await _check(preflight, settings)
     election = await make_election(settings, access, metrics, stack)
+    async with together() as tasks:
+        asking = tasks.create_task(_find_capabilities(preflight, settings, without))
+        needed = not _placed(settings)
+        placing = tasks.create_task(find_region(settings.region, metadata, needed=needed))
+    capabilities, region = asking.result(), placing.result()
+    schemas = await _read_schemas(client, capabilities)
     if election is not None:
         client.guard_writes(election)
-    schemas = await _read_schemas(client, capabilities)
-    region = await find_region(settings.region, metadata, needed=not _placed(settings))
     controller = Controller(
         settings,
         metrics,
@@ -156,14 +164,20 @@ _DEFINITIONS_NEEDS: Final = (
 )
 
 
-async def _check(client: KubeClient, settings: Settings) -> Capabilities:
-    """Check the requirements, and return which optional permissions exist.
+async def _find_cluster(settings: Settings, stack: AsyncExitStack) -> ClusterAccess:
+    access = await ClusterAccess.find(settings.kubeconfig)
+    stack.push_async_callback(access.close)
+    return access
+
+
+async def _check(preflight: Preflight, settings: Settings) -> tuple[str, ...]:
+    """Check the requirements, and return the watched namespaces in which nothing is permitted.
 
     Raises:
         SecretSyncError: Something indispensable is missing; one line says what.
     """
-    without = await check(
-        client, _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS
+    without = await preflight.check(
+        _NEEDS, namespaces=settings.watch_namespaces, hint=kinds.INSTALL_CRDS
     )
     for namespace in without:
         _log.warning(
@@ -171,13 +185,26 @@ async def _check(client: KubeClient, settings: Settings) -> Capabilities:
             "it is served once that has changed",
             namespace=namespace,
         )
+    return without
+
+
+async def _find_capabilities(
+    preflight: Preflight, settings: Settings, without: tuple[str, ...]
+) -> Capabilities:
+    """Find out which optional permissions exist, and who we are."""
+    async with together() as tasks:
+        stores = tasks.create_task(preflight.missing_permission(_STORES_NEED))
+        namespaces = tasks.create_task(preflight.missing_permission(_NAMESPACES_NEED))
+        definitions = tasks.create_task(preflight.missing_permission(*_DEFINITIONS_NEEDS))
+        user = tasks.create_task(preflight.who_am_i())
+        token_user = await read_token_user(settings.own.oidc_token_file)
     capabilities = Capabilities(
         without_rights=without,
-        cluster_stores=_until_restart(await missing_permission(client, _STORES_NEED)),
-        namespaces=_until_restart(await missing_permission(client, _NAMESPACES_NEED)),
-        definitions=_until_restart(await _first_missing_permission(client, _DEFINITIONS_NEEDS)),
-        user=await who_am_i(client),
-        token_user=await read_token_user(settings.own.oidc_token_file),
+        cluster_stores=_until_restart(stores.result()),
+        namespaces=_until_restart(namespaces.result()),
+        definitions=_until_restart(definitions.result()),
+        user=user.result(),
+        token_user=token_user,
     )
     if not capabilities.user and (
         settings.allow_role_arn or settings.controller_identity_namespaces
@@ -195,21 +222,17 @@ async def _check(client: KubeClient, settings: Settings) -> Capabilities:
     return capabilities
 
 
-async def _first_missing_permission(client: KubeClient, needs: Iterable[RequiredPermission]) -> str:
-    for need in needs:
-        why = await missing_permission(client, need)
-        if why:
-            return why
-    return ""
-
-
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:
     """Read which fields the CRDs lack, before the first reconcile."""
     schemas = Schemas()
     if not capabilities.definitions:
-        for name in OUR_DEFINITIONS:
-            missing = await retry_until_available(partial(read_missing, client, name))
-            schemas.put(name, missing or ())
+        async with together() as tasks:
+            reading = {
+                name: tasks.create_task(retry_until_available(partial(read_missing, client, name)))
+                for name in OUR_DEFINITIONS
+            }
+        for name, found in reading.items():
+            schemas.put(name, found.result() or ())
     return schemas
 
 
@@ -227,7 +250,15 @@ def _tell_of_flags(settings: Settings) -> None:
         _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
 
 
-def _check_parser() -> None:
+async def _check_parser() -> None:
+    """Make sure that YAML can be parsed, once the start is over: it imports both parsers."""
+    await asyncio.sleep(_LATER)
+    await asyncio.to_thread(_check_parser_now)
+
+
+def _check_parser_now() -> None:
+    from secret_sync.parse.yaml_document import check_yaml_parser  # noqa: PLC0415 (see above)
+
     try:
         check_yaml_parser()
     except RuntimeError as error:

@@ -6,7 +6,11 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-from aiolimiter import AsyncLimiter
+from secret_sync.partial_imports import without_init
+
+# It looks its version up.
+with without_init("aiolimiter"):
+    from aiolimiter.leakybucket import AsyncLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The adapter that sends the calls of the SDK's clients over our session.
+"""The adapter that sends the calls of services over our session.
 
-A client of the SDK builds the request and parses the response with its models; between the two
-it calls ``call_api_async``. Overriding that one method keeps the SDK's models and signature, but
-not its session per request, its blocking retries and its lost statuses.
+It has the signature of the method of the SDK's clients that comes between building a request and
+parsing the response. So the SDK's models and its signing are used, but not its session per request,
+its blocking retries and its lost statuses.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
 
 import orjson
-from alibabacloud_tea_openapi.utils import Utils, get_canonical_query_string
 from yarl import URL
 
 from secret_sync import __version__
 from secret_sync.clock import utc_text
 from secret_sync.cloud.endpoints import is_dedicated
 from secret_sync.cloud.errors import error_of
+from secret_sync.cloud.sdk import Utils, get_canonical_query_string
 from secret_sync.cloud.services import KMS
 from secret_sync.errors import DefiniteError, TransientError
 
@@ -52,7 +53,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What differs between calls, passed to a client's method as its ``runtime``.
+    """What differs between calls.
 
     So a client holds no credentials, and an immutable one serves every tenant.
 
@@ -116,7 +117,7 @@ def sign(request: Signable, payload: bytes, keys: Keys) -> None:
 
 
 class SdkTransportAdapter:
-    """Sends the calls of an SDK client; to be mixed in before the client class."""
+    """Sends the calls of a service; the base class of its client."""
 
     _transport: Transport
 
@@ -143,7 +144,7 @@ class SdkTransportAdapter:
             **stamp(),
         }
         if request.body is not None:
-            payload = Utils.to_form(request.body).encode()
+            payload = urlencode(request.body).encode()
             headers["content-type"] = FORM
         sign(Signable(params.method, params.pathname, query, headers), payload, runtime.keys)
         url = URL(

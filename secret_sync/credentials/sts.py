@@ -6,13 +6,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from yarl import URL
 
 from secret_sync.cloud.endpoints import sts_hosts
 from secret_sync.cloud.errors import UnreachableError, error_of
 from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.cloud.retry import repeated, settled
+from secret_sync.cloud.sdk import OpenApiRequest, Params
 from secret_sync.cloud.sdk_transport import (
     FORM,
     USER_AGENT,

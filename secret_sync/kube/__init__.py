@@ -27,13 +27,7 @@ from secret_sync.kube.lease import (
 from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
-from secret_sync.kube.preflight import (
-    RequiredPermission,
-    check,
-    missing_permission,
-    retry_until_available,
-    who_am_i,
-)
+from secret_sync.kube.preflight import Preflight, RequiredPermission, retry_until_available
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refs import ConfirmedOwner, Ref
 from secret_sync.kube.resource import (
@@ -93,6 +87,7 @@ __all__ = [
     "LeaseTimes",
     "OutdatedError",
     "OwnedByOthersError",
+    "Preflight",
     "Ref",
     "Reflector",
     "ReflectorObserver",
@@ -103,18 +98,15 @@ __all__ = [
     "Store",
     "WatchedNamespaces",
     "WriteGuard",
-    "check",
     "converted",
     "current_namespace",
     "data_keys",
     "is_older",
     "key_of",
-    "missing_permission",
     "new_identity",
     "reached",
     "read_token_user",
     "retry_until_available",
     "string_data_keys",
-    "who_am_i",
     "without_keys",
 ]

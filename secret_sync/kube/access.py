@@ -230,7 +230,7 @@ class ClusterAccess:
             issued.key if issued else login.key,
         )
         known, old = self._connection, self.credentials
-        if not server.url.startswith("https"):
+        if not any(url.startswith("https") for url in (server.url, server.proxy or "")):
             context = None
         elif self.ssl is None or (new.certificate, new.key) != (old.certificate, old.key):
             # Another one, so that no kept connection goes on with the former certificate.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,6 +26,8 @@ _log = structlog.get_logger(__name__)
 #: Seconds for which an API server that does not answer is waited for.
 PATIENCE: Final = 30.0
 BETWEEN: Final = 2.0
+#: Requests at the same time: for each a connection is made, which takes as long as two requests.
+_TOGETHER: Final = 4
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -50,71 +53,167 @@ class RequiredPermission:
         return f"{what} {self.name}" if self.name else what
 
 
-async def check(
-    client: KubeClient, needs: Sequence[RequiredPermission], *, namespaces: Sequence[str], hint: str
-) -> tuple[str, ...]:
-    """Check that the server answers, serves the kinds, and grants the permissions.
+class Preflight:
+    """Asks the API server what there is and what is permitted; for the start only."""
 
-    The deletion of a namespace removes its Roles, which must not affect the other namespaces.
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        self._gate = asyncio.Semaphore(_TOGETHER)
+        # The plurals of each group and version, which is asked for once; ``None`` if unknown.
+        self._kinds: dict[str, list[Any] | None] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    Args:
-        client: The API server.
-        needs: What is used.
-        namespaces: Where; empty for all.
-        hint: What to do where a kind is missing.
+    async def check(
+        self, needs: Sequence[RequiredPermission], *, namespaces: Sequence[str], hint: str
+    ) -> tuple[str, ...]:
+        """Check that the server answers, serves the kinds, and grants the permissions.
 
-    Returns:
-        Those of the namespaces in which nothing is granted, where others have all that is needed.
+        The deletion of a namespace removes its Roles, which must not affect the other namespaces.
 
-    Raises:
-        ApiUnavailableError: The server did not answer in time.
-        DefiniteError: One line that says what is missing.
-    """
-    for resource in {n.resource for n in needs}:
-        await _known(client, resource, hint)
-    placed = [need for need in needs if need.resource.namespaced]
-    missing = await _missing(client, [need for need in needs if need not in placed], ())
-    places = tuple(dict.fromkeys(namespaces or ("",)))
-    denied = dict(
-        zip(
-            places,
-            await asyncio.gather(*(_missing(client, placed, (place,)) for place in places)),
-            strict=True,
+        Args:
+            needs: What is used.
+            namespaces: Where; empty for all.
+            hint: What to do where a kind is missing.
+
+        Returns:
+            Those of the namespaces in which nothing is granted, where others have all that is
+            needed.
+
+        Raises:
+            ApiUnavailableError: The server did not answer in time.
+            DefiniteError: One line that says what is missing.
+        """
+        for resource in dict.fromkeys(n.resource for n in needs):
+            await self._known(resource, hint)
+        placed = [need for need in needs if need.resource.namespaced]
+        missing = await self._missing([need for need in needs if need not in placed], ())
+        places = tuple(dict.fromkeys(namespaces or ("",)))
+        denied = dict(
+            zip(
+                places,
+                await asyncio.gather(*(self._missing(placed, (place,)) for place in places)),
+                strict=True,
+            )
         )
-    )
-    questions = sum(len(need.verbs) for need in placed)
-    without = tuple(place for place, some in denied.items() if 0 < len(some) == questions)
-    for place, some in denied.items():
-        if place not in without or len(without) == len(denied):
-            missing += some
-    if missing:
-        rules = "deploy/watched-namespace" if namespaces else "deploy/base"
-        raise DefiniteError(
-            f"RBAC does not allow this controller to {', '.join(missing)}; "
-            f"the rules it needs are in {rules}"
+        questions = sum(len(need.verbs) for need in placed)
+        without = tuple(place for place, some in denied.items() if 0 < len(some) == questions)
+        for place, some in denied.items():
+            if place not in without or len(without) == len(denied):
+                missing += some
+        if missing:
+            rules = "deploy/watched-namespace" if namespaces else "deploy/base"
+            raise DefiniteError(
+                f"RBAC does not allow this controller to {', '.join(missing)}; "
+                f"the rules it needs are in {rules}"
+            )
+        return without
+
+    async def missing_permission(
+        self, *needs: RequiredPermission, namespaces: Sequence[str] = ()
+    ) -> str:
+        """Return why something that is useful but optional is not permitted; ``""`` if it is.
+
+        Args:
+            needs: What it takes.
+            namespaces: Where; empty for all, or for what has none.
+
+        Raises:
+            ApiUnavailableError: The server did not answer.
+        """
+        for need in needs:
+            try:
+                await self._known(need.resource, "")
+            except DefiniteError:
+                return f"the API server does not know {need.resource.plural}"
+        missing = await self._missing(needs, namespaces)
+        return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
+
+    async def who_am_i(self) -> str:
+        """Return our user name at the API server; ``""`` before Kubernetes 1.28.
+
+        Raises:
+            ApiUnavailableError: The server did not answer.
+        """
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+        def read(reply: dict[str, Any]) -> str:
+            status = section(reply, "status", _WHO_AM_I)
+            user = section(status, "userInfo", _WHO_AM_I).get("username")
+            return user if isinstance(user, str) else ""
+
+        try:
+            return await self._ask(read, "POST", _WHO_AM_I, body)
+        except ApiRefusedError:
+            return ""
+
+    async def _missing(
+        self, needs: Sequence[RequiredPermission], namespaces: Sequence[str]
+    ) -> list[str]:
+        denied = await asyncio.gather(
+            *(
+                self._denied(need, verb, namespace)
+                for need in needs
+                for verb in need.verbs
+                for namespace in (namespaces if need.resource.namespaced and namespaces else ("",))
+            )
         )
-    return without
+        return [d for d in denied if d]
 
+    async def _known(self, resource: Resource, hint: str) -> None:
+        group = f"/apis/{resource.group}" if resource.group else "/api"
+        path = f"{group}/{resource.version}"
 
-async def missing_permission(
-    client: KubeClient, need: RequiredPermission, namespaces: Sequence[str] = ()
-) -> str:
-    """Return why something that is useful but optional is not permitted; ``""`` if it is.
+        def read(reply: dict[str, Any]) -> list[Any]:
+            return [r.get("name") for r in objects_at(reply, "resources", path)]
 
-    Args:
-        client: The API server.
-        need: What it takes.
-        namespaces: Where; empty for all, or for what has none.
+        async with self._asking[path]:
+            if path not in self._kinds:
+                try:
+                    self._kinds[path] = await self._ask(read, "GET", path)
+                except ApiNotFoundError:
+                    self._kinds[path] = None
+        known = self._kinds[path]
+        if known is None:
+            raise DefiniteError(f"the API server does not know {path}; {hint}")
+        if resource.plural not in known:
+            raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
 
-    Raises:
-        ApiUnavailableError: The server did not answer.
-    """
-    try:
-        await _known(client, need.resource, "")
-    except DefiniteError:
-        return f"the API server does not know {need.resource.plural}"
-    missing = await _missing(client, (need,), namespaces)
-    return f"RBAC does not allow this controller to {', '.join(missing)}" if missing else ""
+    async def _denied(self, need: RequiredPermission, verb: str, namespace: str) -> str:
+        attributes = {
+            "group": need.resource.group,
+            "resource": need.resource.plural,
+            "subresource": need.subresource,
+            "name": need.name,
+            "verb": verb,
+            "namespace": namespace,
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
+        }
+
+        def read(reply: dict[str, Any]) -> bool:
+            return bool(section(reply, "status", _REVIEWS).get("allowed"))
+
+        try:
+            allowed = await self._ask(read, "POST", _REVIEWS, body)
+        except ApiRefusedError:
+            # Without permission to ask, the request itself will show it.
+            return ""
+        if allowed:
+            return ""
+        return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")
+
+    async def _ask(
+        self, read: Callable[[dict[str, Any]], T], method: str, path: str, body: Any = None
+    ) -> T:
+        async def once() -> T:
+            async with self._gate:
+                reply = await self._client.request(method, path, body=body, expected=Answer.ANY)
+            return read(reply)
+
+        return await retry_until_available(once)
 
 
 async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
@@ -139,82 +238,3 @@ async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:
                 _log.warning("API server does not answer, will retry", error=error.message)
             logged = True
             await asyncio.sleep(max(BETWEEN, min(error.retry_after or 0.0, PATIENCE)))
-
-
-async def who_am_i(client: KubeClient) -> str:
-    """Return our user name at the API server; ``""`` before Kubernetes 1.28.
-
-    Raises:
-        ApiUnavailableError: The server did not answer.
-    """
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-
-    async def ask() -> str:
-        reply = await client.request("POST", _WHO_AM_I, body=body, expected=Answer.ANY)
-        status = section(reply, "status", _WHO_AM_I)
-        user = section(status, "userInfo", _WHO_AM_I).get("username")
-        return user if isinstance(user, str) else ""
-
-    try:
-        return await retry_until_available(ask)
-    except ApiRefusedError:
-        return ""
-
-
-async def _missing(
-    client: KubeClient, needs: Sequence[RequiredPermission], namespaces: Sequence[str]
-) -> list[str]:
-    denied = await asyncio.gather(
-        *(
-            _denied(client, need, verb, namespace)
-            for need in needs
-            for verb in need.verbs
-            for namespace in (namespaces if need.resource.namespaced and namespaces else ("",))
-        )
-    )
-    return [d for d in denied if d]
-
-
-async def _known(client: KubeClient, resource: Resource, hint: str) -> None:
-    group = f"/apis/{resource.group}" if resource.group else "/api"
-    path = f"{group}/{resource.version}"
-
-    async def ask() -> list[dict[str, Any]]:
-        reply = await client.request("GET", path, expected=Answer.ANY)
-        return objects_at(reply, "resources", path)
-
-    try:
-        known = await retry_until_available(ask)
-    except ApiNotFoundError:
-        raise DefiniteError(f"the API server does not know {path}; {hint}") from None
-    if resource.plural not in [r.get("name") for r in known]:
-        raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
-
-
-async def _denied(client: KubeClient, need: RequiredPermission, verb: str, namespace: str) -> str:
-    attributes = {
-        "group": need.resource.group,
-        "resource": need.resource.plural,
-        "subresource": need.subresource,
-        "name": need.name,
-        "verb": verb,
-        "namespace": namespace,
-    }
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
-    }
-
-    async def ask() -> dict[str, Any]:
-        reply = await client.request("POST", _REVIEWS, body=body, expected=Answer.ANY)
-        return section(reply, "status", _REVIEWS)
-
-    try:
-        answered = await retry_until_available(ask)
-    except ApiRefusedError:
-        # Without permission to ask, the request itself will show it.
-        return ""
-    if answered.get("allowed"):
-        return ""
-    return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secret_sync.errors import DefiniteError
-from secret_sync.kube._client_config import Configuration, incluster_config
+from secret_sync.kube._client_config import ConfigException, Configuration, load_incluster_config
 from secret_sync.kube.kubeconfig import Connection, Login, Server, as_header
 
 
@@ -17,12 +17,12 @@ def read_service_account(_context: str = "") -> Connection:
     """
     configuration = Configuration()
     try:
-        incluster_config.load_incluster_config(
+        load_incluster_config(  # type: ignore[no-untyped-call]
             client_configuration=configuration, try_refresh_token=False
         )
         ca = Path(configuration.ssl_ca_cert).read_bytes()
-    except (incluster_config.ConfigException, OSError, ValueError) as error:
-        told = isinstance(error, incluster_config.ConfigException)
+    except (ConfigException, OSError, ValueError) as error:
+        told = isinstance(error, ConfigException)
         why = str(error).rstrip(".") if told else "unreadable"
         raise DefiniteError(
             f"the pod's service account: {why}; set KUBECONFIG or --kubeconfig"

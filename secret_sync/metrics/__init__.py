@@ -3,6 +3,12 @@
 Each package defines its observer as a small protocol; the classes here implement it.
 """
 
+from secret_sync.partial_imports import without_init
+
+# Two HTTP servers.
+with without_init("prometheus_client"):
+    import prometheus_client.metrics  # noqa: F401
+
 from secret_sync.metrics.names import Metrics
 from secret_sync.metrics.observers import (
     CallMetrics,

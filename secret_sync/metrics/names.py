@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics import Gauge
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from secret_sync.metrics.accumulators import Counter, Histogram
 from secret_sync.metrics.scraped import (

@@ -29,7 +29,6 @@ from secret_sync.parse.extraction import (
 from secret_sync.parse.keys import check_data
 from secret_sync.parse.paths import constant_hint
 from secret_sync.parse.stepwise import Steps, run_to_end
-from secret_sync.parse.yaml_document import check_yaml_parser
 
 __all__ = [
     "DUPLICATE_KEY",
@@ -52,7 +51,6 @@ __all__ = [
     "check_data",
     "check_spec",
     "check_spec_steps",
-    "check_yaml_parser",
     "constant_hint",
     "extract",
     "extract_steps",

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import MAX_BYTES, MAX_YAML_BYTES, NOT_A_DOCUMENT, TOO_LARGE, encoded
 from secret_sync.parse.json_document import NotJSONError, literal, read_json, write_json
-from secret_sync.parse.yaml_document import read_yaml
-from secret_sync.parse.yaml_strict import NotYAMLError
-from secret_sync.parse.yaml_text import write_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +40,7 @@ class Document:
             DefiniteError: The value cannot be written.
         """
         if isinstance(value, (dict, list)):
-            write = write_json if self.is_json else write_yaml
-            return encoded(write(value, take))
+            return encoded(write_json(value, take) if self.is_json else _as_yaml(value, take))
         text = value if isinstance(value, str) else "" if value is None else literal(value)
         take(len(text))
         return encoded(text)
@@ -69,6 +65,10 @@ def read_document(data: bytes) -> Document:
     looks_like_json = text.lstrip()[:1] in ("{", "[")
     if looks_like_json and (in_string or len(data) > MAX_YAML_BYTES):
         raise DefiniteError(f"the document is invalid JSON: {not_json}", code=NOT_A_DOCUMENT)
+    # Half of this package, which few documents need; they are read in a thread.
+    from secret_sync.parse.yaml_document import read_yaml  # noqa: PLC0415
+    from secret_sync.parse.yaml_strict import NotYAMLError  # noqa: PLC0415
+
     try:
         return Document(read_yaml(text), is_json=False)
     except NotYAMLError as error:
@@ -78,6 +78,12 @@ def read_document(data: bytes) -> Document:
     else:
         problem = f"it is neither JSON nor YAML ({not_yaml})"
     raise DefiniteError(f"the value cannot be parsed: {problem}", code=NOT_A_DOCUMENT)
+
+
+def _as_yaml(value: Value, take: Callable[[int], None]) -> str:
+    from secret_sync.parse.yaml_text import write_yaml  # noqa: PLC0415 (see above)
+
+    return write_yaml(value, take)
 
 
 def _decoded(data: bytes) -> str:

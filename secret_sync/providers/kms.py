@@ -6,27 +6,36 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
 
-from alibabacloud_tea_openapi.utils_models import Config
-
-from secret_sync.cloud.sdk import import_client
+from secret_sync.cloud.sdk import OpenApiRequest, Params
 from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.errors import DefiniteError, TransientError
+from secret_sync.partial_imports import without_init
 from secret_sync.providers.value import SecretRequest, SecretValue, check_version, shown
 
 if TYPE_CHECKING:
-    from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
-
     from secret_sync.cloud.sdk_transport import Keys
     from secret_sync.cloud.transport import Transport
 
 __all__ = ["KmsClient", "SecretRequest", "SecretValue", "fetch_secret"]
 
-_sdk = import_client(
-    "alibabacloud_kms20160120",
-    ("get_secret_value_request", "get_secret_value_response", "get_secret_value_response_body"),
+# Hundreds of models.
+with without_init("alibabacloud_kms20160120.models"):
+    from alibabacloud_kms20160120.models._get_secret_value_request import GetSecretValueRequest
+    from alibabacloud_kms20160120.models._get_secret_value_response_body import (
+        GetSecretValueResponseBody,
+    )
+
+_GET_SECRET_VALUE: Final = Params(
+    action="GetSecretValue",
+    version="2016-01-20",
+    protocol="HTTPS",
+    pathname="/",
+    method="POST",
+    auth_type="AK",
+    style="RPC",
+    req_body_type="formData",
+    body_type="json",
 )
-
-
 _CURRENT: Final = "ACSCurrent"
 _IGNORED_ID: Final = (
     "; KMS ignores versionId for secrets of a managed type (such as RDS, RAM and ECS credentials): "
@@ -34,26 +43,25 @@ _IGNORED_ID: Final = (
 )
 
 
-class KmsClient(SdkTransportAdapter, _sdk.Client):  # type: ignore[misc,name-defined] # the SDK is untyped
-    """The SDK's KMS client over the shared session; stateless, one for the whole process."""
+class KmsClient(SdkTransportAdapter):
+    """Calls KMS over the shared session; stateless, one for the whole process."""
 
     def __init__(self, transport: Transport) -> None:
-        # Each call has its own endpoint; this one only keeps the SDK from deriving another.
-        super().__init__(Config(endpoint="kms.aliyuncs.com"))
         self._transport = transport
 
-    async def call_api_async(
-        self, params: Params, request: OpenApiRequest, runtime: CallContext
-    ) -> dict[str, Any]:
-        """Make the call like ``SdkTransportAdapter``.
-
-        ``VersionStages`` has two shapes. For the plain list the SDK's model would silently stop
-        parsing, and lose the value.
-        """
-        reply = await super().call_api_async(params, request, runtime)
-        if isinstance(stages := reply["body"].get("VersionStages"), list):
-            reply["body"]["VersionStages"] = {"VersionStage": stages}
-        return reply
+    async def get_secret_value(self, request: Any, context: CallContext) -> Any:
+        """Return the body of the response, or ``None`` if its shape is another one."""
+        reply = await self.call_api_async(
+            _GET_SECRET_VALUE, OpenApiRequest(query=request.to_map(), body={}), context
+        )
+        document = reply["body"]
+        # It has two shapes; the SDK's model knows one.
+        if isinstance(stages := document.get("VersionStages"), list):
+            document["VersionStages"] = {"VersionStage": stages}
+        try:
+            return GetSecretValueResponseBody().from_map(document)
+        except AttributeError:
+            return None
 
 
 async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequest) -> SecretValue:
@@ -67,18 +75,18 @@ async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequ
         DefiniteError: Refused, an unusable value, or another version than requested.
     """
     what = f'KMS secret "{shown(request.name)}"'
-    response = await client.get_secret_value_with_options_async(
-        _sdk.main_models.GetSecretValueRequest(
+    body = await client.get_secret_value(
+        GetSecretValueRequest(
             secret_name=request.name,
             version_id=request.version_id or None,
             version_stage=request.version_stage or None,
         ),
         CallContext(request.endpoint, credentials, what, region=request.region),
     )
-    value = _value(response.body, what)
+    value = _value(body, what)
     check_version(value, request, what, _IGNORED_ID)
     if not request.version_id:
-        _check_stage(response.body, request.version_stage, what)
+        _check_stage(body, request.version_stage, what)
     return value
 
 

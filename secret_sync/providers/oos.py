@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
-
+from secret_sync.cloud.sdk import OpenApiRequest, Params
 from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.cloud.services import OOS
 from secret_sync.errors import DefiniteError, TransientError

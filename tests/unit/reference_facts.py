@@ -155,7 +155,7 @@ def metrics() -> dict[str, Metric]:
     for family in registry.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = family.samples[0].labels if family.samples else {}
-        found[family.name + suffix] = Metric(family.type, tuple(n for n in labels if n != "le"))
+        found.setdefault(family.name + suffix, Metric(family.type, tuple(labels)))
     return found
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from secret_sync.kube import access, issuer
-from secret_sync.kube.kubeconfig import fields, files, plugin, read
+from secret_sync.kube.kubeconfig import fields, plugin, read, yaml_file
 from tests.integration.kube.kubeconfig_cases import CASES, OURS, THEIRS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
@@ -47,4 +47,4 @@ def test_kubeconfig_doc_has_the_numbers_of_the_code() -> None:
 
 def test_kubeconfig_doc_has_the_limits_of_the_code() -> None:
     assert f"{fields.MAX_BYTES // 2**20} MiB" in SECTION
-    assert f"{files.MAX_LEVELS} levels" in SECTION
+    assert f"{yaml_file.MAX_LEVELS} levels" in SECTION

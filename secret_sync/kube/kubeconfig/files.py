@@ -5,19 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError
+from typing import Final
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.kubeconfig.fields import Fields, quoted, read_file
 
 #: Where it is by default.
 HOME_CONFIG: Final = "~/.kube/config"
-#: Lists and maps within each other; the C parser's stack ends at some ten thousand.
-MAX_LEVELS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +95,13 @@ def _read_files(paths: str) -> list[Fields]:
 
 
 def _checked(content: bytes, file: Path) -> Fields:
+    # 2 MiB that no pod needs.
+    from secret_sync.kube.kubeconfig.yaml_file import YAMLFileError, load_yaml  # noqa: PLC0415
+
     empty = Fields({}, "", file)
     try:
-        value = _load(content)
-    except _NotYAMLError as error:
+        value = load_yaml(content)
+    except YAMLFileError as error:
         empty.refuse("", str(error))
     if value is None:
         return empty
@@ -128,48 +125,3 @@ def _check_names(file: Fields, section: str) -> None:
 
 class _MissingError(Exception):
     """Return the error for an entry that is in none of the files."""
-
-
-class _NotYAMLError(Exception):
-    """Return an error that names the place and shows no content."""
-
-
-class _Constructor(SafeConstructor):
-    """Read dates as strings, as kubectl does."""
-
-
-_Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
-
-
-def _load(content: bytes) -> Any:
-    parser = YAML(typ="safe")
-    parser.Constructor = _Constructor
-    try:
-        _check_shape(parser, content)
-        return parser.load(content)
-    except _NotYAMLError:
-        raise
-    except DuplicateKeyError as error:
-        failure = f"a field is there twice{_place(error)}"
-    except MarkedYAMLError as error:
-        failure = f"this is not YAML{_place(error)}"
-    except Exception:  # noqa: BLE001 (the library raises anything, and quotes what it read)
-        failure = "this is not YAML"
-    raise _NotYAMLError(failure)
-
-
-def _check_shape(parser: YAML, content: bytes) -> None:
-    level = documents = 0
-    for event in parser.parse(content):
-        kind = type(event).__name__
-        documents += kind == "DocumentStartEvent"
-        level += kind.endswith("StartEvent") - kind.endswith("EndEvent")
-        if level > MAX_LEVELS:
-            raise _NotYAMLError(f"more than {MAX_LEVELS} lists and maps within each other")
-    if documents > 1:
-        raise _NotYAMLError("two documents; put them in files of their own")
-
-
-def _place(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

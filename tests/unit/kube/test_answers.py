@@ -27,15 +27,14 @@ from secret_sync.kube import (
     Election,
     KubeClient,
     OwnedByOthersError,
+    Preflight,
     Ref,
     RequiredPermission,
     ServiceAccountTokenMinter,
     SingleSecretReader,
     Store,
     converted,
-    missing_permission,
     preflight,
-    who_am_i,
 )
 from secret_sync.kube.answers import Answer, checked, read_answer
 from secret_sync.kube.lease import LeaseTimes
@@ -204,12 +203,12 @@ CALLS: Final[dict[str, tuple[Any, Call]]] = {
         ),
     ),
     "token": (REVIEW, lambda c: ServiceAccountTokenMinter(c).mint("ns", "some", "uid-1", ["a"])),
-    "who am I": (REVIEW, who_am_i),
+    "who am I": (REVIEW, lambda c: Preflight(c).who_am_i()),
     "rights": (
         REVIEW,
-        lambda c: preflight.check(c, [READ_SECRETS], namespaces=(), hint=""),
+        lambda c: Preflight(c).check([READ_SECRETS], namespaces=(), hint=""),
     ),
-    "kinds": (REVIEW, lambda c: missing_permission(c, READ_SECRETS)),
+    "kinds": (DISCOVERY, lambda c: Preflight(c).missing_permission(READ_SECRETS)),
     "definition": (DEFINITION, lambda c: read_missing(c, OUR_DEFINITIONS[0])),
 }
 #: What may stand anywhere in JSON.

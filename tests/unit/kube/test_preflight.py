@@ -15,11 +15,9 @@ from secret_sync.kube import (
     NAMESPACES,
     SECRETS,
     ApiUnavailableError,
+    Preflight,
     RequiredPermission,
     Resource,
-    check,
-    missing_permission,
-    who_am_i,
 )
 from secret_sync.kube import preflight as module
 from tests.unit.kube.fakes import answering, closing, refusing
@@ -62,7 +60,7 @@ def asked(server: ScriptedServer) -> list[dict[str, Any]]:
 async def test_all_is_well(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 3)
-    await check(client, NEEDS, namespaces=(), hint="")
+    await Preflight(client).check(NEEDS, namespaces=(), hint="")
     assert server.requests[0].path == "/apis/example.com/v1"
     rights = {(a["verb"], a["resource"], a.get("subresource")) for a in asked(server)}
     assert rights == {
@@ -78,7 +76,7 @@ async def test_rights_are_asked_for_in_each_namespace(
 ) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 6)
-    await check(client, NEEDS, namespaces=("one", "two"), hint="")
+    await Preflight(client).check(NEEDS, namespaces=("one", "two"), hint="")
     assert sorted(a["namespace"] for a in asked(server)) == ["one"] * 3 + ["two"] * 3
 
 
@@ -95,10 +93,10 @@ async def test_a_namespace_without_any_right_is_left_to_itself_if_others_have_th
     places = ("one", "gone", "two")
     server.lists.extend([KNOWN] * 2)
     server.others.extend([granting("one", "two")] * 9)
-    assert await check(client, NEEDS, namespaces=places, hint="") == ("gone",)
+    assert await Preflight(client).check(NEEDS, namespaces=places, hint="") == ("gone",)
     server.others.extend([granting()] * 9)
     with pytest.raises(DefiniteError) as caught:
-        await check(client, NEEDS, namespaces=places, hint="")
+        await Preflight(client).check(NEEDS, namespaces=places, hint="")
     assert all(f"in namespace {place}" in caught.value.message for place in places)
 
 
@@ -108,14 +106,14 @@ async def test_a_namespace_with_some_of_the_rights_only_is_a_mistake(
     server.lists.append(KNOWN)
     server.others.extend([reviewing("watch things")] * 6)
     with pytest.raises(DefiniteError, match=r"watch things\.example\.com in namespace one, watch "):
-        await check(client, NEEDS, namespaces=("one", "two"), hint="")
+        await Preflight(client).check(NEEDS, namespaces=("one", "two"), hint="")
 
 
 async def test_a_missing_right_is_one_line(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing("watch things", "patch things/status")] * 3)
     with pytest.raises(DefiniteError) as caught:
-        await check(client, NEEDS, namespaces=("one",), hint="")
+        await Preflight(client).check(NEEDS, namespaces=("one",), hint="")
     assert "watch things.example.com in namespace one" in caught.value.message
     assert "patch things/status.example.com in namespace one" in caught.value.message
     assert "list things" not in caught.value.message
@@ -126,7 +124,7 @@ async def test_forbidden_access_review_lets_the_start_pass(
 ) -> None:
     server.lists.append(KNOWN)
     server.others.extend([refusing(403, "Forbidden")] * 3)
-    await check(client, NEEDS, namespaces=(), hint="")
+    await Preflight(client).check(NEEDS, namespaces=(), hint="")
 
 
 @pytest.mark.parametrize("script", [answering({"resources": []}), refusing(404, "NotFound")])
@@ -135,13 +133,13 @@ async def test_a_missing_kind_comes_with_a_hint(
 ) -> None:
     server.lists.append(script)
     with pytest.raises(DefiniteError, match="install the CRDs"):
-        await check(client, NEEDS, namespaces=(), hint="install the CRDs")
+        await Preflight(client).check(NEEDS, namespaces=(), hint="install the CRDs")
 
 
 async def test_the_core_group_is_elsewhere(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(answering({"resources": [{"name": "secrets"}]}))
     server.others.append(reviewing())
-    await check(client, (RequiredPermission(SECRETS, ("get",)),), namespaces=(), hint="")
+    await Preflight(client).check((RequiredPermission(SECRETS, ("get",)),), namespaces=(), hint="")
     assert server.requests[0].path == "/api/v1"
 
 
@@ -153,7 +151,7 @@ async def test_a_server_that_comes_up_late_is_waited_for(
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 3)
     async with asyncio.timeout(5):
-        await check(client, NEEDS, namespaces=(), hint="")
+        await Preflight(client).check(NEEDS, namespaces=(), hint="")
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again(
@@ -166,11 +164,11 @@ async def test_an_answer_that_is_lost_is_asked_for_again(
     server.others.extend([reviewing("watch things")] * 3)
     async with asyncio.timeout(5):
         with pytest.raises(DefiniteError, match="watch things"):
-            await check(client, NEEDS, namespaces=(), hint="")
+            await Preflight(client).check(NEEDS, namespaces=(), hint="")
     server.others.extend([closing()] * 2)
     server.others.append(answering({"status": {"userInfo": {"username": "somebody"}}}))
     async with asyncio.timeout(5):
-        assert await who_am_i(client) == "somebody"
+        assert await Preflight(client).who_am_i() == "somebody"
 
 
 async def test_a_server_that_does_not_come_up_is_an_error(
@@ -179,7 +177,7 @@ async def test_a_server_that_does_not_come_up_is_an_error(
     server.lists.extend([refusing(503, "ServiceUnavailable")] * 1000)
     async with asyncio.timeout(5):
         with pytest.raises(ApiUnavailableError):
-            await check(client, NEEDS, namespaces=(), hint="")
+            await Preflight(client).check(NEEDS, namespaces=(), hint="")
 
 
 # -- What is useful but not indispensable ---------------------------------------------------
@@ -190,7 +188,7 @@ WATCHING = RequiredPermission(KIND, ("list", "watch"))
 async def test_no_permission_is_missing(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(KNOWN)
     server.others.extend([reviewing()] * 2)
-    assert await missing_permission(client, WATCHING) == ""
+    assert await Preflight(client).missing_permission(WATCHING) == ""
     # It is about the whole cluster.
     assert all("namespace" not in a for a in asked(server))
 
@@ -200,7 +198,10 @@ async def test_kind_that_is_not_installed_is_missing(
     server: ScriptedServer, client: KubeClient, script: Script
 ) -> None:
     server.lists.append(script)
-    assert await missing_permission(client, WATCHING) == "the API server does not know things"
+    assert (
+        await Preflight(client).missing_permission(WATCHING)
+        == "the API server does not know things"
+    )
     assert asked(server) == []
 
 
@@ -220,7 +221,7 @@ async def test_missing_permission_is_named(
     server.lists.append(KNOWN)
     server.others.extend([reviewing(*denied)] * 2)
     assert (
-        await missing_permission(client, WATCHING)
+        await Preflight(client).missing_permission(WATCHING)
         == f"RBAC does not allow this controller to {said}"
     )
 
@@ -230,8 +231,8 @@ async def test_namespaces_themselves_are_in_none(
 ) -> None:
     server.lists.append(answering({"resources": [{"name": "namespaces"}]}))
     server.others.append(reviewing())
-    await check(
-        client, (RequiredPermission(NAMESPACES, ("list",)),), namespaces=("one", "two"), hint=""
+    await Preflight(client).check(
+        (RequiredPermission(NAMESPACES, ("list",)),), namespaces=("one", "two"), hint=""
     )
     (only,) = asked(server)
     assert "namespace" not in only
@@ -243,7 +244,7 @@ async def test_unreachable_server_is_not_a_missing_permission(
     server.lists.append(KNOWN)
     server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
-        await missing_permission(client, WATCHING)
+        await Preflight(client).missing_permission(WATCHING)
 
 
 async def test_missing_permission_is_checked_in_each_namespace(
@@ -252,7 +253,7 @@ async def test_missing_permission_is_checked_in_each_namespace(
     server.lists.append(answering({"resources": [{"name": "events"}]}))
     server.others.extend([reviewing("patch events")] * 4)
     need = RequiredPermission(EVENTS, ("create", "patch"))
-    assert await missing_permission(client, need, ("one", "two")) == (
+    assert await Preflight(client).missing_permission(need, namespaces=("one", "two")) == (
         "RBAC does not allow this controller to "
         "patch events in namespace one, patch events in namespace two"
     )
@@ -262,7 +263,7 @@ async def test_a_right_may_be_about_one_object(server: ScriptedServer, client: K
     server.lists.append(answering({"resources": [{"name": "customresourcedefinitions"}]}))
     server.others.append(reviewing("watch customresourcedefinitions"))
     need = RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("watch",), name="things.example.com")
-    assert await missing_permission(client, need, ("one",)) == (
+    assert await Preflight(client).missing_permission(need, namespaces=("one",)) == (
         "RBAC does not allow this controller to "
         "watch customresourcedefinitions.apiextensions.k8s.io things.example.com"
     )
@@ -290,7 +291,7 @@ async def test_own_identity_is_asked_for(
     server: ScriptedServer, client: KubeClient, script: Script, user: str
 ) -> None:
     server.others.append(script)
-    assert await who_am_i(client) == user
+    assert await Preflight(client).who_am_i() == user
     (request,) = server.requests
     assert (request.method, request.path) == (
         "POST",
@@ -303,4 +304,4 @@ async def test_own_identity_is_not_guessed_while_the_server_is_away(
 ) -> None:
     server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
-        await who_am_i(client)
+        await Preflight(client).who_am_i()

@@ -17,9 +17,9 @@ from secret_sync.parse import (
     Rule,
     Selection,
     check_spec,
-    check_yaml_parser,
     is_quick,
 )
+from secret_sync.parse.yaml_document import check_yaml_parser
 from tests.unit.parse.extracting import EXTRACT, paths, refused, refused_offline, rules
 
 

@@ -1,4 +1,4 @@
-"""GetSecretValue through the SDK's own client and models, over a transport that only records."""
+"""GetSecretValue with the SDK's models and signature, over a transport that only records."""
 
 from __future__ import annotations
 
