@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
