@@ -7,7 +7,6 @@ its blocking retries and its lost statuses.
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass
 from functools import partial
@@ -74,26 +73,19 @@ class CallContext:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signable:
-    """The parts of a request that its signature covers.
-
-    Attributes:
-        query: Canonical: sorted and quoted.
-        headers: Named in lower case.
-    """
+    """The parts of a request that its signature covers, as the SDK's helper expects them."""
 
     method: str
     pathname: str
-    query: str
+    query: dict[str, str]
     headers: dict[str, str]
 
 
 def sign(request: Signable, payload: bytes, keys: Keys) -> None:
     """Add the headers that authenticate a request, ACS3-HMAC-SHA256.
 
-    The SDK's own helper computes the same, and takes twice as long.
-
     Args:
-        request: The request with all its other headers.
+        request: The request with all its other headers, named in lower case.
         payload: The body.
         keys: The credentials; the token of temporary ones is sent and signed, too.
     """
@@ -103,16 +95,8 @@ def sign(request: Signable, payload: bytes, keys: Keys) -> None:
     if keys.security_token:
         headers["x-acs-accesskey-id"] = keys.access_key_id
         headers["x-acs-security-token"] = keys.security_token
-    names = sorted(headers)
-    signed = ";".join(names)
-    lines = "".join([f"{name}:{headers[name].strip()}\n" for name in names])
-    canonical = (
-        f"{request.method}\n{request.pathname}\n{request.query}\n{lines}\n{signed}\n{digest}"
-    )
-    text = f"{_ALGORITHM}\n{sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.digest(keys.access_key_secret.encode(), text.encode(), "sha256").hex()
-    headers["authorization"] = (
-        f"{_ALGORITHM} Credential={keys.access_key_id},SignedHeaders={signed},Signature={signature}"
+    headers["authorization"] = Utils.get_authorization(
+        request, _ALGORITHM, digest, keys.access_key_id, keys.access_key_secret
     )
 
 
@@ -133,7 +117,7 @@ class SdkTransportAdapter:
             SecretSyncError: Of the class that says what to do next.
         """
         what = f"{runtime.what} at {runtime.endpoint}"
-        query = get_canonical_query_string(request.query)
+        query = request.query or {}
         payload = b""
         headers = {
             "host": runtime.endpoint,
@@ -148,7 +132,8 @@ class SdkTransportAdapter:
             headers["content-type"] = FORM
         sign(Signable(params.method, params.pathname, query, headers), payload, runtime.keys)
         url = URL(
-            f"{params.protocol.lower()}://{runtime.endpoint}{params.pathname}?{query}",
+            f"{params.protocol.lower()}://{runtime.endpoint}{params.pathname}"
+            f"?{get_canonical_query_string(query)}",
             encoded=True,
         )
         send = self._transport.send

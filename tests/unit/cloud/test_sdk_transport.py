@@ -98,7 +98,10 @@ def test_known_answer() -> None:
         "x-acs-date": "2023-10-26T10:22:32Z",
         "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
     }
-    query = "ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai"
+    query = {
+        "RegionId": "cn-shanghai",
+        "ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd",
+    }
     sign(Signable("POST", "/", query, headers), b"", Keys())
     assert headers["authorization"] == (
         "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,"
