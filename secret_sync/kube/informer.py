@@ -75,7 +75,7 @@ class Informer(Generic[T]):
         metadata_only: Never let payloads in.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (of a kind: where it is, how it is read and found)
         self,
         client: KubeClient,
         resource: Resource,

@@ -106,6 +106,7 @@ DEFINITION: Final = {
 #: {"kubernetes.io": {"serviceaccount": {"uid": "uid-1"}}}, as the payload of a token.
 TOKEN: Final = "e30.eyJrdWJlcm5ldGVzLmlvIjogeyJzZXJ2aWNlYWNjb3VudCI6IHsidWlkIjogInVpZC0xIn19fQ.e30"
 #: Of any review; the kinds of a group, too, since those are asked for first.
+DISCOVERY: Final = {"resources": [{"name": "secrets"}]}
 REVIEW: Final = {
     "status": {"allowed": True, "userInfo": {"username": "me"}, "token": TOKEN},
     "resources": [{"name": "secrets"}],

@@ -232,7 +232,7 @@ async def test_object_added_by_an_event_can_vanish_from_a_list(
 
 
 async def test_a_scope_remembers_no_keys_of_deleted_objects(informer: Informer[ColoredMap]) -> None:
-    scope = InformerScope(informer, "", thing, frozenset())
+    scope = InformerScope(informer, "", thing, None, frozenset())
     for number in range(10):
         scope.event("ADDED", item(f"n-{number}"))
         scope.event("DELETED", item(f"n-{number}"))
@@ -268,10 +268,10 @@ async def test_objects_unchanged_in_a_list_are_not_delivered(
 
 
 async def test_another_object_in_the_same_version_is_delivered(
-    informer: Informer[Thing], diary: Diary
+    informer: Informer[ColoredMap], diary: Diary
 ) -> None:
     # Of an API server that was restored, or has another schema.
-    (scope,) = informer._scopes
+    scope = InformerScope(informer, "", thing, None, frozenset())
     scope.event("ADDED", item("a", "5", data={"color": "red"}))
     scope.event("MODIFIED", item("a", "5", data={"color": "red"}))
     scope.event("MODIFIED", item("a", "5", data={"color": "blue"}))
@@ -280,16 +280,16 @@ async def test_another_object_in_the_same_version_is_delivered(
 
 
 async def test_an_event_renews_a_known_object_and_a_list_reads_all(
-    client: KubeClient, recorder: Recorder
+    client: KubeClient, recorder: ReflectorRecorder
 ) -> None:
     renewed: list[str] = []
 
-    def renew(known: Thing, value: dict[str, Any]) -> Thing | None:
+    def renew(known: ColoredMap, value: dict[str, Any]) -> ColoredMap | None:
         renewed.append(known.resource_version)
         return thing(value)
 
-    informer = Informer(client, CONFIG_MAPS, thing, recorder, renew=renew)
-    (scope,) = informer._scopes
+    informer = Informer(client, CONFIG_MAPS, thing, recorder)
+    scope = InformerScope(informer, "", thing, renew, frozenset())
     scope.event("ADDED", item("a", "5"))
     scope.event("MODIFIED", item("a", "6"))
     listed = scope.read(item("a", "7"))
@@ -308,7 +308,7 @@ async def test_a_scope_never_touches_another_ones_objects(
         return made
 
     one, two = (
-        InformerScope(informer, namespace, thing, frozenset()) for namespace in ("one", "two")
+        InformerScope(informer, namespace, thing, None, frozenset()) for namespace in ("one", "two")
     )
     one.replace([_present(one.read(of("one", "a"))), _present(one.read(of("one", "b")))])
     two.replace([_present(two.read(of("two", "a")))])
