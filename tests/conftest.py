@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "tests.support.controlplane",
     "tests.support.distribution",
+    "tests.support.fake_time",
     "tests.support.fixtures",
 ]
 
@@ -32,7 +33,8 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
-@pytest.fixture(autouse=True)
+# Once for each file: it replaces sixty functions.
+@pytest.fixture(scope="module", autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     """A blocking call of our package inside a running loop fails the test."""
     with blocking_fails("secret_sync.local") as blockbuster:

@@ -100,7 +100,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
     """As for every test, but the kubeconfig is read in a loop of its own, in a thread."""
     with blocking_fails("secret_sync.local", "secret_sync.kube.access"):

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.providers.kms import SecretValue
+from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -595,8 +595,4 @@ async def live(make_world: MakeWorld, steps: Any, seed: int, count: int) -> None
 def test_no_interleaving_mixes_generations(
     steps: Any, seed: int, count: int, make_world: MakeWorld
 ) -> None:
-    loop = looptime.new_event_loop()
-    try:
-        loop.run_until_complete(live(make_world, steps, seed, count))
-    finally:
-        loop.close()
+    run_in_fake_time(live(make_world, steps, seed, count))
