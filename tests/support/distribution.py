@@ -13,6 +13,18 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: What is handed out as one, for the control plane that it starts beside the worker's own.
 TOGETHER = {
+    # They share what they parsed of our code.
+    "rules": (
+        "tests/unit/controller/test_confirmation.py",
+        "tests/unit/kube/test_error_classes.py",
+        "tests/unit/test_class_names.py",
+        "tests/unit/test_maps.py",
+        "tests/unit/test_one_of_each.py",
+        "tests/unit/test_private_parts.py",
+        "tests/unit/test_reference.py",
+        "tests/unit/test_tls.py",
+        "tests/unit/test_waiting_for_others.py",
+    ),
     "ha": ("tests/integration/ha/",),
     "deploy": ("tests/integration/deploy/",),
     "migration": ("tests/integration/migration/",),
@@ -35,6 +47,7 @@ FIRST = (
     "tests/chaos/",
     "tests/e2e/",
     "tests/integration/",
+    "rules",
 )
 
 #: What states how quick something is in real seconds, or needs both processors: it runs when the

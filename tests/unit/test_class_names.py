@@ -6,6 +6,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+from tests.support.source import nodes_of
+
 PACKAGE = Path(__file__).parents[2] / "secret_sync"
 #: Names that two classes still share.
 LEFT: set[str] = set()
@@ -14,7 +16,7 @@ LEFT: set[str] = set()
 def test_class_names_are_unique() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(str(path.relative_to(PACKAGE)))
     shared = {name: paths for name, paths in places.items() if len(paths) > 1 and name not in LEFT}
