@@ -32,6 +32,7 @@ TOGETHER = {
         "tests/e2e/test_run.py",
         "tests/integration/test_controlplane.py",
         "tests/integration/controller/test_backup_and_restore.py",
+        "tests/integration/controller/test_faults.py::test_an_api_server_that_comes_back",
         "tests/integration/controller/test_life_outdated.py",
         "tests/integration/kube/test_definitions.py",
         "tests/integration/kube/test_informer.py",
@@ -57,7 +58,7 @@ ALONE = (
     "tests/e2e/test_bench.py",
     "tests/e2e/test_hanging_dns.py",
     "tests/e2e/test_unread_log.py",
-    "tests/integration/controller/test_faults.py",
+    "tests/integration/controller/test_faults.py::test_a_hung_cloud_delays_nobody_else",
     "tests/integration/controller/test_many_events.py",
     "tests/integration/controller/test_turns.py",
     "tests/unit/cloud/test_tunnel.py",
@@ -73,11 +74,10 @@ LONG = (
 
 def portion_of(nodeid: str) -> str:
     """What a test is handed out with: a name of ``TOGETHER``, or its file."""
-    path = nodeid.partition("::")[0]
     for name, places in TOGETHER.items():
-        if path.startswith(places):
+        if nodeid.startswith(places):
             return name
-    return path
+    return nodeid.partition("::")[0]
 
 
 class ByPlane(LoadScopeScheduling):  # type: ignore[misc]  # the package has no types
