@@ -29,7 +29,7 @@ TOGETHER = {
     "deploy": ("tests/integration/deploy/",),
     "migration": ("tests/integration/migration/",),
     "breakable": (
-        "tests/e2e/test_run.py",
+        "tests/e2e/test_run.py::test_missing_kinds_are_named",
         "tests/integration/test_controlplane.py",
         "tests/integration/controller/test_backup_and_restore.py",
         "tests/integration/controller/test_faults.py::test_an_api_server_that_comes_back",
