@@ -6,10 +6,13 @@ a local cloud and ports of its own; they start with the first test that asks for
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What is handed out as one, for the control plane that it starts beside the worker's own.
 TOGETHER = {
@@ -92,6 +95,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPlane:
     # It would begin with the file that has the most tests: those are the quickest of all.
     config.option.loadscopereorder = False
     return ByPlane(config, log)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # To import all the others for the few that run alone takes ten seconds, of one processor.
+    if not config.option.markexpr.startswith("alone") or collection_path.is_dir():
+        return None
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    return path not in {place.partition("::")[0] for place in ALONE} or None
 
 
 @pytest.hookimpl(tryfirst=True)
