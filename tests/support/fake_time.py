@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: A jump waits for input so often. There is none: what runs in fake time has no socket, and the
 #: threads of executors are waited for anyhow.
-IDLE_POLLS = {"noop_cycles": 1}
+IDLE_POLLS = 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,15 +29,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     if not all(map(pyfuncitem.get_closest_marker, ("looptime", "asyncio"))):
         return (yield)
     # What fixtures did in this loop was in real time.
-    loop = patch_event_loop(asyncio.get_event_loop_policy().get_event_loop(), _enabled=False)
-    loop.setup_looptime(**IDLE_POLLS)
+    own = asyncio.get_event_loop_policy().get_event_loop()
+    assert isinstance(own, asyncio.BaseEventLoop)
+    loop = patch_event_loop(own, _enabled=False)
+    loop.setup_looptime(noop_cycles=IDLE_POLLS)
     with loop.looptime_enabled():
         return (yield)
 
 
 def run_in_fake_time(coroutine: Coroutine[Any, Any, object]) -> None:
     """Run one example of a property in a loop of its own."""
-    loop = new_event_loop(**IDLE_POLLS)
+    loop = new_event_loop(noop_cycles=IDLE_POLLS)
     try:
         loop.run_until_complete(coroutine)
     finally:
