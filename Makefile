@@ -22,14 +22,14 @@ help: ## List the targets
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each has a control plane of its own, and mostly waits.
-WORKERS ?= 3
+WORKERS ?= 4
 
 # Both parts run, whatever the first one finds.
 run-tests = $(BIN)/pytest -n $(WORKERS) -m "not alone$(1)"; first=$$?; \
   $(BIN)/pytest -m "alone$(1)" && exit $$first
 
 .PHONY: test
-test: $(STAMP) ## Run the tests, on the real API server, with WORKERS=3 in parallel
+test: $(STAMP) ## Run the tests, on the real API server, with WORKERS=4 in parallel
 	$(call run-tests, and not long)
 
 .PHONY: test-all

@@ -29,9 +29,11 @@ T = TypeVar("T")
 TESTS = Path(__file__).parents[1]
 OPERATOR_KINDS = TESTS / "data" / "prometheus_operator.yaml"
 
-#: The control planes that run, and the last test for each fixture, both by the fixture's name.
+#: The control planes that run, by the fixture's name.
 _RUNNING: dict[str, ControlPlane] = {}
-_LAST: dict[str, pytest.Item] = {}
+#: The place of each test in the order of all, and that of the last one for each fixture.
+_PLACES: dict[pytest.Item, int] = {}
+_LAST: dict[str, int] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,13 +48,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # reports on its way is to be seen.
     if not session.config.option.collectonly and any(map(_needs_control_plane, session.items)):
         _build_programs(session.config)
-    _LAST.update((name, item) for item in session.items for name in _fixtures_of(item))
+    _PLACES.update((item, place) for place, item in enumerate(session.items))
+    _LAST.update((name, _PLACES[item]) for item in session.items for name in _fixtures_of(item))
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Stop the control planes that no later test uses: they take of the processors all the same."""
-    for name in [name for name in _RUNNING if _LAST.get(name) is item]:
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Stop the control planes that no later test uses: they take of the processors all the same.
+
+    A worker is handed tests in their order, but not each: the next one is past the last that uses
+    a fixture.
+    """
+    following = len(_PLACES) if nextitem is None else _PLACES[nextitem]
+    for name in [name for name in _RUNNING if _LAST.get(name, following) < following]:
         apart(_RUNNING.pop(name).stop())
 
 

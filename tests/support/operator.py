@@ -157,13 +157,14 @@ class Api:
     ) -> dict[str, Any]:
         """Waits for an object to be as expected; returns it (an empty dict where it is gone)."""
         found: dict[str, Any] | None = None
+        pauses = polling()
         try:
             async with asyncio.timeout(within):
                 # The way of a person with kubectl; a watch would be what is under test.
                 while not settled(  # noqa: ASYNC110 (as above)
                     found := await self.find(kind, namespace, name)
                 ):
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(next(pauses))
         except TimeoutError:
             raise AssertionError(f"{kind} {name} after {within} s: {found}") from None
         return found or {}
@@ -193,6 +194,14 @@ class Api:
     ) -> dict[str, Any]:
         """Waits for a Secret to hold exactly these values; returns it."""
         return await self.until("Secret", namespace, name, lambda s: values_of(s) == values, within)
+
+
+def polling() -> Iterator[float]:
+    """Return the pauses between looks, which take of the processors, too: ever longer ones."""
+    pause = 0.02
+    while True:
+        yield pause
+        pause = min(pause * 1.2, 0.1)
 
 
 def ready_of(found: dict[str, Any] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import orjson
 
-from tests.support.operator import SOON, values_of, version_of
+from tests.support.operator import SOON, polling, values_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,10 +149,11 @@ async def until_reported(
     Which order they were recorded in shows only among those that are not of the same second.
     """
     events: list[tuple[str, str, str]] = []
+    pauses = polling()
     try:
         async with asyncio.timeout(within):
             while sorted(r for _, r, _ in events) != sorted(reasons):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(next(pauses))
                 events = await reported(api, namespace, name)
     except TimeoutError:
         raise AssertionError(f"told after {within} s: {events}") from None

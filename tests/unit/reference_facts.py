@@ -30,6 +30,7 @@ from secret_sync.resources import names
 from secret_sync.settings.flags import GROUPS
 from secret_sync.settings.parse import OWN_IDENTITY
 from secret_sync.sources.freshness import Freshness
+from tests.support.source import nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,10 +162,10 @@ def metrics() -> dict[str, Metric]:
 @cache
 def controllers_gauges() -> tuple[str, ...]:
     """Those that are read from the running controller."""
-    trees = [ast.parse(path.read_text()) for path in sorted((PACKAGE / "app").glob("*.py"))]
+    paths = sorted((PACKAGE / "app").glob("*.py"))
     return tuple(
         node.args[0].value
-        for node in chain.from_iterable(map(ast.walk, trees))
+        for node in chain.from_iterable(map(nodes_of, paths))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) == "metrics.read"
         and isinstance(node.args[0], ast.Constant)

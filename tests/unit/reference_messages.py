@@ -7,6 +7,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tests.support.source import nodes_of
 from tests.unit.reference_facts import PLURALS, definition, sources
 
 if TYPE_CHECKING:
@@ -24,21 +25,21 @@ _LEAST = 10
 def literals() -> frozenset[str]:
     """Every text in the code, with holes where values are filled in."""
     found: set[str] = set()
-    for _, text in sources():
-        found.update(_texts(ast.parse(text)))
+    for path, _ in sources():
+        found.update(_texts(nodes_of(path)))
     for kind in PLURALS:
         found.update(_messages(definition(kind)))
     return frozenset(found)
 
 
-def _texts(tree: ast.AST) -> Iterator[str]:
+def _texts(nodes: Sequence[ast.AST]) -> Iterator[str]:
     documented = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if node.body and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield "".join(
                 str(part.value) if isinstance(part, ast.Constant) else _HOLE for part in node.values

@@ -21,6 +21,13 @@ def test_file_or_test_exists(place: str) -> None:
         assert re.search(rf"^(async )?def {name}", (ROOT / path).read_text(), re.MULTILINE)
 
 
+def test_mark_for_running_alone_comes_from_the_list() -> None:
+    """`pytest -m alone` collects no other file."""
+    files = ROOT.glob("tests/**/*.py")
+    marked = [path.name for path in files if re.search(r"mark\.alone\b", path.read_text())]
+    assert marked == ["distribution.py"]
+
+
 def test_ci_runs_what_make_test_leaves_out() -> None:
     assert re.search(r"^make test-all$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     rules = (ROOT / "Makefile").read_text()

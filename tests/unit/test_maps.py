@@ -33,6 +33,7 @@ from secret_sync.resources import (
     Reason,
 )
 from secret_sync.sources.rate_limiters import MAX_IDLE
+from tests.support.source import nodes_of
 from tests.unit.sources.conftest import make_harness  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _maps() -> Iterator[str]:
         place = path.relative_to(ROOT)
         if place.parts[0] in ELSEWHERE:
             continue
-        for found in ast.walk(ast.parse(path.read_text())):
+        for found in nodes_of(path):
             if isinstance(found, ast.ClassDef):
                 yield from (f"{place} {found.name}.{name}" for name in _attributes(found))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import secret_sync
+from tests.support.source import nodes_of
 
 PACKAGE = Path(secret_sync.__file__).parent
 #: The playground imports no other package.
@@ -30,13 +31,12 @@ def is_doubling(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_waits_double_and_clocks_are_defined_in_one_module(path: Path) -> None:
-    tree = ast.parse(path.read_text())
     if path != PACKAGE / "backoff.py":
-        assert [ast.unparse(node) for node in ast.walk(tree) if is_doubling(node)] == []
+        assert [ast.unparse(node) for node in nodes_of(path) if is_doubling(node)] == []
     if path != PACKAGE / "clock.py":
         clocks = [
             node.name
-            for node in ast.walk(tree)
+            for node in nodes_of(path)
             if isinstance(node, ast.FunctionDef) and node.name in {"now", "_now", "now_text"}
         ]
         assert clocks == []
@@ -47,7 +47,7 @@ def test_store_kinds_are_not_inferred_from_keys() -> None:
     tests = [
         f"{path.name}: {ast.unparse(node)}"
         for path in sorted((PACKAGE / "controller").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Compare)
         and isinstance(node.left, ast.Constant)
         and node.left.value == "/"

@@ -17,6 +17,7 @@ import pytest
 from aiolimiter import AsyncLimiter
 
 import secret_sync
+from tests.support.source import nodes_of
 
 PACKAGE = Path(secret_sync.__file__).parent
 ADAPTERS = (
@@ -90,15 +91,14 @@ def test_no_other_module_touches_a_private_part_of_something_else() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         if path in allowed or "local" in path.relative_to(PACKAGE).parts:
             continue
-        tree = ast.parse(path.read_text())
         ours = {
             name.attr
-            for name in ast.walk(tree)
+            for name in nodes_of(path)
             if isinstance(name, ast.Attribute)
             and isinstance(name.value, ast.Name)
             and name.value.id in {"self", "cls"}
         }
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             match node:
                 case ast.Attribute(value=ast.Name(id="self" | "cls")):
                     continue

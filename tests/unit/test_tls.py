@@ -15,6 +15,7 @@ from secret_sync.cloud.dedicated import DedicatedTrust
 from secret_sync.cloud.transport import build_ssl_context
 from secret_sync.kube import ClusterAccess
 from tests.support.documentation import ROOT
+from tests.support.source import nodes_of
 from tests.support.streams import StreamServer
 from tests.unit.cloud.chains import ChainAuthority
 from tests.unit.kube.fakes import kubeconfig_text
@@ -128,7 +129,7 @@ def test_every_context_of_the_process_is_made_in_one_place() -> None:
     found = {
         str(file.relative_to(package))
         for file in package.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in nodes_of(file)
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in making
     }
     assert {name for name in found if not name.startswith("local/")} == {"tls.py"}

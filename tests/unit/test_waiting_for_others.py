@@ -15,6 +15,7 @@ from secret_sync.cloud.transport import Transport
 from secret_sync.dns import Resolver
 from secret_sync.kube import ClusterAccess, KubeClient
 from secret_sync.kube.service_account import read_service_account
+from tests.support.source import nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def calls() -> Iterator[tuple[str, str]]:
         place = path.relative_to(PACKAGE)
         if place.parts[0] == "local":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call):
                 yield str(place), ast.unparse(node.func).rpartition(".")[2]
 

@@ -9,6 +9,7 @@ import pytest
 
 from secret_sync.kube import KubeClient
 from tests.support.blocking import blocking_fails
+from tests.support.controlplane import apart
 from tests.support.operator import Api, install_crds, operator, running_cloud, settings_for
 from tests.support.watching import Watching
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 def cluster(control_plane: ControlPlane) -> ControlPlane:
     """The shared control plane, with our kinds."""
     install_crds(control_plane)
+    # So that what goes with its owner goes at once.
+    apart(control_plane.learn_kinds())
     return control_plane
 
 
@@ -100,7 +103,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
     """As for every test, but the kubeconfig is read in a loop of its own, in a thread."""
     with blocking_fails("secret_sync.local", "secret_sync.kube.access"):

@@ -10,7 +10,7 @@ import pytest
 
 from secret_sync.kube import reflector, watch
 from tests.chaos.gateway import Gateway
-from tests.support.operator import external_secret, operator, settings_for
+from tests.support.operator import SOON, external_secret, operator, settings_for
 from tests.support.program import kubeconfig
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ async def test_changes_are_seen_by_listing(
 
         gateway.calm()
         gateway.cut(watches_only=True)
-        await asyncio.sleep(3)
-        assert controller.unready == ""
+        async with asyncio.timeout(SOON):
+            while controller.unready:  # noqa: ASYNC110 (as a probe does)
+                await asyncio.sleep(0.1)
         await api.delete("Secret", home, "some")
         await api.until_holds(home, "some", {"x": "one"}, within=2)

@@ -12,6 +12,7 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.local.cloud import CloudAdmin
 from tests.support.operator import (
+    SOON,
     Api,
     external_secret,
     operator,
@@ -86,7 +87,7 @@ async def test_hung_object_is_synced_when_the_cloud_answers_again(
 ) -> None:
     async with running():
         await put_hung(api, home, hung[:20])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON):
             while (await admin.counters())["in_flight"] < 20:  # noqa: ASYNC110 (a cloud)
                 await asyncio.sleep(0.05)
         await admin.clear_faults()

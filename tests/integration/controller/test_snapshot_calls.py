@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.sources import source_state
 from tests.support.generations import CallsFrom, GenerationWatch, Rotation, leaf
 from tests.support.identities import Ram, auth_store
 from tests.support.operator import external_secret
@@ -32,9 +33,12 @@ def reading(name: str, *keys: str) -> dict[str, Any]:
     return external_secret(name, *({"key": key, "name": leaf(key)} for key in keys), **SELDOM)
 
 
-async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
-    admin: CloudAdmin, api: Api, home: str, running: Running
+async def test_a_change_asks_for_the_others_at_once_soon_and_late(
+    admin: CloudAdmin, api: Api, home: str, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In place of 5 and 30 seconds; for those see tests/unit/sources/test_snapshots.py.
+    monkeypatch.setattr(source_state, "RECHECK_SOON", 4.0)
+    monkeypatch.setattr(source_state, "RECHECK_LATE", 14.0)
     keys = [f"{home}/part-{number}" for number in range(4)]
     await admin.put_secrets(dict.fromkeys(keys, "one"))
     async with running():
@@ -55,21 +59,21 @@ async def test_a_change_asks_for_the_others_at_once_and_after_5_and_30_seconds(
         await force_sync(api, home, "trigger", "changed")
         wanted = {leaf(key): "one" for key in keys} | {leaf(keys[0]): "two"}
         await api.until_holds(home, "some", wanted)
-        await asyncio.sleep(36)
+        await asyncio.sleep(19)
         times = await asked.times()
         assert len(times[keys[0]]) == 1, times
         for key in keys[1:]:
             assert len(times[key]) == 3, times
             at_once, soon, late = (at - times[keys[0]][0] for at in times[key])
             assert at_once < 3, times
-            assert 4 < soon < 9, times
-            assert 25 < late < 36, times
+            assert 3 < soon < 8, times
+            assert 11 < late < 19, times
 
         # Nor is anybody from then on.
         asked = CallsFrom(admin)
         await force_sync(api, home, "trigger", "unchanged again")
         await asked.until(keys[0])
-        await asyncio.sleep(7)
+        await asyncio.sleep(6)
         assert await asked.counts(*keys) == [1, 0, 0, 0]
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.queue import Backoff
+from secret_sync.sources import retries, source_state
 from tests.support.generations import CallsFrom, GenerationWatch, Rotation, until_missing
 from tests.support.operator import (
     SOON,
@@ -37,14 +39,21 @@ MOMENTS: dict[str, dict[str, Any]] = {
 }
 #: A retry within one fetch, an interval, and a busy machine.
 SETTLED = 20.0
-#: The first backoff after a definite "no", at its longest.
-REFUSED = 60.0
+#: Seconds that stand for the half minute after a definite "no", and for the five of a second look.
+AFTER_REFUSAL = 3.0
+SECOND_LOOK = 2.0
 
 
 @pytest.fixture
 async def pair(admin: CloudAdmin, home: str) -> Rotation:
     """A user and a password, in a KMS secret each."""
     return await Rotation.of(admin, [f"{home}/user", f"{home}/password"])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_AFTER_REFUSAL", Backoff(base=AFTER_REFUSAL, cap=30.0))
+    monkeypatch.setattr(source_state, "RECHECK_SOON", SECOND_LOOK)
 
 
 def some(rotation: Rotation, interval: str) -> dict[str, Any]:
@@ -81,7 +90,7 @@ async def test_secret_stays_while_one_answer_is_missing(
         await asked.until(good, times=3)
         assert watch.seen[-1].whole == 0, str(watch)
         await admin.clear_faults(broken)
-        await watch.until(2, within=SETTLED if fault == "500" else REFUSED)
+        await watch.until(2, within=SETTLED)
         await api.until_ready(home, "some", "Synced")
         await watch.check_whole()
 
@@ -170,8 +179,8 @@ async def test_a_restart_costs_one_call_for_each_source_and_no_write(
     again = CallsFrom(admin)
     async with operator(settings):
         await again.until(*rotation.names)
-        # Nothing follows after five seconds either, as it would if something had changed.
-        await asyncio.sleep(7)
+        # Nothing follows at the second look either, as it would if something had changed.
+        await asyncio.sleep(2 * SECOND_LOOK)
     assert await again.counts(*rotation.names) == [1] * count
     after = [await api.get(kind, home, "some") for kind in ("Secret", "ExternalSecret")]
     assert list(map(version_of, after)) == list(map(version_of, before))

@@ -64,7 +64,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
         yield info
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
     """As for the controller's own tests, whose kubeconfig is read in a thread."""
     with blocking_fails("secret_sync.local", "secret_sync.kube.access"):

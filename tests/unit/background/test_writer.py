@@ -89,7 +89,8 @@ def test_lines_that_do_not_fit_are_dropped_counted_and_reported_once(
     begun = time.monotonic()
     for number in range(300):
         writer.write(line(number))
-    assert time.monotonic() - begun < 1
+    # Waiting for room, however short for each line, takes longer.
+    assert time.monotonic() - begun < 10
     assert writer.overflowed == 200
     assert not writer.drain(0.05)
     assert pipe.read_lines(100) == [line(number)[:-1] for number in range(100)]

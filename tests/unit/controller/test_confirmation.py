@@ -30,6 +30,7 @@ from secret_sync.kube import (
 )
 from secret_sync.kube.errors import Cause
 from secret_sync.resources import secret_from_metadata
+from tests.support.source import nodes_of
 from tests.unit.controller.fakes import STORED, PlayedClient, managed, secret
 from tests.unit.controller.writing import (
     MERGE,
@@ -295,14 +296,14 @@ async def test_changes_by_our_own_writes_do_not_count(make_es: MakeES) -> None:
 PACKAGE: Final = Path(secret_sync.__file__).parent
 #: The playground is a client of its own, and works on nobody's Secrets.
 OURS_TO_READ: Final = {
-    str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
+    str(path.relative_to(PACKAGE)): path
     for path in PACKAGE.rglob("*.py")
     if path.relative_to(PACKAGE).parts[0] != "local"
 }
 
 
-def calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
+def calls(path: Path, name: str) -> Iterator[ast.Call]:
+    for node in nodes_of(path):
         if isinstance(node, ast.Call):
             function = node.func
             called = function.attr if isinstance(function, ast.Attribute) else ""
@@ -316,15 +317,15 @@ def _is_verb(word: ast.Constant) -> bool:
 
 
 def test_only_the_confirmation_gives_the_permission() -> None:
-    makers = {path for path, tree in OURS_TO_READ.items() if any(calls(tree, "ConfirmedOwner"))}
+    makers = {name for name, path in OURS_TO_READ.items() if any(calls(path, "ConfirmedOwner"))}
     assert makers == {"controller/confirmation.py"}
 
 
 def test_only_the_apply_writer_sends_a_deletion() -> None:
     senders = {
-        path
-        for path, tree in OURS_TO_READ.items()
-        for node in ast.walk(tree)
+        name
+        for name, path in OURS_TO_READ.items()
+        for node in nodes_of(path)
         if isinstance(node, ast.Constant) and node.value == "DELETE"
     }
     assert senders == {"kube/apply.py"}
@@ -332,10 +333,10 @@ def test_only_the_apply_writer_sends_a_deletion() -> None:
 
 def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
     hidden = {
-        path
-        for path, tree in OURS_TO_READ.items()
-        for call in calls(tree, "request")
-        if path.startswith(("kube/", "controller/", "app/", "cli/"))
+        name
+        for name, path in OURS_TO_READ.items()
+        for call in calls(path, "request")
+        if name.startswith(("kube/", "controller/", "app/", "cli/"))
         and not (call.args and isinstance(call.args[0], ast.Constant) and _is_verb(call.args[0]))
     }
     # The client passes on what it was given; the election writes the Lease, and nothing else.
@@ -348,7 +349,7 @@ def test_no_request_has_a_verb_that_cannot_be_read_here() -> None:
 def test_the_writer_demands_the_permission(method: str) -> None:
     (writer,) = (
         node
-        for node in ast.walk(OURS_TO_READ["kube/apply.py"])
+        for node in nodes_of(OURS_TO_READ["kube/apply.py"])
         if isinstance(node, ast.ClassDef) and node.name == "ApplyWriter"
     )
     (function,) = (

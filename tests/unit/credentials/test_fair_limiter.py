@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from secret_sync.credentials import (
     Sts,
 )
 from secret_sync.credentials.fair_limiter import FairRateLimiter
+from tests.support.fake_time import run_in_fake_time
 from tests.unit.credentials.fakes import Tokens
 from tests.unit.credentials.obtaining import obtain
 
@@ -183,11 +183,7 @@ def test_cancelled_caller_costs_no_turn(
         await limiter.acquire("late")
         assert now() - ended <= 2 / rate
 
-    loop = looptime.new_event_loop()
-    try:
-        loop.run_until_complete(live())
-    finally:
-        loop.close()
+    run_in_fake_time(live())
 
 
 @pytest.mark.looptime

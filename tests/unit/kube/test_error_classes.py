@@ -10,6 +10,7 @@ import pytest
 import secret_sync
 from secret_sync.kube import ApiError, ApiRefusedError, ApiUnavailableError
 from secret_sync.kube.errors import error_of
+from tests.support.source import nodes_of
 
 PACKAGE = Path(secret_sync.__file__).parent
 
@@ -33,7 +34,7 @@ def test_every_answer_is_a_refusal_or_an_outage(status: int) -> None:
 def test_nothing_raises_the_base_or_passes_an_outage_on_by_hand() -> None:
     found = []
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             match node:
                 case ast.Call(func=ast.Name(id="ApiError")):
                     found.append(f"{path}:{node.lineno}: ApiError is made")

@@ -14,7 +14,6 @@ from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from secret_sync.clock import loop_time as now
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.providers.kms import SecretValue
+from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -588,8 +588,4 @@ async def live(make_harness: MakeHarness, steps: Any, seed: int, count: int) -> 
 def test_no_interleaving_mixes_generations(
     steps: Any, seed: int, count: int, make_harness: MakeHarness
 ) -> None:
-    loop = looptime.new_event_loop()
-    try:
-        loop.run_until_complete(live(make_harness, steps, seed, count))
-    finally:
-        loop.close()
+    run_in_fake_time(live(make_harness, steps, seed, count))

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +32,7 @@ from secret_sync.credentials import (
 )
 from secret_sync.errors import CredentialsError, TransientError
 from secret_sync.providers.kms import SecretValue
+from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -197,11 +197,7 @@ async def live(make_harness: MakeHarness, steps: Steps, random: Random) -> None:
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS, seed=st.integers(0, 2**32))
 def test_no_interleaving_mixes_tenants(steps: Steps, seed: int, make_harness: MakeHarness) -> None:
-    loop = looptime.new_event_loop()
-    try:
-        loop.run_until_complete(live(make_harness, steps, Random(seed)))
-    finally:
-        loop.close()
+    run_in_fake_time(live(make_harness, steps, Random(seed)))
 
 
 @pytest.mark.looptime

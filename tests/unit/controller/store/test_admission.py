@@ -169,9 +169,10 @@ def test_a_broken_expression_leaves_those_beside_it_alone(broken: str) -> None:
 def test_no_expression_takes_long() -> None:
     # One that backtracks would need 2^60 steps for this name.
     condition = {"namespaceRegexes": ["(a+)+b", "(a|a)*b", "(.*)(.*)(.*)(.*)(.*)c"]}
-    began = time.perf_counter()
+    # Of its own time: that of a busy machine says nothing.
+    began = time.thread_time()
     assert admission().refusal(cluster_store(condition), "a" * 60) is not None
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_a_refusal_says_who_and_what_to_do() -> None:
