@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 #: Seconds after which the first Secrets are written, where there are not many.
-_LATER: Final = 2.0
+CHECK_PARSER_AFTER: Final = 2.0
 
 
 def main(settings: Settings) -> int:
@@ -252,7 +252,7 @@ def _tell_of_flags(settings: Settings) -> None:
 
 async def _check_parser() -> None:
     """Make sure that YAML can be parsed, once the start is over: it imports both parsers."""
-    await asyncio.sleep(_LATER)
+    await asyncio.sleep(CHECK_PARSER_AFTER)
     await asyncio.to_thread(_check_parser_now)
 
 

@@ -142,7 +142,7 @@ class Preflight:
             return user if isinstance(user, str) else ""
 
         try:
-            return await self._ask(read, "POST", _WHO_AM_I, body)
+            return await self._ask(read, _WHO_AM_I, body)
         except ApiRefusedError:
             return ""
 
@@ -169,7 +169,7 @@ class Preflight:
         async with self._asking[path]:
             if path not in self._kinds:
                 try:
-                    self._kinds[path] = await self._ask(read, "GET", path)
+                    self._kinds[path] = await self._ask(read, path)
                 except ApiNotFoundError:
                     self._kinds[path] = None
         known = self._kinds[path]
@@ -197,7 +197,7 @@ class Preflight:
             return bool(section(reply, "status", _REVIEWS).get("allowed"))
 
         try:
-            allowed = await self._ask(read, "POST", _REVIEWS, body)
+            allowed = await self._ask(read, _REVIEWS, body)
         except ApiRefusedError:
             # Without permission to ask, the request itself will show it.
             return ""
@@ -205,12 +205,16 @@ class Preflight:
             return ""
         return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")
 
-    async def _ask(
-        self, read: Callable[[dict[str, Any]], T], method: str, path: str, body: Any = None
-    ) -> T:
+    async def _ask(self, read: Callable[[dict[str, Any]], T], path: str, review: Any = None) -> T:
+        """Return what a document, or the answer to a review, says."""
+        request = self._client.request
+
         async def once() -> T:
             async with self._gate:
-                reply = await self._client.request(method, path, body=body, expected=Answer.ANY)
+                if review is None:
+                    reply = await request("GET", path, expected=Answer.ANY)
+                else:
+                    reply = await request("POST", path, body=review, expected=Answer.ANY)
             return read(reply)
 
         return await retry_until_available(once)

@@ -52,7 +52,7 @@ async def pair(admin: CloudAdmin, home: str) -> Rotation:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "_AFTER_REFUSAL", Backoff(base=AFTER_REFUSAL, cap=30.0))
+    monkeypatch.setattr(retries, "AFTER_REFUSAL", Backoff(base=AFTER_REFUSAL, cap=30.0))
     monkeypatch.setattr(source_state, "RECHECK_SOON", SECOND_LOOK)
 
 

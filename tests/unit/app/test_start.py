@@ -30,7 +30,7 @@ def _controller(monkeypatch: pytest.MonkeyPatch) -> None:
         return Works()
 
     monkeypatch.setattr(start, "build", build)
-    monkeypatch.setattr(start, "_LATER", 0.0)
+    monkeypatch.setattr(start, "CHECK_PARSER_AFTER", 0.0)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def test_process_that_is_stopped_before_that_check_ends_well(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(start, "_LATER", 60.0)
+    monkeypatch.setattr(start, "CHECK_PARSER_AFTER", 60.0)
     stop = asyncio.Event()
     stop.set()
     assert await run(settings, stop) == 0
