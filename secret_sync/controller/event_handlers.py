@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.controller.secret_target.ownership import merged_by
 from secret_sync.controller.secret_target.siblings import (
-    BY_MERGER,
     BY_TARGET,
     BY_WAITING,
     is_merged,
+    mergers_of,
     target_of,
     touched_shares,
     waiting,
@@ -178,8 +178,8 @@ class EventHandlers:
         if touched is None:
             concerned |= _Users.WRITERS
         else:
-            mergers = (self._external_secrets.by_index(BY_MERGER, uid) for uid in touched)
-            self._enqueue_users(new, (k for found in mergers for k in found), _Users.WRITERS)
+            mergers = mergers_of(self._external_secrets, change.key, touched)
+            self._enqueue_users(new, mergers, _Users.WRITERS)
         if len(users) <= _TOGETHER:
             self._enqueue_users(new, users, concerned)
         else:

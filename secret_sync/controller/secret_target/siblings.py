@@ -134,6 +134,17 @@ def _beside_merged(secret: ManagedSecret) -> Hashable:
     )
 
 
+def mergers_of(
+    objects: ReadOnlyStore[ExternalSecret], target: str, uids: AbstractSet[str]
+) -> list[str]:
+    """Return the keys of the ExternalSecrets of these uids that merge into a Secret.
+
+    Anybody can write the name of a field manager, and so that of an object of another namespace.
+    """
+    found = [(key, objects.get(key)) for uid in uids for key in objects.by_index(BY_MERGER, uid)]
+    return [key for key, es in found if es is not None and target in target_of(es)]
+
+
 def is_merged(es: ExternalSecret, secret: SecretMeta | None) -> bool:
     """Return whether a Secret holds all keys of an ExternalSecret, as far as its status shows."""
     ready = es.status.ready

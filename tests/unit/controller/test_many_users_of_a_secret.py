@@ -158,6 +158,18 @@ async def test_merge_into_a_secret_concerns_only_whose_keys_it_touches(
     assert await harness.waiting() == {"ns/es0", "ns/es7"}
 
 
+async def test_field_manager_of_another_namespaces_object_concerns_nobody(
+    harness: UsersHarness,
+) -> None:
+    elsewhere = replace(synced(7), namespace="other")
+    harness.objects.put("other/es7", elsewhere)
+    harness.put(synced(1))
+    harness.change_secret(1, owner="", managedFields=[share(1)])
+    await harness.waiting()
+    harness.change_secret(2, owner="", managedFields=[share(1), share(7)])
+    assert await harness.waiting() == set()
+
+
 async def test_changes_of_a_secret_with_many_users_enqueue_them_once(
     harness: UsersHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
