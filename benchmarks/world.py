@@ -34,6 +34,8 @@ METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 _CRDS: Final = Path(__file__).parents[1] / "crds"
 STORES: Final = "/apis/alibabacloud.com/v1alpha1/namespaces/{}/secretstores"
+ALL_SECRETS: Final = "/api/v1/secrets"
+ALL_EXTERNAL_SECRETS: Final = "/apis/alibabacloud.com/v1alpha1/externalsecrets"
 _CLUSTER_STORES: Final = "/apis/alibabacloud.com/v1alpha1/clustersecretstores"
 _CREATE_TOGETHER: Final = 32
 _SERVED_WITHIN: Final = 20.0
@@ -188,12 +190,19 @@ class World:
             for item in items
         )
 
-    async def all_ready(self, count: int, *, within: float, namespace: str = NAMESPACE) -> None:
+    async def all_ready(
+        self,
+        count: int,
+        *,
+        within: float,
+        namespace: str = NAMESPACE,
+        path: str = EXTERNAL_SECRETS,
+    ) -> None:
         """Wait until that many ExternalSecrets are synced; seconds."""
         # Many are not listed all the time: that would be most of the API server's work.
         glance = max(_GLANCE, count / _LISTED)
         async with asyncio.timeout(within):
-            while await self.ready_count(namespace) < count:  # noqa: ASYNC110 (another process's)
+            while await self.ready_count(namespace, path=path) < count:  # noqa: ASYNC110 (another process's)
                 await asyncio.sleep(glance)
 
     async def items(self, path: str) -> list[dict[str, Any]]:
@@ -201,6 +210,12 @@ class World:
         async with self.api.get(path) as answer:
             items: list[dict[str, Any]] = orjson.loads(await answer.read())["items"]
             return items
+
+    async def count(self, path: str) -> int:
+        """The number of objects at a path, without reading them."""
+        async with self.api.get(path, params={"limit": "1"}) as answer:
+            found = orjson.loads(await answer.read())
+            return len(found["items"]) + int(found["metadata"].get("remainingItemCount", 0))
 
     def controller(self, *flags: str) -> ControllerProcess:
         """The controller as users run it, with the KMS limit lifted; not started yet.
