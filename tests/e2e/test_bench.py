@@ -40,6 +40,23 @@ def test_a_hostile_object_that_exceeds_a_limit_fails_the_benchmark() -> None:
     assert table(done.stdout)[-1].endswith("NO")
 
 
+@pytest.mark.usefixtures("programs")
+def test_benchmark_of_growth_measures_each_size_and_draws_them(tmp_path: Path) -> None:
+    chart = tmp_path / "chart.svg"
+    few = ["--sizes", "100,200", "--interval", "10", "--samples", "4"]
+    done = run("benchmarks.scale", *few, "--chart", str(chart))
+    # How fast that is depends on the machine.
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    rows = table(done.stdout)
+    assert [row.split("  ")[0] for row in rows if "KMS secrets" in row][-2:] == [
+        "100 objects, 40 KMS secrets",
+        "200 objects, 80 KMS secrets",
+    ]
+    (restart,) = (row for row in rows if row.startswith("200 objects: restart"))
+    assert restart.endswith("yes")
+    assert chart.read_text("utf-8").count("<circle") == 16
+
+
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", module, *arguments],
