@@ -85,8 +85,8 @@ def test_panels_have_a_point_for_each_size() -> None:
     memory, _, latency, blocked = panels([small, STEP])
     assert memory.lines["resident"] == [(1000, 70.0), (50_000, 300.0)]
     assert memory.lines["peak of a start"] == [(1000, 390.0), (50_000, 390.0)]
-    assert latency.lines["p99"] == [(1000, pytest.approx(20)), (50_000, pytest.approx(20))]
-    assert blocked.lines["garbage collector"][1] == (50_000, pytest.approx(30))
+    assert [y for _, y in latency.lines["p99"]] == pytest.approx([20, 20])
+    assert [y for _, y in blocked.lines["garbage collector"]] == pytest.approx([30, 30])
 
 
 def test_percentiles_are_milliseconds() -> None:
