@@ -48,6 +48,10 @@ demo: $(STAMP) ## Show a Secret being synced; KUBECONFIG=... uses your cluster
 bench: $(STAMP) ## Measure the figures of the README
 	$(BIN)/python -m benchmarks.run
 
+.PHONY: scale
+scale: $(STAMP) ## Measure up to 50,000 objects, and draw a chart of it; over an hour
+	$(BIN)/python -m benchmarks.scale
+
 FUZZ_SECONDS ?= 300
 
 .PHONY: fuzz

@@ -193,13 +193,23 @@ async def measure_all(sizes: Sequence[int], load: Load) -> AsyncIterator[Step]:
             have = objects
 
 
-async def _run(sizes: Sequence[int], load: Load) -> list[Step]:
-    steps = []
+async def _run(sizes: Sequence[int], load: Load, steps: list[Step]) -> None:
     async for step in measure_all(sizes, load):
         for row in (summary(step), *goals(step)):
             print(f"  {row.what}: {row.figure} {row.verdict}", flush=True)
         steps.append(step)
-    return steps
+
+
+def _report(steps: Sequence[Step], load: Load, chart: Path | None) -> bool:
+    """Print the table, write JSON and chart; return whether all goals are reached."""
+    rows = [*map(summary, steps), *goals(steps[-1])]
+    path = save(rows, asdict(load))
+    title = f"secret-sync by the number of ExternalSecrets, polled every {load.interval} s"
+    text = draw(title, "ExternalSecrets", panels(steps))
+    for file in filter(None, (path.with_suffix(".svg"), chart)):
+        file.write_text(text, encoding="utf-8")
+    print(f"\n{render(rows)}\n\n{path}")
+    return all(row.reached is not False for row in rows)
 
 
 def _sizes(text: str) -> list[int]:
@@ -220,16 +230,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (load := os.getloadavg()[0]) > 1:
         print(f"The machine is busy (load {load:.1f}): times will look worse than they are.")
     asked = Load(arguments.interval, arguments.samples)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        steps = runner.run(_run(arguments.sizes, asked))
-    rows = [*map(summary, steps), *goals(steps[-1])]
-    path = save(rows, asdict(asked))
-    title = f"secret-sync by the number of ExternalSecrets, polled every {asked.interval} s"
-    text = draw(title, "ExternalSecrets", panels(steps))
-    for file in filter(None, (path.with_suffix(".svg"), arguments.chart)):
-        file.write_text(text, encoding="utf-8")
-    print(f"\n{render(rows)}\n\n{path}")
-    return 0 if all(row.reached is not False for row in rows) else 1
+    steps: list[Step] = []
+    reached = False
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(arguments.sizes, asked, steps))
+    finally:
+        # A failure, or a person who has seen enough, takes nothing away from what was measured.
+        if steps:
+            reached = _report(steps, asked, arguments.chart)
+    return 0 if reached else 1
 
 
 if __name__ == "__main__":
