@@ -28,9 +28,9 @@ class Sync:
 
     Attributes:
         added: How many.
-        seconds: From the start of the process until all were Ready.
-        cpu_seconds: Of the process.
-        api_cpu_seconds: Of the API server.
+        seconds: From the start of the process to the last Secret.
+        cpu_seconds: Of the process until all were Ready.
+        api_cpu_seconds: Of the API server meanwhile.
         resident: MiB of the process in the end.
     """
 

@@ -93,8 +93,8 @@ async def grow(world: World, have: int, objects: int) -> Sync:
             # All objects are listed only when it is nearly over: that is much work.
             while await world.count(ALL_SECRETS) < secrets + added:  # noqa: ASYNC110
                 await asyncio.sleep(_GLANCE)
-        await world.all_ready(objects, within=_AT_LEAST, path=ALL_EXTERNAL_SECRETS)
         seconds = time.monotonic() - controller.started
+        await world.all_ready(objects, within=_AT_LEAST, path=ALL_EXTERNAL_SECRETS)
         cpu, resident = controller.cpu_seconds, controller.resident
     spent = await api_server.look(world) - before
     return Sync(added, seconds, cpu, spent.cpu_seconds, resident)
