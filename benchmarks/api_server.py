@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,11 +23,12 @@ class ApiServer:
     """Its state at a moment, or the difference between two.
 
     Attributes:
-        writes: Requests of all clients that are no reads, in the core group and in ours.
+        writes: Requests of all clients that are no reads, in the core group and in ours, by verb
+            and resource.
         cpu_seconds: User and system time.
     """
 
-    writes: int
+    writes: Counter[str]
     cpu_seconds: float
 
     def __sub__(self, earlier: ApiServer) -> ApiServer:
@@ -44,11 +46,13 @@ def read(text: str) -> ApiServer:
     """Read its metrics, in the text format of Prometheus."""
     # There are megabytes of others.
     lines = [line for line in text.splitlines() if line.startswith((f"{_REQUESTS}{{", _CPU))]
-    writes, cpu = 0.0, 0.0
+    writes: Counter[str] = Counter()
+    cpu = 0.0
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
             if sample.name == _CPU:
                 cpu = sample.value
             elif sample.labels["verb"] not in _READS and sample.labels["group"] in _GROUPS:
-                writes += sample.value
-    return ApiServer(int(writes), cpu)
+                what = f"{sample.labels['resource']}/{sample.labels['subresource']}".rstrip("/")
+                writes[f"{sample.labels['verb']} {what}"] += int(sample.value)
+    return ApiServer(writes, cpu)

@@ -10,6 +10,7 @@ from benchmarks.latency import P50_MS, P99_MS, percentiles
 from benchmarks.table import Row
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Sequence
 
     from benchmarks.pauses import Collected
@@ -50,15 +51,15 @@ class Restart:
         fetched: Seconds until it had every value.
         peak: MiB resident at most.
         blocked: Seconds for which the event loop answered nobody.
-        writes: Requests that may have changed something.
-        collected: What the garbage collector did.
+        writes: Requests that may have changed something, by verb and resource.
+        collected: What the garbage collector did since the event loop runs.
     """
 
     seconds: float
     fetched: float
     peak: float
     blocked: float
-    writes: int
+    writes: Counter[str]
     collected: Collected
 
 
@@ -132,7 +133,7 @@ def summary(step: Step) -> Row:
         "start_seconds": restart.seconds,
         "start_fetched_seconds": restart.fetched,
         "start_blocked_ms": 1000 * restart.blocked,
-        "start_writes": restart.writes,
+        "start_writes": restart.writes.total(),
         "cpu_seconds_per_minute": polling.per_minute,
         "cpu_seconds_per_minute_at_rest": _MINUTE * polling.rest,
         "cpu_ms_per_poll": polling.per_poll,
@@ -182,9 +183,9 @@ def goals(step: Step) -> list[Row]:
         Row(
             f"{what} restart with all in sync",
             "0 API writes",
-            f"{restart.writes} writes; lists complete after {restart.seconds:.1f} s, all fetched "
+            f"{_told(restart.writes)}; lists complete after {restart.seconds:.1f} s, all fetched "
             f"after {restart.fetched:.1f} s, blocked {1000 * restart.blocked:.0f} ms",
-            restart.writes == 0,
+            not restart.writes,
         ),
         Row(
             f"{what} CPU per unchanged poll",
@@ -268,6 +269,10 @@ def _collections(step: Step) -> dict[str, Collected]:
         "polling": step.polling.collected,
         "joining": step.joining.collected,
     }
+
+
+def _told(writes: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in writes.most_common()) or "no writes"
 
 
 def _per_object(sync: Sync) -> str:

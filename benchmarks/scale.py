@@ -36,6 +36,7 @@ from benchmarks.world import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from benchmarks.api_server import ApiServer
     from benchmarks.process import ControllerProcess
 
 SIZES: Final = (1000, 2000, 5000, 10_000, 20_000, 50_000)
@@ -128,24 +129,26 @@ class Observation:
             f"--metrics-bind-address=127.0.0.1:{self._port}",
         )
         program = ("benchmarks.pauses", str(self._pauses))
-        writes = (await api_server.look(self._world)).writes
+        before = await api_server.look(self._world)
         async with self._world.controller(*flags, program=program) as controller:
-            restart = await self._restart(controller, writes)
+            restart = await self._restart(controller, before)
             polling = await self._polling(controller)
             joining = await self._joining(controller)
         return Step(self._objects, self._secrets, sync, restart, polling, joining)
 
-    async def _restart(self, controller: ControllerProcess, writes: int) -> Restart:
+    async def _restart(self, controller: ControllerProcess, before: ApiServer) -> Restart:
         calls = await self._calls()
         with Probe(self._port, controller.pid) as probe:
+            # Collections before that are no pauses: the event loop is not there yet.
+            began = controller.started + await controller.says("starting", within=_AT_LEAST)
             seconds = await controller.says("in sync", within=_AT_LEAST)
             async with asyncio.timeout(_AT_LEAST + _WITHIN * self._secrets):
                 while await self._calls() < calls + self._secrets:  # noqa: ASYNC110
                     await asyncio.sleep(_GLANCE)
         fetched = time.monotonic() - controller.started
         await asyncio.sleep(self._load.interval * _SETTLE)
-        writes = (await api_server.look(self._world)).writes - writes
-        collected = self._collected(controller.started)
+        writes = (await api_server.look(self._world) - before).writes
+        collected = self._collected(began)
         return Restart(seconds, fetched, controller.peak, probe.longest, writes, collected)
 
     async def _polling(self, controller: ControllerProcess) -> Polling:

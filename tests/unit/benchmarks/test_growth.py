@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ STEP = Step(
     secrets=20_000,
     sync=Sync(added=30_000, seconds=300.0, cpu_seconds=60.0, api_cpu_seconds=90.0, resident=330.0),
     restart=Restart(
-        seconds=10.0, fetched=40.0, peak=390.0, blocked=0.2, writes=0, collected=NOTHING
+        seconds=10.0, fetched=40.0, peak=390.0, blocked=0.2, writes=Counter(), collected=NOTHING
     ),
     polling=Polling(
         rest=0.01,
@@ -45,7 +46,7 @@ def test_goals_that_are_reached_are_reported_as_reached() -> None:
     [
         (0, replace(STEP, polling=replace(STEP.polling, resident=351.0))),
         (1, replace(STEP, restart=replace(STEP.restart, peak=391.0))),
-        (2, replace(STEP, restart=replace(STEP.restart, writes=1))),
+        (2, replace(STEP, restart=replace(STEP.restart, writes=Counter({"POST events": 1})))),
         (3, replace(STEP, polling=replace(STEP.polling, polls=15_000))),
         (4, replace(STEP, joining=replace(STEP.joining, waits=[0.031] * 100))),
         (4, replace(STEP, joining=replace(STEP.joining, waits=[0.02] * 98 + [0.3] * 2))),
@@ -70,6 +71,13 @@ def test_summary_has_all_figures_with_their_units() -> None:
     assert row.values["start_blocked_ms"] == 200
     assert row.values["p50_ms"] == pytest.approx(20)
     assert row.values["gc_joining_longest_ms"] == pytest.approx(30)
+
+
+def test_writes_of_a_restart_are_named() -> None:
+    writes = Counter({"POST events": 1, "APPLY externalsecrets/status": 2})
+    rows = goals(replace(STEP, restart=replace(STEP.restart, writes=writes)))
+    assert rows[2].figure.startswith("2 APPLY externalsecrets/status, 1 POST events; lists")
+    assert goals(STEP)[2].figure.startswith("no writes; lists")
 
 
 def test_collections_are_summed_up_by_phase() -> None:
