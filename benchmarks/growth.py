@@ -68,7 +68,7 @@ class Polling:
     """Time in which nothing happened but polls that found nothing new.
 
     Attributes:
-        rest: CPU seconds of a second without a poll.
+        rest: CPU seconds of a second without a poll; 0 where there was none.
         seconds: Of the round of polls.
         cpu_seconds: Of the process meanwhile.
         polls: Calls to KMS meanwhile.

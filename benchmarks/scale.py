@@ -34,6 +34,7 @@ from benchmarks.world import (
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import AsyncIterator, Sequence
 
     from benchmarks.api_server import ApiServer
@@ -146,17 +147,28 @@ class Observation:
                 while await self._calls() < calls + self._secrets:  # noqa: ASYNC110
                     await asyncio.sleep(_GLANCE)
         fetched = time.monotonic() - controller.started
-        await asyncio.sleep(self._load.interval * _SETTLE)
-        writes = (await api_server.look(self._world) - before).writes
+        writes = await self._writes(before)
         collected = self._collected(began)
         return Restart(seconds, fetched, controller.peak, probe.longest, writes, collected)
+
+    async def _writes(self, before: ApiServer) -> Counter[str]:
+        """Return what has been written since, when no more is."""
+        found = (await api_server.look(self._world) - before).writes
+        while True:
+            await asyncio.sleep(self._load.interval * _SETTLE)
+            earlier, found = found, (await api_server.look(self._world) - before).writes
+            if found == earlier:
+                return found
 
     async def _polling(self, controller: ControllerProcess) -> Polling:
         began, spent = time.monotonic(), controller.cpu_seconds
         rest = self._load.interval * _REST
+        calls = await self._calls()
         await asyncio.sleep(rest)
         at_rest = (controller.cpu_seconds - spent) / rest
-        calls = await self._calls()
+        if calls != (calls := await self._calls()):
+            # The start has taken so long that polls have begun: nothing is known of a rest.
+            at_rest = 0.0
         spent = controller.cpu_seconds
         seconds = self._load.interval * (_ROUND - _REST)
         await asyncio.sleep(seconds)

@@ -52,8 +52,8 @@ def test_benchmark_of_growth_measures_each_size_and_draws_them(tmp_path: Path) -
         "100 objects, 40 KMS secrets",
         "200 objects, 80 KMS secrets",
     ]
-    (restart,) = (row for row in rows if row.startswith("200 objects: restart"))
-    assert restart.endswith("yes")
+    assert rows[-8].startswith("200 objects: resident")
+    assert rows[-8].endswith("yes")
     assert chart.read_text("utf-8").count("<circle") == 16
 
 
