@@ -166,7 +166,8 @@ class Observation:
         calls = await self._calls()
         await asyncio.sleep(rest)
         at_rest = (controller.cpu_seconds - spent) / rest
-        if calls != (calls := await self._calls()):
+        earlier, calls = calls, await self._calls()
+        if calls != earlier:
             # The start has taken so long that polls have begun: nothing is known of a rest.
             at_rest = 0.0
         spent = controller.cpu_seconds
