@@ -129,9 +129,10 @@ class Observation:
             f"--polling-interval={self._load.interval}s",
             f"--metrics-bind-address=127.0.0.1:{self._port}",
         )
-        program = ("benchmarks.pauses", str(self._pauses))
         before = await api_server.look(self._world)
-        async with self._world.controller(*flags, program=program) as controller:
+        controller = self._world.controller(*flags)
+        controller.command = ("-m", "benchmarks.pauses", str(self._pauses), "run")
+        async with controller:
             restart = await self._restart(controller, before)
             polling = await self._polling(controller)
             joining = await self._joining(controller)
