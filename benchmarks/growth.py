@@ -111,7 +111,7 @@ class Joining:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Growth:
     """All of one size."""
 
     objects: int
@@ -122,7 +122,7 @@ class Step:
     joining: Joining
 
 
-def summary(step: Step) -> Row:
+def summary(step: Growth) -> Row:
     """One line with the most important figures."""
     p50, p99, worst = percentiles(step.joining.waits)
     sync, restart, polling, joining = step.sync, step.restart, step.polling, step.joining
@@ -159,7 +159,7 @@ def summary(step: Step) -> Row:
     return Row(f"{step.objects} objects, {step.secrets} KMS secrets", "", figure, None, values)
 
 
-def goals(step: Step) -> list[Row]:
+def goals(step: Growth) -> list[Row]:
     """What is to hold at a size, a line each."""
     p50, p99, worst = percentiles(step.joining.waits)
     restart, polling, joining = step.restart, step.polling, step.joining
@@ -218,10 +218,10 @@ def goals(step: Step) -> list[Row]:
     ]
 
 
-def panels(steps: Sequence[Step]) -> list[Panel]:
+def panels(steps: Sequence[Growth]) -> list[Panel]:
     """What the chart shows."""
 
-    def line(value: Callable[[Step], float]) -> list[tuple[float, float]]:
+    def line(value: Callable[[Growth], float]) -> list[tuple[float, float]]:
         return [(step.objects, value(step)) for step in steps]
 
     return [
@@ -263,7 +263,7 @@ def panels(steps: Sequence[Step]) -> list[Panel]:
     ]
 
 
-def _collections(step: Step) -> dict[str, Collected]:
+def _collections(step: Growth) -> dict[str, Collected]:
     return {
         "start": step.restart.collected,
         "polling": step.polling.collected,

@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks import api_server, latency
 from benchmarks.chart import draw
-from benchmarks.growth import Joining, Polling, Restart, Step, Sync, goals, panels, summary
+from benchmarks.growth import Growth, Joining, Polling, Restart, Sync, goals, panels, summary
 from benchmarks.pauses import Collected, read
 from benchmarks.probe import Probe, free_port
 from benchmarks.table import render, save
@@ -119,7 +119,7 @@ class Observation:
         self._port = free_port()
         self._pauses = world.directory / "pauses.txt"
 
-    async def step(self, sync: Sync) -> Step:
+    async def step(self, sync: Sync) -> Growth:
         """Observe it from its start to the end.
 
         Args:
@@ -136,7 +136,7 @@ class Observation:
             restart = await self._restart(controller, before)
             polling = await self._polling(controller)
             joining = await self._joining(controller)
-        return Step(self._objects, self._secrets, sync, restart, polling, joining)
+        return Growth(self._objects, self._secrets, sync, restart, polling, joining)
 
     async def _restart(self, controller: ControllerProcess, before: ApiServer) -> Restart:
         calls = await self._calls()
@@ -200,7 +200,7 @@ class Observation:
         return Collected.between(read(self._pauses), began, time.monotonic())
 
 
-async def measure_all(sizes: Sequence[int], load: Load) -> AsyncIterator[Step]:
+async def measure_all(sizes: Sequence[int], load: Load) -> AsyncIterator[Growth]:
     """Measure at these sizes, from the smallest to the largest."""
     async with World.start() as world:
         have = 0
@@ -210,14 +210,14 @@ async def measure_all(sizes: Sequence[int], load: Load) -> AsyncIterator[Step]:
             have = objects
 
 
-async def _run(sizes: Sequence[int], load: Load, steps: list[Step]) -> None:
+async def _run(sizes: Sequence[int], load: Load, steps: list[Growth]) -> None:
     async for step in measure_all(sizes, load):
         for row in (summary(step), *goals(step)):
             print(f"  {row.what}: {row.figure} {row.verdict}", flush=True)
         steps.append(step)
 
 
-def _report(steps: Sequence[Step], load: Load, chart: Path | None) -> bool:
+def _report(steps: Sequence[Growth], load: Load, chart: Path | None) -> bool:
     """Print the table, write JSON and chart; return whether all goals are reached."""
     rows = [*map(summary, steps), *goals(steps[-1])]
     path = save(rows, asdict(load))
@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (load := os.getloadavg()[0]) > 1:
         print(f"The machine is busy (load {load:.1f}): times will look worse than they are.")
     asked = Load(arguments.interval, arguments.samples)
-    steps: list[Step] = []
+    steps: list[Growth] = []
     reached = False
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.growth import Joining, Polling, Restart, Step, Sync, goals, panels, summary
+from benchmarks.growth import Growth, Joining, Polling, Restart, Sync, goals, panels, summary
 from benchmarks.latency import percentiles
 from benchmarks.pauses import Collected, Pause
 
 NOTHING = Collected(0, 0.0, Pause(0.0, 0, 0.0))
-STEP = Step(
+STEP = Growth(
     objects=50_000,
     secrets=20_000,
     sync=Sync(added=30_000, seconds=300.0, cpu_seconds=60.0, api_cpu_seconds=90.0, resident=330.0),
@@ -33,7 +33,7 @@ STEP = Step(
 )
 
 
-def reached(step: Step) -> list[bool]:
+def reached(step: Growth) -> list[bool]:
     return [row.reached for row in goals(step) if row.reached is not None]
 
 
@@ -53,7 +53,7 @@ def test_goals_that_are_reached_are_reported_as_reached() -> None:
         (5, replace(STEP, joining=replace(STEP.joining, blocked=0.101))),
     ],
 )
-def test_each_goal_that_is_missed_is_reported_as_missed(number: int, step: Step) -> None:
+def test_each_goal_that_is_missed_is_reported_as_missed(number: int, step: Growth) -> None:
     assert reached(step) == [n != number for n in range(6)]
 
 
