@@ -36,6 +36,28 @@ def owner_apply_configuration(
     return whole
 
 
+def is_applied(configuration: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Return whether a Secret is as an apply of its owner would make it.
+
+    Args:
+        configuration: What would be applied.
+        found: The Secret, with its values.
+    """
+    metadata, wanted = found["metadata"], configuration["metadata"]
+    annotations = metadata.get("annotations") or {}
+    references = {r["uid"]: r for r in metadata.get("ownerReferences") or ()}
+    return (
+        found.get("type") == configuration["type"]
+        and found.get("data") == configuration["data"]
+        and bool(found.get("immutable")) == bool(configuration.get("immutable"))
+        and wanted["annotations"].items() <= annotations.items()
+        and all(
+            reference.items() <= references.get(reference["uid"], {}).items()
+            for reference in wanted.get("ownerReferences") or ()
+        )
+    )
+
+
 def mark_apply_configuration(es: ExternalSecret, *, controlled: bool = False) -> dict[str, Any]:
     """Return the marks of a Secret as the ExternalSecret's own, without its content."""
     whole = empty_apply_configuration(es)

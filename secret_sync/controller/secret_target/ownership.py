@@ -44,6 +44,8 @@ class Decision:
         hidden: For ``REPAIR``: whether there may be keys without an owner.
         carries: For ``REPAIR``: whether an apply would delete metadata of others.
         controlled: For ``REPAIR``: whether the Secret has another controller.
+        unverified: For ``REPAIR``: whether all that shows is right, and nothing is known of the
+            values, as after a restart.
         uid, resource_version: What was decided on; each write carries them.
     """
 
@@ -56,6 +58,7 @@ class Decision:
     hidden: bool = False
     carries: bool = False
     controlled: bool = False
+    unverified: bool = False
 
 
 def owner_mark(es: ExternalSecret) -> str:
@@ -201,6 +204,7 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
         # What ack-secret-manager said of it came to us to be removed.
         carries=current.carries and not es.legacy,
         controlled=bool(other_controller(es, current)),
+        unverified=applied is None and intact and not (remove or current.string_data or es.legacy),
     )
 
 

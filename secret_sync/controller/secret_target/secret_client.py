@@ -56,16 +56,24 @@ class SecretClient:
             OutdatedError: There is none (404), or it is another one (409).
             ApiError: The API server refused, or did not answer.
         """
+        metadata: dict[str, Any] = (await self._get(ref, accept=METADATA))["metadata"]
+        return metadata
+
+    async def content(self, ref: Ref) -> dict[str, Any]:
+        """Read a Secret with its values, which are not to be kept; as of :meth:`metadata`."""
+        return await self._get(ref)
+
+    async def _get(self, ref: Ref, **more: Any) -> dict[str, Any]:
         path = SECRETS.path(ref.namespace, ref.name)
         try:
-            reply = await self.kube.request("GET", path, accept=METADATA)
+            found = await self.kube.request("GET", path, **more)
         except ApiNotFoundError as error:
             raise OutdatedError(error.message, status=404, reason=error.code) from None
-        metadata: dict[str, Any] = reply["metadata"]
+        metadata = found["metadata"]
         same = ref.uid in {"", metadata["uid"]}
         if not same or ref.resource_version not in {"", metadata["resourceVersion"]}:
             raise OutdatedError(f"Secret {ref.namespace}/{ref.name} has changed since", status=409)
-        return metadata
+        return found
 
 
 def any_version(es: ExternalSecret) -> Ref:

@@ -15,6 +15,7 @@ from secret_sync.controller.secret_target.adoption import Adoption
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     encoded,
+    is_applied,
     owner_apply_configuration,
     values_needed,
 )
@@ -291,14 +292,19 @@ class SecretWriter:
             # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
             # takes the ownerReference away. To put it back would be the Secret's end.
             owner = await confirm_owner(self._client.kube, es)
+        configuration = owner_apply_configuration(es, desired, controlled=decision.controlled)
+        if decision.unverified:
+            # Each apply, also one that changes nothing, is a write to the API server and its
+            # webhooks, and after a restart there would be one for each object.
+            found = await self._client.content(ref)
+            if is_applied(configuration, found):
+                state.remember(desired.fingerprint, found)
+                return UNCHANGED
         try:
             if decision.apply:
                 if decision.carries:
                     ref = await self._recreation.resume(ctx, ref)
                 state.hidden = state.hidden or decision.hidden
-                configuration = owner_apply_configuration(
-                    es, desired, controlled=decision.controlled
-                )
                 reply = await writer.update(SECRETS, configuration, ref, force=True)
                 changed = reply["metadata"]["resourceVersion"] != ref.resource_version
                 state.remember(desired.fingerprint, reply)

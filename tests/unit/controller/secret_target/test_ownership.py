@@ -64,7 +64,12 @@ REFUSE = Decision(Action.REFUSE, uid="secret-uid")
     ("secret", "state", "decision"),
     [
         pytest.param({}, applied(), NOTHING, id="as it was written"),
-        pytest.param({}, None, APPLY, id="after a restart nothing is known of its values"),
+        pytest.param(
+            {},
+            None,
+            replace(APPLY, unverified=True),
+            id="after a restart nothing is known of its values",
+        ),
         pytest.param({}, applied(fingerprint=b"older"), APPLY, id="another value is wanted"),
         pytest.param({"labels": {"a": "b"}}, applied("19"), NOTHING, id="a foreign label"),
         pytest.param({"ours": ()}, applied(), APPLY, id="our key is gone or another writer's"),

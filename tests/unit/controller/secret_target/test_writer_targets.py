@@ -174,7 +174,7 @@ async def test_an_apply_that_changes_nothing_is_no_blow(make_es: MakeES) -> None
     remembered = SyncState(uid="es-uid", target="some", written=b"wanted")
     for _ in range(5):
         remembered.applied = None
-        harness.client.answers.append(own())
+        harness.client.answers.extend([own(), own()])
         assert await harness.ensure(remembered) == UNCHANGED
     assert remembered.repairs is not None
     assert remembered.repairs.repairs == ()
