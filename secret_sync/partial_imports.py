@@ -31,7 +31,12 @@ def without_init(*packages: str) -> Iterator[None]:
         ImportError: There is no such package.
     """
     added = [_PartialPackage(name) for name in packages if name not in sys.modules]
-    yield
+    try:
+        yield
+    except BaseException:
+        for package in added:
+            package.remove()
+        raise
     for package in added:
         package.adopt()
 
@@ -88,10 +93,18 @@ class _PartialPackage:
                     setattr(self._module, key, value)
         vars(self._module)["__getattr__"] = self._complete
 
+    def remove(self) -> None:
+        """Have the package imported anew, as if this had not been."""
+        sys.modules.pop(self._module.__name__, None)
+
     def _complete(self, name: str) -> Any:
         # The import system and inspection probe dunders, which must not trigger the import.
         if not name.startswith("__") and vars(self._module).pop("__getattr__", None):
-            self._loader.exec_module(self._module)
+            try:
+                self._loader.exec_module(self._module)
+            except BaseException:
+                vars(self._module)["__getattr__"] = self._complete
+                raise
             return getattr(self._module, name)
         raise AttributeError(f"module {self._module.__name__!r} has no attribute {name!r}")
 

@@ -115,6 +115,8 @@ class Controller:
         self._metadata = metadata = connections.metadata
         self._election = election
         self._stopping = False
+        #: What is still to be checked before this is ready.
+        self.unchecked = ""
         client, transport = connections.client, connections.transport
         states = SyncStateStore()
         queue = partial(build_queue, settings, metrics)
@@ -309,7 +311,7 @@ class Controller:
     @property
     def unready(self) -> str:
         """Return why this is not ready, ``""`` if it is."""
-        return "stopping" if self._stopping else self.watched.unready
+        return "stopping" if self._stopping else self.unchecked or self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
         return [*(loop.queue for loop in self._loops), *self.sources.queues]

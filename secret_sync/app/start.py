@@ -75,10 +75,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         controller = await unless(stop, build(settings, stack))
         if controller is not None:
-            async with asyncio.TaskGroup() as tasks:
-                checking = tasks.create_task(_check_parser())
+            checking = asyncio.create_task(_check_parser(controller, stop))
+            try:
                 await controller.run(stop)
+            finally:
                 checking.cancel()
+                await asyncio.wait([checking])
+            if not checking.cancelled():
+                checking.result()
     _log.info("stopped")
     return 0
 
@@ -250,10 +254,19 @@ def _tell_of_flags(settings: Settings) -> None:
         _log.info("flags accepted for compatibility, without effect", flags=settings.no_effect)
 
 
-async def _check_parser() -> None:
-    """Make sure that YAML can be parsed, once the start is over: it imports both parsers."""
+async def _check_parser(controller: Controller, stop: asyncio.Event) -> None:
+    """Make sure that YAML can be parsed, once the start is over: it imports both parsers.
+
+    Until then the controller works, but is not ready, so that a rollout stops if it cannot.
+    """
+    controller.unchecked = "the YAML parser is not checked yet"
     await asyncio.sleep(CHECK_PARSER_AFTER)
-    await asyncio.to_thread(_check_parser_now)
+    try:
+        await asyncio.to_thread(_check_parser_now)
+    except SecretSyncError:
+        stop.set()
+        raise
+    controller.unchecked = ""
 
 
 def _check_parser_now() -> None:

@@ -175,7 +175,7 @@ class EventHandlers:
                 self._states.deleted(key, old.uid)
         concerned = _Users.UNSETTLED if _is_settled(old, new) else _Users.WRITERS | _Users.REFUSED
         touched = touched_shares(old, new)
-        if touched is None:
+        if touched is None or len(touched) > _TOGETHER:
             concerned |= _Users.WRITERS
         else:
             mergers = mergers_of(self._external_secrets, change.key, touched)
@@ -222,13 +222,20 @@ class EventHandlers:
             es = self._external_secrets.get(user)
             if _Users.REFUSED not in concerned and self._is_kept_out(user, es):
                 continue
-            if _Users.WRITERS not in concerned and es is not None and is_merged(es, secret):
+            if _Users.WRITERS not in concerned and self._is_merged(user, es, secret):
                 continue
             if secret is not None and self._objects.is_in_flight(user):
                 self._look_again(user, secret)
             elif secret is None or not self._wrote(user, secret):
                 enqueued.append(user)
         self._enqueue(enqueued, Priority.HIGH)
+
+    def _is_merged(self, key: str, es: ExternalSecret | None, secret: SecretMeta | None) -> bool:
+        """Return whether a Secret holds all keys of an ExternalSecret.
+
+        One whose latest status is still on its way may wait for another key by now.
+        """
+        return es is not None and is_merged(es, secret) and self._states.is_reported(key)
 
     def _look_again(self, user: str, secret: SecretMeta) -> None:
         """Enqueue a writer that is at work once it is done, unless it turns out to have caused it.

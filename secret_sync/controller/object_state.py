@@ -72,6 +72,11 @@ class ObjectStates(Generic[StateT_co]):
         """Forget an object that is gone."""
         self._states.pop(key, None)
 
+    def is_reported(self, key: str) -> bool:
+        """Return whether the informer has the latest status that was to be written."""
+        state = self._states.get(key)
+        return state is None or (state.status_intent is None and state.status_written is None)
+
     def mark_restored(self, key: str) -> None:
         """Distrust what was written: the API server went back in time."""
         state = self._states.get(key)

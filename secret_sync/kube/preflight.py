@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 PATIENCE: Final = 30.0
 BETWEEN: Final = 2.0
 #: Requests at the same time: for each a connection is made, which takes as long as two requests.
-_TOGETHER: Final = 4
+_TOGETHER: Final = 8
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -210,14 +210,15 @@ class Preflight:
         request = self._client.request
 
         async def once() -> T:
-            async with self._gate:
-                if review is None:
-                    reply = await request("GET", path, expected=Answer.ANY)
-                else:
-                    reply = await request("POST", path, body=review, expected=Answer.ANY)
+            if review is None:
+                reply = await request("GET", path, expected=Answer.ANY)
+            else:
+                reply = await request("POST", path, body=review, expected=Answer.ANY)
             return read(reply)
 
-        return await retry_until_available(once)
+        # Waiting for others is not waiting for the API server.
+        async with self._gate:
+            return await retry_until_available(once)
 
 
 async def retry_until_available(ask: Callable[[], Awaitable[T]]) -> T:

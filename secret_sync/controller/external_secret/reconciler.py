@@ -119,6 +119,8 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         except TransientError as error:
             _log.warning("reconcile interrupted, will retry", error=error.message)
+            # Until then others write the Secret into which it merges.
+            self._turns.leave(key)
             return Retry(after=error.retry_after)
         finally:
             self._turns.end(key)

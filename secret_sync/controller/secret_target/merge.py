@@ -104,8 +104,12 @@ class MergeWriter:
                 problem = self._refused(ctx.es, desired, current)
             if problem is not None or current is None:
                 return Refused(problem or merge_problems.missing(ctx.es))
-            with ctx.state.writing():
-                return await self._write(ctx, desired, current)
+            try:
+                with ctx.state.writing():
+                    return await self._write(ctx, desired, current)
+            except OutdatedError:
+                self._turns.outdated(target)
+                raise
 
         return await retry_on_conflict(
             self._client, ctx, current, write, (OutdatedError,), must_exist=True
@@ -190,9 +194,8 @@ class MergeWriter:
             reply = await writer.update(SECRETS, configuration, ref, force=True)
         state.remember(desired.fingerprint, reply)
         changed = bool(reply["metadata"]["resourceVersion"] != before)
-        reply = await self._relieve(ctx, desired, reply)
-        target = object_key(es.namespace, es.target.name)
-        self._turns.wrote(target, secret_from_metadata(reply))
+        reply, written = await self._relieve(ctx, desired, reply)
+        self._turns.wrote(object_key(es.namespace, es.target.name), written)
         state.shared = _shared(es, desired, reply)
         return Changed("secret merged into", len(desired.keys)) if changed else UNCHANGED
 
@@ -247,26 +250,26 @@ class MergeWriter:
 
     async def _relieve(
         self, ctx: SyncContext, desired: Desired, reply: dict[str, Any]
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], SecretMeta]:
         """Remove the ownership of those that merged our keys before us and give way.
 
         They would own them with us, so that omitting one later would not delete it.
         What they own besides is not ours to delete: it stays as it is.
 
         Returns:
-            The Secret's metadata.
+            The Secret's metadata, as they are and as the cache has them.
         """
-        es = ctx.es
-        givers = self._giving_way(es, desired, secret_from_metadata(reply))
+        es, written = ctx.es, secret_from_metadata(reply)
+        givers = self._giving_way(es, desired, written)
         if not givers:
-            return reply
+            return reply, written
         metadata = reply["metadata"]
         owner = await confirm_owner(self._client.kube, es)
         ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
         entries = without_keys(metadata["managedFields"], givers, desired.keys)
         reply = await self._set_managed_fields(es, ref, entries, owner)
         ctx.state.remember(desired.fingerprint, reply)
-        return reply
+        return reply, secret_from_metadata(reply)
 
     def _giving_way(
         self, es: ExternalSecret, desired: Desired, secret: SecretMeta

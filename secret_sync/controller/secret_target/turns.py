@@ -61,6 +61,10 @@ class WriteTurns:
         if target in self._lines:
             self._written[target] = secret
 
+    def outdated(self, target: str) -> None:
+        """Forget what a Secret was after the last write: it is something else."""
+        self._written.pop(target, None)
+
     def latest(self, target: str, cached: SecretMeta) -> SecretMeta:
         """Return a Secret as the last one in its line has left it, if the cache is behind."""
         written = self._written.get(target)

@@ -143,14 +143,21 @@ class SecretWriter:
         if _is_paused(ctx, desired, current):
             return UNCHANGED
         now, again = 0.0, self._undoes(ctx, desired, current)
+        conflicted_at = None
         if again:
             now = asyncio.get_running_loop().time()
             state.repairs = state.repairs or RepairBudget()
+            conflicted_at = state.repairs.conflicted_at
             if not state.repairs.allow(now):
                 return await self._conflict(ctx, current)
         result = await (self._merge if ctx.es.target.merge else self._own)(ctx, desired, current)
         budget = state.repairs
-        if budget is None or isinstance(result, Pending):
+        if isinstance(result, Pending):
+            if again and budget is not None:
+                # Nothing was written: the one write of this minute is still to come.
+                budget.conflicted_at = conflicted_at
+            return result
+        if budget is None:
             return result
         if again:
             budget.record(now, result)

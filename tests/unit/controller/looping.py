@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from secret_sync.controller.crd_schema import Schemas
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
@@ -188,6 +186,8 @@ class Loop:
         self.worker, self._enqueued = TimeSlicedWorker(), asyncio.Event()
         expressions = ExpressionCompiler(self.worker, self._enqueue)
         self.processor = DocumentProcessor(self.worker, expressions, self._enqueue)
+        self.enqueued: list[str] = []
+        self.turns = WriteTurns(self.enqueued.append)
         self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
         self.loop = ExternalSecretReconciler(
             objects=self.objects,
@@ -196,7 +196,7 @@ class Loop:
             dependencies=ReconcilerDependencies(
                 writer or played.writer,
                 played.secret_cleanup,
-                WriteTurns(pytest.fail),
+                self.turns,
                 self.finalizers,
                 self.processor,
             ),

@@ -19,6 +19,7 @@ from secret_sync.controller.event_handlers import (
 )
 from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
 from secret_sync.controller.external_secret.state import Applied, SyncStateStore
+from secret_sync.controller.object_state import StatusIntent, WrittenStatus
 from secret_sync.controller.secret_target import siblings
 from secret_sync.kube import Change, Store
 from secret_sync.metrics import Metrics, QueueMetrics
@@ -156,6 +157,23 @@ async def test_merge_into_a_secret_concerns_only_whose_keys_it_touches(
     await asyncio.sleep(1)
     # Number 7 again: it may have had another owner until now.
     assert await harness.waiting() == {"ns/es0", "ns/es7"}
+
+
+async def test_object_whose_status_is_on_its_way_is_enqueued(harness: UsersHarness) -> None:
+    """By now it may wait for a key of another one."""
+    late = synced(1)
+    harness.put(late, synced(2))
+    merged = [share(1), share(2)]
+    harness.change_secret(1, owner="", managedFields=merged)
+    await harness.waiting()
+    intent = StatusIntent("ns", late.name, late.uid, late.status)
+    harness.states.of("ns/es1").status_intent = intent
+    harness.change_secret(2, owner="", managedFields=merged)
+    assert await harness.waiting() == {"ns/es1"}
+    harness.states.of("ns/es1").status_intent = None
+    harness.states.of("ns/es1").status_written = WrittenStatus(intent, "2", 0.0)
+    harness.change_secret(3, owner="", managedFields=merged)
+    assert await harness.waiting() == {"ns/es1"}
 
 
 async def test_field_manager_of_another_namespaces_object_concerns_nobody(

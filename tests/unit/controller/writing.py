@@ -53,18 +53,22 @@ def sync_of(es: ExternalSecret, remembered: SyncState) -> SyncContext:
     return SyncContext(f"ns/{es.name}", es, remembered)
 
 
-def merge_writer(client: SecretClient) -> MergeWriter:
-    """One in which nobody has to wait for a turn."""
-    return MergeWriter(client, WriteTurns(pytest.fail))
+def merge_writer(client: SecretClient, turns: WriteTurns | None = None) -> MergeWriter:
+    """By default one in which nobody has to wait for a turn."""
+    return MergeWriter(client, WriteTurns(pytest.fail) if turns is None else turns)
 
 
-def secret_writer(client: SecretClient) -> SecretWriter:
-    return SecretWriter(client, merge_writer(client))
+def secret_writer(client: SecretClient, turns: WriteTurns | None = None) -> SecretWriter:
+    return SecretWriter(client, merge_writer(client, turns))
 
 
 class WriterHarness:
     def __init__(
-        self, es: ExternalSecret, *answers: Any, client: PlayedClient | None = None
+        self,
+        es: ExternalSecret,
+        *answers: Any,
+        client: PlayedClient | None = None,
+        turns: WriteTurns | None = None,
     ) -> None:
         self.es = es
         self.client = client or PlayedClient(*answers)
@@ -73,7 +77,7 @@ class WriterHarness:
         objects.put("ns/some", es)
         played: Any = self.client
         writer = ApplyWriter(played, "secret-sync")
-        self.writer = secret_writer(SecretClient(played, writer, objects, self.secrets))
+        self.writer = secret_writer(SecretClient(played, writer, objects, self.secrets), turns)
 
     def holds(self, given: dict[str, Any]) -> None:
         """What the cache has."""

@@ -301,3 +301,16 @@ async def test_transient_failure_is_no_condition(fault: SecretSyncError, outcome
     loop.writer.answer = fault
     assert await loop.reconcile() == outcome
     assert loop.reported == ("", "")
+
+
+async def test_transient_failure_leaves_the_line_of_those_that_merge() -> None:
+    """Until its retry, which may be a minute away, nobody waits for it."""
+    loop = Loop(two())
+    loop.knows(a=b"1", b=b"2")
+    loop.writer.answer = ApiUnavailableError("busy", status=429, retry_after=20.0)
+    loop.turns.take("ns/first", "ns/target")
+    loop.turns.take(KEY, "ns/target")
+    loop.turns.take("ns/last", "ns/target")
+    await loop.reconcile()
+    loop.turns.end("ns/first")
+    assert loop.enqueued == ["ns/last"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.secret_target.turns import WriteTurns
+from secret_sync.controller.secret_target.write_conflicts import CONFLICT_SECONDS, RepairBudget
+from secret_sync.controller.sync import WAITS_FOR_ITS_TURN, Changed, Refused
+from secret_sync.kube import OutdatedError
 from secret_sync.resources import secret_from_metadata
-from tests.unit.controller.fakes import secret
+from tests.unit.controller.fakes import managed, secret
+from tests.unit.controller.writing import MERGE, WriterHarness, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.resources import SecretMeta
+    from secret_sync.resources import ExternalSecret, SecretMeta
 
 TARGET = "ns/target"
 OTHER = "ns/other"
@@ -96,6 +102,48 @@ def test_next_one_decides_on_what_the_last_one_has_left() -> None:
     assert turns.latest(TARGET, recreated) is recreated
     turns.end("ns/b")
     assert turns.latest(TARGET, before) is before
+
+
+MERGING = secret(managed("secret-sync-merge-other", "theirs", operation="Apply"))
+
+
+async def test_waiting_for_a_turn_uses_up_no_write_of_a_conflict(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    """Of many in a conflict with another writer, one each minute would get to write."""
+    enqueued: list[str] = []
+    turns = turns_of(enqueued)
+    written = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    harness = WriterHarness(make_es(target=MERGE), secret(written, version="30"), turns=turns)
+    harness.holds({**MERGING, "metadata": {**MERGING["metadata"], "resourceVersion": "25"}})
+    now = asyncio.get_running_loop().time()
+    remembered = state(merge=True)
+    remembered.repairs = RepairBudget(conflicted_at=now - CONFLICT_SECONDS)
+    turns.take("ns/other", "ns/some")
+    assert await harness.ensure(remembered) == WAITS_FOR_ITS_TURN
+    turns.end("ns/other")
+    assert enqueued == ["ns/some"]
+    assert isinstance(await harness.ensure(remembered), Refused)
+    assert [sent.method for sent in harness.client.sent] == ["PATCH"]
+
+
+async def test_what_the_last_one_left_is_forgotten_when_it_is_not_there(
+    make_es: Callable[..., ExternalSecret],
+) -> None:
+    """As after a restore of the API server, whose versions are lower then."""
+    turns = turns_of([])
+    written = managed("secret-sync-merge-es-uid", "password", operation="Apply")
+    outdated = OutdatedError("changed", status=409)
+    harness = WriterHarness(
+        make_es(target=MERGE), outdated, MERGING, secret(written, version="21"), turns=turns
+    )
+    harness.holds(MERGING)
+    turns.take("ns/some", "ns/some")
+    other = managed("secret-sync-merge-other", "theirs", operation="Apply")
+    turns.wrote("ns/some", secret_from_metadata(secret(other, version="1000")))
+    assert isinstance(await harness.ensure(SyncState()), Changed)
+    versions = [sent.version for sent in harness.client.sent if sent.method == "PATCH"]
+    assert versions == ["secret-uid/1000", "secret-uid/20"]
 
 
 class TakingTurns(RuleBasedStateMachine):
