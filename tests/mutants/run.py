@@ -115,7 +115,8 @@ def verdict_of(root: Path, tests: Iterable[str], *, within: float) -> Verdict:
         MutantError: They neither passed nor failed: they could not be run, or took too long.
     """
     files = [str(TESTS / test) for test in dict.fromkeys(tests)]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
+    # Compiled files are recognised by size and second, which a fault may have in common with them.
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
     # Whatever the tests start belongs to their session, and ends with it.
     with subprocess.Popen(  # noqa: S603 (our own tests)
         command,

@@ -41,8 +41,8 @@ TRIED: Final = {
     After.REFUSED: (0, 0),
     After.NO_CHANGE: (0, 0),
     After.MISSING: (0, 0),
-    # A read shows ``stringData``.
-    After.KEY_CONFLICT: (0, 1),
+    # A read shows ``stringData``. A Secret that is deleted and created again is looked at twice.
+    After.KEY_CONFLICT: (0, 2),
     After.CHECKED: (1, 2),
     After.RESTORED: (1, 2),
     # A first one may be refused.

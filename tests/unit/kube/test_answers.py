@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, read_missing
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.controller.secret_target.ownership import adoptable, data_editors
+from secret_sync.controller.secret_target.siblings import INDEXES
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import (
     METADATA,
@@ -124,7 +125,7 @@ async def read_metadata(client: KubeClient) -> object:
     """The read of a Secret by which its owner is decided."""
     found = await client.request("GET", SECRETS.path("ns", "some"), accept=METADATA)
     metadata = found["metadata"]
-    others: Store[ExternalSecret] = Store()
+    others: Store[ExternalSecret] = Store(INDEXES)
     for adopt in ("true", "false"):
         annotations = {"secret-sync.alibabacloud.com/adopt": adopt}
         whole = {**OBJECT, "metadata": {**METADATA_OF_ONE, "annotations": annotations}}
