@@ -183,6 +183,11 @@ async def own_rights(cluster: ControlPlane, tmp_path: Path) -> str:
     return kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
 
 
+async def text_of(http: aiohttp.ClientSession, path: str) -> tuple[int, str]:
+    async with http.get(path) as answer:
+        return answer.status, await answer.text()
+
+
 async def test_program_syncs_as_its_own_account_through_the_proxy_of_its_environment(
     cluster: ControlPlane, cloud: CloudInfo, namespace: str, own_rights: str
 ) -> None:
@@ -215,8 +220,11 @@ async def test_program_syncs_as_its_own_account_through_the_proxy_of_its_environ
         )
 
         for path in ("/healthz", "/readyz"):
-            async with http.get(path) as answer:
-                assert (answer.status, await answer.text()) == (200, "ok\n")
+            # YAML is checked two seconds after the start.
+            async with asyncio.timeout(10):
+                while (answered := await text_of(http, path)) != (200, "ok\n"):
+                    assert path == "/readyz", answered
+                    await asyncio.sleep(0.1)
         async with http.get("/metrics") as answer:
             shown = await answer.text()
         openmetrics = {"Accept": "application/openmetrics-text"}

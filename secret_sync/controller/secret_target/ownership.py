@@ -204,7 +204,9 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
         # What ack-secret-manager said of it came to us to be removed.
         carries=current.carries and not es.legacy,
         controlled=bool(other_controller(es, current)),
-        unverified=applied is None and intact and not (remove or current.string_data or es.legacy),
+        unverified=applied is None
+        and intact
+        and not (remove or current.string_data or current.carries or es.legacy),
     )
 
 

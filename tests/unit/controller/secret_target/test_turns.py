@@ -127,7 +127,7 @@ async def test_waiting_for_a_turn_uses_up_no_write_of_a_conflict(
     assert [sent.method for sent in harness.client.sent] == ["PATCH"]
 
 
-async def test_what_the_last_one_left_is_forgotten_when_it_is_not_there(
+async def test_version_that_the_last_one_left_is_forgotten_when_it_is_not_there(
     make_es: Callable[..., ExternalSecret],
 ) -> None:
     """As after a restore of the API server, whose versions are lower then."""

@@ -9,7 +9,10 @@ import pytest
 
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.secret_target.apply_configuration import owner_apply_configuration
+from secret_sync.controller.secret_target.ownership import decide
 from secret_sync.controller.sync import UNCHANGED, Changed
+from secret_sync.resources import secret_from_metadata
+from tests.unit.controller.fakes import managed
 from tests.unit.controller.writing import DESIRED, WriterHarness, own
 
 if TYPE_CHECKING:
@@ -84,3 +87,11 @@ async def test_secret_whose_keys_are_not_ours_is_written_at_once(make_es: MakeES
     harness.client.answers.extend([own(version="21")])
     assert isinstance(await harness.ensure(restarted()), Changed)
     assert [sent.method for sent in harness.client.sent] == ["PATCH"]
+
+
+async def test_secret_that_holds_metadata_of_others_for_them_is_written(make_es: MakeES) -> None:
+    """A recreation was interrupted before it gave them back."""
+    entry = managed("secret-sync", "password", operation="Apply", mark=True)
+    entry["fieldsV1"]["f:metadata"]["f:labels"] = {"f:team": {}}
+    decision = decide(make_es(), DESIRED, secret_from_metadata(own(entry)), None, 0.0)
+    assert (decision.carries, decision.unverified) == (True, False)
