@@ -114,6 +114,9 @@ def as_before(found: dict[str, Any] | None, before: dict[str, Any]) -> bool:
     if found is None or values_of(found) != values_of(before):
         return False
     metadata, wanted = found["metadata"], before["metadata"]
+    if "deletionTimestamp" in metadata:
+        # It still is, and the next one is what counts.
+        return False
     marks = [(m.get("annotations") or {}).get(MARK) for m in (metadata, wanted)]
     return marks[0] == marks[1] and metadata.get("ownerReferences") == wanted.get("ownerReferences")
 
