@@ -2,7 +2,7 @@
 
 Counted are the calls in the thread of the event loop, by the path of functions that led to them; a
 coroutine that is resumed counts once more, as it costs. The tree goes to the file that ``CALLS_TO``
-names, at the end and at each SIGUSR1, after which counting begins anew.
+names, at the end and at each SIGUSR1, after which counting begins again.
 """
 
 from __future__ import annotations

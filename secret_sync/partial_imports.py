@@ -94,7 +94,7 @@ class _PartialPackage:
         vars(self._module)["__getattr__"] = self._complete
 
     def remove(self) -> None:
-        """Have the package imported anew, as if this had not been."""
+        """Have the package imported again by whoever needs it next."""
         sys.modules.pop(self._module.__name__, None)
 
     def _complete(self, name: str) -> Any:

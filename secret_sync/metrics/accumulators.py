@@ -8,6 +8,7 @@ answered, too.
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -89,8 +90,9 @@ class _Family(Collector, Generic[S]):
             series = self._series[values] = self._new()
         return series
 
+    @abstractmethod
     def _new(self) -> S:
-        raise NotImplementedError
+        """Return a series without any value."""
 
 
 class Counter(_Family[Count]):

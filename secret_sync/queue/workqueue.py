@@ -180,7 +180,7 @@ class WorkQueue(Generic[K]):
     def when_done(self, key: K, call: Callable[[], None]) -> None:
         """Call back once `key`, which is in flight, is done; the latest call replaces others.
 
-        For news of which the worker may turn out to be the cause.
+        For a change that the worker itself may turn out to have caused.
         """
         self._afterwards[key] = call
 

@@ -53,6 +53,7 @@ class After(Enum):
     NO_CHANGE = "the API server accepts it, and it changes nothing"
     CHECKED = "nothing changes; an apply says so, since metadata cannot tell"
     KEY_CONFLICT = "nothing is written, KeyConflict says so"
+    KEY_CONFLICT_IN_NEW = "the same, of a Secret that was deleted and created again"
     MISSING = "nothing is written, TargetMissing says so"
     REPLACED = "restored if our new one came first, otherwise SecretConflict"
     RESTORED_EITHER_WAY = "restored, whoever's new one came first"
@@ -217,7 +218,7 @@ def _rows() -> dict[str, WriterRow]:
                 kubectl("replace", "--force", field=field),
                 After.REPLACED,
                 After.REPLACED,
-                After.KEY_CONFLICT,
+                After.KEY_CONFLICT_IN_NEW,
             ),
             f"kubectl patch --type=strategic, {field}": _restored(
                 kubectl("patch", "secret", "NAME", "--patch", patch)

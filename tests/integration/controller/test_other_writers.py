@@ -41,8 +41,10 @@ TRIED: Final = {
     After.REFUSED: (0, 0),
     After.NO_CHANGE: (0, 0),
     After.MISSING: (0, 0),
-    # A read shows ``stringData``. A Secret that is deleted and created again is looked at twice.
-    After.KEY_CONFLICT: (0, 2),
+    # A read shows ``stringData``.
+    After.KEY_CONFLICT: (0, 1),
+    # The deletion and the creation are an event each, and after either it may be there.
+    After.KEY_CONFLICT_IN_NEW: (0, 2),
     After.CHECKED: (1, 2),
     After.RESTORED: (1, 2),
     # A first one may be refused.
@@ -53,8 +55,16 @@ TRIED: Final = {
 }
 #: What is not followed by a write that changes anything.
 QUIET: Final = frozenset(
-    {After.LEFT, After.REFUSED, After.NO_CHANGE, After.CHECKED, After.KEY_CONFLICT}
+    {
+        After.LEFT,
+        After.REFUSED,
+        After.NO_CHANGE,
+        After.CHECKED,
+        After.KEY_CONFLICT,
+        After.KEY_CONFLICT_IN_NEW,
+    }
 )
+CONFLICTS: Final = frozenset({After.KEY_CONFLICT, After.KEY_CONFLICT_IN_NEW})
 NONE: Final[dict[str, Any]] = {"metadata": {"resourceVersion": ""}}
 
 #: Each policy: the target of the ExternalSecret, and the column of the table.
@@ -141,7 +151,7 @@ async def settle(place: Place, after: After, before: dict[str, Any]) -> None:
         return str(ready_of(es)["reason"])
 
     match after:
-        case After.KEY_CONFLICT:
+        case After.KEY_CONFLICT | After.KEY_CONFLICT_IN_NEW:
             await reason("KeyConflict")
         case After.MISSING:
             await reason("TargetMissing")
@@ -203,12 +213,40 @@ def deviation(after: After, held: tuple[str, str, str], tried: int) -> str:
     return ""
 
 
+async def quiet_version(place: Place) -> str:
+    """Return the version of the Secret once it has stood for a second, or after ten.
+
+    A repair may change nothing that is waited for, and so come after that.
+    """
+    version: str | None = None
+    for _ in range(10):
+        before = version
+        version = version_of(await place.api.find("Secret", place.namespace, place.name) or NONE)
+        if version == before:
+            break
+        await asyncio.sleep(1)
+    return version or ""
+
+
+async def rotate(admin: CloudAdmin, api: Api, namespace: str) -> None:
+    """Change the value in KMS, and wait until the controller has it.
+
+    Who has a conflict already, and whose key is removed before, is given the previous value: the
+    next one is a conflict then.
+    """
+    await api.put(external_secret("probe", {"key": "writers/one", "name": "password"}), namespace)
+    await api.until_holds(namespace, "probe", RIGHT)
+    await admin.put_secret("writers/one", "rotated")
+    await force_sync(api, namespace, "probe", "rotated")
+    await api.until_holds(namespace, "probe", {"password": "rotated"})
+
+
 async def rotated(place: Place, policy: str) -> str:
     """What is wrong once KMS has a new value; ``""`` if nothing is."""
     api, namespace, name = place.api, place.namespace, place.name
     after, row = expected(policy, ROW_OF[name]), ROWS[ROW_OF[name]]
     reason = row.merge_rotates if policy == "Merge" else "Synced"
-    if after is After.KEY_CONFLICT:
+    if after in CONFLICTS:
         reason = "KeyConflict"
     if after is After.MISSING:
         return ""
@@ -267,8 +305,7 @@ async def test_the_table_of_verbs_and_client_forms(
             except (AssertionError, TimeoutError) as error:
                 wrong[row] = str(error)
                 return
-        found = await api.find("Secret", home, place.name) or NONE
-        held[row] = (written, version_of(found), tried)
+        held[row] = (written, await quiet_version(place), tried)
 
     async with running():
         await asyncio.gather(*(cell(row) for row in ROWS))
@@ -280,7 +317,7 @@ async def test_the_table_of_verbs_and_client_forms(
             said = deviation(expected(policy, row), versions, writes(requests, place) - tried)
             if said:
                 wrong[row] = said
-        await admin.put_secret("writers/one", "rotated")
+        await rotate(admin, api, home)
         rest = [row for row in held if row not in wrong]
         said_of = await asyncio.gather(*(rotated(places[row], policy) for row in rest))
         wrong |= {row: said for row, said in zip(rest, said_of, strict=True) if said}
