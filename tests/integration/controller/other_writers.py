@@ -27,6 +27,8 @@ MERGE: Final = "application/merge-patch+json"
 #: The annotation that says whose the Secret is.
 MARK: Final = "secret-sync.alibabacloud.com/owner"
 JSON_PATCH: Final = "application/json-patch+json"
+#: Seconds that a command of kubectl may take where six run beside others' work.
+LONGEST: Final = 60.0
 
 
 class Place(NamedTuple):
@@ -113,7 +115,12 @@ def kubectl(*arguments: str, values: dict[str, str] = THEIRS, field: str = "") -
             stderr=asyncio.subprocess.DEVNULL,
             env={**os.environ, "KUBE_EDITOR": "sed -i s/cmlnaHQ=/ZnJvbS1naXQ=/"},
         )
-        await process.communicate(given)
+        try:
+            async with asyncio.timeout(LONGEST):
+                await process.communicate(given)
+        finally:
+            if process.returncode is None:
+                process.kill()
         return process.returncode == 0
 
     return write
@@ -215,7 +222,8 @@ def _rows() -> dict[str, WriterRow]:
             ),
             f"kubectl replace, {field}": _restored(kubectl("replace", field=field)),
             f"kubectl replace --force, {field}": WriterRow(
-                kubectl("replace", "--force", field=field),
+                # It waits until nothing is there, five minutes unless told; ours may be, at once.
+                kubectl("replace", "--force", "--timeout=5s", field=field),
                 After.REPLACED,
                 After.REPLACED,
                 After.KEY_CONFLICT_IN_NEW,
