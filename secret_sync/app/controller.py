@@ -47,12 +47,7 @@ from secret_sync.controller.store.reconciler import (
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import ApplyWriter, EventRecorder
-from secret_sync.metrics import (
-    CredentialMetrics,
-    EventMetrics,
-    SyncMetrics,
-    WorkerMetrics,
-)
+from secret_sync.metrics import CredentialMetrics, EventMetrics, SyncMetrics, WorkerMetrics
 from secret_sync.queue import Priority, TimeSlicedWorker
 from secret_sync.resources.names import FIELD_MANAGER
 
@@ -68,12 +63,7 @@ if TYPE_CHECKING:
     from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
     from secret_sync.queue import WorkQueue
-    from secret_sync.resources import (
-        Definition,
-        ExternalSecretStatus,
-        SecretStore,
-        StoreStatus,
-    )
+    from secret_sync.resources import Definition, ExternalSecretStatus, SecretStore, StoreStatus
     from secret_sync.settings import Settings
 
 _log = structlog.get_logger(__name__)

@@ -7,30 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from enum import Flag, auto
-from operator import or_
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.secret_target.ownership import merged_by
-from secret_sync.controller.secret_target.siblings import (
-    BY_TARGET,
-    BY_WAITING,
-    is_merged,
-    mergers_of,
-    target_of,
-    touched_shares,
-    waiting,
-)
+from secret_sync.controller.secret_event_handler import GATHERED_FOR, TOGETHER, SecretEventHandler
 from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
 from secret_sync.queue import Gathering, Priority
-from secret_sync.resources import ForeignSecret, ManagedSecret, Reason
-from secret_sync.resources.meta import object_key
-from secret_sync.resources.secret import owner_of
 from secret_sync.resources.secret_store import CLUSTER_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable
+    from collections.abc import Collection, Iterable
 
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.view import ReadOnlyStore
@@ -56,31 +42,12 @@ BY_SERVICE_ACCOUNT: Final = "service account"
 BY_CLUSTER_SCOPE: Final = "cluster scope"
 
 
-#: So many objects are enqueued at once; more of them in slices.
-_TOGETHER: Final = 500
-#: Seconds in which changes that concern more objects than that are one reason to enqueue them.
-_GATHERED_FOR: Final = 0.05
-
-
 @dataclass(frozen=True, slots=True)
 class Stores:
     """One kind of store: what is known of it, and the queue of its control loop."""
 
     known: ReadOnlyStore[SecretStore]
     queue: WorkQueue[str]
-
-
-class _Users(Flag):
-    """Whom a change of a Secret with many users concerns."""
-
-    WRITERS = auto()
-    """Those that write to it, but for who wrote what is there now, and for those refused."""
-    UNSETTLED = auto()
-    """Those of them who have not merged all their keys into it."""
-    REFUSED = auto()
-    """Those that were kept out of it."""
-    WAITING = auto()
-    """Those that may wait for keys of others that are merged into it."""
 
 
 class EventHandlers:
@@ -99,17 +66,15 @@ class EventHandlers:
         self._external_secrets = external_secrets
         self._stores = stores
         self._cluster_stores = cluster_stores
-        self._secrets = secrets
         self._objects = object_queue
         self._states = states
         self._live = False
-        # A tenant may repeat a change that concerns thousands all the time: what is to be enqueued,
-        # and Secrets with many users, of whom finding those takes its time.
+        # A tenant may repeat a change that concerns thousands all the time.
         self._gathered = Gathering(
-            self._enqueue_one, merge=min, seconds=_GATHERED_FOR, at_once=_TOGETHER
+            self._enqueue_one, merge=min, seconds=GATHERED_FOR, at_once=TOGETHER
         )
-        self._crowded = Gathering(
-            self._enqueue_crowded, merge=or_, seconds=_GATHERED_FOR, at_once=1
+        self._secret_events = SecretEventHandler(
+            external_secrets, secrets, object_queue, states, self._enqueue
         )
 
     def enable(self) -> None:
@@ -124,7 +89,7 @@ class EventHandlers:
         """Enqueue all that there is, once this replica leads."""
         for number, es in enumerate(list(self._external_secrets.values())):
             self._enqueue((key_of(es),), _priority(None, es))
-            if number % _TOGETHER == 0:
+            if number % TOGETHER == 0:
                 await asyncio.sleep(0)
         for kind in (self._stores, self._cluster_stores):
             for store in kind.known.values():
@@ -136,23 +101,8 @@ class EventHandlers:
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._enqueue((change.key,), _priority(old, new))
-        self._enqueue_refused(old, new)
-        if old is not None and old.target.merge and not _merges_into(old, new):
-            self._enqueue_waiting(change.key, old)
-
-    def _enqueue_waiting(self, leaver: str, old: ExternalSecret) -> None:
-        """Enqueue those that come after it: they may have the keys that it merged.
-
-        The Secret does not change. Where it is not known to hold any, its next version enqueues
-        all.
-        """
-        (target,) = target_of(old)
-        secret = self._secrets.get(target)
-        held = merged_by(old, secret) if isinstance(secret, ManagedSecret) else frozenset()
-        if not held or self._is_crowded(BY_WAITING, target, _Users.WAITING):
-            return
-        others = waiting(self._external_secrets, target, held)
-        self._enqueue([key for key in others if key != leaver], Priority.HIGH)
+        if old is not None:
+            self._secret_events.writer_changed(change.key, old, new)
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """Enqueue a store and everything that uses it."""
@@ -166,130 +116,13 @@ class EventHandlers:
 
     def secret_changed(self, change: Change[SecretMeta]) -> None:
         """Enqueue the writers of a Secret, and the stores that read an AccessKey from it."""
-        if not self._live:
-            return
-        old, new = change.old, change.new
-        users = self._external_secrets.by_index(BY_TARGET, change.key)
-        if new is None and old is not None:
-            for key in users:
-                self._states.deleted(key, old.uid)
-        concerned = _Users.UNSETTLED if _is_settled(old, new) else _Users.WRITERS | _Users.REFUSED
-        touched = touched_shares(old, new)
-        if touched is None or len(touched) > _TOGETHER:
-            concerned |= _Users.WRITERS
-        else:
-            mergers = mergers_of(self._external_secrets, change.key, touched)
-            self._enqueue_users(new, mergers, _Users.WRITERS)
-        if len(users) <= _TOGETHER:
-            self._enqueue_users(new, users, concerned)
-        else:
-            self._crowded.add(change.key, concerned)
-        if owner_of(new) != owner_of(old):
-            self._enqueue_previous_owner(new)
-        self._enqueue_stores(BY_SECRET, change.key)
+        if self._live:
+            self._secret_events.changed(change)
+            self._enqueue_stores(BY_SECRET, change.key)
 
-    def _is_crowded(self, index: str, secret: str, users: _Users) -> bool:
-        """Return whether a Secret has so many users that those concerned are enqueued later."""
-        known = self._crowded.get(secret)
-        if known is not None and users in known:
-            return True
-        if len(self._external_secrets.by_index(index, secret)) <= _TOGETHER:
-            return False
-        self._crowded.add(secret, users)
-        return True
-
-    def _enqueue_crowded(self, secret: str, users: _Users) -> None:
-        if users & (_Users.WRITERS | _Users.UNSETTLED):
-            writers = self._external_secrets.by_index(BY_TARGET, secret)
-            self._enqueue_users(self._secrets.get(secret), writers, users)
-        elif _Users.REFUSED in users:
-            self._enqueue_released(secret)
-        if _Users.WAITING in users:
-            self._enqueue(self._external_secrets.by_index(BY_WAITING, secret), Priority.HIGH)
-
-    def _enqueue_users(
-        self, secret: SecretMeta | None, users: Iterable[str], concerned: _Users
-    ) -> None:
-        """Enqueue those of the users of a Secret that a change of it concerns.
-
-        Args:
-            secret: As it is now.
-            users: Their keys.
-            concerned: Who is to be enqueued; never who wrote what is there now.
-        """
-        enqueued = []
-        for user in users:
-            es = self._external_secrets.get(user)
-            if _Users.REFUSED not in concerned and self._is_kept_out(user, es):
-                continue
-            if _Users.WRITERS not in concerned and self._is_merged(user, es, secret):
-                continue
-            if secret is not None and self._objects.is_in_flight(user):
-                self._look_again(user, secret)
-            elif secret is None or not self._wrote(user, secret):
-                enqueued.append(user)
-        self._enqueue(enqueued, Priority.HIGH)
-
-    def _is_merged(self, key: str, es: ExternalSecret | None, secret: SecretMeta | None) -> bool:
-        """Return whether a Secret holds all keys of an ExternalSecret.
-
-        One whose latest status is still on its way may wait for another key by now.
-        """
-        return es is not None and is_merged(es, secret) and self._states.is_reported(key)
-
-    def _look_again(self, user: str, secret: SecretMeta) -> None:
-        """Enqueue a writer that is at work once it is done, unless it turns out to have caused it.
-
-        The watch is often quicker than the reply to a write.
-        """
-        heard = asyncio.get_running_loop().time()
-
-        def done() -> None:
-            if not self._wrote(user, secret):
-                self._states.mark_triggered(user, heard)
-                self._objects.add(user, Priority.HIGH)
-
-        self._objects.when_done(user, done)
-
-    def _wrote(self, user: str, secret: SecretMeta) -> bool:
-        return self._states.wrote(user, secret.uid, secret.resource_version)
-
-    def _enqueue_refused(self, old: ExternalSecret | None, new: ExternalSecret | None) -> None:
-        """Enqueue those that were refused a Secret that its owner no longer writes.
-
-        It may stay as it is (``Retain``), so that nothing else would enqueue them.
-        """
-        if old is None or old.target.merge:
-            return
-        if new is not None and new.uid == old.uid and new.target == old.target:
-            return
-        (target,) = target_of(old)
-        if self._is_kept_out(object_key(old.namespace, old.name), old):
-            return
-        if not self._is_crowded(BY_TARGET, target, _Users.REFUSED):
-            self._enqueue_released(target)
-
-    def _enqueue_released(self, secret: str) -> None:
-        others = self._external_secrets.by_index(BY_TARGET, secret)
-        refused_keys = (key for key in others if _is_refused(self._external_secrets.get(key)))
-        self._enqueue(list(refused_keys), Priority.HIGH)
-
-    def _is_kept_out(self, key: str, es: ExternalSecret | None) -> bool:
-        """Return whether a Secret is not an ExternalSecret's own.
-
-        One that has taken it over meanwhile may not have that in its status yet.
-        """
-        return _is_refused(es) and not self._states.wrote_any(key)
-
-    def _enqueue_previous_owner(self, secret: SecretMeta | None) -> None:
-        """Enqueue the owner of a Secret that is no longer its target."""
-        name, uid = owner_of(secret)
-        if secret is None or not name:
-            return
-        key = object_key(secret.namespace, name)
-        es = self._external_secrets.get(key)
-        if es is not None and es.uid == uid and es.target.name != secret.name:
-            self._enqueue((key,), Priority.LOW)
+    def secrets_relisted(self) -> None:
+        """Enqueue what wrote a Secret that is missing in the new list."""
+        self._secret_events.relisted()
 
     def service_account_changed(self, change: Change[ServiceAccount]) -> None:
         """Enqueue the stores that act as a ServiceAccount, if its role or grants changed."""
@@ -323,15 +156,6 @@ class EventHandlers:
                     kind.queue.add(key_of(store), Priority.HIGH)
         objects = self._external_secrets.values()
         self._enqueue([key_of(o) for o in objects if namespace in ("", o.namespace)], Priority.HIGH)
-
-    def secrets_relisted(self) -> None:
-        """Enqueue what wrote a Secret that is missing in the new list."""
-        for es in self._external_secrets.values():
-            key = object_key(es.namespace, es.name)
-            target = object_key(es.namespace, es.target.name)
-            if self._states.wrote_any(key) and self._secrets.get(target) is None:
-                self._states.invalidate(key)
-                self._enqueue((key,), Priority.HIGH)
 
     def sources_finished(self, users: Iterable[str], priority: Priority) -> None:
         """Enqueue objects whose sources have changed.
@@ -380,50 +204,13 @@ class EventHandlers:
         return any(store is not None and selects(store) for store in known)
 
     def _enqueue(self, keys: Collection[str], priority: Priority) -> None:
-        enqueue = self._gathered.add if len(keys) > _TOGETHER else self._enqueue_one
+        enqueue = self._gathered.add if len(keys) > TOGETHER else self._enqueue_one
         for key in keys:
             enqueue(key, priority)
 
     def _enqueue_one(self, key: str, priority: Priority) -> None:
         self._states.mark_triggered(key, asyncio.get_running_loop().time())
         self._objects.add(key, priority)
-
-
-def _is_settled(old: SecretMeta | None, new: SecretMeta | None) -> bool:
-    """Return whether a Secret is as much another's as it was before."""
-    return old is not None and new is not None and _ownership(old) == _ownership(new)
-
-
-def _ownership(secret: SecretMeta) -> Hashable:
-    """Return what decides whose Secret it is, and who may take it over."""
-    if isinstance(secret, ForeignSecret):
-        return secret.uid, secret.controlled
-    return (
-        secret.uid,
-        secret.owner,
-        secret.owner_is_ours,
-        secret.owner_uids,
-        secret.controller,
-        secret.deleting,
-        bool(secret.our_keys),
-    )
-
-
-def _merges_into(old: ExternalSecret, new: ExternalSecret | None) -> bool:
-    """Return whether an ExternalSecret still merges into the Secret into which it did."""
-    return (
-        new is not None
-        and new.uid == old.uid
-        and not new.deleting
-        and new.target.merge
-        and new.target.name == old.target.name
-    )
-
-
-def _is_refused(es: ExternalSecret | None) -> bool:
-    """Return whether an ExternalSecret reports that its Secret is not its own."""
-    ready = es.status.ready if es is not None else None
-    return ready is not None and ready.reason == Reason.SECRET_CONFLICT
 
 
 def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 import structlog
 
 from secret_sync.backoff import Backoff
-from secret_sync.kube.errors import ApiError, ApiExpiredError, ApiUnavailableError
+from secret_sync.kube.errors import ApiError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
 from secret_sync.kube.versions import is_older, order_of, reached
-from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, watch
+from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, ending_of, watch
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient
@@ -38,8 +38,6 @@ _POLL: Final = 0.02
 #: Seconds without an event or a bookmark, at least and at most, after which watches are not relied
 #: on and a list follows. Bookmarks come about once a minute; a proxy that buffers holds all back.
 QUIET: Final = (240.0, 300.0)
-#: Statuses that say nothing about the resource: no response, or one about our rate.
-_NO_ANSWER: Final = (0, 429)
 #: Statuses for a missing permission or resource.
 _FOR_GOOD: Final = (403, 404)
 
@@ -259,7 +257,7 @@ class Reflector:
                     return ""
             except ApiError as error:
                 state.error = error
-                return await self._ended(state, _ending_of(error))
+                return await self._ended(state, ending_of(error))
         began = asyncio.get_running_loop().time()
         ending = await watch(
             self._client,
@@ -397,9 +395,3 @@ def _has(listing: Listing[Any], wanted: ObjectMeta) -> bool:
     """Return whether a list has this version of this object."""
     version = wanted.uid, wanted.resource_version
     return version in [(obj.uid, obj.resource_version) for obj in listing.objects]
-
-
-def _ending_of(error: ApiError) -> Ending:
-    if isinstance(error, ApiExpiredError):
-        return Ending.EXPIRED
-    return Ending.UNAVAILABLE if error.status in _NO_ANSWER else Ending.REFUSED

@@ -119,7 +119,7 @@ async def watch(
                 on_open()
                 await _read(response, path, state, kind, on_event)
     except (ApiError, aiohttp.ClientError, OSError, _Garbled) as error:
-        ending = _ending(error)
+        ending = ending_of(error)
         if isinstance(error, ApiError):
             state.error = error
     else:
@@ -130,7 +130,8 @@ async def watch(
     return ending
 
 
-def _ending(error: Exception) -> Ending:
+def ending_of(error: Exception) -> Ending:
+    """Return what a failure means for the watch."""
     match error:
         case TimeoutError():
             return Ending.SILENT

@@ -22,10 +22,9 @@ K = TypeVar("K", bound=Hashable)
 
 _DEFAULT_BACKOFF: Final = Backoff()
 
-# While risen items wait beside more urgent ones, one get in this many takes a risen one, however
-# long the others have waited. Letting it always win would turn a queue that is always behind
-# (more sources than the rate allows) into first come, first served, and a new object would wait
-# for the backlog.
+# While risen items wait beside more urgent ones, one get in this many takes a risen one. If it
+# always did, a queue that is always behind (more sources than the rate allows) would be first come,
+# first served, and a new object would wait for the backlog.
 _RISEN_SHARE: Final = 4
 
 
@@ -242,7 +241,13 @@ class WorkQueue(Generic[K]):
         """
         while not self._depth:
             await self._wait_for_item()
-        return self._pop()
+        now = self._time()
+        key, item = self._choose(now).take()
+        del self._dirty[key]
+        self._processing[key] = now
+        self._depth -= 1
+        self._observer.waited(now - item.added)
+        return key
 
     async def ready(self) -> None:
         """Wait until `get` would not have to, and take nothing.
@@ -311,16 +316,13 @@ class WorkQueue(Generic[K]):
     @property
     def unfinished_work_seconds(self) -> float:
         """The sum of the seconds since each key in flight was taken."""
-        if not self._processing:
-            return 0.0
-        return self._time() * len(self._processing) - math.fsum(self._processing.values())
+        taken = self._processing.values()
+        return self._time() * len(taken) - math.fsum(taken) if taken else 0.0
 
     @property
     def longest_running_processor_seconds(self) -> float:
         """The seconds since the oldest key in flight was taken."""
-        if not self._processing:
-            return 0.0
-        return self._time() - min(self._processing.values())
+        return self._time() - min(self._processing.values()) if self._processing else 0.0
 
     # -- Inside ---------------------------------------------------------------------------
 
@@ -343,15 +345,6 @@ class WorkQueue(Generic[K]):
             item.joined = self._time()
             self._levels[priority].join(key, item, self._tenants(key))
         item.priority = priority
-
-    def _pop(self) -> K:
-        now = self._time()
-        key, item = self._choose(now).take()
-        del self._dirty[key]
-        self._processing[key] = now
-        self._depth -= 1
-        self._observer.waited(now - item.added)
-        return key
 
     def _choose(self, now: float) -> Level[K]:
         """Return the level to take from: the most urgent, or sometimes one with risen items."""

@@ -14,13 +14,14 @@ from secret_sync.credentials import (
     is_role_arn,
     read_duration,
 )
-from secret_sync.resources import Reason
+from secret_sync.resources import AccessKeyRef, Auth, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.resources import Auth, SecretStore
+    from secret_sync.resources import SecretStore
     from secret_sync.resources.meta import FieldPath
+    from secret_sync.settings import OwnIdentity
 
 #: What messages call the fields of `Auth`.
 STORE_WORDS: Final[Mapping[str, str]] = {
@@ -46,6 +47,22 @@ ENVIRONMENT_WORDS: Final[Mapping[str, str]] = {
     "remote_role_arn": "ALICLOUD_REMOTE_ROLE_ARN",
     "remote_session_name": "ALICLOUD_REMOTE_ROLE_SESSION_NAME",
 }
+
+
+def own_auth(own: OwnIdentity) -> Auth:
+    """Return the controller's own identity in the fields of a store."""
+    return Auth(
+        access_key=AccessKeyRef("", "ACCESS_KEY_ID", "") if own.access_key_id else None,
+        access_key_secret=AccessKeyRef("", "SECRET_ACCESS_KEY", "")
+        if own.access_key_secret
+        else None,
+        role_arn=own.role_arn,
+        session_name=own.session_name,
+        session_expiration=own.session_expiration,
+        oidc_provider_arn=own.oidc_provider_arn,
+        remote_role_arn=own.remote_role_arn,
+        remote_session_name=own.remote_session_name,
+    )
 
 
 @dataclass(frozen=True, slots=True)

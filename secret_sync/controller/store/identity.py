@@ -7,7 +7,12 @@ from fnmatch import fnmatchcase
 from operator import is_
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.store.auth_validation import ENVIRONMENT_WORDS, STORE_WORDS, Writing
+from secret_sync.controller.store.auth_validation import (
+    ENVIRONMENT_WORDS,
+    STORE_WORDS,
+    Writing,
+    own_auth,
+)
 from secret_sync.controller.sync import Problem
 from secret_sync.credentials import (
     AccessKeyProvider,
@@ -22,7 +27,7 @@ from secret_sync.credentials import (
     is_role_arn,
     roles_of,
 )
-from secret_sync.resources import AccessKeyRef, Auth, Reason
+from secret_sync.resources import Reason
 from secret_sync.resources.names import ROLE_ARN_ANNOTATION
 from secret_sync.resources.secret_store import BLOCKS
 
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.controller.store.references import AuthReferences
     from secret_sync.credentials import CredentialProvider, Role, SecretReader, Sts, TokenMinter
-    from secret_sync.resources import SecretMeta, SecretStore, ServiceAccount
+    from secret_sync.resources import Auth, SecretMeta, SecretStore, ServiceAccount
     from secret_sync.resources.meta import FieldPath
     from secret_sync.resources.secret_store import Service
     from secret_sync.settings import OwnIdentity
@@ -174,7 +179,7 @@ class IdentityResolver:
         if refused is not None:
             return refused
         where = "the controller's environment"
-        auth = _own_auth(self._dependencies.own)
+        auth = own_auth(self._dependencies.own)
         return self._identity(
             Writing(where, ENVIRONMENT_WORDS, auth, None, (), Reason.IDENTITY_INVALID)
         )
@@ -388,20 +393,3 @@ class IdentityResolver:
             Reason.TOKEN_FILE_REFUSED,
             field="oidc_token_file",
         )
-
-
-def _own_auth(own: OwnIdentity) -> Auth:
-    return Auth(
-        access_key=_variable("ACCESS_KEY_ID") if own.access_key_id else None,
-        access_key_secret=_variable("SECRET_ACCESS_KEY") if own.access_key_secret else None,
-        role_arn=own.role_arn,
-        session_name=own.session_name,
-        session_expiration=own.session_expiration,
-        oidc_provider_arn=own.oidc_provider_arn,
-        remote_role_arn=own.remote_role_arn,
-        remote_session_name=own.remote_session_name,
-    )
-
-
-def _variable(name: str) -> AccessKeyRef:
-    return AccessKeyRef("", name, "")

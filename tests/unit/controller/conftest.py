@@ -9,6 +9,7 @@ import pytest
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.resources import ExternalSecret, SecretStore, secret_from_metadata
 from tests.unit.controller.fakes import STORED
+from tests.unit.controller.handling import HandlersHarness
 from tests.unit.controller.planning import Cluster
 
 if TYPE_CHECKING:
@@ -152,3 +153,10 @@ def make_planner(
         return cluster.planner(**more)
 
     return make
+
+
+@pytest.fixture
+def make_harness(
+    make_es: Callable[..., ExternalSecret], make_store: Callable[..., SecretStore]
+) -> Callable[..., HandlersHarness]:
+    return lambda **more: HandlersHarness(make_es(), make_store(), **more)

@@ -14,9 +14,10 @@ import pytest
 from multidict import CIMultiDict
 
 from secret_sync.cloud.transport import Reply
+from secret_sync.credentials import CredentialCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from yarl import URL
 
@@ -124,3 +125,10 @@ def heard() -> Heard:
 @pytest.fixture
 def played() -> type[Sts]:
     return Sts
+
+
+@pytest.fixture
+async def cache(heard: Any) -> AsyncIterator[CredentialCache]:
+    cache = CredentialCache(heard)
+    yield cache
+    await cache.close()

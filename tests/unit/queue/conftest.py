@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.queue import Backoff, WorkQueue
+from secret_sync.queue import Backoff, Priority, WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.queue import Result
+
+HIGH, MIDDLE, LOW = Priority
 
 
 @dataclass
@@ -55,3 +57,13 @@ def queue(recorder: Recorder) -> WorkQueue[str]:
 def new_recorder() -> Callable[[], Recorder]:
     """For property tests, which need a fresh one for each example."""
     return Recorder
+
+
+async def take_all(queue: WorkQueue[str]) -> list[str]:
+    """Take and give back what is ready, in the queue's order."""
+    keys = []
+    while len(queue):
+        key = await queue.get()
+        queue.done(key)
+        keys.append(key)
+    return keys

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,103 +19,20 @@ from hypothesis import strategies as st
 
 from secret_sync.clock import loop_time as now
 from secret_sync.errors import DefiniteError, TransientError
-from secret_sync.providers.kms import SecretValue
 from tests.support.fake_time import run_in_fake_time
+from tests.unit.sources.rotating import Object, names_of, play, run_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from secret_sync.credentials import Credentials
-    from secret_sync.sources import Source, SourceSnapshot
+    from secret_sync.providers.kms import SecretValue
+    from secret_sync.sources import Source
 
     MakeHarness = Callable[..., Any]
 
 #: Longer than any failure waits.
 SETTLED = 700.0
-
-
-@dataclass
-class RotatingCloud:
-    """Each value says of which generation it is; a call reads it at a moment of its own."""
-
-    random: Random = field(default_factory=lambda: Random(1))
-    latencies: Sequence[float] = (0.05,)
-    failing: set[str] = field(default_factory=set)
-    slow: dict[str, float] = field(default_factory=dict)
-    error: Exception = field(default_factory=lambda: TransientError("down"))
-    generations: Counter[str] = field(default_factory=Counter)
-    calls: list[tuple[float, str]] = field(default_factory=list)
-
-    def rotate(self, *names: str) -> None:
-        for name in names:
-            self.generations[name] += 1
-
-    async def __call__(self, source: Source, credentials: Credentials) -> SecretValue:
-        name = source.name
-        self.calls.append((asyncio.get_running_loop().time(), name))
-        before, after = self.random.choice(self.latencies), self.random.choice(self.latencies)
-        await asyncio.sleep(before)
-        generation = self.generations[name]
-        await asyncio.sleep(self.slow.get(name, after))
-        if name in self.failing:
-            raise self.error
-        return SecretValue(f"{name} of generation {generation}".encode(), f"v{generation}")
-
-    def called_since(self, moment: float) -> Counter[str]:
-        return Counter(name for at, name in self.calls if at >= moment)
-
-
-@dataclass
-class Object:
-    """What a reconcile does: register, and write what may be written."""
-
-    harness: Any
-    user: str
-    names: Sequence[str]
-    interval: float | None = 60.0
-    written: list[tuple[int, ...]] = field(default_factory=list)
-    status: tuple[str, ...] | None = None
-    spec: dict[str, Any] = field(default_factory=dict)
-
-    def reconcile(self, **edit: Any) -> list[SourceSnapshot]:
-        self.spec |= edit
-        wanted = [self.harness.want(name) for name in self.names]
-        readings: list[SourceSnapshot] = self.harness.registry.register(
-            self.user, wanted, interval=self.interval, written=self.status, **self.spec
-        )
-        if not any(r.pending or r.error or r.data is None for r in readings):
-            generations = tuple(int(r.data.split()[-1]) for r in readings if r.data)
-            if not self.written or self.written[-1] != generations:
-                self.written.append(generations)
-            self.status = tuple(r.version_id for r in readings)
-        return readings
-
-
-async def run_objects(harness: Any, objects: Sequence[Object], seconds: float) -> None:
-    """Reconcile each object when the registry says so."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    by_user = {each.user: each for each in objects}
-    while (left := end - loop.time()) > 0:
-        harness.changed.clear()
-        users, harness.notified[:] = {user for _, user in harness.notified}, []
-        for user in users & by_user.keys():
-            by_user[user].reconcile()
-        try:
-            async with asyncio.timeout(left):
-                await harness.changed.wait()
-        except TimeoutError:
-            return
-
-
-def play(harness: Any, **options: Any) -> RotatingCloud:
-    cloud = RotatingCloud(**options)
-    harness.fetchers["kms"] = cloud
-    return cloud
-
-
-def names_of(count: int) -> list[str]:
-    return [f"s{number}" for number in range(count)]
 
 
 @pytest.mark.looptime
@@ -314,72 +230,6 @@ async def test_adjacent_failures_are_reported_once(make_harness: MakeHarness) ->
 
 
 @pytest.mark.looptime
-async def test_a_restart_that_finds_the_versions_of_the_status_asks_each_source_once(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness(rate=8) as harness:
-        cloud, names = play(harness), names_of(60)
-        cloud.rotate(*names)
-        one = Object(harness, "ns/a", names, interval=None, status=("v1",) * 60)
-        began = now()
-        one.reconcile()
-        # Far more than two seconds pass between the first and the last answer.
-        await run_objects(harness, [one], 200)
-        assert cloud.called_since(began) == Counter(names)
-        assert one.written == [(1,) * 60]
-
-
-@pytest.mark.looptime
-async def test_a_restart_that_finds_a_change_asks_the_others_again(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness)
-        cloud.rotate("user", "password")
-        one = Object(harness, "ns/a", ["user", "password"], interval=None, status=("v0", "v0"))
-        one.reconcile()
-        await asyncio.sleep(0.02)
-        # Between the moments at which the two calls read.
-        cloud.rotate("user", "password")
-        await run_objects(harness, [one], 4)
-        # Both are a change, and neither was asked after the other's answer: once more each.
-        assert cloud.called_since(0) == {"user": 2, "password": 2}
-        await run_objects(harness, [one], 100)
-        assert one.written[-1] == (2, 2)
-        assert all(len(set(written)) == 1 for written in one.written)
-
-
-@pytest.mark.looptime
-async def test_first_values_that_lie_apart_are_asked_again(make_harness: MakeHarness) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness)
-        cloud.failing.add("late")
-        one = Object(harness, "ns/a", ["early", "late"], interval=None)
-        one.reconcile()
-        await run_objects(harness, [one], 10)
-        cloud.failing.clear()
-        await run_objects(harness, [one], 60)
-        assert cloud.called_since(0)["early"] == 2
-        assert one.written == [(0, 0)]
-
-
-@pytest.mark.looptime
-async def test_first_values_next_to_each_other_cost_no_further_call(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness, latencies=(0.1, 0.9))
-        objects = [
-            Object(harness, f"ns/{n}", [f"u{n}", f"p{n}"], interval=None) for n in range(200)
-        ]
-        for each in objects:
-            each.reconcile()
-        await run_objects(harness, objects, 100)
-        assert set(cloud.called_since(0).values()) == {1}
-        assert all(each.written == [(0, 0)] for each in objects)
-
-
-@pytest.mark.looptime
 async def test_source_change_with_many_users_is_handled_in_slices(
     make_harness: MakeHarness,
 ) -> None:
@@ -401,24 +251,6 @@ async def test_source_change_with_many_users_is_handled_in_slices(
             seen.append(len(harness.notified))
         # The second slice of 2,000 users and sources may run before this does.
         assert max(after - before for before, after in pairwise(seen)) <= 2 * 2000 / 50
-
-
-@pytest.mark.looptime
-async def test_a_first_answer_that_is_late_is_not_next_to_another(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness)
-        # Read at once, answered late; the other one is read after a rotation.
-        cloud.slow["user"] = 4.5
-        cloud.failing.add("password")
-        one = Object(harness, "ns/a", ["user", "password"], interval=None)
-        one.reconcile()
-        await run_objects(harness, [one], 3)
-        cloud.rotate("user", "password")
-        cloud.failing.clear()
-        await run_objects(harness, [one], 60)
-        assert one.written == [(1, 1)]
 
 
 @pytest.mark.looptime
@@ -449,21 +281,6 @@ async def test_sources_that_change_all_the_time_are_not_asked_all_the_time(
 
 
 @pytest.mark.looptime
-async def test_a_new_object_takes_confirmed_values_without_a_call(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness)
-        first = Object(harness, "ns/a", ["user", "password"], interval=3600.0)
-        first.reconcile()
-        await run_objects(harness, [first], 30)
-        second = Object(harness, "ns/b", ["user", "password"], interval=3600.0)
-        second.reconcile()
-        assert second.written == [(0, 0)]
-        assert len(cloud.calls) == 2
-
-
-@pytest.mark.looptime
 async def test_rotation_seconds_later_is_found_by_the_recheck(make_harness: MakeHarness) -> None:
     async with make_harness() as harness:
         cloud = play(harness)
@@ -478,31 +295,6 @@ async def test_rotation_seconds_later_is_found_by_the_recheck(make_harness: Make
         cloud.rotate("password")
         await run_objects(harness, [one, finder], 3)
         assert one.written == [(0, 0), (1, 0), (1, 1)]
-
-
-@pytest.mark.looptime
-async def test_an_object_that_never_had_a_pair_gets_none_while_one_half_fails(
-    make_harness: MakeHarness,
-) -> None:
-    async with make_harness() as harness:
-        cloud = play(harness)
-        cloud.error = DefiniteError("no such secret", code="NotFound")
-        one = Object(harness, "ns/a", ["user", "password"], interval=10.0)
-        one.reconcile()
-        await run_objects(harness, [one], 5)
-        cloud.failing.add("password")
-        cloud.rotate("user", "password")
-        await run_objects(harness, [one], 60)
-        other = Object(harness, "ns/b", ["user", "password"], interval=10.0)
-        other.reconcile()
-        # A failure that is not of just now is asked about again, and answered at once.
-        await run_objects(harness, [one, other], 3)
-        user, password = other.reconcile()
-        assert user.data == b"user of generation 1"
-        assert (password.pending, password.error) == (False, cloud.error)
-        await run_objects(harness, [one, other], 60)
-        assert not other.written
-        assert one.written == [(0, 0)]
 
 
 @pytest.mark.looptime
