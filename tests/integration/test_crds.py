@@ -3,90 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
-from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tests.integration.crd_kubectl import CRDS, GROUP, PLURALS, ROOT, path_of
+
 if TYPE_CHECKING:
+    import subprocess
+
     from secret_sync.local.controlplane.endpoint import EndpointResponse
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.integration.crd_kubectl import CrdKubectl
 
-ROOT = Path(__file__).parents[2]
-CRDS = ROOT / "crds"
-BASE = ROOT / "deploy" / "base"
-TOKENS = BASE.parent / "components" / "service-account-ref"
 DATA = ROOT / "tests" / "data"
-
-GROUP = "alibabacloud.com"
-PLURALS = ("externalsecrets", "secretstores", "clustersecretstores")
-SERVICE_ACCOUNT = "system:serviceaccount:secret-sync-system:secret-sync"
-
-
-class CrdKubectl:
-    """kubectl as the administrator of the control plane."""
-
-    def __init__(self, control_plane: ControlPlane) -> None:
-        self._admin = control_plane.admin
-        self._prefix = [
-            str(control_plane.binaries.kubectl),
-            "--kubeconfig",
-            str(control_plane.kubeconfig),
-        ]
-
-    def run(self, *args: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 (our own binary, our own arguments)
-            [*self._prefix, *args],
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-
-    def __call__(self, *args: str, given: str = "") -> str:
-        done = self.run(*args, given=given)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def stored(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
-        """The object as the API server has it, past kubectl, which takes its time to start."""
-        answer = self._admin.request("GET", path_of(document, namespace))
-        assert answer.status == HTTPStatus.OK, answer.body
-        body: dict[str, Any] = answer.body
-        return body
-
-    def delete(self, document: dict[str, Any], namespace: str) -> None:
-        self._admin.request("DELETE", path_of(document, namespace))
-
-    def release(self, document: dict[str, Any], namespace: str) -> None:
-        """Take the finalizers off, by a write of the whole object."""
-        changed = self.stored(document, namespace)
-        changed["metadata"].pop("finalizers", None)
-        answer = self._admin.request("PUT", path_of(document, namespace), changed)
-        assert answer.status == HTTPStatus.OK, answer.body
-
-
-def path_of(document: dict[str, Any], namespace: str) -> str:
-    version, plural = document["apiVersion"], f"{document['kind'].lower()}s"
-    prefix = "api" if version == "v1" else "apis"
-    return f"/{prefix}/{version}/namespaces/{namespace}/{plural}/{document['metadata']['name']}"
-
-
-@pytest.fixture(scope="module")
-def kubectl(control_plane: ControlPlane) -> CrdKubectl:
-    """With our definitions installed; they stay, since other tests need them too."""
-    client = CrdKubectl(control_plane)
-    client("apply", "--server-side", "-k", str(CRDS))
-    definitions = [f"crd/{plural}.{GROUP}" for plural in PLURALS]
-    client("wait", "--for=condition=Established", "--timeout=20s", *definitions)
-    return client
 
 
 @pytest.fixture(scope="module")
@@ -458,70 +391,3 @@ def test_the_definitions_for_old_servers_are_taken_and_have_no_rules(kubectl: Cr
     assert names == {f"{plural}.{GROUP}" for plural in PLURALS}
     assert "x-kubernetes-validations" not in json.dumps(built)
     kubectl("apply", "--server-side", "--dry-run=server", "-k", legacy)
-
-
-def test_the_base_builds_and_holds_no_definition(kubectl: CrdKubectl) -> None:
-    built = list(yaml.safe_load_all(kubectl("kustomize", str(BASE))))
-    kinds = {document["kind"] for document in built}
-    rights = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
-    assert kinds == {"Namespace", "Service", "Deployment", *rights}
-
-
-def test_the_controllers_account_may_do_its_work_and_no_more(
-    kubectl: CrdKubectl, control_plane: ControlPlane
-) -> None:
-    kubectl("apply", "--server-side", "-k", str(BASE))
-    may = partial(is_allowed, control_plane)
-    for verb in ("get", "list", "watch", "create", "patch", "delete"):
-        assert may(verb, "secrets")
-    for verb in ("update", "deletecollection"):
-        assert not may(verb, "secrets")
-    for plural in PLURALS:
-        assert may("watch", plural, group=GROUP)
-        assert may("patch", plural, group=GROUP, subresource="status")
-        # For the finalizer of ack-secret-manager.
-        assert may("patch", plural, group=GROUP)
-        assert not may("update", plural, group=GROUP)
-        assert not may("delete", plural, group=GROUP)
-    for resource in ("namespaces", "serviceaccounts"):
-        assert may("list", resource)
-        assert may("watch", resource)
-        assert not may("get", resource)
-        assert not may("create", resource)
-    assert not may("create", "serviceaccounts", subresource="token")
-    assert may("create", "events")
-    assert not may("list", "events")
-    for resource in ("configmaps", "pods"):
-        assert not may("list", resource)
-        assert not may("create", resource)
-
-
-def test_tokens_of_service_accounts_are_a_right_of_their_own(
-    kubectl: CrdKubectl, control_plane: ControlPlane, tmp_path: Path
-) -> None:
-    written = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(BASE, tmp_path)],
-        "components": [os.path.relpath(TOKENS, tmp_path)],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(written))
-    kubectl("apply", "--server-side", "-k", str(tmp_path))
-    assert is_allowed(control_plane, "create", "serviceaccounts", subresource="token")
-    assert not is_allowed(control_plane, "create", "serviceaccounts")
-    for kind in ("clusterrole", "clusterrolebinding"):
-        kubectl("delete", kind, "secret-sync-service-account-ref")
-
-
-def is_allowed(
-    plane: ControlPlane, verb: str, resource: str, *, group: str = "", subresource: str = ""
-) -> bool:
-    """Whether RBAC lets the controller's ServiceAccount do it."""
-    attributes = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
-    answer = plane.admin.request(
-        "POST",
-        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-        {"spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": attributes}},
-    )
-    allowed: bool = answer.body["status"]["allowed"]
-    return allowed

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from secret_sync.kube import access, issuer
 from secret_sync.kube.kubeconfig import fields, plugin, read, yaml_file
-from tests.integration.kube.kubeconfig_cases import CASES, OURS, THEIRS
+from tests.integration.kube.kubeconfig_cases import CASES
+from tests.integration.kube.kubeconfig_setup import OURS, THEIRS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
 SECTION = TEXT.partition("## Kubeconfig\n")[2].partition("\n## ")[0]

@@ -17,7 +17,8 @@ from secret_sync.app.loop import EventLoop
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import Answer, ClusterAccess, KubeClient
 from secret_sync.kube.errors import ApiUnavailableError
-from tests.integration.kube.kubeconfig_cases import BOTH, CASES, OURS, SAME, THEIRS, KubeconfigSetup
+from tests.integration.kube.kubeconfig_cases import CASES
+from tests.integration.kube.kubeconfig_setup import BOTH, OURS, SAME, THEIRS, KubeconfigSetup
 from tests.support.recording import Authority, ConnectProxy, RecordingServer
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.controlplane.binaries import Binaries
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.integration.kube.kubeconfig_cases import KubeconfigCase
+    from tests.integration.kube.kubeconfig_setup import KubeconfigCase
     from tests.support.recording import Asked
 
 PATH = "/api/v1/secrets"

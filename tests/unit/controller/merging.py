@@ -28,38 +28,17 @@ if TYPE_CHECKING:
 
     MakeES = Callable[..., ExternalSecret]
 
-
 MERGE = {"creationPolicy": "Merge"}
-
-
 LATER = "2026-12-01T00:00:00Z"
-
-
 PATH = "/api/v1/namespaces/ns/secrets/some"
-
-
 DESIRED = Desired(b"wanted", frozenset({"password"}), {"password": b"v"}, (), ())
-
-
 ME = "secret-sync-merge-es-uid"
-
-
 MINE = managed(ME, "password", operation="Apply")
-
-
 THEIRS = managed("kubectl", "username")
-
-
 #: With it the cache keeps who owns what of the Secret.
 NEIGHBOUR = managed("secret-sync-merge-neighbour", "unrelated", operation="Apply")
-
-
 CHANGED = ApiConflictError("changed", status=409)
-
-
 GONE = ApiNotFoundError("gone", status=404)
-
-
 #: The API server would have to be forced.
 CONFLICT = ApiConflictError(
     "conflict", status=409, causes=(Cause(".data.password", "FieldManagerConflict"),)

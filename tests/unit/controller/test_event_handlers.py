@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
 
-
 FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGeneration": 1}
 
 

@@ -11,7 +11,6 @@ from secret_sync.credentials import CredentialKey, Credentials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 Outcome = Credentials | Exception
 
 

@@ -13,7 +13,6 @@ from secret_sync.kube import ApiConflictError, ApiNotFoundError, ApiUnavailableE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases"
 
 

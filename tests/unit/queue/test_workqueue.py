@@ -13,7 +13,6 @@ from tests.unit.queue.conftest import HIGH, LOW, MIDDLE, take_all
 if TYPE_CHECKING:
     from tests.unit.queue.conftest import Recorder
 
-
 pytestmark = pytest.mark.looptime
 
 
@@ -197,12 +196,6 @@ async def test_ready_cancelled_after_its_wake_up_passes_it_on(queue: WorkQueue[s
         assert await getter == "a"
     with suppress(asyncio.CancelledError):
         await ready
-
-
-# -- delays ---------------------------------------------------------------------------
-
-
-# -- retries -----------------------------------------------------------------------
 
 
 # -- priorities and aging -----------------------------------------------------------

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     MakeES = Callable[..., ExternalSecret]
 
-
 pytestmark = pytest.mark.looptime
 
 
@@ -172,9 +171,6 @@ async def test_target_deleted_meanwhile_is_missing(make_es: MakeES) -> None:
     )
     assert isinstance(refused, Refused)
     assert refused.problem.reason is Reason.TARGET_MISSING
-
-
-# -- Several that merge one key -------------------------------------------------------
 
 
 # -- stringData -----------------------------------------------------------------------

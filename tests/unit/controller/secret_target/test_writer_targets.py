@@ -1,4 +1,4 @@
-"""Writing the Secret: write conflicts, renamed targets, and what only a recreation can change."""
+"""Writing the Secret: recreated, renamed and foreign targets, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     MakeES = Callable[..., ExternalSecret]
 
 pytestmark = pytest.mark.looptime
-
-# -- Write conflicts ----------------------------------------------------------------------
-
 
 # -- What only a recreation can change ----------------------------------------------------
 
