@@ -15,6 +15,7 @@ from secret_sync.app.control_loop import ControlLoop, build_queue
 from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
 from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
+from secret_sync.app.process import keep_returning_memory
 from secret_sync.app.region import keep_asking
 from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import end, unless
@@ -203,6 +204,7 @@ class Controller:
             critical = partial(self._critical, tasks)
             background = [
                 critical("heartbeat", self.health.beat),
+                critical("memory", keep_returning_memory),
                 critical("sources", self.sources.run),
                 critical("parse", self._parsing.run),
                 critical("events", self.events.run),

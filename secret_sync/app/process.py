@@ -1,7 +1,8 @@
-"""Tuning of the interpreter and the C library, once, before the event loop starts."""
+"""Tuning of the interpreter and of the C library's memory."""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import sys
@@ -11,13 +12,18 @@ from typing import Final
 _GC_YOUNG: Final = 20_000
 #: Halves the time that such a thread keeps the loop waiting (benchmarks/parse.py).
 _SWITCH: Final = 0.002
-#: Bytes from which glibc has a block mapped, and unmapped when it is freed: where it begins.
-_MAPPED_FROM: Final = 128 * 1024
-#: ``M_MMAP_THRESHOLD`` of <malloc.h>.
-_MMAP_THRESHOLD: Final = -3
-#: ``M_ARENA_MAX``, and how many heaps there may be: that of the loop, and one for the threads.
-_ARENA_MAX: Final = -8
+#: Bytes from which an allocation is a mapping of its own, and bytes of unused heap that are kept.
+#: Above the 256 KiB that uvloop allocates for each read of a TLS connection.
+_MAPPED_FROM: Final = 1024 * 1024
+_HEAP_KEPT: Final = 16 * 1024 * 1024
+#: How many heaps there may be: that of the loop, and one for the threads.
 _ARENAS: Final = 2
+#: The numbers of glibc's ``malloc.h``.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+#: Seconds between two looks for freed memory. A look takes up to 20 ms at 350 MiB.
+_RETURN_EVERY: Final = 60.0
 
 
 def tune() -> None:
@@ -30,23 +36,40 @@ def tune() -> None:
     gc.set_threshold(_GC_YOUNG, 20, 20)
     # A thread that reads a large document gives way to the loop after so many seconds.
     sys.setswitchinterval(_SWITCH)
-    _bound_the_heap()
+    _tune_heap()
 
 
-def _bound_the_heap() -> None:
-    """Have freed memory go back to the machine, and keep few heaps.
+def return_memory() -> None:
+    """Give the pages of freed memory back to the machine; a no-op where it is not glibc.
 
-    A connection with TLS has a buffer of 256 KiB. The first of them that is freed makes glibc keep
-    blocks of that size in its heap from then on (mallopt(3), "dynamic mmap threshold"), where one
-    small block after them keeps hundreds of freed ones resident: after an outage the process
-    would stay at what its most connections took. A threshold that is set does not move.
+    A connection with TLS has a buffer of 256 KiB. One small block that lives on after them keeps
+    hundreds of freed ones resident: without this the process would stay at what its most
+    connections took.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(_MAPPED_FROM)
+
+
+async def keep_returning_memory() -> None:
+    """Give freed memory back once a minute."""
+    while True:
+        await asyncio.sleep(_RETURN_EVERY)
+        return_memory()
+
+
+def _tune_heap() -> None:
+    """Let reads reuse their memory, and keep few heaps; a no-op where it is not glibc.
+
+    uvloop reads TLS connections into a fresh ``bytes`` of 256 KiB (``SSL_READ_MAX_SIZE`` in its
+    ``sslproto.pxd``), most of which it gives back. By default glibc maps and unmaps such a block,
+    or trims the heap each time: a seventh of the CPU of a sync went into the page faults.
 
     The threads that look up names, parse and read files would have heaps of their own, up to eight
     for each processor, and what is freed in one serves no other.
-
-    Does nothing where the C library has no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _MAPPED_FROM)
-        mallopt(_ARENA_MAX, _ARENAS)
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM)
+        mallopt(_M_TRIM_THRESHOLD, _HEAP_KEPT)
+        mallopt(_M_ARENA_MAX, _ARENAS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import socket
 import subprocess
 import sys
@@ -100,35 +99,3 @@ def test_names_are_looked_up_still() -> None:
         ours = runner.run(look_up())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(look_up()) == ours
-
-
-_READS = """
-import os, resource
-from secret_sync.app.loop import keep_read_buffers
-
-def read(times):
-    held = []
-    for _ in range(times):
-        os.write(out, b"x" * 2000)
-        held = [*held[-2:], os.read(in_, 256 * 1024)]
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-in_, out = os.pipe()
-keep_read_buffers()
-read(50)
-before = faults()
-read(1000)
-print(faults() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_read_buffers_are_reused_by_later_reads() -> None:
-    """In a process of its own: another test may have set the allocator already."""
-    run = subprocess.run(  # noqa: S603 (our own code)
-        [sys.executable, "-c", _READS], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert int(run.stdout) < 500, "each read faults its pages in again"
