@@ -23,7 +23,7 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 #: Seconds between two looks for freed memory. A look takes up to 20 ms at 350 MiB.
-_RETURN_EVERY: Final = 60.0
+_RETURN_EVERY: Final = 30.0
 
 
 def tune() -> None:
@@ -52,7 +52,7 @@ def return_memory() -> None:
 
 
 async def keep_returning_memory() -> None:
-    """Give freed memory back once a minute."""
+    """Give freed memory back every half minute."""
     while True:
         await asyncio.sleep(_RETURN_EVERY)
         return_memory()

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds after the last fault in which everything has to be right.
 RIGHT_WITHIN: Final = 30.0
-#: Seconds after which kept-alive connections are closed, and some more.
-BACK_WITHIN: Final = 90.0
+#: Seconds in which kept-alive connections are closed and what they took is given back, and more.
+BACK_WITHIN: Final = 120.0
 SHORTEST, LONGEST = 3.0, 15.0
 #: Part of all sources that is rotated, every so many seconds.
 ROTATED, EVERY = 0.1, 0.25
