@@ -10,7 +10,7 @@ from secret_sync.clock import loop_time
 from secret_sync.controller.sync import count_by_ready
 from secret_sync.resources import ExternalSecret
 from secret_sync.sources.freshness import freshness_of
-from secret_sync.sources.source_state import SourceState
+from secret_sync.sources.source import SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

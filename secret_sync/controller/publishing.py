@@ -16,13 +16,12 @@ from secret_sync.kube import (
     ApiRefusedError,
     ApiUnavailableError,
     OutdatedError,
-    reached,
 )
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
 from secret_sync.resources import ExternalSecret, Reason
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import KIND
-from secret_sync.resources.meta import StatusT
+from secret_sync.resources.meta import StatusT, reached
 from secret_sync.resources.names import API_VERSION
 
 if TYPE_CHECKING:

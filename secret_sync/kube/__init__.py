@@ -44,7 +44,6 @@ from secret_sync.kube.resource import (
 from secret_sync.kube.secrets import SingleSecretReader
 from secret_sync.kube.store import Store, key_of
 from secret_sync.kube.tokens import ServiceAccountTokenMinter, read_token_user
-from secret_sync.kube.versions import is_older, reached
 from secret_sync.kube.write_errors import (
     AlreadyExistsError,
     ImmutableError,
@@ -101,10 +100,8 @@ __all__ = [
     "converted",
     "current_namespace",
     "data_keys",
-    "is_older",
     "key_of",
     "new_identity",
-    "reached",
     "read_token_user",
     "retry_until_available",
     "string_data_keys",

@@ -22,12 +22,12 @@ from secret_sync.kube.event_queue import (
     IN_FLIGHT,
     QUEUED,
     About,
+    Bucket,
     EventQueue,
     EventType,
     Series,
 )
 from secret_sync.kube.event_writer import EventWriter
-from secret_sync.kube.fair_queue import Bucket
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient

@@ -12,8 +12,7 @@ from secret_sync.errors import TransientError
 from secret_sync.kube.answers import check_object
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.store import Store, key_of
-from secret_sync.kube.versions import is_older, order_of
-from secret_sync.resources.meta import ObjectMeta
+from secret_sync.resources.meta import ObjectMeta, is_older, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence

@@ -22,7 +22,7 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.kube.answers import check_fields, section
 from secret_sync.kube.errors import ApiConflictError, ApiNotFoundError
 from secret_sync.kube.resource import LEASES
-from secret_sync.kube.versions import is_older
+from secret_sync.resources.meta import is_older
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -12,8 +12,8 @@ from secret_sync.backoff import Backoff
 from secret_sync.kube.errors import ApiError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
-from secret_sync.kube.versions import is_older, order_of, reached
 from secret_sync.kube.watch import OBJECT_EVENTS, Ending, WatchState, ending_of, watch
+from secret_sync.resources.meta import is_older, order_of, reached
 
 if TYPE_CHECKING:
     from secret_sync.kube.client import KubeClient

@@ -4,7 +4,7 @@ Pure data: nothing here does I/O. Converters never raise on an object that the A
 through; what cannot work is kept as written, for the controller to name in a condition.
 """
 
-from secret_sync.resources.conditions import Condition, Reason
+from secret_sync.resources.conditions import Reason
 from secret_sync.resources.external_secret import DataEntry, ExternalSecret, StoreRef
 from secret_sync.resources.namespace_rule import NamespaceRule
 from secret_sync.resources.secret import (
@@ -19,7 +19,12 @@ from secret_sync.resources.secret_store import (
     SecretStore,
     ServiceAccountRef,
 )
-from secret_sync.resources.status import DataSyncResult, ExternalSecretStatus, StoreStatus
+from secret_sync.resources.status import (
+    Condition,
+    DataSyncResult,
+    ExternalSecretStatus,
+    StoreStatus,
+)
 from secret_sync.resources.surroundings import Definition, Namespace, ServiceAccount
 
 __all__ = [

@@ -1,12 +1,9 @@
-"""The condition ``Ready`` and the documented reasons it can carry."""
+"""The documented reasons that the condition ``Ready`` can carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
-
-from secret_sync.resources.meta import interned, text
+from typing import Final
 
 READY: Final = "Ready"
 
@@ -147,43 +144,3 @@ class Reason(StrEnum):
     """The API server refused the Secret, or could not be reached."""
     NOT_WRITTEN = "NotWritten"
     """This entry was fetched, but another one failed, so the Secret was left as it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One entry of ``status.conditions``.
-
-    Attributes:
-        status: ``True``, ``False`` or ``Unknown``.
-        last_transition_time: RFC 3339, UTC, whole seconds; moves only when ``status`` flips.
-    """
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    last_transition_time: str
-    observed_generation: int
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Condition:
-        """Read a condition from its stored form."""
-        return cls(
-            type=interned(value.get("type")),
-            status=interned(value.get("status")),
-            reason=interned(value.get("reason")),
-            message=text(value.get("message")),
-            last_transition_time=interned(value.get("lastTransitionTime")),
-            observed_generation=int(value.get("observedGeneration") or 0),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the condition in its applied form."""
-        return {
-            "type": self.type,
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "lastTransitionTime": self.last_transition_time,
-            "observedGeneration": self.observed_generation,
-        }

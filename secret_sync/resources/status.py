@@ -5,12 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secret_sync.resources.conditions import READY, Condition
+from secret_sync.resources.conditions import READY
 from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
 
 #: What a store can be used for: nothing is ever written to it.
 CAPABILITIES: Final = "ReadOnly"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One entry of ``status.conditions``.
+
+    Attributes:
+        status: ``True``, ``False`` or ``Unknown``.
+        last_transition_time: RFC 3339, UTC, whole seconds; moves only when ``status`` flips.
+    """
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Condition:
+        """Read a condition from its stored form."""
+        return cls(
+            type=interned(value.get("type")),
+            status=interned(value.get("status")),
+            reason=interned(value.get("reason")),
+            message=text(value.get("message")),
+            last_transition_time=interned(value.get("lastTransitionTime")),
+            observed_generation=int(value.get("observedGeneration") or 0),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the condition in its applied form."""
+        return {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": self.last_transition_time,
+            "observedGeneration": self.observed_generation,
+        }
 
 
 @dataclass(frozen=True, slots=True)

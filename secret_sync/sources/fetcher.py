@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
     from secret_sync.sources.rate_limited_queue import SourceQueueKey
-    from secret_sync.sources.source import Fetch, Source
-    from secret_sync.sources.source_state import SourceState
+    from secret_sync.sources.source import Fetch, Source, SourceState
 
 _log = structlog.get_logger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secret_sync.sources.source_state import JITTER
+from secret_sync.sources.source import JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secret_sync.sources.source_state import SourceState
+    from secret_sync.sources.source import SourceState
 
 
 class Freshness(NamedTuple):

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.credentials import Failure
 from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
-from secret_sync.sources.fetch_scheduler import QUICK_ROUNDS, FetchScheduler
+from secret_sync.sources.fetch_scheduler import QUICK_ROUNDS, FetchScheduler, Groups, take_followers
 from secret_sync.sources.fetcher import FetchCallbacks, Fetcher
 from secret_sync.sources.freshness import freshness_of
-from secret_sync.sources.groups import Groups, take_followers
 from secret_sync.sources.retries import Retries
 from secret_sync.sources.snapshots import Registration, Snapshots
-from secret_sync.sources.source_state import SourceState
+from secret_sync.sources.source import SourceState
 from secret_sync.sources.value_cache import ValueCache
 
 if TYPE_CHECKING:

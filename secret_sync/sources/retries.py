@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
     from secret_sync.sources.fetcher import Fetcher
-    from secret_sync.sources.source import Source
-    from secret_sync.sources.source_state import SourceState
+    from secret_sync.sources.source import Source, SourceState
 
 #: Between rounds: retry soon after a transient error, slowly after a refusal.
 AFTER_FAULT: Final = Backoff(base=1.0, cap=300.0)

@@ -24,8 +24,7 @@ from secret_sync.sources.source import SourceSnapshot
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Mapping
 
-    from secret_sync.sources.source import Source, SourceLocation
-    from secret_sync.sources.source_state import SourceState
+    from secret_sync.sources.source import Source, SourceLocation, SourceState
     from secret_sync.sources.value_cache import ValueCache
 
 #: Sources that are looked through as quickly as looked up.

@@ -1,14 +1,31 @@
-"""A source, and what is known about it."""
+"""A source: what identifies it, what its users are told, and its state."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from secret_sync.clock import loop_time
 
 if TYPE_CHECKING:
     from secret_sync.credentials import CredentialKey, CredentialProvider, Credentials
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
+    from secret_sync.sources.rate_limited_queue import RateLimitedQueue
+    from secret_sync.sources.retries import Outage
+
+#: After a change, sources that are used together with the changed one are fetched again after so
+#: many seconds: user names and passwords are rotated seconds apart.
+RECHECK_SOON: Final = 5.0
+RECHECK_LATE: Final = 30.0
+#: Timers may fire this many seconds early.
+_EARLY: Final = 0.02
+
+#: Refreshes spread over this share of their interval, to both sides.
+JITTER: Final = 0.1
+
+_NO_USER: Final = -1.0
 
 
 class SourceLocation(NamedTuple):
@@ -92,3 +109,140 @@ class Fetch(Protocol):
     """Reads a source once; raises the errors of ``secret_sync.errors``."""
 
     async def __call__(self, source: Source, credentials: Credentials) -> SecretValue: ...
+
+
+def _draw() -> float:
+    return random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, hides nothing)
+
+
+@dataclass(slots=True, eq=False)
+class SourceState:
+    """One source, its users, its last outcome and its schedule; times are those of the loop.
+
+    Attributes:
+        users: Polling interval in seconds of each user; ``None`` where it does not poll.
+        waiters: Users that were answered "pending" and are notified of any outcome;
+            ``None`` most of the time, since an empty set takes more memory than all the rest.
+        refetch_for: Users that forced a sync during a call, whose answer may be older than
+            their request; ``None`` likewise.
+        digest: Of the last good value; outlives the value.
+        fetched_at: When that value was confirmed last; before the first, when the source came
+            into use.
+        called_at: When the latest call began; ``confirmed_at`` when the one began that brought or
+            confirmed the value.
+        call_began: Number of that call in the sequence of calls and answers; ``confirmed`` of
+            the call that brought or confirmed the value; ``changed`` of the answer that brought it.
+        changed_at: When that answer arrived.
+        error: Why the last round failed, or ``None`` after a success.
+        retry_at: When the next round is due; a user may request one earlier.
+        due: When the source may be fetched next; ``inf`` where nothing is planned.
+        fetching: From the request of a fetch until its round has ended.
+        calling: During a call.
+        refreshed_with_group: The next call is due to the refresh of another source of its group.
+        group: All sources of this one's group, itself among them; ``None`` if it is alone.
+        urgent: A waiting user never had a value.
+        tries: Failed tries of this round; ``spent`` the seconds they and their backoff took.
+        refreshed: Whether this round had its one forced refresh of credentials.
+        failures: Failed rounds in a row.
+    """
+
+    source: Source
+    credentials: CredentialProvider
+    queue: RateLimitedQueue
+    users: dict[str, float | None] = field(default_factory=dict)
+    waiters: set[str] | None = None
+    refetch_for: set[str] | None = None
+    digest: bytes | None = None
+    version_id: str = ""
+    fetched_at: float = field(default_factory=loop_time)
+    called_at: float = float("-inf")
+    call_began: int = 0
+    confirmed: int = 0
+    confirmed_at: float = float("-inf")
+    changed: int = 0
+    changed_at: float = float("-inf")
+    error: SecretSyncError | None = None
+    failed_at: float = float("-inf")
+    retry_at: float = float("-inf")
+    due: float = float("inf")
+    fetching: bool = False
+    calling: bool = False
+    refreshed_with_group: bool = False
+    group: list[SourceState] | None = None
+    urgent: bool = False
+    tries: int = 0
+    spent: float = 0.0
+    refreshed: bool = False
+    failures: int = 0
+    _spread: float = field(default_factory=_draw)
+    _recheck_soon: float = float("inf")
+    _recheck_late: float = float("inf")
+    _shortest: float | None = None
+
+    def use(self, user: str, interval: float | None) -> None:
+        """Set the polling interval of a user in seconds; ``None``: it does not poll."""
+        if self.users.get(user, _NO_USER) != interval:
+            self.users[user] = interval
+            self._shortest = None
+
+    def wait(self, user: str) -> None:
+        """Add a user that is notified of the outcome."""
+        if self.waiters is None:
+            self.waiters = set()
+        self.waiters.add(user)
+
+    def fetch_again_for(self, user: str) -> None:
+        """Fetch again for a user after the present call."""
+        if self.refetch_for is None:
+            self.refetch_for = set()
+        self.refetch_for.add(user)
+
+    def drop(self, user: str) -> None:
+        """Remove a user."""
+        for waiting in (self.waiters, self.refetch_for):
+            if waiting is not None:
+                waiting.discard(user)
+        del self.users[user]
+        self._shortest = None
+
+    def end_round(self) -> None:
+        """Reset what belongs to the round that has ended."""
+        self.fetching = False
+        self.urgent = False
+        self.tries = 0
+        self.spent = 0.0
+        self.refreshed = False
+        self._spread = _draw()
+
+    def recheck(self, now: float) -> None:
+        """Fetch again soon and once more later, after a change of a source used with this one."""
+        self._recheck_soon = now + RECHECK_SOON
+        self._recheck_late = now + RECHECK_LATE
+
+    def rechecked(self, began: float) -> None:
+        """Drop the rechecks that a call that began at this time has answered."""
+        if self._recheck_soon <= began + _EARLY:
+            self._recheck_soon = float("inf")
+        if self._recheck_late <= began + _EARLY:
+            self._recheck_late = float("inf")
+
+    def next_refresh(self) -> float:
+        """Return when the next refresh is due.
+
+        Polls follow the shortest interval of its users, with jitter.
+        """
+        poll = self.fetched_at + self.interval * self._spread
+        return min(poll, self._recheck_soon, self._recheck_late)
+
+    @property
+    def outage(self) -> Outage:
+        """The outage of the sources that would fail together with this one."""
+        return self.queue.outage_of(self.source)
+
+    @property
+    def interval(self) -> float:
+        """The shortest polling interval of its users in seconds; ``inf`` if none polls."""
+        if self._shortest is None:
+            polling = [i for i in self.users.values() if i is not None]
+            self._shortest = min(polling, default=float("inf"))
+        return self._shortest

@@ -24,7 +24,8 @@ from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
-from secret_sync.sources import retries, snapshots, source_state
+from secret_sync.sources import retries, snapshots
+from secret_sync.sources import source as source_module
 from tests.unit import reference_facts as facts
 from tests.unit.reference_limits import check_schema_limits
 from tests.unit.reference_tables import codes
@@ -288,7 +289,7 @@ LIMITS = {
         snapshots.FIRST_ANSWERS_WITHIN
     ),
     "after a change, the other sources are fetched again immediately and after": (
-        f"{_seconds(source_state.RECHECK_SOON)} and {_seconds(source_state.RECHECK_LATE)}"
+        f"{_seconds(source_module.RECHECK_SOON)} and {_seconds(source_module.RECHECK_LATE)}"
     ),
     "a refused write is retried after": _seconds(reconciler.REFUSED_AGAIN_AFTER),
     "reverted changes before `WriteConflict`": (

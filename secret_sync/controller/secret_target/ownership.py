@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.controller.secret_target.siblings import BY_TARGET, target_of
 from secret_sync.controller.view import CATCH_UP
-from secret_sync.kube import is_older, reached
 from secret_sync.resources import ManagedSecret
 from secret_sync.resources.external_secret import KIND
-from secret_sync.resources.meta import object_key
+from secret_sync.resources.meta import is_older, object_key, reached
 from secret_sync.resources.names import GROUP, LEGACY_LABEL, LEGACY_MANAGERS, OWNER_ANNOTATION
 
 if TYPE_CHECKING:

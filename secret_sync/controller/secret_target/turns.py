@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from secret_sync.kube import is_older
+from secret_sync.resources.meta import is_older
 
 if TYPE_CHECKING:
     from collections.abc import Callable

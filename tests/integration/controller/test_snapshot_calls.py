@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.sources import source_state
+from secret_sync.sources import source as source_module
 from tests.support.generations import CallsFrom, GenerationWatch, Rotation, leaf
 from tests.support.identities import Ram, auth_store
 from tests.support.operator import external_secret
@@ -37,8 +37,8 @@ async def test_a_change_asks_for_the_others_at_once_soon_and_late(
     admin: CloudAdmin, api: Api, home: str, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In place of 5 and 30 seconds; for those see tests/unit/sources/test_snapshots.py.
-    monkeypatch.setattr(source_state, "RECHECK_SOON", 4.0)
-    monkeypatch.setattr(source_state, "RECHECK_LATE", 14.0)
+    monkeypatch.setattr(source_module, "RECHECK_SOON", 4.0)
+    monkeypatch.setattr(source_module, "RECHECK_LATE", 14.0)
     keys = [f"{home}/part-{number}" for number in range(4)]
     await admin.put_secrets(dict.fromkeys(keys, "one"))
     async with running():

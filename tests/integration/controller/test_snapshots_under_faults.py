@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.queue import Backoff
-from secret_sync.sources import retries, source_state
+from secret_sync.sources import retries
+from secret_sync.sources import source as source_module
 from tests.support.generations import CallsFrom, GenerationWatch, Rotation, until_missing
 from tests.support.operator import (
     SOON,
@@ -53,7 +54,7 @@ async def pair(admin: CloudAdmin, home: str) -> Rotation:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "AFTER_REFUSAL", Backoff(base=AFTER_REFUSAL, cap=30.0))
-    monkeypatch.setattr(source_state, "RECHECK_SOON", SECOND_LOOK)
+    monkeypatch.setattr(source_module, "RECHECK_SOON", SECOND_LOOK)
 
 
 def some(rotation: Rotation, interval: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.errors import DefiniteError, TransientError
-from secret_sync.sources.source_state import JITTER
+from secret_sync.sources.source import JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.kube.fair_queue import Bucket, FairQueue
+from secret_sync.kube.event_queue import Bucket, FairQueue
 
 TENANTS = st.sampled_from("abcd")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.kube.versions import order_of, reached
+from secret_sync.resources.meta import order_of, reached
 
 
 @given(st.integers(0, 10**40), st.integers(0, 10**40))
