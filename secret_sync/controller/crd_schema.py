@@ -67,7 +67,8 @@ class Schemas:
 
     def __init__(self) -> None:
         self._missing: dict[str, tuple[str, ...]] = {}
-        self._missing_fields = 0
+        #: Fields of ours that the API server forgets, of all kinds together.
+        self.missing = 0
         # What objects said before their CRD was found outdated, by uid; a hash each.
         self._before: dict[str, int] = {}
         # The wish of each doubted object when it was first doubted.
@@ -77,16 +78,11 @@ class Schemas:
         """Return whether a CRD lacks fields."""
         return bool(self._missing.get(name))
 
-    @property
-    def missing(self) -> int:
-        """Fields of ours that the API server forgets, of all kinds together."""
-        return self._missing_fields
-
     def put(self, name: str, missing: tuple[str, ...]) -> bool:
         """Keep what a CRD lacks; return whether that has changed."""
         changed = self._missing.get(name, ()) != missing
         self._missing[name] = missing
-        self._missing_fields = sum(map(len, self._missing.values()))
+        self.missing = sum(map(len, self._missing.values()))
         if changed and missing:
             _log.error("CRD outdated: objects lose fields", crd=name, lacks=missing)
         elif changed:
@@ -124,7 +120,7 @@ class Schemas:
 
     def store_refusal(self, store: SecretStore) -> Problem | None:
         """Return why a store cannot be used, or ``None``."""
-        if not self._missing_fields:
+        if not self.missing:
             return self._doubt(store)
         outdated = self._outdated(
             kinds.SECRET_STORES if store.namespace else kinds.CLUSTER_SECRET_STORES

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
-    from secret_sync.resources import Condition, ExternalSecretStatus, SecretStore, StoreStatus
+    from secret_sync.resources import Condition, SecretStore
     from secret_sync.resources.meta import CustomObject
 
 #: Seconds after which successes have their share beside failures, which go first: one tenant's
@@ -105,13 +105,18 @@ class StatusWriter(Generic[StatusT]):
 
     def put(self, key: str, obj: CustomObject[StatusT], status: StatusT) -> bool:
         """Set the object's status, unless it is set already; return whether it has changed."""
-        changed = not self._same(status, self.known(key, obj))
+        known = self.known(key, obj)
+        changed = status != known and (
+            # As far as the installed CRD can hold them.
+            not self._schemas.missing or self._storable(status) != self._storable(known)
+        )
         state = self._states.of(key)
         if changed:
             state.status_intent = StatusIntent(obj.namespace, obj.name, obj.uid, status)
         if state.status_intent is not None:
             # Also one that waits for its next try: there is work for its object.
-            self._queue.add(key, _priority(status))
+            bad = status.ready is not None and status.ready.status == "False"
+            self._queue.add(key, Priority.HIGH if bad else Priority.MIDDLE)
         return changed
 
     async def write(self, key: str) -> Outcome:
@@ -154,19 +159,8 @@ class StatusWriter(Generic[StatusT]):
         if change.new is not None:
             self.known(change.key, change.new)
 
-    def _same(self, status: StatusT, known: StatusT) -> bool:
-        """Return whether they are equal, as far as the installed CRD can hold them."""
-        if status == known or not self._schemas.missing:
-            return status == known
-        return self._storable(status) == self._storable(known)
-
     def _storable(self, status: StatusT) -> dict[str, Any]:
         return self._schemas.storable(self._resource, status.to_dict())
-
-
-def _priority(status: ExternalSecretStatus | StoreStatus) -> Priority:
-    bad = status.ready is not None and status.ready.status == "False"
-    return Priority.HIGH if bad else Priority.MIDDLE
 
 
 def _ahead(written: WrittenStatus[Any], cached: str) -> bool:

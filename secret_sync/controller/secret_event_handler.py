@@ -163,7 +163,7 @@ class SecretEventHandler:
                 continue
             if secret is not None and self._objects.is_in_flight(user):
                 self._look_again(user, secret)
-            elif secret is None or not self._wrote(user, secret):
+            elif secret is None or not self._states.wrote(user, secret):
                 enqueued.append(user)
         self._enqueue(enqueued, Priority.HIGH)
 
@@ -209,14 +209,11 @@ class SecretEventHandler:
         heard = asyncio.get_running_loop().time()
 
         def done() -> None:
-            if not self._wrote(user, secret):
+            if not self._states.wrote(user, secret):
                 self._states.mark_triggered(user, heard)
                 self._objects.add(user, Priority.HIGH)
 
         self._objects.when_done(user, done)
-
-    def _wrote(self, user: str, secret: SecretMeta) -> bool:
-        return self._states.wrote(user, secret.uid, secret.resource_version)
 
     def _is_merged(self, key: str, es: ExternalSecret | None, secret: SecretMeta | None) -> bool:
         """Return whether a Secret holds all keys of an ExternalSecret.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Never, Protocol
 import structlog
 
 from secret_sync.backoff import Backoff
+from secret_sync.clock import loop_time
 from secret_sync.kube.errors import ApiError, ApiUnavailableError
 from secret_sync.kube.pager import Pager
 from secret_sync.kube.resource import JSON, METADATA, METADATA_LIST
@@ -208,7 +209,7 @@ class Reflector:
             ended: set[asyncio.Future[Any]] = set()
             while not ended:
                 heard_at = self._heard_at
-                left = heard_at + self._quiet_for - asyncio.get_running_loop().time()
+                left = heard_at + self._quiet_for - loop_time()
                 ended, _ = await asyncio.wait(
                     (watching, stale), timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
                 )
@@ -239,7 +240,7 @@ class Reflector:
         self._interrupted = self._restored = False
         # Drawn again, so that the lists of a process spread.
         self._quiet_for = random.uniform(*QUIET)  # noqa: S311 (spreads load)
-        self._heard()
+        self._heard_at = loop_time()
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -258,7 +259,7 @@ class Reflector:
             except ApiError as error:
                 state.error = error
                 return await self._ended(state, ending_of(error))
-        began = asyncio.get_running_loop().time()
+        began = loop_time()
         ending = await watch(
             self._client,
             self._path,
@@ -269,7 +270,7 @@ class Reflector:
             on_event=self._event,
         )
         # A watch that lasted is no part of a loop; then lists keep the distance of failures.
-        if asyncio.get_running_loop().time() - began >= LONGEST_WAIT:
+        if loop_time() - began >= LONGEST_WAIT:
             self._may_relist = True
         return await self._ended(state, ending)
 
@@ -354,11 +355,8 @@ class Reflector:
         self.opened = True
         self._observer.watching()
 
-    def _heard(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
-
     def _event(self, sort: str, value: dict[str, Any]) -> None:
-        self._heard()
+        self._heard_at = loop_time()
         if sort in OBJECT_EVENTS:
             self._sink.event(sort, value)
         elif sort != "BOOKMARK":
@@ -378,7 +376,7 @@ class Reflector:
         # A failure after an outage is no part of a loop before it.
         self._may_relist = self._may_relist or not answered
         waits = self._refused if answered else self._no_answer
-        wait = waits.next(asyncio.get_running_loop().time(), after)
+        wait = waits.next(loop_time(), after)
         if not self._failing:
             self._failing = action
             message = error.message if error is not None else kind

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from secret_sync.clock import loop_time
+
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from secret_sync.queue.priority import Priority
@@ -58,7 +60,7 @@ class Delays(Generic[K]):
     def __contains__(self, key: K) -> bool:
         return key in self._waiting
 
-    def put(self, loop: asyncio.AbstractEventLoop, key: K, when: float, priority: Priority) -> None:
+    def put(self, key: K, when: float, priority: Priority) -> None:
         """Deliver `key` at `when` (loop time), unless it is due earlier already.
 
         Of two puts the earlier time and the higher priority stand.
@@ -73,8 +75,10 @@ class Delays(Generic[K]):
         self._serial += 1
         self._waiting[key] = _Delayed(when, self._serial, priority)
         heapq.heappush(self._heap, (when, self._serial, key))
-        self._compact()
-        self._arm(loop)
+        if len(self._heap) > 2 * len(self._waiting) + _COMPACT_FROM:
+            self._heap = [(item.when, item.serial, key) for key, item in self._waiting.items()]
+            heapq.heapify(self._heap)
+        self._arm()
 
     def drop(self, key: K) -> None:
         """Forget `key`; nothing happens if it does not wait."""
@@ -89,23 +93,18 @@ class Delays(Generic[K]):
             self._timer.cancel()
             self._timer = None
 
-    def _compact(self) -> None:
-        if len(self._heap) > 2 * len(self._waiting) + _COMPACT_FROM:
-            self._heap = [(item.when, item.serial, key) for key, item in self._waiting.items()]
-            heapq.heapify(self._heap)
-
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _arm(self) -> None:
         first = self._heap[0][0]
         if self._timer is not None:
             if self._armed_for <= first:
                 return
             self._timer.cancel()
         self._armed_for = first
-        self._timer = loop.call_at(first, self._fire, loop)
+        self._timer = asyncio.get_running_loop().call_at(first, self._fire)
 
-    def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _fire(self) -> None:
         self._timer = None
-        horizon = loop.time() + _TICK
+        horizon = loop_time() + _TICK
         while self._heap and self._heap[0][0] <= horizon:
             _, serial, key = heapq.heappop(self._heap)
             item = self._waiting.get(key)
@@ -113,4 +112,4 @@ class Delays(Generic[K]):
                 del self._waiting[key]
                 self._deliver(key, item.priority)
         if self._heap:
-            self._arm(loop)
+            self._arm()

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from secret_sync.backoff import Backoff
+from secret_sync.clock import loop_time
 from secret_sync.queue.delays import Delays
 from secret_sync.queue.level import Item, Level
 from secret_sync.queue.priority import Priority
@@ -93,7 +94,6 @@ class WorkQueue(Generic[K]):
         self._observer = observer
         self._tenants = tenants
         self._rng = Random()  # noqa: S311 - spreads retries, protects nothing
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._shut_down = False
 
         # Queued keys: each waits in exactly one level of `_levels`, or is in `_processing` too
@@ -147,7 +147,7 @@ class WorkQueue(Generic[K]):
             if priority < item.priority:
                 self._raise(key, item, priority)
             return
-        now = self._time()
+        now = loop_time()
         item = self._dirty[key] = Item(now, now, priority)
         self._observer.added()
         if key not in self._processing:
@@ -169,8 +169,7 @@ class WorkQueue(Generic[K]):
         if delay <= 0:
             self.add(key, priority)
             return
-        loop = self._bound_loop()
-        self._delays.put(loop, key, loop.time() + delay, priority)
+        self._delays.put(key, loop_time() + delay, priority)
 
     def is_in_flight(self, key: K) -> bool:
         """Return whether a worker has `key`; what is added now is for the next one."""
@@ -241,7 +240,7 @@ class WorkQueue(Generic[K]):
         """
         while not self._depth:
             await self._wait_for_item()
-        now = self._time()
+        now = loop_time()
         key, item = self._choose(now).take()
         del self._dirty[key]
         self._processing[key] = now
@@ -273,7 +272,7 @@ class WorkQueue(Generic[K]):
         taken = self._processing.pop(key, None)
         if taken is None:
             raise ValueError("done() without get(): the key is not in flight")
-        now = self._time()
+        now = loop_time()
         self._observer.worked(now - taken)
         item = self._dirty.get(key)
         if item is not None:
@@ -317,22 +316,14 @@ class WorkQueue(Generic[K]):
     def unfinished_work_seconds(self) -> float:
         """The sum of the seconds since each key in flight was taken."""
         taken = self._processing.values()
-        return self._time() * len(taken) - math.fsum(taken) if taken else 0.0
+        return loop_time() * len(taken) - math.fsum(taken) if taken else 0.0
 
     @property
     def longest_running_processor_seconds(self) -> float:
         """The seconds since the oldest key in flight was taken."""
-        return self._time() - min(self._processing.values()) if self._processing else 0.0
+        return loop_time() - min(self._processing.values()) if self._processing else 0.0
 
     # -- Inside ---------------------------------------------------------------------------
-
-    def _bound_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop
-
-    def _time(self) -> float:
-        return (self._loop or self._bound_loop()).time()
 
     def _join(self, key: K, item: Item) -> None:
         self._levels[item.priority].join(key, item, self._tenants(key))
@@ -342,7 +333,7 @@ class WorkQueue(Generic[K]):
     def _raise(self, key: K, item: Item, priority: Priority) -> None:
         if key not in self._processing:
             self._levels[item.priority].leave(key)
-            item.joined = self._time()
+            item.joined = loop_time()
             self._levels[priority].join(key, item, self._tenants(key))
         item.priority = priority
 
@@ -374,7 +365,7 @@ class WorkQueue(Generic[K]):
         await self._wait_in(self._getters)
 
     async def _wait_in(self, waiters: deque[asyncio.Future[None]]) -> None:
-        waiter = self._bound_loop().create_future()
+        waiter = asyncio.get_running_loop().create_future()
         waiters.append(waiter)
         try:
             await waiter

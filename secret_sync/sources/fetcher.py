@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,6 +20,7 @@ from secret_sync.errors import (
 )
 from secret_sync.queue import Priority, WorkQueue
 from secret_sync.sources.rate_limited_queue import RateLimitedQueue
+from secret_sync.sources.source import SourceState
 from secret_sync.sources.source_queues import SourceQueues
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from secret_sync.providers.kms import SecretValue
     from secret_sync.queue import QueueObserver
     from secret_sync.sources.rate_limited_queue import SourceQueueKey
-    from secret_sync.sources.source import Fetch, Source, SourceState
+    from secret_sync.sources.source import Fetch, Source
 
 _log = structlog.get_logger(__name__)
 
@@ -99,11 +100,8 @@ class Fetcher:
         self._tenants = callbacks.tenants
         self._finished = callbacks.finished
         self._queues = SourceQueues(tuple(fetchers), new_limiter, self._new_queue, self._moved)
-        self._numbers = count(1)
-
-    def next_number(self) -> int:
-        """Return the next number in the sequence of calls and answers."""
-        return next(self._numbers)
+        #: Return the next number in the sequence of calls and answers.
+        self.next_number: Callable[[], int] = count(1).__next__
 
     async def run(self) -> None:
         """Run all dispatchers and calls until cancelled."""
@@ -116,14 +114,13 @@ class Fetcher:
         """The open queues."""
         return self._queues.queues
 
-    def shared(self, credentials: CredentialProvider) -> CredentialProvider:
-        """Return the shared provider of an identity: the first of equal ones."""
-        return self._credentials.shared(credentials)
-
-    def attach(self, source: Source, credentials: CredentialProvider) -> RateLimitedQueue:
-        """Return the queue of a source that is now in use."""
+    def attach(self, source: Source, credentials: CredentialProvider) -> SourceState:
+        """Return the state of a source that is now in use; users of one identity share it."""
+        credentials = self._credentials.shared(credentials)
+        if source.identity is not credentials.key:
+            source = replace(source, identity=credentials.key)
         self._credentials.hold(source, credentials)
-        return self._queues.attach(source)
+        return SourceState(source, credentials, self._queues.attach(source))
 
     def detach(self, state: SourceState) -> None:
         """Remove a source that is no longer used; the last one closes its queue."""
@@ -208,7 +205,8 @@ class Fetcher:
         self._called(state)
         outcome = await self._try(source, found)
         state.calling = False
-        self._observers[source.provider].calls.called(_result(outcome), loop.time() - began)
+        result = word_for(outcome) if isinstance(outcome, SecretSyncError) else "ok"
+        self._observers[source.provider].calls.called(result, loop.time() - began)
         # A throttling answer also concerns the other sources of the queue.
         if isinstance(outcome, ThrottledError):
             state.queue.throttled(outcome.retry_after)
@@ -267,7 +265,3 @@ class Fetcher:
         due = asyncio.get_running_loop().time() + delay
         self.plan(state, due, Priority.MIDDLE)
         return True
-
-
-def _result(outcome: SecretValue | SecretSyncError) -> str:
-    return word_for(outcome) if isinstance(outcome, SecretSyncError) else "ok"

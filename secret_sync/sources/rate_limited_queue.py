@@ -79,6 +79,8 @@ class RateLimitedQueue:
         call: Callable[[Source], Awaitable[None]],
     ) -> None:
         self.key = key
+        #: Whether several endpoints or identities share it.
+        self.mixed = not key.endpoint
         self.work_queue = work_queue
         self.limiter = limiter
         self.sources = 0
@@ -94,11 +96,6 @@ class RateLimitedQueue:
     def __repr__(self) -> str:
         rate = self.limiter.rate
         return f"<RateLimitedQueue {self.work_queue!r} sources={self.sources} rate={rate}>"
-
-    @property
-    def mixed(self) -> bool:
-        """Whether it is shared by several endpoints or identities."""
-        return not self.key.endpoint
 
     def join(self, source: Source) -> None:
         """Add a source."""

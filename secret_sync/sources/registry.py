@@ -8,7 +8,6 @@ consistent snapshot.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +19,6 @@ from secret_sync.sources.fetcher import FetchCallbacks, Fetcher
 from secret_sync.sources.freshness import freshness_of
 from secret_sync.sources.retries import Retries
 from secret_sync.sources.snapshots import Registration, Snapshots
-from secret_sync.sources.source import SourceState
 from secret_sync.sources.value_cache import ValueCache
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
     from secret_sync.sources.freshness import Freshness
-    from secret_sync.sources.source import Fetch, Source, SourceRequest, SourceSnapshot
+    from secret_sync.sources.source import Fetch, Source, SourceRequest, SourceSnapshot, SourceState
 
 #: Seconds within which several failures of a user's sources cause one notification.
 FAILURES_WITHIN: Final = 0.2
@@ -210,13 +208,8 @@ class SourceRegistry:
         self._scheduler.fetch_for(self._states[source], user, Priority.HIGH)
 
     def _add(self, item: SourceRequest) -> SourceState:
-        # Users of one identity share one provider object.
-        credentials = self._fetcher.shared(item.credentials)
-        source = item.source
-        if source.identity is not credentials.key:
-            source = replace(source, identity=credentials.key)
-        state = SourceState(source, credentials, self._fetcher.attach(source, credentials))
-        self._states[source] = state
+        state = self._fetcher.attach(item.source, item.credentials)
+        self._states[state.source] = state
         self._groups.join(state)
         return state
 

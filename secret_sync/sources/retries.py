@@ -68,14 +68,14 @@ class Retries:
         """Reschedule the sources of the outage if this outcome shows that the service answers."""
         if isinstance(outcome, Failure | TransientError | ClockError):
             return
-        outage = state.outage
+        outage = state.queue.outage_of(state.source)
         outage.forget(state.source)
         for source in outage.take_recovered():
             self._retry_soon(self._states[source])
 
     def forget(self, state: SourceState) -> None:
         """Remove a source that is no longer used; if it was the probe, schedule the next one."""
-        if (next_probe := state.outage.forget(state.source)) is not None:
+        if (next_probe := state.queue.outage_of(state.source).forget(state.source)) is not None:
             self._retry_soon(self._states[next_probe])
 
     def _retry_soon(self, state: SourceState) -> None:
@@ -89,7 +89,7 @@ class Retries:
         if isinstance(error, TransientError | ClockError):
             delay = AFTER_FAULT.delay(state.failures, self._random)
             now = asyncio.get_running_loop().time()
-            delay = state.outage.delay_for(state.source, delay, now)
+            delay = state.queue.outage_of(state.source).delay_for(state.source, delay, now)
         else:
             session = isinstance(error, CredentialsError)
             backoff = _AFTER_SESSION if session else AFTER_REFUSAL

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
     from secret_sync.sources.rate_limited_queue import RateLimitedQueue
-    from secret_sync.sources.retries import Outage
 
 #: After a change, sources that are used together with the changed one are fetched again after so
 #: many seconds: user names and passwords are rotated seconds apart.
@@ -233,11 +232,6 @@ class SourceState:
         """
         poll = self.fetched_at + self.interval * self._spread
         return min(poll, self._recheck_soon, self._recheck_late)
-
-    @property
-    def outage(self) -> Outage:
-        """The outage of the sources that would fail together with this one."""
-        return self.queue.outage_of(self.source)
 
     @property
     def interval(self) -> float:

@@ -15,6 +15,7 @@ region or instance, and any number of AccessKeys. Only what a call has proved gi
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ OWN_QUEUES: Final = 8
 _BATCH: Final = 200
 
 
+@dataclass(slots=True)
 class _Identity:
     """One identity in use.
 
@@ -42,11 +44,8 @@ class _Identity:
         owner: Whose queues it uses: its account, else itself; ``None`` before its first success.
     """
 
-    __slots__ = ("owner", "sources")
-
-    def __init__(self) -> None:
-        self.owner: Hashable = None
-        self.sources = 0
+    owner: Hashable = None
+    sources: int = 0
 
 
 class _Owner:

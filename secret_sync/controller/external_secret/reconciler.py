@@ -172,7 +172,7 @@ class ExternalSecretReconciler:
         if inputs is None or pending:
             await self._restore(ctx, inputs, desired)
             return self._wait(ctx, Pending(pending, known=inputs is not None))
-        desired = self._bring_in_hand(ctx, inputs, desired)
+        desired = self._with_values(ctx, inputs, desired)
         if isinstance(desired, ExtractionError):
             ctx.outcomes = attribute_error(outcomes, desired)
             self._reporter.report(ctx, Refused(desired.problem))
@@ -281,7 +281,7 @@ class ExternalSecretReconciler:
         # What changed while it was removed no longer enqueues us: we are not its writer any more.
         return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
 
-    def _bring_in_hand(
+    def _with_values(
         self,
         ctx: SyncContext,
         inputs: ExtractionInput,

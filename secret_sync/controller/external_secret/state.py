@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
+    from secret_sync.resources import SecretMeta
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -204,14 +205,14 @@ class SyncStateStore(ObjectStates[SyncState]):
         if state.triggered_at is None:
             state.triggered_at = now
 
-    def wrote(self, key: str, uid: str, resource_version: str) -> bool:
+    def wrote(self, key: str, secret: SecretMeta) -> bool:
         """Return whether this version of a Secret is what we wrote last."""
         state = self._states.get(key)
         return (
             state is not None
             and state.applied is not None
-            and state.applied.uid == uid
-            and state.applied.resource_version == resource_version
+            and state.applied.uid == secret.uid
+            and state.applied.resource_version == secret.resource_version
         )
 
     def wrote_any(self, key: str) -> bool:

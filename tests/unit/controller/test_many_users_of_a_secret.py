@@ -246,11 +246,11 @@ async def test_a_secret_whose_users_cannot_be_enqueued_holds_up_no_other_secret(
     wrote = SyncStateStore.wrote
     raised: list[str] = []
 
-    def failing(states: Any, key: str, *version: str) -> bool:
+    def failing(states: Any, key: str, secret: SecretMeta) -> bool:
         if not raised:
             raised.append(key)
             raise RuntimeError("a fault of ours")
-        return wrote(states, key, *version)
+        return wrote(states, key, secret)
 
     monkeypatch.setattr(SyncStateStore, "wrote", failing)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)

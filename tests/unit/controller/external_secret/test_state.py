@@ -9,6 +9,7 @@ import pytest
 
 from secret_sync.controller.external_secret.state import Applied, SyncState, SyncStateStore
 from secret_sync.controller.secret_target.write_conflicts import RepairBudget
+from secret_sync.resources import secret_from_metadata
 from tests.unit.controller.fakes import secret
 
 pytestmark = pytest.mark.looptime
@@ -105,10 +106,12 @@ async def test_the_oldest_unanswered_cause_counts() -> None:
 
 async def test_an_echo_of_our_own_write_is_known() -> None:
     states = SyncStateStore()
-    assert not states.wrote("ns/some", "secret-uid", "31")
-    states.of("ns/some").remember(b"wanted", secret(version="31"))
-    assert states.wrote("ns/some", "secret-uid", "31")
-    assert not states.wrote("ns/some", "secret-uid", "32")
-    assert not states.wrote("ns/some", "another", "31")
+    written = secret(version="31")
+    meta = secret_from_metadata(written)
+    assert not states.wrote("ns/some", meta)
+    states.of("ns/some").remember(b"wanted", written)
+    assert states.wrote("ns/some", meta)
+    assert not states.wrote("ns/some", replace(meta, resource_version="32"))
+    assert not states.wrote("ns/some", replace(meta, uid="another"))
     states.forget("ns/some")
     assert not states.wrote_any("ns/some")
