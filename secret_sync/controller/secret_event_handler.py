@@ -87,7 +87,9 @@ class SecretEventHandler:
         if new is None and old is not None:
             for key in users:
                 self._states.deleted(key, old.uid)
-        concerned = _Users.UNSETTLED if _is_settled(old, new) else _Users.WRITERS | _Users.REFUSED
+        # As much another's as it was before.
+        settled = old is not None and new is not None and _ownership(old) == _ownership(new)
+        concerned = _Users.UNSETTLED if settled else _Users.WRITERS | _Users.REFUSED
         touched = touched_shares(old, new)
         if touched is None or len(touched) > TOGETHER:
             concerned |= _Users.WRITERS
@@ -228,11 +230,6 @@ class SecretEventHandler:
         One that has taken it over meanwhile may not have that in its status yet.
         """
         return _is_refused(es) and not self._states.wrote_any(key)
-
-
-def _is_settled(old: SecretMeta | None, new: SecretMeta | None) -> bool:
-    """Return whether a Secret is as much another's as it was before."""
-    return old is not None and new is not None and _ownership(old) == _ownership(new)
 
 
 def _ownership(secret: SecretMeta) -> Hashable:

@@ -120,7 +120,7 @@ class ExternalSecretStatus:
         forced = value.get("observedForceSync")
         return cls(
             ready=_ready(value),
-            observed_generation=_generation(value),
+            observed_generation=int(value.get("observedGeneration") or 0),
             # No object has more of ours; whatever else stands there is replaced as a whole.
             results=tuple(
                 map(
@@ -165,7 +165,9 @@ class StoreStatus:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> StoreStatus:
         """Read a status as the API server stores it."""
-        return cls(ready=_ready(value), observed_generation=_generation(value))
+        return cls(
+            ready=_ready(value), observed_generation=int(value.get("observedGeneration") or 0)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole ``/status`` to apply."""
@@ -176,10 +178,6 @@ class StoreStatus:
             "conditions": [self.ready.to_dict()],
             "capabilities": CAPABILITIES,
         }
-
-
-def _generation(status: dict[str, Any]) -> int:
-    return int(status.get("observedGeneration") or 0)
 
 
 def _ready(status: dict[str, Any]) -> Condition | None:
