@@ -12,8 +12,13 @@ from typing import IO, TYPE_CHECKING, Self
 
 import pytest
 
+from tests.support.operator import install_crds, running_cloud
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.controlplane.plane import ControlPlane
 
 SECONDS = 90.0
 
@@ -96,6 +101,19 @@ class Command:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """The shared control plane, with our kinds."""
+    install_crds(control_plane)
+    return control_plane
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
+        yield info
 
 
 @pytest.fixture

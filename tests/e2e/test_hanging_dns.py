@@ -20,9 +20,7 @@ from secret_sync.local.cloud import CloudAdmin
 from tests.support.operator import (
     Api,
     external_secret,
-    install_crds,
     put_store,
-    running_cloud,
 )
 from tests.support.program import free_port, running
 
@@ -50,18 +48,6 @@ DEAD = [f"kms.cn-dead-{number}.aliyuncs.com" for number in range(8)]
 LIVE = [f"live-{number}" for number in range(20)]
 #: Seconds for what takes a few milliseconds; before, it took minutes.
 SOON = 3.0
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    install_crds(control_plane)
-    return control_plane
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 @contextmanager

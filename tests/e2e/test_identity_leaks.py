@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
-import pytest
 
 from secret_sync.local.cloud import CloudAdmin
 from tests.support.identities import AUDIENCE, Ram, auth_store, owned, put_account, using
-from tests.support.operator import Api, install_crds, put_store, ready_of, running_cloud
+from tests.support.operator import Api, install_crds, put_store, ready_of
 from tests.support.program import free_port, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from secret_sync.local.cloud import CloudInfo
@@ -26,12 +24,6 @@ PAIR = {
     "accessKey": {"name": "access-key", "key": "id"},
     "accessKeySecret": {"name": "access-key", "key": "secret"},
 }
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 async def put_stores(api: Api, ram: Ram, namespace: str) -> dict[str, bool]:

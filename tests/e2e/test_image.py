@@ -27,7 +27,6 @@ from tests.support.operator import (
     external_secret,
     install_crds,
     put_store,
-    running_cloud,
 )
 from tests.support.program import kubeconfig
 
@@ -163,12 +162,6 @@ def configuration(images: Images, said: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def files(images: Images, said: str) -> Path:
     return images.files(images.container())
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 def test_image_size_and_parts_are_reported(said: str, files: Path) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
-import pytest
 
 from secret_sync.local.cloud import CloudAdmin
 from tests.support.leaks import spellings
@@ -17,15 +16,12 @@ from tests.support.operator import (
     install_crds,
     put_store,
     ready_of,
-    running_cloud,
     secret,
     store,
 )
 from tests.support.program import free_port, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
 
@@ -44,12 +40,6 @@ BINARY = b"\xff\xfevalue-binary-63f9"
 WRONG_SECRET = "wrong-access-key-secret-b7d4"
 NOT_A_KEY = "not an access key 4fe0"
 THEIRS = "value-of-a-foreign-secret-91d2"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 async def put_trouble(api: Api, info: CloudInfo, admin: CloudAdmin, namespace: str) -> set[str]:

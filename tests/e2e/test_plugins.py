@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.operator import install_crds
 from tests.support.program import PROGRAM, environment, free_port, running
 
 if TYPE_CHECKING:
@@ -24,12 +23,6 @@ HANG = "sleep 600 & echo $! $$ >> {pids}; wait"
 V1 = "client.authentication.k8s.io/v1"
 #: Seconds that the end of a process takes at most; it was half a minute.
 SOON = 10.0
-
-
-@pytest.fixture(scope="session")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    install_crds(control_plane)
-    return control_plane
 
 
 def with_plugin(base: Path, path: Path, program: str) -> str:

@@ -21,33 +21,17 @@ from secret_sync.settings.flags import GROUPS
 from tests.support.operator import (
     Api,
     external_secret,
-    install_crds,
     put_store,
-    running_cloud,
 )
 from tests.support.program import free_port, kubeconfig, run_to_the_end, running
 from tests.unit.test_imports import KUBECONFIG, UNUSED, belongs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
 
 BASE = Path(__file__).parents[2] / "deploy" / "base"
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="session")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    install_crds(control_plane)
-    return control_plane
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 def the_only_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -17,9 +17,7 @@ from secret_sync.local.cloud import CloudAdmin
 from tests.support.operator import (
     Api,
     external_secret,
-    install_crds,
     put_store,
-    running_cloud,
 )
 from tests.support.program import PROGRAM, environment, free_port
 
@@ -36,18 +34,6 @@ SECRETS = [f"some-{number}" for number in range(30)]
 PIPE = 4096
 #: The most that one of our lines has, in bytes.
 LINE = 1000
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    install_crds(control_plane)
-    return control_plane
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudInfo]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as info:
-        yield info
 
 
 @pytest.fixture

@@ -79,17 +79,11 @@ async def suffering(admin: CloudAdmin, subject: str, fault: dict[str, Any]) -> A
 
 @pytest.mark.parametrize("weather", WEATHER.values(), ids=WEATHER)
 async def test_sources_that_are_rotated_together_are_written_together(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    weather: Weather,
+    admin: CloudAdmin, api: Api, home: str, weather: Weather, running: Running
 ) -> None:
     names = [f"{home}/part-{number}" for number in range(weather.count)]
     rotation = await Rotation.of(admin, names)
-    settings = settings_for(cluster, cloud, home, max_concurrent_kms_secret_pulls=weather.rate)
-    async with operator(settings):
+    async with running(max_concurrent_kms_secret_pulls=weather.rate):
         await api.put(external_secret("some", *rotation.entries, rotationInterval="1s"), home)
         await api.until_ready(home, "some", "Synced")
         async with GenerationWatch(api, home, "some", rotation) as watch:

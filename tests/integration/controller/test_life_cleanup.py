@@ -15,7 +15,7 @@ from tests.support.watching import Watching, calls_of, force_sync, until_reporte
 if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
-    from tests.support.operator import Api
+    from tests.support.operator import Api, Running
     from tests.support.watching import Synced
 
 USER, PASSWORD = "cleanup/user", "cleanup/password"
@@ -38,19 +38,15 @@ async def lose(admin: CloudAdmin, *names: str) -> None:
 
 
 async def test_secret_stays_if_a_change_the_controller_has_not_seen_retains_it(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     requests: list[str],
     monkeypatch: pytest.MonkeyPatch,
+    running: Running,
 ) -> None:
     await admin.put_secret(USER, "one")
-    settings = settings_for(
-        cluster, cloud, home, cleanup_secret_on_failure=True, polling_interval=1.0
-    )
-    async with operator(settings):
+    async with running(cleanup_secret_on_failure=True, polling_interval=1.0):
         await api.put(external_secret("some", {"key": USER, "name": "user"}), home)
         await api.until_ready(home, "some", "Synced")
         # What it knows of the ExternalSecret is old from now on.
@@ -75,87 +71,77 @@ async def test_secret_stays_if_a_change_the_controller_has_not_seen_retains_it(
 
 
 async def test_secret_goes_with_the_last_of_its_values_and_comes_back_with_them(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     pair: dict[str, Any],
+    synced: Synced,
 ) -> None:
-    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
-    async with operator(settings):
-        await api.put(pair, home)
+    async with synced(pair, cleanup_secret_on_failure=True) as watching:
+        await lose(admin, USER)
+        await force_sync(api, home, "some", "1")
+        await api.until_ready(home, "some", "SecretNotFound")
+        await watching.check(PAIR)
+
+        await lose(admin, PASSWORD)
+        await force_sync(api, home, "some", "2")
+        await api.until("Secret", home, "some", lambda found: found is None)
+        events = await until_reported(
+            api, home, "some", "Synced", "SyncFailed", "SyncFailed", "SecretDeleted"
+        )
+        assert "none of its values exists" in str(events)
+        await api.until_ready(home, "some", "SecretNotFound")
+
+        # Half of it is not enough.
+        await admin.put_secret(USER, "two")
+        await force_sync(api, home, "some", "3")
+        await api.until(
+            "ExternalSecret", home, "some", lambda e: "Succeeded" in str((e or {})["status"])
+        )
+        assert await api.find("Secret", home, "some") is None
+        await admin.put_secret(PASSWORD, "two")
+        await force_sync(api, home, "some", "4")
+        new = {"user": "two", "password": "two"}
+        await api.until_holds(home, "some", new)
         await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await lose(admin, USER)
-            await force_sync(api, home, "some", "1")
-            await api.until_ready(home, "some", "SecretNotFound")
-            await watching.check(PAIR)
-
-            await lose(admin, PASSWORD)
-            await force_sync(api, home, "some", "2")
-            await api.until("Secret", home, "some", lambda found: found is None)
-            events = await until_reported(
-                api, home, "some", "Synced", "SyncFailed", "SyncFailed", "SecretDeleted"
-            )
-            assert "none of its values exists" in str(events)
-            await api.until_ready(home, "some", "SecretNotFound")
-
-            # Half of it is not enough.
-            await admin.put_secret(USER, "two")
-            await force_sync(api, home, "some", "3")
-            await api.until(
-                "ExternalSecret", home, "some", lambda e: "Succeeded" in str((e or {})["status"])
-            )
-            assert await api.find("Secret", home, "some") is None
-            await admin.put_secret(PASSWORD, "two")
-            await force_sync(api, home, "some", "4")
-            new = {"user": "two", "password": "two"}
-            await api.until_holds(home, "some", new)
-            await api.until_ready(home, "some", "Synced")
-            await watching.check(PAIR, new, absences=1)
+        await watching.check(PAIR, new, absences=1)
 
 
 @pytest.mark.parametrize("other", ["forbidden", "throttle", "error", "hang"])
 async def test_secret_stays_while_a_value_fails_for_another_reason(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     pair: dict[str, Any],
     other: str,
+    synced: Synced,
 ) -> None:
-    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
-    async with operator(settings):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await lose(admin, USER)
-            await admin.reset_counters()
-            if other == "forbidden":
-                await admin.update(PASSWORD, forbidden=True)
-            fault = "" if other == "forbidden" else await admin.set_fault(other, subject=PASSWORD)
-            try:
-                await force_sync(api, home, "some", "1")
-                await api.until_ready(home, "some", "SecretNotFound", within=20)
-                while not (await calls_of(admin, PASSWORD)):
-                    await api.get("Secret", home, "some")
-                await watching.check(PAIR)
-            finally:
-                if fault:
-                    await admin.clear_faults(fault)
-                else:
-                    await admin.update(PASSWORD, forbidden=False)
-            await force_sync(api, home, "some", "2")
-            await api.until(
-                "ExternalSecret",
-                home,
-                "some",
-                lambda e: (e or {})["status"]["dataSyncResults"][-1]["status"] == "Succeeded",
-                within=20,
-            )
+    async with synced(pair, cleanup_secret_on_failure=True) as watching:
+        await lose(admin, USER)
+        await admin.reset_counters()
+        if other == "forbidden":
+            await admin.update(PASSWORD, forbidden=True)
+        fault = "" if other == "forbidden" else await admin.set_fault(other, subject=PASSWORD)
+        try:
+            await force_sync(api, home, "some", "1")
+            await api.until_ready(home, "some", "SecretNotFound", within=20)
+            while not (await calls_of(admin, PASSWORD)):
+                await api.get("Secret", home, "some")
             await watching.check(PAIR)
+        finally:
+            if fault:
+                await admin.clear_faults(fault)
+            else:
+                await admin.update(PASSWORD, forbidden=False)
+        await force_sync(api, home, "some", "2")
+        await api.until(
+            "ExternalSecret",
+            home,
+            "some",
+            lambda e: (e or {})["status"]["dataSyncResults"][-1]["status"] == "Succeeded",
+            within=20,
+        )
+        await watching.check(PAIR)
 
 
 async def test_without_the_flag_it_stays(
@@ -173,13 +159,12 @@ async def test_without_the_flag_it_stays(
 
 @pytest.mark.parametrize("policy", ["Retain", "Merge"])
 async def test_retained_or_merged_secret_is_never_deleted(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
     admin: CloudAdmin,
     api: Api,
     home: str,
     pair: dict[str, Any],
     policy: str,
+    synced: Synced,
 ) -> None:
     holds = PAIR
     if policy == "Merge":
@@ -188,29 +173,19 @@ async def test_retained_or_merged_secret_is_never_deleted(
         pair["spec"]["target"] = {"creationPolicy": "Merge"}
     else:
         pair["spec"]["target"] = {"deletionPolicy": "Retain"}
-    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
-    async with operator(settings):
-        await api.put(pair, home)
-        await api.until_ready(home, "some", "Synced")
-        async with Watching(api, home, "some") as watching:
-            await lose(admin, USER, PASSWORD)
-            await force_sync(api, home, "some", "1")
-            await api.until_ready(home, "some", "SecretNotFound")
-            await watching.check(holds)
+    async with synced(pair, cleanup_secret_on_failure=True) as watching:
+        await lose(admin, USER, PASSWORD)
+        await force_sync(api, home, "some", "1")
+        await api.until_ready(home, "some", "SecretNotFound")
+        await watching.check(holds)
 
 
 async def test_unmanaged_secret_is_never_deleted(
-    cluster: ControlPlane,
-    cloud: CloudInfo,
-    admin: CloudAdmin,
-    api: Api,
-    home: str,
-    pair: dict[str, Any],
+    admin: CloudAdmin, api: Api, home: str, pair: dict[str, Any], running: Running
 ) -> None:
     stored = await api.put(secret("some", THEIRS), home)
     await lose(admin, USER, PASSWORD)
-    settings = settings_for(cluster, cloud, home, cleanup_secret_on_failure=True)
-    async with operator(settings):
+    async with running(cleanup_secret_on_failure=True):
         await api.put(pair, home)
         await api.until_ready(home, "some", "SecretNotFound")
         await until_reported(api, home, "some", "SyncFailed")

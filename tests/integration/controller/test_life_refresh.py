@@ -39,12 +39,11 @@ async def until_polled(api: Api, admin: CloudAdmin, home: str, times: int = 2) -
 
 
 async def test_on_change_asks_when_it_is_edited_and_never_by_itself(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     key = "refresh/on-change"
     await admin.put_secret(key, "one")
-    settings = settings_for(cluster, cloud, home, polling_interval=1.0)
-    async with operator(settings):
+    async with running(polling_interval=1.0):
         await api.put(refreshed(key, refreshPolicy="OnChange"), home)
         await api.until_ready(home, "some", "Synced")
         await admin.put_secret(key, "two")
@@ -216,14 +215,13 @@ async def test_invalid_interval_costs_no_call(
 
 
 async def test_without_polling_all_else_goes_on(
-    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, home: str
+    admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
     key = "refresh/unpolled"
     await admin.put_secret(key, "one")
     # A failure is asked about again nevertheless.
     await admin.set_fault("error", subject=key, status=503, count=1)
-    settings = settings_for(cluster, cloud, home, disable_polling=True, polling_interval=1.0)
-    async with operator(settings):
+    async with running(disable_polling=True, polling_interval=1.0):
         await api.put(refreshed(key, rotationInterval="1s"), home)
         await api.until_holds(home, "some", ONE, within=20)
         await api.until_ready(home, "some", "Synced")

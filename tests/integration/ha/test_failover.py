@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from secret_sync.local.cloud import CloudAdmin
     from tests.integration.ha.conftest import Record, Replicas
     from tests.support.operator import Api
+    from tests.support.program import Running
     from tests.support.wire import Wire
 
 #: What the Lease times promise, in seconds.
@@ -25,12 +26,19 @@ COUNT = 20
 pytestmark = pytest.mark.timeout(180)
 
 
+async def leader_and_standby(replicas: Replicas) -> tuple[Running, Running]:
+    one = await replicas.start("one")
+    await one.until_says('"leading"')
+    return one, await replicas.start("two")
+
+
 async def put_objects(admin: CloudAdmin, api: Api, home: str, value: str) -> None:
     await put_values(admin, home, value)
     for number in range(COUNT):
         await api.put(
             external_secret(f"some-{number}", {"key": f"{home}/{number}", "name": "x"}), home
         )
+    await until_all_hold(api, home, value)
 
 
 async def put_values(admin: CloudAdmin, home: str, value: str) -> None:
@@ -54,11 +62,8 @@ def effects(records: list[Record], user: str, *, since: str = "") -> list[Record
 async def test_a_leader_that_is_killed_is_replaced_within_20_s_and_nothing_is_lost(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str
 ) -> None:
-    one = await replicas.start("one")
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas)
     await put_objects(admin, api, home, "first")
-    await until_all_hold(api, home, "first")
     assert effects(await replicas.records(), "two") == []
 
     one.process.kill()
@@ -78,11 +83,8 @@ async def test_a_leader_that_is_killed_is_replaced_within_20_s_and_nothing_is_lo
 async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_more(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str
 ) -> None:
-    one = await replicas.start("one")
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas)
     await put_objects(admin, api, home, "first")
-    await until_all_hold(api, home, "first")
     # In the middle of its work.
     await put_values(admin, home, "second")
     await asyncio.sleep(0.9)
@@ -103,11 +105,8 @@ async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_more(
 async def test_a_leader_that_stops_hands_over_within_4_s(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str
 ) -> None:
-    one = await replicas.start("one")
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas)
     await put_objects(admin, api, home, "first")
-    await until_all_hold(api, home, "first")
     await put_values(admin, home, "second")
     one.process.send_signal(signal.SIGTERM)
     await one.until_says('"lease released"')
@@ -125,9 +124,7 @@ async def test_a_leader_that_stops_hands_over_within_4_s(
 async def test_a_standby_that_stops_is_gone_at_once_and_changes_nothing(
     replicas: Replicas,
 ) -> None:
-    one = await replicas.start("one")
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas)
     await two.until_says('"another replica leads"')
     two.process.send_signal(signal.SIGTERM)
     assert await two.ends(8) == 0

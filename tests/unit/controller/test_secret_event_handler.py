@@ -41,6 +41,22 @@ def host(*keys: str) -> SecretMeta:
     return secret_from_metadata(secret(entry, name="host"))
 
 
+def deliver_next(
+    harness: HandlersHarness,
+    make_es: Callable[..., ExternalSecret],
+    old: ExternalSecret,
+    target: dict[str, str],
+    given: dict[str, Any] | None,
+) -> None:
+    """Deliver the next generation of an ExternalSecret, with these changes, or its deletion."""
+    new = None
+    if given is not None:
+        metadata = {"generation": 2, **given.get("metadata", {})}
+        new = make_es(**{"target": target, **given, "metadata": metadata})
+        harness.external_secrets.put(KEY, new)
+    harness.handlers.external_secret_changed(Change(KEY, old, new))
+
+
 HOST = {"name": "host", "creationPolicy": "Merge"}
 
 
@@ -58,12 +74,7 @@ async def test_end_of_a_merge_enqueues_those_that_may_have_its_keys(
         other = make_es(metadata=called, target=target, status=in_conflict())
         harness.external_secrets.put(f"ns/{name}", other)
     given, enqueues = LETS_GO[how]
-    new = None
-    if given is not None:
-        metadata = {"generation": 2, **given.get("metadata", {})}
-        new = make_es(**{"target": target, **given, "metadata": metadata})
-        harness.external_secrets.put(KEY, new)
-    harness.handlers.external_secret_changed(Change(KEY, old, new))
+    deliver_next(harness, make_es, old, target, given)
     enqueued = [("ns/second", Priority.HIGH), ("ns/third", Priority.HIGH)] if enqueues else []
     assert harness.objects.added[0] == (KEY, Priority.HIGH)
     assert sorted(harness.objects.added[1:]) == enqueued
@@ -131,12 +142,7 @@ async def test_giving_up_a_secret_enqueues_those_that_were_refused(
         other = make_es(metadata={"name": name, "uid": name}, target=its, status=reported(reason))
         harness.external_secrets.put(f"ns/{name}", other)
     given, enqueues = OWNER_ENDS[how]
-    new = None
-    if given is not None:
-        metadata = {"generation": 2, **given.get("metadata", {})}
-        new = make_es(**{"target": target, **given, "metadata": metadata})
-        harness.external_secrets.put(KEY, new)
-    harness.handlers.external_secret_changed(Change(KEY, old, new))
+    deliver_next(harness, make_es, old, target, given)
     enqueued = [("ns/merging", Priority.HIGH), ("ns/owning", Priority.HIGH)] if enqueues else []
     assert harness.objects.added[0] == (KEY, Priority.HIGH)
     assert sorted(harness.objects.added[1:]) == enqueued
