@@ -26,8 +26,8 @@ COUNT = 20
 pytestmark = pytest.mark.timeout(180)
 
 
-async def leader_and_standby(replicas: Replicas) -> tuple[Running, Running]:
-    one = await replicas.start("one")
+async def leader_and_standby(replicas: Replicas, server: str = "") -> tuple[Running, Running]:
+    one = await replicas.start("one", server)
     await one.until_says('"leading"')
     return one, await replicas.start("two")
 
@@ -135,11 +135,8 @@ async def test_a_standby_that_stops_is_gone_at_once_and_changes_nothing(
 async def test_behind_answers_that_take_10_s_nothing_stale_is_written(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str, slow_wire: Wire
 ) -> None:
-    one = await replicas.start("one", slow_wire.url)
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas, slow_wire.url)
     await put_objects(admin, api, home, "first")
-    await until_all_hold(api, home, "first")
     slow_wire.late_answers = 10.0
     began = time.monotonic()
     await put_values(admin, home, "second")
@@ -159,11 +156,8 @@ async def test_behind_answers_that_take_10_s_nothing_stale_is_written(
 async def test_requests_that_arrive_late_change_nothing_after_the_new_leaders_first_write(
     replicas: Replicas, admin: CloudAdmin, api: Api, home: str, slow_wire: Wire, late: float
 ) -> None:
-    one = await replicas.start("one", slow_wire.url)
-    await one.until_says('"leading"')
-    two = await replicas.start("two")
+    one, two = await leader_and_standby(replicas, slow_wire.url)
     await put_objects(admin, api, home, "first")
-    await until_all_hold(api, home, "first")
     slow_wire.late_requests = late
     sent = time.monotonic()
     await put_values(admin, home, "second")
