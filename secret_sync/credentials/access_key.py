@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from secret_sync.credentials.types import CredentialKey, Credentials
 from secret_sync.errors import DefiniteError, NotFoundError
@@ -55,7 +55,10 @@ class SecretKeyRef:
 class AccessKeyProvider:
     """Provides permanent credentials from one or two Secrets; one Secret is read once."""
 
-    __slots__ = ("_id_ref", "_key", "_reader", "_secret_ref")
+    __slots__ = ("_id_ref", "_reader", "_secret_ref", "key")
+
+    #: It is assumed with no other identity.
+    base: Final = None
 
     def __init__(
         self, reader: SecretReader, access_key_id: SecretKeyRef, access_key_secret: SecretKeyRef
@@ -64,16 +67,7 @@ class AccessKeyProvider:
         self._id_ref = access_key_id
         self._secret_ref = access_key_secret
         refs = (access_key_id, access_key_secret)
-        self._key = CredentialKey("AccessKey", refs, tuple(ref.location for ref in refs))
-
-    @property
-    def key(self) -> CredentialKey:
-        return self._key
-
-    @property
-    def base(self) -> None:
-        """Return ``None``: it has no base."""
-        return
+        self.key: Final = CredentialKey("AccessKey", refs, tuple(ref.location for ref in refs))
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Read the Secrets.

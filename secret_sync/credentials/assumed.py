@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.credentials.roles import account_of
 from secret_sync.credentials.types import CredentialKey
@@ -20,7 +20,10 @@ _TOKEN_EXPIRED = "AuthenticationFail.OIDCToken.Expired"  # noqa: S105 - a code o
 class OidcRoleProvider:
     """RRSA: a role that trusts a ServiceAccount, assumed with its token."""
 
-    __slots__ = ("_key", "_provider_arn", "_role", "_sts", "_tokens", "tenant")
+    __slots__ = ("_provider_arn", "_sts", "key", "role", "tenant", "tokens")
+
+    #: It is assumed with no other identity.
+    base: Final = None
 
     def __init__(
         self, sts: Sts, tokens: TokenSource, provider_arn: str, role: Role, *, tenant: str = ""
@@ -37,32 +40,14 @@ class OidcRoleProvider:
         """
         self._sts = sts
         self.tenant = tenant
-        self._tokens = tokens
+        self.tokens: Final = tokens
         self._provider_arn = provider_arn
-        self._role = role
-        self._key = CredentialKey(
+        self.role: Final = role
+        self.key: Final = CredentialKey(
             "RRSA",
             (tokens.key, provider_arn, role, sts.hosts),
             account=account_of(role.arn),
         )
-
-    @property
-    def key(self) -> CredentialKey:
-        return self._key
-
-    @property
-    def tokens(self) -> TokenSource:
-        """Return the source of the token."""
-        return self._tokens
-
-    @property
-    def role(self) -> Role:
-        return self._role
-
-    @property
-    def base(self) -> None:
-        """Return ``None``: the role is assumed with a token."""
-        return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Obtain a token and assume the role; a token that expired meanwhile is replaced once.
@@ -78,10 +63,10 @@ class OidcRoleProvider:
         return outcome
 
     async def _assume(self) -> Credentials | CredentialsError:
-        token = await self._sts.token_of(self._tokens, tenant=self.tenant)
+        token = await self._sts.token_of(self.tokens, tenant=self.tenant)
         try:
             return await self._sts.assume_role_with_oidc(
-                token, self._provider_arn, self._role, tenant=self.tenant
+                token, self._provider_arn, self.role, tenant=self.tenant
             )
         except CredentialsError as error:
             if error.code != _TOKEN_EXPIRED:
@@ -93,7 +78,7 @@ class OidcRoleProvider:
 class AssumedRoleProvider:
     """A role assumed with another identity: an AccessKey, or another role."""
 
-    __slots__ = ("_base", "_key", "_role", "_sts", "tenant")
+    __slots__ = ("_sts", "base", "key", "role", "tenant")
 
     def __init__(self, sts: Sts, base: CredentialProvider, role: Role, *, tenant: str = "") -> None:
         """Build on the hosts that STS has now: they are a part of the key.
@@ -107,27 +92,14 @@ class AssumedRoleProvider:
         """
         self._sts = sts
         self.tenant = tenant
-        self._base = base
-        self._role = role
-        self._key = CredentialKey(
+        self.base: Final = base
+        self.role: Final = role
+        self.key: Final = CredentialKey(
             "AssumedRole",
             (base.key, role, sts.hosts),
             (base.key.stable, role, sts.hosts),
             account=account_of(role.arn),
         )
-
-    @property
-    def key(self) -> CredentialKey:
-        return self._key
-
-    @property
-    def role(self) -> Role:
-        return self._role
-
-    @property
-    def base(self) -> CredentialProvider:
-        """Return the identity that assumes the role."""
-        return self._base
 
     async def fetch(self, base: Credentials | None) -> Credentials:
         """Assume the role.
@@ -138,4 +110,4 @@ class AssumedRoleProvider:
         """
         if base is None:
             raise TypeError("a role is assumed with the credentials of its base")
-        return await self._sts.assume_role(base, self._role, tenant=self.tenant)
+        return await self._sts.assume_role(base, self.role, tenant=self.tenant)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from secret_sync.credentials.access_key import is_clean
 from secret_sync.credentials.types import CredentialKey, Credentials
 from secret_sync.errors import DefiniteError
@@ -10,7 +12,10 @@ from secret_sync.errors import DefiniteError
 class EnvironmentKeyProvider:
     """Provides the permanent credentials of the process's environment."""
 
-    __slots__ = ("_access_key_id", "_access_key_secret", "_key")
+    __slots__ = ("_access_key_id", "_access_key_secret", "key")
+
+    #: It is assumed with no other identity.
+    base: Final = None
 
     def __init__(self, access_key_id: str, access_key_secret: str) -> None:
         """Keep the AccessKey, without surrounding white space.
@@ -19,19 +24,10 @@ class EnvironmentKeyProvider:
         """
         self._access_key_id = access_key_id.strip()
         self._access_key_secret = access_key_secret.strip()
-        self._key = CredentialKey("Environment", ())
+        self.key: Final = CredentialKey("Environment", ())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
-
-    @property
-    def key(self) -> CredentialKey:
-        return self._key
-
-    @property
-    def base(self) -> None:
-        """Return ``None``: it has no base."""
-        return
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Return the AccessKey.

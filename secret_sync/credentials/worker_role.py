@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.credentials.types import CredentialKey, Credentials
 
@@ -13,20 +13,14 @@ if TYPE_CHECKING:
 class WorkerRoleProvider:
     """Provides the node's credentials, which its metadata service renews by itself."""
 
-    __slots__ = ("_key", "_metadata")
+    __slots__ = ("_metadata", "key")
+
+    #: It is assumed with no other identity.
+    base: Final = None
 
     def __init__(self, metadata: MetadataService) -> None:
         self._metadata = metadata
-        self._key = CredentialKey("WorkerRole", (metadata.endpoint,))
-
-    @property
-    def key(self) -> CredentialKey:
-        return self._key
-
-    @property
-    def base(self) -> None:
-        """Return ``None``: it has no base."""
-        return
+        self.key: Final = CredentialKey("WorkerRole", (metadata.endpoint,))
 
     async def fetch(self, base: Credentials | None) -> Credentials:  # noqa: ARG002 - it has none
         """Read the credentials from the metadata service.
