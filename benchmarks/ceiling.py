@@ -20,8 +20,9 @@ import orjson
 import uvloop
 
 from secret_sync.cloud.transport import Transport, build_ssl_context
-from secret_sync.credentials import Credentials
-from secret_sync.providers.kms import KmsClient, SecretRequest, fetch_secret
+from secret_sync.credentials import CredentialKey, Credentials
+from secret_sync.providers.kms import KmsClient, fetch_secret
+from secret_sync.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +143,7 @@ async def _loop(task: Task) -> Ceiling:
     transport = Transport(ssl_context=build_ssl_context(task.kms_ca_file))
     kms = KmsClient(transport)
     keys = Credentials(task.access_key_id, task.access_key_secret)
+    identity = CredentialKey("Environment", ())
     connector = aiohttp.TCPConnector(
         limit=task.connections, ssl=ssl.create_default_context(cafile=task.ca_file)
     )
@@ -151,8 +153,8 @@ async def _loop(task: Task) -> Ceiling:
 
         async def worker() -> None:
             for name, uid in left:
-                request = SecretRequest(task.kms_endpoint, name)
-                value = await fetch_secret(kms, keys, request)
+                source = Source(identity, "kms", task.kms_endpoint, name, "", "")
+                value = await fetch_secret(kms, source, keys)
                 await _apply(api, task.namespace, _secret(task.namespace, name, uid, value.data))
                 status = _status(task.namespace, name, uid, value.version_id)
                 await _apply(api, task.namespace, status)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from secret_sync.cloud.rate_limiter import RateLimiter
 from secret_sync.metrics import CallMetrics, QueueMetrics
 from secret_sync.providers.kms import KmsClient, fetch_secret
 from secret_sync.providers.oos import OosClient, fetch_parameter
-from secret_sync.providers.value import SecretRequest
 from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS
 from secret_sync.resources.meta import namespace_of
 from secret_sync.sources import FetchObservers, SourceRegistry
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from secret_sync.cloud.transport import Transport
-    from secret_sync.credentials import CredentialCache, Credentials
+    from secret_sync.credentials import CredentialCache
     from secret_sync.metrics import Metrics
-    from secret_sync.providers.value import SecretValue
     from secret_sync.queue import Priority
     from secret_sync.settings import Settings
-    from secret_sync.sources import Source
+    from secret_sync.sources import Fetch
 
 
 def make_sources(
@@ -41,21 +40,17 @@ def make_sources(
         cache: The credentials of the calls.
         notify: Called with the objects that a finished fetch concerns.
     """
-    kms, oos = KmsClient(transport), OosClient(transport)
-
-    async def from_kms(source: Source, credentials: Credentials) -> SecretValue:
-        return await fetch_secret(kms, credentials, _request(source))
-
-    async def from_oos(source: Source, credentials: Credentials) -> SecretValue:
-        return await fetch_parameter(oos, credentials, _request(source))
-
+    fetchers: dict[str, Fetch] = {
+        DEFAULT_PROVIDER: partial(fetch_secret, KmsClient(transport)),
+        OOS: partial(fetch_parameter, OosClient(transport)),
+    }
     rates = {
         DEFAULT_PROVIDER: float(settings.max_concurrent_kms_secret_pulls),
         OOS: float(settings.max_concurrent_oos_secret_pulls),
     }
     calls = {provider: CallMetrics(metrics, provider) for provider in rates}
     return SourceRegistry(
-        fetchers={DEFAULT_PROVIDER: from_kms, OOS: from_oos},
+        fetchers=fetchers,
         credentials=cache,
         new_limiter=lambda provider: RateLimiter(rates[provider], on_wait=calls[provider].waited),
         observers={
@@ -64,10 +59,4 @@ def make_sources(
         },
         notify=notify,
         tenant_of=namespace_of,
-    )
-
-
-def _request(source: Source) -> SecretRequest:
-    return SecretRequest(
-        source.endpoint, source.name, source.version_id, source.version_stage, source.region
     )

@@ -10,13 +10,14 @@ from secret_sync.cloud.sdk import OpenApiRequest, Params
 from secret_sync.cloud.sdk_transport import CallContext, SdkTransportAdapter
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.partial_imports import without_init
-from secret_sync.providers.value import SecretRequest, SecretValue, check_version, shown
+from secret_sync.providers.value import SecretValue, check_version, shown
 
 if TYPE_CHECKING:
     from secret_sync.cloud.sdk_transport import Keys
     from secret_sync.cloud.transport import Transport
+    from secret_sync.providers.value import SecretRequest
 
-__all__ = ["KmsClient", "SecretRequest", "SecretValue", "fetch_secret"]
+__all__ = ["KmsClient", "SecretValue", "fetch_secret"]
 
 # Hundreds of models.
 with without_init("alibabacloud_kms20160120.models"):
@@ -64,7 +65,7 @@ class KmsClient(SdkTransportAdapter):
             return None
 
 
-async def fetch_secret(client: KmsClient, credentials: Keys, request: SecretRequest) -> SecretValue:
+async def fetch_secret(client: KmsClient, request: SecretRequest, credentials: Keys) -> SecretValue:
     """Fetch one secret's value: one try of at most ten seconds.
 
     Raises:

@@ -43,7 +43,7 @@ class OosClient(SdkTransportAdapter):
 
 
 async def fetch_parameter(
-    client: OosClient, credentials: Keys, request: SecretRequest
+    client: OosClient, request: SecretRequest, credentials: Keys
 ) -> SecretValue:
     """Fetch one parameter's value: one try of at most ten seconds.
 

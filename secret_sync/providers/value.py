@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from secret_sync.errors import DefiniteError, TransientError
 
 _MAX_SHOWN = 256
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRequest:
-    """A value to fetch.
+class SecretRequest(Protocol):
+    """A value to fetch; a source is one.
 
     Attributes:
         endpoint: ``host`` or ``host:port``.
@@ -23,11 +23,20 @@ class SecretRequest:
             gateway, whose certificate is from the private CA of its region.
     """
 
-    endpoint: str
-    name: str
-    version_id: str = ""
-    version_stage: str = ""
-    region: str = ""
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version_id(self) -> str: ...
+
+    @property
+    def version_stage(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from yarl import URL
+
+
+@dataclass(frozen=True)
+class PlainRequest:
+    """What a source says of a value to fetch."""
+
+    endpoint: str
+    name: str
+    version_id: str = ""
+    version_stage: str = ""
+    region: str = ""
 
 
 class FakeTransport:

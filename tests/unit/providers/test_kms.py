@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from secret_sync.credentials import Credentials
 from secret_sync.errors import DefiniteError, NotFoundError, TransientError
-from secret_sync.providers.kms import KmsClient, SecretRequest, SecretValue, fetch_secret
-from tests.unit.providers.fakes import FakeTransport
+from secret_sync.providers.kms import KmsClient, SecretValue, fetch_secret
+from tests.unit.providers.fakes import FakeTransport, PlainRequest
 
 KEYS = Credentials("LTAI-id", "key-secret")
-REQUEST = SecretRequest("kms.example", "db")
+REQUEST = PlainRequest("kms.example", "db")
 
 
 def document(**fields: Any) -> bytes:
@@ -31,9 +31,9 @@ def document(**fields: Any) -> bytes:
     return json.dumps({k: v for k, v in {**base, **fields}.items() if v is not None}).encode()
 
 
-async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200) -> SecretValue:
+async def fetch(body: bytes, request: PlainRequest = REQUEST, status: int = 200) -> SecretValue:
     transport = FakeTransport(body, status)
-    return await fetch_secret(KmsClient(transport), KEYS, request)  # type: ignore[arg-type] # a recorder
+    return await fetch_secret(KmsClient(transport), request, KEYS)  # type: ignore[arg-type] # a recorder
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,21 @@ async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200
     [
         (REQUEST, {"SecretName": "db"}),
         (
-            SecretRequest("kms.example", "db", version_id="v1"),
+            PlainRequest("kms.example", "db", version_id="v1"),
             {"SecretName": "db", "VersionId": "v1"},
         ),
         (
-            SecretRequest("kms.example", "a/b c", version_stage="ACSPrevious"),
+            PlainRequest("kms.example", "a/b c", version_stage="ACSPrevious"),
             {"SecretName": "a/b c", "VersionStage": "ACSPrevious"},
         ),
     ],
 )
 async def test_version_and_stage_are_sent_only_if_written(
-    request_: SecretRequest, query: dict[str, str]
+    request_: PlainRequest, query: dict[str, str]
 ) -> None:
     stages = [request_.version_stage or "ACSCurrent"]
     transport = FakeTransport(document(VersionId=request_.version_id or "v7", VersionStages=stages))
-    await fetch_secret(KmsClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
+    await fetch_secret(KmsClient(transport), request_, KEYS)  # type: ignore[arg-type] # a recorder
     assert dict(transport.urls[0].query) == query
     assert transport.urls[0].host == "kms.example"
     assert transport.headers[0]["x-acs-action"] == "GetSecretValue"
@@ -69,7 +69,7 @@ async def test_client_serves_each_tenant_with_its_own_credentials() -> None:
     client = KmsClient(transport)  # type: ignore[arg-type] # a recorder
     before = dict(vars(client))
     for name in ("one", "two"):
-        await fetch_secret(client, Credentials(name, "s", f"token-{name}"), REQUEST)
+        await fetch_secret(client, REQUEST, Credentials(name, "s", f"token-{name}"))
     assert [h["x-acs-security-token"] for h in transport.headers] == ["token-one", "token-two"]
     assert vars(client) == before
 
@@ -89,8 +89,8 @@ async def test_both_shapes_of_version_stages_are_read(stages: Any) -> None:
     assert (await fetch(document(VersionStages=stages))).data == b"hunter2"
 
 
-def pinned(version: str = "", stage: str = "") -> SecretRequest:
-    return SecretRequest("kms.example", "db", version_id=version, version_stage=stage)
+def pinned(version: str = "", stage: str = "") -> PlainRequest:
+    return PlainRequest("kms.example", "db", version_id=version, version_stage=stage)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def pinned(version: str = "", stage: str = "") -> SecretRequest:
     ],
 )
 async def test_another_version_than_the_pinned_one_is_refused(
-    request_: SecretRequest, fields: dict[str, Any], said: str
+    request_: PlainRequest, fields: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(DefiniteError) as caught:
         await fetch(document(**fields), request_)
@@ -135,7 +135,7 @@ async def test_missing_version_is_not_accepted_as_the_pinned_one() -> None:
     ],
 )
 async def test_version_that_matches_the_pin_is_accepted(
-    request_: SecretRequest, stages: Any
+    request_: PlainRequest, stages: Any
 ) -> None:
     assert (await fetch(document(VersionStages=stages), request_)).data == b"hunter2"
 
@@ -186,7 +186,7 @@ async def test_missing_secret_is_named_with_region_and_request() -> None:
 
 async def test_hostile_name_breaks_no_message() -> None:
     with pytest.raises(TransientError) as caught:
-        await fetch(b"", SecretRequest("kms.example", "a\nb\x1b[2J" + "x" * 5000))
+        await fetch(b"", PlainRequest("kms.example", "a\nb\x1b[2J" + "x" * 5000))
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 400
 

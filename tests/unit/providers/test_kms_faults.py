@@ -24,7 +24,8 @@ from secret_sync.errors import (
     TransientError,
 )
 from secret_sync.local.cloud import CloudAdmin, LocalCloud
-from secret_sync.providers.kms import KmsClient, SecretRequest, SecretValue, fetch_secret
+from secret_sync.providers.kms import KmsClient, SecretValue, fetch_secret
+from tests.unit.providers.fakes import PlainRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,8 +47,8 @@ class KmsHarness:
     proxy_url: str
 
     async def fetch(self, name: str = NAME, keys: Credentials | None = None) -> SecretValue:
-        request = SecretRequest(self.endpoint, name)
-        return await fetch_secret(self.client, keys or self.keys, request)
+        request = PlainRequest(self.endpoint, name)
+        return await fetch_secret(self.client, request, keys or self.keys)
 
 
 @pytest.fixture
@@ -84,10 +85,10 @@ async def test_versions_and_stages(harness: KmsHarness) -> None:
     await harness.admin.put_secret(NAME, "newer")
     assert (await harness.fetch()).data == b"newer"
     for request in (
-        SecretRequest(harness.endpoint, NAME, version_id=first),
-        SecretRequest(harness.endpoint, NAME, version_stage="ACSPrevious"),
+        PlainRequest(harness.endpoint, NAME, version_id=first),
+        PlainRequest(harness.endpoint, NAME, version_stage="ACSPrevious"),
     ):
-        value = await fetch_secret(harness.client, harness.keys, request)
+        value = await fetch_secret(harness.client, request, harness.keys)
         assert value == SecretValue(VALUE.encode(), first)
 
 
@@ -193,7 +194,7 @@ async def test_certificate_of_an_unknown_ca(harness: KmsHarness) -> None:
     try:
         with pytest.raises(DefiniteError, match=r"not trusted.*SSL_CERT_FILE"):
             await fetch_secret(
-                KmsClient(transport), harness.keys, SecretRequest(harness.endpoint, NAME)
+                KmsClient(transport), PlainRequest(harness.endpoint, NAME), harness.keys
             )
     finally:
         await transport.close()
@@ -204,9 +205,9 @@ async def test_default_host_through_the_proxy(harness: KmsHarness) -> None:
         ssl_context=build_ssl_context(harness.ca_file), https_proxy=harness.proxy_url
     )
     try:
-        request = SecretRequest("kms-vpc.cn-hangzhou.aliyuncs.com", NAME)
+        request = PlainRequest("kms-vpc.cn-hangzhou.aliyuncs.com", NAME)
         for _ in range(3):
-            value = await fetch_secret(KmsClient(transport), harness.keys, request)
+            value = await fetch_secret(KmsClient(transport), request, harness.keys)
             assert value.data == VALUE.encode()
     finally:
         await transport.close()

@@ -18,11 +18,11 @@ from secret_sync.errors import (
     TransientError,
 )
 from secret_sync.providers.oos import OosClient, fetch_parameter
-from secret_sync.providers.value import SecretRequest, SecretValue
-from tests.unit.providers.fakes import FakeTransport
+from secret_sync.providers.value import SecretValue
+from tests.unit.providers.fakes import FakeTransport, PlainRequest
 
 KEYS = Credentials("LTAI-id", "key-secret")
-REQUEST = SecretRequest("oos.example", "db")
+REQUEST = PlainRequest("oos.example", "db")
 
 
 def document(**fields: Any) -> bytes:
@@ -35,9 +35,9 @@ def refusal(code: str) -> bytes:
     return json.dumps({"Code": code, "Message": "x", "RequestId": "REQ-1"}).encode()
 
 
-async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200) -> SecretValue:
+async def fetch(body: bytes, request: PlainRequest = REQUEST, status: int = 200) -> SecretValue:
     client = OosClient(FakeTransport(body, status))  # type: ignore[arg-type] # a recorder
-    return await fetch_parameter(client, KEYS, request)
+    return await fetch_parameter(client, request, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +45,20 @@ async def fetch(body: bytes, request: SecretRequest = REQUEST, status: int = 200
     [
         (REQUEST, {"Name": "db"}),
         (
-            SecretRequest("oos.example", "a/b", region="cn-hangzhou"),
+            PlainRequest("oos.example", "a/b", region="cn-hangzhou"),
             {"Name": "a/b", "RegionId": "cn-hangzhou"},
         ),
         (
-            SecretRequest("oos.example", "db", version_id="12"),
+            PlainRequest("oos.example", "db", version_id="12"),
             {"Name": "db", "ParameterVersion": "12"},
         ),
         # It has no stages, and to ack-secret-manager they are nothing there either.
-        (SecretRequest("oos.example", "db", version_stage="ACSCurrent"), {"Name": "db"}),
+        (PlainRequest("oos.example", "db", version_stage="ACSCurrent"), {"Name": "db"}),
     ],
 )
-async def test_sent_request(request_: SecretRequest, query: dict[str, str]) -> None:
+async def test_sent_request(request_: PlainRequest, query: dict[str, str]) -> None:
     transport = FakeTransport(document(ParameterVersion=request_.version_id or 7))
-    await fetch_parameter(OosClient(transport), KEYS, request_)  # type: ignore[arg-type] # a recorder
+    await fetch_parameter(OosClient(transport), request_, KEYS)  # type: ignore[arg-type] # a recorder
     assert dict(transport.urls[0].query) == {**query, "WithDecryption": "true"}
     assert transport.urls[0].host == "oos.example"
     assert transport.headers[0]["x-acs-action"] == "GetSecretParameter"
@@ -71,7 +71,7 @@ async def test_client_serves_each_tenant_with_its_own_credentials() -> None:
     client = OosClient(transport)  # type: ignore[arg-type] # a recorder
     before = dict(vars(client))
     for name in ("one", "two"):
-        await fetch_parameter(client, Credentials(name, "s", f"token-{name}"), REQUEST)
+        await fetch_parameter(client, REQUEST, Credentials(name, "s", f"token-{name}"))
     assert [h["x-acs-security-token"] for h in transport.headers] == ["token-one", "token-two"]
     assert vars(client) == before
 
@@ -91,7 +91,7 @@ async def test_another_version_than_the_pinned_one_is_refused(
     found: int | str, *, good: bool
 ) -> None:
     body = document(ParameterVersion=found)
-    request = SecretRequest("oos.example", "db", version_id="12")
+    request = PlainRequest("oos.example", "db", version_id="12")
     if good:
         assert (await fetch(body, request)).version_id == "12"
         return
@@ -104,16 +104,16 @@ async def test_another_version_than_the_pinned_one_is_refused(
 async def test_missing_version_is_not_accepted_as_the_pinned_one() -> None:
     with pytest.raises(TransientError, match="does not say which version"):
         await fetch(
-            document(ParameterVersion=None), SecretRequest("oos.example", "db", version_id="12")
+            document(ParameterVersion=None), PlainRequest("oos.example", "db", version_id="12")
         )
 
 
 @pytest.mark.parametrize("version", ["v1", "0", "-1", "1.0", "1 ", "\u0661", "9" * 5000, "ACS"])
 async def test_another_version_than_the_one_asked_for_is_never_fetched(version: str) -> None:
     transport = FakeTransport(document())
-    request = SecretRequest("oos.example", "db", version_id=version)
+    request = PlainRequest("oos.example", "db", version_id=version)
     with pytest.raises(DefiniteError, match="a number from 1 on") as caught:
-        await fetch_parameter(OosClient(transport), KEYS, request)  # type: ignore[arg-type] # a recorder
+        await fetch_parameter(OosClient(transport), request, KEYS)  # type: ignore[arg-type] # a recorder
     assert caught.value.code == "InvalidVersionId"
     assert len(caught.value.message) < 500
     assert not transport.urls
@@ -175,7 +175,7 @@ async def test_refusals_are_sorted_as_those_of_kms(
 
 async def test_hostile_name_breaks_no_message() -> None:
     with pytest.raises(TransientError) as caught:
-        await fetch(b"", SecretRequest("oos.example", "a\nb\x1b[2J" + "x" * 5000))
+        await fetch(b"", PlainRequest("oos.example", "a\nb\x1b[2J" + "x" * 5000))
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 400
 

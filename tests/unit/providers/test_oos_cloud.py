@@ -17,7 +17,8 @@ from secret_sync.errors import DefiniteError, NotFoundError, ThrottledError, Tra
 from secret_sync.local.cloud import CloudAdmin, LocalCloud
 from secret_sync.providers.kms import KmsClient, fetch_secret
 from secret_sync.providers.oos import OosClient, fetch_parameter
-from secret_sync.providers.value import SecretRequest, SecretValue
+from secret_sync.providers.value import SecretValue
+from tests.unit.providers.fakes import PlainRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,8 +40,8 @@ class OosHarness:
 
     async def fetch(self, name: str = NAME, version: str = "", endpoint: str = "") -> SecretValue:
         target = resolve_oos(name, region=REGION, endpoint=endpoint or self.info.endpoint)
-        request = SecretRequest(target.host, name, version, region=target.region)
-        return await fetch_parameter(OosClient(self.transport), self.keys, request)
+        request = PlainRequest(target.host, name, version, region=target.region)
+        return await fetch_parameter(OosClient(self.transport), request, self.keys)
 
 
 @pytest.fixture
@@ -135,8 +136,8 @@ async def test_session_serves_kms_its_dedicated_gateways_and_oos(harness: OosHar
         "kms-vpc.cn-hangzhou.aliyuncs.com",
         "kst-hzz1.cryptoservice.kms.aliyuncs.com",
     ):
-        request = SecretRequest(host, "s", region=REGION)
-        assert (await fetch_secret(kms, harness.keys, request)).data == b"of KMS"
+        request = PlainRequest(host, "s", region=REGION)
+        assert (await fetch_secret(kms, request, harness.keys)).data == b"of KMS"
     assert (await harness.fetch()).data == VALUE.encode()
     calls = [(call["action"], call["subject"]) for call in await harness.admin.calls()]
     assert calls == [
