@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from secret_sync.clock import loop_time
 from secret_sync.kube.fair_queue import TICK, Bucket, FairQueue
@@ -37,8 +37,7 @@ GROW_AFTER: Final = 10.0
 _NOWHERE: Final = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The object that an Event is about; ``namespace`` is ``""`` for a cluster-scoped one."""
 
     api_version: str
