@@ -125,7 +125,7 @@ class EventRecorder:
         new = series is None
         if series is None:
             # Unique, which need not be a surprise.
-            name = f"{about.name[:_NAME].rstrip('-.')}.{random.getrandbits(64):016x}"  # noqa: S311
+            name = f"{about.name[:_NAME].rstrip('-.')}.{random.getrandbits(64):016x}"
             series = Series(about, type_, reason, message, name, stamp, stamp, now)
         why = self._no_room(series, now, new=new)
         if why is not None:
