@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,10 +16,9 @@ from structlog.contextvars import bind_contextvars
 
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.workqueue import QueueShutDown
+from secret_sync.time_limits import TimeLimits
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from secret_sync.queue.workqueue import WorkQueue
 
 K = TypeVar("K", bound=Hashable)
@@ -119,47 +116,51 @@ async def run_workers(
         observer: Receives the result of each reconcile.
     """
     pace = Pace()
-    async with asyncio.TaskGroup() as workers:
-        for number in range(count):
-            workers.create_task(
-                _work(queue, handle, timeout, observer, pace),
-                name=f"{queue.name}-worker-{number}",
-            )
+    limits = TimeLimits(timeout)
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for number in range(count):
+                workers.create_task(
+                    _work(queue, handle, limits, observer, pace),
+                    name=f"{queue.name}-worker-{number}",
+                )
+    finally:
+        limits.close()
 
 
 async def _work(
     queue: WorkQueue[K],
     handle: Handler[K],
-    timeout: float,  # noqa: ASYNC109 - as above
+    limits: TimeLimits,
     observer: WorkerObserver,
     pace: Pace,
 ) -> None:
-    with closing(TimeLimit(timeout)) as limit:
-        while True:
-            await pace.wait()
-            try:
-                key = await queue.get()
-            except QueueShutDown:
-                return
-            try:
-                # A worker is a task of its own, and so is its context, until the next reconcile.
-                this = f"{random.getrandbits(48):012x}"
-                _reconcile_id.set(this)
-                bind_contextvars(reconcile_id=this, key=str(key))
-                outcome, result = await _reconcile(handle, key, limit)
-                _settle(queue, key, outcome)
-                observer.finished(result)
-            finally:
-                queue.done(key)
+    while True:
+        await pace.wait()
+        try:
+            key = await queue.get()
+        except QueueShutDown:
+            return
+        try:
+            # A worker is a task of its own, and so is its context, until the next reconcile.
+            this = f"{random.getrandbits(48):012x}"
+            _reconcile_id.set(this)
+            bind_contextvars(reconcile_id=this, key=str(key))
+            outcome, result = await _reconcile(handle, key, limits)
+            _settle(queue, key, outcome)
+            observer.finished(result)
+        finally:
+            queue.done(key)
 
 
-async def _reconcile(handle: Handler[K], key: K, limit: TimeLimit) -> tuple[Outcome, Result]:
+async def _reconcile(handle: Handler[K], key: K, limits: TimeLimits) -> tuple[Outcome, Result]:
+    limit = limits.begin()
     try:
         with limit:
             outcome = await handle(key)
     except Exception as error:  # contained: one object must not stop the others
         if isinstance(error, TimeoutError) and limit.expired:
-            log.warning("reconcile timed out", timeout_seconds=limit.seconds)
+            log.warning("reconcile timed out", timeout_seconds=limits.seconds)
             return Retry(), Result.TIMEOUT
         log.exception("reconcile raised", exc_info=error)
         return Retry(), Result.ERROR
@@ -185,68 +186,6 @@ def _settle(queue: WorkQueue[K], key: K, outcome: Outcome) -> None:
             queue.add_after(key, seconds, priority)
         case Retry(priority, after):
             queue.retry(key, priority, after)
-
-
-class TimeLimit:
-    """As ``asyncio.timeout``, for one piece of work after the other of one task.
-
-    All share a timer, which is set again only when it fires: a timer for each was as much as the
-    rest of a worker's turn.
-
-    Attributes:
-        seconds: That each piece has.
-        expired: Whether the limit of the latest piece has struck.
-    """
-
-    __slots__ = ("_before", "_ends", "_loop", "_task", "_timer", "expired", "seconds")
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.expired = False
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        # Requests to cancel the task that are none of ours.
-        self._before = 0
-        self._ends = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> None:
-        """Begin a piece of work, in the task that made this."""
-        assert self._task is not None  # noqa: S101 (only tasks wait)
-        self.expired = False
-        self._before = self._task.cancelling()
-        self._ends = self._loop.time() + self.seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._ends, self._strike)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End it; raise ``TimeoutError`` if it was cancelled by this and by nobody else."""
-        self._ends = math.inf
-        if not self.expired:
-            return
-        assert self._task is not None  # noqa: S101 (as above)
-        if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
-            raise TimeoutError from error
-
-    def close(self) -> None:
-        """Let go of the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _strike(self) -> None:
-        self._timer = None
-        if self._ends == math.inf:
-            return  # nothing is under way: the next piece sets the timer
-        if self._loop.time() < self._ends:
-            self._timer = self._loop.call_at(self._ends, self._strike)
-        elif self._task is not None:
-            self.expired = True
-            self._task.cancel()
 
 
 class Pace:
