@@ -104,11 +104,11 @@ async def joining(sizes: Sizes) -> list[Row]:
 
 
 async def polling(sizes: Sizes) -> list[Row]:
-    """The row of polling that finds nothing new."""
+    """The rows of polling that finds nothing new."""
     async with World.start(audit_log=True) as world:
         await world.add_namespace()
         asked = await idle.measure(world, sizes.objects, sizes.idle)
-        return [idle.row(asked, sizes.objects)]
+        return idle.rows(asked, sizes.objects)
 
 
 async def sharing(sizes: Sizes) -> list[Row]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import orjson
 
 from secret_sync.background import BackgroundWriter
+from secret_sync.clock import utc_text_exact
 from secret_sync.errors import SecretSyncError
 from secret_sync.partial_imports import absent
 
@@ -93,7 +94,7 @@ def configure(
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             _make_safe,
             *(_console(colors=stream.isatty()) if console else [_render_json]),
         ],
@@ -181,11 +182,14 @@ def _short_path(path: str) -> str:
 # -- Processors -------------------------------------------------------------------------------
 
 
+def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = utc_text_exact()
+    return event
+
+
 def _make_safe(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace exceptions and bytes by what may be logged of them."""
-    given = event.pop("exc_info", None)
-    error = _exception(given)
-    if error is not None:
+    if (error := _exception(event.pop("exc_info", None))) is not None:
         event["exception"] = describe_exception(error)
     for name, value in event.items():
         if isinstance(value, (BaseException, bytes, bytearray, memoryview)):
@@ -195,6 +199,8 @@ def _make_safe(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 def _exception(exc_info: object) -> BaseException | None:
     match exc_info:
+        case None:
+            return None
         case BaseException():
             return exc_info
         case (_, BaseException() as error, TracebackType() | None):

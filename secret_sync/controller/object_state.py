@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from secret_sync.resources.meta import StatusT
 
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
-class StatusIntent(Generic[StatusT]):
+class StatusIntent(NamedTuple, Generic[StatusT]):
     """A status that is to be written to this very object."""
 
     namespace: str
@@ -21,8 +20,7 @@ class StatusIntent(Generic[StatusT]):
     status: StatusT
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenStatus(Generic[StatusT]):
+class WrittenStatus(NamedTuple, Generic[StatusT]):
     """A status that was written, as this version of the object, at this loop time."""
 
     intent: StatusIntent[StatusT]

@@ -24,6 +24,7 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, read_answer
 from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
+from secret_sync.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
 _CONNECT: Final = 5.0
+#: The limit of the whole request is ours: aiohttp has a timer for each.
+_ONLY_CONNECT: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
 #: An unused connection is kept for so many seconds.
 _KEPT: Final = 30.0
 #: A silent connection is asked by the kernel whether it is alive: after so many seconds, so
@@ -91,6 +94,8 @@ class KubeClient:
             "proxy": access.proxy,
             "server_hostname": access.server_name,
         }
+        # By their seconds, which are constants.
+        self._limits: dict[float, TimeLimits] = {}
         self._resolver = Resolver()
         common: dict[str, Any] = {
             "resolver": self._resolver,
@@ -127,6 +132,8 @@ class KubeClient:
         await self._unary.close()
         await self._streams.close()
         await self._resolver.close()
+        for limits in self._limits.values():
+            limits.close()
 
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.
@@ -147,7 +154,7 @@ class KubeClient:
         content_type: str = JSON,
         accept: str = JSON,
         expected: Answer = Answer.OBJECT,
-        timeout: float = TIMEOUT,  # noqa: ASYNC109 (aiohttp's own, which knows its phases)
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 (of each try)
     ) -> dict[str, Any]:
         """One request, answered with an object.
 
@@ -173,7 +180,9 @@ class KubeClient:
         if guard is not None:
             timeout = min(timeout, guard.write_timeout)
             params = {**(params or {}), "timeout": f"{guard.write_timeout:g}s"}
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
+        limits = self._limits.get(timeout)
+        if limits is None:
+            limits = self._limits[timeout] = TimeLimits(timeout)
         url = self._url(path, params)
         data = orjson.dumps(body) if body is not None else None
         headers = {"Accept": accept}
@@ -239,7 +248,7 @@ class KubeClient:
         url: URL,
         data: bytes | None,
         headers: dict[str, str],
-        limits: aiohttp.ClientTimeout,
+        limits: TimeLimits,
         guard: WriteGuard | None,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         full = self._headers(headers)
@@ -249,17 +258,18 @@ class KubeClient:
                 raise ApiUnavailableError(f"{method} {url.raw_path}: not sent, {_NOT_OURS}")
             try:
                 body = _body(data, guard)
-                async with self._unary.request(
-                    method,
-                    url,
-                    data=body,
-                    headers=full,
-                    timeout=limits,
-                    ssl=self._ssl,
-                    expect100=guard is not None and body is not None,
-                    **self._always,
-                ) as response:
-                    return response.status, await response.read(), response.headers
+                with limits.begin():
+                    async with self._unary.request(
+                        method,
+                        url,
+                        data=body,
+                        headers=full,
+                        timeout=_ONLY_CONNECT,
+                        ssl=self._ssl,
+                        expect100=guard is not None and body is not None,
+                        **self._always,
+                    ) as response:
+                        return response.status, await response.read(), response.headers
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 stale = isinstance(error, _STALE) and not isinstance(
                     error, aiohttp.ClientConnectorError
@@ -282,8 +292,15 @@ class KubeClient:
         return self._access.ssl if self._access.ssl is not None else True
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> URL:
-        query = _query(*params.items()) if params else ""
-        return URL(self._access.server + path + query, encoded=True)
+        server = _parsed(self._access.server)
+        # Parsing the whole each time would take twice as long.
+        return URL.build(
+            scheme=server.scheme,
+            authority=server.raw_authority,
+            path=server.raw_path.rstrip("/") + path,
+            query_string=_query(*params.items()) if params else "",
+            encoded=True,
+        )
 
 
 class _Guarded(Payload):
@@ -322,7 +339,12 @@ def _body(data: bytes | None, guard: WriteGuard | None) -> Any:
 @lru_cache(maxsize=256)
 def _query(*params: tuple[str, str]) -> str:
     # Cached, since writes all have the same one, and to quote it is a tenth of a request.
-    return f"?{urlencode(params)}"
+    return urlencode(params)
+
+
+@lru_cache(maxsize=4)
+def _parsed(server: str) -> URL:
+    return URL(server, encoded=True)
 
 
 def keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:

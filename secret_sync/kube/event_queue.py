@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from secret_sync.clock import loop_time
 
@@ -121,8 +121,7 @@ class Bucket:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The object that an Event is about; ``namespace`` is ``""`` for a cluster-scoped one."""
 
     api_version: str

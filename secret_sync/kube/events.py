@@ -8,9 +8,9 @@ whose count grows, so that an object that keeps failing does not flood its names
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, OrderedDict
 from contextlib import suppress
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Literal, Never, Protocol, TypeAlias
 
 import structlog
@@ -124,7 +124,8 @@ class EventRecorder:
         stamp = utc_text()
         new = series is None
         if series is None:
-            name = f"{about.name[:_NAME].rstrip('-.')}.{token_hex(8)}"
+            # Unique, which need not be a surprise.
+            name = f"{about.name[:_NAME].rstrip('-.')}.{random.getrandbits(64):016x}"
             series = Series(about, type_, reason, message, name, stamp, stamp, now)
         why = self._no_room(series, now, new=new)
         if why is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -29,8 +29,7 @@ T = TypeVar("T", bound=ObjectMeta)
 SYNC_WITHIN: Final = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class Change(NamedTuple, Generic[T]):
     """A change of an object; a deletion has its last known state in ``old``."""
 
     key: str

@@ -115,6 +115,7 @@ OTHERS = {
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
     "kube/_client_config.py Configuration.api_key": "one token",
     "kube/client.py KubeClient._always": "arguments of every request",
+    "kube/client.py KubeClient._limits": "time limits, which are constants",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
     "dns.py Resolver._running": "bounded; test_dns.py",
