@@ -1,0 +1,78 @@
+"""How functions are declared, and found by name."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Kind(Enum):
+    """What a parameter accepts; checked before the call, as Go does.
+
+    Untyped constants fit where they can be converted without loss: ``3`` and ``3.0`` fit ``INT``
+    and ``FLOAT``. Nothing else is converted: an `Int64` does not fit ``INT``.
+    """
+
+    #: Anything; a missing value is passed as it is (`Missing` or ``None``).
+    ANY = "any value"
+    STRING = "a string"
+    INT = "an int"
+    INT64 = "an int64"
+    UINT8 = "a byte"
+    FLOAT = "a float64"
+    BOOL = "a bool"
+    LIST = "a list"
+    MAP = "a map"
+    TIME = "a time"
+
+
+#: Takes the `Rendering`, then the arguments; returns a value, or raises `FunctionError`.
+Implementation: TypeAlias = "Callable[..., Any]"
+
+
+class Function(NamedTuple):
+    """A function that templates can call.
+
+    Attributes:
+        name: As templates spell it.
+        parameters: What each parameter accepts.
+        rest: What further arguments have to be, or ``None`` if there are none.
+        run: Called with the `Rendering` and the checked arguments.
+    """
+
+    name: str
+    parameters: tuple[Kind, ...]
+    rest: Kind | None
+    run: Implementation
+
+
+class FunctionTable:
+    """The functions of one module, declared by a decorator.
+
+        TEXT: Final = FunctionTable()
+
+        @TEXT.function("trunc", Kind.INT, Kind.STRING)
+        def _trunc(rendering: Rendering, length: int, text: bytes) -> bytes: ...
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[str, Function] = {}
+
+    def function(
+        self, names: str, *parameters: Kind, rest: Kind | None = None
+    ) -> Callable[[Implementation], Implementation]:
+        """Declare a function under one or more names, separated by spaces."""
+
+        def declare(run: Implementation) -> Implementation:
+            for name in names.split():
+                self.functions[name] = Function(name, parameters, rest, run)
+            return run
+
+        return declare
+
+
+#: Functions of Sprig that are refused when a template is parsed, and what to do instead.
+REFUSED: Final[dict[str, str]] = {}
