@@ -24,7 +24,7 @@ from secret_sync.kube.lease import (
     LeaseTimes,
     new_identity,
 )
-from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
+from secret_sync.kube.managed_fields import data_keys, owned_fields, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Preflight, RequiredPermission, retry_until_available
@@ -104,6 +104,7 @@ __all__ = [
     "is_older",
     "key_of",
     "new_identity",
+    "owned_fields",
     "reached",
     "read_token_user",
     "retry_until_available",

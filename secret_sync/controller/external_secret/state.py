@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.controller.external_secret.extraction import (
+        Clock,
         Desired,
         ExtractionError,
         Overwritten,
@@ -56,6 +57,7 @@ class Extracted:
     Attributes:
         digest: Of the values and what was to be made of them.
         fingerprint, keys, overwritten: As of the desired Secret.
+        named, clock: As of the desired Secret, if it is rendered.
         error: Why they make none.
     """
 
@@ -63,6 +65,8 @@ class Extracted:
     fingerprint: bytes = b""
     keys: frozenset[str] = frozenset()
     overwritten: tuple[Overwritten, ...] = ()
+    named: frozenset[str] = frozenset()
+    clock: Clock | None = None
     error: ExtractionError | None = None
 
 
@@ -93,6 +97,8 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
+        rendered_at: The time that a template was told when what it rendered was written last; 0: it
+            is to be told the current one; ``None``: that of the last sync.
     """
 
     uid: str = ""
@@ -111,6 +117,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     extracted: Extracted | None = None
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
+    rendered_at: int | None = None
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """Remember a write that the API server has answered.
@@ -180,6 +187,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.carried = None
         self.hidden = False
         self.waiting_since = None
+        self.rendered_at = None
         self.finalizer_removals = ()
         self.extracted = None
         self.finished = None
