@@ -31,6 +31,7 @@ from secret_sync.kube.preflight import Preflight, RequiredPermission, retry_unti
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refs import ConfirmedOwner, Ref
 from secret_sync.kube.resource import (
+    CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
     LEASES,
@@ -54,6 +55,7 @@ from secret_sync.kube.write_errors import (
 
 __all__ = [
     "ALL_NAMESPACES",
+    "CONFIG_MAPS",
     "CUSTOM_RESOURCE_DEFINITIONS",
     "EVENTS",
     "LEASES",

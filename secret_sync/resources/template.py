@@ -36,6 +36,11 @@ def metadata_field(target: str, name: str) -> str:
     return f"{target.lower()}/{name}"
 
 
+def template_key(kind: str, namespace: str, name: str) -> str:
+    """Return how an object with templates is called in an index."""
+    return f"{kind}/{namespace}/{name}"
+
+
 class TemplateItem(NamedTuple):
     """A key of a ConfigMap or Secret that holds a template.
 
@@ -196,7 +201,7 @@ def invalid_template(value: dict[str, Any]) -> InvalidField | None:
     policy = value.get("mergePolicy")
     if policy and policy not in ("Replace", "Merge"):
         return _invalid((*_TEMPLATE, "mergePolicy"), policy, "Replace or Merge")
-    return next(_source_mistakes(value.get("templateFrom") or ()), None)
+    return next(_source_mistakes(value.get("templateFrom") or []), None)
 
 
 def _source_mistakes(sources: list[dict[str, Any]]) -> Iterator[InvalidField]:

@@ -171,6 +171,13 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "patterns of roles that stores may have the controller assume",
             "all",
         ),
+        Flag(
+            "template-secrets",
+            one_of("all", "granted"),
+            "RULE",
+            "Secrets that templates may be taken from: all, or granted: those annotated for it",
+            "all",
+        ),
         Flag("uid", str, "ID", "Alibaba Cloud account, for the OIDC provider's ARN"),
         Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN"),
     ),

@@ -18,7 +18,13 @@ from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
 from secret_sync.resources.events import EventReason
-from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS, PERIODIC, Target
+from secret_sync.resources.external_secret import (
+    DEFAULT_PROVIDER,
+    DEFAULT_SECRET_TYPE,
+    OOS,
+    PERIODIC,
+    Target,
+)
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings
@@ -246,8 +252,10 @@ def _corrected(es: ExternalSecret, path: FieldPath) -> ExternalSecret | None:
     match path[1:]:
         case ("provider",):
             return replace(es, provider=DEFAULT_PROVIDER)
-        case ("target", "template"):
-            return replace(es, unsupported=())
+        case ("type",):
+            return replace(es, secret_type=DEFAULT_SECRET_TYPE)
+        case ("target", "template", *_):
+            return replace(es, template=None, invalid=None)
         case ("rotationInterval",):
             return replace(es, rotation_interval="")
         case ("refreshPolicy",) | ("target", "creationPolicy") | ("target", "deletionPolicy"):

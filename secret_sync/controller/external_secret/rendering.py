@@ -168,6 +168,7 @@ class _Job(NamedTuple):
     Attributes:
         target: ``Data``, ``Labels`` or ``Annotations``.
         key: What it renders; ``""`` for lines.
+        salt: Identifies it; changing that changes hashes.
         where: How messages call it.
         hidden: Whether the template comes from a Secret, so that no message may quote it.
     """
@@ -177,6 +178,7 @@ class _Job(NamedTuple):
     source: bytes
     where: str
     path: FieldPath
+    salt: str = ""
     hidden: bool = False
 
 
@@ -201,6 +203,7 @@ def _jobs(inputs: TemplateInput) -> Iterator[_Job]:
                 source=text,
                 where=f"{where} ({origin.kind} {origin.name}, key {item.key!r})",
                 path=path,
+                salt=f"{origin.kind}/{origin.name}/{item.key}",
                 hidden=origin.kind == SECRET,
             )
     for target, name, templates in (
@@ -216,7 +219,7 @@ def _render_one(job: _Job, values: Mapping[str, bytes], rendering: Rendering) ->
     from secret_sync.templates.engine import parse  # noqa: PLC0415 (see above)
     from secret_sync.templates.errors import TemplateError  # noqa: PLC0415
 
-    rendering.key = f"{job.target}/{job.key or job.where}"
+    rendering.key = f"{job.target}/{job.key or job.salt}"
     try:
         source = job.source.decode()
     except UnicodeDecodeError:
@@ -244,9 +247,7 @@ class _RenderedSecret:
             self._put(job, job.key, text)
             return
         for number, key, value in _lines(job, text):
-            why = (
-                key_problem(key) if job.target == DATA else name_problem(job.target, key)
-            )
+            why = key_problem(key) if job.target == DATA else name_problem(job.target, key)
             if why:
                 # The line may be a part of a value.
                 message = f"{job.where}: what is before the = in line {number} cannot be written: "
@@ -315,11 +316,13 @@ def _lines(job: _Job, text: bytes) -> Iterator[tuple[int, str, bytes]]:
 #: millisecond, whatever the values are.
 _QUICK_CHARACTERS: Final = 1024
 _QUICK_VALUES: Final = 4096
-_REPEATS: Final = re.compile(r"\b(range|template|define|block|repeat|until|untilStep|seq)\b|%[^a-z]")
+_REPEATS: Final = re.compile(
+    r"\b(range|template|define|block|repeat|until|untilStep|seq)\b|%[^a-z]"
+)
 QUICK_FUNCTIONS: Final = frozenset(
-    "and b64dec b64enc coalesce default empty eq fromJson html index jsonPath len lower ne not or "
-    "print printf println quote required squote ternary toJson toString trim trimAll trimPrefix "
-    "trimSuffix upper urlquery".split()
+    """and b64dec b64enc coalesce default empty eq fromJson html index jsonPath len lower ne not or
+    print printf println quote required squote ternary toJson toString trim trimAll trimPrefix
+    trimSuffix upper urlquery""".split()  # noqa: SIM905 (a list of them would fill a page)
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.controller.object_state import ObjectState, ObjectStates
 from secret_sync.controller.secret_target.ownership import controllers
+from secret_sync.controller.sync import Changed
 from secret_sync.resources import ExternalSecretStatus
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
+    from secret_sync.controller.sync import WriteResult
 
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
@@ -142,6 +144,19 @@ class SyncState(ObjectState[ExternalSecretStatus]):
                 "",
             ),
         )
+
+    def set_clock(self, clock: Clock, result: WriteResult) -> bool:
+        """Keep the time that a template was told; return whether it has to be told the current one.
+
+        Args:
+            clock: What it was told.
+            result: What the write of what it rendered came to.
+        """
+        again = clock.provisional and isinstance(result, Changed)
+        self.rendered_at = 0 if again else clock.now
+        if again:
+            self.drop_extracted()
+        return again
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from secret_sync.resources import ExternalSecret
     from secret_sync.resources.meta import FieldPath
-    from secret_sync.resources.template import SecretTemplate
+    from secret_sync.resources.template import SecretTemplate, TemplateSource
 
 _TEMPLATE: Final[FieldPath] = ("spec", "target", "template")
 _MAX_NAME: Final = 253
@@ -30,33 +30,31 @@ def wrong_template(es: ExternalSecret, template: SecretTemplate) -> InvalidField
 def _mistakes(es: ExternalSecret, template: SecretTemplate) -> Iterator[InvalidField]:
     for number, source in enumerate(template.sources):
         path = (*_TEMPLATE, "templateFrom", number)
-        where = f"spec.target.template.templateFrom[{number}]"
         if source.kind:
-            name = source.name
-            if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-                message = (
-                    f"{where} names {source.kind} {name[:80]!r}, which no {source.kind} can be"
-                )
-                yield InvalidField(path, message)
-            if source.kind == SECRET and name == es.target.name:
-                message = f"{where} names the Secret that is rendered; write templates elsewhere"
-                yield InvalidField(path, message)
-        if source.target == DATA:
-            continue
-        for item in source.items:
-            if not item.lines and (why := name_problem(source.target, item.key)):
-                yield _wrong(path, source.target, item.key, why)
-    for target, field, written in (
-        (LABELS, "labels", template.labels),
-        (ANNOTATIONS, "annotations", template.annotations),
-    ):
-        for name, _ in written:
-            if why := name_problem(target, name):
-                yield _wrong((*_TEMPLATE, "metadata", field, name), target, name, why)
+            yield from _wrong_reference(es, source, path)
+        if source.target != DATA:
+            for key in source.named_keys:
+                yield from _wrong_name(path, source.target, key)
+    for name, _ in template.labels:
+        yield from _wrong_name((*_TEMPLATE, "metadata", "labels", name), LABELS, name)
+    for name, _ in template.annotations:
+        yield from _wrong_name((*_TEMPLATE, "metadata", "annotations", name), ANNOTATIONS, name)
 
 
-def _wrong(path: FieldPath, target: str, name: str, why: str) -> InvalidField:
-    what = target.lower().removesuffix("s")
-    return InvalidField(
-        path, f"spec.target.template: {what} {name[:80]!r} cannot be written: {why}"
-    )
+def _wrong_reference(
+    es: ExternalSecret, source: TemplateSource, path: FieldPath
+) -> Iterator[InvalidField]:
+    kind, name = source.kind, source.name
+    where = f"spec.target.template.templateFrom[{path[-1]}]"
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        message = f"{where} names {kind} {name[:80]!r}, which no {kind} can be called"
+        yield InvalidField(path, message)
+    if kind == SECRET and name == es.target.name:
+        message = f"{where} names the Secret that is rendered; keep its templates elsewhere"
+        yield InvalidField(path, message)
+
+
+def _wrong_name(path: FieldPath, target: str, name: str) -> Iterator[InvalidField]:
+    if why := name_problem(target, name):
+        what = f"{target.lower().removesuffix('s')} {name[:80]!r}"
+        yield InvalidField(path, f"spec.target.template: {what} cannot be written: {why}")
