@@ -37,3 +37,7 @@ class FunctionError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class BadValueError(FunctionError):
+    """A value is missing or unfit; the evaluator puts the function's name before the message."""

@@ -52,10 +52,10 @@ class Function(NamedTuple):
 class FunctionTable:
     """The functions of one module, declared by a decorator.
 
-        TEXT: Final = FunctionTable()
+    TEXT: Final = FunctionTable()
 
-        @TEXT.function("trunc", Kind.INT, Kind.STRING)
-        def _trunc(rendering: Rendering, length: int, text: bytes) -> bytes: ...
+    @TEXT.function("trunc", Kind.INT, Kind.STRING)
+    def _trunc(rendering: Rendering, length: int, text: bytes) -> bytes: ...
     """
 
     def __init__(self) -> None:
