@@ -20,12 +20,16 @@ class TemplateError(DefiniteError):
 
     Attributes:
         line, column: Of the action or token, both from 1; 0 if the error has no place.
+        plain: The message without words of the template, for one that comes from a Secret.
     """
 
-    def __init__(self, message: str, *, code: str, line: int = 0, column: int = 0) -> None:
+    def __init__(
+        self, message: str, *, code: str, line: int = 0, column: int = 0, plain: str = ""
+    ) -> None:
         super().__init__(message, code=code)
         self.line = line
         self.column = column
+        self.plain = plain or message
 
 
 class FunctionError(Exception):

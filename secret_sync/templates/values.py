@@ -16,7 +16,12 @@ Nobody changes a list that is a value. A map is changed by ``set`` and ``unset``
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from secret_sync.templates.suggestions import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Any value; see the table above.
 Value: TypeAlias = Any
@@ -45,7 +50,7 @@ class Number(float):
 
     text: bytes
 
-    def __new__(cls, text: bytes) -> Number:
+    def __new__(cls, text: bytes) -> Self:
         """Keep the text beside the nearest float64."""
         number = super().__new__(cls, text)
         number.text = text
@@ -55,17 +60,28 @@ class Number(float):
 class Missing:
     """A value that is not there: fine for ``if`` and ``default``, an error as output.
 
-    Attributes:
-        why: A sentence for a person that names the key and the closest existing one.
+    Args:
+        what: A sentence for a person that names the key.
+        key: The key, if it was looked for in a map.
+        keys: The keys of that map.
     """
 
-    __slots__ = ("why",)
+    __slots__ = ("_key", "_keys", "_what")
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    def __init__(self, what: str, key: bytes = b"", keys: Iterable[bytes] = ()) -> None:
+        self._what = what
+        self._key = key
+        self._keys = keys
 
     def __bool__(self) -> bool:
         return False
+
+    @property
+    def why(self) -> str:
+        """The sentence, with the closest existing key: comparing is too costly before."""
+        names = (key.decode("utf-8", "replace") for key in self._keys)
+        near = closest(self._key.decode("utf-8", "replace"), names)
+        return f'{self._what}; the closest is "{near}"' if near else self._what
 
 
 def is_missing(value: Value) -> bool:
