@@ -33,7 +33,9 @@ _FLOAT: Final = re.compile(
     rb"(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?|inf(?:inity)?)",
     re.IGNORECASE,
 )
-_HEX_FLOAT: Final = re.compile(rb"[+-]?0x_?(?:[0-9a-f_]+\.?[0-9a-f_]*|\.[0-9a-f_]+)p[+-]?[0-9]+", re.I)
+_HEX_FLOAT: Final = re.compile(
+    rb"[+-]?0x_?(?:[0-9a-f_]+\.?[0-9a-f_]*|\.[0-9a-f_]+)p[+-]?[0-9]+", re.IGNORECASE
+)
 _NAN: Final = re.compile(rb"nan", re.IGNORECASE)
 _ZERO_FRACTION: Final = re.compile(rb"\.0+\Z")
 

@@ -30,9 +30,7 @@ def _dict(rendering: Rendering, *pairs: Any) -> Map:
     budget = rendering.budget
     budget.add((len(pairs) + 1) // 2)
     values = [*pairs[1::2], b""]
-    return {
-        printed(key, budget): value for key, value in zip(pairs[::2], values, strict=False)
-    }
+    return {printed(key, budget): value for key, value in zip(pairs[::2], values, strict=False)}
 
 
 @DICTS.function("get", Kind.MAP, Kind.STRING)
@@ -132,7 +130,7 @@ def _merge_overwrite(rendering: Rendering, mapping: Map, *others: Map) -> Map:
     return mapping
 
 
-def _merge_into(  # noqa: PLR0913 (`level` is for itself)
+def _merge_into(
     name: str,
     mapping: Map,
     other: Map,

@@ -172,9 +172,7 @@ def _decimal(name: str, value: Any) -> Fraction:
 
 def _quotient(first: Fraction, second: Fraction) -> Fraction:
     if second == 0:
-        raise FunctionError(
-            "divf divides by zero; a value that is no number counts as zero, too"
-        )
+        raise FunctionError("divf divides by zero; a value that is no number counts as zero, too")
     quotient = first / second
     digits = math.floor(abs(quotient) * _PLACES + type(quotient)(1, 2))
     return type(quotient)(digits if quotient >= 0 else -digits, _PLACES)

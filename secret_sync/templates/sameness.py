@@ -33,9 +33,7 @@ def identity(value: Any, budget: TemplateBudget, level: int = 0) -> Hashable:
         return (list, *[identity(item, budget, level + 1) for item in value])
     if kind is dict:
         check_level(level)
-        return frozenset(
-            [(key, identity(item, budget, level + 1)) for key, item in value.items()]
-        )
+        return frozenset([(key, identity(item, budget, level + 1)) for key, item in value.items()])
     if value != value:  # noqa: PLR0124 (NaN equals nothing)
         return object()
     return (float if kind is Number else kind, value)

@@ -20,7 +20,7 @@ SPACES: Final = (
 #: Characters that Python looks at one by one, in the time of a step.
 _CHARACTERS_PER_STEP: Final = 8
 
-_TO_QUOTE: Final = re.compile(rb'[^ !#-\[\]-~]')
+_TO_QUOTE: Final = re.compile(rb"[^ !#-\[\]-~]")
 _NAMED: Final = {
     "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
     '"': '\\"', "\\": "\\\\",

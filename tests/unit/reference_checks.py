@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from secret_sync import documents
 from secret_sync.app import control_loop
 from secret_sync.app import controller as running
 from secret_sync.cloud import retry, transport
@@ -17,7 +18,7 @@ from secret_sync.health import STUCK_AFTER
 from secret_sync.kube import LeaseTimes, reflector
 from secret_sync.kube import errors as api_errors
 from secret_sync.kube.preflight import PATIENCE
-from secret_sync.parse import budget, extraction, json_document, keys, paths, rules, yaml_document
+from secret_sync.parse import budget, extraction, keys, paths, rules, yaml_document
 from secret_sync.parse import codes as limits
 from secret_sync.resources import Reason, names
 from secret_sync.resources import limits as per_object
@@ -267,7 +268,7 @@ LIMITS = {
     "JSON document": f"{limits.MAX_BYTES // MIB} MiB",
     "YAML document": f"{limits.MAX_YAML_BYTES // 1024} KiB",
     "nesting levels of a document": f"{limits.MAX_LEVELS:,}",
-    "values in a document": f"{json_document.MAX_VALUES:,}",
+    "values in a document": f"{documents.MAX_VALUES:,}",
     "values of a YAML document, with aliases expanded": f"{yaml_document.MAX_EXPANDED_NODES:,}",
     "aliases of a YAML document": f"{yaml_document.MAX_ALIASES:,}",
     "items of `jmesPath` in an entry": f"{extraction.MAX_SELECTIONS:,}",
