@@ -123,53 +123,53 @@ class _Parser:
             _fail("a number of it is out of range")
         return number
 
-    def _long_year(self) -> None:
+    def long_year(self) -> None:
         digits = self._take(4)
         if _DIGITS.fullmatch(digits) is None:
             _fail("it lacks a year of four digits")
         self._year = int(digits)
 
-    def _short_year(self) -> None:
+    def short_year(self) -> None:
         digits = self._take(2)
         if _DIGITS.fullmatch(digits) is None:
             _fail("it lacks a year of two digits")
         self._year = int(digits) + (1900 if int(digits) >= _CENTURY else 2000)
 
-    def _long_month(self) -> None:
+    def long_month(self) -> None:
         self._month = self._name(MONTHS) + 1
 
-    def _short_month(self) -> None:
+    def short_month(self) -> None:
         self._month = self._name(tuple(name[:3] for name in MONTHS)) + 1
 
-    def _numeric_month(self, *, fixed: bool) -> None:
+    def numeric_month(self, *, fixed: bool) -> None:
         self._month = self._in_range(self._number(2, fixed=fixed), range(1, 13))
 
-    def _weekday(self, length: int | None) -> None:
+    def weekday(self, length: int | None) -> None:
         self._name(tuple(name[:length] for name in WEEKDAYS))
 
-    def _date(self, *, fixed: bool, padded: bool = False) -> None:
+    def date(self, *, fixed: bool, padded: bool = False) -> None:
         if padded:
             self._rest = self._rest.removeprefix(b" ")
         self._day = self._number(2, fixed=fixed)
 
-    def _day_of_year(self, *, fixed: bool) -> None:
+    def day_of_year(self, *, fixed: bool) -> None:
         if not fixed:
             self._rest = self._rest.removeprefix(b" ").removeprefix(b" ")
         self._yearday = self._number(3, fixed=fixed)
 
-    def _hour24(self) -> None:
+    def hour24(self) -> None:
         self._hour = self._in_range(self._number(2), range(24))
 
-    def _hour12(self, *, fixed: bool) -> None:
+    def hour12(self, *, fixed: bool) -> None:
         self._hour = self._in_range(self._number(2, fixed=fixed), range(13))
 
-    def _minutes(self, *, fixed: bool) -> None:
+    def minutes(self, *, fixed: bool) -> None:
         self._minute = self._in_range(self._number(2, fixed=fixed), range(60))
 
-    def _seconds(self, *, fixed: bool) -> None:
+    def seconds(self, *, fixed: bool) -> None:
         self._second = self._in_range(self._number(2, fixed=fixed), range(60))
 
-    def _half(self, morning: bytes, afternoon: bytes) -> None:
+    def half(self, morning: bytes, afternoon: bytes) -> None:
         half = self._take(2)
         if half not in (morning, afternoon):
             _fail("it lacks AM or PM")
@@ -208,7 +208,7 @@ class _Parser:
         offset = (hours * 60 + minutes) * 60 + seconds
         self._offset = -offset if text.startswith(b"-") else offset
 
-    def _named_zone(self) -> None:
+    def named_zone(self) -> None:
         if self._rest.startswith(b"UTC"):
             self._rest = self._rest[3:]
             self._zone = UTC_ZONE
@@ -263,27 +263,27 @@ def _end(pattern: re.Pattern[bytes], text: bytes, position: int) -> int:
 
 
 _READERS: Final[dict[bytes, Callable[[_Parser], None]]] = {
-    b"2006": _Parser._long_year,
-    b"06": _Parser._short_year,
-    b"January": _Parser._long_month,
-    b"Jan": _Parser._short_month,
-    b"1": lambda parser: parser._numeric_month(fixed=False),
-    b"01": lambda parser: parser._numeric_month(fixed=True),
-    b"Monday": lambda parser: parser._weekday(None),
-    b"Mon": lambda parser: parser._weekday(3),
-    b"2": lambda parser: parser._date(fixed=False),
-    b"_2": lambda parser: parser._date(fixed=False, padded=True),
-    b"02": lambda parser: parser._date(fixed=True),
-    b"__2": lambda parser: parser._day_of_year(fixed=False),
-    b"002": lambda parser: parser._day_of_year(fixed=True),
-    b"15": _Parser._hour24,
-    b"3": lambda parser: parser._hour12(fixed=False),
-    b"03": lambda parser: parser._hour12(fixed=True),
-    b"4": lambda parser: parser._minutes(fixed=False),
-    b"04": lambda parser: parser._minutes(fixed=True),
-    b"5": lambda parser: parser._seconds(fixed=False),
-    b"05": lambda parser: parser._seconds(fixed=True),
-    b"PM": lambda parser: parser._half(b"AM", b"PM"),
-    b"pm": lambda parser: parser._half(b"am", b"pm"),
-    b"MST": _Parser._named_zone,
+    b"2006": _Parser.long_year,
+    b"06": _Parser.short_year,
+    b"January": _Parser.long_month,
+    b"Jan": _Parser.short_month,
+    b"1": lambda parser: parser.numeric_month(fixed=False),
+    b"01": lambda parser: parser.numeric_month(fixed=True),
+    b"Monday": lambda parser: parser.weekday(None),
+    b"Mon": lambda parser: parser.weekday(3),
+    b"2": lambda parser: parser.date(fixed=False),
+    b"_2": lambda parser: parser.date(fixed=False, padded=True),
+    b"02": lambda parser: parser.date(fixed=True),
+    b"__2": lambda parser: parser.day_of_year(fixed=False),
+    b"002": lambda parser: parser.day_of_year(fixed=True),
+    b"15": _Parser.hour24,
+    b"3": lambda parser: parser.hour12(fixed=False),
+    b"03": lambda parser: parser.hour12(fixed=True),
+    b"4": lambda parser: parser.minutes(fixed=False),
+    b"04": lambda parser: parser.minutes(fixed=True),
+    b"5": lambda parser: parser.seconds(fixed=False),
+    b"05": lambda parser: parser.seconds(fixed=True),
+    b"PM": lambda parser: parser.half(b"AM", b"PM"),
+    b"pm": lambda parser: parser.half(b"am", b"pm"),
+    b"MST": _Parser.named_zone,
 }

@@ -9,20 +9,23 @@ from secret_sync.templates.calendars import (
     SECONDS_PER_DAY,
     UTC_ZONE,
     WEEKDAYS,
-    Zone,
     days_of,
     zone_named,
 )
 from secret_sync.templates.date_layouts import RFC3339_NANO, formatted, moment_of
 from secret_sync.templates.errors import BadValueError, FunctionError
-from secret_sync.templates.functions import Function, FunctionTable, Kind
+from secret_sync.templates.functions import FunctionTable, Kind
 from secret_sync.templates.kinds import described
 from secret_sync.templates.values import Int64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secret_sync.templates.calendars import (
+        Zone,
+    )
     from secret_sync.templates.date_layouts import Moment
+    from secret_sync.templates.functions import Function
     from secret_sync.templates.rendering import Rendering
 
 NANOSECONDS: Final = 10**9

@@ -18,12 +18,9 @@ _FRACTION: Final = 18
 
 def parse_duration(text: bytes) -> int | None:
     """Return nanoseconds; ``None`` if the text is no duration."""
-    try:
-        rest = text.decode()
-    except UnicodeDecodeError:
+    if len(text) > _MAX_TEXT:
         return None
-    if len(rest) > _MAX_TEXT:
-        return None
+    rest = text.decode("utf-8", "replace")
     negative = rest.startswith("-")
     rest = rest[1:] if rest[:1] in {"-", "+"} else rest
     if rest == "0":
@@ -41,6 +38,5 @@ def parse_duration(text: bytes) -> int | None:
         if total > _INT64:
             return None
         position = part.end()
-    if negative:
-        return -total
+    total = -total if negative else total
     return total if total < _INT64 else None

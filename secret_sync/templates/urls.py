@@ -30,7 +30,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _ASCII: Final = 0x80
 
 
-class _Problem(Exception):
+class _NotAURLError(Exception):
     """A string is no URL; the message has nothing of it."""
 
 
@@ -41,7 +41,7 @@ def _url_parse(rendering: Rendering, text: bytes) -> dict[bytes, bytes]:
     rendering.budget.add(8)
     try:
         return _parsed(text)
-    except _Problem as problem:
+    except _NotAURLError as problem:
         raise FunctionError(f"urlParse needs a URL; {problem}") from None
 
 
@@ -58,14 +58,14 @@ def _url_join(rendering: Rendering, parts: dict[bytes, Any]) -> bytes:
         rendering.budget.create(3 * len(value) + 3)
     try:
         return _written(values)
-    except _Problem as problem:
+    except _NotAURLError as problem:
         raise FunctionError(f"urlJoin needs the key userinfo as user:password; {problem}") from None
 
 
 def _parsed(text: bytes) -> dict[bytes, bytes]:
     rest, _, fragment = text.partition(b"#")
     if _CONTROL.search(rest):
-        raise _Problem("the string has a control character")
+        raise _NotAURLError("the string has a control character")
     url = dict.fromkeys(
         (b"scheme", b"host", b"hostname", b"path", b"query", b"opaque", b"userinfo"), b""
     )
@@ -73,7 +73,7 @@ def _parsed(text: bytes) -> dict[bytes, bytes]:
     if rest == b"*":
         return url | {b"path": b"*"}
     if rest.startswith(b":"):
-        raise _Problem("the scheme before the first colon is missing")
+        raise _NotAURLError("the scheme before the first colon is missing")
     scheme = _SCHEME.match(rest)
     if scheme:
         url[b"scheme"] = scheme[1].lower()
@@ -83,7 +83,7 @@ def _parsed(text: bytes) -> dict[bytes, bytes]:
         if scheme:
             return url | {b"opaque": rest}
         if b":" in rest.partition(b"/")[0]:
-            raise _Problem("the part before the first slash has a colon and is no scheme")
+            raise _NotAURLError("the part before the first slash has a colon and is no scheme")
     if rest.startswith(b"//") and (scheme or not rest.startswith(b"///")):
         authority, slash, path = rest[2:].partition(b"/")
         rest = slash + path
@@ -102,31 +102,31 @@ def _host(scheme: bytes, host: bytes) -> bytes:
         host.partition(b":") if scheme in {b"http", b"https"} else host.rpartition(b":")
     )
     if colon and not _PORT.fullmatch(colon + port):
-        raise _Problem("the port is not a number")
+        raise _NotAURLError("the port is not a number")
     return _unescaped_host(host)
 
 
 def _bracketed(host: bytes) -> bytes:
     address, bracket, port = host[1:].rpartition(b"]")
     if not host.startswith(b"[") or not bracket or b"[" in address:
-        raise _Problem("the brackets of the host are wrong")
+        raise _NotAURLError("the brackets of the host are wrong")
     if not _PORT.fullmatch(port):
-        raise _Problem("the port is not a number")
+        raise _NotAURLError("the port is not a number")
     number, percent, zone = address.partition(b"%25")
     address = _unescaped_host(number) + (b"%" + _unescaped(zone) if percent else b"")
     try:
         IPv6Address(address.decode())
     except (AddressValueError, UnicodeDecodeError):
-        raise _Problem("the host in brackets is no IPv6 address") from None
+        raise _NotAURLError("the host in brackets is no IPv6 address") from None
     return b"[%b]%b" % (address, port)
 
 
 def _unescaped_host(host: bytes) -> bytes:
     for escape in _ESCAPE.finditer(host):
         if escape[1] and int(escape[1], 16) < _ASCII and escape[1] != b"25":
-            raise _Problem("the host has an escape of an ASCII character")
+            raise _NotAURLError("the host has an escape of an ASCII character")
     if any(byte < _ASCII and byte not in _HOST and byte != ord("%") for byte in host):
-        raise _Problem("the host has a character that no host has")
+        raise _NotAURLError("the host has a character that no host has")
     return _unescaped(host)
 
 
@@ -140,7 +140,7 @@ def _hostname(host: bytes) -> bytes:
 def _userinfo(text: bytes) -> bytes:
     """Return ``user:password`` with each of them escaped anew."""
     if not _ALLOWED_IN_USERINFO.issuperset(text):
-        raise _Problem("user or password have characters to be escaped; use urlquery")
+        raise _NotAURLError("user or password have characters to be escaped; use urlquery")
     user, colon, password = text.partition(b":")
     return _escaped(_unescaped(user), _USER) + colon + _escaped(_unescaped(password), _USER)
 
@@ -148,7 +148,7 @@ def _userinfo(text: bytes) -> bytes:
 def _unescaped(text: bytes) -> bytes:
     def character(match: re.Match[bytes]) -> bytes:
         if match[1] is None:
-            raise _Problem("a % is not followed by two hexadecimal digits")
+            raise _NotAURLError("a % is not followed by two hexadecimal digits")
         return bytes.fromhex(match[1].decode())
 
     return _ESCAPE.sub(character, text)
@@ -185,5 +185,5 @@ def _written(parts: dict[bytes, bytes]) -> bytes:
 
 def _userinfo_of(text: bytes) -> bytes:
     if _CONTROL.search(text) or b"/" in text or b"#" in text or b"?" in text:
-        raise _Problem("it has a character to be escaped; use urlquery")
+        raise _NotAURLError("it has a character to be escaped; use urlquery")
     return _userinfo(text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from secret_sync.templates.versions import NotAVersionError, Version, parse_version
+from secret_sync.templates.versions import NotAVersionError, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from secret_sync.templates.versions import Version
 
 #: Characters of all constraints together.
 _MAX_TEXT: Final = 1024
@@ -26,7 +28,8 @@ _EACH: Final = rf"({_OPERATOR})\s*({_VERSION})"
 _PARTS: Final = (
     rf"v?({_NUMBER})(?:\.({_NUMBER}))?(?:\.({_NUMBER}))?(-{_IDENTIFIERS})?(?:\+{_IDENTIFIERS})?"
 )
-_ANY: Final = frozenset(("x", "X", "*", ""))
+_ANY: Final = frozenset(("x", "X", "*", None))
+_NAMES: Final = ("major", "minor", "patch")
 
 
 class _Constraint(NamedTuple):
@@ -34,15 +37,26 @@ class _Constraint(NamedTuple):
 
     Attributes:
         version: With zeros for numbers that are missing or ``x``.
-        dirty: Whether a number is missing.
-        minor_dirty: Whether the minor number is the first one that is missing.
-        patch_dirty: Whether the patch number is.
+        given: How many numbers are there before the first one that is missing.
     """
 
     version: Version
-    dirty: bool
-    minor_dirty: bool
-    patch_dirty: bool
+    given: int
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a number is missing."""
+        return self.given < len(_NAMES)
+
+    @property
+    def minor_dirty(self) -> bool:
+        """Whether the minor number is the first one that is missing."""
+        return self.given == 1
+
+    @property
+    def patch_dirty(self) -> bool:
+        """Whether only the patch number is missing."""
+        return self.given == len(_NAMES) - 1
 
 
 def satisfies(version: Version, text: str) -> bool | None:
@@ -79,15 +93,12 @@ def _regex(pattern: str) -> Any:
 
 
 def _parsed(text: str) -> _Constraint:
-    match = _regex(_PARTS).fullmatch(text)
-    major, minor, patch, prerelease = (part or "" for part in match.groups())
-    if major in _ANY:
-        return _Constraint(parse_version(f"0.0.0{prerelease}"), True, False, False)
-    if minor in _ANY:
-        return _Constraint(parse_version(f"{major}.0.0{prerelease}"), True, True, False)
-    if patch in _ANY:
-        return _Constraint(parse_version(f"{major}.{minor}.0{prerelease}"), True, False, True)
-    return _Constraint(parse_version(text), False, False, False)
+    *numbers, prerelease = _regex(_PARTS).fullmatch(text).groups()
+    given = next((at for at, number in enumerate(numbers) if number in _ANY), len(numbers))
+    if given == len(numbers):
+        return _Constraint(parse_version(text), given)
+    filled = ".".join([*numbers[:given], *["0"] * (len(numbers) - given)])
+    return _Constraint(parse_version(filled + (prerelease or "")), given)
 
 
 def _unwanted(version: Version, constraint: _Constraint) -> bool:
@@ -97,19 +108,14 @@ def _unwanted(version: Version, constraint: _Constraint) -> bool:
 
 def _not_equal(version: Version, constraint: _Constraint) -> bool:
     other = constraint.version
-    if not constraint.dirty:
+    if constraint.dirty and _unwanted(version, constraint):
+        return False
+    if not constraint.given or not constraint.dirty:
         return version != other
-    if _unwanted(version, constraint):
-        return False
-    if version.major != other.major:
+    given = (version.major, version.minor)[: constraint.given]
+    if given != (other.major, other.minor)[: constraint.given]:
         return True
-    if constraint.minor_dirty:
-        return False
-    if version.minor != other.minor:
-        return True
-    if constraint.patch_dirty:
-        return version.prerelease != other.prerelease
-    return version != other
+    return constraint.patch_dirty and version.prerelease != other.prerelease
 
 
 def _greater(version: Version, constraint: _Constraint) -> bool:

@@ -7,13 +7,14 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from secret_sync.templates.errors import FunctionError
-from secret_sync.templates.functions import Function, FunctionTable, Kind
+from secret_sync.templates.functions import FunctionTable, Kind
 from secret_sync.templates.kinds import described
 from secret_sync.templates.values import Int64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secret_sync.templates.functions import Function
     from secret_sync.templates.rendering import Rendering
 
 VERSIONS: Final = FunctionTable()
