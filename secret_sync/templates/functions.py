@@ -74,5 +74,32 @@ class FunctionTable:
         return declare
 
 
+_KEY: Final = "create it in KMS, or with cert-manager"
+_RANDOM: Final = "create the value in KMS, which rotates it, and fetch it with an entry of data"
+_ENVIRONMENT: Final = "fetch the value from KMS, or from a ConfigMap with templateFrom"
+
 #: Functions of Sprig that are refused when a template is parsed, and what to do instead.
-REFUSED: Final[dict[str, str]] = {}
+REFUSED: Final[dict[str, str]] = {
+    "env": _ENVIRONMENT,
+    "expandenv": _ENVIRONMENT,
+    "getHostByName": "write the host name, and let the application resolve it",
+    "randAlpha": _RANDOM,
+    "randAlphaNum": _RANDOM,
+    "randAscii": _RANDOM,
+    "randBytes": _RANDOM,
+    "randInt": _RANDOM,
+    "randNumeric": _RANDOM,
+    "shuffle": _RANDOM,
+    "uuidv4": _RANDOM,
+    "genPrivateKey": _KEY,
+    "genCA": _KEY,
+    "genCAWithKey": _KEY,
+    "genSelfSignedCert": _KEY,
+    "genSelfSignedCertWithKey": _KEY,
+    "genSignedCert": _KEY,
+    "genSignedCertWithKey": _KEY,
+    "buildCustomCert": "store certificate and key as two keys, and use both",
+    "derivePassword": _RANDOM,
+    "encryptAES": "keep the value as it is; encryption belongs to KMS and to the cluster's storage",
+    "decryptAES": "store the value unencrypted in KMS, which encrypts it",
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from secret_sync.templates.limits import TemplateBudget
 
@@ -36,9 +36,21 @@ class Rendering:
         hashes: Hashes that are known.
         needed: Hashes that were asked for and are not known. Their place in the output holds
             something else: unless this is empty, drop the output, compute them, render again.
+        calls: Calls of ``bcrypt`` by key so far; the number is part of the salt.
+        regexes: Compiled regular expressions; compiling one takes up to 40 ms.
     """
 
-    __slots__ = ("_now", "budget", "calls", "hashes", "key", "needed", "uid", "used_now")
+    __slots__ = (
+        "_now",
+        "budget",
+        "calls",
+        "hashes",
+        "key",
+        "needed",
+        "regexes",
+        "uid",
+        "used_now",
+    )
 
     def __init__(self, uid: str, now: int, hashes: Mapping[HashRequest, bytes]) -> None:
         self.budget = TemplateBudget()
@@ -48,8 +60,8 @@ class Rendering:
         self.used_now = False
         self.hashes = hashes
         self.needed: list[HashRequest] = []
-        #: Calls of ``bcrypt`` by key so far; the number is part of the salt.
         self.calls: dict[str, int] = {}
+        self.regexes: dict[bytes, Any] = {}
 
     @property
     def now(self) -> int:

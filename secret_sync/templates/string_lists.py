@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.templates.functions import FunctionTable, Kind
 from secret_sync.templates.printing import missing, printed
-from secret_sync.templates.text import decoded, encoded
+from secret_sync.templates.quoting import bytes_of, text_of
 from secret_sync.templates.values import is_missing
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def _parts(rendering: Rendering, separator: bytes, text: bytes, count: int) -> l
         rendering.budget.create(len(text))
         return text.split(separator, -1 if count < 0 else count - 1)
     rendering.budget.create(len(text))
-    characters = decoded(text)
+    characters = text_of(text)
     last = len(characters) if count < 0 else min(len(characters), count) - 1
     rendering.budget.add(last + 1)
-    parts = [encoded(character) for character in characters[:last]]
-    return parts + ([encoded(characters[last:])] if last < len(characters) else [])
+    parts = [bytes_of(character) for character in characters[:last]]
+    return parts + ([bytes_of(characters[last:])] if last < len(characters) else [])
 
 
 @STRING_LISTS.function("join", Kind.STRING, Kind.ANY)

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from secret_sync.templates.errors import FunctionError
 from secret_sync.templates.functions import FunctionTable, Kind
 from secret_sync.templates.printing import printed
+from secret_sync.templates.quoting import bytes_of, quoted, text_of
 from secret_sync.templates.text import (
     SPACES,
-    decoded,
-    encoded,
     is_lower,
     is_upper,
     lower,
     pay_characters,
-    quoted,
     title_letter,
     upper,
     upper_letter,
@@ -38,13 +36,13 @@ def _hello(_: Rendering) -> bytes:
 @STRINGS.function("trim", Kind.STRING)
 def _trim(rendering: Rendering, text: bytes) -> bytes:
     rendering.budget.create(len(text))
-    return encoded(decoded(text).strip(SPACES))
+    return bytes_of(text_of(text).strip(SPACES))
 
 
 @STRINGS.function("trimAll trimall", Kind.STRING, Kind.STRING)
 def _trim_all(rendering: Rendering, characters: bytes, text: bytes) -> bytes:
     rendering.budget.create(len(text))
-    return encoded(decoded(text).strip(decoded(characters)))
+    return bytes_of(text_of(text).strip(text_of(characters)))
 
 
 @STRINGS.function("trimSuffix", Kind.STRING, Kind.STRING)
@@ -66,7 +64,7 @@ def _upper(rendering: Rendering, text: bytes) -> bytes:
         rendering.budget.create(len(text))
         return text.upper()
     rendering.budget.create(len(text) * 3 // 2)
-    return encoded(upper(decoded(text)))
+    return bytes_of(upper(text_of(text)))
 
 
 @STRINGS.function("lower", Kind.STRING)
@@ -75,7 +73,7 @@ def _lower(rendering: Rendering, text: bytes) -> bytes:
         rendering.budget.create(len(text))
         return text.lower()
     rendering.budget.create(len(text) * 3 // 2)
-    return encoded(lower(decoded(text)))
+    return bytes_of(lower(text_of(text)))
 
 
 @STRINGS.function("title", Kind.STRING)
@@ -83,10 +81,10 @@ def _title(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
     pieces = []
     starts = True
-    for letter in decoded(text):
+    for letter in text_of(text):
         pieces.append(title_letter(letter) if starts else letter)
         starts = _separates(letter)
-    return encoded("".join(pieces))
+    return bytes_of("".join(pieces))
 
 
 def _separates(letter: str) -> bool:
@@ -98,8 +96,8 @@ def _separates(letter: str) -> bool:
 @STRINGS.function("untitle", Kind.STRING)
 def _untitle(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
-    return encoded(
-        _LETTER_OR_SPACE.sub(lambda word: lower(word[0][0]) + word[0][1:], decoded(text))
+    return bytes_of(
+        _LETTER_OR_SPACE.sub(lambda word: lower(word[0][0]) + word[0][1:], text_of(text))
     )
 
 
@@ -108,7 +106,7 @@ def _swapcase(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
     pieces = []
     starts = True
-    for letter in decoded(text):
+    for letter in text_of(text):
         swapped = letter
         if is_upper(letter) or letter in _TITLE_LETTERS:
             swapped = lower(letter)
@@ -119,7 +117,7 @@ def _swapcase(rendering: Rendering, text: bytes) -> bytes:
         else:
             starts = letter in SPACES
         pieces.append(swapped)
-    return encoded("".join(pieces))
+    return bytes_of("".join(pieces))
 
 
 #: Digraphs of which only the first part is a capital.
@@ -132,13 +130,13 @@ _TITLE_LETTERS: Final = frozenset(
 @STRINGS.function("nospace", Kind.STRING)
 def _nospace(rendering: Rendering, text: bytes) -> bytes:
     rendering.budget.create(len(text))
-    return encoded("".join(_LETTER_OR_SPACE.findall(decoded(text))))
+    return bytes_of("".join(_LETTER_OR_SPACE.findall(text_of(text))))
 
 
 @STRINGS.function("initials", Kind.STRING)
 def _initials(rendering: Rendering, text: bytes) -> bytes:
     rendering.budget.create(len(text))
-    return encoded("".join(word[0] for word in _LETTER_OR_SPACE.findall(decoded(text))))
+    return bytes_of("".join(word[0] for word in _LETTER_OR_SPACE.findall(text_of(text))))
 
 
 @STRINGS.function("repeat", Kind.INT, Kind.STRING)
@@ -189,8 +187,13 @@ def _has_suffix(_: Rendering, suffix: bytes, text: bytes) -> bool:
 
 @STRINGS.function("quote", rest=Kind.ANY)
 def _quote(rendering: Rendering, *values: Any) -> bytes:
-    budget = rendering.budget
-    return b" ".join([quoted(printed(value, budget), budget) for value in values])
+    pieces = []
+    for value in values:
+        text = printed(value, rendering.budget)
+        # An escape is at most four times as long as what it stands for.
+        rendering.budget.create(len(text) * 4 + 3)
+        pieces.append(quoted(text))
+    return b" ".join(pieces)
 
 
 @STRINGS.function("squote", rest=Kind.ANY)
@@ -230,9 +233,9 @@ def _replace(rendering: Rendering, old: bytes, new: bytes, text: bytes) -> bytes
         found = text.count(old)
         rendering.budget.create(len(text) + found * max(len(new) - len(old), 0))
         return text.replace(old, new)
-    characters = decoded(text)
+    characters = text_of(text)
     rendering.budget.create(len(text) + (len(characters) + 1) * len(new))
-    return encoded(characters.replace("", decoded(new)))
+    return bytes_of(characters.replace("", text_of(new)))
 
 
 @STRINGS.function("plural", Kind.STRING, Kind.STRING, Kind.INT)

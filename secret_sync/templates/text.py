@@ -5,7 +5,6 @@ Bytes that are not UTF-8 are kept: each becomes a lone surrogate while the text 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 from unicodedata import category
 
@@ -19,24 +18,6 @@ SPACES: Final = (
 )
 #: Characters that Python looks at one by one, in the time of a step.
 _CHARACTERS_PER_STEP: Final = 8
-
-_TO_QUOTE: Final = re.compile(rb"[^ !#-\[\]-~]")
-_NAMED: Final = {
-    "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
-    '"': '\\"', "\\": "\\\\",
-}  # fmt: skip
-#: The longest escape, of a single byte and of four.
-_LONGEST_ESCAPE: Final = 4
-
-
-def decoded(text: bytes) -> str:
-    """Return the text, with a lone surrogate for each byte that is not UTF-8."""
-    return text.decode("utf-8", "surrogateescape")
-
-
-def encoded(text: str) -> bytes:
-    """Return the bytes of a `decoded` text."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def pay_characters(text: bytes, budget: TemplateBudget) -> None:
@@ -92,27 +73,3 @@ def is_letter(letter: str) -> bool:
 
 #: Written in small letters at the beginning of a word, too.
 _GEORGIAN: Final = frozenset(map(chr, (*range(0x10D0, 0x10FB), 0x10FD, 0x10FE, 0x10FF)))
-
-
-def quoted(text: bytes, budget: TemplateBudget) -> bytes:
-    """Return the text in double quotes with Go's escapes, as ``%q`` does."""
-    if _TO_QUOTE.search(text) is None:
-        budget.create(len(text) + 2)
-        return b'"' + text + b'"'
-    budget.create(len(text) * _LONGEST_ESCAPE + 2)
-    budget.step(len(text) // _CHARACTERS_PER_STEP)
-    return encoded('"' + "".join(map(_escaped, decoded(text))) + '"')
-
-
-def _escaped(character: str) -> str:
-    named = _NAMED.get(character)
-    if named is not None:
-        return named
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < ord(" ") or code == 0x7F:  # noqa: PLR2004 (DEL)
-        return f"\\x{code:02x}"
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 (the first plane)

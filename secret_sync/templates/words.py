@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 from unicodedata import category
 
 from secret_sync.templates.functions import FunctionTable, Kind
+from secret_sync.templates.quoting import bytes_of, text_of
 from secret_sync.templates.text import (
     SPACES,
-    decoded,
-    encoded,
     is_letter,
     is_upper,
     lower,
@@ -100,7 +99,7 @@ def _wrapped(
 @WORDS.function("camelcase", Kind.STRING)
 def _camelcase(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
-    characters = decoded(text)
+    characters = text_of(text)
     start = next((i for i, char in enumerate(characters) if char not in _CONNECTORS), None)
     if start is None:
         return text
@@ -123,19 +122,19 @@ def _camelcase(rendering: Rendering, text: bytes) -> bytes:
             pieces.append(previous)
         previous = current
     pieces.append(previous)
-    return encoded("".join(pieces))
+    return bytes_of("".join(pieces))
 
 
 @WORDS.function("snakecase", Kind.STRING)
 def _snakecase(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
-    return encoded(_Separated(decoded(text), "_").text())
+    return bytes_of(_Separated(text_of(text), "_").text())
 
 
 @WORDS.function("kebabcase", Kind.STRING)
 def _kebabcase(rendering: Rendering, text: bytes) -> bytes:
     pay_characters(text, rendering.budget)
-    return encoded(_Separated(decoded(text), "-").text())
+    return bytes_of(_Separated(text_of(text), "-").text())
 
 
 def _kind(character: str) -> str:
