@@ -80,6 +80,7 @@ class ManagedSecret(ObjectMeta):
         editors: The field managers of the other keys, and of rendered labels and annotations.
         carries: Whether our field manager owns labels, annotations or ownerReferences that are
             neither marks nor rendered: a recreation did not get to give them back.
+        rendered: Labels and annotations that it says are rendered, as in ``our_keys``.
         string_data: Managers that set data not covered by the keys above, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
@@ -97,6 +98,7 @@ class ManagedSecret(ObjectMeta):
     shared_keys: frozenset[str] = frozenset()
     carries: bool = False
     controller: tuple[str, str] = ("", "")
+    rendered: frozenset[str] = frozenset()
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -165,6 +167,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         shared_keys=_shared(frozenset(shared_keys)),
         carries=carries,
         controller=_controller(metadata, owner),
+        rendered=rendered,
         string_data=tuple(sorted(string_data, key=lambda e: (e.manager, e.time))),
     )
 
@@ -191,9 +194,19 @@ def _controller(metadata: dict[str, Any], owner: str) -> tuple[str, str]:
 
 
 def rendered_metadata(metadata: dict[str, Any]) -> frozenset[str]:
-    """Return the labels and annotations that a Secret says are rendered, as in ``our_keys``."""
+    """Return the labels and annotations that our field manager says are rendered.
+
+    They are written as in ``our_keys``; what another one says does not count.
+    """
     named = (metadata.get("annotations") or {}).get(RENDERED_ANNOTATION)
-    return frozenset(named.split()) if named else frozenset()
+    if not named:
+        return frozenset()
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+            about = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+            if f"f:{RENDERED_ANNOTATION}" in (about.get("f:annotations") or ()):
+                return _shared(frozenset(map(interned, named.split())))
+    return frozenset()
 
 
 def metadata_fields(about: dict[str, Any]) -> list[str]:

@@ -101,7 +101,8 @@ _PARSED: Final = _ParsedTemplates()
 @cache
 def all_functions() -> Mapping[str, Function]:
     """Return the functions by name; one of Sprig takes the place of Go's."""
-    return BUILTINS.functions
+    from secret_sync.templates.library import FUNCTIONS
+    return {**BUILTINS.functions, **FUNCTIONS}
 
 
 def _parse(source: str) -> Template:

@@ -181,6 +181,10 @@ class _Job(NamedTuple):
     salt: str = ""
     hidden: bool = False
 
+    def __repr__(self) -> str:
+        """Omit the template, which may come from a Secret."""
+        return f"_Job({self.where})"
+
 
 def _jobs(inputs: TemplateInput) -> Iterator[_Job]:
     """Yield all templates in the order in which they are rendered."""

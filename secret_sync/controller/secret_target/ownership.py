@@ -188,7 +188,11 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
         and not _may_hide(current, applied)
         and not is_lost(current, applied)
     )
-    intact = _intact(es, desired.fields, current) and not _half_taken(es, current)
+    intact = (
+        _intact(es, desired.fields, current)
+        and current.rendered == desired.named
+        and not _half_taken(es, current)
+    )
     remove = tuple(sorted(current.other_keys - desired.keys))
     if written and intact and not remove:
         return Decision(Action.NOTHING)
