@@ -59,6 +59,10 @@ fuzz: $(STAMP) ## Fuzz the parsers with documents and paths, for FUZZ_SECONDS
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
+.PHONY: golden
+golden: $(STAMP) ## Write what Go and Sprig make of the templates in tests/golden (needs Go)
+	$(BIN)/python -m tests.golden.generate
+
 CHAOS_SECONDS ?= 900
 # SEED=... repeats the same faults.
 SEED ?=

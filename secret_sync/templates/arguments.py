@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from secret_sync.templates.functions import Function
     from secret_sync.templates.values import Value
 
-#: Returns the value as the parameter needs it, or raises `BadValueError`.
-Fit = "Callable[[Value], Value]"
-
 _CLASSES: Final[dict[Kind, frozenset[type]]] = {
     Kind.STRING: frozenset((bytes,)),
     Kind.INT: frozenset((int,)),
@@ -89,12 +86,12 @@ def unfit(value: Value, kind: Kind) -> BadValueError:
     )
 
 
-def constant_for(kind: Kind, constant: bytes | bool | NumberConstant | None) -> Value:
+def constant_for(kind: Kind, constant: Value) -> Value:
     """Return an untyped constant as the parameter needs it.
 
     Args:
         kind: What the parameter accepts.
-        constant: The constant; ``None`` is nil.
+        constant: A string, a boolean, a `NumberConstant`, or ``None`` for nil.
 
     Raises:
         BadValueError: It does not fit, such as ``3.5`` where an int is needed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.comparison import basic_equal, less
-from secret_sync.templates.errors import BadValueError, FunctionError
+from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.escaping import html_escaped, js_escaped, url_escaped
 from secret_sync.templates.formatting import format_text
 from secret_sync.templates.functions import FunctionTable, Kind
@@ -155,9 +155,3 @@ def _js(rendering: Rendering, *values: Value) -> bytes:
 @BUILTINS.function("urlquery", rest=Kind.ANY)
 def _urlquery(rendering: Rendering, *values: Value) -> bytes:
     return url_escaped(joined(rendering, values), rendering.budget)
-
-
-# The compiler shows the message if it is a constant.
-@BUILTINS.function("fail", Kind.STRING)
-def _fail(_rendering: Rendering, _message: bytes) -> bytes:
-    return b""

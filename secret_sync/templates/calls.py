@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.arguments import constant_for, fit, kind_at, wrong_number
 from secret_sync.templates.errors import BadValueError, FunctionError, TemplateError
-from secret_sync.templates.functions import Kind
 from secret_sync.templates.nodes import Constant, Nil
 from secret_sync.templates.printing import truth
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from secret_sync.templates.frames import Evaluate, Frame, Origin, Stage
-    from secret_sync.templates.functions import Function
+    from secret_sync.templates.functions import Function, Kind
     from secret_sync.templates.nodes import Operand
     from secret_sync.templates.values import Value
 
@@ -124,6 +123,11 @@ def choice(arguments: Sequence[Evaluate], *, wanted: bool, piped: bool) -> Stage
         return final if piped else value
 
     return choose
+
+
+def unperformed(function: Function) -> Function:
+    """Return a function that only checks its arguments."""
+    return function._replace(run=lambda *_: None)
 
 
 def failure(shown: bytes | None, checked: Stage, origin: Origin) -> Stage:

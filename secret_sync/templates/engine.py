@@ -11,6 +11,7 @@ from secret_sync.templates.builtin_functions import BUILTINS
 from secret_sync.templates.errors import TEMPLATE_INVALID, TOO_COSTLY, TemplateError
 from secret_sync.templates.field_names import fields_of
 from secret_sync.templates.frames import Frame
+from secret_sync.templates.library import FUNCTIONS
 from secret_sync.templates.limits import MAX_TEMPLATE
 from secret_sync.templates.parser import parse_template
 from secret_sync.templates.statements import compile_template, variables_of
@@ -101,7 +102,6 @@ _PARSED: Final = _ParsedTemplates()
 @cache
 def all_functions() -> Mapping[str, Function]:
     """Return the functions by name; one of Sprig takes the place of Go's."""
-    from secret_sync.templates.library import FUNCTIONS
     return {**BUILTINS.functions, **FUNCTIONS}
 
 

@@ -27,6 +27,8 @@ _LONGEST_HTML: Final = 5
 _LONGEST_JS: Final = 6
 _LONGEST_URL: Final = 3
 _ASCII: Final = 0x80
+#: How `text_of` decodes a byte that is not UTF-8.
+_RAW_BYTES: Final = range(0xDC80, 0xDD00)
 
 
 def html_escaped(text: bytes, budget: TemplateBudget) -> bytes:
@@ -49,7 +51,7 @@ def _js_escape(found: re.Match[str]) -> str:
     char = found[0]
     number = ord(char)
     # What is not UTF-8 is a printable replacement character for Go, which leaves the byte.
-    if char.isprintable() and number >= _ASCII or 0xDC80 <= number <= 0xDCFF:
+    if number in _RAW_BYTES or (number >= _ASCII and char.isprintable()):
         return char
     return _JS.get(char) or f"\\u{number:04X}"
 

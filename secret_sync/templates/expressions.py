@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.arguments import kind_at
-from secret_sync.templates.calls import argument, choice, failure, function_call, raising
+from secret_sync.templates.calls import (
+    argument,
+    choice,
+    failure,
+    function_call,
+    raising,
+    unperformed,
+)
 from secret_sync.templates.fields import Path, absent, method_of, read_path
 from secret_sync.templates.frames import Origin
 from secret_sync.templates.functions import Kind
 from secret_sync.templates.nodes import (
     Call,
-    Command,
     Constant,
     Dot,
     FieldChain,
@@ -26,7 +33,10 @@ if TYPE_CHECKING:
 
     from secret_sync.templates.frames import Evaluate, Frame, Slots, Stage
     from secret_sync.templates.functions import Function, Implementation
-    from secret_sync.templates.nodes import Operand
+    from secret_sync.templates.nodes import (
+        Command,
+        Operand,
+    )
     from secret_sync.templates.values import Value
 
 #: Functions that do not evaluate all their arguments.
@@ -51,9 +61,8 @@ class ExpressionCompiler:
     def pipeline(self, pipe: Pipeline) -> tuple[Evaluate, list[int | None]]:
         """Compile a pipeline; return what evaluates it, and the slots of its variables."""
         evaluate = self._commands(pipe.commands)
-        slots: list[int | None] = []
-        for name in pipe.variables:
-            slots.append(self._slots.find(name) if pipe.assigns else self._slots.declare(name))
+        find = self._slots.find if pipe.assigns else self._slots.declare
+        slots = [find(name) for name in pipe.variables]
         if not slots:
             return evaluate, slots
         if None in slots:
@@ -75,10 +84,7 @@ class ExpressionCompiler:
 
     def _commands(self, commands: Sequence[Command]) -> Evaluate:
         first = self._command(commands[0], None)
-        stages = [
-            self._command(command, before)
-            for before, command in zip(commands, commands[1:], strict=False)
-        ]
+        stages = [self._command(command, before) for before, command in pairwise(commands)]
         if not stages:
             return first
         if len(stages) == 1:
@@ -121,10 +127,10 @@ class ExpressionCompiler:
         ]
         if function.name in {AND, OR} and (arguments or piped):
             return choice(arguments, wanted=function.name == OR, piped=piped)
-        call = function_call(function, arguments, origin, piped=piped)
         if function.name == FAIL:
-            return failure(_constant_message(operands, before), call, origin)
-        return call
+            checked = function_call(unperformed(function), arguments, origin, piped=piped)
+            return failure(_constant_message(operands, before), checked, origin)
+        return function_call(function, arguments, origin, piped=piped)
 
     def _argument(self, operand: Operand, kind: Kind, name: str) -> Evaluate:
         origin = Origin(self._source, operand.position)

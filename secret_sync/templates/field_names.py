@@ -53,7 +53,9 @@ class _FieldReader:
             elif isinstance(node, Condition):
                 for branch in node.branches:
                     self._pipeline(branch.pipeline, at_top=at_top)
-                    inside = at_top and (not node.sets_dot or _is_data(branch.pipeline, at_top))
+                    inside = at_top and (
+                        not node.sets_dot or _is_data(branch.pipeline, at_top=at_top)
+                    )
                     self._statements(branch.body, at_top=inside)
                 self._statements(node.otherwise, at_top=at_top)
             elif isinstance(node, Range):
@@ -66,7 +68,7 @@ class _FieldReader:
     def _call(self, node: TemplateCall, pipeline: Pipeline, *, at_top: bool) -> None:
         self._pipeline(pipeline, at_top=at_top)
         body = self._defined.get(node.name)
-        if body is not None and node.name not in self._seen and _is_data(pipeline, at_top):
+        if body is not None and node.name not in self._seen and _is_data(pipeline, at_top=at_top):
             self._seen.add(node.name)
             self.body(body)
 
@@ -80,7 +82,7 @@ class _FieldReader:
         if isinstance(operand, Pipeline):
             self._pipeline(operand, at_top=at_top)
         elif isinstance(operand, FieldChain):
-            if _holds_data(operand.base, at_top):
+            if _holds_data(operand.base, at_top=at_top):
                 self.found.add(operand.names[0])
             self._operand(operand.base, at_top=at_top)
 
@@ -91,21 +93,21 @@ class _FieldReader:
             return
         holder, key = (others[place] for place in places)
         if (
-            _holds_data(holder, at_top)
+            _holds_data(holder, at_top=at_top)
             and isinstance(key, Constant)
             and isinstance(key.value, bytes)
         ):
             self.found.add(key.value.decode("utf-8", "replace"))
 
 
-def _is_data(pipeline: Pipeline, at_top: bool) -> bool:
+def _is_data(pipeline: Pipeline, *, at_top: bool) -> bool:
     commands = pipeline.commands
     return len(commands) == len(commands[0].operands) == 1 and _holds_data(
-        commands[0].operands[0], at_top
+        commands[0].operands[0], at_top=at_top
     )
 
 
-def _holds_data(operand: Operand, at_top: bool) -> bool:
+def _holds_data(operand: Operand, *, at_top: bool) -> bool:
     if isinstance(operand, Variable):
         # A template to which something else is passed is not gone through.
         return operand.name == "$"

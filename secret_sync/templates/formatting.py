@@ -13,7 +13,7 @@ from secret_sync.templates.quoting import bytes_of, quoted, quoted_rune, rune, t
 from secret_sync.templates.values import Number, Uint8, is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from secret_sync.templates.format_directives import Directive
     from secret_sync.templates.limits import TemplateBudget
@@ -123,32 +123,31 @@ class _Writer:
 
 
 def _scalar(value: Value, directive: Directive) -> bytes:
-    verb = directive.verb
-    if isinstance(value, bytes):
-        if verb in _STRING_VERBS:
-            return _string(value, directive)
-    elif isinstance(value, bool):
-        if verb in {"t", "v"}:
-            return padded(b"true" if value else b"false", directive)
-    elif hasattr(value, "__bytes__"):
-        # Times, durations and versions are texts for all verbs that texts have.
-        if verb in _STRING_VERBS:
-            return _string(bytes(value), directive)
-    elif isinstance(value, int):
-        if verb in _INT_VERBS:
-            return _integer(value, directive)
-    elif isinstance(value, float):
-        if verb in _FLOAT_VERBS:
-            if verb == "v" and isinstance(value, Number) and not directive.flags & {" ", "syntax"}:
-                return padded(value.text, directive)
-            return format_float(value, directive)
-    elif isinstance(value, complex):
-        if verb in _FLOAT_VERBS:
-            return _complex(value, directive)
-    elif is_missing(value):
+    if is_missing(value):
         raise missing(value)
+    verb = directive.verb
+    # Times, durations and versions are texts for the verbs that texts have.
+    if verb in _STRING_VERBS and hasattr(value, "__bytes__"):
+        return _string(bytes(value), directive)
+    for kind, verbs, write in _WRITERS:
+        if isinstance(value, kind):
+            if verb in verbs:
+                return write(value, directive)
+            break
     fitting = _FITTING.get(type_of(value), "%v")
     raise BadValueError(f"%{verb} does not fit {described(value)}; use {fitting}")
+
+
+def _bool(value: Value, directive: Directive) -> bytes:
+    return padded(b"true" if value else b"false", directive)
+
+
+def _float(value: Value, directive: Directive) -> bytes:
+    # A number of a document keeps its text.
+    as_written = directive.verb == "v" and not directive.flags & {" ", "syntax"}
+    if as_written and directive.precision is None and isinstance(value, Number):
+        return padded(value.text, directive)
+    return format_float(value, directive)
 
 
 def _string(value: bytes, directive: Directive) -> bytes:
@@ -185,7 +184,7 @@ def _hexadecimal(value: bytes, directive: Directive) -> bytes:
     return padded(text.encode(), directive)
 
 
-def _integer(value: int, directive: Directive) -> bytes:
+def _integer(value: Value, directive: Directive) -> bytes:
     verb = directive.verb
     if verb == "c":
         return padded(rune(int(value)).encode(), directive)
@@ -195,10 +194,18 @@ def _integer(value: int, directive: Directive) -> bytes:
     return format_integer(int(value), directive, as_hex=unsigned and "syntax" in directive.flags)
 
 
-def _complex(value: complex, directive: Directive) -> bytes:
+def _complex(value: Value, directive: Directive) -> bytes:
     real = format_float(value.real, directive)
     flags = directive.flags
     directive.flags = flags | {"+"}
     imaginary = format_float(value.imag, directive)
     directive.flags = flags
     return b"(" + real + imaginary + b"i)"
+
+
+_WRITERS: Final[tuple[tuple[type, frozenset[str], Callable[[Value, Directive], bytes]], ...]] = (
+    (bool, frozenset("tv"), _bool),
+    (int, _INT_VERBS, _integer),
+    (float, _FLOAT_VERBS, _float),
+    (complex, _FLOAT_VERBS, _complex),
+)

@@ -50,7 +50,19 @@ class Token(NamedTuple):
 
 
 KEYWORDS: Final = frozenset(
-    "block break continue define else end if nil range template with".split()
+    (
+        "block",
+        "break",
+        "continue",
+        "define",
+        "else",
+        "end",
+        "if",
+        "nil",
+        "range",
+        "template",
+        "with",
+    )
 )
 _SPACES: Final = " \t\r\n"
 _COMMENT: Final = re.compile(r"\{\{(?:-[ \t\r\n])?/\*")
@@ -161,33 +173,37 @@ def _action(source: str, begin: int, tokens: list[Token]) -> int:
     position = begin + 2
     if source[position : position + 1] == "-" and _is_space(source, position + 1):
         position += 2
-    match = _TOKEN.match
     parentheses = 0
     while True:
-        found = match(source, position)
-        if found is None:
-            raise _unreadable(source, position, begin)
-        kind = _KINDS[str(found.lastgroup)]
-        text = found[0]
-        if kind is TokenKind.NUMBER:
-            kind, text = _number_or_dot(source, position)
-        elif kind is TokenKind.WORD and text in KEYWORDS:
-            kind = TokenKind.KEYWORD
-        end = position + len(text)
-        if kind in _NAMES:
-            _check_name(source, position, text)
-        elif kind is TokenKind.OPEN:
+        token = _token(source, position, begin)
+        tokens.append(token)
+        position += len(token.text)
+        if token.kind is TokenKind.OPEN:
             parentheses += 1
-        elif kind is TokenKind.CLOSE:
+        elif token.kind is TokenKind.CLOSE:
             parentheses -= 1
             if parentheses < 0:
-                raise invalid(source, position, "there is no ( for this )")
-        tokens.append(Token(kind, text, position))
-        if kind is TokenKind.RIGHT:
+                raise invalid(source, token.position, "there is no ( for this )")
+        elif token.kind is TokenKind.RIGHT:
             if parentheses:
-                raise invalid(source, position, "a ) is missing before }}")
-            return _after(source, end, trim=len(text) > len("}}"))
-        position = end
+                raise invalid(source, token.position, "a ) is missing before }}")
+            return _after(source, position, trim=len(token.text) > len("}}"))
+
+
+def _token(source: str, position: int, begin: int) -> Token:
+    """Return the next token of the action that begins at ``begin``."""
+    found = _TOKEN.match(source, position)
+    if found is None:
+        raise _unreadable(source, position, begin)
+    kind = _KINDS[str(found.lastgroup)]
+    text = found[0]
+    if kind is TokenKind.NUMBER:
+        kind, text = _number_or_dot(source, position)
+    elif kind in _NAMES:
+        _check_name(source, position, text)
+        if text in KEYWORDS:
+            kind = TokenKind.KEYWORD
+    return Token(kind, text, position)
 
 
 def _check_name(source: str, position: int, name: str) -> None:

@@ -158,7 +158,7 @@ def _calculated(
     try:
         return float(result)
     except OverflowError:
-        return math.copysign(math.inf, result)
+        return math.inf if result > 0 else -math.inf
 
 
 def _decimal(name: str, value: Any) -> Fraction:

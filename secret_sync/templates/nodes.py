@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from secret_sync.templates.constants import NumberConstant
@@ -94,7 +94,7 @@ class Pipeline:
 
 
 #: What is a value.
-Operand: TypeAlias = Union[Dot, Nil, Constant, FieldChain, Variable, Call, Pipeline]
+Operand: TypeAlias = Dot | Nil | Constant | FieldChain | Variable | Call | Pipeline
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class Jump:
 
 
 #: What writes something.
-Statement: TypeAlias = Union[Text, Action, Condition, Range, TemplateCall, Jump]
+Statement: TypeAlias = Text | Action | Condition | Range | TemplateCall | Jump
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ from secret_sync.templates.expressions import ExpressionCompiler
 from secret_sync.templates.frames import Compiled, Frame, Origin, Slots
 from secret_sync.templates.iteration import pairs_of
 from secret_sync.templates.limits import MAX_DEPTH
-from secret_sync.templates.nodes import Action, Condition, Jump, Range, TemplateCall, Text
+from secret_sync.templates.nodes import Action, Condition, Jump, Range, Text
 from secret_sync.templates.printing import printed, truth
 from secret_sync.templates.values import Missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.frames import Evaluate, Run
-    from secret_sync.templates.nodes import Body, Pipeline, Statement
+    from secret_sync.templates.nodes import Body, Pipeline, Statement, TemplateCall
     from secret_sync.templates.parser import ParsedTemplate
     from secret_sync.templates.values import Value
 
