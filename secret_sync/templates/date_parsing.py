@@ -237,8 +237,9 @@ class _Parser:
             return Time(time.seconds - offset, time.nanoseconds, Zone(name, None, offset, name))
         if not name:
             return time
+        # As in Go: the time is the one in UTC, and only printed in that zone.
         offset = int(name[3:]) * 3600 if name.startswith("GMT") and len(name) > len("GMT") else 0
-        return Time(time.seconds - offset, time.nanoseconds, Zone(name, None, offset, name))
+        return Time(time.seconds, time.nanoseconds, Zone(name, None, offset, name))
 
     def _month_and_day(self) -> tuple[int, int]:
         if self._yearday < 0:

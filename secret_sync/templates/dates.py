@@ -137,8 +137,9 @@ class Time:
 
     def json_text(self) -> bytes:
         """Return what JSON has for it, without quotes."""
-        if self.moment().year not in _YEARS:
-            raise BadValueError("JSON has no time before the year 0 or after 9999")
+        moment = self.moment()
+        if moment.year not in _YEARS or abs(moment.offset) >= SECONDS_PER_DAY:
+            raise BadValueError("JSON has no time before the year 0, after 9999, or so far away")
         return self.format(RFC3339_NANO)
 
 

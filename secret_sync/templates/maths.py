@@ -79,26 +79,36 @@ def _min(_: Rendering, *values: Any) -> Int64:
 
 @MATHS.function("maxf", Kind.ANY, rest=Kind.ANY)
 def _maxf(_: Rendering, *values: Any) -> float:
-    numbers = [float_of(value) for value in values]
-    return math.nan if any(map(math.isnan, numbers)) else max(numbers)
+    return _extreme(max, values)
 
 
 @MATHS.function("minf", Kind.ANY, rest=Kind.ANY)
 def _minf(_: Rendering, *values: Any) -> float:
+    return _extreme(min, values)
+
+
+def _extreme(choose: Callable[..., float], values: tuple[Any, ...]) -> float:
     numbers = [float_of(value) for value in values]
-    return math.nan if any(map(math.isnan, numbers)) else min(numbers)
+    if any(map(math.isnan, numbers)):
+        return math.nan
+    # Of two zeros the negative one is less.
+    return choose(numbers, key=lambda number: (number, math.copysign(1, number)))
 
 
 @MATHS.function("floor", Kind.ANY)
 def _floor(_: Rendering, value: Any) -> float:
     number = float_of(value)
-    return float(math.floor(number)) if math.isfinite(number) else number
+    return number if _is_whole(number) else float(math.floor(number))
 
 
 @MATHS.function("ceil", Kind.ANY)
 def _ceil(_: Rendering, value: Any) -> float:
     number = float_of(value)
-    return math.copysign(math.ceil(number), number) if math.isfinite(number) else number
+    return number if _is_whole(number) else math.copysign(math.ceil(number), number)
+
+
+def _is_whole(number: float) -> bool:
+    return not math.isfinite(number) or number.is_integer()
 
 
 @MATHS.function("round", Kind.ANY, Kind.INT, rest=Kind.FLOAT)

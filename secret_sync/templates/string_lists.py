@@ -45,10 +45,10 @@ def _parts(rendering: Rendering, separator: bytes, text: bytes, count: int) -> l
         return text.split(separator, -1 if count < 0 else count - 1)
     rendering.budget.create(len(text))
     characters = text_of(text)
-    last = len(characters) if count < 0 else min(len(characters), count) - 1
-    rendering.budget.add(last + 1)
-    parts = [bytes_of(character) for character in characters[:last]]
-    return parts + ([bytes_of(characters[last:])] if last < len(characters) else [])
+    rendering.budget.add(len(characters))
+    if 0 < count < len(characters):
+        return [*map(bytes_of, characters[: count - 1]), bytes_of(characters[count - 1 :])]
+    return list(map(bytes_of, characters))
 
 
 @STRING_LISTS.function("join", Kind.STRING, Kind.ANY)

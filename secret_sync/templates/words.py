@@ -102,7 +102,8 @@ def _camelcase(rendering: Rendering, text: bytes) -> bytes:
     characters = text_of(text)
     start = next((i for i, char in enumerate(characters) if char not in _CONNECTORS), None)
     if start is None:
-        return text
+        # The library writes the last of nothing but connectors twice.
+        return bytes_of(characters + characters[-1:])
     pieces = [characters[:start]]
     previous = characters[start]
     in_capitals = is_upper(previous)
@@ -164,7 +165,10 @@ def _parts(text: str) -> list[tuple[str, str]]:
             while kinds[end : end + 1] in ([_LETTER], [_INVALID]):
                 end += 1
         else:
-            while kinds[end : end + 1] in ([kind], [_INVALID]):
+            while kinds[end : end + 1] in ([kind], [_INVALID]) or (
+                # Both are punctuation, too.
+                kind == _PUNCTUATION and text[end : end + 1] in {"-", "_"}
+            ):
                 end += 1
             if kind == _UPPER and kinds[end : end + 1] == [_LETTER]:
                 end -= 1
