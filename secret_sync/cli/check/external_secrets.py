@@ -65,6 +65,7 @@ class ExternalSecretCheck:
         self._findings = findings
         #: Entries whose spec or key is wrong.
         self._bad: set[int] = set()
+        self._rendered = es.template is not None
 
     def run(self) -> list[Usable]:
         """Report all errors; return the entries that samples can be tried on."""
@@ -79,11 +80,12 @@ class ExternalSecretCheck:
             else:
                 wrong = [(n, e.problem) for n, e in enumerate(plan.entries) if e.problem]
                 es = self._entries(es, wrong)
-        self._report_overwritten()
+        if not self._rendered:
+            self._report_overwritten()
         self._report_ignored()
         self._report_constants()
         return [
-            Usable(index, entry, extraction_spec_of(entry))
+            Usable(index, entry, extraction_spec_of(entry, rendered=self._rendered))
             for index, entry in enumerate(self._written.entries)
             if index not in self._bad
         ]
@@ -136,7 +138,7 @@ class ExternalSecretCheck:
         corrected = None
         for index, problem in wrong:
             entry, path = es.entries[index], entry_path(self._obj, index)
-            found = list(extraction_problems(entry, path))
+            found = list(extraction_problems(entry, path, rendered=self._rendered))
             for place, single in found:
                 self._add_problem(place, single)
             if found:
@@ -252,14 +254,12 @@ def _corrected(es: ExternalSecret, path: FieldPath) -> ExternalSecret | None:
     match path[1:]:
         case ("provider",):
             return replace(es, provider=DEFAULT_PROVIDER)
-        case ("type",):
-            return replace(es, secret_type=DEFAULT_SECRET_TYPE)
         case ("target", "template", *_):
             return replace(es, template=None, invalid=None)
         case ("rotationInterval",):
             return replace(es, rotation_interval="")
         case ("refreshPolicy",) | ("target", "creationPolicy") | ("target", "deletionPolicy"):
             return replace(es, invalid=None)
-        case ("target", *_):
-            return replace(es, target=Target(name=_RIGHT))
+        case ("target" | "type", *_):
+            return replace(es, target=Target(name=_RIGHT), secret_type=DEFAULT_SECRET_TYPE)
     return None

@@ -60,11 +60,16 @@ def check_type(
     groups = REQUIRED.get(kind, ())
     sample_data = {} if result is None else result.data
     keys = {key for u in usable for key in static_keys(u.entry)} | sample_data.keys()
+    template = es.template
+    if template is not None:
+        keys = {*template.named_keys, *sample_data, *(() if template.replaces else keys)}
     missing = [group for group in groups if keys.isdisjoint(group)]
+    lines = template is not None and template.has_lines and result is None
     # An entry with an error was reported, and the error may be the name of its key.
-    if missing and len(usable) == len(es.entries):
+    if missing and len(usable) == len(es.entries) and not lines:
         untried = [u.entry.key for u in usable if result is None or u.entry.key in result.without]
-        _report_missing_keys(obj, kind, missing, keys, _unknown(usable, untried), findings)
+        unknown = () if template and template.replaces else _unknown(usable, untried)
+        _report_missing_keys(obj, kind, missing, keys, unknown, findings)
     if kind in REQUIRED:
         _check_json(obj, kind, sample_data, findings)
 

@@ -163,8 +163,7 @@ def pending_message(es: ExternalSecret, pending: Pending, *, synced: bool) -> st
         return f"waiting for other ExternalSecrets that merge their keys into {es.target.name}"
     entries = pending.entries
     if not entries:
-        done = "parsed" if es.template is None else "rendered"
-        return f"waiting for the values to be fetched again or {done}"
+        return "waiting for the values to be fetched again, parsed or rendered"
     total = len(es.entries)
     if synced:
         return (
