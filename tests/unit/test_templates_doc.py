@@ -18,6 +18,8 @@ from secret_sync.controller.external_secret.extraction import (
 )
 from secret_sync.controller.external_secret.rendering import TemplateInput
 from secret_sync.resources import ExternalSecret
+from secret_sync.templates.engine import parse
+from secret_sync.templates.errors import TemplateError
 from tests.support.documentation import ROOT
 from tests.unit.reference_tables import Page
 
@@ -41,7 +43,7 @@ Loader.add_constructor("!base64", lambda _, node: base64.b64decode(node.value)) 
 
 def recipes() -> list[Any]:
     found = re.findall(
-        r"^### ([^\n]+)\n(?:(?!^###).)*?^```yaml recipe\n(.*?)^```", TEXT, re.M | re.S
+        r"^### ([^\n]+)\n(?:(?!^###).)*?^```yaml recipe\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL
     )
     loaded = [(title, yaml.load(block, Loader)) for title, block in found]  # noqa: S506 (ours)
     return [pytest.param(recipe, id=title) for title, recipe in loaded]
@@ -88,3 +90,15 @@ def test_every_link_leads_somewhere() -> None:
             continue
         page = Page((ROOT / "docs" / (name or "templates.md")).read_text())
         assert not part or part in page.anchors, link
+
+
+@pytest.mark.parametrize(
+    "name", ["env", "expandenv", "getHostByName", "randAlphaNum", "genCA", "derivePassword"]
+)
+def test_refused_functions_are_refused(name: str) -> None:
+    assert f"`{name}" in TEXT or name.startswith("rand")
+    for source in (f"{{{{ {name} }}}}", f"{{{{ if false }}}}{{{{ {name} `a` }}}}{{{{ end }}}}"):
+        with pytest.raises(TemplateError) as caught:
+            parse(source)
+        assert caught.value.code == "TemplateInvalid"
+        assert name in caught.value.message

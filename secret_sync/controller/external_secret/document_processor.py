@@ -256,14 +256,16 @@ def _make_safely(
     inputs: ExtractionInput, expressions: Expressions, secret: bytes
 ) -> Steps[Rendered]:
     """Make the Secret; a bug of ours fails one object, not all of them."""
-    reason, what = Reason.NOT_A_DOCUMENT, "the documents could not be read"
+    reason = Reason.NOT_A_DOCUMENT
+    what = "the documents could not be read, by a fault of secret-sync"
     try:
         extracted = yield from extract_all_steps(inputs, expressions)
         if isinstance(extracted, ExtractionError):
             return extracted
         if inputs.template is None:
             return build_extracted(inputs, extracted, secret)
-        reason, what = Reason.TEMPLATE_FAILED, "spec.target.template could not be rendered"
+        reason = Reason.TEMPLATE_FAILED
+        what = "spec.target.template could not be rendered, by a fault of secret-sync"
         make = partial(build_extracted, inputs, secret=secret)
         return (yield from render_steps(inputs.template, extracted, make))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote a value)
@@ -272,8 +274,7 @@ def _make_safely(
             None,
             Problem(
                 reason,
-                f"{what}, by a fault of secret-sync: {type(error).__name__}; its log has the "
-                "place, please report it",
+                f"{what}: {type(error).__name__}; its log has the place, please report it",
             ),
         )
 

@@ -144,7 +144,7 @@ def _render(
             yield
         result = secret.finish(extracted)
     except _RenderError as error:
-        if rendering.needed:
+        if rendering.needed and error.problem.reason is not Reason.TOO_COSTLY:
             # What stood in for a hash may be the cause.
             return NeedsHashes(tuple(rendering.needed))
         return ExtractionError(None, error.problem)
@@ -230,7 +230,7 @@ def _render_one(job: _Job, values: Mapping[str, bytes], rendering: Rendering) ->
         message = f"{job.where}: the template is not UTF-8"
         raise _RenderError(Problem(Reason.TEMPLATE_INVALID, message, job.path)) from None
     try:
-        return parse(source).render(values, rendering)
+        return parse(source, keep=not job.hidden).render(values, rendering)
     except TemplateError as error:
         problem = template_problem(error, job.where, job.path, hidden=job.hidden)
         raise _RenderError(problem) from None

@@ -361,7 +361,7 @@ async def test_polls_and_restarts_write_nothing_although_the_template_has_hashes
             await api.until(
                 "Secret", home, "some", lambda _: syncs_of(controller, "unchanged") >= 1
             )
-            while (await admin.counters())["secrets"]["templates/user"] < calls + 20:
+            while (await admin.counters())["secrets"]["templates/user"] < calls + 20:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             # An edit of a neighbour brings a reconcile of all.
             await api.merge("ExternalSecret", home, "some", {"metadata": {"labels": {"a": "b"}}})
