@@ -37,8 +37,8 @@ class Loader(yaml.SafeLoader):
     """With the tags of the page."""
 
 
-Loader.add_constructor("!starts", lambda _, node: Starts(node.value))  # type: ignore[no-untyped-call]
-Loader.add_constructor("!base64", lambda _, node: base64.b64decode(node.value))  # type: ignore[no-untyped-call]
+Loader.add_constructor("!starts", lambda _, node: Starts(node.value))
+Loader.add_constructor("!base64", lambda _, node: base64.b64decode(node.value))
 
 
 def recipes() -> list[Any]:

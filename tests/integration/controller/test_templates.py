@@ -231,17 +231,18 @@ async def test_labels_and_annotations_go_with_their_template_and_those_of_others
 
 @pytest.mark.parametrize("change", ["type", "immutable"])
 async def test_a_recreated_secret_has_what_was_rendered_and_what_others_set(
-    admin: CloudAdmin, api: Api, home: str, running: Running, writes: list[str], change: str
+    admin: CloudAdmin, api: Api, home: str, running: Running, change: str
 ) -> None:
+    own = {"type": "example.org/own"} if change == "type" else {}
     template = {"data": {"a": "{{ .user }}"}, "metadata": LABELS}
-    immutable = {"immutable": True} if change == "immutable" else {}
+    immutable: dict[str, Any] = {"immutable": True} if change == "immutable" else {}
     async with running():
         await api.put(templated(template, **immutable), home)
         first = await api.until_holds(home, "some", {"a": "alice"})
         theirs = {"metadata": {"labels": {"theirs": "1"}}}
         await api.merge("Secret", home, "some", theirs)
         if change == "type":
-            await api.put(templated({**template, "type": "example.org/own"}), home)
+            await api.put(templated({**template, **own}), home)
         else:
             await admin.put_secret("templates/user", "bob")
             await force_sync(api, home, "some", "now")
@@ -255,16 +256,7 @@ async def test_a_recreated_secret_has_what_was_rendered_and_what_others_set(
         user = values_of(found)["a"]
         assert metadata_of(found, "labels") == {"theirs": "1", "user": user}
         # The label of another one is another one's again.
-        await api.put(
-            templated(
-                {
-                    "data": {"a": "{{ .user }}"},
-                    **{k: v for k, v in {"type": "example.org/own"}.items() if change == "type"},
-                },
-                **immutable,
-            ),
-            home,
-        )
+        await api.put(templated({"data": {"a": "{{ .user }}"}, **own}, **immutable), home)
         await api.until(
             "Secret", home, "some", lambda s: metadata_of(s, "labels") == {"theirs": "1"}
         )
