@@ -63,7 +63,7 @@ def rendered(recipe: dict[str, Any]) -> Desired:
     return made
 
 
-def test_there_are_ten_recipes() -> None:
+def test_recipes_are_ten() -> None:
     assert len(recipes()) == 10
 
 

@@ -18,6 +18,7 @@ from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
 from secret_sync.resources.events import EventReason
+from secret_sync.resources.template import SecretTemplate
 from secret_sync.resources.external_secret import (
     DEFAULT_PROVIDER,
     DEFAULT_SECRET_TYPE,
@@ -115,7 +116,7 @@ class ExternalSecretCheck:
 
     def _whole(self, es: ExternalSecret, problem: Problem) -> ExternalSecret | None:
         """Report an error of the object as a whole; return the object without it."""
-        if problem.reason is Reason.INVALID_KEY:
+        if problem.reason is Reason.INVALID_KEY and not problem.field:
             # The controller names all of them at once.
             wrong = {n: _key_problem(e) for n, e in enumerate(es.entries) if e.plain}
             index = next(n for n, message in wrong.items() if message)
@@ -249,13 +250,20 @@ def _key_problem(entry: DataEntry) -> str:
     return ""
 
 
+def _right_template(template: SecretTemplate | None) -> SecretTemplate | None:
+    """Return a valid template that keeps as many of the fetched keys as the given one."""
+    if template is None or not template.renders_keys:
+        return None
+    return SecretTemplate(data=((_RIGHT, ""),), merge=template.merge)
+
+
 def _corrected(es: ExternalSecret, path: FieldPath) -> ExternalSecret | None:
     """Return the object with a valid value at the path; ``None`` if there is none."""
     match path[1:]:
         case ("provider",):
             return replace(es, provider=DEFAULT_PROVIDER)
         case ("target", "template", *_):
-            return replace(es, template=None, invalid=None)
+            return replace(es, template=_right_template(es.template), invalid=None)
         case ("rotationInterval",):
             return replace(es, rotation_interval="")
         case ("refreshPolicy",) | ("target", "creationPolicy") | ("target", "deletionPolicy"):

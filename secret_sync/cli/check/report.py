@@ -86,8 +86,8 @@ def _sample_lines(result: SampleResult, *, values: bool) -> Iterator[str]:
         yield f"  {plain(key)}" + (f" = {shown(result.data[key])}" if values else "")
     for field, value in sorted(result.metadata.fields().items()):
         sort, _, name = field.partition("/")
-        line = f"  {sort.removesuffix('s')} {name}"
-        yield plain(line) + (f" = {shown(value.encode())}" if values else "")
+        line = plain(f"{sort.removesuffix('s')} {name}")
+        yield f"  {line}" + (f" = {shown(value.encode())}" if values else "")
     if not result.data:
         yield "  none"
     if result.without:

@@ -89,6 +89,8 @@ class DocumentProcessor:
         # Those whose values would be too much to hold as well, with their sizes.
         self._parked: dict[str, int] = {}
         self._retry: asyncio.TimerHandle | None = None
+        # Those for which hashes have been computed.
+        self._hashed: set[str] = set()
 
     def __repr__(self) -> str:
         """Show counts, never contents."""
@@ -148,7 +150,9 @@ class DocumentProcessor:
     def cancel(self, key: str) -> None:
         """Extract nothing for an object that is gone, or that needs nothing for now."""
         self._drop(key)
-        self._templates.hashes.cancel(key)
+        if key in self._hashed:
+            self._hashed.discard(key)
+            self._templates.hashes.cancel(key)
 
     def _drop(self, key: str) -> None:
         self._parked.pop(key, None)
@@ -224,6 +228,7 @@ class DocumentProcessor:
             state.extracted = Extracted(inputs.digest, error=result)
             return result
         if not isinstance(result, Desired):
+            self._hashed.add(key)
             self._templates.hashes.compute(key, result.requests)
             return None
         state.extracted = Extracted(
@@ -256,27 +261,31 @@ def _make_safely(
     inputs: ExtractionInput, expressions: Expressions, secret: bytes
 ) -> Steps[Rendered]:
     """Make the Secret; a bug of ours fails one object, not all of them."""
-    reason = Reason.NOT_A_DOCUMENT
-    what = "the documents could not be read, by a fault of secret-sync"
+    rendering = False
     try:
         extracted = yield from extract_all_steps(inputs, expressions)
         if isinstance(extracted, ExtractionError):
             return extracted
         if inputs.template is None:
             return build_extracted(inputs, extracted, secret)
-        reason = Reason.TEMPLATE_FAILED
-        what = "spec.target.template could not be rendered, by a fault of secret-sync"
+        rendering = True
         make = partial(build_extracted, inputs, secret=secret)
         return (yield from render_steps(inputs.template, extracted, make))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote a value)
         _log.error("documents not parsed", error=describe_exception(error))
-        return ExtractionError(
-            None,
-            Problem(
-                reason,
-                f"{what}: {type(error).__name__}; its log has the place, please report it",
-            ),
-        )
+        if rendering:
+            problem = Problem(
+                Reason.TEMPLATE_FAILED,
+                "spec.target.template could not be rendered, by a fault of secret-sync: "
+                f"{type(error).__name__}; its log has the place, please report it",
+            )
+        else:
+            problem = Problem(
+                Reason.NOT_A_DOCUMENT,
+                "the documents could not be read, by a fault of secret-sync: "
+                f"{type(error).__name__}; its log has the place, please report it",
+            )
+        return ExtractionError(None, problem)
 
 
 def _plain(inputs: ExtractionInput) -> Desired | ExtractionError:

@@ -65,11 +65,15 @@ def spec_problem(es: ExternalSecret) -> Problem | None:
 
 def key_problem(es: ExternalSecret) -> Problem | None:
     """Return what is wrong with the keys of the Secret that are known without any value."""
+    template = es.template
     try:
-        if es.template is None or not es.template.replaces:
+        if template is not None:
+            check_names(template.named_keys, "choose another one in spec.target.template")
+    except DefiniteError as error:
+        return Problem(Reason.INVALID_KEY, error.message, ("spec", "target", "template"))
+    try:
+        if template is None or not template.replaces:
             check_data({e.name: b"" for e in es.entries if e.plain})
-        if es.template is not None:
-            check_names(es.template.named_keys, "choose another one in spec.target.template")
     except DefiniteError as error:
         reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
         return Problem(reason, error.message)
