@@ -21,6 +21,9 @@ _FAILED: Final = (
     "fail: the template refuses to be rendered; its message is not a constant, so it is not shown"
 )
 
+#: Bytes of a string that take as long as an element of a list or map.
+_ELEMENT: Final = 64
+
 
 def raising(error: Callable[[], TemplateError]) -> Stage:
     """Return what raises the error when it is reached, and not before, as in Go."""
@@ -73,14 +76,12 @@ def function_call(
 def _general(function: Function, arguments: Sequence[Evaluate], origin: Origin) -> Stage:
     run, name = function.run, function.name
     cost = 1 + len(arguments)
-    one = arguments[0] if len(arguments) == 1 else None
 
     def call(frame: Frame, dot: Value, _final: Value = None) -> Value:
-        frame.step(cost)
         try:
-            if one is not None:
-                return run(frame.rendering, one(frame, dot))
-            return run(frame.rendering, *[evaluate(frame, dot) for evaluate in arguments])
+            values = [evaluate(frame, dot) for evaluate in arguments]
+            frame.step(cost + _weight(values))
+            return run(frame.rendering, *values)
         except FunctionError as error:
             raise origin.of_function(name, error) from None
         except TemplateError as error:
@@ -95,18 +96,29 @@ def _piped(function: Function, arguments: Sequence[Evaluate], origin: Origin) ->
     check = fit(kind_at(function, len(arguments)))
 
     def call(frame: Frame, dot: Value, final: Value) -> Value:
-        frame.step(cost)
         try:
-            if not arguments:
-                return run(frame.rendering, final if check is None else check(final))
             values = [evaluate(frame, dot) for evaluate in arguments]
-            return run(frame.rendering, *values, final if check is None else check(final))
+            values.append(final if check is None else check(final))
+            frame.step(cost + _weight(values))
+            return run(frame.rendering, *values)
         except FunctionError as error:
             raise origin.of_function(name, error) from None
         except TemplateError as error:
             raise origin.locate(error) from None
 
     return call
+
+
+def _weight(values: list[Value]) -> int:
+    """Return the steps that reading the arguments takes; nested values are the function's."""
+    size = 0
+    for value in values:
+        kind = value.__class__
+        if kind is bytes:
+            size += len(value)
+        elif kind is list or kind is dict:
+            size += len(value) * _ELEMENT
+    return size >> 10
 
 
 def choice(arguments: Sequence[Evaluate], *, wanted: bool, piped: bool) -> Stage:
