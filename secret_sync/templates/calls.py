@@ -21,6 +21,8 @@ _FAILED: Final = (
     "fail: the template refuses to be rendered; its message is not a constant, so it is not shown"
 )
 
+#: Steps of a call: some functions take ten microseconds at least.
+_CALL: Final = 3
 #: Bytes of a string that take as long as an element of a list or map.
 _ELEMENT: Final = 64
 
@@ -75,7 +77,7 @@ def function_call(
 
 def _general(function: Function, arguments: Sequence[Evaluate], origin: Origin) -> Stage:
     run, name = function.run, function.name
-    cost = 1 + len(arguments)
+    cost = _CALL + len(arguments)
 
     def call(frame: Frame, dot: Value, _final: Value = None) -> Value:
         try:
@@ -92,7 +94,7 @@ def _general(function: Function, arguments: Sequence[Evaluate], origin: Origin) 
 
 def _piped(function: Function, arguments: Sequence[Evaluate], origin: Origin) -> Stage:
     run, name = function.run, function.name
-    cost = 2 + len(arguments)
+    cost = _CALL + 1 + len(arguments)
     check = fit(kind_at(function, len(arguments)))
 
     def call(frame: Frame, dot: Value, final: Value) -> Value:
