@@ -186,7 +186,7 @@ def _split(rendering: Rendering, pattern: bytes, text: bytes, count: int) -> lis
         return [b""]
     subject = _Text(text)
     rendering.budget.create(len(text))
-    parts = []
+    parts: list[bytes] = []
     start = last = 0
     for found, end in _spans(rendering, regex, pattern, subject, count):
         if count > 0 and len(parts) == count - 1:
