@@ -133,7 +133,7 @@ def _semver_compare(rendering: Rendering, constraint: bytes, version: bytes) -> 
     # Few templates need it.
     from secret_sync.templates.version_constraints import satisfies  # noqa: PLC0415
 
-    rendering.budget.step(1 + len(constraint) // 4)
+    rendering.budget.step(40 + 2 * len(constraint))
     satisfied = satisfies(
         _required("semverCompare", version), constraint.decode("ascii", "replace")
     )
