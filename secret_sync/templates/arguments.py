@@ -27,7 +27,9 @@ _CLASSES: Final[dict[Kind, frozenset[type]]] = {
     Kind.LIST: frozenset((list,)),
     Kind.MAP: frozenset((dict,)),
 }
-_EMPTY: Final[dict[Kind, Callable[[], Value]]] = {Kind.LIST: list, Kind.MAP: dict}
+#: What a missing value is where a map is needed. Sprig's lists are of no type in Go, so a missing
+#: one is an error there.
+_EMPTY: Final[dict[Kind, Callable[[], Value]]] = {Kind.MAP: dict}
 #: What to do, by what is needed and the kind (as `kindOf` names it) that is there.
 _ADVICE: Final = {
     (Kind.INT, "string"): "convert it with int or atoi",
@@ -48,7 +50,7 @@ _ADVICE: Final = {
 def fit(kind: Kind) -> Callable[[Value], Value] | None:
     """Return what checks a value for a parameter; ``None`` if any value fits.
 
-    A missing value fits a list or map, where it is an empty one, as in Go.
+    A missing value fits a map, where it is an empty one, as in Go.
     """
     if kind is Kind.ANY:
         return None

@@ -21,6 +21,11 @@ _FAILED: Final = (
     "fail: the template refuses to be rendered; its message is not a constant, so it is not shown"
 )
 
+#: Steps of a call: some functions take ten microseconds at least.
+_CALL: Final = 3
+#: Bytes of a string that take as long as an element of a list or map.
+_ELEMENT: Final = 64
+
 
 def raising(error: Callable[[], TemplateError]) -> Stage:
     """Return what raises the error when it is reached, and not before, as in Go."""
@@ -72,15 +77,13 @@ def function_call(
 
 def _general(function: Function, arguments: Sequence[Evaluate], origin: Origin) -> Stage:
     run, name = function.run, function.name
-    cost = 1 + len(arguments)
-    one = arguments[0] if len(arguments) == 1 else None
+    cost = _CALL + len(arguments)
 
     def call(frame: Frame, dot: Value, _final: Value = None) -> Value:
-        frame.step(cost)
         try:
-            if one is not None:
-                return run(frame.rendering, one(frame, dot))
-            return run(frame.rendering, *[evaluate(frame, dot) for evaluate in arguments])
+            values = [evaluate(frame, dot) for evaluate in arguments]
+            frame.step(cost + _weight(values))
+            return run(frame.rendering, *values)
         except FunctionError as error:
             raise origin.of_function(name, error) from None
         except TemplateError as error:
@@ -91,22 +94,33 @@ def _general(function: Function, arguments: Sequence[Evaluate], origin: Origin) 
 
 def _piped(function: Function, arguments: Sequence[Evaluate], origin: Origin) -> Stage:
     run, name = function.run, function.name
-    cost = 2 + len(arguments)
+    cost = _CALL + 1 + len(arguments)
     check = fit(kind_at(function, len(arguments)))
 
     def call(frame: Frame, dot: Value, final: Value) -> Value:
-        frame.step(cost)
         try:
-            if not arguments:
-                return run(frame.rendering, final if check is None else check(final))
             values = [evaluate(frame, dot) for evaluate in arguments]
-            return run(frame.rendering, *values, final if check is None else check(final))
+            values.append(final if check is None else check(final))
+            frame.step(cost + _weight(values))
+            return run(frame.rendering, *values)
         except FunctionError as error:
             raise origin.of_function(name, error) from None
         except TemplateError as error:
             raise origin.locate(error) from None
 
     return call
+
+
+def _weight(values: list[Value]) -> int:
+    """Return the steps that reading the arguments takes; nested values are the function's."""
+    size = 0
+    for value in values:
+        kind = value.__class__
+        if kind is bytes:
+            size += len(value)
+        elif kind is list or kind is dict:
+            size += len(value) * _ELEMENT
+    return size >> 10
 
 
 def choice(arguments: Sequence[Evaluate], *, wanted: bool, piped: bool) -> Stage:

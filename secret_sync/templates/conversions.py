@@ -18,8 +18,8 @@ CONVERSIONS: Final = FunctionTable()
 _INT64: Final = 2**63
 #: What an amd64 processor makes of a float that fits no int64.
 _OVERFLOW: Final = -_INT64
-#: More digits than any int64 or float64 has in Go's syntax; reading more would be quadratic.
-_MAX_DIGITS: Final = 4096
+#: More bytes than a number has that anyone writes.
+_MAX_TEXT: Final = 512
 
 _INTEGER: Final = re.compile(
     rb"([+-]?)(?:0[xX]_?([0-9a-fA-F]+(?:_[0-9a-fA-F]+)*)|0[bB]_?([01]+(?:_[01]+)*)"
@@ -72,8 +72,10 @@ def _truncated(value: float) -> int:
 
 
 def _parsed(text: bytes) -> int:
+    if len(text) > _MAX_TEXT:
+        return 0
     match = _INTEGER.fullmatch(_ZERO_FRACTION.sub(b"", text, count=1))
-    if match is None or len(text) > _MAX_DIGITS:
+    if match is None:
         return 0
     sign, *parts = match.groups()
     number = next(
@@ -85,7 +87,7 @@ def _parsed(text: bytes) -> int:
 
 
 def _parsed_float(text: bytes) -> float:
-    if len(text) > _MAX_DIGITS:
+    if len(text) > _MAX_TEXT:
         return 0.0
     if _NAN.fullmatch(text):
         return math.nan
@@ -117,17 +119,15 @@ def _float64(_: Rendering, value: Any) -> float:
 
 @CONVERSIONS.function("atoi", Kind.STRING)
 def _atoi(_: Rendering, text: bytes) -> int:
-    if _DECIMAL.fullmatch(text) is None:
+    if len(text) > _MAX_TEXT or _DECIMAL.fullmatch(text) is None:
         return 0
-    if len(text) > _MAX_DIGITS:
-        return -_INT64 if text.startswith(b"-") else _INT64 - 1
     return max(-_INT64, min(int(text), _INT64 - 1))
 
 
 @CONVERSIONS.function("toDecimal", Kind.ANY)
 def _to_decimal(rendering: Rendering, value: Any) -> Int64:
     text = b"" if is_missing(value) else printed(value, rendering.budget)
-    if len(text) > _MAX_DIGITS or _OCTAL.fullmatch(text) is None:
+    if len(text) > _MAX_TEXT or _OCTAL.fullmatch(text) is None:
         return Int64(0)
     number = int(text, 8)
     return Int64(number if -_INT64 <= number < _INT64 else 0)

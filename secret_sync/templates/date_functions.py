@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DATES: Final = FunctionTable()
 
 _DATE: Final = b"2006-01-02"
+#: Bytes of a layout, and of what is read by it.
+_MAX_TEXT: Final = 256
 #: An element of one character can be written as a name of nine.
 _LONGEST: Final = 9
 _UNITS: Final = (
@@ -59,6 +61,7 @@ def _html_date_in_zone(rendering: Rendering, value: Any, zone: bytes) -> bytes:
 
 def _formatted(rendering: Rendering, layout: bytes, time: Time, zone: Zone) -> bytes:
     rendering.budget.create(len(layout) * _LONGEST)
+    rendering.budget.step(8 + len(layout) // 4)
     return Time(time.seconds, time.nanoseconds, zone).format(layout)
 
 
@@ -75,7 +78,8 @@ def _time(name: str, value: Any) -> Time:
 
 
 @DATES.function("dateModify date_modify mustDateModify must_date_modify", Kind.STRING, Kind.TIME)
-def _date_modify(_: Rendering, text: bytes, time: Time) -> Time:
+def _date_modify(rendering: Rendering, text: bytes, time: Time) -> Time:
+    rendering.budget.step(2)
     return time.plus(_duration("dateModify", text))
 
 
@@ -88,7 +92,9 @@ def _duration(name: str, text: bytes) -> int:
 
 @DATES.function("toDate mustToDate", Kind.STRING, Kind.STRING)
 def _to_date(rendering: Rendering, layout: bytes, text: bytes) -> Time:
-    rendering.budget.step((len(layout) + len(text)) // 16)
+    if max(len(layout), len(text)) > _MAX_TEXT:
+        raise FunctionError(f"toDate takes a layout and a string of at most {_MAX_TEXT} bytes")
+    rendering.budget.step(6 + len(layout))
     try:
         return parse_time(layout, text)
     except NotATimeError as error:

@@ -16,6 +16,8 @@ from secret_sync.templates.calendars import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secret_sync.templates.calendars import Zone
 
 RFC3339_NANO: Final = b"2006-01-02T15:04:05.999999999Z07:00"
@@ -123,7 +125,7 @@ def _hour12(moment: Moment) -> int:
     return moment.hour % 12 or 12
 
 
-_SIMPLE: Final = {
+_SIMPLE: Final[dict[bytes, Callable[[Moment], str]]] = {
     b"2006": lambda moment: year_text(moment.year),
     b"06": lambda moment: f"{abs(moment.year) % 100:02d}",
     b"January": lambda moment: MONTHS[moment.month - 1],

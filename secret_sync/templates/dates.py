@@ -281,8 +281,8 @@ def _unix_nano(_: Rendering, time: Time) -> Int64:
 
 @_TIME.function("Format", Kind.STRING)
 def _format(rendering: Rendering, time: Time, layout: bytes) -> bytes:
-    # The longest text for the shortest element is that of a year.
-    rendering.budget.create(len(layout) * 5)
+    rendering.budget.create(len(layout) * 9)
+    rendering.budget.step(8 + len(layout) // 4)
     return time.format(layout)
 
 
@@ -292,7 +292,8 @@ def _add(_: Rendering, time: Time, duration: Any) -> Time:
 
 
 @_TIME.function("AddDate", Kind.INT, Kind.INT, Kind.INT)
-def _add_date(_: Rendering, time: Time, years: int, months: int, days: int) -> Time:
+def _add_date(rendering: Rendering, time: Time, years: int, months: int, days: int) -> Time:
+    rendering.budget.step(8)
     at = time.moment()
     of_day = (at.hour * 60 + at.minute) * 60 + at.second
     return date_time(

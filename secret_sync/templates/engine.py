@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Parsed templates that are kept, and the characters of their sources: one takes up to 200 times
 #: the memory of its source.
 _KEPT: Final = 512
-_KEPT_CHARACTERS: Final = 256 * 1024
+_KEPT_CHARACTERS: Final = 128 * 1024
 
 
 class Template:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ class Kind(Enum):
 
 #: Takes the `Rendering`, then the arguments; returns a value, or raises `FunctionError`.
 Implementation: TypeAlias = "Callable[..., Any]"
+_Run = TypeVar("_Run", bound="Implementation")
 
 
 class Function(NamedTuple):
@@ -63,10 +64,10 @@ class FunctionTable:
 
     def function(
         self, names: str, *parameters: Kind, rest: Kind | None = None
-    ) -> Callable[[Implementation], Implementation]:
+    ) -> Callable[[_Run], _Run]:
         """Declare a function under one or more names, separated by spaces."""
 
-        def declare(run: Implementation) -> Implementation:
+        def declare(run: _Run) -> _Run:
             for name in names.split():
                 self.functions[name] = Function(name, parameters, rest, run)
             return run

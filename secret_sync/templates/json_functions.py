@@ -49,7 +49,8 @@ def read_json(text: bytes, budget: TemplateBudget) -> Any:
             raise TemplateError(str(error), code=TOO_COSTLY) from None
         if error.code == documents.NOT_A_DOCUMENT:
             raise NotJSONError(str(error)) from None
-        raise FunctionError(str(error)) from None
+        # The original error names the key, which is a part of a value.
+        raise FunctionError("a mapping of the document has a key twice; remove one") from None
     return _value(document, budget)
 
 

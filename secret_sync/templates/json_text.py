@@ -98,6 +98,7 @@ class _Writer:
         characters = text_of(text)
         specials = len(self._special.findall(characters))
         self._budget.create(len(text) + specials * _LONGEST + 2)
+        self._budget.step(specials)
         self.pieces.append(b'"%b"' % self._special.sub(_escaped, characters).encode())
 
 

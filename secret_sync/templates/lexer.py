@@ -91,7 +91,8 @@ _PART: Final = (
     r"|0[oO][0-7_]*(?:\.[0-7_]*)?|0[bB][01_]*(?:\.[01_]*)?"
     r"|[0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?)i?"
 )
-_NUMBER: Final = re.compile(rf"{_PART}(?:(?=[+-]){_PART}(?<=i))?(?![\w+-])")
+# Atomic, as Go never goes back: a shorter number would be found before a letter.
+_NUMBER: Final = re.compile(rf"(?>{_PART})(?:(?=[+-])(?>{_PART})(?<=i))?(?![\w+-])")
 _DIGIT: Final = re.compile("[0-9]")
 #: What may follow a name: ``.X.Y`` is two fields, ``$x+2`` is a mistake.
 _AFTER_NAME: Final = re.compile(r"[ \t\r\n.,|:()]|\}\}|\Z")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MATHS: Final = FunctionTable()
 
+#: Steps of an operation with decimals.
+_STEPS: Final = 8
 #: Decimal places of a quotient.
 _PLACES: Final = 10**16
 
@@ -164,7 +166,7 @@ def _calculated(
     for value in values[1:]:
         result = operate(result, _decimal(name, value))
         size = result.numerator.bit_length() + result.denominator.bit_length()
-        rendering.budget.step(1 + (size // 1024) ** 2)
+        rendering.budget.step(_STEPS + (size // 1024) ** 2)
     try:
         return float(result)
     except OverflowError:

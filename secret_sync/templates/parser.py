@@ -215,7 +215,8 @@ class _Parser:
         cursor, expressions = self._cursor, self._expressions
         outside = expressions.variables, self._ranges, self._base, cursor.deepest
         expressions.variables, self._ranges = ["$"], 0
-        self._base = cursor.deepest = cursor.depth
+        # Its own level is that of the call.
+        self._base = cursor.deepest = cursor.depth + 1
         statements, stop = self._statements(opening)
         if stop != "end":
             raise cursor.fail(cursor.peek().position, f"{opening.text} cannot have an else")

@@ -27,6 +27,10 @@ _MEMORY: Final = 256 * 1024
 _WORK_PER_STEP: Final = 128
 #: Bytes that an automaton reads in the time of a step.
 _BYTES_PER_STEP: Final = 512
+#: Steps of a call, of each match, and of each group that a replacement refers to.
+_STEPS_PER_CALL: Final = 5
+_STEPS_PER_MATCH: Final = 4
+_STEPS_PER_REFERENCE: Final = 3
 #: What makes an expression read further than the length of its program.
 _REPEATS: Final = re.compile(rb"[*+]|,\}")
 
@@ -110,7 +114,7 @@ def _matches(rendering: Rendering, regex: Any, pattern: bytes, text: bytes) -> I
     step = rendering.budget.step
     size = int(regex.programsize)
     far = len(text) if _REPEATS.search(pattern) else size
-    step(1 + size * len(text) // _WORK_PER_STEP)
+    step(_STEPS_PER_CALL + size * len(text) // _WORK_PER_STEP)
     position, previous = 0, -1
     while position <= len(text):
         match = regex.search(text, position)
@@ -118,7 +122,11 @@ def _matches(rendering: Rendering, regex: Any, pattern: bytes, text: bytes) -> I
             return
         start, end = match.span()
         left = len(text) - end
-        step(2 + size * min(size, left) // _WORK_PER_STEP + min(far, left) // _BYTES_PER_STEP)
+        step(
+            _STEPS_PER_MATCH
+            + size * min(size, left) // _WORK_PER_STEP
+            + min(far, left) // _BYTES_PER_STEP
+        )
         accepted = end > position or start != previous
         position = end if end > position else _after(text, position)
         previous = end
@@ -186,7 +194,7 @@ def _split(rendering: Rendering, pattern: bytes, text: bytes, count: int) -> lis
         return [b""]
     subject = _Text(text)
     rendering.budget.create(len(text))
-    parts = []
+    parts: list[bytes] = []
     start = last = 0
     for found, end in _spans(rendering, regex, pattern, subject, count):
         if count > 0 and len(parts) == count - 1:
@@ -212,6 +220,7 @@ def _replace_all(rendering: Rendering, pattern: bytes, text: bytes, replacement:
             if dollar or not name:
                 return "$"
             start, end = _group(match, name)
+            rendering.budget.step(_STEPS_PER_REFERENCE)
             rendering.budget.create(end - start)
             return text_of(subject.part(start, end))
 

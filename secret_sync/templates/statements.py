@@ -125,23 +125,25 @@ class _BodyCompiler:
         origin = Origin(self._source, node.pipeline.position)
 
         def iterate(frame: Frame, dot: Value) -> bool | None:
-            frame.step()
             value = evaluate(frame, dot)
             try:
+                frame.step()
                 pairs = pairs_of(value, frame.rendering.budget, wants_index=index is not None)
+                if pairs is None:
+                    return otherwise(frame, dot)
+                variables = frame.variables
+                for key, item in pairs:
+                    frame.step()
+                    if element is not None:
+                        variables[element] = item
+                    if index is not None:
+                        variables[index] = key
+                    if body(frame, item):
+                        break
             except BadValueError as error:
                 raise origin.of_function("range", error) from None
-            if pairs is None:
-                return otherwise(frame, dot)
-            variables = frame.variables
-            for key, item in pairs:
-                frame.step()
-                if element is not None:
-                    variables[element] = item
-                if index is not None:
-                    variables[index] = key
-                if body(frame, item):
-                    break
+            except TemplateError as error:
+                raise origin.locate(error) from None
             return None
 
         return iterate

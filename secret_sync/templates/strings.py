@@ -95,7 +95,7 @@ def _separates(letter: str) -> bool:
 
 @STRINGS.function("untitle", Kind.STRING)
 def _untitle(rendering: Rendering, text: bytes) -> bytes:
-    pay_characters(text, rendering.budget)
+    pay_characters(text, rendering.budget, per_step=3)
     return bytes_of(
         _LETTER_OR_SPACE.sub(lambda word: lower(word[0][0]) + word[0][1:], text_of(text))
     )
@@ -129,13 +129,13 @@ _TITLE_LETTERS: Final = frozenset(
 
 @STRINGS.function("nospace", Kind.STRING)
 def _nospace(rendering: Rendering, text: bytes) -> bytes:
-    rendering.budget.create(len(text))
+    pay_characters(text, rendering.budget)
     return bytes_of("".join(_LETTER_OR_SPACE.findall(text_of(text))))
 
 
 @STRINGS.function("initials", Kind.STRING)
 def _initials(rendering: Rendering, text: bytes) -> bytes:
-    rendering.budget.create(len(text))
+    pay_characters(text, rendering.budget)
     return bytes_of("".join(word[0] for word in _LETTER_OR_SPACE.findall(text_of(text))))
 
 

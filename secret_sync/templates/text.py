@@ -16,14 +16,18 @@ SPACES: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-#: Characters that Python looks at one by one, in the time of a step.
-_CHARACTERS_PER_STEP: Final = 8
 
 
-def pay_characters(text: bytes, budget: TemplateBudget) -> None:
-    """Charge a text of about the same length that is made character by character."""
+def pay_characters(text: bytes, budget: TemplateBudget, *, per_step: int = 6) -> None:
+    """Charge a text of about the same length that is made character by character.
+
+    Args:
+        text: The text that it is made of.
+        budget: Charged.
+        per_step: Characters that are looked at in the time of a step.
+    """
     budget.create(len(text))
-    budget.step(len(text) // _CHARACTERS_PER_STEP)
+    budget.step(len(text) // per_step)
 
 
 def upper(text: str) -> str:

@@ -109,11 +109,11 @@ def parse_version(text: str) -> Version:
     match = _VERSION.fullmatch(text) if len(text) <= _MAX_TEXT else None
     if match is None:
         raise NotAVersionError
-    numbers = [int(part or "0") for part in match.groups()[:3]]
+    major, minor, patch = (int(part or "0") for part in match.groups()[:3])
     prerelease, metadata = match[4] or "", match[5] or ""
-    if max(numbers) >= _UINT64 or not _is_prerelease(prerelease):
+    if max(major, minor, patch) >= _UINT64 or not _is_prerelease(prerelease):
         raise NotAVersionError
-    return Version(*numbers, prerelease, metadata, text)
+    return Version(major, minor, patch, prerelease, metadata, text)
 
 
 def _is_prerelease(text: str) -> bool:
@@ -133,7 +133,7 @@ def _semver_compare(rendering: Rendering, constraint: bytes, version: bytes) -> 
     # Few templates need it.
     from secret_sync.templates.version_constraints import satisfies  # noqa: PLC0415
 
-    rendering.budget.step(1 + len(constraint) // 4)
+    rendering.budget.step(40 + 2 * len(constraint))
     satisfied = satisfies(
         _required("semverCompare", version), constraint.decode("ascii", "replace")
     )

@@ -128,13 +128,13 @@ def _camelcase(rendering: Rendering, text: bytes) -> bytes:
 
 @WORDS.function("snakecase", Kind.STRING)
 def _snakecase(rendering: Rendering, text: bytes) -> bytes:
-    pay_characters(text, rendering.budget)
+    pay_characters(text, rendering.budget, per_step=2)
     return bytes_of(_Separated(text_of(text), "_").text())
 
 
 @WORDS.function("kebabcase", Kind.STRING)
 def _kebabcase(rendering: Rendering, text: bytes) -> bytes:
-    pay_characters(text, rendering.budget)
+    pay_characters(text, rendering.budget, per_step=2)
     return bytes_of(_Separated(text_of(text), "-").text())
 
 

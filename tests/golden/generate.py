@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from typing import Any
@@ -16,6 +17,8 @@ def main() -> None:
     found = subprocess.run(  # noqa: S603
         [go, "run", "."],
         cwd=HERE,
+        # As in our image.
+        env={**os.environ, "TZ": "UTC"},
         input=json.dumps([{"Template": row.template, "Data": row.data} for row in rows]),
         capture_output=True,
         text=True,

@@ -29,7 +29,7 @@ def new_rendering() -> Rendering:
     return Rendering("0b5d1c3e-uid", 1_780_000_000, {})
 
 
-def rendered(template: str, rendering: Rendering | None = None, **data: Any) -> bytes:
+def rendered(template: str, rendering: Rendering | None = None, /, **data: Any) -> bytes:
     """Render a template with JSON data; the values may be nested, as those of fromJson are."""
     values = {key: value_of(item) for key, item in data.items()}
     return parse(template).render(values, rendering or new_rendering())
