@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.numbers import shortest
-from secret_sync.templates.values import Missing, Number
+from secret_sync.templates.values import Missing, Number, is_missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.limits import TemplateBudget
@@ -54,6 +54,10 @@ def _collect(value: Value, level: int, pieces: list[bytes], budget: TemplateBudg
     if isinstance(value, list):
         separator = b"["
         for item in value:
+            if is_missing(item):
+                raise BadValueError(
+                    "a list that is printed has a missing element; use toJson, or join or range"
+                )
             pieces.append(separator)
             _collect(item, level + 1, pieces, budget)
             separator = b" "
@@ -63,6 +67,10 @@ def _collect(value: Value, level: int, pieces: list[bytes], budget: TemplateBudg
         for key in sorted(value):
             pieces += (separator, key, b":")
             budget.create(len(key) + 1)
+            if is_missing(value[key]):
+                raise BadValueError(
+                    "a map that is printed has a missing value; use toJson, or print its fields"
+                )
             _collect(value[key], level + 1, pieces, budget)
             separator = b" "
         end = b"]" if value else b"map[]"
