@@ -11,7 +11,12 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def utc_text() -> str:
-    """Return the present time as Kubernetes and Alibaba Cloud write it: RFC 3339, whole seconds."""
+def utc_text(seconds: int | None = None) -> str:
+    """Return a time as Kubernetes and Alibaba Cloud write it: RFC 3339, whole seconds.
+
+    Args:
+        seconds: Since the epoch; ``None`` for the present time.
+    """
+    time = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     # Half the time of strftime.
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")

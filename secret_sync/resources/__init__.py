@@ -20,12 +20,18 @@ from secret_sync.resources.secret_store import (
     ServiceAccountRef,
 )
 from secret_sync.resources.status import DataSyncResult, ExternalSecretStatus, StoreStatus
-from secret_sync.resources.surroundings import Definition, Namespace, ServiceAccount
+from secret_sync.resources.surroundings import (
+    ConfigMap,
+    Definition,
+    Namespace,
+    ServiceAccount,
+)
 
 __all__ = [
     "AccessKeyRef",
     "Auth",
     "Condition",
+    "ConfigMap",
     "DataEntry",
     "DataSyncResult",
     "Definition",

@@ -62,13 +62,17 @@ class Template:
         return b"".join(pieces)
 
 
-def parse(source: str) -> Template:
+def parse(source: str, *, keep: bool = True) -> Template:
     """Parse a template, or return the one that was parsed from this source before.
+
+    Args:
+        source: The template.
+        keep: Whether the parsed one is kept; not if the template may be secret.
 
     Raises:
         TemplateError: With code ``TemplateInvalid`` or ``TooCostly``.
     """
-    return _PARSED.get(source)
+    return _PARSED.get(source) if keep else _parse(source)
 
 
 class _ParsedTemplates:

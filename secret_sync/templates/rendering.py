@@ -23,6 +23,10 @@ class HashRequest(NamedTuple):
     salt: bytes
     cost: int
 
+    def __repr__(self) -> str:
+        """Omit the password."""
+        return f"HashRequest(cost={self.cost})"
+
 
 class Rendering:
     """One rendering of all templates of an object.

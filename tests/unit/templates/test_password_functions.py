@@ -149,7 +149,7 @@ def test_password_functions_refuse_what_they_cannot_use(template: str) -> None:
     assert "ppp" not in str(caught.value)
 
 
-def test_too_many_hashes_are_too_costly() -> None:
+def test_hashes_beyond_the_sixteenth_are_too_costly() -> None:
     sixteen = '{{ range until 16 }}{{ bcrypt "x" }}{{ end }}'
     assert len(requests(sixteen)) == 16
     with pytest.raises(TemplateError) as caught:
