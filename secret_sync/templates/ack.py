@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.templates.errors import FunctionError
 from secret_sync.templates.functions import FunctionTable, Kind
-from secret_sync.templates.json_functions import NotJSONError, read_json
+from secret_sync.templates.json_functions import UnreadableJSONError, read_json
 from secret_sync.templates.json_text import write_json
 from secret_sync.templates.kinds import described
 from secret_sync.templates.sameness import check_level
@@ -76,7 +76,7 @@ def _json_path(rendering: Rendering, text: bytes, path: bytes) -> Any:
     parts = _parts(path)
     try:
         document = read_json(text, rendering.budget)
-    except NotJSONError as error:
+    except UnreadableJSONError as error:
         return Missing(f"jsonPath: the string is not JSON: {error}")
     return _found(document, parts)
 
@@ -135,7 +135,7 @@ def _merge_json(rendering: Rendering, base: bytes, over: bytes) -> bytes:
 def _object(rendering: Rendering, text: bytes, which: str) -> dict[bytes, Any]:
     try:
         value = read_json(text, rendering.budget)
-    except NotJSONError as error:
+    except UnreadableJSONError as error:
         raise FunctionError(f"mergeJson: the {which} string is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise FunctionError(

@@ -9,7 +9,7 @@ from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.functions import Kind
 from secret_sync.templates.kinds import described, kind_of, type_of
 from secret_sync.templates.printing import missing
-from secret_sync.templates.values import Int64, Number, Uint8, is_missing
+from secret_sync.templates.values import DocumentNumber, Int64, Uint8, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ _CLASSES: Final[dict[Kind, frozenset[type]]] = {
     Kind.INT: frozenset((int,)),
     Kind.INT64: frozenset((Int64,)),
     Kind.UINT8: frozenset((Uint8,)),
-    Kind.FLOAT: frozenset((float, Number)),
+    Kind.FLOAT: frozenset((float, DocumentNumber)),
     Kind.BOOL: frozenset((bool,)),
     Kind.LIST: frozenset((list,)),
     Kind.MAP: frozenset((dict,)),

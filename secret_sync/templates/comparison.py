@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.kinds import described
 from secret_sync.templates.printing import missing
-from secret_sync.templates.values import Number, Uint8, is_missing
+from secret_sync.templates.values import DocumentNumber, Uint8, is_missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.values import Value
@@ -17,7 +17,7 @@ _FAMILIES: dict[type, str] = {
     bool: "bool",
     Uint8: "int",
     float: "float",
-    Number: "float",
+    DocumentNumber: "float",
     complex: "complex",
     bytes: "string",
 }

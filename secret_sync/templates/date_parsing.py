@@ -33,14 +33,14 @@ def parse_time(layout: bytes, text: bytes) -> Time:
     Raises:
         NotATimeError: The text does not match the layout, or there is no such time.
     """
-    return _Parser(text).parse(layout)
+    return _DateReader(text).parse(layout)
 
 
 def _fail(what: str) -> NoReturn:
     raise NotATimeError(what)
 
 
-class _Parser:
+class _DateReader:
     """Reads one text.
 
     What the text does not have is zero, or the first of January.
@@ -263,11 +263,11 @@ def _end(pattern: re.Pattern[bytes], text: bytes, position: int) -> int:
     return match.end() if match else position
 
 
-_READERS: Final[dict[bytes, Callable[[_Parser], None]]] = {
-    b"2006": _Parser.long_year,
-    b"06": _Parser.short_year,
-    b"January": _Parser.long_month,
-    b"Jan": _Parser.short_month,
+_READERS: Final[dict[bytes, Callable[[_DateReader], None]]] = {
+    b"2006": _DateReader.long_year,
+    b"06": _DateReader.short_year,
+    b"January": _DateReader.long_month,
+    b"Jan": _DateReader.short_month,
     b"1": lambda parser: parser.numeric_month(fixed=False),
     b"01": lambda parser: parser.numeric_month(fixed=True),
     b"Monday": lambda parser: parser.weekday(None),
@@ -277,7 +277,7 @@ _READERS: Final[dict[bytes, Callable[[_Parser], None]]] = {
     b"02": lambda parser: parser.date(fixed=True),
     b"__2": lambda parser: parser.day_of_year(fixed=False),
     b"002": lambda parser: parser.day_of_year(fixed=True),
-    b"15": _Parser.hour24,
+    b"15": _DateReader.hour24,
     b"3": lambda parser: parser.hour12(fixed=False),
     b"03": lambda parser: parser.hour12(fixed=True),
     b"4": lambda parser: parser.minutes(fixed=False),
@@ -286,5 +286,5 @@ _READERS: Final[dict[bytes, Callable[[_Parser], None]]] = {
     b"05": lambda parser: parser.seconds(fixed=True),
     b"PM": lambda parser: parser.half(b"AM", b"PM"),
     b"pm": lambda parser: parser.half(b"am", b"pm"),
-    b"MST": _Parser.named_zone,
+    b"MST": _DateReader.named_zone,
 }

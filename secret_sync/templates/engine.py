@@ -75,7 +75,7 @@ def parse(source: str, *, keep: bool = True) -> Template:
     return _PARSED.get(source) if keep else _parse(source)
 
 
-class _ParsedTemplates:
+class ParsedTemplates:
     """The templates that were used last."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class _ParsedTemplates:
         return template
 
 
-_PARSED: Final = _ParsedTemplates()
+_PARSED: Final = ParsedTemplates()
 
 
 @cache

@@ -46,7 +46,7 @@ OR: Final = "or"
 FAIL: Final = "fail"
 
 
-class ExpressionCompiler:
+class PipelineCompiler:
     """Compiles the pipelines of one template.
 
     Args:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.nodes import (
-    Action,
     Call,
-    Condition,
+    Choice,
     Constant,
     Dot,
     FieldChain,
+    Output,
     Pipeline,
     Range,
     TemplateCall,
@@ -48,9 +48,9 @@ class _FieldReader:
     def _statements(self, statements: Sequence[Statement], *, at_top: bool) -> None:
         """Go through statements; ``at_top``: ``.`` is all data."""
         for node in statements:
-            if isinstance(node, Action):
+            if isinstance(node, Output):
                 self._pipeline(node.pipeline, at_top=at_top)
-            elif isinstance(node, Condition):
+            elif isinstance(node, Choice):
                 for branch in node.branches:
                     self._pipeline(branch.pipeline, at_top=at_top)
                     inside = at_top and (

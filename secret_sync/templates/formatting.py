@@ -8,9 +8,9 @@ from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.format_directives import DirectiveReader
 from secret_sync.templates.format_numbers import format_float, format_integer, padded
 from secret_sync.templates.kinds import described, type_of
-from secret_sync.templates.printing import MAX_LEVELS, missing
+from secret_sync.templates.printing import check_inner, missing
 from secret_sync.templates.quoting import bytes_of, quoted, quoted_rune, rune, text_of
-from secret_sync.templates.values import Number, Uint8, is_missing
+from secret_sync.templates.values import DocumentNumber, Uint8, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ def format_text(layout: bytes, values: Sequence[Value], budget: TemplateBudget) 
         BadValueError: A verb does not fit its value, or their numbers differ.
     """
     reader = DirectiveReader(layout, values)
-    writer = _Writer(budget)
+    writer = _FormatWriter(budget)
     while True:
         percent = layout.find(b"%", reader.position)
         writer.add(layout[reader.position : percent if percent >= 0 else len(layout)])
@@ -62,7 +62,7 @@ def format_text(layout: bytes, values: Sequence[Value], budget: TemplateBudget) 
     return b"".join(writer.pieces)
 
 
-class _Writer:
+class _FormatWriter:
     def __init__(self, budget: TemplateBudget) -> None:
         self.pieces: list[bytes] = []
         self._budget = budget
@@ -88,10 +88,7 @@ class _Writer:
 
     def _write(self, value: Value, directive: Directive, level: int) -> None:
         self._budget.step()
-        if level > MAX_LEVELS:
-            raise BadValueError(
-                f"a value is nested more than {MAX_LEVELS} levels deep; does a map contain itself?"
-            )
+        check_inner(value, level)
         go_syntax = "syntax" in directive.flags
         if isinstance(value, list):
             self._items(value, directive, level)
@@ -145,7 +142,7 @@ def _bool(value: Value, directive: Directive) -> bytes:
 def _float(value: Value, directive: Directive) -> bytes:
     # A number of a document keeps its text.
     as_written = directive.verb == "v" and not directive.flags & {" ", "syntax"}
-    if as_written and directive.precision is None and isinstance(value, Number):
+    if as_written and directive.precision is None and isinstance(value, DocumentNumber):
         return padded(value.text, directive)
     return format_float(value, directive)
 

@@ -11,7 +11,7 @@ from secret_sync.templates.errors import TOO_COSTLY, FunctionError, TemplateErro
 from secret_sync.templates.functions import FunctionTable, Kind
 from secret_sync.templates.json_text import write_json
 from secret_sync.templates.quoting import REPLACEMENT
-from secret_sync.templates.values import Missing, Number
+from secret_sync.templates.values import DocumentNumber, Missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.limits import TemplateBudget
@@ -24,7 +24,7 @@ _CHARACTERS_PER_STEP: Final = 128
 _VALUES_PER_STEP: Final = 4
 
 
-class NotJSONError(Exception):
+class UnreadableJSONError(Exception):
     """The text is not JSON; the message gives position and cause, and nothing of the text."""
 
 
@@ -32,7 +32,7 @@ def read_json(text: bytes, budget: TemplateBudget) -> Any:
     """Parse a document.
 
     Raises:
-        NotJSONError: The text is not JSON.
+        UnreadableJSONError: The text is not JSON.
         FunctionError: It is JSON that must not be used: it has a key twice.
         TemplateError: It is too costly.
     """
@@ -41,21 +41,21 @@ def read_json(text: bytes, budget: TemplateBudget) -> Any:
     try:
         document = documents.read_json(text.decode(), _number)
     except UnicodeDecodeError as error:
-        raise NotJSONError(f"byte {error.start + 1} is not UTF-8") from None
+        raise UnreadableJSONError(f"byte {error.start + 1} is not UTF-8") from None
     except documents.NotJSONError as error:
-        raise NotJSONError(str(error)) from None
+        raise UnreadableJSONError(str(error)) from None
     except DefiniteError as error:
         if error.code == documents.TOO_COSTLY:
             raise TemplateError(str(error), code=TOO_COSTLY) from None
         if error.code == documents.NOT_A_DOCUMENT:
-            raise NotJSONError(str(error)) from None
+            raise UnreadableJSONError(str(error)) from None
         # The original error names the key, which is a part of a value.
         raise FunctionError("a mapping of the document has a key twice; remove one") from None
     return _value(document, budget)
 
 
-def _number(digits: str) -> Number:
-    number = Number(digits.encode())
+def _number(digits: str) -> DocumentNumber:
+    number = DocumentNumber(digits.encode())
     if math.isinf(number):
         raise DefiniteError(
             "the document has a number beyond any float64; write it as a string",
@@ -93,7 +93,7 @@ def _bytes(text: str) -> bytes:
 def _from_json(rendering: Rendering, text: bytes) -> Any:
     try:
         return read_json(text, rendering.budget)
-    except NotJSONError as error:
+    except UnreadableJSONError as error:
         return Missing(f"fromJson: the string is not JSON: {error}")
 
 
@@ -101,7 +101,7 @@ def _from_json(rendering: Rendering, text: bytes) -> Any:
 def _must_from_json(rendering: Rendering, text: bytes) -> Any:
     try:
         return read_json(text, rendering.budget)
-    except NotJSONError as error:
+    except UnreadableJSONError as error:
         raise FunctionError(f"mustFromJson: the string is not JSON: {error}") from None
 
 

@@ -11,7 +11,7 @@ from secret_sync.templates.kinds import described
 from secret_sync.templates.numbers import decimal_digits, positional
 from secret_sync.templates.quoting import REPLACEMENT, text_of
 from secret_sync.templates.sameness import check_level
-from secret_sync.templates.values import Number, is_missing
+from secret_sync.templates.values import DocumentNumber, is_missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.limits import TemplateBudget
@@ -40,12 +40,12 @@ def write_json(
         FunctionError: JSON has no such value, or it is nested too deeply.
         TemplateError: The text exceeds the budget.
     """
-    writer = _Writer(budget, _SPECIAL if escape_html else _RAW_SPECIAL, pretty=pretty)
+    writer = _JSONWriter(budget, _SPECIAL if escape_html else _RAW_SPECIAL, pretty=pretty)
     writer.write(value, 0)
     return b"".join(writer.pieces)
 
 
-class _Writer:
+class _JSONWriter:
     def __init__(self, budget: TemplateBudget, special: re.Pattern[str], *, pretty: bool) -> None:
         self.pieces: list[bytes] = []
         self._budget = budget
@@ -119,7 +119,7 @@ def _scalar(value: Any) -> bytes:
         return b"true" if value else b"false"
     if isinstance(value, int):
         return b"%d" % value
-    if isinstance(value, Number):
+    if isinstance(value, DocumentNumber):
         return value.text
     if isinstance(value, float):
         return _float(value)

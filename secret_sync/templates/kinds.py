@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.templates.values import Int64, Missing, Number, Uint8
+from secret_sync.templates.values import DocumentNumber, Int64, Missing, Uint8
 
 if TYPE_CHECKING:
     from secret_sync.templates.values import Value
@@ -18,7 +18,7 @@ _NAMES: Final[dict[type, tuple[str, str, str]]] = {
     Int64: ("int64", "int64", "an int64"),
     Uint8: ("uint8", "uint8", "a byte"),
     float: ("float64", "float64", "a float64"),
-    Number: ("float64", "float64", "a float64"),
+    DocumentNumber: ("float64", "float64", "a float64"),
     complex: ("complex128", "complex128", "a complex number"),
     list: ("[]interface {}", "slice", "a list"),
     dict: ("map[string]interface {}", "map", "a map"),

@@ -105,17 +105,17 @@ _WHAT_IS_OPEN: Final = {
 }
 
 
-class Place(NamedTuple):
+class SourcePlace(NamedTuple):
     """Line and column of a source, both from 1."""
 
     line: int
     column: int
 
 
-def place_of(source: str, position: int) -> Place:
+def place_of(source: str, position: int) -> SourcePlace:
     """Return line and column of a position."""
     begin = source.rfind("\n", 0, position) + 1
-    return Place(source.count("\n", 0, begin) + 1, position - begin + 1)
+    return SourcePlace(source.count("\n", 0, begin) + 1, position - begin + 1)
 
 
 def invalid(source: str, position: int, message: str, plain: str = "") -> TemplateError:

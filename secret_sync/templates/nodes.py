@@ -105,7 +105,7 @@ class Text:
 
 
 @dataclass(slots=True)
-class Action:
+class Output:
     """A pipeline whose value is written, unless it declares or assigns variables."""
 
     pipeline: Pipeline
@@ -120,7 +120,7 @@ class Branch:
 
 
 @dataclass(slots=True)
-class Condition:
+class Choice:
     """``if`` or ``with``: the first branch whose value is true.
 
     Attributes:
@@ -168,7 +168,7 @@ class Jump:
 
 
 #: What writes something.
-Statement: TypeAlias = Text | Action | Condition | Range | TemplateCall | Jump
+Statement: TypeAlias = Text | Output | Choice | Range | TemplateCall | Jump
 
 
 @dataclass(slots=True)

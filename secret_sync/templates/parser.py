@@ -8,11 +8,11 @@ from secret_sync.templates.cursor import Cursor
 from secret_sync.templates.expression_parser import ExpressionParser
 from secret_sync.templates.lexer import TokenKind
 from secret_sync.templates.nodes import (
-    Action,
     Body,
     Branch,
-    Condition,
+    Choice,
     Jump,
+    Output,
     Range,
     TemplateCall,
     Text,
@@ -48,10 +48,10 @@ def parse_template(source: str, functions: Mapping[str, Function]) -> ParsedTemp
     Raises:
         TemplateError: With code ``TemplateInvalid``, or ``TooCostly`` if it is too deep.
     """
-    return _Parser(source, functions).parse()
+    return _TemplateParser(source, functions).parse()
 
 
-class _Parser:
+class _TemplateParser:
     def __init__(self, source: str, functions: Mapping[str, Function]) -> None:
         self._cursor = Cursor(source)
         self._expressions = ExpressionParser(self._cursor, functions)
@@ -121,7 +121,7 @@ class _Parser:
                 return control(cursor.take())
             if word.text == "define":
                 raise cursor.fail(word.position, "define has to be outside other blocks")
-        return Action(self._expressions.pipeline("an action"))
+        return Output(self._expressions.pipeline("an action"))
 
     def _close(self, token: Token, after: str) -> None:
         if token.kind is not TokenKind.RIGHT:
@@ -133,11 +133,11 @@ class _Parser:
     def _with(self, token: Token) -> Statement:
         return self._condition(token)
 
-    def _condition(self, opening: Token) -> Condition:
+    def _condition(self, opening: Token) -> Choice:
         cursor = self._cursor
         variables = self._expressions.variables
         declared = len(variables)
-        node = Condition(opening.text == "with", [], [])
+        node = Choice(opening.text == "with", [], [])
         while True:
             pipeline = self._expressions.pipeline(opening.text)
             body, stop = self._statements(opening)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.errors import BadValueError
 from secret_sync.templates.numbers import shortest
-from secret_sync.templates.values import Missing, Number
+from secret_sync.templates.values import DocumentNumber, Missing, is_missing
 
 if TYPE_CHECKING:
     from secret_sync.templates.limits import TemplateBudget
@@ -45,12 +45,26 @@ def missing(value: Value) -> BadValueError:
     return BadValueError(value.why if value.__class__ is Missing else "the value is nil")
 
 
-def _collect(value: Value, level: int, pieces: list[bytes], budget: TemplateBudget) -> None:
-    budget.step()
+def check_inner(value: Value, level: int) -> None:
+    """Refuse to print a value that contains itself, or that is missing within another.
+
+    Raises:
+        BadValueError: It is or does.
+    """
     if level > MAX_LEVELS:
         raise BadValueError(
             f"a value is nested more than {MAX_LEVELS} levels deep; does a map contain itself?"
         )
+    if level and is_missing(value):
+        raise BadValueError(
+            "a list or map that is printed contains a missing value; "
+            "use toJson, or print its elements one by one"
+        )
+
+
+def _collect(value: Value, level: int, pieces: list[bytes], budget: TemplateBudget) -> None:
+    budget.step()
+    check_inner(value, level)
     if isinstance(value, list):
         separator = b"["
         for item in value:
@@ -74,7 +88,7 @@ def _collect(value: Value, level: int, pieces: list[bytes], budget: TemplateBudg
 
 def _scalar(value: Value) -> bytes:
     kind = value.__class__
-    if kind is Number:
+    if kind is DocumentNumber:
         text: bytes = value.text
         return text
     if kind is float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.templates.errors import FunctionError
-from secret_sync.templates.values import Number, is_missing
+from secret_sync.templates.values import DocumentNumber, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -36,7 +36,7 @@ def identity(value: Any, budget: TemplateBudget, level: int = 0) -> Hashable:
         return frozenset([(key, identity(item, budget, level + 1)) for key, item in value.items()])
     if value != value:  # noqa: PLR0124 (NaN equals nothing)
         return object()
-    return (float if kind is Number else kind, value)
+    return (float if kind is DocumentNumber else kind, value)
 
 
 def check_level(level: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secret_sync.templates.errors import TOO_COSTLY, BadValueError, TemplateError
-from secret_sync.templates.expressions import ExpressionCompiler
+from secret_sync.templates.expressions import PipelineCompiler
 from secret_sync.templates.frames import Compiled, Frame, Origin, Slots
 from secret_sync.templates.iteration import pairs_of
 from secret_sync.templates.limits import MAX_DEPTH
-from secret_sync.templates.nodes import Action, Condition, Jump, Range, Text
+from secret_sync.templates.nodes import Choice, Jump, Output, Range, Text
 from secret_sync.templates.printing import printed, truth
 from secret_sync.templates.values import Missing
 
@@ -40,7 +40,7 @@ class _BodyCompiler:
         self._source = source
         self._defined = defined
         self._slots = Slots()
-        self._expressions = ExpressionCompiler(source, self._slots)
+        self._expressions = PipelineCompiler(source, self._slots)
 
     def compile(self, body: Body) -> Compiled:
         run = _sequence(self._statements(body.statements))
@@ -59,9 +59,9 @@ class _BodyCompiler:
         if isinstance(node, Text):
             text = node.text
             return lambda frame, _dot: frame.write(text)
-        if isinstance(node, Action):
+        if isinstance(node, Output):
             return self._action(node.pipeline)
-        if isinstance(node, Condition):
+        if isinstance(node, Choice):
             return self._condition(node)
         if isinstance(node, Range):
             return self._range(node)
@@ -94,7 +94,7 @@ class _BodyCompiler:
 
         return write
 
-    def _condition(self, node: Condition) -> Run:
+    def _condition(self, node: Choice) -> Run:
         mark = self._slots.mark()
         branches: list[tuple[Evaluate, Run]] = []
         for branch in node.branches:

@@ -4,7 +4,7 @@
 |---|---|
 | string | `bytes`, not necessarily UTF-8 |
 | int; int64; uint8 | `int`; `Int64`; `Uint8` |
-| float64 | `float`; `Number` if a document has it |
+| float64 | `float`; `DocumentNumber` if a document has it |
 | bool, complex128 | `bool`, `complex` |
 | slice, map | `list`, `dict` with `bytes` as keys; one kind of each |
 | nil | `None`, also JSON's null |
@@ -39,7 +39,7 @@ class Uint8(int):
     __slots__ = ()
 
 
-class Number(float):
+class DocumentNumber(float):
     """A number of a document: a float64 that is printed as it was written.
 
     Attributes:

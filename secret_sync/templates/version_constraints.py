@@ -10,7 +10,7 @@ from secret_sync.templates.versions import NotAVersionError, parse_version
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secret_sync.templates.versions import Version
+    from secret_sync.templates.versions import SemanticVersion
 
 #: Characters of all constraints together.
 _MAX_TEXT: Final = 1024
@@ -40,7 +40,7 @@ class _Constraint(NamedTuple):
         given: How many numbers are there before the first one that is missing.
     """
 
-    version: Version
+    version: SemanticVersion
     given: int
 
     @property
@@ -59,7 +59,7 @@ class _Constraint(NamedTuple):
         return self.given == len(_NAMES) - 1
 
 
-def satisfies(version: Version, text: str) -> bool | None:
+def satisfies(version: SemanticVersion, text: str) -> bool | None:
     """Return whether the version satisfies the constraints; ``None`` if they cannot be parsed."""
     if len(text) > _MAX_TEXT:
         return None
@@ -101,12 +101,12 @@ def _parsed(text: str) -> _Constraint:
     return _Constraint(parse_version(filled + (prerelease or "")), given)
 
 
-def _unwanted(version: Version, constraint: _Constraint) -> bool:
+def _unwanted(version: SemanticVersion, constraint: _Constraint) -> bool:
     """Return whether it is a pre-release, and the constraint names none."""
     return bool(version.prerelease) and not constraint.version.prerelease
 
 
-def _not_equal(version: Version, constraint: _Constraint) -> bool:
+def _not_equal(version: SemanticVersion, constraint: _Constraint) -> bool:
     other = constraint.version
     if constraint.dirty and _unwanted(version, constraint):
         return False
@@ -118,7 +118,7 @@ def _not_equal(version: Version, constraint: _Constraint) -> bool:
     return constraint.patch_dirty and version.prerelease != other.prerelease
 
 
-def _greater(version: Version, constraint: _Constraint) -> bool:
+def _greater(version: SemanticVersion, constraint: _Constraint) -> bool:
     other = constraint.version
     if _unwanted(version, constraint):
         return False
@@ -129,15 +129,15 @@ def _greater(version: Version, constraint: _Constraint) -> bool:
     return version > other
 
 
-def _less(version: Version, constraint: _Constraint) -> bool:
+def _less(version: SemanticVersion, constraint: _Constraint) -> bool:
     return not _unwanted(version, constraint) and version < constraint.version
 
 
-def _greater_or_equal(version: Version, constraint: _Constraint) -> bool:
+def _greater_or_equal(version: SemanticVersion, constraint: _Constraint) -> bool:
     return not _unwanted(version, constraint) and version >= constraint.version
 
 
-def _less_or_equal(version: Version, constraint: _Constraint) -> bool:
+def _less_or_equal(version: SemanticVersion, constraint: _Constraint) -> bool:
     other = constraint.version
     if _unwanted(version, constraint):
         return False
@@ -148,7 +148,7 @@ def _less_or_equal(version: Version, constraint: _Constraint) -> bool:
     return constraint.minor_dirty or version.minor <= other.minor
 
 
-def _tilde(version: Version, constraint: _Constraint) -> bool:
+def _tilde(version: SemanticVersion, constraint: _Constraint) -> bool:
     other = constraint.version
     if _unwanted(version, constraint) or version < other:
         return False
@@ -159,13 +159,13 @@ def _tilde(version: Version, constraint: _Constraint) -> bool:
     return version.major == other.major and (constraint.minor_dirty or version.minor == other.minor)
 
 
-def _equal(version: Version, constraint: _Constraint) -> bool:
+def _equal(version: SemanticVersion, constraint: _Constraint) -> bool:
     if constraint.dirty:
         return _tilde(version, constraint)
     return not _unwanted(version, constraint) and version == constraint.version
 
 
-def _caret(version: Version, constraint: _Constraint) -> bool:
+def _caret(version: SemanticVersion, constraint: _Constraint) -> bool:
     other = constraint.version
     if _unwanted(version, constraint) or version < other or version.major != other.major:
         return False
@@ -176,7 +176,7 @@ def _caret(version: Version, constraint: _Constraint) -> bool:
     return version.patch == other.patch
 
 
-_OPERATORS: Final[dict[str, Callable[[Version, _Constraint], bool]]] = {
+_OPERATORS: Final[dict[str, Callable[[SemanticVersion, _Constraint], bool]]] = {
     "": _equal,
     "=": _equal,
     "!=": _not_equal,

@@ -35,7 +35,7 @@ class NotAVersionError(Exception):
 
 
 @total_ordering
-class Version:
+class SemanticVersion:
     """A semantic version."""
 
     __slots__ = ("major", "metadata", "minor", "original", "patch", "prerelease")
@@ -78,9 +78,9 @@ class Version:
         )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Version) and self.precedence == other.precedence
+        return isinstance(other, SemanticVersion) and self.precedence == other.precedence
 
-    def __lt__(self, other: Version) -> bool:
+    def __lt__(self, other: SemanticVersion) -> bool:
         return self.precedence < other.precedence
 
     def __hash__(self) -> int:
@@ -100,7 +100,7 @@ def _part_precedence(part: str) -> tuple[bool, int, str]:
     return (True, 0, part)
 
 
-def parse_version(text: str) -> Version:
+def parse_version(text: str) -> SemanticVersion:
     """Return the version; numbers after the first may be missing.
 
     Raises:
@@ -113,7 +113,7 @@ def parse_version(text: str) -> Version:
     prerelease, metadata = match[4] or "", match[5] or ""
     if max(major, minor, patch) >= _UINT64 or not _is_prerelease(prerelease):
         raise NotAVersionError
-    return Version(major, minor, patch, prerelease, metadata, text)
+    return SemanticVersion(major, minor, patch, prerelease, metadata, text)
 
 
 def _is_prerelease(text: str) -> bool:
@@ -124,7 +124,7 @@ def _is_prerelease(text: str) -> bool:
 
 
 @VERSIONS.function("semver", Kind.STRING)
-def _semver(_: Rendering, text: bytes) -> Version:
+def _semver(_: Rendering, text: bytes) -> SemanticVersion:
     return _required("semver", text)
 
 
@@ -142,96 +142,96 @@ def _semver_compare(rendering: Rendering, constraint: bytes, version: bytes) -> 
     return satisfied
 
 
-def _required(name: str, text: bytes) -> Version:
+def _required(name: str, text: bytes) -> SemanticVersion:
     try:
         return parse_version(text.decode("ascii", "replace"))
     except NotAVersionError:
         raise FunctionError(f"{name} needs a version such as 1.2.3 or v1.2.3-rc.1") from None
 
 
-def _other(name: str, value: Any) -> Version:
-    if not isinstance(value, Version):
+def _other(name: str, value: Any) -> SemanticVersion:
+    if not isinstance(value, SemanticVersion):
         raise FunctionError(f"{name} needs a version, this is {described(value)}; use semver")
     return value
 
 
 @_METHODS.function("Major")
-def _major(_: Rendering, version: Version) -> Int64:
+def _major(_: Rendering, version: SemanticVersion) -> Int64:
     return Int64(version.major)
 
 
 @_METHODS.function("Minor")
-def _minor(_: Rendering, version: Version) -> Int64:
+def _minor(_: Rendering, version: SemanticVersion) -> Int64:
     return Int64(version.minor)
 
 
 @_METHODS.function("Patch")
-def _patch(_: Rendering, version: Version) -> Int64:
+def _patch(_: Rendering, version: SemanticVersion) -> Int64:
     return Int64(version.patch)
 
 
 @_METHODS.function("Prerelease")
-def _prerelease(_: Rendering, version: Version) -> bytes:
+def _prerelease(_: Rendering, version: SemanticVersion) -> bytes:
     return version.prerelease.encode()
 
 
 @_METHODS.function("Metadata")
-def _metadata(_: Rendering, version: Version) -> bytes:
+def _metadata(_: Rendering, version: SemanticVersion) -> bytes:
     return version.metadata.encode()
 
 
 @_METHODS.function("Original")
-def _original(_: Rendering, version: Version) -> bytes:
+def _original(_: Rendering, version: SemanticVersion) -> bytes:
     return version.original.encode()
 
 
 @_METHODS.function("String")
-def _string(_: Rendering, version: Version) -> bytes:
+def _string(_: Rendering, version: SemanticVersion) -> bytes:
     return bytes(version)
 
 
 @_METHODS.function("Compare", Kind.ANY)
-def _compare(_: Rendering, version: Version, other: Any) -> int:
+def _compare(_: Rendering, version: SemanticVersion, other: Any) -> int:
     second = _other("Compare", other)
     return (version > second) - (version < second)
 
 
 @_METHODS.function("Equal", Kind.ANY)
-def _equal(_: Rendering, version: Version, other: Any) -> bool:
+def _equal(_: Rendering, version: SemanticVersion, other: Any) -> bool:
     return version == _other("Equal", other)
 
 
 @_METHODS.function("LessThan", Kind.ANY)
-def _less(_: Rendering, version: Version, other: Any) -> bool:
+def _less(_: Rendering, version: SemanticVersion, other: Any) -> bool:
     return version < _other("LessThan", other)
 
 
 @_METHODS.function("LessThanEqual", Kind.ANY)
-def _less_equal(_: Rendering, version: Version, other: Any) -> bool:
+def _less_equal(_: Rendering, version: SemanticVersion, other: Any) -> bool:
     return version <= _other("LessThanEqual", other)
 
 
 @_METHODS.function("GreaterThan", Kind.ANY)
-def _greater(_: Rendering, version: Version, other: Any) -> bool:
+def _greater(_: Rendering, version: SemanticVersion, other: Any) -> bool:
     return version > _other("GreaterThan", other)
 
 
 @_METHODS.function("GreaterThanEqual", Kind.ANY)
-def _greater_equal(_: Rendering, version: Version, other: Any) -> bool:
+def _greater_equal(_: Rendering, version: SemanticVersion, other: Any) -> bool:
     return version >= _other("GreaterThanEqual", other)
 
 
 @_METHODS.function("IncMajor")
-def _inc_major(_: Rendering, version: Version) -> Version:
-    return Version(version.major + 1, 0, 0)
+def _inc_major(_: Rendering, version: SemanticVersion) -> SemanticVersion:
+    return SemanticVersion(version.major + 1, 0, 0)
 
 
 @_METHODS.function("IncMinor")
-def _inc_minor(_: Rendering, version: Version) -> Version:
-    return Version(version.major, version.minor + 1, 0)
+def _inc_minor(_: Rendering, version: SemanticVersion) -> SemanticVersion:
+    return SemanticVersion(version.major, version.minor + 1, 0)
 
 
 @_METHODS.function("IncPatch")
-def _inc_patch(_: Rendering, version: Version) -> Version:
+def _inc_patch(_: Rendering, version: SemanticVersion) -> SemanticVersion:
     # A pre-release comes before its version.
-    return Version(version.major, version.minor, version.patch + (not version.prerelease))
+    return SemanticVersion(version.major, version.minor, version.patch + (not version.prerelease))

@@ -18,7 +18,6 @@ from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
 from secret_sync.resources.events import EventReason
-from secret_sync.resources.template import SecretTemplate
 from secret_sync.resources.external_secret import (
     DEFAULT_PROVIDER,
     DEFAULT_SECRET_TYPE,
@@ -26,6 +25,7 @@ from secret_sync.resources.external_secret import (
     PERIODIC,
     Target,
 )
+from secret_sync.resources.template import SecretTemplate
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings

@@ -7,7 +7,7 @@ from typing import Any
 
 from secret_sync.templates.engine import parse
 from secret_sync.templates.rendering import Rendering
-from secret_sync.templates.values import Number
+from secret_sync.templates.values import DocumentNumber
 
 
 def value_of(data: Any) -> Any:
@@ -22,7 +22,7 @@ def value_of(data: Any) -> Any:
         return [value_of(item) for item in data]
     if isinstance(data, bool) or data is None:
         return data
-    return Number(repr(data).encode())
+    return DocumentNumber(repr(data).encode())
 
 
 def new_rendering() -> Rendering:

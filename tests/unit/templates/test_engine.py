@@ -59,7 +59,7 @@ def test_same_source_is_parsed_once() -> None:
 
 
 def test_kept_templates_are_limited() -> None:
-    kept = engine._ParsedTemplates()
+    kept = engine.ParsedTemplates()
     first = kept.get("{{ .first }}")
     for number in range(511):
         kept.get(f"{{{{ .a{number} }}}}")
@@ -72,7 +72,7 @@ def test_kept_templates_are_limited() -> None:
 
 
 def test_kept_templates_are_limited_by_size() -> None:
-    kept = engine._ParsedTemplates()
+    kept = engine.ParsedTemplates()
     first = kept.get("{{ .first }}")
     for number in range(3):
         kept.get(f"{number}" * 60_000)

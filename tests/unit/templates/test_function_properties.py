@@ -17,8 +17,8 @@ from secret_sync.templates.kinds import described
 from secret_sync.templates.library import FUNCTIONS
 from secret_sync.templates.printing import printed
 from secret_sync.templates.rendering import Rendering
-from secret_sync.templates.values import Int64, Missing, Number, Uint8
-from secret_sync.templates.versions import Version
+from secret_sync.templates.values import DocumentNumber, Int64, Missing, Uint8
+from secret_sync.templates.versions import SemanticVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,9 @@ class Arguments:
 
     def a_float(self) -> float:
         infinite = float("inf")
-        return self.random.choice([0.0, -0.0, 1.5, -infinite, float("nan"), 1e308, Number(b"1.50")])
+        return self.random.choice(
+            [0.0, -0.0, 1.5, -infinite, float("nan"), 1e308, DocumentNumber(b"1.50")]
+        )
 
     def a_time(self) -> Time:
         seconds = self.random.choice([0, 10**9, -(10**11), 10**15, 2**62])
@@ -117,7 +119,7 @@ class Arguments:
             lambda: Missing("it is missing"),
             lambda: Duration(self.an_int()),
             lambda: self.random.choice([Month(3), Weekday(0), Uint8(7), 1 + 2j]),
-            lambda: Version(1, 2, 3, "rc.1"),
+            lambda: SemanticVersion(1, 2, 3, "rc.1"),
         ]
         if levels > 0:
             makers += [lambda: self.a_list(levels), lambda: self.a_map(levels)] * 2
@@ -132,7 +134,7 @@ def everything() -> list[tuple[Function, list[Any]]]:
         Month(2),
         Weekday(1),
         Location(ZONE),
-        Version(1, 0, 7, "rc.1"),
+        SemanticVersion(1, 0, 7, "rc.1"),
         Time(10**9, 5, ZONE),
     ]
     methods = [(method, [owner]) for owner in owners for method in owner.methods.values()]

@@ -55,6 +55,22 @@ FAILED = [
     ("{{ .xyz.deep }}", (1, 4), '.xyz is missing: there is no key "xyz"'),
     ("{{ .map.none }}", (1, 4), ".map.none is null"),
     (
+        "{{ .map }}",
+        (1, 4),
+        (
+            "a list or map that is printed contains a missing value; "
+            "use toJson, or print its elements one by one"
+        ),
+    ),
+    (
+        '{{ printf "%v" (list .usr) }}',
+        (1, 4),
+        (
+            "printf: a list or map that is printed contains a missing value; "
+            "use toJson, or print its elements one by one"
+        ),
+    ),
+    (
         '{{ index . "usr" }}',
         (1, 4),
         'there is no key "usr", or it is null; the closest is "user"',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
@@ -12,10 +11,7 @@ import pytest
 from secret_sync.templates.engine import parse
 from secret_sync.templates.errors import TEMPLATE_FAILED, TOO_COSTLY, TemplateError
 from secret_sync.templates.hashing import bcrypt_hash, placeholder
-from secret_sync.templates.rendering import Rendering
-
-if TYPE_CHECKING:
-    from secret_sync.templates.rendering import HashRequest
+from secret_sync.templates.rendering import HashRequest, Rendering
 
 
 def rendered(template: str, uid: str = "uid-1", key: str = "data", **values: bytes) -> bytes:
@@ -109,7 +105,7 @@ def test_salts_of_adjacent_names_differ() -> None:
 
 def test_salt_stays_what_it_was() -> None:
     (request,) = requests('{{ htpasswd "joe" "x" }}', uid="0b5d1c3e", key='data["auth"]')
-    assert bcrypt_hash(request._replace(cost=4)) == SAME_FOR_EVER
+    assert bcrypt_hash(HashRequest(request.password, request.salt, 4)) == SAME_FOR_EVER
 
 
 #: Another value would rewrite the Secrets of every user.
@@ -122,7 +118,7 @@ def test_unknown_hash_is_asked_for_and_stands_as_placeholder() -> None:
     (request,) = rendering.needed
     assert request.password == b"secret"
     assert found == placeholder(request)
-    assert len(found) == len(bcrypt_hash(request._replace(cost=4)))
+    assert len(found) == len(bcrypt_hash(HashRequest(request.password, request.salt, 4)))
 
 
 @pytest.mark.parametrize(
