@@ -251,8 +251,10 @@ RENDERED = "secret-sync.alibabacloud.com/rendered-metadata"
 
 def rendering(manager: str = "secret-sync", *, mark: bool = True, **fields: Any) -> dict[str, Any]:
     """An apply of labels and annotations, by default with our marks."""
-    marks = {f"f:{OWNER}": {}, f"f:{RENDERED}": {}} if mark else {}
-    about = {f"f:{field}": {f"f:{name}": {} for name in names} for field, names in fields.items()}
+    marks: dict[str, Any] = {f"f:{OWNER}": {}, f"f:{RENDERED}": {}} if mark else {}
+    about: dict[str, Any] = {
+        f"f:{field}": {f"f:{name}": {} for name in names} for field, names in fields.items()
+    }
     about["f:annotations"] = {**about.get("f:annotations", {}), **marks}
     applied: dict[str, Any] = {"f:data": {"f:a": {}}, "f:metadata": about}
     return {"manager": manager, "operation": "Apply", "fieldsV1": applied}
