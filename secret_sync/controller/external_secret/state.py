@@ -188,6 +188,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
             self.repairs = None
             self.carried = None
             self.hidden = False
+            self.rendered_at = 0
         return False
 
     def renew(self, uid: str) -> None:

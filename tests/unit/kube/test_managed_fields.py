@@ -100,7 +100,7 @@ def test_remainder_of_a_managed_fields_entry(
 
 
 def test_labels_and_annotations_are_given_up_like_keys() -> None:
-    labels = {".": {}, "f:a": {}, "f:b": {}}
+    labels: dict[str, Any] = {".": {}, "f:a": {}, "f:b": {}}
     about: dict[str, Any] = {"f:labels": labels, "f:annotations": {"f:c": {}}, "f:name": {}}
     fields = {"f:data": {"f:d": {}, "f:e": {}}, "f:metadata": about}
     entry = {"manager": "m", "operation": "Apply", "fieldsV1": fields}
