@@ -163,7 +163,7 @@ class _RenderError(Exception):
         self.problem = problem
 
 
-class _Job(NamedTuple):
+class _TemplateJob(NamedTuple):
     """One template.
 
     Attributes:
@@ -184,25 +184,25 @@ class _Job(NamedTuple):
 
     def __repr__(self) -> str:
         """Omit the template, which may come from a Secret."""
-        return f"_Job({self.where})"
+        return f"_TemplateJob({self.where})"
 
 
-def _jobs(inputs: TemplateInput) -> Iterator[_Job]:
+def _jobs(inputs: TemplateInput) -> Iterator[_TemplateJob]:
     """Yield all templates in the order in which they are rendered."""
     template = inputs.template
     for key, source in template.data:
         path: FieldPath = (*_TEMPLATE, "data", key)
-        yield _Job(DATA, key, source.encode(), where_of(path), path)
+        yield _TemplateJob(DATA, key, source.encode(), where_of(path), path)
     for number, origin in enumerate(template.sources):
         path = (*_TEMPLATE, "templateFrom", number)
         where = where_of(path)
         if not origin.kind:
             text = origin.literal.encode()
-            yield _Job(origin.target, LITERAL_KEY, text, f"{where}.literal", (*path, "literal"))
+            yield _TemplateJob(origin.target, LITERAL_KEY, text, f"{where}.literal", (*path, "literal"))
             continue
         for item in origin.items:
             text = (inputs.texts or {})[origin.kind, origin.name, item.key]
-            yield _Job(
+            yield _TemplateJob(
                 target=origin.target,
                 key="" if item.lines else item.key,
                 source=text,
@@ -217,10 +217,10 @@ def _jobs(inputs: TemplateInput) -> Iterator[_Job]:
     ):
         for key, source in templates:
             path = (*_TEMPLATE, "metadata", name, key)
-            yield _Job(target, key, source.encode(), where_of(path), path)
+            yield _TemplateJob(target, key, source.encode(), where_of(path), path)
 
 
-def _render_one(job: _Job, values: Mapping[str, bytes], rendering: Rendering) -> bytes:
+def _render_one(job: _TemplateJob, values: Mapping[str, bytes], rendering: Rendering) -> bytes:
     from secret_sync.templates.engine import parse  # noqa: PLC0415 (see above)
     from secret_sync.templates.errors import TemplateError  # noqa: PLC0415
 
@@ -246,7 +246,7 @@ class _RenderedSecret:
         self._writers: dict[tuple[str, str], str] = {}
         self._overwritten: list[Overwritten] = []
 
-    def add(self, job: _Job, text: bytes) -> None:
+    def add(self, job: _TemplateJob, text: bytes) -> None:
         """Add what a template has rendered."""
         if job.key:
             self._put(job, job.key, text)
@@ -260,7 +260,7 @@ class _RenderedSecret:
                 raise _RenderError(Problem(reason, f"{message}{why}", job.path))
             self._put(job, key, value)
 
-    def _put(self, job: _Job, key: str, value: bytes) -> None:
+    def _put(self, job: _TemplateJob, key: str, value: bytes) -> None:
         if job.target != DATA and (why := value_problem(job.target, value)):
             what = job.target.lower().removesuffix("s")
             named = f"{what} {key!r}" if job.key else f"a {what}"
@@ -300,7 +300,7 @@ class _RenderedSecret:
         return ExtractedData(data, (*overwritten, *self._overwritten), metadata)
 
 
-def _lines(job: _Job, text: bytes) -> Iterator[tuple[int, str, bytes]]:
+def _lines(job: _TemplateJob, text: bytes) -> Iterator[tuple[int, str, bytes]]:
     """Yield the number, key and value of each line ``key=value``."""
     for number, line in enumerate(text.split(b"\n"), start=1):
         stripped = line.strip()
