@@ -172,7 +172,7 @@ class PipelineCompiler:
         path = self._path(chain)
         if isinstance(chain.base, Dot):
             return _fields_of_dot(path)
-        base = self._base(chain.base)
+        base = self._operand(chain.base)
 
         def evaluate(frame: Frame, dot: Value) -> Value:
             frame.step()
@@ -180,18 +180,12 @@ class PipelineCompiler:
 
         return evaluate
 
-    def _base(self, operand: Operand) -> Evaluate:
-        if isinstance(operand, Nil):
-            origin = Origin(self._source, operand.position)
-            return raising(lambda: origin.failed("nil has no fields"))
-        return self._operand(operand)
-
     def _method(self, chain: FieldChain, operands: Sequence[Operand], *, piped: bool) -> Stage:
         """Compile a field that has arguments: only the method of a value can be meant."""
         path = self._path(chain)
         last = len(chain.names) - 1
         holder = Path(path.origin, path.base, path.names[:last], path.keys[:last])
-        base = self._base(chain.base)
+        base = self._operand(chain.base)
         evaluates = [self._operand(operand) for operand in operands]
 
         def call(frame: Frame, dot: Value, final: Value = None) -> Value:
