@@ -6,6 +6,7 @@ The package of templates is imported here, with the first object that has one.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -355,8 +356,6 @@ def is_quickly_rendered(inputs: TemplateInput, size: int) -> bool:
 
 def is_quickly_parsed(template: SecretTemplate) -> bool:
     """Return whether the templates that an object itself has are parsed in no time."""
-    import sys  # noqa: PLC0415
-
     if "secret_sync.templates.engine" not in sys.modules:
         return False
     return sum(len(source) for _, source in template.written()) <= _QUICK_CHARACTERS
