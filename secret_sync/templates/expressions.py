@@ -84,7 +84,10 @@ class PipelineCompiler:
 
     def _commands(self, commands: Sequence[Command]) -> Evaluate:
         first = self._command(commands[0], None)
-        stages = [self._command(command, before) for before, command in pairwise(commands)]
+        # Loops in this class, as comprehensions take a frame more for each level of parentheses.
+        stages: list[Stage] = []
+        for before, command in pairwise(commands):
+            stages.append(self._command(command, before))
         if not stages:
             return first
         if len(stages) == 1:
@@ -121,10 +124,10 @@ class PipelineCompiler:
         origin: Origin,
     ) -> Stage:
         piped = before is not None
-        arguments = [
-            self._argument(operand, kind_at(function, index), function.name)
-            for index, operand in enumerate(operands)
-        ]
+        arguments: list[Evaluate] = []
+        for index, operand in enumerate(operands):
+            kind = kind_at(function, index)
+            arguments.append(self._argument(operand, kind, function.name))
         if function.name in {AND, OR} and (arguments or piped):
             return choice(arguments, wanted=function.name == OR, piped=piped)
         if function.name == FAIL:
