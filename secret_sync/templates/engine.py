@@ -118,5 +118,9 @@ def _parse(source: str) -> Template:
         raise TemplateError(
             f"the template has over {MAX_TEMPLATE} bytes; split it", code=TEMPLATE_INVALID
         )
-    parsed = parse_template(source, all_functions())
-    return Template(compile_template(source, parsed), fields_of(parsed), parsed.functions)
+    try:
+        parsed = parse_template(source, all_functions())
+        compiled = compile_template(source, parsed)
+    except RecursionError:
+        raise TemplateError("the template is nested too deeply", code=TOO_COSTLY) from None
+    return Template(compiled, fields_of(parsed), parsed.functions)

@@ -84,7 +84,10 @@ class PipelineCompiler:
 
     def _commands(self, commands: Sequence[Command]) -> Evaluate:
         first = self._command(commands[0], None)
-        stages = [self._command(command, before) for before, command in pairwise(commands)]
+        # Loops in this class, as comprehensions take a frame more for each level of parentheses.
+        stages: list[Stage] = []
+        for before, command in pairwise(commands):
+            stages.append(self._command(command, before))
         if not stages:
             return first
         if len(stages) == 1:
@@ -121,10 +124,10 @@ class PipelineCompiler:
         origin: Origin,
     ) -> Stage:
         piped = before is not None
-        arguments = [
-            self._argument(operand, kind_at(function, index), function.name)
-            for index, operand in enumerate(operands)
-        ]
+        arguments: list[Evaluate] = []
+        for index, operand in enumerate(operands):
+            kind = kind_at(function, index)
+            arguments.append(self._argument(operand, kind, function.name))
         if function.name in {AND, OR} and (arguments or piped):
             return choice(arguments, wanted=function.name == OR, piped=piped)
         if function.name == FAIL:
@@ -172,7 +175,7 @@ class PipelineCompiler:
         path = self._path(chain)
         if isinstance(chain.base, Dot):
             return _fields_of_dot(path)
-        base = self._base(chain.base)
+        base = self._operand(chain.base)
 
         def evaluate(frame: Frame, dot: Value) -> Value:
             frame.step()
@@ -180,18 +183,12 @@ class PipelineCompiler:
 
         return evaluate
 
-    def _base(self, operand: Operand) -> Evaluate:
-        if isinstance(operand, Nil):
-            origin = Origin(self._source, operand.position)
-            return raising(lambda: origin.failed("nil has no fields"))
-        return self._operand(operand)
-
     def _method(self, chain: FieldChain, operands: Sequence[Operand], *, piped: bool) -> Stage:
         """Compile a field that has arguments: only the method of a value can be meant."""
         path = self._path(chain)
         last = len(chain.names) - 1
         holder = Path(path.origin, path.base, path.names[:last], path.keys[:last])
-        base = self._base(chain.base)
+        base = self._operand(chain.base)
         evaluates = [self._operand(operand) for operand in operands]
 
         def call(frame: Frame, dot: Value, final: Value = None) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import time
 import tracemalloc
 from typing import Any
@@ -135,6 +137,24 @@ def test_nesting_up_to_the_limit_is_rendered() -> None:
         tree = {"t": tree}
     with pytest.raises(TemplateError) as caught:
         rendered(template, **tree)
+    assert caught.value.code == TOO_COSTLY
+
+
+@pytest.mark.parametrize("opening", ["(print ", "(1 | print ", "(and 1 ", "($y := ", "(list "])
+def test_nested_calls_up_to_the_limit_are_rendered(opening: str) -> None:
+    levels = MAX_DEPTH - 1
+    rendered("{{ $x := " + opening * levels + "1" + ")" * levels + " }}")
+
+
+def test_parsing_ends_where_the_stack_does() -> None:
+    template = "{{ " + "print (" * 90 + "1" + ")" * 90 + " }}"
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(len(inspect.stack(0)) + 300)
+        with pytest.raises(TemplateError) as caught:
+            parse(template)
+    finally:
+        sys.setrecursionlimit(limit)
     assert caught.value.code == TOO_COSTLY
 
 
