@@ -16,7 +16,7 @@ _DIGITS: Final = re.compile(rb"[0-9]+")
 _SPACES: Final = re.compile(rb" *")
 _FRACTION: Final = re.compile(rb"[.,]([0-9]+)")
 _ZONE_NAME: Final = re.compile(
-    rb"ChST|MeST|GMT(?:[+-](?:2[0-3]|[01]?[0-9])(?![0-9]))?|[+-](?:2[0-3]|[01]?[0-9])(?![0-9])"
+    rb"ChST|MeST|GMT(?:[+-]0*(?:2[0-3]|1?[0-9])(?![0-9]))?|[+-]0*(?:2[0-3]|1?[0-9])(?![0-9])"
     rb"|(?:[A-Z]{4}T|[A-Z]{3}T|WITA)(?![A-Z])|[A-Z]{3}(?![A-Z])"
 )
 #: From this two-digit year on it is the last century.
@@ -214,7 +214,7 @@ class _DateReader:
             self._zone = UTC_ZONE
             return
         match = _ZONE_NAME.match(self._rest)
-        if match is None:
+        if match is None or len(self._rest) < len("UTC"):
             _fail("it lacks the name of a zone")
         self._rest = self._rest[match.end() :]
         self._zone_name = match[0].decode()

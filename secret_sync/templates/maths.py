@@ -91,6 +91,10 @@ def _minf(_: Rendering, *values: Any) -> float:
 
 def _extreme(choose: Callable[..., float], values: tuple[Any, ...]) -> float:
     numbers = [float_of(value) for value in values]
+    # More than NaN, as in Go.
+    infinite = choose(math.inf, -math.inf)
+    if infinite in numbers:
+        return infinite
     if any(map(math.isnan, numbers)):
         return math.nan
     # Of two zeros the negative one is less.

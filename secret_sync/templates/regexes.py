@@ -27,6 +27,10 @@ _MEMORY: Final = 256 * 1024
 _WORK_PER_STEP: Final = 128
 #: Bytes that an automaton reads in the time of a step.
 _BYTES_PER_STEP: Final = 512
+#: Compiled expressions that are kept; each takes kilobytes.
+_MAX_KNOWN: Final = 64
+#: Steps of compiling one, besides its instructions.
+_STEPS_TO_COMPILE: Final = 20
 #: Steps of a call, of each match, and of each group that a replacement refers to.
 _STEPS_PER_CALL: Final = 5
 _STEPS_PER_MATCH: Final = 4
@@ -78,10 +82,13 @@ def _compiled(rendering: Rendering, name: str, pattern: bytes) -> Any:
             f"{name}: the regular expression has over {MAX_PATTERN} bytes; write a shorter one",
             code=TOO_COSTLY,
         )
-    regex = rendering.regexes.get(pattern)
+    known = rendering.regexes
+    regex = known.get(pattern)
     if regex is None:
-        regex = rendering.regexes[pattern] = _compile(name, pattern)
-        rendering.budget.step(1 + int(regex.programsize))
+        if len(known) >= _MAX_KNOWN:
+            known.clear()
+        regex = known[pattern] = _compile(name, pattern)
+        rendering.budget.step(_STEPS_TO_COMPILE + int(regex.programsize))
     return regex
 
 

@@ -11,7 +11,8 @@
 | what is not there | `Missing` |
 | time.Time, time.Duration, semver.Version | classes of `dates` and `versions` |
 
-Nobody changes a list that is a value. A map is changed by ``set`` and ``unset`` only.
+Nobody changes a list that is a value. A map is changed by ``set``, ``unset`` and the
+functions that merge.
 """
 
 from __future__ import annotations
