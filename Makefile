@@ -55,9 +55,14 @@ scale: $(STAMP) ## Measure up to 50,000 objects, and draw a chart of it; over an
 FUZZ_SECONDS ?= 300
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Fuzz the parsers with documents and paths, for FUZZ_SECONDS
+fuzz: $(STAMP) ## Fuzz the parsers, and templates, for FUZZ_SECONDS each
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.templates --seconds $(FUZZ_SECONDS)
+
+.PHONY: golden
+golden: $(STAMP) ## Write what Go and Sprig make of the templates in tests/golden (needs Go)
+	$(BIN)/python -m tests.golden.generate
 
 CHAOS_SECONDS ?= 900
 # SEED=... repeats the same faults.

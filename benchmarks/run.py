@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import cold, first, hostile, identities, idle, latency, memory, scrape, shared
+from benchmarks import (
+    cold,
+    first,
+    hostile,
+    identities,
+    idle,
+    latency,
+    memory,
+    scrape,
+    shared,
+    templates,
+)
 from benchmarks.table import render, save
 from benchmarks.watching import arrivals
 from benchmarks.world import World
@@ -152,6 +163,11 @@ async def scraping(sizes: Sizes) -> list[Row]:
     return [await scrape.measure(sizes.many)]
 
 
+async def rendering(_sizes: Sizes) -> list[Row]:
+    """The rows of templates."""
+    return templates.measure()
+
+
 _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "cold": starting,
     "first": beginning,
@@ -162,6 +178,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "memory": memories,
     "many": many,
     "scrape": scraping,
+    "templates": rendering,
     "hostile": harming,
 }
 

@@ -13,9 +13,13 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def utc_text() -> str:
-    """Return the present time as Kubernetes and Alibaba Cloud write it: RFC 3339, whole seconds."""
-    return _text(int(time.time()))
+def utc_text(seconds: int | None = None) -> str:
+    """Return a time as Kubernetes and Alibaba Cloud write it: RFC 3339, whole seconds.
+
+    Args:
+        seconds: Since the epoch; ``None`` for the present time.
+    """
+    return _text(int(time.time()) if seconds is None else seconds)
 
 
 def utc_text_exact() -> str:

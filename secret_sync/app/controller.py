@@ -25,6 +25,7 @@ from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
+from secret_sync.controller.external_secret.password_hashes import PasswordHashes
 from secret_sync.controller.external_secret.planning import build_planner
 from secret_sync.controller.external_secret.reconciler import (
     ExternalSecretReconciler,
@@ -32,6 +33,11 @@ from secret_sync.controller.external_secret.reconciler import (
 )
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
+from secret_sync.controller.external_secret.template_inputs import TemplateInputs
+from secret_sync.controller.external_secret.template_references import (
+    TemplateReferences,
+    TemplateSources,
+)
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
@@ -124,6 +130,7 @@ class Controller:
             stores=Stores(watched.secret_stores.store, self._stores),
             cluster_stores=Stores(watched.cluster_stores.store, self._cluster_stores),
             secrets=watched.secrets.store,
+            config_maps=watched.config_maps,
             object_queue=self.object_queue,
             states=states,
         )
@@ -134,9 +141,24 @@ class Controller:
             settings, metrics, transport, self.credentials, self.event_handlers.sources_finished
         )
         self._parsing = TimeSlicedWorker()
+        self._hashing = TimeSlicedWorker()
         self.expressions = ExpressionCompiler(self._parsing, self.event_handlers.parsed)
+        self._references = TemplateReferences(
+            TemplateSources(
+                client,
+                watched.secrets.store,
+                watched.config_maps,
+                watched.watch_config_maps,
+                granted=settings.template_secrets == "granted",
+            )
+        )
         self.processor = DocumentProcessor(
-            self._parsing, self.expressions, self.event_handlers.parsed
+            self._parsing,
+            self.expressions,
+            self.event_handlers.parsed,
+            TemplateInputs(
+                PasswordHashes(self._hashing, self.event_handlers.parsed), self._references
+            ),
         )
         self.events = EventRecorder(
             client,
@@ -168,6 +190,7 @@ class Controller:
         watched.secrets.add_relist_handler(self.event_handlers.secrets_relisted)
         watched.service_accounts.add_handler(self.event_handlers.service_account_changed)
         watched.namespaces.add_handler(self.event_handlers.namespace_changed)
+        watched.config_maps.add_handler(self.event_handlers.config_map_changed)
         watched.definitions.add_handler(self._definition_changed)
         watched.external_secrets.add_handler(self.schemas.seen)
         for stores in (watched.secret_stores, watched.cluster_stores):
@@ -207,6 +230,8 @@ class Controller:
                 critical("memory", keep_returning_memory),
                 critical("sources", self.sources.run),
                 critical("parse", self._parsing.run),
+                critical("hashes", self._hashing.run),
+                critical("config maps", self.watched.run_config_maps),
                 critical("events", self.events.run),
                 *(critical(name, i.run) for name, i in self.watched.running.items()),
             ]
@@ -368,6 +393,7 @@ class Controller:
                 turns,
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
+                self._references,
             ),
             reporter=SyncReporter(statuses, self._publisher, SyncMetrics(self.metrics)),
             states=states,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,6 +13,8 @@ from secret_sync.controller.event_handlers import (
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
+    BY_TEMPLATE,
+    templates_of,
 )
 from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
 from secret_sync.controller.secret_target.cleanup import BY_WRITER, writers_of
@@ -20,6 +23,7 @@ from secret_sync.controller.store.references import secrets_of, service_accounts
 from secret_sync.controller.sync import count_by_ready
 from secret_sync.kube import (
     ALL_NAMESPACES,
+    CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
     SECRETS,
@@ -29,6 +33,7 @@ from secret_sync.kube import (
 )
 from secret_sync.metrics import ReflectorMetrics
 from secret_sync.resources import (
+    ConfigMap,
     Definition,
     ExternalSecret,
     Namespace,
@@ -37,6 +42,7 @@ from secret_sync.resources import (
     secret_from_metadata,
 )
 from secret_sync.resources.meta import ObjectMeta
+from secret_sync.resources.template import CONFIG_MAP, template_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -85,7 +91,12 @@ class Watched:
         self._scope = WatchedNamespaces(
             settings.watch_namespaces, settings.exclude_namespaces, capabilities.without_rights
         )
-        objects = {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
+        objects = {
+            BY_STORE: stores_of,
+            BY_CLUSTER_SCOPE: cluster_scope_of,
+            BY_TEMPLATE: templates_of,
+            **INDEXES,
+        }
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         writers = {BY_WRITER: writers_of}
         self.external_secrets = self._informer(
@@ -98,6 +109,9 @@ class Watched:
         self.secrets: Informer[SecretMeta] = self._metadata(SECRETS, secret_from_metadata, writers)
         self.service_accounts = self._metadata(SERVICE_ACCOUNTS, ServiceAccount.from_metadata)
         self.namespaces = self._metadata(NAMESPACES, Namespace.from_metadata)
+        #: Those with templates, once an object refers to one.
+        self.config_maps: Informer[ConfigMap] = self._metadata(CONFIG_MAPS, self._config_map)
+        self._templates_used = asyncio.Event()
         self.definitions = self._metadata(CUSTOM_RESOURCE_DEFINITIONS, Definition.from_metadata)
         self._running: dict[str, Informer[Any]] = {
             "secrets": self.secrets,
@@ -116,6 +130,21 @@ class Watched:
             "Namespaces to be watched that cannot be listed: deleted, or without our rights.",
             lambda: len(self.missing_namespaces),
         )
+
+    def watch_config_maps(self) -> None:
+        """Watch ConfigMaps from now on: an object refers to one."""
+        self._templates_used.set()
+
+    async def run_config_maps(self) -> None:
+        """Watch ConfigMaps once that is needed, until cancelled."""
+        await self._templates_used.wait()
+        await self.config_maps.run()
+
+    def _config_map(self, value: dict[str, Any]) -> ConfigMap | None:
+        """Read a ConfigMap, unless nothing refers to it."""
+        found = ConfigMap.from_metadata(value)
+        key = template_key(CONFIG_MAP, found.namespace, found.name)
+        return found if self.external_secrets.store.by_index(BY_TEMPLATE, key) else None
 
     async def relist(self, definition: str) -> None:
         """List the objects of one of our CRDs again."""

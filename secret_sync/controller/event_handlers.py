@@ -14,15 +14,17 @@ from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
 from secret_sync.queue import Gathering, Priority
 from secret_sync.resources.secret_store import CLUSTER_KIND
+from secret_sync.resources.template import CONFIG_MAP, SECRET, template_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.view import ReadOnlyStore
-    from secret_sync.kube import Change
+    from secret_sync.kube import Change, Informer
     from secret_sync.queue import WorkQueue
     from secret_sync.resources import (
+        ConfigMap,
         ExternalSecret,
         Namespace,
         SecretMeta,
@@ -40,6 +42,14 @@ BY_STORE: Final = "store"
 BY_SECRET: Final = "secret"  # noqa: S105 (an index, not a password)
 BY_SERVICE_ACCOUNT: Final = "service account"
 BY_CLUSTER_SCOPE: Final = "cluster scope"
+BY_TEMPLATE: Final = "template"
+
+
+def templates_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index an ExternalSecret by the ConfigMaps and Secrets that hold its templates."""
+    if es.template is None:
+        return ()
+    return tuple(template_key(kind, es.namespace, name) for kind, name in es.template.references)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,14 @@ class EventHandlers:
         stores: Stores,
         cluster_stores: Stores,
         secrets: ReadOnlyStore[SecretMeta],
+        config_maps: Informer[ConfigMap],
         object_queue: WorkQueue[str],
         states: SyncStateStore,
     ) -> None:
         self._external_secrets = external_secrets
         self._stores = stores
         self._cluster_stores = cluster_stores
+        self._config_maps = config_maps
         self._objects = object_queue
         self._states = states
         self._live = False
@@ -98,11 +110,30 @@ class EventHandlers:
     def external_secret_changed(self, change: Change[ExternalSecret]) -> None:
         """Enqueue an ExternalSecret, unless only its status changed."""
         old, new = change.old, change.new
+        if old is not None and old.template is not None:
+            self._forget_config_maps(old)
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
         self._enqueue((change.key,), _priority(old, new))
         if old is not None:
             self._secret_events.writer_changed(change.key, old, new)
+
+    def _forget_config_maps(self, old: ExternalSecret) -> None:
+        """Keep no ConfigMap to which nothing refers any more."""
+        for key in templates_of(old):
+            kind, _, name = key.partition("/")
+            if kind == CONFIG_MAP and not self._external_secrets.by_index(BY_TEMPLATE, key):
+                self._config_maps.forget(name)
+
+    def config_map_changed(self, change: Change[ConfigMap]) -> None:
+        """Enqueue the objects whose templates are in a ConfigMap."""
+        if self._live:
+            self._enqueue_rendered(CONFIG_MAP, change.key)
+
+    def _enqueue_rendered(self, kind: str, key: str) -> None:
+        users = self._external_secrets.by_index(BY_TEMPLATE, f"{kind}/{key}")
+        if users:
+            self._enqueue(users, Priority.HIGH)
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """Enqueue a store and everything that uses it."""
@@ -119,6 +150,7 @@ class EventHandlers:
         if self._live:
             self._secret_events.changed(change)
             self._enqueue_stores(BY_SECRET, change.key)
+            self._enqueue_rendered(SECRET, change.key)
 
     def secrets_relisted(self) -> None:
         """Enqueue what wrote a Secret that is missing in the new list."""

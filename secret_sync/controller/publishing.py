@@ -175,6 +175,11 @@ _OVERWRITTEN_REPORTED: Final = 10
 _CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
 
 
+def _writer(name: str) -> str:
+    """Return how an Event calls what writes a key: a template, or the ``key`` of an entry."""
+    return name if name.startswith("target.template.") else f"entry {name!r}"
+
+
 class Recorder(Protocol):
     """What Events are handed to; it never waits and never fails."""
 
@@ -216,7 +221,7 @@ class EventPublisher:
                 self._record(
                     es,
                     EventReason.KEY_OVERWRITTEN,
-                    f"key {key!r} is written by entry {loser!r} and by entry {winner!r}; "
+                    f"key {key!r} is written by {_writer(loser)} and by {_writer(winner)}; "
                     "the later one wins",
                     warning=True,
                 )

@@ -59,6 +59,9 @@ _BY_CODE: Final = (
     ("PathNotFound", Reason.PATH_NOT_FOUND),
     ("KeyCollision", Reason.KEY_COLLISION),
     ("TooCostly", Reason.TOO_COSTLY),
+    # Of templates/.
+    ("TemplateInvalid", Reason.TEMPLATE_INVALID),
+    ("TemplateFailed", Reason.TEMPLATE_FAILED),
 )
 
 

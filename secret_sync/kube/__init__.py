@@ -24,13 +24,14 @@ from secret_sync.kube.lease import (
     LeaseTimes,
     new_identity,
 )
-from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
+from secret_sync.kube.managed_fields import data_keys, owned_fields, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
 from secret_sync.kube.observe import ReflectorObserver
 from secret_sync.kube.preflight import Preflight, RequiredPermission, retry_until_available
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refs import ConfirmedOwner, Ref
 from secret_sync.kube.resource import (
+    CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
     LEASES,
@@ -53,6 +54,7 @@ from secret_sync.kube.write_errors import (
 
 __all__ = [
     "ALL_NAMESPACES",
+    "CONFIG_MAPS",
     "CUSTOM_RESOURCE_DEFINITIONS",
     "EVENTS",
     "LEASES",
@@ -102,6 +104,7 @@ __all__ = [
     "data_keys",
     "key_of",
     "new_identity",
+    "owned_fields",
     "read_token_user",
     "retry_until_available",
     "string_data_keys",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.kube.answers import Answer
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
-from secret_sync.kube.managed_fields import data_keys, transferred
+from secret_sync.kube.managed_fields import owned_fields, transferred
 from secret_sync.kube.refs import Ref
 from secret_sync.kube.resource import JSON, METADATA
 from secret_sync.kube.write_errors import (
@@ -238,12 +238,13 @@ class ApplyWriter:
     async def owners(
         self, resource: Resource, ref: Ref, error: OwnedByOthersError
     ) -> dict[str, tuple[str, ...]]:
-        """Return the owners of the data keys that caused a conflict of an unforced write.
+        """Return the owners of the fields that caused a conflict of an unforced write.
 
         The server's message quotes the object, so its metadata is read instead.
 
         Returns:
-            The field managers by key; none where the owner let go of it meanwhile.
+            The field managers by field (see `owned_fields`); none where the owner let go of it
+            meanwhile.
 
         Raises:
             OutdatedError: The object or its version has changed.
@@ -258,7 +259,7 @@ class ApplyWriter:
             raise OutdatedError(f"{resource.kind} {ref.namespace}/{ref.name} is another one by now")
         entries = metadata.get("managedFields") or ()
         return {
-            key: tuple(sorted({e.get("manager") or "" for e in entries if key in data_keys(e)}))
+            key: tuple(sorted({e.get("manager") or "" for e in entries if key in owned_fields(e)}))
             for key in error.keys
         }
 

@@ -214,6 +214,23 @@ class Informer(Generic[T]):
         old = self.store.remove(key)
         return [Change(key, old, None)] if old is not None else []
 
+    def learn(self, obj: T) -> None:
+        """Store an object that a read has shown, and of which the watch will tell from now on.
+
+        For kinds of which the converter omits most: it must not omit this one any more.
+        """
+        for scope in self._scopes:
+            if scope.namespace in ("", obj.namespace):
+                scope.expect(key_of(obj))
+        if self.store.get(key_of(obj)) is None:
+            self.store.put(key_of(obj), obj)
+
+    def forget(self, key: str) -> None:
+        """Drop an object that the converter omits from now on; no handler is called."""
+        for scope in self._scopes:
+            scope.dismiss(key)
+        self.store.remove(key)
+
     def deliver(self, changes: Iterable[Change[T]]) -> None:
         """Call every handler for every change."""
         for change in changes:
@@ -307,6 +324,14 @@ class InformerScope(Generic[T]):
         if restored:
             self._informer.restored(self.namespace)
         self.synced.set()
+
+    def expect(self, key: str) -> None:
+        """Count an object among those that a list may show to be gone."""
+        self._keys.add(key)
+
+    def dismiss(self, key: str) -> None:
+        """Count an object no more."""
+        self._keys.discard(key)
 
     def newest(self) -> T | None:
         """Return the object of this scope with the highest version."""

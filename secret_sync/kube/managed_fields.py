@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.resources.secret import metadata_fields
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
@@ -38,9 +40,9 @@ def transferred(entries: list[Entry], givers: frozenset[str], taker: str) -> lis
 def without_keys(
     entries: list[Entry], givers: AbstractSet[str], keys: AbstractSet[str]
 ) -> list[Entry]:
-    """Return ``managedFields`` in which the givers have not applied these data keys.
+    """Return ``managedFields`` in which the givers have not applied these `owned_fields`.
 
-    No data changes with them: a key without another owner stays in the object.
+    No data changes with them: a field without another owner stays in the object.
     All that the givers own besides stays theirs, and so does what they have set by an ``Update``.
     """
     left = []
@@ -49,12 +51,28 @@ def without_keys(
             left.append(entry)
             continue
         fields = dict(entry.get("fieldsV1") or {})
-        data = {f: v for f, v in (fields.pop("f:data", None) or {}).items() if f[2:] not in keys}
-        if any(field.startswith("f:") for field in data):
-            fields["f:data"] = data
+        about = dict(fields.pop("f:metadata", None) or {})
+        for field in ("labels", "annotations"):
+            _drop(about, f"f:{field}", {k.removeprefix(f"{field}/") for k in keys if "/" in k})
+        if about:
+            fields["f:metadata"] = about
+        _drop(fields, "f:data", keys)
         if fields:
             left.append({**entry, "fieldsV1": fields})
     return left
+
+
+def _drop(fields: dict[str, Any], of: str, names: AbstractSet[str]) -> None:
+    """Drop the fields of these names below one, and that if none is left."""
+    below = {f: v for f, v in (fields.pop(of, None) or {}).items() if f[2:] not in names}
+    if any(field.startswith("f:") for field in below):
+        fields[of] = below
+
+
+def owned_fields(entry: Entry) -> frozenset[str]:
+    """Return the data keys, ``labels/<name>`` and ``annotations/<name>`` that an entry owns."""
+    about = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+    return data_keys(entry).union(metadata_fields(about))
 
 
 def data_keys(entry: Entry) -> frozenset[str]:

@@ -25,8 +25,9 @@ _FROZEN: Final = frozenset(
         ("immutable", "FieldValueForbidden"),
     }
 )
-#: How a conflict names a key of a Secret.
+#: How a conflict names a key of a Secret, a label and an annotation.
 _DATA: Final = ".data."
+_METADATA: Final = (".metadata.labels.", ".metadata.annotations.")
 
 
 class AlreadyExistsError(ApiConflictError):
@@ -42,8 +43,17 @@ class OwnedByOthersError(ApiConflictError):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The data keys among these fields; who owns them: :meth:`ApplyWriter.owners`."""
-        return tuple(f.removeprefix(_DATA) for f in self.managers if f.startswith(_DATA))
+        """Those of these fields that we write, as of `owned_fields`; see `ApplyWriter.owners`."""
+        data = [f.removeprefix(_DATA) for f in self.managers if f.startswith(_DATA)]
+        return (
+            *data,
+            *(
+                f"{field.split('.')[2]}/{field.removeprefix(beginning)}"
+                for field in self.managers
+                for beginning in _METADATA
+                if field.startswith(beginning)
+            ),
+        )
 
 
 class ImmutableError(ApiRefusedError):

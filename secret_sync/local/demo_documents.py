@@ -31,8 +31,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+#: What the template renders.
+RENDERED: Final = {"url": "https://tom@lily:443"}
+
+
 class DocumentsStep(Step):
-    """Shows extraction from documents."""
+    """Shows extraction from documents, and a template."""
 
     async def show(self) -> None:
         """Show it.
@@ -55,6 +59,23 @@ class DocumentsStep(Step):
             if held != expected:
                 raise LocalError(f"Secret {name} does not have the content of its document")
         screen.good("JSON and YAML became the keys of four Secrets")
+        await self._render()
+
+    async def _render(self) -> None:
+        screen, name = self.screen, "template"
+        screen.step("A template makes a URL and a label of a document")
+        await self.apply(f"documents/{name}.yaml")
+        await self.wait_ready(f"aes/{name}")
+        held = await self._held(name)
+        screen.output(f"url: {held.get('url')}")
+        label = await self.kubectl.run(
+            *("get", "secret", name, "-n", self.namespace),
+            "--output=jsonpath={.metadata.labels.user}",
+        )
+        screen.output(f"label user: {label}")
+        if (held, label.strip()) != (RENDERED, "TOM"):
+            raise LocalError(f"Secret {name} is not what its template makes")
+        screen.good("the Secret has what the template renders, and nothing else")
 
     async def _held(self, name: str) -> dict[str, str]:
         text = await self.kubectl.run(

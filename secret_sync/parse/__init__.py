@@ -1,6 +1,6 @@
 """Extract keys and values from bytes: pure functions without Kubernetes or Alibaba Cloud."""
 
-from secret_sync.parse.budget import BudgetExceededError, ObjectBudget
+from secret_sync.parse.budget import MAX_KEYS, BudgetExceededError, ObjectBudget
 from secret_sync.parse.codes import (
     DUPLICATE_KEY,
     INVALID_JMESPATH,
@@ -36,6 +36,7 @@ __all__ = [
     "INVALID_KEY",
     "INVALID_REGEX",
     "KEY_COLLISION",
+    "MAX_KEYS",
     "NOT_A_DOCUMENT",
     "PATH_NOT_FOUND",
     "QUICK_BYTES",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from secret_sync import documents
 from secret_sync.errors import DefiniteError
 
 #: A key that a Secret cannot have.
@@ -15,36 +16,22 @@ TOO_LARGE: Final = "TooLarge"
 INVALID_JMESPATH: Final = "InvalidJMESPath"
 #: A regular expression that is invalid for RE2.
 INVALID_REGEX: Final = "InvalidRegex"
-#: Neither JSON nor YAML, or a document without keys.
-NOT_A_DOCUMENT: Final = "NotADocument"
-#: A duplicate key in a mapping of the document, or a duplicate alias in `jmesPath`.
-DUPLICATE_KEY: Final = "DuplicateKey"
+NOT_A_DOCUMENT: Final = documents.NOT_A_DOCUMENT
+DUPLICATE_KEY: Final = documents.DUPLICATE_KEY
 #: A path that matches nothing, or null.
 PATH_NOT_FOUND: Final = "PathNotFound"
 #: Two keys that `replaceRule` renames to the same key.
 KEY_COLLISION: Final = "KeyCollision"
-#: Levels, nodes, aliases or steps beyond a limit.
-TOO_COSTLY: Final = "TooCostly"
+TOO_COSTLY: Final = documents.TOO_COSTLY
 
 #: All values of a Secret together, and the largest JSON document, in bytes.
 MAX_BYTES: Final = 1024 * 1024
 #: The largest YAML document, in bytes: parsing YAML takes a hundred times as long as JSON.
 MAX_YAML_BYTES: Final = 128 * 1024
-#: Nested mappings and lists.
-MAX_LEVELS: Final = 100
+MAX_LEVELS: Final = documents.MAX_LEVELS
 
-#: Characters of a key that are shown in a message.
-_SHOWN: Final = 80
-
-
-def shown(key: str) -> str:
-    """Return the key for a message: quoted, on one line, at most 80 characters of it."""
-    return repr(key if len(key) <= _SHOWN else key[:_SHOWN] + "...")
-
-
-def is_shown_whole(key: str) -> bool:
-    """Return whether `shown` shows the whole key."""
-    return len(key) <= _SHOWN
+shown = documents.shown
+is_shown_whole = documents.is_shown_whole
 
 
 def copyable(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.documents import NotJSONError
 from secret_sync.errors import DefiniteError
 from secret_sync.parse.codes import MAX_BYTES, MAX_YAML_BYTES, NOT_A_DOCUMENT, TOO_LARGE, encoded
-from secret_sync.parse.json_document import NotJSONError, literal, read_json, write_json
+from secret_sync.parse.json_document import literal, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

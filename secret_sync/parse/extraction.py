@@ -84,12 +84,14 @@ class ExtractionSpec:
         selections: If any, only their aliases are written.
         extract: Without selections, all top-level keys are written.
         rules: Rename the keys of the selections or of `extract`.
+        any_keys: Whether the keys need not be legal, because a template reads them.
     """
 
     name: str = ""
     selections: tuple[Selection, ...] = ()
     extract: bool = False
     rules: tuple[Rule, ...] = ()
+    any_keys: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -110,7 +112,8 @@ def check_spec(spec: ExtractionSpec) -> None:
 def check_spec_steps(spec: ExtractionSpec, expressions: Expressions) -> Steps[None]:
     """Check like `check_spec`, one expression at a time, and keep the compiled expressions."""
     if spec.is_plain:
-        check_names([spec.name], "choose another one in the entry's `name`")
+        if not spec.any_keys:
+            check_names([spec.name], "choose another one in the entry's `name`")
         return
     if len(spec.selections) > MAX_SELECTIONS or len(spec.rules) > MAX_RULES:
         raise DefiniteError(
@@ -178,7 +181,8 @@ def extract_steps(
         rules = [(expressions.regex(rule.source, step), rule.target) for rule in spec.rules]
         keys = yield from rename_steps(keys, rules, step)
     extracted = dict(zip(keys, found.values(), strict=True))
-    check_document_keys(extracted)
+    if not spec.any_keys:
+        check_document_keys(extracted)
     return extracted
 
 
@@ -229,6 +233,8 @@ def _check_path(selection: Selection, expressions: Expressions) -> None:
 
 
 def _check_aliases(spec: ExtractionSpec) -> None:
+    if spec.any_keys:
+        return
     # With rules, an alias need not be legal yet; but an empty one may not match any rule.
     aliases = [s.alias for s in spec.selections if not spec.rules or not s.alias]
     check_names(aliases, "choose another `objectAlias`")

@@ -1,23 +1,14 @@
-"""JSON: parsed with numbers as written and without duplicate keys, written compactly."""
+"""JSON: parsed with numbers as written, written compactly."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from itertools import accumulate
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
+from secret_sync import documents
 from secret_sync.errors import DefiniteError
-from secret_sync.parse.codes import (
-    DUPLICATE_KEY,
-    INVALID_JMESPATH,
-    MAX_LEVELS,
-    NOT_A_DOCUMENT,
-    TOO_COSTLY,
-    shown,
-)
+from secret_sync.parse.codes import INVALID_JMESPATH, TOO_COSTLY
 from secret_sync.parse.values import Number
 
 if TYPE_CHECKING:
@@ -25,72 +16,13 @@ if TYPE_CHECKING:
 
     from secret_sync.parse.values import Value
 
-#: Values of a document: a number of two characters takes a hundred bytes of memory, and every
-#: object lengthens the garbage collector's pauses of the event loop.
-MAX_VALUES: Final = 50_000
-
 #: Levels of a value that is written: a path can build deeper values than its document has.
 MAX_WRITTEN_LEVELS: Final = 200
 
-#: Errors within a string. These two distinguish invalid JSON from YAML.
-RAW_CONTROL: Final = (
-    "raw line break or other control character in a quoted string; escape it, as `\\n` or `\\t`"
-)
-BAD_ESCAPE: Final = "invalid escape in a quoted string; write a backslash as `\\\\`"
-_IN_STRING: Final = {
-    "Invalid control character": RAW_CONTROL,
-    "Invalid \\escape": BAD_ESCAPE,
-    "Invalid \\uXXXX escape": BAD_ESCAPE,
-}
-
-_BRACKET: Final = re.compile(r"[\[\]{}]")
-_STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
-
-
-class NotJSONError(Exception):
-    """The text is not JSON; the message gives position and cause, and nothing of the text.
-
-    Attributes:
-        in_string: Whether the error is within a string.
-    """
-
-    def __init__(self, message: str, *, in_string: bool) -> None:
-        super().__init__(message)
-        self.in_string = in_string
-
 
 def read_json(text: str) -> Value:
-    """Parse a document.
-
-    Raises:
-        NotJSONError: The text is not JSON.
-        DefiniteError: It is JSON that must not be used: too costly, a duplicate key, `NaN`.
-    """
-    _check_size(text)
-    numbers: dict[str, Number] = {}
-
-    def number(digits: str) -> Number:
-        known = numbers.get(digits)
-        if known is None:
-            known = numbers[digits] = Number(digits)
-        return known
-
-    try:
-        document: Value = json.loads(
-            text,
-            parse_int=number,
-            parse_float=number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_mapping,
-        )
-    except json.JSONDecodeError as error:
-        # Some messages end with what was found.
-        reason = error.msg.partition(": ")[0].removesuffix(" at")
-        problem = _IN_STRING.get(reason, reason)
-        raise NotJSONError(
-            f"line {error.lineno}, column {error.colno}: {problem}",
-            in_string=reason in _IN_STRING,
-        ) from None
+    """Parse a document; raises as `documents.read_json` does."""
+    document: Value = documents.read_json(text, Number)
     return document
 
 
@@ -108,48 +40,6 @@ def write_json(value: Value, take: Callable[[int], None]) -> str:
     pieces: list[str] = []
     _write(value, 0, pieces, take)
     return "".join(pieces)
-
-
-def _check_size(text: str) -> None:
-    """Count values and levels before anything is built."""
-    containers = text.count("[") + text.count("{")
-    if containers <= MAX_LEVELS and containers + text.count(",") <= MAX_VALUES:
-        return
-    parts = _outside_strings(text)
-    values = sum(part.count(",") + part.count("[") + part.count("{") for part in parts)
-    if values > MAX_VALUES:
-        raise DefiniteError(f"the document has over {MAX_VALUES} values; split it", code=TOO_COSTLY)
-    brackets = (_STEP[bracket] for part in parts for bracket in _BRACKET.findall(part))
-    if max(accumulate(brackets), default=0) > MAX_LEVELS:
-        raise DefiniteError(
-            f"the document is nested more than {MAX_LEVELS} levels deep", code=TOO_COSTLY
-        )
-
-
-def _outside_strings(text: str) -> list[str]:
-    """Return the text outside strings, in short steps, because each holds the GIL."""
-    if "\\" in text:
-        # Pairs first, so that a backslash left before a quote escapes it.
-        text = text.replace("\\\\", "").replace('\\"', "")
-    return text.split('"')[::2]
-
-
-def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        twice = counts.most_common(1)[0][0]
-        raise DefiniteError(
-            f"a mapping of the document has the key {shown(twice)} twice", code=DUPLICATE_KEY
-        )
-    return mapping
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise DefiniteError(
-        f"the document has the number {name}, which JSON does not have; write it as a string",
-        code=NOT_A_DOCUMENT,
-    )
 
 
 def _write(value: Value, level: int, pieces: list[str], take: Callable[[int], None]) -> None:

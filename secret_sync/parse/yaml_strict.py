@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from secret_sync.parse.json_document import BAD_ESCAPE, RAW_CONTROL
+from secret_sync.documents import BAD_ESCAPE, RAW_CONTROL
 
 
 class NotYAMLError(Exception):

@@ -25,12 +25,18 @@ from secret_sync.resources.status import (
     ExternalSecretStatus,
     StoreStatus,
 )
-from secret_sync.resources.surroundings import Definition, Namespace, ServiceAccount
+from secret_sync.resources.surroundings import (
+    ConfigMap,
+    Definition,
+    Namespace,
+    ServiceAccount,
+)
 
 __all__ = [
     "AccessKeyRef",
     "Auth",
     "Condition",
+    "ConfigMap",
     "DataEntry",
     "DataSyncResult",
     "Definition",

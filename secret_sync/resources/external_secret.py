@@ -14,11 +14,10 @@ from secret_sync.resources.names import (
     LEGACY_FINALIZER,
 )
 from secret_sync.resources.status import ExternalSecretStatus
+from secret_sync.resources.template import SecretTemplate, invalid_template, template_excess
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-    from secret_sync.resources.meta import FieldPath
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
@@ -108,13 +107,13 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
         refresh_policy: As written, or ``Periodic``.
         force_sync: The annotation of that name, or its digest where it is long; ``""`` without.
         adopt: Whether its author says that a Secret of that name is to be taken over.
-        unsupported: Paths of fields that are set and that this version does not act on.
         invalid: What is wrong with a field that the schema would not have let through, or
             ``None``.
         excess: Which limit it exceeds, or ``None``; it is kept without its entries then, so that
             nothing that follows costs more than for an empty object.
-        merges: The Secret keys that its entries name, if it merges; what documents will give
-            is not among them.
+        template: Renders the Secret, or ``None``.
+        merges: The Secret keys that its entries or its template name, if it merges; what documents
+            will give is not among them.
     """
 
     provider: str
@@ -124,10 +123,10 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
     rotation_interval: str
     refresh_policy: str
     adopt: bool
-    unsupported: tuple[FieldPath, ...]
     invalid: InvalidField | None
     excess: InvalidField | None
     created: str = ""
+    template: SecretTemplate | None = None
     merges: frozenset[str] = frozenset()
 
     @classmethod
@@ -137,8 +136,10 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
         spec = value.get("spec") or {}
         annotations = metadata.get("annotations") or {}
         name = interned(metadata["name"])
-        excess = excess_of(spec)
+        written = (spec.get("target") or {}).get("template")
+        excess = excess_of(spec) or (template_excess(written) if written else None)
         entries = () if excess else _entries(spec)
+        template = SecretTemplate.from_dict(written) if written and not excess else None
         target = _target(name, spec.get("target") or {})
         return cls(
             namespace=interned(metadata.get("namespace")),
@@ -151,18 +152,22 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             force_sync=_shortened(text(annotations.get(FORCE_SYNC_ANNOTATION))),
             provider=interned(spec.get("provider")) or DEFAULT_PROVIDER,
             entries=entries,
-            secret_type=interned(spec.get("type")) or DEFAULT_SECRET_TYPE,
+            secret_type=(
+                (interned(written.get("type")) if written else "")
+                or interned(spec.get("type"))
+                or DEFAULT_SECRET_TYPE
+            ),
             target=target,
             rotation_interval=interned(spec.get("rotationInterval")),
             refresh_policy=interned(spec.get("refreshPolicy")) or PERIODIC,
             adopt=text(annotations.get(ADOPT_ANNOTATION)) == "true",
             legacy=LEGACY_FINALIZER in (metadata.get("finalizers") or ()),
-            unsupported=_unsupported(spec),
-            invalid=_invalid(spec),
+            invalid=_invalid(spec) or (invalid_template(written) if written else None),
             excess=excess,
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
             created=interned(metadata.get("creationTimestamp")),
-            merges=_named_keys(entries) if target.merge else frozenset(),
+            template=template,
+            merges=_named_keys(entries, template) if target.merge else frozenset(),
         )
 
     def renewed(self, value: dict[str, Any]) -> ExternalSecret:
@@ -190,7 +195,7 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             self.target,
             self.rotation_interval,
             self.refresh_policy,
-            self.unsupported,
+            self.template,
             self.invalid,
             self.excess,
         )
@@ -213,7 +218,11 @@ def _entries(spec: dict[str, Any]) -> tuple[DataEntry, ...]:
     )
 
 
-def _named_keys(entries: tuple[DataEntry, ...]) -> frozenset[str]:
+def _named_keys(entries: tuple[DataEntry, ...], template: SecretTemplate | None) -> frozenset[str]:
+    if template is not None:
+        return template.named_fields | (
+            frozenset() if template.replaces else _named_keys(entries, None)
+        )
     plain = (entry.name for entry in entries if entry.plain)
     return frozenset((*plain, *(key for entry in entries for _, key in entry.picks)))
 
@@ -270,12 +279,6 @@ def _target(name: str, target: dict[str, Any]) -> Target:
         retain=target.get("deletionPolicy") == "Retain",
         immutable=bool(target.get("immutable")),
     )
-
-
-def _unsupported(spec: dict[str, Any]) -> tuple[FieldPath, ...]:
-    """Fields that would change the Secret if they were silently ignored."""
-    template = (spec.get("target") or {}).get("template")
-    return (("spec", "target", "template"),) if template else ()
 
 
 def _invalid(spec: dict[str, Any]) -> InvalidField | None:

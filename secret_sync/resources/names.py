@@ -14,6 +14,10 @@ FIELD_MANAGER: Final = "secret-sync"
 #: On each Secret of ours: ``<ExternalSecret name>/<its uid>``.
 OWNER_ANNOTATION: Final = "secret-sync.alibabacloud.com/owner"
 
+#: On a Secret of ours with rendered labels or annotations: which, as ``labels/<name>`` and
+#: ``annotations/<name>``. What else our field manager owns was carried over from a predecessor.
+RENDERED_ANNOTATION: Final = "secret-sync.alibabacloud.com/rendered-metadata"
+
 #: On an ExternalSecret: any new value asks for a fetch now.
 FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 
@@ -34,6 +38,9 @@ LAST_APPLIED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configurati
 
 #: On a Secret, ServiceAccount or SecretStore: the namespaces that may refer to it, ``*`` for all.
 ALLOW_NAMESPACES_ANNOTATION: Final = "secret-sync.alibabacloud.com/allow-namespaces"
+
+#: On a Secret: ``"true"`` lets templates be taken from it, where the operator requires that.
+TEMPLATE_ANNOTATION: Final = "secret-sync.alibabacloud.com/template"
 
 #: On a ServiceAccount: the RAM role that its tokens assume; ACK's own name for it.
 ROLE_ARN_ANNOTATION: Final = "ack.alibabacloud.com/role-arn"

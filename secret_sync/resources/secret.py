@@ -11,12 +11,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from secret_sync.resources.meta import ObjectMeta, allowance, interned
-from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER, OWNER_ANNOTATION
+from secret_sync.resources.names import (
+    FIELD_MANAGER,
+    MERGE_MANAGER,
+    OWNER_ANNOTATION,
+    RENDERED_ANNOTATION,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
+_MARKS: Final = frozenset({f"annotations/{a}" for a in (OWNER_ANNOTATION, RENDERED_ANNOTATION)})
 _NONE_MERGED: Final[Mapping[str, frozenset[str]]] = {}
 #: Characters that are kept of what others may write at any length. Names have 253, uids 36.
 _LONGEST: Final = 512
@@ -65,13 +71,16 @@ class ManagedSecret(ObjectMeta):
         owner_uids: The uids its ownerReferences name.
         controller: Uid, and kind and name, of its controller; of the ExternalSecret that the
             owner annotation names it is not kept.
-        our_keys: Data keys that our field manager owns.
+        our_keys: Data keys that our field manager owns; also labels and annotations that are not
+            marks, as ``labels/<name>`` and ``annotations/<name>``.
         other_keys: Data keys that another manager owns, alone or with us.
-        merged: Data keys that ExternalSecrets merged into it, by the uid of each.
+        merged: Data keys that ExternalSecrets merged into it, by the uid of each; with labels and
+            annotations as in ``our_keys``.
         shared_keys: Those of the other keys that more than one entry owns.
-        editors: The field managers of the other keys.
-        carries: Whether our field manager owns labels, annotations or ownerReferences that are not
-            ours: a recreation did not get to give them back.
+        editors: The field managers of the other keys, and of rendered labels and annotations.
+        carries: Whether our field manager owns labels, annotations or ownerReferences that are
+            neither marks nor rendered: a recreation did not get to give them back.
+        rendered: Labels and annotations that it says are rendered, as in ``our_keys``.
         string_data: Managers that set data not covered by the keys above, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
     """
@@ -89,6 +98,7 @@ class ManagedSecret(ObjectMeta):
     shared_keys: frozenset[str] = frozenset()
     carries: bool = False
     controller: tuple[str, str] = ("", "")
+    rendered: frozenset[str] = frozenset()
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -110,6 +120,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         )
     owner_is_ours = False
     carries = False
+    rendered = rendered_metadata(metadata)
     our_keys: frozenset[str] = frozenset()
     other_keys: set[str] = set()
     shared_keys: set[str] = set()
@@ -124,16 +135,21 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             keys_set = _keys(fields, "f:stringData")
             string_data.append(StringDataEntry(manager, keys_set, entry.get("time") or ""))
         if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
-            our_keys = _shared(our_keys | keys) if our_keys else keys
             about = fields.get("f:metadata") or {}
+            keys = _with_metadata(keys, about)
+            our_keys = _shared(our_keys | keys) if our_keys else keys
             owner_is_ours = owner_is_ours or _OWNER_FIELD in (about.get("f:annotations") or ())
-            carries = carries or _carries(about, owner)
-        elif keys:
+            carries = carries or _carries(about, owner, rendered)
+            continue
+        if keys:
             shared_keys |= other_keys & keys
             other_keys |= keys
             editors.add(manager)
-            if manager.startswith(MERGE_MANAGER) and entry.get("operation") == "Apply":
+        if manager.startswith(MERGE_MANAGER) and entry.get("operation") == "Apply":
+            if keys := _with_metadata(keys, fields.get("f:metadata") or {}):
                 merged[manager.removeprefix(MERGE_MANAGER)] = keys
+        elif rendered and not rendered.isdisjoint(metadata_fields(fields.get("f:metadata") or {})):
+            editors.add(manager)
     return ManagedSecret(
         namespace=interned(metadata.get("namespace")),
         name=metadata["name"],
@@ -151,6 +167,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         shared_keys=_shared(frozenset(shared_keys)),
         carries=carries,
         controller=_controller(metadata, owner),
+        rendered=rendered,
         string_data=tuple(sorted(string_data, key=lambda e: (e.manager, e.time))),
     )
 
@@ -176,17 +193,44 @@ def _controller(metadata: dict[str, Any], owner: str) -> tuple[str, str]:
     return "", ""
 
 
-def _carries(about: dict[str, Any], owner: str) -> bool:
-    """Whether an apply of ours, of which these are the metadata, has more than our marks."""
-    fields = {
-        field: (about.get(field) or {}).keys() - {".", _OWNER_FIELD}
-        for field in ("f:labels", "f:annotations", "f:ownerReferences")
-    }
-    references = fields.pop("f:ownerReferences")
+def rendered_metadata(metadata: dict[str, Any]) -> frozenset[str]:
+    """Return the labels and annotations that our field manager says are rendered.
+
+    They are written as in ``our_keys``; what another one says does not count.
+    """
+    named = (metadata.get("annotations") or {}).get(RENDERED_ANNOTATION)
+    if not named:
+        return frozenset()
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+            about = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+            if f"f:{RENDERED_ANNOTATION}" in (about.get("f:annotations") or ()):
+                return _shared(frozenset(map(interned, named.split())))
+    return frozenset()
+
+
+def metadata_fields(about: dict[str, Any]) -> list[str]:
+    """Return the labels and annotations below ``f:metadata``, as ``our_keys`` has them."""
+    return [
+        f"{field}/{name[2:]}"
+        for field in ("labels", "annotations")
+        for name in about.get(f"f:{field}") or ()
+        if name[:2] == "f:"
+    ]
+
+
+def _with_metadata(keys: frozenset[str], about: dict[str, Any]) -> frozenset[str]:
+    found = set(metadata_fields(about)) - _MARKS
+    return _shared(keys.union(map(interned, found))) if found else keys
+
+
+def _carries(about: dict[str, Any], owner: str, rendered: frozenset[str]) -> bool:
+    """Whether an apply of ours, of which these are the metadata, has more than is ours."""
+    references = (about.get("f:ownerReferences") or {}).keys() - {"."}
     _, _, uid = owner.partition("/")
     # Without the mark one of them is taken for ours.
     beside = references - {owner_field(uid)} if uid else len(references) > 1
-    return bool(beside) or any(fields.values())
+    return bool(beside) or not set(metadata_fields(about)) <= rendered | _MARKS
 
 
 def _keys(fields: dict[str, Any], of: str) -> frozenset[str]:

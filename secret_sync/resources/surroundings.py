@@ -1,4 +1,4 @@
-"""What our objects refer to besides Secrets: ServiceAccounts and namespaces, by metadata alone."""
+"""What our objects refer to besides Secrets, such as ServiceAccounts, by metadata alone."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ class ServiceAccount(ObjectMeta):
         """Whether anything changed that a store could mind."""
         mine = self.uid, self.role_arn, self.allows
         return other is None or mine != (other.uid, other.role_arn, other.allows)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMap(ObjectMeta):
+    """A ConfigMap with templates: only that it changed."""
+
+    @classmethod
+    def from_metadata(cls, value: dict[str, Any]) -> ConfigMap:
+        """Read one from its metadata."""
+        metadata = value["metadata"]
+        return cls(
+            namespace=interned(metadata.get("namespace")),
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,12 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "patterns of roles that stores may have the controller assume",
             "all",
         ),
+        Flag(
+            "template-secrets",
+            one_of("all", "granted"),
+            "RULE",
+            "Secrets that may hold templates: all (default), or granted: annotated ones",
+        ),
         Flag("uid", str, "ID", "Alibaba Cloud account, for the OIDC provider's ARN"),
         Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN"),
     ),

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 from secret_sync.errors import SecretSyncError
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+TemplateSecrets: TypeAlias = Literal["all", "granted"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
 
 
@@ -101,6 +102,7 @@ class Settings:
     enable_cross_namespace_auth_ref: bool = False
     controller_identity_namespaces: tuple[str, ...] = ()
     allow_role_arn: tuple[str, ...] = ()
+    template_secrets: TemplateSecrets = "all"
     leader_elect: bool = False
     leader_elect_name: str = "secret-sync"
     leader_elect_namespace: str = ""

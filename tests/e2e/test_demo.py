@@ -32,6 +32,9 @@ STORY = (
     'mark: [{"name":"mark"}]',
     "mark: - name: mark",
     "JSON and YAML became the keys of four Secrets",
+    "url: https://tom@lily:443",
+    "label user: TOM",
+    "the Secret has what the template renders, and nothing else",
     "role/shop-reader trusts ServiceAccount",
     # With the Secret's name, this is the list in which an AccessKey would show.
     "secretstore.alibabacloud.com/kms-by-role ",

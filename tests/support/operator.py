@@ -41,7 +41,7 @@ SOON = 30.0
 
 
 #: Kinds of Kubernetes itself, and those that are in no namespace.
-CORE = frozenset({"Secret", "Event", "ServiceAccount", "Namespace"})
+CORE = frozenset({"Secret", "ConfigMap", "Event", "ServiceAccount", "Namespace"})
 KINDS = ("externalsecrets", "secretstores", "clustersecretstores")
 CLUSTER_SCOPED = frozenset({"ClusterSecretStore", "Namespace"})
 

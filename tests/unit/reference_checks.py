@@ -6,26 +6,33 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from secret_sync import documents
 from secret_sync.app import control_loop
 from secret_sync.app import controller as running
 from secret_sync.cloud import retry, transport
 from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
-from secret_sync.controller.external_secret import planner, reconciler, reporter
+from secret_sync.controller.external_secret import (
+    planner,
+    reconciler,
+    rendered_metadata,
+    reporter,
+)
 from secret_sync.controller.secret_target import write_conflicts
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
 from secret_sync.kube import LeaseTimes, reflector
 from secret_sync.kube import errors as api_errors
 from secret_sync.kube.preflight import PATIENCE
-from secret_sync.parse import budget, extraction, json_document, keys, paths, rules, yaml_document
+from secret_sync.parse import budget, extraction, keys, paths, rules, yaml_document
 from secret_sync.parse import codes as limits
-from secret_sync.resources import Reason, names
+from secret_sync.resources import Reason, names, template
 from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
 from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.sources import retries, snapshots
 from secret_sync.sources import source as source_module
+from secret_sync.templates import limits as template_limits
 from tests.unit import reference_facts as facts
 from tests.unit.reference_limits import check_schema_limits
 from tests.unit.reference_tables import codes
@@ -264,11 +271,20 @@ LIMITS = {
     "keys that the entries of an object write, including overwritten ones": f"{budget.MAX_KEYS:,}",
     "processing steps for one `source` on one key": f"{rules.MAX_SEARCH_STEPS:,}",
     "keys and values of a Secret together": f"{limits.MAX_BYTES // MIB} MiB",
+    "templates of an object, of a ConfigMap or Secret included": f"{template.MAX_TEMPLATES:,}",
+    "characters of a template": f"{template.MAX_TEMPLATE_CHARACTERS:,}",
+    "characters of all templates of an object together": (f"{template.MAX_TEMPLATES_CHARACTERS:,}"),
+    "evaluation steps for all templates of an object": f"{template_limits.MAX_STEPS:,}",
+    "strings that they create, together": f"{template_limits.MAX_CREATED // MIB} MiB",
+    "list elements that they create, together": f"{template_limits.MAX_ELEMENTS:,}",
+    "nesting levels of a template": f"{template_limits.MAX_DEPTH:,}",
+    "calls of `bcrypt` and `htpasswd` of an object": f"{template_limits.MAX_HASHES}",
+    "rendered annotations together": f"{rendered_metadata.MAX_ANNOTATIONS // 1024} KiB",
     "characters of a key of a Secret": f"{keys.MAX_KEY_LENGTH:,}",
     "JSON document": f"{limits.MAX_BYTES // MIB} MiB",
     "YAML document": f"{limits.MAX_YAML_BYTES // 1024} KiB",
     "nesting levels of a document": f"{limits.MAX_LEVELS:,}",
-    "values in a document": f"{json_document.MAX_VALUES:,}",
+    "values in a document": f"{documents.MAX_VALUES:,}",
     "values of a YAML document, with aliases expanded": f"{yaml_document.MAX_EXPANDED_NODES:,}",
     "aliases of a YAML document": f"{yaml_document.MAX_ALIASES:,}",
     "items of `jmesPath` in an entry": f"{extraction.MAX_SELECTIONS:,}",

@@ -26,6 +26,7 @@ ELSEWHERE = {
     *("InvalidJMESPath", "InvalidRegex", "NotADocument", "DuplicateKey", "PathNotFound"),
     *("KeyCollision", "TooCostly", "EndpointNotAllowed", "CRDOutdated", "ValueUnusable"),
     *("PrivateCAUnknown", "VersionMismatch"),
+    *("TemplateInvalid", "TemplateFailed", "TemplateSourceNotFound", "TemplateSourceForbidden"),
 }
 
 

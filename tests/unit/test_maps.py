@@ -99,6 +99,9 @@ OTHERS = {
     "controller/external_secret/document_processor.py DocumentProcessor._parked": (
         "goes with the object"
     ),
+    "controller/external_secret/document_processor.py DocumentProcessor._hashed": (
+        "goes with the object"
+    ),
     "controller/external_secret/expressions.py ExpressionCompiler._checked": "goes with the object",
     "controller/external_secret/expressions.py ExpressionCompiler._compiled": (
         "bounded; test_expressions.py"
@@ -106,6 +109,12 @@ OTHERS = {
     "controller/external_secret/extraction.py _Merged._keys": "goes with the extraction",
     "controller/external_secret/extraction.py _Merged._writers": "goes with the extraction",
     "controller/external_secret/extraction.py _Merged.data": "goes with the extraction",
+    "controller/external_secret/password_hashes.py KnownHashes._hashes": (
+        "bounded; test_password_hashes.py"
+    ),
+    "controller/external_secret/password_hashes.py PasswordHashes._waiting": "goes with the object",
+    "controller/external_secret/rendering.py _RenderedSecret._writers": "goes with the rendering",
+    "controller/external_secret/rendering.py _RenderedSecret._written": "goes with the rendering",
     "controller/secret_target/payload_digests.py PayloadDigests._together": (
         "goes with those who ask"
     ),
@@ -113,6 +122,14 @@ OTHERS = {
     "controller/external_secret/plan_cache.py PlanCache._kept": "bounded, and goes with the object",
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
+    "templates/engine.py ParsedTemplates._kept": "bounded; test_engine.py",
+    "templates/expression_parser.py ExpressionParser.used": "goes with the parsing",
+    "templates/field_names.py _FieldReader._seen": "goes with the parsing",
+    "templates/field_names.py _FieldReader.found": "goes with the parsing",
+    "templates/parser.py _TemplateParser._defined": "goes with the parsing",
+    "templates/functions.py FunctionTable.functions": "the functions of a module",
+    "templates/rendering.py Rendering.calls": "goes with the rendering",
+    "templates/rendering.py Rendering.regexes": "goes with the rendering",
     "kube/_client_config.py Configuration.api_key": "one token",
     "kube/client.py KubeClient._always": "arguments of every request",
     "kube/client.py KubeClient._limits": "time limits, which are constants",

@@ -31,6 +31,9 @@ def is_doubling(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_waits_double_and_clocks_are_defined_in_one_module(path: Path) -> None:
+    if path.parent == PACKAGE / "templates":
+        # It computes with powers of two, and has Go's own names.
+        return
     if path != PACKAGE / "backoff.py":
         assert [ast.unparse(node) for node in nodes_of(path) if is_doubling(node)] == []
     if path != PACKAGE / "clock.py":

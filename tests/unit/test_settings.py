@@ -45,6 +45,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "enable-cross-namespace-auth-ref": ("true", True),
     "enable-worker-role": ("false", False),
     "controller-identity-namespaces": ("a,b", ("a", "b")),
+    "template-secrets": ("granted", "granted"),
     "allow-role-arn": ("acs:ram::1:role/a-*", ("acs:ram::1:role/a-*",)),
     "uid": ("1234", "1234"),
     "cluster-id": ("c0ffee", "c0ffee"),

@@ -27,18 +27,20 @@ the condition Ready would have follows in parentheses.
 
   FILE is YAML or JSON with any number of documents, - for standard input, or a directory, which
   is searched recursively for *.yaml, *.yml and *.json. Objects of other kinds are skipped; Secrets,
-  ServiceAccounts and Namespaces among them are treated as the objects of the cluster. Values of a
-  Secret are only checked for being empty.
+  ConfigMaps, ServiceAccounts and Namespaces among them are treated as the objects of the cluster.
+  Values of a Secret are only checked for being empty, unless they are templates.
 
   problem  it cannot work
   warning  it works or may work, but is hardly what was meant
   note     what the files alone do not show, such as a store that is in none of them
 
 Reasons that conditions do not have: Invalid (the API server would refuse the object), UnknownField
-(kubectl would refuse it), UnknownKind, BadYAML, Unreadable, DefinedTwice, Ignored, SampleUnused.
+(kubectl would refuse it), UnknownKind, BadYAML, Unreadable, DefinedTwice, Ignored, UnknownKey,
+SampleUnused.
 
 With --sample it shows which keys the Secret would have: --sample db=db.json is the value of the
-entries with the key db. Values are shown only with --show-values."""
+entries with the key db. A template is rendered if all its entries have samples. Values are shown
+only with --show-values."""
 
 _EPILOG: Final = """\
 -o json prints one document:
@@ -48,7 +50,8 @@ _EPILOG: Final = """\
   problems, warnings, notes  lists: file, line, column (from 1; 0 is the whole file), kind,
              namespace, name, path (of the field), reason, message
   samples    a list, one item for each ExternalSecret: file, line, namespace, name, secret, keys,
-             without (entries without a usable sample), and with --show-values data (as in a Secret)
+             labels, annotations (names), without (entries without a usable sample), and with
+             --show-values data (as in a Secret)
 
 Exit codes: 0 no problem, 1 problems, 2 wrong usage."""
 

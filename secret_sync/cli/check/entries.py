@@ -36,9 +36,11 @@ def entry_path(obj: CheckedObject, index: int) -> FieldPath:
     return ("spec", "dataProcess", index - plain, "extract")
 
 
-def extraction_problems(entry: DataEntry, path: FieldPath) -> Iterator[tuple[FieldPath, Problem]]:
+def extraction_problems(
+    entry: DataEntry, path: FieldPath, *, rendered: bool
+) -> Iterator[tuple[FieldPath, Problem]]:
     """Yield all errors of an entry's extraction; the controller reports only the first."""
-    whole = extraction_spec_of(entry)
+    whole = extraction_spec_of(entry, rendered=rendered)
     problem = None if whole.is_plain else _problem(whole)
     if problem is None:
         return
@@ -47,7 +49,11 @@ def extraction_problems(entry: DataEntry, path: FieldPath) -> Iterator[tuple[Fie
     parts: list[tuple[FieldPath, ExtractionSpec]] = [
         (
             (*picks, n),
-            ExtractionSpec(selections=(item,), rules=(_NO_CHANGE,) if whole.rules else ()),
+            ExtractionSpec(
+                selections=(item,),
+                rules=(_NO_CHANGE,) if whole.rules else (),
+                any_keys=rendered,
+            ),
         )
         for n, item in enumerate(whole.selections)
     ]

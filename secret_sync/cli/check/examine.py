@@ -21,6 +21,7 @@ from secret_sync.cli.check.objects import ManifestClassifier
 from secret_sync.cli.check.samples import Samples
 from secret_sync.cli.check.simulated_cluster import Rules, SimulatedCluster, some_store
 from secret_sync.cli.check.stores import check_store
+from secret_sync.cli.check.templates import TemplateFiles, check_template
 from secret_sync.cli.check.types import check_type
 from secret_sync.resources import ExternalSecret, Reason, SecretStore, external_secret
 
@@ -126,12 +127,14 @@ def _check_objects(
         cluster.add_store(unknown if obj.invalid_fields else SecretStore.from_dict(obj.value))
     for obj in stores:
         check_store(obj, SecretStore.from_dict(obj.value), cluster, findings)
+    files = TemplateFiles(objects.referenced)
     sample_results = []
     wanted: list[tuple[CheckedObject, ExternalSecret]] = []
     for obj in others:
         es = ExternalSecret.from_dict(obj.value)
         usable = ExternalSecretCheck(obj, es, cluster, findings).run()
-        result = samples.check_sample(obj, es, usable, findings)
+        texts = check_template(obj, es, usable, files, findings)
+        result = samples.check_sample(obj, es, usable, findings, texts)
         check_type(obj, es, usable, result, findings)
         if result is not None:
             sample_results.append(result)

@@ -18,7 +18,14 @@ from secret_sync.errors import DefiniteError
 from secret_sync.parse import check_data, constant_hint
 from secret_sync.resources import Reason
 from secret_sync.resources.events import EventReason
-from secret_sync.resources.external_secret import DEFAULT_PROVIDER, OOS, PERIODIC, Target
+from secret_sync.resources.external_secret import (
+    DEFAULT_PROVIDER,
+    DEFAULT_SECRET_TYPE,
+    OOS,
+    PERIODIC,
+    Target,
+)
+from secret_sync.resources.template import SecretTemplate
 
 if TYPE_CHECKING:
     from secret_sync.cli.check.findings import Findings
@@ -59,6 +66,7 @@ class ExternalSecretCheck:
         self._findings = findings
         #: Entries whose spec or key is wrong.
         self._bad: set[int] = set()
+        self._rendered = es.template is not None
 
     def run(self) -> list[Usable]:
         """Report all errors; return the entries that samples can be tried on."""
@@ -73,11 +81,12 @@ class ExternalSecretCheck:
             else:
                 wrong = [(n, e.problem) for n, e in enumerate(plan.entries) if e.problem]
                 es = self._entries(es, wrong)
-        self._report_overwritten()
+        if not self._rendered:
+            self._report_overwritten()
         self._report_ignored()
         self._report_constants()
         return [
-            Usable(index, entry, extraction_spec_of(entry))
+            Usable(index, entry, extraction_spec_of(entry, rendered=self._rendered))
             for index, entry in enumerate(self._written.entries)
             if index not in self._bad
         ]
@@ -107,7 +116,7 @@ class ExternalSecretCheck:
 
     def _whole(self, es: ExternalSecret, problem: Problem) -> ExternalSecret | None:
         """Report an error of the object as a whole; return the object without it."""
-        if problem.reason is Reason.INVALID_KEY:
+        if problem.reason is Reason.INVALID_KEY and not problem.field:
             # The controller names all of them at once.
             wrong = {n: _key_problem(e) for n, e in enumerate(es.entries) if e.plain}
             index = next(n for n, message in wrong.items() if message)
@@ -130,7 +139,7 @@ class ExternalSecretCheck:
         corrected = None
         for index, problem in wrong:
             entry, path = es.entries[index], entry_path(self._obj, index)
-            found = list(extraction_problems(entry, path))
+            found = list(extraction_problems(entry, path, rendered=self._rendered))
             for place, single in found:
                 self._add_problem(place, single)
             if found:
@@ -241,17 +250,24 @@ def _key_problem(entry: DataEntry) -> str:
     return ""
 
 
+def _right_template(template: SecretTemplate | None) -> SecretTemplate | None:
+    """Return a valid template that keeps as many of the fetched keys as the given one."""
+    if template is None or not template.renders_keys:
+        return None
+    return SecretTemplate(data=((_RIGHT, ""),), merge=template.merge)
+
+
 def _corrected(es: ExternalSecret, path: FieldPath) -> ExternalSecret | None:
     """Return the object with a valid value at the path; ``None`` if there is none."""
     match path[1:]:
         case ("provider",):
             return replace(es, provider=DEFAULT_PROVIDER)
-        case ("target", "template"):
-            return replace(es, unsupported=())
+        case ("target", "template", *_):
+            return replace(es, template=_right_template(es.template), invalid=None)
         case ("rotationInterval",):
             return replace(es, rotation_interval="")
         case ("refreshPolicy",) | ("target", "creationPolicy") | ("target", "deletionPolicy"):
             return replace(es, invalid=None)
-        case ("target", *_):
-            return replace(es, target=Target(name=_RIGHT))
+        case ("target" | "type", *_):
+            return replace(es, target=Target(name=_RIGHT), secret_type=DEFAULT_SECRET_TYPE)
     return None

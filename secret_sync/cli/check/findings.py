@@ -41,6 +41,8 @@ class CheckReason(StrEnum):
     """It is set, but has no effect."""
     CONSTANT = "Constant"
     """A path does not read the document: its value is a constant."""
+    UNKNOWN_KEY = "UnknownKey"
+    """A template reads a key that no entry produces."""
     SAMPLE_UNUSED = "SampleUnused"
     """A sample is for a secret that no entry uses."""
 

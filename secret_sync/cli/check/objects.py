@@ -29,7 +29,7 @@ OURS: Final = (external_secret.KIND, secret_store.KIND, secret_store.CLUSTER_KIN
 #: A kind of ack-secret-manager that is not supported yet.
 PLANNED_KIND: Final = "ClusterExternalSecret"
 #: Other kinds that ours refer to.
-REFERENCED_KINDS: Final = ("Secret", "ServiceAccount", "Namespace")
+REFERENCED_KINDS: Final = ("Secret", "ConfigMap", "ServiceAccount", "Namespace")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

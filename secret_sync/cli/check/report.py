@@ -84,6 +84,10 @@ def _sample_lines(result: SampleResult, *, values: bool) -> Iterator[str]:
     yield plain(f"Keys of Secret {ref.namespace}/{result.secret}, from samples:")
     for key in sorted(result.data):
         yield f"  {plain(key)}" + (f" = {shown(result.data[key])}" if values else "")
+    for field, value in sorted(result.metadata.fields().items()):
+        sort, _, name = field.partition("/")
+        line = plain(f"{sort.removesuffix('s')} {name}")
+        yield f"  {line}" + (f" = {shown(value.encode())}" if values else "")
     if not result.data:
         yield "  none"
     if result.without:
@@ -132,6 +136,8 @@ def _sample(result: SampleResult, *, values: bool) -> dict[str, Any]:
         "name": ref.name,
         "secret": result.secret,
         "keys": sorted(result.data),
+        "labels": sorted(result.metadata.labels),
+        "annotations": sorted(result.metadata.annotations),
         "without": list(result.without),
     }
     if values:

@@ -9,18 +9,22 @@ import base64
 import difflib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import report_overwritten
 from secret_sync.cli.check.findings import NO_OBJECT, CheckReason, Finding, Place, Severity
+from secret_sync.cli.check.templates import render
 from secret_sync.controller.external_secret.extraction import (
+    NO_METADATA,
     ExtractionError,
     ExtractionInput,
     FetchedEntry,
     extract_all,
 )
+from secret_sync.controller.external_secret.rendering import TemplateInput
 from secret_sync.resources import Reason
+from secret_sync.resources.events import EventReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +32,13 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.external_secrets import Usable
     from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
-    from secret_sync.controller.external_secret.extraction import ExtractedData
+    from secret_sync.controller.external_secret.extraction import ExtractedData, RenderedMetadata
+    from secret_sync.controller.external_secret.rendering import TextKey
     from secret_sync.resources import ExternalSecret
+    from secret_sync.resources.template import SecretTemplate
+
+
+_TEMPLATE: Final = ("spec", "target", "template")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +49,14 @@ class SampleResult:
         secret: The name of the Secret.
         without: The ``key`` of each entry without a usable sample; the Secret has further keys.
         data: Keys and values.
+        metadata: Rendered labels and annotations.
     """
 
     obj: CheckedObject
     secret: str
     without: tuple[str, ...]
     data: dict[str, bytes] = field(repr=False)
+    metadata: RenderedMetadata = NO_METADATA
 
 
 class Samples:
@@ -61,9 +72,21 @@ class Samples:
         self._asked: set[str] = set()
 
     def check_sample(
-        self, obj: CheckedObject, es: ExternalSecret, usable: Sequence[Usable], findings: Findings
+        self,
+        obj: CheckedObject,
+        es: ExternalSecret,
+        usable: Sequence[Usable],
+        findings: Findings,
+        texts: Mapping[TextKey, bytes] | None = None,
     ) -> SampleResult | None:
-        """Extract the samples of an ExternalSecret as the controller would extract the values.
+        """Extract and render the samples of an ExternalSecret as the controller does with values.
+
+        Args:
+            obj: The ExternalSecret.
+            es: The same, parsed.
+            usable: Its entries without errors.
+            findings: Where to report.
+            texts: Its templates that other objects have, if they are known.
 
         Returns:
             The extracted data; ``None`` if there are no samples, or they exceed a limit together.
@@ -72,10 +95,13 @@ class Samples:
         self._asked.update(keys)
         self._used.update(key for key in keys if key in self._values)
         left = [u for u in usable if u.entry.key in self._values]
-        if not any(key in self._values for key in keys):
+        if es.entries and not any(key in self._values for key in keys):
+            return None
+        if not es.entries and es.template is None:
             return None
         left = [u for u in left if self._is_there(obj, u, findings)]
-        extracted = extract_all(self._input(left))
+        rendered = es.template
+        extracted = extract_all(self._input(left, rendered))
         while isinstance(extracted, ExtractionError):
             problem = extracted.problem
             if extracted.index is None:
@@ -85,12 +111,42 @@ class Samples:
             bad = left.pop(extracted.index)
             path = entry_path(obj, bad.index)
             findings.add_problem(obj, path, problem.message, problem.reason)
-            extracted = extract_all(self._input(left))
+            extracted = extract_all(self._input(left, rendered))
         whole = len(left) == len(es.entries)
+        if rendered is not None:
+            return self._render(obj, es, left, extracted, texts, findings)
         self._report_result(obj, extracted, left, findings, whole=whole)
         tried = {u.index for u in left}
         without = [entry.key for n, entry in enumerate(es.entries) if n not in tried]
         return SampleResult(obj, es.target.name, tuple(without), extracted.data)
+
+    def _render(
+        self,
+        obj: CheckedObject,
+        es: ExternalSecret,
+        usable: Sequence[Usable],
+        extracted: ExtractedData,
+        texts: Mapping[TextKey, bytes] | None,
+        findings: Findings,
+    ) -> SampleResult | None:
+        without = {e.key for e in es.entries} - {u.entry.key for u in usable}
+        if without or texts is None:
+            missing = [f"samples of {', '.join(sorted(without))}"] if without else []
+            missing += ["templates of other objects"] if texts is None else []
+            message = f"not rendered, because {' and '.join(missing)} are missing"
+            findings.add(Severity.NOTE, obj, _TEMPLATE, message, CheckReason.IGNORED)
+            return None
+        made = render(self._input(usable, es.template), extracted, es, texts)
+        if isinstance(made, ExtractionError):
+            problem = made.problem
+            path = problem.field or _TEMPLATE
+            findings.add_problem(obj, path, problem.message, problem.reason)
+            return None
+        for key, loser, winner in made.overwritten:
+            message = f"{key!r} is written by {loser} and by {winner}; the later one wins"
+            reason = EventReason.KEY_OVERWRITTEN
+            findings.add(Severity.WARNING, obj, _TEMPLATE, message, reason)
+        return SampleResult(obj, es.target.name, (), made.data or {}, made.metadata)
 
     def unused(self) -> list[Finding]:
         """Return a problem for each sample that no entry uses, which is probably a typing error."""
@@ -113,11 +169,12 @@ class Samples:
             findings.add_problem(obj, path, message, Reason.VALUE_UNUSABLE)
         return bool(self._values[key])
 
-    def _input(self, usable: Sequence[Usable]) -> ExtractionInput:
+    def _input(self, usable: Sequence[Usable], template: SecretTemplate | None) -> ExtractionInput:
         values = [(u, self._values[u.entry.key]) for u in usable]
         # The value serves as its digest, which is not shown.
         made = [FetchedEntry(u.entry, u.spec, value, value) for u, value in values]
-        return ExtractionInput(b"", tuple(made), ())
+        rendered = TemplateInput(template, "") if template is not None else None
+        return ExtractionInput(b"", tuple(made), (), template=rendered)
 
     def _report_result(
         self,

@@ -134,7 +134,7 @@ class SimulatedCluster:
             case "ServiceAccount":
                 account = ServiceAccount.from_metadata(value)
                 self._accounts.put(key_of(account), account)
-            case _:
+            case "Secret":
                 metadata = value["metadata"]
                 allows = metadata["annotations"].get(ALLOW_NAMESPACES_ANNOTATION, "")
                 secret = _secret(metadata["namespace"], metadata["name"], allows)

@@ -32,12 +32,7 @@ REQUIRED: Final[Mapping[str, Groups]] = {
     "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
 }
-#: The API server stores a Secret without them, but kubeadm's controllers ignore it.
-EXPECTED: Final[Mapping[str, Groups]] = {
-    "bootstrap.kubernetes.io/token": (("token-id",), ("token-secret",)),
-}
 JSON_OBJECTS: Final = (".dockercfg", ".dockerconfigjson")
-OF_ACCOUNTS: Final = "kubernetes.io/service-account-token"
 _TYPE: Final[FieldPath] = ("spec", "type")
 _CLOSE: Final = 0.8
 
@@ -62,21 +57,19 @@ def check_type(
     if es.target.merge:
         # The existing Secret has its own type.
         return
-    if kind == OF_ACCOUNTS:
-        message = (
-            f"type {kind} needs the annotation kubernetes.io/service-account.name, which"
-            " secret-sync does not write: the API server refuses the Secret"
-        )
-        findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
-        return
-    groups = REQUIRED.get(kind) or EXPECTED.get(kind) or ()
+    groups = REQUIRED.get(kind, ())
     sample_data = {} if result is None else result.data
     keys = {key for u in usable for key in static_keys(u.entry)} | sample_data.keys()
+    template = es.template
+    if template is not None:
+        keys = {*template.named_keys, *sample_data, *(() if template.replaces else keys)}
     missing = [group for group in groups if keys.isdisjoint(group)]
+    lines = template is not None and template.has_lines and result is None
     # An entry with an error was reported, and the error may be the name of its key.
-    if missing and len(usable) == len(es.entries):
+    if missing and len(usable) == len(es.entries) and not lines:
         untried = [u.entry.key for u in usable if result is None or u.entry.key in result.without]
-        _report_missing_keys(obj, kind, missing, keys, _unknown(usable, untried), findings)
+        unknown = () if template and template.replaces else _unknown(usable, untried)
+        _report_missing_keys(obj, kind, missing, keys, unknown, findings)
     if kind in REQUIRED:
         _check_json(obj, kind, sample_data, findings)
 
@@ -106,10 +99,7 @@ def _report_missing_keys(
     for key in sorted(keys):
         for close in difflib.get_close_matches(key, wanted, n=1, cutoff=_CLOSE):
             message += f"; is {key!r} meant to be {close!r}?"
-    if kind in EXPECTED:
-        findings.add(Severity.WARNING, obj, _TYPE, message, Reason.WRITE_FAILED)
-    else:
-        findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
+    findings.add_problem(obj, _TYPE, message, Reason.WRITE_FAILED)
 
 
 def _check_json(

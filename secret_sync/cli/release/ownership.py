@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secret_sync.resources.external_secret import KIND
-from secret_sync.resources.names import FIELD_MANAGER, GROUP, OWNER_ANNOTATION
+from secret_sync.resources.names import (
+    FIELD_MANAGER,
+    GROUP,
+    OWNER_ANNOTATION,
+    RENDERED_ANNOTATION,
+)
 
 #: The field manager of a released Secret. It must not be our own: an apply of that one, after a
 #: new installation, would delete the keys that it omits.
 RELEASED_MANAGER: Final = "secret-sync-released"
+_MARKS: Final = (OWNER_ANNOTATION, RENDERED_ANNOTATION)
 #: The only field that it owns. Keys without an owner can be taken over without a conflict, also
 #: with ``kubectl apply --server-side``, and without us as a second owner. But without any entry the
 #: API server would add an owner of all fields (``before-first-apply``), which conflicts again.
@@ -83,7 +89,9 @@ def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
             "metadata": {
                 "uid": metadata["uid"],
                 "resourceVersion": metadata["resourceVersion"],
-                "annotations": {OWNER_ANNOTATION: None},
+                "annotations": dict.fromkeys(
+                    name for name in _MARKS if name in (metadata.get("annotations") or {})
+                ),
                 "ownerReferences": [r for r in references if r not in owners] or None,
                 "managedFields": _released_managed_fields(entries, written[-1]),
             }

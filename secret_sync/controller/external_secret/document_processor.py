@@ -1,4 +1,4 @@
-"""Extracts keys and values from documents, beside the control loop.
+"""Extracts keys and values from documents and renders templates, beside the control loop.
 
 What takes no time is done at once. The rest is the work of a thread in which namespaces take
 turns, and the object is enqueued when it is done: a reconcile never waits for it, so that no
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,6 +23,7 @@ from secret_sync.controller.external_secret.extraction import (
     collect_inputs,
     extract_all_steps,
 )
+from secret_sync.controller.external_secret.rendering import is_quickly_rendered, render_steps
 from secret_sync.controller.external_secret.state import Extracted
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.sync import Problem
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from secret_sync.controller.external_secret.expressions import ExpressionCompiler
-    from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
+    from secret_sync.controller.external_secret.extraction import ExtractionInput
     from secret_sync.controller.external_secret.planner import Plan
+    from secret_sync.controller.external_secret.rendering import Rendered
     from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.external_secret.template_inputs import TemplateInputs
     from secret_sync.controller.sync import SyncContext
     from secret_sync.parse import Expressions, Steps
     from secret_sync.queue import TimeSlicedWorker
@@ -62,6 +67,7 @@ class DocumentProcessor:
         worker: Does what takes time.
         expressions: The compiled ones of each object.
         enqueue: Called with objects whose documents were parsed, or for which there is room.
+        templates: What templates need beside the values.
     """
 
     def __init__(
@@ -69,10 +75,12 @@ class DocumentProcessor:
         worker: TimeSlicedWorker,
         expressions: ExpressionCompiler,
         enqueue: Callable[[Iterable[str], Priority], None],
+        templates: TemplateInputs,
     ) -> None:
         self._worker = worker
         self._expressions = expressions
         self._enqueue = enqueue
+        self._templates = templates
         # Digests of values that leave memory are keyed.
         self._secret = secrets.token_bytes(32)
         # Newer inputs of an object take the place of older ones.
@@ -81,6 +89,8 @@ class DocumentProcessor:
         # Those whose values would be too much to hold as well, with their sizes.
         self._parked: dict[str, int] = {}
         self._retry: asyncio.TimerHandle | None = None
+        # Those for which hashes have been computed.
+        self._hashed: set[str] = set()
 
     def __repr__(self) -> str:
         """Show counts, never contents."""
@@ -103,6 +113,8 @@ class DocumentProcessor:
         inputs = collect_inputs(ctx.es, plan, readings)
         if inputs is None:
             return None, None
+        if ctx.es.template is not None:
+            inputs = replace(inputs, template=self._templates.of(ctx, ctx.es.template))
         if inputs.plain:
             return inputs, _plain(inputs)
         state = ctx.state
@@ -112,12 +124,24 @@ class DocumentProcessor:
             return inputs, finished[1]
         known = state.extracted
         if known is None or known.digest != inputs.digest:
-            return inputs, None if inputs.absent else self._extract(ctx, inputs)
+            start = not (inputs.absent or inputs.lacks_texts)
+            return inputs, self._extract(ctx, inputs) if start else None
         if known.error is not None:
             return inputs, known.error
         return inputs, Desired(
-            known.fingerprint, known.keys, None, inputs.absent, known.overwritten
+            known.fingerprint,
+            known.keys,
+            None,
+            inputs.absent,
+            known.overwritten,
+            named=known.named,
+            clock=known.clock,
         )
+
+    def is_waiting(self, key: str, inputs: ExtractionInput) -> bool:
+        """Return whether an object is enqueued when these inputs have been worked on."""
+        waiting = self._waiting.get(key)
+        return waiting is not None and waiting.digest == inputs.digest
 
     def values(self, ctx: SyncContext, inputs: ExtractionInput) -> Desired | ExtractionError | None:
         """Build the Secret with its values; ``None`` if the object is enqueued with them later."""
@@ -125,6 +149,12 @@ class DocumentProcessor:
 
     def cancel(self, key: str) -> None:
         """Extract nothing for an object that is gone, or that needs nothing for now."""
+        self._drop(key)
+        if key in self._hashed:
+            self._hashed.discard(key)
+            self._templates.hashes.cancel(key)
+
+    def _drop(self, key: str) -> None:
         self._parked.pop(key, None)
         inputs = self._waiting.pop(key, None)
         if inputs is not None:
@@ -137,34 +167,34 @@ class DocumentProcessor:
     ) -> Desired | ExtractionError | None:
         expressions = self._expressions.of(ctx.key)
         if _is_quick(inputs, expressions):
-            self.cancel(ctx.key)
-            result = run_to_end(_extract_safely(inputs, expressions))
-            return self._settle(ctx.state, inputs, result)
-        waiting = self._waiting.get(ctx.key)
-        if waiting is None or waiting.digest != inputs.digest:
+            self._drop(ctx.key)
+            result = run_to_end(_make_safely(inputs, expressions, self._secret))
+            return self._settle(ctx.key, ctx.state, inputs, result)
+        if not self.is_waiting(ctx.key, inputs):
             self._enter(ctx, inputs, expressions)
         return None
 
     def _enter(self, ctx: SyncContext, inputs: ExtractionInput, expressions: Expressions) -> None:
         """Extract in the thread, or park the object: it is enqueued once there is room."""
         key, state = ctx.key, ctx.state
-        self.cancel(key)
+        self._drop(key)
         namespace, size = key.partition("/")[0], inputs.size
         if self._held + size > CAPACITY and self._worker.is_busy(namespace):
             self._parked[key] = size
             self._schedule()
             return
 
-        def finished(result: ExtractedData | ExtractionError) -> None:
-            self.cancel(key)
-            made = self._settle(state, inputs, result)
+        def finished(result: Rendered) -> None:
+            self._drop(key)
+            made = self._settle(key, state, inputs, result)
             if isinstance(made, Desired):
                 state.finished = (inputs.digest, made)
-            self._enqueue((key,), Priority.HIGH)
+            if made is not None:
+                self._enqueue((key,), Priority.HIGH)
 
         self._waiting[key] = inputs
         self._held += size
-        steps = _extract_safely(inputs, expressions)
+        steps = _make_safely(inputs, expressions, self._secret)
         self._worker.add(namespace, ("documents", key), steps, finished)
 
     def _schedule(self) -> None:
@@ -191,16 +221,25 @@ class DocumentProcessor:
         self._schedule()
 
     def _settle(
-        self, state: SyncState, inputs: ExtractionInput, result: ExtractedData | ExtractionError
-    ) -> Desired | ExtractionError:
+        self, key: str, state: SyncState, inputs: ExtractionInput, result: Rendered
+    ) -> Desired | ExtractionError | None:
+        """Keep what was made; ``None`` if hashes come first, after which the object is enqueued."""
         if isinstance(result, ExtractionError):
             state.extracted = Extracted(inputs.digest, error=result)
             return result
-        desired = build_extracted(inputs, result, self._secret)
+        if not isinstance(result, Desired):
+            self._hashed.add(key)
+            self._templates.hashes.compute(key, result.requests)
+            return None
         state.extracted = Extracted(
-            inputs.digest, desired.fingerprint, desired.keys, desired.overwritten
+            inputs.digest,
+            result.fingerprint,
+            result.keys,
+            result.overwritten,
+            result.named,
+            result.clock,
         )
-        return desired
+        return result
 
 
 def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
@@ -210,28 +249,43 @@ def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
         return False
     if not is_quickly_checked(*(i.spec for i in documents)):
         return False
+    if inputs.template is not None and not is_quickly_rendered(inputs.template, inputs.size):
+        return False
     size = sum(len(i.data or b"") for i in documents)
     return size <= QUICK_BYTES and all(
         is_quick(i.spec, i.data or b"", expressions) for i in documents
     )
 
 
-def _extract_safely(
-    inputs: ExtractionInput, expressions: Expressions
-) -> Steps[ExtractedData | ExtractionError]:
-    """Extract the values; a bug of ours fails one object, not all of them."""
+def _make_safely(
+    inputs: ExtractionInput, expressions: Expressions, secret: bytes
+) -> Steps[Rendered]:
+    """Make the Secret; a bug of ours fails one object, not all of them."""
+    rendering = False
     try:
-        return (yield from extract_all_steps(inputs, expressions))
-    except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote the document)
+        extracted = yield from extract_all_steps(inputs, expressions)
+        if isinstance(extracted, ExtractionError):
+            return extracted
+        if inputs.template is None:
+            return build_extracted(inputs, extracted, secret)
+        rendering = True
+        make = partial(build_extracted, inputs, secret=secret)
+        return (yield from render_steps(inputs.template, extracted, make))
+    except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote a value)
         _log.error("documents not parsed", error=describe_exception(error))
-        return ExtractionError(
-            None,
-            Problem(
+        if rendering:
+            problem = Problem(
+                Reason.TEMPLATE_FAILED,
+                "spec.target.template could not be rendered, by a fault of secret-sync: "
+                f"{type(error).__name__}; its log has the place, please report it",
+            )
+        else:
+            problem = Problem(
                 Reason.NOT_A_DOCUMENT,
                 "the documents could not be read, by a fault of secret-sync: "
                 f"{type(error).__name__}; its log has the place, please report it",
-            ),
-        )
+            )
+        return ExtractionError(None, problem)
 
 
 def _plain(inputs: ExtractionInput) -> Desired | ExtractionError:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from secret_sync.controller.external_secret.rendering import (
+    check_template_steps,
+    is_quickly_parsed,
+)
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
@@ -31,19 +35,25 @@ if TYPE_CHECKING:
     from secret_sync.parse import Steps
     from secret_sync.queue import TimeSlicedWorker
     from secret_sync.resources import DataEntry, ExternalSecret
+    from secret_sync.resources.template import SecretTemplate
 
 _log = structlog.get_logger(__name__)
 
 #: Bytes of compiled expressions of all objects. The least recently used ones are compiled again
 #: when their documents change.
 CAPACITY: Final = 32 * 1024 * 1024
+#: The index of the template among the entries of an object.
+TEMPLATE: Final = -1
 
 
 class ExpressionChecker(Protocol):
     """Says which entries of an object have expressions that cannot be used."""
 
     def check(self, es: ExternalSecret) -> Mapping[int, Problem] | None:
-        """Return the problems by the index of their entry; ``None`` while they are looked for."""
+        """Return the problems by the index of their entry; ``None`` while they are looked for.
+
+        That of the template has the index ``TEMPLATE``.
+        """
         ...
 
     def forget(self, key: str) -> None:
@@ -102,7 +112,8 @@ class ExpressionCompiler:
         The object is enqueued when they are known.
         """
         key = object_key(es.namespace, es.name)
-        if all(entry.plain for entry in es.entries):
+        template = es.template
+        if template is None and all(entry.plain for entry in es.entries):
             self.forget(key)
             return {}
         checked = self._checked.get(key)
@@ -112,7 +123,8 @@ class ExpressionCompiler:
         checked = self._checked[key] = _Checked(es.uid, es.generation)
         expressions = Expressions()
         steps = _check(es, expressions)
-        if is_quickly_checked(*(extraction_spec_of(entry) for entry in es.entries)):
+        quick = is_quickly_checked(*(extraction_spec_of(entry) for entry in es.entries))
+        if quick and (template is None or is_quickly_parsed(template)):
             # What compiles in no time is not worth its memory, and most objects are like that.
             checked.problems = run_to_end(steps)
             return checked.problems
@@ -148,14 +160,20 @@ class ExpressionCompiler:
             self._size -= dropped.size
 
 
-def extraction_spec_of(entry: DataEntry) -> ExtractionSpec:
-    """Return how the entry's value is extracted."""
+def extraction_spec_of(entry: DataEntry, *, rendered: bool = False) -> ExtractionSpec:
+    """Return how the entry's value is extracted.
+
+    Args:
+        entry: The entry.
+        rendered: Whether a template makes the Secret of what it gives.
+    """
     if entry.plain:
-        return ExtractionSpec(name=entry.name)
+        return ExtractionSpec(name=entry.name, any_keys=rendered)
     return ExtractionSpec(
         selections=tuple(Selection(path, alias) for path, alias in entry.picks),
         extract=entry.extract,
         rules=tuple(Rule(source, target) for source, target in entry.rules),
+        any_keys=rendered,
     )
 
 
@@ -165,7 +183,8 @@ def _check(es: ExternalSecret, expressions: Expressions) -> Steps[dict[int, Prob
         if entry.plain:
             continue
         try:
-            yield from check_spec_steps(extraction_spec_of(entry), expressions)
+            spec = extraction_spec_of(entry, rendered=es.template is not None)
+            yield from check_spec_steps(spec, expressions)
         except DefiniteError as error:
             known = problem_of(error)
             problems[index] = replace(known, message=f"entry {entry.key!r}: {known.message}")
@@ -176,4 +195,18 @@ def _check(es: ExternalSecret, expressions: Expressions) -> Steps[dict[int, Prob
                 f"entry {entry.key!r}: its expressions could not be compiled, by a fault of "
                 f"secret-sync: {type(error).__name__}; its log has the place, please report it",
             )
+    if es.template is not None and (problem := (yield from _check_template(es.template))):
+        problems[TEMPLATE] = problem
     return problems
+
+
+def _check_template(template: SecretTemplate) -> Steps[Problem | None]:
+    try:
+        return (yield from check_template_steps(template))
+    except Exception as error:  # noqa: BLE001 (a fault of ours harms one object)
+        _log.error("template not parsed", error=describe_exception(error))
+        return Problem(
+            Reason.TEMPLATE_INVALID,
+            "spec.target.template could not be parsed, by a fault of secret-sync: "
+            f"{type(error).__name__}; its log has the place, please report it",
+        )

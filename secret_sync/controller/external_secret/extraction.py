@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from secret_sync.controller.reasons import problem_of
+from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import (
     BudgetExceededError,
@@ -18,14 +19,16 @@ from secret_sync.parse import (
     read_document,
     run_to_end,
 )
+from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from secret_sync.controller.external_secret.planner import Plan
-    from secret_sync.controller.sync import Problem
+    from secret_sync.controller.external_secret.rendering import TemplateInput
     from secret_sync.parse import ExtractionSpec, Steps
     from secret_sync.resources import DataEntry, ExternalSecret
+    from secret_sync.resources.template import SecretTemplate
     from secret_sync.sources import Source, SourceSnapshot
 
 _DIGEST_BYTES = 16
@@ -54,6 +57,38 @@ class Overwritten(NamedTuple):
     winner: str
 
 
+class RenderedMetadata(NamedTuple):
+    """Labels and annotations that a template has rendered."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Show names, never values."""
+        return f"RenderedMetadata({sorted(self.fields())})"
+
+    def fields(self) -> dict[str, str]:
+        """Return the values by ``labels/<name>`` and ``annotations/<name>``."""
+        labels = {f"labels/{name}": value for name, value in self.labels.items()}
+        return labels | {f"annotations/{name}": v for name, v in self.annotations.items()}
+
+
+NO_METADATA: Final = RenderedMetadata({}, {})
+
+
+class Clock(NamedTuple):
+    """The time that a template was told.
+
+    Attributes:
+        now: Seconds since the epoch.
+        provisional: Whether it is that of the last sync although nothing shows yet that all else is
+            as it was then: the first rendering after a start.
+    """
+
+    now: int
+    provisional: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """The Secret to be.
@@ -64,6 +99,9 @@ class Desired:
         data: The values, or ``None`` while they are not cached or not parsed.
         absent: The sources whose values are not in memory.
         overwritten: Keys that more than one entry writes; the later entry wins.
+        metadata: Rendered labels and annotations; known if ``data`` is.
+        named: What they are called: ``labels/<name>``, ``annotations/<name>``.
+        clock: Of a template that asks for the time: what it was told, and whether that was asked.
     """
 
     fingerprint: bytes
@@ -71,6 +109,14 @@ class Desired:
     data: dict[str, bytes] | None
     absent: tuple[Source, ...]
     overwritten: tuple[Overwritten, ...]
+    metadata: RenderedMetadata = NO_METADATA
+    named: frozenset[str] = frozenset()
+    clock: Clock | None = None
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """All that is written: keys, and what ``named`` has."""
+        return self.keys | self.named if self.named else self.keys
 
     def __repr__(self) -> str:
         """Show keys, never values."""
@@ -97,18 +143,25 @@ class ExtractionInput:
     Attributes:
         shape: What of the Secret its values do not decide.
         absent: The sources whose values are not in memory.
-        plan_digest: Digest of the entries; see ``Plan.digest``.
+        plan_digest: Digest of the entries and the template; see ``Plan.digest``.
+        template: What it is rendered with, or ``None``.
     """
 
     shape: bytes
     entries: tuple[FetchedEntry, ...]
     absent: tuple[Source, ...]
     plan_digest: bytes = b""
+    template: TemplateInput | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether nothing has to be extracted."""
-        return all(i.entry.plain for i in self.entries)
+        """Whether nothing has to be extracted or rendered."""
+        return self.template is None and all(i.entry.plain for i in self.entries)
+
+    @property
+    def lacks_texts(self) -> bool:
+        """Whether templates of other objects have to be read first."""
+        return self.template is not None and self.template.lacks_texts
 
     @property
     def size(self) -> int:
@@ -121,15 +174,24 @@ class ExtractionInput:
 
         The keys of the entries are part of it, since messages name them.
         """
-        return _digest((self.shape, self.plan_digest, *(i.digest for i in self.entries)))
+        versions = self.template.versions if self.template is not None else ()
+        return _digest(
+            (
+                self.shape,
+                self.plan_digest,
+                *(i.digest for i in self.entries),
+                *(version.encode() for version in versions),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractedData:
-    """Keys and values, ready to be written."""
+    """Keys and values, ready to be written or rendered; with labels and annotations if they are."""
 
     data: dict[str, bytes]
     overwritten: tuple[Overwritten, ...]
+    metadata: RenderedMetadata = NO_METADATA
 
     def __repr__(self) -> str:
         """Show keys, never values."""
@@ -225,12 +287,17 @@ def build_extracted(inputs: ExtractionInput, extracted: ExtractedData, secret: b
         key: blake2b(value, key=secret, digest_size=_DIGEST_BYTES).digest()
         for key, value in values.items()
     }
+    rendered = extracted.metadata.fields() if inputs.template is not None else {}
+    for field, text in rendered.items():
+        digests[field] = blake2b(text.encode(), key=secret, digest_size=_DIGEST_BYTES).digest()
     return Desired(
         fingerprint=_digest(_flat(inputs.shape, digests)),
         keys=frozenset(values),
         data=values,
         absent=(),
         overwritten=extracted.overwritten,
+        metadata=extracted.metadata,
+        named=frozenset(rendered),
     )
 
 
@@ -246,11 +313,14 @@ def _flat(shape: bytes, digests: dict[str, bytes]) -> list[bytes]:
     return parts
 
 
-def digest_of(entries: Iterable[tuple[DataEntry, ExtractionSpec]]) -> bytes:
+def digest_of(
+    entries: Iterable[tuple[DataEntry, ExtractionSpec]], template: SecretTemplate | None = None
+) -> bytes:
     """Return a digest of what entries are called and what is made of their values."""
-    return _digest(
-        part for entry, spec in entries for part in (entry.key.encode(), repr(spec).encode())
-    )
+    parts = [part for e, spec in entries for part in (e.key.encode(), repr(spec).encode())]
+    if template is not None:
+        parts.append(repr(template).encode(errors="surrogatepass"))
+    return _digest(parts)
 
 
 def _digest(parts: Iterable[bytes]) -> bytes:
@@ -286,11 +356,24 @@ def extract_all_steps(
         made = yield from _extract_value(inputs.entries, indexes, expressions, merged)
         if made is not None:
             return made
+    if inputs.template is not None:
+        # Keys have to be legal where they are written, which is not here.
+        if inputs.entries and not merged.data:
+            return ExtractionError(None, no_keys())
+        return ExtractedData(merged.data, merged.overwritten(inputs.entries))
     try:
         check_data(merged.data)
     except DefiniteError as error:
         return ExtractionError(None, problem_of(error))
     return ExtractedData(merged.data, merged.overwritten(inputs.entries))
+
+
+def no_keys() -> Problem:
+    """Return the problem of entries that give no keys."""
+    return Problem(
+        Reason.NO_DATA,
+        "the documents have no keys, so there is nothing to write; the Secret is as it was",
+    )
 
 
 def _by_value(entries: Sequence[FetchedEntry]) -> list[list[int]]:

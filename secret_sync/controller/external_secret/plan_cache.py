@@ -63,9 +63,9 @@ class PlanCache:
         return kept.plan
 
     def keep(self, key: str, es: ExternalSecret, basis: Hashable, plan: Plan) -> None:
-        """Keep a plan in place of the object's former one, unless it has no entries."""
+        """Keep a plan in place of the object's former one, unless nothing is to be written."""
         self.drop(key)
-        if not plan.entries:
+        if plan.problem is not None or plan.compiling:
             return
         kept = self._kept[key] = _Kept(es, basis, plan)
         self._size += kept.size

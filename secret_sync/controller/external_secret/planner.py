@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
-from secret_sync.controller.external_secret.expressions import extraction_spec_of
+from secret_sync.controller.external_secret.expressions import TEMPLATE, extraction_spec_of
 from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
-from secret_sync.controller.external_secret.spec_validation import PROVIDERS, spec_problem
+from secret_sync.controller.external_secret.spec_validation import (
+    PROVIDERS,
+    key_problem,
+    spec_problem,
+)
 from secret_sync.controller.store.references import agrees
 from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
-from secret_sync.parse import check_data
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import (
     CREATED_ONCE,
@@ -168,14 +171,14 @@ class Planner:
         interval = self._interval(es)
         if isinstance(interval, Problem):
             return Plan(problem=interval)
-        try:
-            check_data({e.name: b"" for e in es.entries if e.plain})
-        except DefiniteError as error:
-            reason = Reason.INVALID_KEY if error.code == Reason.INVALID_KEY else Reason.INVALID_SPEC
-            return Plan(problem=Problem(reason, error.message))
+        problem = key_problem(es)
+        if problem is not None:
+            return Plan(problem=problem)
         problems = self._expressions.check(es)
         if problems is None:
             return Plan(compiling=True)
+        if TEMPLATE in problems:
+            return Plan(problem=problems[TEMPLATE])
         entries = tuple(
             self._entry(es, entry, identities[entry.store], problems.get(index))
             for index, entry in enumerate(es.entries)
@@ -185,7 +188,7 @@ class Planner:
             interval if es.refresh_policy == PERIODIC else None,
             once=es.refresh_policy == CREATED_ONCE,
             revision=revision,
-            digest=digest_of((planned.entry, planned.spec) for planned in entries),
+            digest=digest_of(((planned.entry, planned.spec) for planned in entries), es.template),
         )
 
     def _identities_of(self, es: ExternalSecret) -> dict[StoreRef | None, _Resolved]:
@@ -225,7 +228,8 @@ class Planner:
         resolved: _Resolved,
         problem: Problem | None,
     ) -> PlannedEntry:
-        spec, where = extraction_spec_of(entry), _where(entry)
+        spec = extraction_spec_of(entry, rendered=es.template is not None)
+        where = _where(entry)
         identity = resolved.of_entry(where)
         problem = problem or (identity if isinstance(identity, Problem) else None)
         if problem is not None or isinstance(identity, Problem):

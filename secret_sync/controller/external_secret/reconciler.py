@@ -17,6 +17,7 @@ from secret_sync.controller.external_secret.extraction import (
     EntryOutcome,
     ExtractionError,
     attribute_error,
+    no_keys,
     outcomes_of,
 )
 from secret_sync.controller.external_secret.state import SyncState
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.planner import Plan, Planner
     from secret_sync.controller.external_secret.reporter import SyncReporter
     from secret_sync.controller.external_secret.state import SyncStateStore
+    from secret_sync.controller.external_secret.template_references import TemplateReferences
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
     from secret_sync.controller.secret_target.cleanup import SecretCleanup
     from secret_sync.controller.secret_target.turns import WriteTurns
@@ -64,7 +66,8 @@ class ReconcilerDependencies:
         secret_cleanup: Deletes them.
         turns: Of those that merge into one Secret.
         finalizers: Removes those of ack-secret-manager.
-        processor: Extracts from documents.
+        processor: Extracts from documents and renders templates.
+        references: What templates refer to.
     """
 
     writer: SecretWriter
@@ -72,6 +75,7 @@ class ReconcilerDependencies:
     turns: WriteTurns
     finalizers: LegacyFinalizers
     processor: DocumentProcessor
+    references: TemplateReferences
 
 
 class ExternalSecretReconciler:
@@ -100,6 +104,7 @@ class ExternalSecretReconciler:
         self._turns = dependencies.turns
         self._finalizers = dependencies.finalizers
         self._processor = dependencies.processor
+        self._references = dependencies.references
         self._reporter = reporter
         self._states = states
         self._cleanup = cleanup
@@ -163,6 +168,9 @@ class ExternalSecretReconciler:
 
     async def _sync(self, ctx: SyncContext, plan: Plan) -> Outcome:
         readings = self._register(ctx, plan)
+        template = ctx.es.template
+        if template is not None and template.references:
+            await self._references.look_up(ctx.es, template)
         inputs, desired = self._processor.build_desired(ctx, plan, readings)
         outcomes = ctx.outcomes = outcomes_of(plan, readings)
         pending = sum(o.pending for o in outcomes)
@@ -172,11 +180,13 @@ class ExternalSecretReconciler:
         if inputs is None or pending:
             await self._restore(ctx, inputs, desired)
             return self._wait(ctx, Pending(pending, known=inputs is not None))
-        desired = self._with_values(ctx, inputs, desired)
+        desired = await self._bring_in_hand(ctx, inputs, desired)
         if isinstance(desired, ExtractionError):
             ctx.outcomes = attribute_error(outcomes, desired)
             self._reporter.report(ctx, Refused(desired.problem))
-            return Done()
+            # Nothing tells when a permission is granted.
+            forbidden = desired.problem.reason is Reason.TEMPLATE_SOURCE_FORBIDDEN
+            return RequeueAfter(REFUSED_AGAIN_AFTER) if forbidden else Done()
         if desired is None:
             return self._wait(ctx, Pending())
         return await self._write(ctx, desired)
@@ -245,11 +255,7 @@ class ExternalSecretReconciler:
 
     async def _write(self, ctx: SyncContext, desired: Desired) -> Outcome:
         if not desired.keys:
-            problem = Problem(
-                Reason.NO_DATA,
-                "the documents have no keys, so there is nothing to write; the Secret is as it was",
-            )
-            self._reporter.report(ctx, Refused(problem))
+            self._reporter.report(ctx, Refused(no_keys()))
             return Done()
         ctx.desired = desired
         result = await self._writer.ensure(ctx, desired)
@@ -261,6 +267,9 @@ class ExternalSecretReconciler:
         if controller := self._writer.other_controller(ctx):
             result = replace(result, controller=controller)
         self._reporter.report(ctx, result)
+        if desired.clock is not None and ctx.state.set_clock(desired.clock, result):
+            # More than the time has changed: it is rendered again, with the current one.
+            return RequeueAfter(0)
         if ctx.es.refresh_policy == CREATED_ONCE:
             ctx.state.forced = ctx.es.force_sync
             self._stop_polling(ctx)
@@ -281,7 +290,7 @@ class ExternalSecretReconciler:
         # What changed while it was removed no longer enqueues us: we are not its writer any more.
         return RequeueAfter(CHANGED_AGAIN_AFTER) if former.changed else Done()
 
-    def _with_values(
+    async def _bring_in_hand(
         self,
         ctx: SyncContext,
         inputs: ExtractionInput,
@@ -296,7 +305,26 @@ class ExternalSecretReconciler:
             return desired
         for source in inputs.absent:
             self._sources.fetch_value(ctx.key, source)
-        return None if inputs.absent or desired is None else self._processor.values(ctx, inputs)
+        if inputs.absent or self._processor.is_waiting(ctx.key, inputs):
+            return None
+        return await self._values(ctx, inputs) if desired or inputs.lacks_texts else None
+
+    async def _values(
+        self, ctx: SyncContext, inputs: ExtractionInput
+    ) -> Desired | ExtractionError | None:
+        """Make the Secret, with templates that are read for that; see `DocumentProcessor.values`.
+
+        Raises:
+            ApiError: The API server did not answer.
+        """
+        template = inputs.template
+        if template is None or not template.lacks_texts:
+            return self._processor.values(ctx, inputs)
+        texts = await self._references.read(ctx.es, template.template)
+        if isinstance(texts, Problem):
+            return ExtractionError(None, texts)
+        inputs = replace(inputs, template=replace(template, texts=texts))
+        return self._processor.values(ctx, inputs)
 
     async def _fetch_failed(
         self,
@@ -344,7 +372,7 @@ class ExternalSecretReconciler:
         if desired.data is None and inputs is not None and not inputs.absent:
             if self._writer.is_right(ctx, desired):
                 return Done()
-            made = self._processor.values(ctx, inputs)
+            made = await self._values(ctx, inputs)
             desired = made if isinstance(made, Desired) else desired
         if desired.data is None:
             return Done()

@@ -203,6 +203,7 @@ class SyncReporter:
             changed=changed,
             target=es.target.name,
             forced=answered_wish(es),
+            now=told.now if (told := ctx.desired and ctx.desired.clock) else None,
         )
         self._statuses.put(ctx.key, es, status)
         return before.ready, ready

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.controller.object_state import ObjectState, ObjectStates
 from secret_sync.controller.secret_target.ownership import controllers
+from secret_sync.controller.sync import Changed
 from secret_sync.resources import ExternalSecretStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secret_sync.controller.external_secret.extraction import (
+        Clock,
         Desired,
         ExtractionError,
         Overwritten,
     )
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
+    from secret_sync.controller.sync import WriteResult
     from secret_sync.resources import SecretMeta
 
 #: A resource version that everything has reached, and nothing has.
@@ -57,6 +60,7 @@ class Extracted:
     Attributes:
         digest: Of the values and what was to be made of them.
         fingerprint, keys, overwritten: As of the desired Secret.
+        named, clock: As of the desired Secret, if it is rendered.
         error: Why they make none.
     """
 
@@ -64,6 +68,8 @@ class Extracted:
     fingerprint: bytes = b""
     keys: frozenset[str] = frozenset()
     overwritten: tuple[Overwritten, ...] = ()
+    named: frozenset[str] = frozenset()
+    clock: Clock | None = None
     error: ExtractionError | None = None
 
 
@@ -94,6 +100,8 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
+        rendered_at: The time that a template was told when what it rendered was written last; 0: it
+            is to be told the current one; ``None``: that of the last sync.
     """
 
     uid: str = ""
@@ -112,6 +120,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     extracted: Extracted | None = None
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
+    rendered_at: int | None = None
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """Remember a write that the API server has answered.
@@ -136,6 +145,19 @@ class SyncState(ObjectState[ExternalSecretStatus]):
                 "",
             ),
         )
+
+    def set_clock(self, clock: Clock, result: WriteResult) -> bool:
+        """Keep the time that a template was told; return whether it has to be told the current one.
+
+        Args:
+            clock: What it was told.
+            result: What the write of what it rendered came to.
+        """
+        again = clock.provisional and isinstance(result, Changed)
+        self.rendered_at = 0 if again else clock.now
+        if again:
+            self.drop_extracted()
+        return again
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -167,6 +189,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
             self.repairs = None
             self.carried = None
             self.hidden = False
+            self.rendered_at = 0
         return False
 
     def renew(self, uid: str) -> None:
@@ -181,6 +204,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.carried = None
         self.hidden = False
         self.waiting_since = None
+        self.rendered_at = None
         self.finalizer_removals = ()
         self.extracted = None
         self.finished = None

@@ -82,7 +82,7 @@ def written_versions(es: ExternalSecret) -> Sequence[str] | None:
     ]
 
 
-def status_of(
+def status_of(  # noqa: PLR0913 (all that a status says)
     before: ExternalSecretStatus,
     ready: Condition,
     outcomes: Sequence[EntryOutcome] | None,
@@ -91,6 +91,7 @@ def status_of(
     changed: bool = False,
     target: str = "",
     forced: str | None = None,
+    now: int | None = None,
 ) -> ExternalSecretStatus:
     """Return the whole status; equal to ``before`` where there is nothing new to report.
 
@@ -102,6 +103,7 @@ def status_of(
         changed: Whether the Secret was changed just now.
         target: The Secret that holds them; ``""`` keeps what was reported.
         forced: The ``force-sync`` that it answers; ``None`` keeps what was reported.
+        now: The time that its template was told, in seconds; ``None`` for the current one.
     """
     return ExternalSecretStatus(
         ready=ready,
@@ -113,7 +115,7 @@ def status_of(
         ),
         # Of a Secret that was in sync before that was reported, this is the first that is known.
         last_sync_time=(
-            clock.utc_text()
+            clock.utc_text(now)
             if changed or (written and not before.last_sync_time)
             else before.last_sync_time
         ),
@@ -161,7 +163,7 @@ def pending_message(es: ExternalSecret, pending: Pending, *, synced: bool) -> st
         return f"waiting for other ExternalSecrets that merge their keys into {es.target.name}"
     entries = pending.entries
     if not entries:
-        return "waiting for the values to be fetched again or parsed"
+        return "waiting for the values to be fetched again, parsed or rendered"
     total = len(es.entries)
     if synced:
         return (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from secret_sync.controller.confirmation import confirm_owner
 from secret_sync.controller.secret_target.apply_configuration import (
     encoded,
+    keep_rendered,
     mark_apply_configuration,
     owner_apply_configuration,
 )
@@ -102,6 +103,7 @@ class Adoption:
             **mark_apply_configuration(es, controlled=_has_another(metadata, es)),
             **content,
         }
+        keep_rendered(configuration["metadata"], metadata)
         reply = await self._writer.update(SECRETS, configuration, _ref(es, metadata), force=True)
         ctx.state.remember(b"", reply)
         return Changed("secret adopted as it is")

@@ -9,7 +9,8 @@ from secret_sync.controller.secret_target.ownership import owner_mark
 from secret_sync.errors import TransientError
 from secret_sync.kube import SECRETS
 from secret_sync.resources.external_secret import KIND
-from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION
+from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION, RENDERED_ANNOTATION
+from secret_sync.resources.secret import rendered_metadata
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.extraction import Desired
@@ -31,6 +32,10 @@ def owner_apply_configuration(
         "type": es.secret_type,
         "data": encoded(desired),
     }
+    if desired.named:
+        _add_rendered(whole["metadata"], desired)
+        rendered = " ".join(sorted(desired.named))
+        whole["metadata"]["annotations"][RENDERED_ANNOTATION] = rendered
     if es.target.immutable:
         whole["immutable"] = True
     return whole
@@ -51,6 +56,7 @@ def is_applied(configuration: dict[str, Any], found: dict[str, Any]) -> bool:
         and found.get("data") == configuration["data"]
         and bool(found.get("immutable")) == bool(configuration.get("immutable"))
         and wanted["annotations"].items() <= annotations.items()
+        and wanted.get("labels", {}).items() <= (metadata.get("labels") or {}).items()
         and all(
             reference.items() <= references.get(reference["uid"], {}).items()
             for reference in wanted.get("ownerReferences") or ()
@@ -78,7 +84,20 @@ def mark_apply_configuration(es: ExternalSecret, *, controlled: bool = False) ->
 
 def merge_apply_configuration(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
     """Return our keys in a Secret that is not managed by secret-sync, and nothing else."""
-    return {**empty_apply_configuration(es), "data": encoded(desired)}
+    whole = {**empty_apply_configuration(es), "data": encoded(desired)}
+    if desired.named:
+        _add_rendered(whole["metadata"], desired)
+    return whole
+
+
+def _add_rendered(metadata: dict[str, Any], desired: Desired) -> None:
+    if desired.metadata.labels:
+        metadata["labels"] = dict(desired.metadata.labels)
+    if desired.metadata.annotations:
+        metadata["annotations"] = {
+            **metadata.get("annotations", {}),
+            **desired.metadata.annotations,
+        }
 
 
 def empty_apply_configuration(es: ExternalSecret, name: str = "") -> dict[str, Any]:
@@ -88,6 +107,18 @@ def empty_apply_configuration(es: ExternalSecret, name: str = "") -> dict[str, A
         "kind": SECRETS.kind,
         "metadata": {"namespace": es.namespace, "name": name or es.target.name},
     }
+
+
+def keep_rendered(metadata: dict[str, Any], found: dict[str, Any]) -> None:
+    """Add the labels and annotations that a template has rendered into a Secret, as they are."""
+    rendered = rendered_metadata(found)
+    if not rendered:
+        return
+    for field in ("labels", "annotations"):
+        kept = {k: v for k, v in (found.get(field) or {}).items() if f"{field}/{k}" in rendered}
+        if kept:
+            metadata[field] = {**metadata.get(field, {}), **kept}
+    metadata["annotations"][RENDERED_ANNOTATION] = found["annotations"][RENDERED_ANNOTATION]
 
 
 def values_needed(es: ExternalSecret) -> TransientError:

@@ -74,7 +74,7 @@ class MergeWriter:
             isinstance(current, ManagedSecret)
             and current.uid == applied.uid
             and not is_lost(current, applied)
-            and merged_by(ctx.es, current) == desired.keys
+            and merged_by(ctx.es, current) == desired.fields
             and (
                 current.resource_version == applied.resource_version
                 or _shared_as_before(desired, ctx.state, current)
@@ -164,7 +164,7 @@ class MergeWriter:
             owner = owner_beside(self._objects, es)
         if owner:
             return merge_problems.owned(es, owner)
-        firsts = Mergers(self._objects, es, current).before(desired.keys)
+        firsts = Mergers(self._objects, es, current).before(desired.fields)
         return merge_problems.second(es, firsts) if firsts else None
 
     async def _write(self, ctx: SyncContext, desired: Desired, current: SecretMeta) -> WriteResult:
@@ -177,7 +177,7 @@ class MergeWriter:
             return Refused(merge_problems.conflict(es, edited))
         before = ref.resource_version
         if isinstance(current, ManagedSecret):
-            staying = await self._staying(es, current, merged_by(es, current) - desired.keys)
+            staying = await self._staying(es, current, merged_by(es, current) - desired.fields)
             if staying:
                 owner = await confirm_owner(self._client.kube, es)
                 ref = await self._give_up(es, ref, staying, owner)
@@ -266,7 +266,7 @@ class MergeWriter:
         metadata = reply["metadata"]
         owner = await confirm_owner(self._client.kube, es)
         ref = Ref(es.namespace, es.target.name, metadata["uid"], metadata["resourceVersion"])
-        entries = without_keys(metadata["managedFields"], givers, desired.keys)
+        entries = without_keys(metadata["managedFields"], givers, desired.fields)
         reply = await self._set_managed_fields(es, ref, entries, owner)
         ctx.state.remember(desired.fingerprint, reply)
         return reply, secret_from_metadata(reply)
@@ -277,9 +277,9 @@ class MergeWriter:
         """Return the field managers of secret-sync whose keys, of those desired, are ours now."""
         if not isinstance(secret, ManagedSecret):
             return frozenset()
-        givers = Mergers(self._objects, es, secret).giving_way(desired.keys)
+        givers = Mergers(self._objects, es, secret).giving_way(desired.fields)
         # Of a Secret that an ExternalSecret once made, and that no longer has an owner.
-        return givers | {FIELD_MANAGER} if secret.our_keys & desired.keys else givers
+        return givers | {FIELD_MANAGER} if secret.our_keys & desired.fields else givers
 
     def _others(
         self,

@@ -94,7 +94,15 @@ def _named_manager(manager: str) -> str:
     return manager
 
 
+def _in_words(field: str) -> str:
+    """Return a key as it is, and ``labels/<name>`` as a label."""
+    sort, slash, name = field.partition("/")
+    if not slash or sort not in ("labels", "annotations"):
+        return field
+    return f"{sort.removesuffix('s')} {name}"
+
+
 def _listed(names: Iterable[str]) -> str:
-    every = sorted(names)
+    every = [_in_words(name) for name in sorted(names)]
     more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
     return ", ".join(every[:_NAMED]) + more

@@ -125,7 +125,7 @@ def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
     """
     if not isinstance(current, ManagedSecret) or current.deleting:
         return False
-    plain = all(entry.plain for entry in es.entries)
+    plain = es.template is None and all(entry.plain for entry in es.entries)
     keys = frozenset(e.name for e in es.entries) if plain else None
     if es.target.merge:
         held = merged_by(es, current)
@@ -138,7 +138,7 @@ def looks_right(es: ExternalSecret, current: SecretMeta | None) -> bool:
 
 
 def merged_by(es: ExternalSecret, secret: ManagedSecret) -> frozenset[str]:
-    """Return the keys that this ExternalSecret has merged into a Secret."""
+    """Return the fields, as in `Desired`, that this ExternalSecret has merged into a Secret."""
     return secret.merged.get(es.uid, frozenset())
 
 
@@ -187,7 +187,11 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
         and not _may_hide(current, applied)
         and not is_lost(current, applied)
     )
-    intact = _intact(es, desired.keys, current) and not _half_taken(es, current)
+    intact = (
+        _intact(es, desired.fields, current)
+        and current.rendered == desired.named
+        and not _half_taken(es, current)
+    )
     remove = tuple(sorted(current.other_keys - desired.keys))
     if written and intact and not remove:
         return Decision(Action.NOTHING)
@@ -209,8 +213,8 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
     )
 
 
-def _intact(es: ExternalSecret, keys: frozenset[str], current: ManagedSecret) -> bool:
-    return current.our_keys == keys and _marked(es, current)
+def _intact(es: ExternalSecret, fields: frozenset[str], current: ManagedSecret) -> bool:
+    return current.our_keys == fields and _marked(es, current)
 
 
 def _may_hide(current: ManagedSecret, applied: Applied) -> bool:

@@ -16,13 +16,14 @@ from secret_sync.controller.secret_target.apply_configuration import (
     owner_apply_configuration,
 )
 from secret_sync.kube import SECRETS, OutdatedError, Ref
-from secret_sync.kube.managed_fields import given_back, metadata_of_others
+from secret_sync.kube.managed_fields import given_back, metadata_of_others, owned_fields
 from secret_sync.resources.names import (
     FIELD_MANAGER,
     LAST_APPLIED_ANNOTATION,
     OWNER_ANNOTATION,
+    RENDERED_ANNOTATION,
 )
-from secret_sync.resources.secret import owner_field
+from secret_sync.resources.secret import owner_field, rendered_metadata
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.extraction import Desired
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _NOT_FOUND: Final = 404
 #: Annotations that stay behind: the mark is written again, and kubectl's copy of the object holds
 #: the values that the Secret once had.
-_LEFT_BEHIND: Final = frozenset({OWNER_ANNOTATION, LAST_APPLIED_ANNOTATION})
+_LEFT_BEHIND: Final = frozenset({OWNER_ANNOTATION, RENDERED_ANNOTATION, LAST_APPLIED_ANNOTATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,22 @@ class Carried:
             for reference in metadata.get("ownerReferences") or ()
             if reference["uid"] != es.uid
         )
-        annotations = metadata.get("annotations") or {}
+        entries = tuple(
+            metadata_of_others(metadata.get("managedFields") or [], FIELD_MANAGER, _LEFT_BEHIND)
+        )
+        # What the template has rendered is rendered again, unless another one set it, too.
+        theirs = {field for entry in entries for field in owned_fields(entry)}
+        rendered = rendered_metadata(metadata) - theirs
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         carried = cls(
-            labels=dict(metadata.get("labels") or {}),
-            annotations={k: v for k, v in annotations.items() if k not in _LEFT_BEHIND},
+            labels={k: v for k, v in labels.items() if f"labels/{k}" not in rendered},
+            annotations={
+                k: v
+                for k, v in annotations.items()
+                if k not in _LEFT_BEHIND and f"annotations/{k}" not in rendered
+            },
             owners=owners,
-            entries=tuple(
-                metadata_of_others(metadata.get("managedFields") or [], FIELD_MANAGER, _LEFT_BEHIND)
-            ),
+            entries=entries,
         )
         return carried if carried.labels or carried.annotations or carried.owners else None
 
@@ -185,7 +194,7 @@ def _apply_configuration(
     configuration = owner_apply_configuration(es, desired, controlled=carried.controlled)
     metadata = configuration["metadata"]
     if carried.labels:
-        metadata["labels"] = carried.labels
+        metadata["labels"] = {**carried.labels, **metadata.get("labels", {})}
     metadata["annotations"] = {**carried.annotations, **metadata["annotations"]}
     if carried.owners:
         metadata["ownerReferences"] = [*carried.owners, *metadata.get("ownerReferences", ())]
@@ -195,7 +204,10 @@ def _apply_configuration(
 def _own_fields(es: ExternalSecret, metadata: dict[str, Any]) -> frozenset[tuple[str, str]]:
     """Return the fields below ``f:metadata`` that are ours, each with the field above it."""
     annotations = mark_apply_configuration(es)["metadata"]["annotations"]
-    marks = {("f:annotations", f"f:{name}") for name in annotations}
+    marks = {("f:annotations", f"f:{name}") for name in (*annotations, RENDERED_ANNOTATION)}
+    for field in rendered_metadata(metadata):
+        above, _, name = field.partition("/")
+        marks.add((f"f:{above}", f"f:{name}"))
     # Also what a former object of that name wrote; it goes with our next apply.
     mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
     uids = {es.uid, mark.partition("/")[2]}

@@ -238,5 +238,10 @@ def _in_conflict(es: ExternalSecret) -> bool:
 
 
 def _extracts(es: ExternalSecret) -> bool:
-    """Return whether only a document has its keys; entries that extract are the last ones."""
+    """Return whether only a document or a template has its keys.
+
+    Entries that extract are the last ones.
+    """
+    if es.template is not None and (es.template.has_lines or es.template.replaces):
+        return es.template.has_lines
     return bool(es.entries) and es.entries[-1].extract

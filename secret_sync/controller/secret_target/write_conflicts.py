@@ -167,7 +167,6 @@ _REASON: Final = re.compile(r"FieldValue[A-Za-z]+")
 _NAMED: Final = 10
 #: Of these one key is enough.
 _EITHER: Final = "kubernetes.io/basic-auth"
-_ACCOUNT: Final = "metadata.annotations[kubernetes.io/service-account.name]"
 #: What the value of a key has to be, by the key.
 _DOCUMENTS: Final = {
     ".dockerconfigjson": 'a JSON object like {"auths": {...}}, not encoded in base64',
@@ -213,8 +212,6 @@ def _meaning(cause: Cause, of: str) -> str:
     found = _KEY.fullmatch(field)
     key = found[1] if found is not None else None
     match reason:
-        case "FieldValueRequired" if field == _ACCOUNT:
-            said = f"{field} is required by {of}, which secret-sync does not write: omit spec.type"
         case "FieldValueRequired" if key is not None:
             said = f"{field} is required by {of}: add an entry that writes it"
         case "FieldValueInvalid" if key in _DOCUMENTS:

@@ -347,8 +347,8 @@ def _is_paused(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -
         # A change was interrupted.
         return False
     if ctx.es.target.merge:
-        return merged_by(ctx.es, current) == desired.keys
-    return current.our_keys == desired.keys and current.other_keys <= desired.keys
+        return merged_by(ctx.es, current) == desired.fields
+    return current.our_keys == desired.fields and current.other_keys <= desired.keys
 
 
 def _decide(ctx: SyncContext, desired: Desired, current: SecretMeta | None) -> Decision:

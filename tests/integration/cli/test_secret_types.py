@@ -46,12 +46,3 @@ def test_each_group_needs_one_key_and_no_more(control_plane: ControlPlane, kind:
 def test_json_objects(control_plane: ControlPlane, key: str, value: str) -> None:
     kind = next(kind for kind, groups in types.REQUIRED.items() if (key,) in groups)
     assert is_accepted(control_plane, kind, {key: value}) is types.is_object(value.encode())
-
-
-def test_keys_that_only_users_of_the_type_expect(control_plane: ControlPlane) -> None:
-    for kind in types.EXPECTED:
-        assert is_accepted(control_plane, kind, {"a": "b"})
-
-
-def test_service_account_token_type_needs_an_annotation(control_plane: ControlPlane) -> None:
-    assert not is_accepted(control_plane, types.OF_ACCOUNTS, {"token": "a"})

@@ -103,16 +103,6 @@ CASES = {
         (f"data[ssh-privatekey] is required by type kubernetes.io/ssh-auth: {ADD}",),
     ),
     "ssh-auth": TypeCase("kubernetes.io/ssh-auth", {"ssh-privatekey": CANARY}, ()),
-    "service-account-token": TypeCase(
-        "kubernetes.io/service-account-token",
-        {"token": CANARY},
-        (
-            "metadata.annotations[kubernetes.io/service-account.name] is required by type",
-            "kubernetes.io/service-account-token, which secret-sync does not write: omit spec.type",
-        ),
-    ),
-    # The API server demands nothing of it; whoever uses it does.
-    "bootstrap-token": TypeCase("bootstrap.kubernetes.io/token", {"token": CANARY}, ()),
     "a-type-of-somebody": TypeCase("example.org/own", {"anything": CANARY}, ()),
 }
 

@@ -19,12 +19,14 @@ ADDED: Final = (
     "network-policy-metadata",
     "service-account-ref",
 )
+#: Part of ``ack-compat``.
+TEMPLATES: Final = "template-config-maps"
 #: The components beside an overlay, by what a test calls the combination. Between them all of
 #: ours are there, and those that people combine meet each other.
 COMBINED: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "rrsa+all": ("rrsa", ADDED),
+    "rrsa+all": ("rrsa", (*ADDED, TEMPLATES)),
     "ack-compat+all": ("ack-compat", ADDED),
-    "multi-tenant+all": ("multi-tenant", ("rrsa", "worker-role", *ADDED)),
+    "multi-tenant+all": ("multi-tenant", ("rrsa", "worker-role", *ADDED, TEMPLATES)),
     "namespaced+all": ("namespaced", ("rrsa", "multi-tenant", *ADDED)),
     "ack-compat+namespaced": ("ack-compat", ("namespaced", "ha")),
 }

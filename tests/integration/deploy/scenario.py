@@ -37,6 +37,7 @@ async def live(api: Api, ram: Ram, home: str) -> None:
     await _merge(api, home)
     await _adoption(api, home)
     await _failure(api, home)
+    await _template(api, home)
     await _definition(api)
 
 
@@ -123,6 +124,22 @@ async def _failure(api: Api, home: str) -> None:
     await _until_reported(api, home, "missing", "SyncFailed")
 
 
+async def _template(api: Api, home: str) -> None:
+    """A template in a ConfigMap, which changes."""
+    for text in ("1 {{ .x }}", "2 {{ .x }}"):
+        await put_template(api, home, text)
+        await api.until_holds(home, "rendered", {"a": text.replace("{{ .x }}", "three")})
+
+
+async def put_template(api: Api, home: str, text: str) -> None:
+    """A template in a ConfigMap, and an object that refers to it."""
+    texts = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "texts"}}
+    await api.put({**texts, "data": {"a": text}}, home)
+    source = {"configMap": {"name": "texts", "items": [{"key": "a"}]}}
+    target = {"template": {"templateFrom": [source]}}
+    await api.put(external_secret("rendered", ENTRY, target=target), home)
+
+
 async def _definition(api: Api) -> None:
     """It is changed by somebody, so that it is read again."""
     patch = {"metadata": {"annotations": {"rights": "changed"}}}
@@ -179,6 +196,9 @@ _UNCHECKED: Final = {
     ("create", "events"): Provoked("SecretStore"),
     ("patch", "events"): Provoked("Event", at_the_end=True),
     ("create", "serviceaccounts/token"): Provoked("ServiceAccount"),
+    ("get", "configmaps"): Provoked("ConfigMap"),
+    ("list", "configmaps"): Provoked("ConfigMap"),
+    ("watch", "configmaps"): Provoked("ConfigMap"),
 }
 
 
@@ -199,6 +219,9 @@ async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
         case "ClusterSecretStore":
             # A new one: those that were there before it may all have been reported.
             await api.put(_shared(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), home)
+        case "ConfigMap":
+            await admin.put_secret("rights/one", "one")
+            await put_template(api, home, "{{ .x }}")
         case "ServiceAccount":
             await admin.put_secret("rights/one", "one")
             await _account(api, ram, home)

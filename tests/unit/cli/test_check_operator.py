@@ -57,6 +57,9 @@ SUSPECTED = {
     "missing-store": "the store is in no file",
     "one-of-two-stores-missing": "the store is in no file",
     "store-of-another-namespace": "the store of the other namespace may allow it",
+    "template-secret-missing": "the Secret is in no file",
+    "template-source-missing": "the ConfigMap is in no file",
+    "template-source-without-that-key": "the Secret is in no file",
 }
 #: Cases that use the SecretStore that the test on the API server puts beside all of them.
 STORE = "store"

@@ -9,8 +9,10 @@ from secret_sync.controller.event_handlers import (
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
+    BY_TEMPLATE,
     EventHandlers,
     Stores,
+    templates_of,
 )
 from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
 from secret_sync.controller.external_secret.state import SyncStateStore
@@ -52,6 +54,16 @@ class RecordedQueue:
         self.in_flight.pop(key)()
 
 
+class RecordedConfigMaps:
+    """In place of the informer; notes what it is to forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def forget(self, key: str) -> None:
+        self.forgotten.append(key)
+
+
 class HandlersHarness:
     """ExternalSecret ``ns/some`` uses store ``ns/store``, which reads Secret ``ns/key``."""
 
@@ -65,8 +77,14 @@ class HandlersHarness:
     ) -> None:
         self.es, self.store = es, store
         self.external_secrets: Store[ExternalSecret] = Store(
-            {BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of, **INDEXES}
+            {
+                BY_STORE: stores_of,
+                BY_CLUSTER_SCOPE: cluster_scope_of,
+                BY_TEMPLATE: templates_of,
+                **INDEXES,
+            }
         )
+        self.config_maps = RecordedConfigMaps()
         self.external_secrets.put(KEY, es)
         indexes = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
         self.stores: Store[SecretStore] = Store(indexes)
@@ -88,6 +106,7 @@ class HandlersHarness:
             cluster_stores=Stores(self.cluster_stores, of_cluster),
             object_queue=objects,
             secrets=self.secrets,
+            config_maps=self.config_maps,  # type: ignore[arg-type]
             states=self.states,
         )
         if live:

@@ -26,6 +26,7 @@ from secret_sync.queue import TimeSlicedWorker
 from tests.unit.controller.extracting import UNREAD, reading
 from tests.unit.controller.fakes import Events, Observer, PlayedFinalizerWriter, Statuses
 from tests.unit.controller.planning import Cluster
+from tests.unit.controller.rendered import template_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -185,7 +186,8 @@ class Loop:
         played: Any = self
         self.worker, self._enqueued = TimeSlicedWorker(), asyncio.Event()
         expressions = ExpressionCompiler(self.worker, self._enqueue)
-        self.processor = DocumentProcessor(self.worker, expressions, self._enqueue)
+        self.templates = template_inputs(self.worker, self._enqueue)
+        self.processor = DocumentProcessor(self.worker, expressions, self._enqueue, self.templates)
         self.enqueued: list[str] = []
         self.turns = WriteTurns(self.enqueued.append)
         self.finalizers = LegacyFinalizers(played.api, EXTERNAL_SECRETS)
@@ -199,6 +201,7 @@ class Loop:
                 self.turns,
                 self.finalizers,
                 self.processor,
+                self.templates.references,
             ),
             reporter=SyncReporter(
                 played.statuses, EventPublisher(self.events), observer or self.observer

@@ -14,6 +14,7 @@ from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.unit.controller.extracting import an_es, plan_of, reading
+from tests.unit.controller.rendered import template_inputs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -51,7 +52,12 @@ class ProcessorHarness:
     def __init__(self) -> None:
         self.worker = TimeSlicedWorker()
         self.expressions = ExpressionCompiler(self.worker, self._enqueue)
-        self.processor = DocumentProcessor(self.worker, self.expressions, self._enqueue)
+        self.processor = DocumentProcessor(
+            self.worker,
+            self.expressions,
+            self._enqueue,
+            template_inputs(self.worker, self._enqueue),
+        )
         self.states = SyncStateStore()
         self.enqueued: list[str] = []
         self._heard = 0

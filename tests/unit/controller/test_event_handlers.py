@@ -11,7 +11,7 @@ import pytest
 from secret_sync.kube import Change
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Done, Priority, WorkQueue, run_workers
-from secret_sync.resources import Namespace
+from secret_sync.resources import ConfigMap, ExternalSecret, ForeignSecret, Namespace
 from tests.unit.controller.handling import KEY, SYNCED, HandlersHarness
 from tests.unit.controller.planning import account, cluster_store
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secret_sync.queue import Outcome
-    from secret_sync.resources import ExternalSecret, SecretMeta, SecretStore
+    from secret_sync.resources import SecretMeta, SecretStore
 
 FAILED = {"conditions": [{"type": "Ready", "status": "False"}], "observedGeneration": 1}
 
@@ -318,3 +318,49 @@ async def test_change_of_a_namespace_concerns_its_objects(
     assert [key for key, _ in harness.objects.added] == enqueued
     assert len(harness.store_queue.added) == len(enqueued)
     assert harness.cluster_queue.added == []
+
+
+TEMPLATED = {
+    "target": {
+        "template": {
+            "templateFrom": [
+                {"configMap": {"name": "texts", "items": [{"key": "a"}]}},
+                {"secret": {"name": "hidden", "items": [{"key": "a"}]}},
+            ]
+        }
+    }
+}
+
+
+@pytest.fixture
+def templated(make_harness: Callable[..., HandlersHarness]) -> HandlersHarness:
+    harness = make_harness()
+    metadata = {"namespace": "ns", "name": "some", "uid": "u", "resourceVersion": "1"}
+    es = ExternalSecret.from_dict({"metadata": metadata, "spec": TEMPLATED})
+    harness.external_secrets.put(KEY, es)
+    harness.es = es
+    return harness
+
+
+async def test_config_map_enqueues_what_is_rendered_from_it(templated: HandlersHarness) -> None:
+    for name in ("texts", "other"):
+        found = ConfigMap("ns", name, "c", "1")
+        templated.handlers.config_map_changed(Change(f"ns/{name}", None, found))
+    elsewhere = ConfigMap("else", "texts", "c", "1")
+    templated.handlers.config_map_changed(Change("else/texts", None, elsewhere))
+    assert list(templated.objects.added) == [(KEY, Priority.HIGH)]
+
+
+async def test_secret_enqueues_what_is_rendered_from_it(templated: HandlersHarness) -> None:
+    found = ForeignSecret("ns", "hidden", "s", "1", "")
+    templated.handlers.secret_changed(Change("ns/hidden", None, found))
+    assert (KEY, Priority.HIGH) in templated.objects.added
+
+
+async def test_config_map_without_references_is_forgotten(templated: HandlersHarness) -> None:
+    old = templated.es
+    templated.handlers.external_secret_changed(Change(KEY, old, old))
+    assert templated.config_maps.forgotten == []
+    templated.external_secrets.remove(KEY)
+    templated.handlers.external_secret_changed(Change(KEY, old, None))
+    assert templated.config_maps.forgotten == ["ns/texts"]

@@ -14,8 +14,10 @@ from secret_sync.controller.event_handlers import (
     BY_SECRET,
     BY_SERVICE_ACCOUNT,
     BY_STORE,
+    BY_TEMPLATE,
     EventHandlers,
     Stores,
+    templates_of,
 )
 from secret_sync.controller.external_secret.planner import cluster_scope_of, stores_of
 from secret_sync.controller.external_secret.state import Applied, SyncStateStore
@@ -71,7 +73,12 @@ class UsersHarness:
     """Handlers on stores that are filled by hand."""
 
     def __init__(self) -> None:
-        indexes = {**siblings.INDEXES, BY_STORE: stores_of, BY_CLUSTER_SCOPE: cluster_scope_of}
+        indexes = {
+            **siblings.INDEXES,
+            BY_STORE: stores_of,
+            BY_CLUSTER_SCOPE: cluster_scope_of,
+            BY_TEMPLATE: templates_of,
+        }
         self.objects: Store[ExternalSecret] = Store(indexes)
         self.secrets: Store[SecretMeta] = Store()
         observer = QueueMetrics(Metrics("test"), "test")
@@ -83,6 +90,7 @@ class UsersHarness:
             stores=Stores(none, self.queue),
             cluster_stores=Stores(none, self.queue),
             secrets=self.secrets,
+            config_maps=none,
             object_queue=self.queue,
             states=self.states,
         )

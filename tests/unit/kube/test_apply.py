@@ -277,7 +277,7 @@ async def test_a_conflict_names_the_keys_and_who_owns_them(
     server.others.append(refusing(409, "Conflict", causes=causes))
     with pytest.raises(OwnedByOthersError) as caught:
         await writer.update(SECRETS, INTENT, REF, force=False)
-    assert caught.value.keys == ("tls.crt", "gone")
+    assert caught.value.keys == ("tls.crt", "gone", "labels/app")
     entries = [
         entry("kubectl-edit", "Update", "tls.crt"),
         entry("helm", "Update", "tls.crt", "other"),
@@ -285,7 +285,11 @@ async def test_a_conflict_names_the_keys_and_who_owns_them(
     ]
     server.lists.append(metadata(managedFields=entries))
     owners = await writer.owners(SECRETS, REF, caught.value)
-    assert owners == {"tls.crt": ("helm", "kubectl-edit"), "gone": ()}
+    assert owners == {
+        "tls.crt": ("helm", "kubectl-edit"),
+        "gone": (),
+        "labels/app": ("tls.crt",),
+    }
     assert server.requests[-1].headers["accept"] == METADATA
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.kube.managed_fields import data_keys, string_data_keys, without_keys
+from secret_sync.kube.managed_fields import data_keys, owned_fields, string_data_keys, without_keys
 
 KEYS = st.sampled_from(["a", "b", "c", "f:odd", ".", "tls.crt"])
 MANAGERS = st.sampled_from(["secret-sync-merge-1", "secret-sync-merge-2", "kubectl", ""])
@@ -97,3 +97,17 @@ def test_remainder_of_a_managed_fields_entry(
     entry = {"manager": "m", "operation": "Apply", "fieldsV1": fields, "time": "then"}
     expected = [] if left is None else [{**entry, "fieldsV1": left}]
     assert without_keys([entry], {"m"}, {"a"}) == expected
+
+
+def test_labels_and_annotations_are_given_up_like_keys() -> None:
+    labels: dict[str, Any] = {".": {}, "f:a": {}, "f:b": {}}
+    about: dict[str, Any] = {"f:labels": labels, "f:annotations": {"f:c": {}}, "f:name": {}}
+    fields = {"f:data": {"f:d": {}, "f:e": {}}, "f:metadata": about}
+    entry = {"manager": "m", "operation": "Apply", "fieldsV1": fields}
+    assert owned_fields(entry) == {"d", "e", "labels/a", "labels/b", "annotations/c"}
+    (left,) = without_keys([entry], {"m"}, {"d", "labels/a", "annotations/c"})
+    assert owned_fields(left) == {"e", "labels/b"}
+    assert left["fieldsV1"]["f:metadata"].keys() == {"f:labels", "f:name"}
+    assert without_keys([left], {"m"}, {"e", "labels/b"}) == [
+        {**entry, "fieldsV1": {"f:metadata": {"f:name": {}}}}
+    ]

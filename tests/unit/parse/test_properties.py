@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from secret_sync.documents import NotJSONError
 from secret_sync.errors import DefiniteError
 from secret_sync.parse import ExtractionSpec, Rule, Selection, extract
 from secret_sync.parse.document import read_document
-from secret_sync.parse.json_document import NotJSONError, read_json, write_json
+from secret_sync.parse.json_document import read_json, write_json
 from secret_sync.parse.values import JSON_NUMBER, Number
 from tests.unit.parse.extracting import EXTRACT, paths
 

@@ -45,7 +45,7 @@ def test_an_external_secret_is_read() -> None:
     assert found.entries == (
         DataEntry("db", "password", "S", "v1", StoreRef("SecretStore", "else", "store")),
     )
-    assert (found.unsupported, found.invalid) == ((), None)
+    assert found.invalid is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_nulls_and_empty_fields_are_absent_ones(spec: Any) -> None:
     found = es(spec)
     assert (found.provider, found.secret_type, found.target) == ("kms", "Opaque", Target("some"))
     assert found.refresh_policy == "Periodic"
-    assert (found.unsupported, found.invalid) == ((), None)
+    assert found.invalid is None
     for each in found.entries:
         assert (each.version_stage, each.version_id, each.endpoint) == ("", "", "")
         assert each.plain
@@ -210,7 +210,7 @@ def test_a_plain_entry_is_written_byte_for_byte(found: DataEntry, *, plain: bool
 def test_targets(written: dict[str, Any], target: Target) -> None:
     found = es({"target": written})
     assert found.target == target
-    assert (found.unsupported, found.invalid) == ((), None)
+    assert found.invalid is None
 
 
 def test_a_target_of_the_objects_own_name_is_the_same_text() -> None:
@@ -249,12 +249,6 @@ def test_invalid_words_let_through_by_an_old_schema_are_reported(
     assert invalid is not None
     assert invalid.message == said
     assert said.startswith(f"{'.'.join(map(str, invalid.field))} is ")
-
-
-def test_templates_are_named_as_unsupported() -> None:
-    assert es({"target": {"template": {"type": "x"}}}).unsupported == (
-        ("spec", "target", "template"),
-    )
 
 
 def test_an_unknown_provider_is_kept_as_written() -> None:

@@ -244,3 +244,61 @@ def test_without_the_mark_one_owner_is_taken_for_ours() -> None:
             "fieldsV1": {"f:metadata": owned},
         }
         assert read(reported).carries is carries
+
+
+RENDERED = "secret-sync.alibabacloud.com/rendered-metadata"
+
+
+def rendering(manager: str = "secret-sync", *, mark: bool = True, **fields: Any) -> dict[str, Any]:
+    """An apply of labels and annotations, by default with our marks."""
+    marks: dict[str, Any] = {f"f:{OWNER}": {}, f"f:{RENDERED}": {}} if mark else {}
+    about: dict[str, Any] = {
+        f"f:{field}": {f"f:{name}": {} for name in names} for field, names in fields.items()
+    }
+    about["f:annotations"] = {**about.get("f:annotations", {}), **marks}
+    applied: dict[str, Any] = {"f:data": {"f:a": {}}, "f:metadata": about}
+    return {"manager": manager, "operation": "Apply", "fieldsV1": applied}
+
+
+def test_rendered_labels_are_fields_of_ours() -> None:
+    annotations = {OWNER: "some/uid", RENDERED: "annotations/note labels/app"}
+    found = read(rendering(labels=["app"], annotations=["note"]), annotations=annotations)
+    assert isinstance(found, ManagedSecret)
+    assert found.our_keys == {"a", "labels/app", "annotations/note"}
+    assert found.rendered == {"labels/app", "annotations/note"}
+    assert not found.carries
+
+
+def test_labels_that_are_not_recorded_are_carried_for_others() -> None:
+    annotations = {OWNER: "some/uid", RENDERED: "labels/app"}
+    found = read(rendering(labels=["app", "theirs"]), annotations=annotations)
+    assert isinstance(found, ManagedSecret)
+    assert found.carries
+
+
+def test_a_record_of_another_writer_does_not_count() -> None:
+    annotations = {OWNER: "some/uid", RENDERED: "labels/app"}
+    found = read(rendering(mark=False, labels=["app"]), annotations=annotations)
+    assert isinstance(found, ManagedSecret)
+    assert found.rendered == frozenset()
+    assert found.carries
+
+
+def test_who_sets_a_rendered_label_is_an_editor() -> None:
+    annotations = {OWNER: "some/uid", RENDERED: "labels/app"}
+    edit = {
+        "manager": "kubectl",
+        "operation": "Update",
+        "fieldsV1": {"f:metadata": {"f:labels": {"f:app": {}}}},
+    }
+    found = read(rendering(labels=[]), edit, annotations=annotations)
+    assert isinstance(found, ManagedSecret)
+    assert found.editors == ("kubectl",)
+    assert found.other_keys == frozenset()
+
+
+def test_merged_labels_are_listed_by_object() -> None:
+    found = read(rendering(MINE, mark=False, labels=["app"]))
+    assert isinstance(found, ManagedSecret)
+    assert found.merged == {"one": {"a", "labels/app"}}
+    assert found.other_keys == {"a"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
@@ -19,6 +19,7 @@ from secret_sync.controller.external_secret.extraction import (
 )
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.resources import Reason
+from secret_sync.templates import engine
 from tests.unit.controller.extracting import (
     UNREAD,
     an_es,
@@ -55,6 +56,35 @@ def extraction(monkeypatch: pytest.MonkeyPatch) -> HeldExtraction:
     made = HeldExtraction()
     monkeypatch.setattr(module, "extract_all_steps", made)
     return made
+
+
+TEMPLATED = an_es(
+    data=[{"key": "db", "name": "user"}],
+    target={"template": {"data": {"a": "x{{ .user }}"}, "metadata": {"labels": {"l": "v"}}}},
+)
+
+
+async def test_nothing_is_rendered_while_no_input_changed(
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[str] = []
+    render = engine.Template.render
+
+    def noted(self: engine.Template, *given: Any) -> bytes:
+        rendered.append("")
+        return render(self, *given)
+
+    monkeypatch.setattr(engine.Template, "render", noted)
+    first = harness.build_desired(TEMPLATED, b"1")
+    assert data_of(first) == {"a": b"x1"}
+    again = harness.build_desired(TEMPLATED, b"1")
+    assert isinstance(first, Desired)
+    assert isinstance(again, Desired)
+    assert (again.data, again.fields) == (None, {"a", "labels/l"})
+    assert again.fingerprint == first.fingerprint
+    assert len(rendered) == 2
+    changed = harness.build_desired(TEMPLATED, b"2")
+    assert data_of(changed) == {"a": b"x2"}
 
 
 # -- At once ------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
 from tests.support.hand_loop import HandLoop
 from tests.unit.controller.extracting import an_es, extract, plan_of, reading
+from tests.unit.controller.rendered import template_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -73,7 +74,8 @@ class Parking(RuleBasedStateMachine):
         self.patch.setattr(module, "CAPACITY", 2 * len(VALUE + b"a/1"))
         self.worker = HeldWorker()
         expressions = ExpressionCompiler(self.worker, self.enqueue)
-        self.processor = DocumentProcessor(self.worker, expressions, self.enqueue)
+        templates = template_inputs(self.worker, self.enqueue)
+        self.processor = DocumentProcessor(self.worker, expressions, self.enqueue, templates)
         self.queued: dict[str, None] = {}
 
     def enqueue(self, keys: Iterable[str], priority: Priority) -> None:
@@ -170,7 +172,8 @@ async def test_all_waiters_are_notified_although_the_first_starts_nothing(
             all_enqueued.set()
 
     worker = HeldWorker()
-    processor = DocumentProcessor(worker, ExpressionCompiler(worker, enqueue), enqueue)
+    expressions, templates = ExpressionCompiler(worker, enqueue), template_inputs(worker, enqueue)
+    processor = DocumentProcessor(worker, expressions, enqueue, templates)
     for number in range(6):
         value = VALUE + str(number).encode()
         key = f"ns/{number}"

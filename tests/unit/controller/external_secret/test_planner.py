@@ -68,7 +68,8 @@ def test_an_arn_brings_its_region(
         ({"rotationInterval": "0"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"rotationInterval": "0s"}, Reason.INVALID_SPEC, "the shortest is 1s"),
         ({"rotationInterval": "999ms"}, Reason.INVALID_SPEC, "the shortest is 1s"),
-        ({"target": {"template": {"data": {"a": "b"}}}}, Reason.UNSUPPORTED, "target.template"),
+        ({"target": {"template": {"data": {"a": "{{"}}}}, Reason.TEMPLATE_INVALID, "line 1 column"),
+        ({"type": "bootstrap.kubernetes.io/token"}, Reason.INVALID_SPEC, "join the cluster"),
     ],
 )
 def test_mistakes_of_the_whole_object(

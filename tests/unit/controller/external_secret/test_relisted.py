@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,11 +34,13 @@ async def test_missing_managed_secret_enqueues_its_external_secret(
     metrics = Metrics("test")
     queue: WorkQueue[str] = WorkQueue("objects", observer=QueueMetrics(metrics, "objects"))
     stores: Store[SecretStore] = Store()
+    unused: Any = None
     handlers = EventHandlers(
         external_secrets=objects,
         stores=Stores(stores, WorkQueue("stores", observer=QueueMetrics(metrics, "stores"))),
         cluster_stores=Stores(stores, WorkQueue("more", observer=QueueMetrics(metrics, "more"))),
         secrets=secrets,
+        config_maps=unused,
         object_queue=queue,
         states=states,
     )

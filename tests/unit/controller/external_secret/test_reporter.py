@@ -249,7 +249,7 @@ async def test_an_object_that_waits_says_so_after_a_while(harness: ReporterHarne
 
 async def test_pending_message_names_what_is_missing(harness: ReporterHarness) -> None:
     harness.waited(0, 11.0)
-    assert harness.ready.message == "waiting for the values to be fetched again or parsed"
+    assert harness.ready.message == "waiting for the values to be fetched again, parsed or rendered"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ NOW = "2026-01-01T00:00:10Z"
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "utc_text", lambda: NOW)
+    monkeypatch.setattr(clock, "utc_text", lambda _=None: NOW)
 
 
 def ready(status: str = "True", reason: str = "Synced") -> Condition:

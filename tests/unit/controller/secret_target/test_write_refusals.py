@@ -57,15 +57,6 @@ REQUIRED, INVALID = "FieldValueRequired", "FieldValueInvalid"
                 'a JSON object like {"auths": {...}}, not encoded in base64'
             ),
         ),
-        (
-            "kubernetes.io/service-account-token",
-            [("metadata.annotations[kubernetes.io/service-account.name]", REQUIRED)],
-            (
-                "metadata.annotations[kubernetes.io/service-account.name] is required by type "
-                "kubernetes.io/service-account-token, which secret-sync does not write: "
-                "omit spec.type"
-            ),
-        ),
         ("Opaque", [("data[a b]", INVALID)], "data[a b] is not a legal key of a Secret"),
         ("Opaque", [("data", "FieldValueTooLong")], "data is longer than the 1 MiB that"),
         ("Opaque", [("type", INVALID)], "type cannot be changed; delete the Secret, or"),
