@@ -24,7 +24,6 @@ from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, read_answer
 from secret_sync.kube.errors import ApiUnavailableError, error_of
 from secret_sync.kube.resource import JSON
-from secret_sync.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     import ssl
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
 _CONNECT: Final = 5.0
-#: The limit of the whole request is ours: aiohttp has a timer for each.
-_ONLY_CONNECT: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
 #: An unused connection is kept for so many seconds.
 _KEPT: Final = 30.0
 #: A silent connection is asked by the kernel whether it is alive: after so many seconds, so
@@ -94,8 +91,6 @@ class KubeClient:
             "proxy": access.proxy,
             "server_hostname": access.server_name,
         }
-        # By their seconds, which are constants.
-        self._limits: dict[float, TimeLimits] = {}
         self._resolver = Resolver()
         common: dict[str, Any] = {
             "resolver": self._resolver,
@@ -132,8 +127,6 @@ class KubeClient:
         await self._unary.close()
         await self._streams.close()
         await self._resolver.close()
-        for limits in self._limits.values():
-            limits.close()
 
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.
@@ -154,7 +147,7 @@ class KubeClient:
         content_type: str = JSON,
         accept: str = JSON,
         expected: Answer = Answer.OBJECT,
-        timeout: float = TIMEOUT,  # noqa: ASYNC109 (of each try)
+        timeout: float = TIMEOUT,  # noqa: ASYNC109 (aiohttp's own, which knows its phases)
     ) -> dict[str, Any]:
         """One request, answered with an object.
 
@@ -180,9 +173,7 @@ class KubeClient:
         if guard is not None:
             timeout = min(timeout, guard.write_timeout)
             params = {**(params or {}), "timeout": f"{guard.write_timeout:g}s"}
-        limits = self._limits.get(timeout)
-        if limits is None:
-            limits = self._limits[timeout] = TimeLimits(timeout)
+        limits = _limits(timeout)
         url = self._url(path, params)
         data = orjson.dumps(body) if body is not None else None
         headers = {"Accept": accept}
@@ -248,7 +239,7 @@ class KubeClient:
         url: URL,
         data: bytes | None,
         headers: dict[str, str],
-        limits: TimeLimits,
+        limits: aiohttp.ClientTimeout,
         guard: WriteGuard | None,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         full = self._headers(headers)
@@ -258,18 +249,17 @@ class KubeClient:
                 raise ApiUnavailableError(f"{method} {url.raw_path}: not sent, {_NOT_OURS}")
             try:
                 body = _body(data, guard)
-                with limits.begin():
-                    async with self._unary.request(
-                        method,
-                        url,
-                        data=body,
-                        headers=full,
-                        timeout=_ONLY_CONNECT,
-                        ssl=self._ssl,
-                        expect100=guard is not None and body is not None,
-                        **self._always,
-                    ) as response:
-                        return response.status, await response.read(), response.headers
+                async with self._unary.request(
+                    method,
+                    url,
+                    data=body,
+                    headers=full,
+                    timeout=limits,
+                    ssl=self._ssl,
+                    expect100=guard is not None and body is not None,
+                    **self._always,
+                ) as response:
+                    return response.status, await response.read(), response.headers
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 stale = isinstance(error, _STALE) and not isinstance(
                     error, aiohttp.ClientConnectorError
@@ -334,6 +324,11 @@ def _body(data: bytes | None, guard: WriteGuard | None) -> Any:
     if guard is None:
         return BytesIO(data) if large else data
     return _GuardedPieces(BytesIO(data), guard) if large else _GuardedBytes(data, guard)
+
+
+@lru_cache(maxsize=16)
+def _limits(total: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,6 @@ from structlog.contextvars import bind_contextvars
 
 from secret_sync.queue.priority import Priority
 from secret_sync.queue.workqueue import QueueShutDown
-from secret_sync.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from secret_sync.queue.workqueue import WorkQueue
@@ -116,22 +115,18 @@ async def run_workers(
         observer: Receives the result of each reconcile.
     """
     pace = Pace()
-    limits = TimeLimits(timeout)
-    try:
-        async with asyncio.TaskGroup() as workers:
-            for number in range(count):
-                workers.create_task(
-                    _work(queue, handle, limits, observer, pace),
-                    name=f"{queue.name}-worker-{number}",
-                )
-    finally:
-        limits.close()
+    async with asyncio.TaskGroup() as workers:
+        for number in range(count):
+            workers.create_task(
+                _work(queue, handle, timeout, observer, pace),
+                name=f"{queue.name}-worker-{number}",
+            )
 
 
 async def _work(
     queue: WorkQueue[K],
     handle: Handler[K],
-    limits: TimeLimits,
+    timeout: float,  # noqa: ASYNC109 - as above
     observer: WorkerObserver,
     pace: Pace,
 ) -> None:
@@ -146,21 +141,25 @@ async def _work(
             this = f"{random.getrandbits(48):012x}"
             _reconcile_id.set(this)
             bind_contextvars(reconcile_id=this, key=str(key))
-            outcome, result = await _reconcile(handle, key, limits)
+            outcome, result = await _reconcile(handle, key, timeout)
             _settle(queue, key, outcome)
             observer.finished(result)
         finally:
             queue.done(key)
 
 
-async def _reconcile(handle: Handler[K], key: K, limits: TimeLimits) -> tuple[Outcome, Result]:
-    limit = limits.begin()
+async def _reconcile(
+    handle: Handler[K],
+    key: K,
+    timeout: float,  # noqa: ASYNC109 - as above
+) -> tuple[Outcome, Result]:
+    limit = asyncio.timeout(timeout)
     try:
-        with limit:
+        async with limit:
             outcome = await handle(key)
     except Exception as error:  # contained: one object must not stop the others
-        if isinstance(error, TimeoutError) and limit.expired:
-            log.warning("reconcile timed out", timeout_seconds=limits.seconds)
+        if isinstance(error, TimeoutError) and limit.expired():
+            log.warning("reconcile timed out", timeout_seconds=timeout)
             return Retry(), Result.TIMEOUT
         log.exception("reconcile raised", exc_info=error)
         return Retry(), Result.ERROR

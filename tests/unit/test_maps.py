@@ -132,7 +132,6 @@ OTHERS = {
     "templates/rendering.py Rendering.regexes": "goes with the rendering",
     "kube/_client_config.py Configuration.api_key": "one token",
     "kube/client.py KubeClient._always": "arguments of every request",
-    "kube/client.py KubeClient._limits": "time limits, which are constants",
     "dns.py Resolver._names": "bounded; test_dns.py",
     "dns.py Resolver._queue": "some of the names",
     "dns.py Resolver._running": "bounded; test_dns.py",

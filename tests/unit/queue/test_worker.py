@@ -166,37 +166,6 @@ async def test_the_own_timeout_counts_apart_from_one_within(
     assert Counter(recorder.results) == {Result.TIMEOUT: 1, Result.ERROR: 1, Result.DONE: 2}
 
 
-async def test_each_reconcile_has_the_whole_time_limit(
-    queue: WorkQueue[str], recorder: Recorder, run: Run
-) -> None:
-    """One worker has one timer for all of them, which was set for an earlier one."""
-
-    async def handle(key: str) -> Outcome:
-        await asyncio.sleep({"short": 1, "long": 29.5, "endless": 1000}[key])
-        return Done()
-
-    ended = []
-    recorder.finished = lambda result: ended.append((now() - began, result))  # type: ignore[method-assign]
-    began = now()
-    for key in ("short", "long", "endless"):
-        queue.add(key)
-    with capture_logs():
-        await run(handle, seconds=65, count=1)
-    assert ended[:3] == [(1, Result.DONE), (30.5, Result.DONE), (60.5, Result.TIMEOUT)]
-
-
-async def test_worker_that_waits_for_a_key_is_not_stopped_by_the_time_limit(
-    queue: WorkQueue[str], recorder: Recorder, run: Run
-) -> None:
-    async def handle(key: str) -> Outcome:
-        return Done()
-
-    queue.add("a")
-    asyncio.get_running_loop().call_later(100, queue.add, "b")
-    await run(handle, count=1)
-    assert recorder.results == [Result.DONE, Result.DONE]
-
-
 async def test_cancellation_is_never_swallowed_and_gives_the_key_back(
     queue: WorkQueue[str], recorder: Recorder
 ) -> None:
