@@ -106,7 +106,7 @@ def test_same_input_gives_same_bytes(seed: int) -> None:
 
 def test_long_templates_take_time_in_proportion() -> None:
     for text in ("(", "{{ ", "{{/*", '"', "{{ 1", " ", "{{ .a", "}}", "{{ `", "\\", "{{ 1 | "):
-        begin = time.perf_counter()
+        begin = time.process_time()
         outcome("{{ " + text * (60_000 // len(text)), {})
         outcome(text * (60_000 // len(text)), {})
-        assert time.perf_counter() - begin < 5
+        assert time.process_time() - begin < 5
