@@ -197,10 +197,8 @@ def _jobs(inputs: TemplateInput) -> Iterator[_TemplateJob]:
         path = (*_TEMPLATE, "templateFrom", number)
         where = where_of(path)
         if not origin.kind:
-            text = origin.literal.encode()
-            yield _TemplateJob(
-                origin.target, LITERAL_KEY, text, f"{where}.literal", (*path, "literal")
-            )
+            path, text = (*path, "literal"), origin.literal.encode()
+            yield _TemplateJob(origin.target, LITERAL_KEY, text, where_of(path), path)
             continue
         for item in origin.items:
             text = (inputs.texts or {})[origin.kind, origin.name, item.key]

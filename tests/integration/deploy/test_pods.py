@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.support.operator import Api
 
 NOBODY: dict[str, Any] = {
+    "template_secrets": "granted",
     "controller_identity_namespaces": ("SET-ME",),
     "allow_role_arn": ("acs:ram::SET-ME:role/SET-ME",),
 }

@@ -284,7 +284,7 @@ def test_a_record_of_another_writer_does_not_count() -> None:
     assert found.carries
 
 
-def test_who_sets_a_rendered_label_is_an_editor() -> None:
+def test_writer_of_a_rendered_label_is_an_editor() -> None:
     annotations = {OWNER: "some/uid", RENDERED: "labels/app"}
     edit = {
         "manager": "kubectl",

@@ -104,7 +104,7 @@ def test_mistakes_of_the_structure(written: dict[str, Any], field: tuple[Any, ..
         ),
     ],
 )
-def test_what_is_too_much_is_not_kept(written: dict[str, Any], said: str) -> None:
+def test_excess_is_not_kept(written: dict[str, Any], said: str) -> None:
     found = es(written)
     assert found.excess is not None
     assert said in found.excess.message

@@ -94,9 +94,11 @@ def test_known_hashes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(known) == []
 
 
-def test_known_hashes_tell_costs_and_salts_apart() -> None:
+def test_known_hashes_depend_on_password_salt_and_cost() -> None:
     known = KnownHashes()
+    password, salt, cost = request(1)
     known.add(request(1), b"x")
-    assert request(1)._replace(cost=5) not in known
-    assert request(1)._replace(salt=bytes(15) + b"1") not in known
-    assert request(1)._replace(password=b"other") not in known
+    assert HashRequest(password, salt, cost) in known
+    assert HashRequest(password, salt, cost + 1) not in known
+    assert HashRequest(password, bytes(15) + b"1", cost) not in known
+    assert HashRequest(b"other", salt, cost) not in known

@@ -183,7 +183,7 @@ def test_mistakes_name_the_place(written: dict[str, Any], reason: Reason, said: 
     assert said in found[1]
 
 
-def test_one_that_fails_leaves_nothing() -> None:
+def test_failing_template_leaves_nothing() -> None:
     assert wrong({"data": {"a": "good", "b": "{{ .usr }}"}})[0] is Reason.TEMPLATE_FAILED
 
 
@@ -203,7 +203,7 @@ def test_an_error_that_a_placeholder_may_have_caused_waits_for_the_hash() -> Non
     assert isinstance(render({"data": {"a": "{{ bcrypt `q` 4 | fromJson }}"}}), NeedsHashes)
 
 
-def test_too_many_hashes_are_an_error_at_once() -> None:
+def test_hashes_beyond_the_limit_are_an_error_at_once() -> None:
     written = {"data": {"a": "{{ range until 17 }}{{ bcrypt `q` }}{{ end }}"}}
     assert wrong(written)[0] is Reason.TOO_COSTLY
 

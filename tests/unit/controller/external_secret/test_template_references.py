@@ -99,7 +99,7 @@ async def test_secret_is_known_by_the_watch_of_all(api: PlayedApi) -> None:
 @pytest.mark.parametrize(
     "error", [ApiNotFoundError("none", status=404), ApiRefusedError("no", status=403)]
 )
-async def test_what_cannot_be_looked_up_is_reported_when_it_is_read(
+async def test_failure_to_look_up_is_reported_when_it_is_read(
     api: PlayedApi, error: SecretSyncError
 ) -> None:
     api.answers[TEXTS] = error
@@ -133,7 +133,7 @@ async def test_texts_are_read(api: PlayedApi) -> None:
         ("configMap", stored(data={"a": "x" * 70_000}), Reason.TOO_COSTLY, "too long"),
     ],
 )
-async def test_what_cannot_be_read_is_a_problem(
+async def test_unreadable_source_is_a_problem(
     api: PlayedApi, kind: str, answer: Any, reason: Reason, said: str
 ) -> None:
     api.answers[TEXTS if kind == "configMap" else SECRET] = answer
