@@ -63,8 +63,9 @@ class Comments:
 def _existing(manifest: Any, path: FieldPath) -> FieldPath:
     value = manifest
     for depth, step in enumerate(path):
-        keys = range(len(value)) if isinstance(value, list) else value
-        if not isinstance(value, list | dict) or step not in keys:
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        if not isinstance(value, dict) or step not in value:
             return path[:depth]
         value = value[step]
     return path

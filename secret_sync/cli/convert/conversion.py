@@ -94,6 +94,6 @@ def text_of(converted: Converted) -> str:
     if converted.complete:
         return text
     head = (
-        f"## {converted.title} is not complete: correct it, then remove the first # of each line.\n"
+        f"## {converted.title} is not complete: correct it, then remove the first # of each line."
     )
-    return head + "".join(f"#{line}\n" for line in text.splitlines())
+    return f"{head}\n" + "".join(f"#{line}\n" for line in text.splitlines())

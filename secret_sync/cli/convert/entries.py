@@ -159,8 +159,8 @@ class EntryConverter:
         elif not facts.region:
             self.comments.add(
                 Level.DIFFERS,
-                (*self.prefix, "data") if "data" in path else (*self.prefix, "dataProcess"),
-                f"the region of {kind} {name} is not in these files: if it is not the controller's, "
+                path[: len(self.prefix) + 1],
+                f"the region of {kind} {name} is not in these files: unless it is secret-sync's, "
                 "convert both together, or set kmsEndpoint",
             )
         elif facts.region != self.region:

@@ -101,7 +101,7 @@ def _report_unread(fields: Fields, comments: Comments) -> None:
 
 
 def _merges(spec: Mapping[str, Any]) -> bool:
-    return spec.get("target", {}).get("creationPolicy") == "Merge"
+    return bool(spec.get("target", {}).get("creationPolicy") == "Merge")
 
 
 def _namespaces(fields: Fields) -> dict[str, Any]:
@@ -153,8 +153,7 @@ def _spec(
         comments.add(
             Level.DIFFERS,
             (*prefix, "dataProcess"),
-            "where a key of these documents is also in data, the document wins; in the operator data "
-            "wins",
+            "if a document has a key that is in data, too, the document wins; in the operator, data",
         )
     if any("jmesPath" in entry for entry in data):
         comments.add(
@@ -172,7 +171,7 @@ def _refresh(fields: Fields, prefix: FieldPath, comments: Comments) -> dict[str,
         comments.add(
             Level.DIFFERS,
             path,
-            "OnChange: also fetched when a store or its AccessKey changes and when secret-sync starts",
+            "OnChange: also fetched when its store or AccessKey changes, and at every start",
         )
         return {"refreshPolicy": policy}
     try:
@@ -184,7 +183,7 @@ def _refresh(fields: Fields, prefix: FieldPath, comments: Comments) -> dict[str,
         comments.add(
             Level.DIFFERS,
             path,
-            f"{what}: an edited Secret is not repaired; a deleted one is written",
+            f"{what}: an edited Secret is not repaired, a deleted one is",
         )
         return {"refreshPolicy": "CreatedOnce"}
     if seconds < 1:

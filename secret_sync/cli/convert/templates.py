@@ -110,12 +110,10 @@ def _check_order(
 
 
 def _check_functions(ours: dict[str, Any], path: FieldPath, comments: Comments) -> None:
-    metadata = ours.get("metadata", {})
-    parts = [(("data", key), text) for key, text in ours.get("data", {}).items()]
-    parts += [
-        (("metadata", part, key), text) for part in metadata for key, text in metadata[part].items()
-    ]
-    for at, text in parts:
+    texts: dict[FieldPath, str] = {("data", key): t for key, t in ours.get("data", {}).items()}
+    for part, values in ours.get("metadata", {}).items():
+        texts |= {("metadata", part, key): text for key, text in values.items()}
+    for at, text in texts.items():
         for name, instead in lacking_functions(text).items():
             comments.add(
                 Level.INCOMPLETE, (*path, *at), f"the function {name} is missing: {instead}"
