@@ -20,7 +20,7 @@ from secret_sync.cli.convert.stores import (
     convert_store,
     provider_of,
 )
-from secret_sync.cli.convert.yaml_text import document
+from secret_sync.cli.convert.yaml_text import comment_lines, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,7 +89,7 @@ def text_of(converted: Converted) -> str:
     """Return the YAML of an object; as comments if applying it would change its Secret."""
     comments = converted.comments.placed(converted.manifest)
     if not converted.manifest:
-        return "".join(f"# {line}\n" for line in comments[()])
+        return "".join(f"{line}\n" for line in comment_lines(comments[()]))
     text = document(converted.manifest, comments)
     if converted.complete:
         return text

@@ -86,8 +86,9 @@ def convert_store(source: Source, comments: Comments) -> dict[str, Any]:
     """Return our store."""
     spec = Fields(source.value.get("spec") or {}, "spec")
     alibaba = spec.section("provider").section(PROVIDER)
-    # Of each entry that uses the store: its endpoint.
-    alibaba.text("regionID")
+    # It becomes the endpoint of each entry that uses the store.
+    if not alibaba.text("regionID"):
+        comments.add(Level.LOST, ("spec",), "regionID is missing")
     auth = _auth(alibaba.section("auth"), clustered=source.kind == CLUSTER_KIND, comments=comments)
     ours: dict[str, Any] = {"KMS": {"KMSAuth": auth}}
     if conditions := [_condition(c) for c in spec.sections("conditions")]:

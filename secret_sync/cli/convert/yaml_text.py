@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from secret_sync.resources.meta import FieldPath
 
@@ -24,14 +24,13 @@ def document(manifest: Mapping[str, Any], comments: Mapping[FieldPath, list[str]
         manifest: Mappings, lists, strings, numbers and booleans.
         comments: Lines by the field above which they are written; all these fields exist.
     """
-    lines = [*_comment(comments, (), ""), *_mapping(manifest, comments, (), "")]
+    lines = [*comment_lines(comments.get((), ()), ""), *_mapping(manifest, comments, (), "")]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _comment(
-    comments: Mapping[FieldPath, list[str]], path: FieldPath, indent: str
-) -> Iterator[str]:
-    for line in comments.get(path, ()):
+def comment_lines(lines: Iterable[str], indent: str = "") -> Iterator[str]:
+    """Yield comments, broken into lines that are not too long."""
+    for line in lines:
         yield from textwrap.wrap(
             line,
             _WIDTH,
@@ -50,7 +49,7 @@ def _mapping(
 ) -> Iterator[str]:
     for key, item in value.items():
         here = (*path, key)
-        yield from _comment(comments, here, indent)
+        yield from comment_lines(comments.get(here, ()), indent)
         yield from _entry(f"{indent}{_scalar(key)}:", item, comments, here, indent)
 
 
@@ -75,12 +74,12 @@ def _sequence(
 ) -> Iterator[str]:
     for number, item in enumerate(value):
         here = (*path, number)
-        yield from _comment(comments, here, indent)
+        yield from comment_lines(comments.get(here, ()), indent)
         if not isinstance(item, dict) or not item:
             yield from _entry(f"{indent}-", item, comments, here, indent)
             continue
         # A comment on the first key cannot be between the dash and the key.
-        yield from _comment(comments, (*here, next(iter(item))), indent)
+        yield from comment_lines(comments.get((*here, next(iter(item))), ()), indent)
         rest = {at: lines for at, lines in comments.items() if at != (*here, next(iter(item)))}
         first, *others = _mapping(item, rest, here, f"{indent}  ")
         yield f"{indent}- {first.removeprefix(f'{indent}  ')}"
