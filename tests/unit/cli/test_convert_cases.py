@@ -1,7 +1,7 @@
 """Manifests in, manifests out: each folder of tests/data/convert is a case.
 
-``eso.yaml`` is written after public examples of ``provider.alibaba``, ``arguments`` has further flags,
-``expected.yaml`` is what is printed. A case with ``secrets.yaml`` is also applied: see
+``eso.yaml`` is written after public examples of ``provider.alibaba``, ``arguments`` has further
+flags, ``expected.yaml`` is what is printed. A case with ``secrets.yaml`` is also applied: see
 tests/integration/controller/test_converted.py.
 """
 
