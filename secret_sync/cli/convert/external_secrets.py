@@ -153,7 +153,7 @@ def _spec(
         comments.add(
             Level.DIFFERS,
             (*prefix, "dataProcess"),
-            "if a document has a key that is also in data, it wins here; in the operator, data wins",
+            "a key that is in data as well: the document wins here, data in the operator",
         )
     if any("jmesPath" in entry for entry in data):
         comments.add(

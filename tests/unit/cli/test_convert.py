@@ -117,7 +117,9 @@ def test_regular_expressions_match_the_same_namespaces(regex: str, expected: str
 
 @given(MANIFESTS.filter(lambda value: isinstance(value, dict)))
 def test_yaml_is_read_back_as_it_was(manifest: dict[str, Any]) -> None:
-    comments = {(key,): ["a comment: {", "another one"] for key in manifest}
+    comments: dict[tuple[str | int, ...], list[str]] = {
+        (key,): ["a comment: {", "another one"] for key in manifest
+    }
     assert yaml.safe_load(document(manifest, comments)) == (manifest or None)
 
 
