@@ -116,6 +116,8 @@ class Eso:
             "type": target.get("template", {}).get("type", "Opaque"),
             "data": {k: base64.b64encode(v.encode()).decode() for k, v in values.items()},
         }
+        if target.get("immutable"):
+            secret["immutable"] = True
         if policy == "Owner":
             secret["metadata"]["labels"][CREATED_BY] = _hash(f"{self.namespace}/{name}")
             secret["metadata"]["ownerReferences"] = [controller_reference(found)]

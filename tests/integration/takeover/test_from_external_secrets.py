@@ -19,6 +19,7 @@ from tests.integration.takeover.eso import (
     controller_reference,
     path_to,
 )
+from tests.support.documentation import ROOT
 from tests.support.operator import operator, proxied_settings, secret, values_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ HELD: Mapping[str, tuple[dict[str, str], dict[str, str]]] = {
     "app-settings": ({"url_path": "x", "mode": "live"}, {"url_path": "x", "mode": "live"}),
     "shop-tls": ({"tls.crt": "certificate", "tls.key": "key"},) * 2,
     "kept": ({"token": "t0ken"}, {"token": "t0ken-2"}),
+    "once": ({"token": "t0ken"},) * 2,
+    "frozen": ({"key": "key"},) * 2,
     "application": ({"token": "t0ken", **OTHERS}, {"token": "t0ken-2", **OTHERS}),
 }
 #: ExternalSecrets by the Secret that they write.
@@ -90,6 +93,8 @@ def external_secrets() -> dict[str, dict[str, Any]]:
             "data": [entry("tls.crt", "certificate"), entry("tls.key", "key")],
         },
         "kept": {"target": {"creationPolicy": "Orphan"}, "data": [entry("token", "token")]},
+        "once": {"refreshPolicy": "CreatedOnce", "data": [entry("token", "token")]},
+        "frozen": {"target": {"immutable": True}, "data": [entry("key", "key")]},
         "application": {"target": {"creationPolicy": "Merge"}, "data": [entry("token", "token")]},
     }
     found = {}
@@ -159,7 +164,7 @@ async def test_secrets_are_taken_over_without_a_gap(takeover: Takeover) -> None:
         settings = proxied_settings(takeover.plane, takeover.cloud, SHOP)
         await stack.enter_async_context(operator(settings))
         await takeover.follow("apply")
-        for target in ("database", "app-settings", "shop-tls"):
+        for target in ("database", "app-settings", "shop-tls", "once", "frozen"):
             name = NAMES.get(target, target)
             await takeover.api.until_ready(SHOP, name, "SecretConflict")
         before = await takeover.secrets()
@@ -229,3 +234,13 @@ async def test_cluster_external_secrets_leave_their_children_and_the_namespace(
     assert "finalizers" not in (await api.get("Namespace", "", SHOP))["metadata"]
     status, _ = await api.request("GET", path_to("ClusterExternalSecret", "", "registry"))
     assert status == 404
+
+
+async def test_incomplete_objects_are_not_applied(eso: Eso, shell: Shell) -> None:
+    case = ROOT / "tests/data/convert/incomplete-properties/eso.yaml"
+    command = f"secret-sync convert {case} | kubectl apply --dry-run=server -f - -n {eso.namespace}"
+    code, out = await shell.run(command)
+    assert code == 0, out
+    assert "secretstore.alibabacloud.com/alibaba-kms created" in out
+    assert "4 INCOMPLETE" in out
+    assert "externalsecret" not in out
