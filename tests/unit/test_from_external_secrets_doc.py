@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+
+import yaml
 
 from secret_sync.cli.convert.comments import Level
 from secret_sync.cli.convert.template_functions import LACKING
@@ -58,6 +61,16 @@ def test_every_reason_in_the_document_exists() -> None:
     said |= {word for row in rows for word in re.findall(r"`([A-Za-z]+)`", row)}
     assert said <= reasons
     assert len(said) >= 8
+
+
+def test_subjects_of_the_trust_policy_are_the_two_service_accounts() -> None:
+    (text,) = [found for s in sections(DOCUMENT) for found in s.fenced("json")]
+    account = yaml.safe_load((ROOT / "deploy/base/serviceaccount.yaml").read_text())["metadata"]
+    home = yaml.safe_load((ROOT / "deploy/base/kustomization.yaml").read_text())["namespace"]
+    assert json.loads(f"{{{text}}}")["oidc:sub"] == [
+        "system:serviceaccount:external-secrets:external-secrets",
+        f"system:serviceaccount:{home}:{account['name']}",
+    ]
 
 
 def test_levels_of_comments_are_documented() -> None:

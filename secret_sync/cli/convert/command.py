@@ -38,6 +38,8 @@ Comments in the output:
               that `| kubectl apply -f -` does not write a Secret without some of its keys"""
 
 _EPILOG: Final = """\
+A summary and errors of files go to standard error.
+
 Exit codes: 0 all was converted, 1 something was LOST or INCOMPLETE, or a file cannot be read (with
 --strict also: something DIFFERS), 2 wrong usage."""
 
