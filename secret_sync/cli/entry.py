@@ -26,6 +26,8 @@ Keeps Kubernetes Secrets in sync with Alibaba Cloud KMS.
 Commands:
   run      run the controller
   check    check manifests before they are applied
+  convert  convert manifests of the External Secrets Operator
+  crds     print the CRDs
   status   show which ExternalSecrets are in sync, and why the others are not
   release  before an uninstall: keep every Secret when its ExternalSecret is deleted
   local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
@@ -117,6 +119,18 @@ def _check(argv: Sequence[str]) -> int:
     return check.main(argv, os.environ)
 
 
+def _convert(argv: Sequence[str]) -> int:
+    from secret_sync.cli import convert  # noqa: PLC0415 - see above
+
+    return convert.main(argv)
+
+
+def _crds(argv: Sequence[str]) -> int:
+    from secret_sync.cli import crds  # noqa: PLC0415 - see above
+
+    return crds.main(argv)
+
+
 def _status(argv: Sequence[str]) -> int:
     from secret_sync.cli import status  # noqa: PLC0415 - see above
 
@@ -153,6 +167,8 @@ def _version(argv: Sequence[str]) -> int:
 
 COMMANDS: Final[dict[str, Command]] = {
     "check": _check,
+    "convert": _convert,
+    "crds": _crds,
     "run": _run,
     "status": _status,
     "release": _release,

@@ -15,4 +15,4 @@ CLUSTER_SECRET_STORES: Final = Resource(
 )
 
 #: What to do where the API server does not know them.
-INSTALL_CRDS: Final = "install the CRDs: kubectl apply --server-side -k crds"
+INSTALL_CRDS: Final = "install the CRDs: secret-sync crds | kubectl apply --server-side -f -"

@@ -118,7 +118,7 @@ def test_missing_kinds_are_named(breakable_control_plane: ControlPlane) -> None:
         KUBECONFIG=str(breakable_control_plane.kubeconfig),
     )
     assert done.returncode == 1
-    assert "kubectl apply --server-side -k crds" in the_only_line(done)
+    assert "secret-sync crds | kubectl apply --server-side -f -" in the_only_line(done)
 
 
 async def test_missing_rights_are_named(

@@ -31,6 +31,7 @@ TOGETHER = {
     "ha": ("tests/integration/ha/",),
     "deploy": ("tests/integration/deploy/",),
     "migration": ("tests/integration/migration/",),
+    "takeover": ("tests/integration/takeover/",),
     "breakable": (
         "tests/e2e/test_run.py::test_missing_kinds_are_named",
         "tests/integration/test_controlplane.py",
@@ -47,6 +48,7 @@ FIRST = (
     "ha",
     "deploy",
     "migration",
+    "takeover",
     "breakable",
     "tests/chaos/",
     "tests/e2e/",

@@ -19,7 +19,7 @@ import orjson
 
 from secret_sync import app
 from secret_sync.local.cloud import CloudInfo
-from secret_sync.settings.model import BindAddress, Settings
+from secret_sync.settings.model import BindAddress, ProxySettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -319,6 +319,16 @@ def settings_for(plane: ControlPlane, info: CloudInfo, *namespaces: str, **more:
             **more,
         }
     )
+
+
+def proxied_settings(
+    plane: ControlPlane, info: CloudInfo, *namespaces: str, **more: Any
+) -> Settings:
+    """The same for calls to the usual endpoints, which the proxy of the local cloud answers."""
+    here = "localhost,127.0.0.1,::1"
+    nowhere = {"kms_endpoint": "", "oos_endpoint": "", "sts_endpoint": ""}
+    proxy = ProxySettings(info.proxy_url, info.proxy_url, here)
+    return settings_for(plane, info, *namespaces, **{**nowhere, "proxy": proxy, **more})
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ COMMANDS = "Commands and exit codes"
 #: Flags of other commands than `run`, and of other programs.
 THEIRS = {
     *("--help", "--exit-code", "--sample", "--show-values", "--watch"),
-    *("--name", "--switch", "--enable-feature"),
+    *("--name", "--switch", "--enable-feature", "--legacy"),
 }
 #: Reasons that nobody waits for.
 GOOD = {Reason.SYNCED.value, Reason.READY.value}

@@ -38,6 +38,8 @@ UNUSED = (
     "rich",
     "ruamel",
     "secret_sync.cli.check",
+    "secret_sync.cli.convert",
+    "secret_sync.cli.crds",
     "secret_sync.cli.release",
     "secret_sync.cli.status",
     KUBECONFIG,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from secret_sync.errors import SecretSyncError
+from secret_sync.cli.crds import find_crds
 from secret_sync.resources.names import VERSION
 
 _TEXT: Final = {"type": "string"}
@@ -88,16 +87,3 @@ def schemas() -> dict[str, dict[str, Any]]:
         }
         found[spec["names"]["kind"]] = {**schema, "properties": own, "required": ["metadata"]}
     return found
-
-
-def find_crds() -> Path:
-    """Return the folder of our CRDs: in the package, or beside it in a checkout.
-
-    Raises:
-        SecretSyncError: The folder is missing.
-    """
-    package = Path(__file__).parents[2]
-    for folder in (package / "crds", package.parent / "crds"):
-        if (folder / "externalsecrets.yaml").is_file():
-            return folder
-    raise SecretSyncError("the CRDs are missing: this installation is incomplete")

@@ -1,4 +1,4 @@
-"""Runs what docs/migrating.md says, as it says it, and compares what is to be seen."""
+"""Runs what a document says, as it says it, and compares what is to be seen."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Step:
     seen: tuple[str, ...]
 
 
-def steps(*kinds: str) -> list[Step]:
+def steps(*kinds: str, document: str = DOCUMENT) -> list[Step]:
     """The steps of these kinds, in the order of the document."""
-    text = "\n".join(section.text for section in sections(DOCUMENT))
+    text = "\n".join(section.text for section in sections(document))
     found = [Step(k, c, tuple(filter(None, s.splitlines()))) for k, c, s in _STEP.findall(text)]
     return [step for step in found if not kinds or step.kind in kinds]
 

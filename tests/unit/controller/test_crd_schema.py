@@ -88,7 +88,7 @@ def test_missing_fields_are_named_with_what_to_do(make_es: MakeES) -> None:
     assert problem.reason is Reason.CRD_OUTDATED
     assert f"the CRD {NAME} lacks spec.target, spec.refreshPolicy: " in problem.message
     assert "nothing is written or deleted meanwhile" in problem.message
-    assert "kubectl apply --server-side -k crds" in problem.message
+    assert "crds | kubectl apply --server-side -f - --force-conflicts" in problem.message
 
 
 @pytest.mark.parametrize(
