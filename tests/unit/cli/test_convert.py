@@ -16,8 +16,10 @@ from secret_sync.cli.convert.comments import Comments, Level
 from secret_sync.cli.convert.conversion import convert, text_of
 from secret_sync.cli.convert.gjson_paths import Path, jmes_path
 from secret_sync.cli.convert.stores import whole_name
-from secret_sync.cli.convert.template_functions import lacking_functions
+from secret_sync.cli.convert.template_functions import LACKING, lacking_functions
 from secret_sync.cli.convert.yaml_text import document
+from secret_sync.templates.functions import REFUSED
+from secret_sync.templates.library import FUNCTIONS
 
 if TYPE_CHECKING:
     import pathlib
@@ -105,6 +107,12 @@ def test_other_gjson_paths_are_not_converted(path: str) -> None:
 )
 def test_functions_are_found_where_they_are_called(template: str, functions: set[str]) -> None:
     assert set(lacking_functions(template)) == functions
+
+
+def test_functions_that_are_missing_are_those_that_templates_do_not_offer() -> None:
+    assert set(LACKING) & set(FUNCTIONS) == set()
+    # The operator has neither of the two.
+    assert set(REFUSED) - set(LACKING) == {"env", "expandenv"}
 
 
 @pytest.mark.parametrize(
