@@ -23,6 +23,8 @@ LONG = {
     "dots": b"a." * 30_000,
     "steps": b"/a/.." * 10_000,
 }
+#: Seconds. It takes 0.2 s at most (benchmarks/templates.py); what is not bounded takes minutes.
+FAR_TOO_LONG = 5.0
 DOUBLED_LIST = "{{ $v := list 1 }}{{ range until 60 }}{{ $v = list $v $v }}{{ end }}"
 DEEP_LIST = "{{ $v := list }}{{ range until 5000 }}{{ $v = list $v }}{{ end }}"
 DEEP_MAP = '{{ $v := dict }}{{ range until 5000 }}{{ $v = dict "a" $v }}{{ end }}'
@@ -132,8 +134,7 @@ def test_longest_work_that_the_budget_allows_is_short(template: str) -> None:
     started = time.process_time()
     with pytest.raises(TemplateError):
         parsed.render(LONG, Rendering("uid", 0, {}))
-    # It takes 0.2 s; a machine that measures something else at the same time needs twice as long.
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < FAR_TOO_LONG
 
 
 @pytest.mark.parametrize("call", ["toJson $v", "deepEqual $v $v", "deepCopy $v", "uniq (list $v)"])
@@ -148,7 +149,7 @@ def test_regular_expression_of_exponential_backtracking_takes_linear_time() -> N
     started = time.process_time()
     template = parse('{{ regexMatch "(x+x+)+y" .x }} {{ regexMatch "^(x|xx)*$" .x }}')
     assert template.render(LONG, Rendering("uid", 0, {})) == b"false true"
-    assert time.process_time() - started < 0.2
+    assert time.process_time() - started < FAR_TOO_LONG
 
 
 def test_version_constraint_of_many_spaces_takes_linear_time() -> None:
@@ -157,7 +158,7 @@ def test_version_constraint_of_many_spaces_takes_linear_time() -> None:
     with pytest.raises(TemplateError) as caught:
         template.render({"c": b"1" + b"  1" * 300 + b"!"}, Rendering("uid", 0, {}))
     assert caught.value.code == TEMPLATE_FAILED
-    assert time.process_time() - started < 0.1
+    assert time.process_time() - started < FAR_TOO_LONG
 
 
 def test_document_of_too_many_values_is_too_costly() -> None:
