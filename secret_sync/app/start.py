@@ -24,7 +24,7 @@ from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context, call_timeout
 from secret_sync.controller import kinds
-from secret_sync.controller.crd_schema import OUR_DEFINITIONS, Schemas, read_missing
+from secret_sync.controller.crd_schema import REQUIRED_DEFINITIONS, Schemas, read_missing
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.kube import (
@@ -163,7 +163,7 @@ _DEFINITIONS_NEEDS: Final = (
     RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
     *(
         RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("get",), name=name)
-        for name in OUR_DEFINITIONS
+        for name in REQUIRED_DEFINITIONS
     ),
 )
 
@@ -233,7 +233,7 @@ async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schem
         async with together() as tasks:
             reading = {
                 name: tasks.create_task(retry_until_available(partial(read_missing, client, name)))
-                for name in OUR_DEFINITIONS
+                for name in REQUIRED_DEFINITIONS
             }
         for name, found in reading.items():
             schemas.put(name, found.result() or ())

@@ -20,6 +20,7 @@ from secret_sync.resources.secret_store import (
     ServiceAccountRef,
 )
 from secret_sync.resources.status import (
+    ClusterExternalSecretStatus,
     Condition,
     DataSyncResult,
     ExternalSecretStatus,
@@ -30,6 +31,7 @@ from secret_sync.resources.surroundings import Definition, Namespace, ServiceAcc
 __all__ = [
     "AccessKeyRef",
     "Auth",
+    "ClusterExternalSecretStatus",
     "Condition",
     "DataEntry",
     "DataSyncResult",

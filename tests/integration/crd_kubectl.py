@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
 
 GROUP = "alibabacloud.com"
-PLURALS = ("externalsecrets", "secretstores", "clustersecretstores")
+PLURALS = ("externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets")
 
 
 class CrdKubectl:

@@ -43,6 +43,8 @@ class CheckReason(StrEnum):
     """A path does not read the document: its value is a constant."""
     SAMPLE_UNUSED = "SampleUnused"
     """A sample is for a secret that no entry uses."""
+    REQUIRES = "Requires"
+    """What a controller needs in order to process the object."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

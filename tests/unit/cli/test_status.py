@@ -208,6 +208,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
                 "lastSyncTime": None,
                 "refreshPolicy": "Periodic",
                 "rotationInterval": None,
+                "clusterExternalSecret": None,
             }
         ],
         "stores": [
@@ -221,6 +222,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
                 "message": "not reconciled yet",
             }
         ],
+        "clusterExternalSecrets": [],
         "notes": [
             f"ClusterSecretStores are not shown: GET {GROUP}/clustersecretstores: 403 Forbidden"
         ],
