@@ -32,6 +32,9 @@ STORY = (
     'mark: [{"name":"mark"}]',
     "mark: - name: mark",
     "JSON and YAML became the keys of four Secrets",
+    "A ClusterExternalSecret: namespaces with a label get an ExternalSecret",
+    "externalsecret.alibabacloud.com/shared ",
+    "with the label the ExternalSecret is gone",
     "role/shop-reader trusts ServiceAccount",
     # With the Secret's name, this is the list in which an AccessKey would show.
     "secretstore.alibabacloud.com/kms-by-role ",

@@ -178,7 +178,7 @@ async def test_a_tenants_object_of_that_name_is_never_changed(
         assert (await form())[0]["uid"] == before[0]["uid"]
 
 
-async def test_of_two_objects_for_one_name_the_first_keeps_it(
+async def test_first_of_two_objects_for_one_name_keeps_it(
     api: Api, fleet: Fleet, key: str, everywhere: Any
 ) -> None:
     (first,) = await fleet.namespaces("a")
@@ -247,7 +247,7 @@ async def test_a_label_that_leaves_the_template_leaves_the_child(
         )
 
 
-async def test_who_keeps_changing_a_child_is_reported_and_repaired_slowly(
+async def test_writer_that_keeps_changing_a_child_is_reported_and_met_slowly(
     api: Api, fleet: Fleet, key: str, everywhere: Any
 ) -> None:
     (first,) = await fleet.namespaces("a")
@@ -335,7 +335,7 @@ async def test_deleting_the_object_deletes_its_children_unless_they_are_orphaned
             await watching.check(ONE)
 
 
-async def test_what_ack_secret_manager_left_is_taken_over_live(
+async def test_objects_of_ack_secret_manager_are_taken_over_live(
     api: Api, fleet: Fleet, key: str, everywhere: Any
 ) -> None:
     (first,) = await fleet.namespaces("a")

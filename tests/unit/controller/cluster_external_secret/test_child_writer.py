@@ -159,7 +159,7 @@ async def test_nothing_is_adopted_for_an_object_that_has_changed() -> None:
     assert [method for method, _ in client.writes] == ["PATCH"]
 
 
-async def test_what_others_added_is_removed_in_the_version_that_the_apply_made() -> None:
+async def test_additions_of_others_are_removed_in_the_version_that_the_apply_made() -> None:
     client = StoredObjects()
     marks = {"secret-sync.alibabacloud.com/replaced-by": "x", "theirs": "y"}
     metadata = {**meta("some"), "resourceVersion": "8", "annotations": marks}
@@ -177,7 +177,7 @@ async def test_what_others_added_is_removed_in_the_version_that_the_apply_made()
     }
 
 
-async def test_who_keeps_changing_a_child_is_met_slowly() -> None:
+async def test_writer_that_keeps_changing_a_child_is_met_slowly() -> None:
     client: Any = StoredObjects()
     writer, state = ChildWriter(client, ApplyWriter(client, "secret-sync")), ClusterState()
     decision = ChildDecision(ChildStep.APPLY, CHILD)

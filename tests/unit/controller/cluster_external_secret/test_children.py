@@ -44,19 +44,19 @@ def test_labels_of_others_are_no_difference() -> None:
     assert step(CES, child) == (ChildStep.NOTHING, "")
 
 
-def test_what_ack_secret_manager_made_is_applied_once() -> None:
+def test_child_made_by_ack_secret_manager_is_applied_once() -> None:
     assert step(CES, child_of(CES, applied=False)) == (ChildStep.APPLY, "some")
 
 
 @pytest.mark.parametrize("occupant", [child_of(None), child_of(OTHER), child_of(OTHER, **ADOPT)])
-def test_what_others_have_is_a_conflict(occupant: Any) -> None:
+def test_object_of_others_is_a_conflict(occupant: Any) -> None:
     assert step(CES, occupant) == (ChildStep.CONFLICT, "some")
     decision = decide(CES, selected=True, ours=(), occupant=occupant)
     assert decision.conflict.startswith("AlreadyExists: ExternalSecret ns/some ")
     assert decision.child is None
 
 
-def test_what_its_author_gives_away_is_adopted() -> None:
+def test_object_that_its_author_gives_away_is_adopted() -> None:
     assert step(CES, child_of(None, **ADOPT)) == (ChildStep.ADOPT, "some")
 
 
