@@ -89,8 +89,15 @@ class ClusterExternalSecrets:
             self.why_not = capabilities.namespaces
         self.work: list[WorkQueue[str]] = []
         self.statuses: list[WorkQueue[str]] = []
-        if not self.why_not:
+        if self.why_not:
+            _log.info("ClusterExternalSecrets are not processed", why=self.why_not)
+        else:
             parts.watched.definitions.add_handler(self._definition_changed)
+
+    @property
+    def queues(self) -> list[WorkQueue[str]]:
+        """The queues, once there are any."""
+        return [*self.work, *self.statuses]
 
     def everything_changed(self) -> None:
         """Enqueue all objects."""

@@ -315,12 +315,8 @@ class Controller:
         return "stopping" if self._stopping else self.unchecked or self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
-        kind = self.cluster_external_secrets
-        return [
-            *(loop.queue for loop in self._loops),
-            *(*kind.work, *kind.statuses),
-            *self.sources.queues,
-        ]
+        own = [loop.queue for loop in self._loops]
+        return [*own, *self.cluster_external_secrets.queues, *self.sources.queues]
 
     def _build_loops(self, client: KubeClient, states: SyncStateStore) -> list[ControlLoop]:
         watched = self.watched
@@ -341,11 +337,7 @@ class Controller:
             *(self._cluster_store_statuses, store_states[1]),
         )
         definitions = SchemaReconciler(
-            client,
-            self.schemas,
-            watched.held,
-            watched.relist,
-            self._everything_changed,
+            *(client, self.schemas, watched.held, watched.relist, self._everything_changed)
         )
         Restored(
             watched, self.event_handlers, states, self.planner, self.processor, store_states

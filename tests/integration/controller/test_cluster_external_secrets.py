@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.cluster_external_secret import reconciler
 from tests.support.fleet import KIND, fleet_of
-from tests.support.operator import external_secret, operator, ready_of, settings_for, version_of
+from tests.support.kustomize import Kubectl
+from tests.support.operator import (
+    ROOT,
+    external_secret,
+    operator,
+    ready_of,
+    settings_for,
+    version_of,
+)
+from tests.support.program import kubeconfig
 from tests.support.watching import FORCE_SYNC, Watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from secret_sync.app import Controller
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
@@ -475,3 +486,35 @@ async def test_the_kind_may_be_turned_off(
         await asyncio.sleep(2)
         assert await api.find("ExternalSecret", first, fleet.name_of()) is None
         assert controller.watched.cluster_external_secrets is None
+
+
+async def test_missing_rights_are_reported_until_the_component_is_there(
+    api: Api,
+    fleet: Fleet,
+    key: str,
+    cluster: ControlPlane,
+    cloud: CloudInfo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconciler, "REFUSED_AGAIN_AFTER", 2.0)
+    kubectl = Kubectl(cluster)
+    first, second = await fleet.namespaces("a", "b")
+    name = fleet.name_of()
+    await asyncio.to_thread(kubectl, "apply", "--server-side", "-k", str(ROOT / "deploy" / "base"))
+    token = await cluster.token_for("secret-sync-system", "secret-sync")
+    config = kubeconfig(tmp_path / "kubeconfig", cluster.server, token, str(cluster.ca_file))
+    component = ROOT / "deploy" / "components" / "cluster-external-secrets"
+    files = [f"-f={component / file}" for file in ("clusterrole.yaml", "clusterrolebinding.yaml")]
+    async with operator(settings_for(cluster, cloud, kubeconfig=config)):
+        await api.put(fleet.document(key), "")
+        condition = await fleet.until_ready("WriteForbidden")
+        assert "deploy/components/cluster-external-secrets" in condition["message"]
+        await asyncio.to_thread(kubectl, "apply", "--server-side", *files)
+        try:
+            await fleet.until_count("2/2")
+            await fleet.select(first, selected=False)
+            await gone(api, "ExternalSecret", first, name)
+            await api.until_holds(second, name, ONE)
+        finally:
+            await asyncio.to_thread(kubectl, "delete", *files)
