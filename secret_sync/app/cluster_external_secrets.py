@@ -45,7 +45,7 @@ WORKERS: Final = 4
 #: Seconds after which missing rights are asked for again, and a CRD that is not served yet.
 _ASK_AGAIN_AFTER: Final = 60.0
 _SERVED_SOON: Final = 1.0
-_NEEDS: Final = (
+CLUSTER_EXTERNAL_SECRETS_NEED: Final = (
     RequiredPermission(kinds.CLUSTER_EXTERNAL_SECRETS, ("list", "watch")),
     RequiredPermission(kinds.CLUSTER_EXTERNAL_SECRETS, ("patch",), "status"),
     RequiredPermission(
@@ -123,7 +123,9 @@ class ClusterExternalSecrets:
 
     async def _missing(self) -> str:
         try:
-            return await Preflight(self._parts.client).missing_permission(*_NEEDS)
+            return await Preflight(self._parts.client).missing_permission(
+                *CLUSTER_EXTERNAL_SECRETS_NEED
+            )
         except TransientError as error:
             return error.message
 

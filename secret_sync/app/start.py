@@ -12,6 +12,7 @@ import structlog
 
 from secret_sync import __version__, logs
 from secret_sync.app import process
+from secret_sync.app.cluster_external_secrets import CLUSTER_EXTERNAL_SECRETS_NEED
 from secret_sync.app.controller import Controller, OpenConnections
 from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
@@ -200,6 +201,7 @@ async def _find_capabilities(
         stores = tasks.create_task(preflight.missing_permission(_STORES_NEED))
         namespaces = tasks.create_task(preflight.missing_permission(_NAMESPACES_NEED))
         definitions = tasks.create_task(preflight.missing_permission(*_DEFINITIONS_NEEDS))
+        lacking = tasks.create_task(_missing_for_clusters(preflight, settings))
         user = tasks.create_task(preflight.who_am_i())
         token_user = await read_token_user(settings.own.oidc_token_file)
     capabilities = Capabilities(
@@ -217,6 +219,8 @@ async def _find_capabilities(
             "the API server does not report this controller's identity, so its ServiceAccount is "
             "unknown: all ServiceAccounts of stores are restricted like it"
         )
+    if lacking.result():
+        _log.warning("ClusterExternalSecrets are not processed yet", why=lacking.result())
     if capabilities.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=capabilities.cluster_stores)
     if capabilities.namespaces:
@@ -224,6 +228,14 @@ async def _find_capabilities(
     if capabilities.definitions:
         _log.warning("whether the CRDs are complete is not known", why=capabilities.definitions)
     return capabilities
+
+
+async def _missing_for_clusters(preflight: Preflight, settings: Settings) -> str:
+    """Return which rights ClusterExternalSecrets lack; ``""`` also where the kind is not served."""
+    if not settings.process_cluster_external_secret:
+        return ""
+    missing = await preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED)
+    return "" if "does not know" in missing else missing
 
 
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:

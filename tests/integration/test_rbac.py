@@ -77,6 +77,7 @@ def test_children_are_a_right_of_their_own(
     may = partial(is_allowed, control_plane)
     for verb in ("create", "patch", "delete"):
         assert may(verb, "externalsecrets", group=GROUP)
+        # For the finalizer of ack-secret-manager.
         assert verb == "patch" or not may(verb, "clusterexternalsecrets", group=GROUP)
     assert may("get", "namespaces")
     for kind in ("clusterrole", "clusterrolebinding"):

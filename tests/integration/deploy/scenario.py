@@ -37,6 +37,7 @@ async def live(api: Api, ram: Ram, home: str) -> None:
     await _merge(api, home)
     await _adoption(api, home)
     await _failure(api, home)
+    await _spread(api, home)
     await _definition(api)
 
 
@@ -123,6 +124,33 @@ async def _failure(api: Api, home: str) -> None:
     await _until_reported(api, home, "missing", "SyncFailed")
 
 
+async def _spread(api: Api, home: str) -> None:
+    """A ClusterExternalSecret that ack-secret-manager has left, and its child comes and goes."""
+    kind = "ClusterExternalSecret"
+    await api.put(_spreading(home), "")
+    await api.until_ready("", home, "Provisioned", kind=kind)
+    await _until_let_go(api, kind, "", home)
+    await api.until_holds(home, "child", {"x": "three"})
+    await api.put(_spreading(home, "nowhere"), "")
+    await api.until("ExternalSecret", home, "child", lambda e: e is None)
+    await api.delete(kind, "", home)
+
+
+def _spreading(home: str, namespace: str = "", name: str = "") -> dict[str, Any]:
+    spec = {"data": [{**ENTRY, "secretStoreRef": {"name": "store"}}]}
+    document = {
+        "apiVersion": "alibabacloud.com/v1alpha1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": name or home},
+        "spec": {
+            "externalSecretName": "child",
+            "externalSecretSpec": spec,
+            "conditions": [{"namespaces": [namespace or home]}],
+        },
+    }
+    return _left(document)
+
+
 async def _definition(api: Api) -> None:
     """It is changed by somebody, so that it is read again."""
     patch = {"metadata": {"annotations": {"rights": "changed"}}}
@@ -176,6 +204,11 @@ _UNCHECKED: Final = {
     ("get", "clustersecretstores"): Provoked("ClusterSecretStore"),
     ("patch", "clustersecretstores"): Provoked("ClusterSecretStore"),
     ("patch", "clustersecretstores/status"): Provoked("ClusterSecretStore"),
+    ("get", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
+    ("patch", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
+    ("create", "externalsecrets"): Provoked("ClusterExternalSecret"),
+    ("delete", "externalsecrets"): Provoked("child that goes"),
+    ("get", "namespaces"): Provoked("child that goes"),
     ("create", "events"): Provoked("SecretStore"),
     ("patch", "events"): Provoked("Event", at_the_end=True),
     ("create", "serviceaccounts/token"): Provoked("ServiceAccount"),
@@ -199,6 +232,14 @@ async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
         case "ClusterSecretStore":
             # A new one: those that were there before it may all have been reported.
             await api.put(_shared(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), home)
+        case "ClusterExternalSecret":
+            await api.put(_spreading(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), "")
+        case "child that goes":
+            await admin.put_secret("rights/one", "one")
+            name = f"{home}-{uuid.uuid4().hex[:6]}"
+            await api.put(_spreading(home, name=name), "")
+            await api.until_ready("", name, "Provisioned", kind="ClusterExternalSecret")
+            await api.put(_spreading(home, "nowhere", name), "")
         case "ServiceAccount":
             await admin.put_secret("rights/one", "one")
             await _account(api, ram, home)

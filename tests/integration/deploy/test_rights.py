@@ -51,7 +51,8 @@ class Shipped:
 
 
 TOKENS = COMPONENTS / "service-account-ref"
-WHOLE = Shipped((BASE / "clusterrole.yaml", TOKENS / "clusterrole.yaml"))
+CHILDREN = COMPONENTS / "cluster-external-secrets"
+WHOLE = Shipped(tuple(folder / "clusterrole.yaml" for folder in (BASE, TOKENS, CHILDREN)))
 NAMED = Shipped((DEPLOY / "watched-namespace" / "role.yaml",), scope="")
 
 
@@ -64,7 +65,7 @@ async def test_with_the_rules_as_shipped_nothing_is_denied_and_all_are_used(
     as_account: AsAccount,
     tmp_path: Path,
 ) -> None:
-    folder = write(tmp_path / "install", resources=[BASE], components=[TOKENS])
+    folder = write(tmp_path / "install", resources=[BASE], components=[TOKENS, CHILDREN])
     await asyncio.to_thread(kubectl.apply, folder)
     settings = await as_account("secret-sync-system", "secret-sync")
     log = AuditLog(plane, home)
