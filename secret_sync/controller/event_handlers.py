@@ -88,7 +88,7 @@ class EventHandlers:
     async def enqueue_all(self) -> None:
         """Enqueue all that there is, once this replica leads."""
         for number, es in enumerate(list(self._external_secrets.values())):
-            self._enqueue((key_of(es),), _priority(None, es))
+            self._enqueue((key_of(es),), priority_of(None, es))
             if number % TOGETHER == 0:
                 await asyncio.sleep(0)
         for kind in (self._stores, self._cluster_stores):
@@ -100,7 +100,7 @@ class EventHandlers:
         old, new = change.old, change.new
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
-        self._enqueue((change.key,), _priority(old, new))
+        self._enqueue((change.key,), priority_of(old, new))
         if old is not None:
             self._secret_events.writer_changed(change.key, old, new)
 
@@ -215,7 +215,7 @@ class EventHandlers:
         self._objects.add(key, priority)
 
 
-def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
+def priority_of(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
     """Return the priority of a change.
 
     Objects that a restart finds in sync can wait, and so can the children of a
