@@ -35,6 +35,14 @@ class Checked(NamedTuple):
     pending: bool = False
 
 
+class _Known(NamedTuple):
+    """The result for one generation of one object, and the key of its template."""
+
+    of: tuple[str, int]
+    template: str
+    result: Checked
+
+
 class SpecChecker:
     """Checks each generation of an object once.
 
@@ -50,7 +58,7 @@ class SpecChecker:
         self._schemas = schemas
         self._validator = validator
         self._expressions = expressions
-        self._checked: dict[str, tuple[str, int, Checked]] = {}
+        self._checked: dict[str, _Known] = {}
 
     def outdated(self, ces: ClusterExternalSecret) -> Problem | None:
         """Return that nothing that is read of the object can be trusted, or ``None``."""
@@ -59,18 +67,24 @@ class SpecChecker:
     def check(self, ces: ClusterExternalSecret) -> Checked:
         """Return the first mistake."""
         known = self._checked.get(ces.name)
-        if known is not None and known[:2] == (ces.uid, ces.generation):
-            return known[2]
-        checked = self._check(ces)
-        if not checked.pending:
-            self._checked[ces.name] = (ces.uid, ces.generation, checked)
-        return checked
+        if known is not None and known.of == (ces.uid, ces.generation):
+            if not known.result.pending:
+                return known.result
+        else:
+            self.forget(ces.name)
+        result = self._check(ces)
+        template = object_key(ces.name, ces.child_name)
+        self._checked[ces.name] = _Known((ces.uid, ces.generation), template, result)
+        if not result.pending:
+            # What was compiled is for the children to keep.
+            self._expressions.forget(template)
+        return result
 
     def forget(self, name: str) -> None:
         """Forget an object that is gone."""
         known = self._checked.pop(name, None)
         if known is not None:
-            self._expressions.forget(object_key(name, ""))
+            self._expressions.forget(known.template)
 
     def _check(self, ces: ClusterExternalSecret) -> Checked:
         wrong = selection_mistake(ces)
@@ -83,7 +97,6 @@ class SpecChecker:
             problems = self._expressions.check(template)
             if problems is None:
                 return Checked(pending=True)
-            self._expressions.forget(object_key(template.namespace, template.name))
             problem = next(iter(problems.values()), None)
         return Checked(_of_template(problem) if problem is not None else None)
 
