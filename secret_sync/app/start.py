@@ -159,6 +159,10 @@ _NEEDS: Final = (
 )
 _STORES_NEED: Final = RequiredPermission(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
 _NAMESPACES_NEED: Final = RequiredPermission(NAMESPACES, ("list", "watch"))
+_CHILDREN_NEED: Final = (
+    RequiredPermission(kinds.EXTERNAL_SECRETS, ("create", "delete")),
+    RequiredPermission(NAMESPACES, ("get",)),
+)
 #: Only their metadata is watched, which is enough to know which changed.
 _DEFINITIONS_NEEDS: Final = (
     RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
@@ -201,7 +205,6 @@ async def _find_capabilities(
         stores = tasks.create_task(preflight.missing_permission(_STORES_NEED))
         namespaces = tasks.create_task(preflight.missing_permission(_NAMESPACES_NEED))
         definitions = tasks.create_task(preflight.missing_permission(*_DEFINITIONS_NEEDS))
-        lacking = tasks.create_task(_missing_for_clusters(preflight, settings))
         user = tasks.create_task(preflight.who_am_i())
         token_user = await read_token_user(settings.own.oidc_token_file)
     capabilities = Capabilities(
@@ -219,8 +222,8 @@ async def _find_capabilities(
             "the API server does not report this controller's identity, so its ServiceAccount is "
             "unknown: all ServiceAccounts of stores are restricted like it"
         )
-    if lacking.result():
-        _log.warning("ClusterExternalSecrets are not processed yet", why=lacking.result())
+    if settings.process_cluster_external_secret and not capabilities.namespaces:
+        await _report_cluster_external_secrets(preflight)
     if capabilities.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=capabilities.cluster_stores)
     if capabilities.namespaces:
@@ -230,12 +233,23 @@ async def _find_capabilities(
     return capabilities
 
 
-async def _missing_for_clusters(preflight: Preflight, settings: Settings) -> str:
-    """Return which rights ClusterExternalSecrets lack; ``""`` also where the kind is not served."""
-    if not settings.process_cluster_external_secret:
-        return ""
-    missing = await preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED)
-    return "" if "does not know" in missing else missing
+async def _report_cluster_external_secrets(preflight: Preflight) -> None:
+    """Log which rights ClusterExternalSecrets lack, if the kind is installed."""
+    async with together() as tasks:
+        own = tasks.create_task(preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED))
+        children = tasks.create_task(preflight.missing_permission(*_CHILDREN_NEED))
+    if "does not know" in own.result():
+        return
+    if own.result():
+        _log.warning("ClusterExternalSecrets are not processed yet", why=own.result())
+    if children.result():
+        # As in deploy/base, where most have no such object.
+        component = "deploy/components/cluster-external-secrets"
+        _log.info(
+            "ClusterExternalSecrets need another component",
+            why=children.result(),
+            component=component,
+        )
 
 
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:

@@ -206,9 +206,6 @@ _UNCHECKED: Final = {
     ("patch", "clustersecretstores/status"): Provoked("ClusterSecretStore"),
     ("get", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
     ("patch", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
-    ("create", "externalsecrets"): Provoked("ClusterExternalSecret"),
-    ("delete", "externalsecrets"): Provoked("child that goes"),
-    ("get", "namespaces"): Provoked("child that goes"),
     ("create", "events"): Provoked("SecretStore"),
     ("patch", "events"): Provoked("Event", at_the_end=True),
     ("create", "serviceaccounts/token"): Provoked("ServiceAccount"),
@@ -234,12 +231,6 @@ async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
             await api.put(_shared(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), home)
         case "ClusterExternalSecret":
             await api.put(_spreading(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), "")
-        case "child that goes":
-            await admin.put_secret("rights/one", "one")
-            name = f"{home}-{uuid.uuid4().hex[:6]}"
-            await api.put(_spreading(home, name=name), "")
-            await api.until_ready("", name, "Provisioned", kind="ClusterExternalSecret")
-            await api.put(_spreading(home, "nowhere", name), "")
         case "ServiceAccount":
             await admin.put_secret("rights/one", "one")
             await _account(api, ram, home)
