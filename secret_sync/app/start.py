@@ -235,21 +235,16 @@ async def _find_capabilities(
 
 async def _report_cluster_external_secrets(preflight: Preflight) -> None:
     """Log which rights ClusterExternalSecrets lack, if the kind is installed."""
-    async with together() as tasks:
-        own = tasks.create_task(preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED))
-        children = tasks.create_task(preflight.missing_permission(*_CHILDREN_NEED))
-    if "does not know" in own.result():
+    lacking = await preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED)
+    if "does not know" in lacking:
         return
-    if own.result():
-        _log.warning("ClusterExternalSecrets are not processed yet", why=own.result())
-    if children.result():
+    if lacking:
+        _log.warning("ClusterExternalSecrets are not processed yet", why=lacking)
+    lacking = await preflight.missing_permission(*_CHILDREN_NEED)
+    if lacking:
         # As in deploy/base, where most have no such object.
         component = "deploy/components/cluster-external-secrets"
-        _log.info(
-            "ClusterExternalSecrets need another component",
-            why=children.result(),
-            component=component,
-        )
+        _log.info("ClusterExternalSecrets need a component", why=lacking, component=component)
 
 
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:
