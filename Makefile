@@ -71,6 +71,7 @@ SEED ?=
 .PHONY: chaos
 chaos: $(STAMP) ## Inject random faults and check every Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.children --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: mutants
 mutants: $(STAMP) ## Check that the unit tests notice each fault of tests/mutants
@@ -95,9 +96,19 @@ lint: $(STAMP) ## Check style, types, import contracts, dead code
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
+.PHONY: crds
+crds: ## Copy the spec of ExternalSecret into the CRD of ClusterExternalSecret
+	awk 'NR == FNR { if (/^            status:/) inside = 0; if (inside) copy = copy "    " $$0 "\n"; \
+	    if (/^            spec:/) found = 1; if (found == 1 && /^              properties:/) \
+	      { inside = 1; found = 2; copy = "    " $$0 "\n" } next } \
+	  /# End of the copy/ { skip = 0 } !skip { print } \
+	  /copied by `make crds`/ { printf "%s", copy; skip = 1 }' \
+	  crds/externalsecrets.yaml crds/clusterexternalsecrets.yaml > crds/.copy
+	mv crds/.copy crds/clusterexternalsecrets.yaml
+
 .PHONY: legacy
-legacy: ## Write crds/legacy: the CRDs without CEL rules
-	for file in externalsecrets secretstores clustersecretstores; do \
+legacy: crds ## Write crds/legacy: the CRDs without CEL rules
+	for file in externalsecrets secretstores clustersecretstores clusterexternalsecrets; do \
 	  { echo "# Written by \`make legacy\`: ../$$file.yaml without x-kubernetes-validations."; \
 	    awk '{ match($$0, /^ */) } skip && RLENGTH > depth { next } \
 	      { skip = /x-kubernetes-validations:/; depth = RLENGTH } !skip' crds/$$file.yaml; \

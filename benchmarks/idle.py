@@ -71,29 +71,29 @@ async def measure(world: World, objects: int, seconds: float) -> IdleRequests:
     async with world.controller(f"--polling-interval={_INTERVAL}s") as controller:
         await world.all_ready(objects, within=_WITHIN)
         await asyncio.sleep(_SETTLE)
-        await _all_told(world)
+        await until_told(world)
         calls = (await world.admin.counters())["total"]
         began, cpu = datetime.now(UTC), controller.cpu_seconds
         await asyncio.sleep(seconds)
         ended, cpu = datetime.now(UTC), controller.cpu_seconds - cpu
         calls = (await world.admin.counters())["total"] - calls
-    requests = await asyncio.to_thread(_requests, world.plane.audit_log, began, ended)
+    requests = await asyncio.to_thread(requests_between, world.plane.audit_log, began, ended)
     return IdleRequests(seconds, requests, calls, cpu)
 
 
-async def _all_told(world: World) -> None:
+async def until_told(world: World) -> None:
     """Wait for the Events of the first sync, which are sent at a bounded rate."""
     async with asyncio.timeout(_TOLD_WITHIN):
         while True:
             began = datetime.now(UTC)
             await asyncio.sleep(_QUIET)
             log = world.plane.audit_log
-            found = await asyncio.to_thread(_requests, log, began, datetime.now(UTC))
+            found = await asyncio.to_thread(requests_between, log, began, datetime.now(UTC))
             if not any(what.endswith(" events") for what in found):
                 return
 
 
-def _requests(log: Path, began: datetime, ended: datetime) -> Counter[str]:
+def requests_between(log: Path, began: datetime, ended: datetime) -> Counter[str]:
     """Requests of the controller that began and ended in between; a watch counts by its start."""
     found: Counter[str] = Counter()
     with log.open("rb") as lines:

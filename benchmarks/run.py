@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from benchmarks import (
+    cluster_external_secrets,
     cold,
     first,
     hostile,
@@ -53,6 +54,8 @@ class Sizes:
         identities: What they stand for.
         observed: Seconds for which each hostile object is.
         starts: With one object.
+        namespaces: That a ClusterExternalSecret spreads to.
+        large: Namespaces, and ClusterExternalSecrets, whose memory is measured.
     """
 
     objects: int = 2000
@@ -69,6 +72,8 @@ class Sizes:
     identities: int = 50
     observed: float = hostile.OBSERVED
     starts: int = 9
+    namespaces: int = 500
+    large: tuple[int, int] = (2000, 5)
 
 
 QUICK: Final = Sizes(
@@ -84,6 +89,8 @@ QUICK: Final = Sizes(
     identities=5,
     observed=2.0,
     starts=2,
+    namespaces=30,
+    large=(20, 2),
 )
 
 
@@ -151,6 +158,16 @@ async def many(sizes: Sizes) -> list[Row]:
         return [await memory.at_work(world, sizes.many, sizes.many, memory.MIB_LARGE)]
 
 
+async def spreading(sizes: Sizes) -> list[Row]:
+    """The rows of ClusterExternalSecrets."""
+    async with World.start(audit_log=True) as world:
+        await world.add_namespace()
+        rows = await cluster_external_secrets.spread(world, sizes.namespaces, sizes.idle)
+    async with World.start() as world:
+        await world.add_namespace()
+        return [*rows, await cluster_external_secrets.resident(world, *sizes.large)]
+
+
 async def harming(sizes: Sizes) -> list[Row]:
     """The rows of objects that are made to harm."""
     objects = hostile.chosen((), 0, 0)
@@ -177,6 +194,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "identities": authenticating,
     "memory": memories,
     "many": many,
+    "spread": spreading,
     "scrape": scraping,
     "templates": rendering,
     "hostile": harming,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.app.cluster_external_secrets import ClusterExternalSecrets, SharedParts
 from secret_sync.app.control_loop import ControlLoop, build_queue
 from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
@@ -18,7 +19,7 @@ from secret_sync.app.planning import identity_dependencies, planning_objects, pl
 from secret_sync.app.process import keep_returning_memory
 from secret_sync.app.region import keep_asking
 from secret_sync.app.restored import Restored
-from secret_sync.app.stopping import end, unless
+from secret_sync.app.stopping import drain, end, unless
 from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
@@ -175,6 +176,13 @@ class Controller:
             schemas,
             self.expressions,
         )
+        self.cluster_external_secrets = ClusterExternalSecrets(
+            settings,
+            capabilities,
+            SharedParts(
+                *(client, metrics, watched, schemas, self.planner, self._parsing, self._publisher)
+            ),
+        )
         self.health = health
         self._loops = self._build_loops(client, states)
         # From the start, although a standby works on nothing: alerts look for what increases.
@@ -251,6 +259,9 @@ class Controller:
                         critical(loop.queue.name, partial(loop.run, observer))
                         for loop, observer in zip(self._loops, self._workers, strict=True)
                     ]
+                    if not self.cluster_external_secrets.why_not:
+                        kind = self.cluster_external_secrets
+                        workers.append(critical("cluster external secrets", kind.run))
                     await stop.wait()
             _log.info("stopping")
             self._stopping = True
@@ -274,6 +285,10 @@ class Controller:
         if change.new is not None and change.key in OUR_DEFINITIONS:
             self._definitions.add(change.key, Priority.HIGH)
 
+    def _everything_changed(self) -> None:
+        self.event_handlers.everything_changed()
+        self.cluster_external_secrets.everything_changed()
+
     def _region_found(self, region: str) -> None:
         _log.info("region found", region=region)
         self.set_region(region)
@@ -281,18 +296,12 @@ class Controller:
 
     async def _finish(self) -> None:
         """Finish the reconciles in flight and write their statuses and Events."""
-        work = (self.object_queue, self._stores, self._cluster_stores)
-        statuses = (self._object_statuses, self._store_statuses, self._cluster_store_statuses)
-        for queue in work:
-            queue.shut_down()
-        for queue in work:
-            await queue.drained()
-        for queue in statuses:
-            while len(queue) or queue.in_flight:
-                await queue.drained()
-                # Workers take what is ready.
-                await asyncio.sleep(0)
-            queue.shut_down()
+        kind = self.cluster_external_secrets
+        statuses = self._object_statuses, self._store_statuses, self._cluster_store_statuses
+        await drain(
+            [self.object_queue, self._stores, self._cluster_stores, *kind.work],
+            [*statuses, *kind.statuses],
+        )
 
     async def _synced(self) -> bool:
         """Wait for the initial lists."""
@@ -331,7 +340,8 @@ class Controller:
         return "stopping" if self._stopping else self.unchecked or self.watched.unready
 
     def _queues(self) -> list[WorkQueue[Any]]:
-        return [*(loop.queue for loop in self._loops), *self.sources.queues]
+        own = [loop.queue for loop in self._loops]
+        return [*own, *self.cluster_external_secrets.queues, *self.sources.queues]
 
     def _build_loops(self, client: KubeClient, states: SyncStateStore) -> list[ControlLoop]:
         watched = self.watched
@@ -352,11 +362,7 @@ class Controller:
             *(self._cluster_store_statuses, store_states[1]),
         )
         definitions = SchemaReconciler(
-            client,
-            self.schemas,
-            watched.held,
-            watched.relist,
-            self.event_handlers.everything_changed,
+            *(client, self.schemas, watched.held, watched.relist, self._everything_changed)
         )
         Restored(
             watched, self.event_handlers, states, self.planner, self.processor, store_states

@@ -12,6 +12,7 @@ import structlog
 
 from secret_sync import __version__, logs
 from secret_sync.app import process
+from secret_sync.app.cluster_external_secrets import CLUSTER_EXTERNAL_SECRETS_NEED
 from secret_sync.app.controller import Controller, OpenConnections
 from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
@@ -24,7 +25,7 @@ from secret_sync.cloud.endpoints import EndpointRules, resolve_kms
 from secret_sync.cloud.metadata import MetadataService
 from secret_sync.cloud.transport import Transport, build_ssl_context, call_timeout
 from secret_sync.controller import kinds
-from secret_sync.controller.crd_schema import OUR_DEFINITIONS, Schemas, read_missing
+from secret_sync.controller.crd_schema import REQUIRED_DEFINITIONS, Schemas, read_missing
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import HealthServer
 from secret_sync.kube import (
@@ -158,12 +159,16 @@ _NEEDS: Final = (
 )
 _STORES_NEED: Final = RequiredPermission(kinds.CLUSTER_SECRET_STORES, ("list", "watch"))
 _NAMESPACES_NEED: Final = RequiredPermission(NAMESPACES, ("list", "watch"))
+_CHILDREN_NEED: Final = (
+    RequiredPermission(kinds.EXTERNAL_SECRETS, ("create", "delete")),
+    RequiredPermission(NAMESPACES, ("get",)),
+)
 #: Only their metadata is watched, which is enough to know which changed.
 _DEFINITIONS_NEEDS: Final = (
     RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch")),
     *(
         RequiredPermission(CUSTOM_RESOURCE_DEFINITIONS, ("get",), name=name)
-        for name in OUR_DEFINITIONS
+        for name in REQUIRED_DEFINITIONS
     ),
 )
 
@@ -217,6 +222,8 @@ async def _find_capabilities(
             "the API server does not report this controller's identity, so its ServiceAccount is "
             "unknown: all ServiceAccounts of stores are restricted like it"
         )
+    if settings.process_cluster_external_secret and not capabilities.namespaces:
+        await _report_cluster_external_secrets(preflight)
     if capabilities.cluster_stores:
         _log.warning("ClusterSecretStores are not watched", why=capabilities.cluster_stores)
     if capabilities.namespaces:
@@ -226,6 +233,20 @@ async def _find_capabilities(
     return capabilities
 
 
+async def _report_cluster_external_secrets(preflight: Preflight) -> None:
+    """Log which rights ClusterExternalSecrets lack, if the kind is installed."""
+    lacking = await preflight.missing_permission(*CLUSTER_EXTERNAL_SECRETS_NEED)
+    if "does not know" in lacking:
+        return
+    if lacking:
+        _log.warning("ClusterExternalSecrets are not processed yet", why=lacking)
+    lacking = await preflight.missing_permission(*_CHILDREN_NEED)
+    if lacking:
+        # As in deploy/base, where most have no such object.
+        component = "deploy/components/cluster-external-secrets"
+        _log.info("ClusterExternalSecrets need a component", why=lacking, component=component)
+
+
 async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schemas:
     """Read which fields the CRDs lack, before the first reconcile."""
     schemas = Schemas()
@@ -233,7 +254,7 @@ async def _read_schemas(client: KubeClient, capabilities: Capabilities) -> Schem
         async with together() as tasks:
             reading = {
                 name: tasks.create_task(retry_until_available(partial(read_missing, client, name)))
-                for name in OUR_DEFINITIONS
+                for name in REQUIRED_DEFINITIONS
             }
         for name, found in reading.items():
             schemas.put(name, found.result() or ())

@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from typing import Any
+
+    from secret_sync.queue import WorkQueue
 
 T = TypeVar("T")
 
@@ -31,3 +33,17 @@ async def end(*tasks: asyncio.Task[None]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+async def drain(work: Sequence[WorkQueue[str]], statuses: Sequence[WorkQueue[str]]) -> None:
+    """Finish the reconciles in flight, then write all their statuses."""
+    for queue in work:
+        queue.shut_down()
+    for queue in work:
+        await queue.drained()
+    for queue in statuses:
+        while len(queue) or queue.in_flight:
+            await queue.drained()
+            # Workers take what is ready.
+            await asyncio.sleep(0)
+        queue.shut_down()

@@ -41,6 +41,7 @@ from secret_sync.resources import (
     ServiceAccount,
     secret_from_metadata,
 )
+from secret_sync.resources.external_secret import BY_CLUSTER_CONTROLLER, cluster_controller_of
 from secret_sync.resources.meta import ObjectMeta
 from secret_sync.resources.template import CONFIG_MAP, template_key
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from secret_sync.kube import KubeClient, Resource
     from secret_sync.metrics import Metrics
     from secret_sync.resources import SecretMeta
+    from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
     from secret_sync.settings import Settings
 
 T = TypeVar("T", bound=ObjectMeta)
@@ -95,6 +97,7 @@ class Watched:
             BY_STORE: stores_of,
             BY_CLUSTER_SCOPE: cluster_scope_of,
             BY_TEMPLATE: templates_of,
+            BY_CLUSTER_CONTROLLER: cluster_controller_of,
             **INDEXES,
         }
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}
@@ -113,6 +116,8 @@ class Watched:
         self.config_maps: Informer[ConfigMap] = self._metadata(CONFIG_MAPS, self._config_map)
         self._templates_used = asyncio.Event()
         self.definitions = self._metadata(CUSTOM_RESOURCE_DEFINITIONS, Definition.from_metadata)
+        #: Only of a leader, and only once the kind is installed.
+        self.cluster_external_secrets: Informer[ClusterExternalSecret] | None = None
         self._running: dict[str, Informer[Any]] = {
             "secrets": self.secrets,
             "service accounts": self.service_accounts,
@@ -149,8 +154,18 @@ class Watched:
     async def relist(self, definition: str) -> None:
         """List the objects of one of our CRDs again."""
         informer = self._defined_by(definition)
-        if informer in self._running.values():
+        if informer is not None:
             await informer.relist()
+
+    def watch_cluster_external_secrets(
+        self,
+        convert: Callable[[dict[str, Any]], ClusterExternalSecret],
+        indexes: Mapping[str, Callable[[ClusterExternalSecret], tuple[str, ...]]],
+    ) -> Informer[ClusterExternalSecret]:
+        """Return the informer of the kind that is installed last; its caller runs it."""
+        informer = self._informer(kinds.CLUSTER_EXTERNAL_SECRETS, convert, indexes)
+        self.cluster_external_secrets = informer
+        return informer
 
     def ready_counts(self) -> dict[str, dict[str, int]]:
         """Return the numbers of our objects by kind and condition; visits each of them."""
@@ -159,17 +174,22 @@ class Watched:
             kinds.SECRET_STORES.kind: self.secret_stores,
             kinds.CLUSTER_SECRET_STORES.kind: self.cluster_stores,
         }
+        if self.cluster_external_secrets is not None:
+            ours[kinds.CLUSTER_EXTERNAL_SECRETS.kind] = self.cluster_external_secrets
         return {kind: count_by_ready(informer.store.values()) for kind, informer in ours.items()}
 
-    def held(self, definition: str) -> Collection[ExternalSecret | SecretStore]:
+    def held(self, definition: str) -> Collection[Any]:
         """Return the known objects of one of our CRDs."""
-        return self._defined_by(definition).store.values()
+        informer = self._defined_by(definition)
+        return informer.store.values() if informer is not None else ()
 
-    def _defined_by(self, definition: str) -> Informer[Any]:
-        ours: dict[str, Informer[Any]] = {
+    def _defined_by(self, definition: str) -> Informer[Any] | None:
+        """Return the informer of one of our CRDs, if it runs."""
+        ours: dict[str, Informer[Any] | None] = {
             definition_of(kinds.EXTERNAL_SECRETS): self.external_secrets,
             definition_of(kinds.SECRET_STORES): self.secret_stores,
-            definition_of(kinds.CLUSTER_SECRET_STORES): self.cluster_stores,
+            definition_of(kinds.CLUSTER_SECRET_STORES): self._running.get("cluster secret stores"),
+            definition_of(kinds.CLUSTER_EXTERNAL_SECRETS): self.cluster_external_secrets,
         }
         return ours[definition]
 

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.kinds import EXTERNAL_SECRETS
+from secret_sync.controller.kinds import CLUSTER_EXTERNAL_SECRETS, EXTERNAL_SECRETS
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import METADATA, ApiNotFoundError, ConfirmedOwner
 from secret_sync.resources.meta import intent_revision
 
 if TYPE_CHECKING:
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import KubeClient, Resource
     from secret_sync.resources import ExternalSecret
+    from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
 
 
 class OwnerChangedError(SecretSyncError):
-    """The ExternalSecret is not what the informer says; that event is on the way."""
+    """The object is not what the informer says; that event is on the way."""
 
 
 class OwnerGoneError(OwnerChangedError):
-    """The ExternalSecret is deleted, or about to be."""
+    """The object is deleted, or about to be."""
 
 
 async def confirm_owner(client: KubeClient, es: ExternalSecret) -> ConfirmedOwner:
@@ -39,14 +40,30 @@ async def confirm_owner(client: KubeClient, es: ExternalSecret) -> ConfirmedOwne
         OwnerChangedError: It is not.
         ApiError: The API server refused, or did not answer.
     """
-    where = f"ExternalSecret {es.namespace}/{es.name}"
-    path = EXTERNAL_SECRETS.path(es.namespace, es.name)
+    return await _confirm(client, EXTERNAL_SECRETS, es)
+
+
+async def confirm_cluster_owner(client: KubeClient, ces: ClusterExternalSecret) -> ConfirmedOwner:
+    """Confirm the same of a ClusterExternalSecret, which acts on every namespace.
+
+    Raises:
+        OwnerChangedError: It is not.
+        ApiError: The API server refused, or did not answer.
+    """
+    return await _confirm(client, CLUSTER_EXTERNAL_SECRETS, ces)
+
+
+async def _confirm(
+    client: KubeClient, resource: Resource, obj: ExternalSecret | ClusterExternalSecret
+) -> ConfirmedOwner:
+    where = f"{resource.kind} {obj.namespace}/{obj.name}".replace(" /", " ")
+    path = resource.path(obj.namespace, obj.name)
     try:
         metadata = (await client.request("GET", path, accept=METADATA))["metadata"]
     except ApiNotFoundError:
         raise OwnerGoneError(f"{where} is deleted") from None
-    if metadata["uid"] != es.uid or (metadata.get("deletionTimestamp") and not es.deleting):
+    if metadata["uid"] != obj.uid or (metadata.get("deletionTimestamp") and not obj.deleting):
         raise OwnerGoneError(f"{where} is deleted")
-    if intent_revision(metadata) != es.revision:
+    if intent_revision(metadata) != obj.revision:
         raise OwnerChangedError(f"{where} has changed meanwhile")
-    return ConfirmedOwner(es.namespace, es.name, es.uid)
+    return ConfirmedOwner(obj.namespace, obj.name, obj.uid)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from secret_sync.kube import Change, KubeClient, Resource
     from secret_sync.queue import Outcome
     from secret_sync.resources import ExternalSecret, SecretStore
+    from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
+
+    OurObject = ExternalSecret | SecretStore | ClusterExternalSecret
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +52,13 @@ def definition_of(resource: Resource) -> str:
     return f"{resource.plural}.{resource.group}"
 
 
-OUR_DEFINITIONS: Final = tuple(
+#: Those without which nothing works.
+REQUIRED_DEFINITIONS: Final = tuple(
     definition_of(kind)
     for kind in (kinds.EXTERNAL_SECRETS, kinds.SECRET_STORES, kinds.CLUSTER_SECRET_STORES)
 )
+CLUSTER_EXTERNAL_SECRETS_DEFINITION: Final = definition_of(kinds.CLUSTER_EXTERNAL_SECRETS)
+OUR_DEFINITIONS: Final = (*REQUIRED_DEFINITIONS, CLUSTER_EXTERNAL_SECRETS_DEFINITION)
 
 
 class Schemas:
@@ -89,13 +95,13 @@ class Schemas:
             _log.info("CRD is complete", crd=name)
         return changed
 
-    def note(self, objects: Iterable[ExternalSecret | SecretStore]) -> None:
+    def note(self, objects: Iterable[OurObject]) -> None:
         """Keep what objects say, before anything is written to them through an outdated CRD."""
         for obj in objects:
             if not _is_reported(obj):
                 self._before.setdefault(obj.uid, hash(obj.intent))
 
-    def seen(self, change: Change[ExternalSecret] | Change[SecretStore]) -> None:
+    def seen(self, change: Change[Any]) -> None:
         """Forget what was kept of an object that is gone; an informer's handler."""
         old, new = change.old, change.new
         if old is not None and (new is None or new.uid != old.uid):
@@ -127,7 +133,15 @@ class Schemas:
         )
         return outdated or self._doubt(store)
 
-    def _doubt(self, obj: ExternalSecret | SecretStore) -> Problem | None:
+    def cluster_refusal(self, ces: ClusterExternalSecret) -> Problem | None:
+        """Return why nothing may be done for a ClusterExternalSecret, or ``None``."""
+        if not self.missing:
+            return self._doubt(ces)
+        # Its children would lose what their CRD lacks.
+        outdated = self._outdated(kinds.CLUSTER_EXTERNAL_SECRETS, kinds.EXTERNAL_SECRETS)
+        return outdated or self._doubt(ces)
+
+    def _doubt(self, obj: OurObject) -> Problem | None:
         """Return why an object that was written to through an outdated CRD is not believed."""
         if not _is_reported(obj):
             self._wishes.pop(obj.uid, None)
@@ -158,7 +172,7 @@ class Schemas:
         return None
 
 
-def _is_reported(obj: ExternalSecret | SecretStore) -> bool:
+def _is_reported(obj: OurObject) -> bool:
     """Return whether the object's condition says that its present generation cannot be trusted."""
     ready = obj.status.ready
     return (
@@ -184,7 +198,7 @@ class SchemaReconciler:
         self,
         client: KubeClient,
         schemas: Schemas,
-        held: Callable[[str], Iterable[ExternalSecret | SecretStore]],
+        held: Callable[[str], Iterable[OurObject]],
         relist: Callable[[str], Awaitable[None]],
         enqueue: Callable[[], None],
     ) -> None:

@@ -100,7 +100,7 @@ class EventHandlers:
     async def enqueue_all(self) -> None:
         """Enqueue all that there is, once this replica leads."""
         for number, es in enumerate(list(self._external_secrets.values())):
-            self._enqueue((key_of(es),), _priority(None, es))
+            self._enqueue((key_of(es),), priority_of(None, es))
             if number % TOGETHER == 0:
                 await asyncio.sleep(0)
         for kind in (self._stores, self._cluster_stores):
@@ -114,7 +114,7 @@ class EventHandlers:
             self._forget_config_maps(old)
         if not self._live or (old is not None and new is not None and old.revision == new.revision):
             return
-        self._enqueue((change.key,), _priority(old, new))
+        self._enqueue((change.key,), priority_of(old, new))
         if old is not None:
             self._secret_events.writer_changed(change.key, old, new)
 
@@ -198,13 +198,15 @@ class EventHandlers:
         for key in users:
             es = self._external_secrets.get(key)
             entries = len(es.entries) if es is not None else 0
+            # Thousands of children may share a source; an ordinary object goes first.
+            urgency = Priority.LOW if es is not None and _is_child(es) else priority
             # A reconcile that is under way drops what is delayed when it ends well, and it may have
             # read the sources already.
             if entries <= _BATCHED_FROM or self._objects.is_in_flight(key):
-                self._enqueue((key,), priority)
+                self._enqueue((key,), urgency)
                 continue
             self._states.mark_triggered(key, asyncio.get_running_loop().time())
-            self._objects.add_after(key, entries * _BATCHED_FOR, priority)
+            self._objects.add_after(key, entries * _BATCHED_FOR, urgency)
 
     def parsed(self, users: Iterable[str], priority: Priority) -> None:
         """Enqueue objects whose documents were parsed or whose expressions were compiled."""
@@ -245,6 +247,15 @@ class EventHandlers:
         self._objects.add(key, priority)
 
 
-def _priority(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
-    """Return the priority of a change: objects that a restart finds in sync can wait."""
-    return Priority.LOW if old is None and new is not None and new.in_step else Priority.HIGH
+def priority_of(old: ExternalSecret | None, new: ExternalSecret | None) -> Priority:
+    """Return the priority of a change.
+
+    Objects that a restart finds in sync can wait, and so can the children of a
+    ClusterExternalSecret: all of them come and change at once.
+    """
+    waits = new is not None and (_is_child(new) or (old is None and new.in_step))
+    return Priority.LOW if waits else Priority.HIGH
+
+
+def _is_child(es: ExternalSecret) -> bool:
+    return es.controller is not None and es.controller.is_cluster

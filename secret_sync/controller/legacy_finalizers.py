@@ -13,7 +13,7 @@ from secret_sync.resources.names import LEGACY_FINALIZER
 if TYPE_CHECKING:
     from secret_sync.controller.object_state import ObjectState
     from secret_sync.kube import ApplyWriter, Resource
-    from secret_sync.resources import ExternalSecret, SecretStore
+    from secret_sync.resources.meta import CustomObject
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class LegacyFinalizers:
         self._writer = writer
         self._resource = resource
 
-    async def remove(self, obj: ExternalSecret | SecretStore, state: ObjectState[Any]) -> bool:
+    async def remove(self, obj: CustomObject[Any], state: ObjectState[Any]) -> bool:
         """Remove the finalizer, if it is there; return whether it was.
 
         Raises:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from secret_sync.kube import ApplyWriter, Change, Resource
     from secret_sync.queue import Outcome, WorkQueue
     from secret_sync.resources import Condition, SecretStore
+    from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
     from secret_sync.resources.meta import CustomObject
 
 #: Seconds after which successes have their share beside failures, which go first: one tenant's
@@ -242,7 +243,7 @@ class EventPublisher:
         """Report that a Secret of ours was deleted."""
         self._record(es, EventReason.SECRET_DELETED, f"Secret {name} was deleted: {why}")
 
-    def finalizer_removed(self, obj: ExternalSecret | SecretStore) -> None:
+    def finalizer_removed(self, obj: ExternalSecret | SecretStore | ClusterExternalSecret) -> None:
         """Report that the finalizer of ack-secret-manager was removed."""
         self._record(
             obj, EventReason.FINALIZER_REMOVED, "the finalizer of ack-secret-manager was removed"
@@ -263,9 +264,25 @@ class EventPublisher:
                 warning=True,
             )
 
+    def cluster_reported(
+        self,
+        ces: ClusterExternalSecret,
+        before: Condition | None,
+        now: Condition,
+        problem: Problem | None,
+    ) -> None:
+        """Report a transition of a ClusterExternalSecret's condition; progress is none."""
+        if before is not None and (before.status, before.reason) == (now.status, now.reason):
+            return
+        if problem is None:
+            self._record(ces, EventReason.PROVISIONED, now.message)
+        elif problem.reason is not Reason.PENDING:
+            message = f"{problem.reason.value}: {problem.message}"
+            self._record(ces, EventReason.NOT_PROVISIONED, message, warning=True)
+
     def _record(
         self,
-        obj: ExternalSecret | SecretStore,
+        obj: ExternalSecret | SecretStore | ClusterExternalSecret,
         reason: EventReason,
         message: str,
         *,

@@ -124,7 +124,8 @@ class SecretEventHandler:
 
         It may stay as it is (``Retain``), so that nothing else would enqueue them.
         """
-        if new is not None and new.uid == old.uid and new.target == old.target:
+        same = new is not None and new.uid == old.uid and new.target == old.target
+        if same and new is not None and new.replaced_by == old.replaced_by:
             return
         if self._is_kept_out(key, old):
             return

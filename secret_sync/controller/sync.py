@@ -162,12 +162,18 @@ def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[str, int]:
 
 
 def condition(
-    before: Condition | None, *, generation: int, status: str, reason: Reason, message: str
+    before: Condition | None,
+    *,
+    generation: int,
+    status: str,
+    reason: Reason,
+    message: str,
+    type_: str = READY,
 ) -> Condition:
-    """Return the condition ``Ready``; its transition time changes only with its status."""
+    """Return a condition; its transition time changes only with its status."""
     same = before is not None and before.status == status
     return Condition(
-        type=READY,
+        type=type_,
         status=status,
         reason=reason.value,
         message=shortened(message),

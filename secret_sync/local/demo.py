@@ -16,6 +16,7 @@ import aiohttp
 from secret_sync.local import demo_setup, playground
 from secret_sync.local.cloud import AdminError, CloudAdmin
 from secret_sync.local.controlplane.errors import ControlPlaneError
+from secret_sync.local.demo_cluster import ClusterStep
 from secret_sync.local.demo_documents import DocumentsStep
 from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import DemoScreen, seconds
@@ -136,12 +137,12 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Show sync, rotation, repair and deletion; then documents, and RRSA."""
+        """Show sync, rotation, repair and deletion; then documents, a label, and RRSA."""
         first = await self._sync()
         second = await self._rotate(first)
         await self._repair(second)
         await self._delete()
-        for step in (DocumentsStep, RrsaStep):
+        for step in (DocumentsStep, ClusterStep, RrsaStep):
             await step(
                 self._target.kubectl, self._admin, self._namespace, self._screen, self._apply
             ).show()

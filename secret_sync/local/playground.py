@@ -26,6 +26,7 @@ CRD_NAMES: Final = (
     "externalsecrets.alibabacloud.com",
     "secretstores.alibabacloud.com",
     "clustersecretstores.alibabacloud.com",
+    "clusterexternalsecrets.alibabacloud.com",
 )
 # The name that the examples use.
 ACCESS_KEY_SECRET: Final = "kms-reader"  # noqa: S105 - the name of an object

@@ -20,6 +20,7 @@ from secret_sync.resources.secret_store import (
     ServiceAccountRef,
 )
 from secret_sync.resources.status import (
+    ClusterExternalSecretStatus,
     Condition,
     DataSyncResult,
     ExternalSecretStatus,
@@ -35,6 +36,7 @@ from secret_sync.resources.surroundings import (
 __all__ = [
     "AccessKeyRef",
     "Auth",
+    "ClusterExternalSecretStatus",
     "Condition",
     "ConfigMap",
     "DataEntry",

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 READY: Final = "Ready"
+#: Of a ClusterExternalSecret, whose ``Ready`` is about creating its ExternalSecrets.
+CHILDREN_READY: Final = "ExternalSecretsReady"
 
 
 class Reason(StrEnum):
@@ -152,3 +154,14 @@ class Reason(StrEnum):
     """The API server refused the Secret, or could not be reached."""
     NOT_WRITTEN = "NotWritten"
     """This entry was fetched, but another one failed, so the Secret was left as it was."""
+
+    PROVISIONED = "Provisioned"
+    """Each matching namespace has the ExternalSecret of the ClusterExternalSecret."""
+    NAMESPACES_FAILED = "NamespacesFailed"
+    """Some matching namespaces do not have it; the message names the first ones."""
+    NO_NAMESPACE_MATCHES = "NoNamespaceMatches"
+    """A ClusterExternalSecret selects no namespace."""
+    CHILDREN_READY = "ExternalSecretsReady"
+    """All ExternalSecrets of a ClusterExternalSecret are Ready."""
+    CHILDREN_NOT_READY = "ExternalSecretsNotReady"
+    """Some of them are not; the message has their number and names the first ones."""

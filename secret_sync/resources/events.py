@@ -26,3 +26,7 @@ class EventReason(StrEnum):
     """The references of a store resolve, and its credentials were obtained."""
     STORE_NOT_READY = "StoreNotReady"
     """A store cannot be used; the message begins with the condition's reason."""
+    PROVISIONED = "Provisioned"
+    """Each namespace that a ClusterExternalSecret selects has its ExternalSecret."""
+    NOT_PROVISIONED = "NotProvisioned"
+    """Some do not; the message begins with the condition's reason."""

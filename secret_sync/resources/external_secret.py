@@ -6,18 +6,29 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from secret_sync.resources.controllers import applied_digest, controller_of
 from secret_sync.resources.limits import excess_of
-from secret_sync.resources.meta import CustomObject, InvalidField, intent_revision, interned, text
+from secret_sync.resources.meta import (
+    CustomObject,
+    InvalidField,
+    intent_revision,
+    interned,
+    object_key,
+    text,
+)
 from secret_sync.resources.names import (
     ADOPT_ANNOTATION,
     FORCE_SYNC_ANNOTATION,
     LEGACY_FINALIZER,
+    REPLACED_BY_ANNOTATION,
 )
 from secret_sync.resources.status import ExternalSecretStatus
 from secret_sync.resources.template import SecretTemplate, invalid_template, template_excess
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from secret_sync.resources.controllers import ControllerRef
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
@@ -114,6 +125,9 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
         template: Renders the Secret, or ``None``.
         merges: The Secret keys that its entries or its template name, if it merges; what documents
             will give is not among them.
+        controller: What manages it, such as a ClusterExternalSecret; ``None`` if nothing does.
+        applied: Of one that a ClusterExternalSecret manages: a digest of what was applied.
+        replaced_by: The child that takes its Secret over, or ``""``.
     """
 
     provider: str
@@ -128,6 +142,9 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
     created: str = ""
     template: SecretTemplate | None = None
     merges: frozenset[str] = frozenset()
+    controller: ControllerRef | None = None
+    applied: bytes = b""
+    replaced_by: str = ""
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecret:
@@ -168,6 +185,9 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             created=interned(metadata.get("creationTimestamp")),
             template=template,
             merges=_named_keys(entries, template) if target.merge else frozenset(),
+            controller=controller_of(metadata),
+            applied=applied_digest(value),
+            replaced_by=interned(annotations.get(REPLACED_BY_ANNOTATION)),
         )
 
     def renewed(self, value: dict[str, Any]) -> ExternalSecret:
@@ -183,6 +203,9 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             self,
             resource_version=metadata["resourceVersion"],
             status=ExternalSecretStatus.from_dict(value.get("status") or {}),
+            # These change without a new generation.
+            controller=controller_of(metadata),
+            applied=applied_digest(value),
         )
 
     @property
@@ -293,3 +316,14 @@ def _invalid(spec: dict[str, Any]) -> InvalidField | None:
             message = f"{'.'.join(path)} is {str(value)[:80]!r}; it can be {words}"
             return InvalidField(path, message)
     return None
+
+
+#: The index of the children of each ClusterExternalSecret.
+BY_CLUSTER_CONTROLLER: Final = "cluster controller"
+
+
+def cluster_controller_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index an ExternalSecret by the uid of the ClusterExternalSecret it is of, and namespace."""
+    if es.controller is None or not es.controller.is_cluster:
+        return ()
+    return (object_key(es.controller.uid, es.namespace),)

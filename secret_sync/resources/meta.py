@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION, LAST_APPLIED_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.resources.status import ExternalSecretStatus, StoreStatus
+    from secret_sync.resources.status import (
+        ClusterExternalSecretStatus,
+        ExternalSecretStatus,
+        StoreStatus,
+    )
 
-StatusT = TypeVar("StatusT", bound="ExternalSecretStatus | StoreStatus")
+StatusT = TypeVar(
+    "StatusT", bound="ExternalSecretStatus | StoreStatus | ClusterExternalSecretStatus"
+)
 
 #: Steps from an object to one of its fields: names of fields and numbers of items.
 FieldPath: TypeAlias = tuple[str | int, ...]

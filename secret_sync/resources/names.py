@@ -44,3 +44,6 @@ TEMPLATE_ANNOTATION: Final = "secret-sync.alibabacloud.com/template"
 
 #: On a ServiceAccount: the RAM role that its tokens assume; ACK's own name for it.
 ROLE_ARN_ANNOTATION: Final = "ack.alibabacloud.com/role-arn"
+
+#: On a child of a ClusterExternalSecret that was renamed: the child that takes its Secret over.
+REPLACED_BY_ANNOTATION: Final = "secret-sync.alibabacloud.com/replaced-by"

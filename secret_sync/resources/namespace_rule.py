@@ -21,7 +21,8 @@ _KEY: Final = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}")
 _VALUE: Final = re.compile(rf"({_NAME})?")
 
 
-def _label_mistake(key: str, values: Iterable[str]) -> str:
+def label_mistake(key: str, values: Iterable[str]) -> str:
+    """Return what is wrong with a label, or with the key of an annotation; ``""`` if nothing."""
     if not _KEY.fullmatch(key):
         return f"{key[:64]!r} is not the key of a label"
     bad = next((value for value in values if not _VALUE.fullmatch(value)), None)
@@ -39,7 +40,7 @@ class Requirement:
     @property
     def mistake(self) -> str:
         """What is wrong with it, in words; ``""`` if nothing is."""
-        return _label_mistake(self.key, self.values) or self._operator_mistake()
+        return label_mistake(self.key, self.values) or self._operator_mistake()
 
     def _operator_mistake(self) -> str:
         match self.operator:
@@ -71,7 +72,7 @@ class LabelSelector:
     @property
     def mistake(self) -> str:
         """What is wrong with it, in words; ``""`` if nothing is."""
-        mistakes = [_label_mistake(key, (value,)) for key, value in self.labels]
+        mistakes = [label_mistake(key, (value,)) for key, value in self.labels]
         mistakes += [requirement.mistake for requirement in self.requirements]
         return next((mistake for mistake in mistakes if mistake), "")
 

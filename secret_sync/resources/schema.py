@@ -85,11 +85,39 @@ _SECRET_STORE: Final = (
 
 _SELECTOR: Final = "spec.conditions[].namespaceSelector"
 
-_CLUSTER_SECRET_STORE: Final = (
-    *_SECRET_STORE,
+_NAMESPACES: Final = (
     *_below("spec.conditions[]", ("namespaces", "namespaceRegexes")),
     f"{_SELECTOR}.matchLabels",
     *_below(f"{_SELECTOR}.matchExpressions[]", ("key", "operator", "values")),
+)
+
+_CLUSTER_SECRET_STORE: Final = (
+    *_SECRET_STORE,
+    *_NAMESPACES,
+)
+
+_CLUSTER_EXTERNAL_SECRET: Final = (
+    *(
+        field.replace("spec", "spec.externalSecretSpec", 1)
+        for field in _EXTERNAL_SECRET
+        if field.startswith("spec")
+    ),
+    *_below("spec", ("externalSecretName", "rotationInterval")),
+    *_below("spec.externalSecretMetadata", ("labels", "annotations")),
+    *_NAMESPACES,
+    "spec.namespaceSelectors[].matchLabels",
+    *_below("spec.namespaceSelectors[].matchExpressions[]", ("key", "operator", "values")),
+    *_below(
+        "status",
+        (
+            "observedGeneration",
+            "conditions",
+            "namespaces",
+            "externalSecretName",
+            "provisionedNamespaces",
+            "failedNamespaces",
+        ),
+    ),
 )
 
 #: By the name of the definition, the fields that this controller reads and writes; ``[]`` stands
@@ -98,6 +126,7 @@ FIELDS: Final = {
     f"externalsecrets.{GROUP}": _EXTERNAL_SECRET,
     f"secretstores.{GROUP}": _SECRET_STORE,
     f"clustersecretstores.{GROUP}": _CLUSTER_SECRET_STORE,
+    f"clusterexternalsecrets.{GROUP}": _CLUSTER_EXTERNAL_SECRET,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secret_sync.resources.conditions import READY
+from secret_sync.resources.conditions import CHILDREN_READY, READY
 from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
 
@@ -180,8 +180,68 @@ class StoreStatus:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterExternalSecretStatus:
+    """``status`` of a ClusterExternalSecret.
+
+    Attributes:
+        ready: The condition ``Ready``: whether each namespace has its ExternalSecret.
+        children: The condition ``ExternalSecretsReady``.
+        namespaces: How many ExternalSecrets are ready, of how many namespaces: ``2/3``.
+        child_name: Of the ExternalSecrets.
+        provisioned: The namespaces that have theirs.
+        failed: Pairs of a namespace and why it has none.
+    """
+
+    ready: Condition | None = None
+    children: Condition | None = None
+    observed_generation: int = 0
+    namespaces: str = ""
+    child_name: str = ""
+    provisioned: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> ClusterExternalSecretStatus:
+        """Read a status as the API server stores it."""
+        return cls(
+            ready=_condition(value, READY),
+            children=_condition(value, CHILDREN_READY),
+            observed_generation=int(value.get("observedGeneration") or 0),
+            namespaces=interned(value.get("namespaces")),
+            child_name=interned(value.get("externalSecretName")),
+            provisioned=tuple(map(interned, value.get("provisionedNamespaces") or ())),
+            failed=tuple(
+                (interned(item.get("namespace")), text(item.get("reason")))
+                for item in value.get("failedNamespaces") or ()
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole ``/status`` to apply; empty fields are omitted."""
+        result: dict[str, Any] = {"observedGeneration": self.observed_generation}
+        conditions = [c.to_dict() for c in (self.ready, self.children) if c is not None]
+        if conditions:
+            result["conditions"] = conditions
+        if self.namespaces:
+            result["namespaces"] = self.namespaces
+        if self.child_name:
+            result["externalSecretName"] = self.child_name
+        if self.provisioned:
+            result["provisionedNamespaces"] = list(self.provisioned)
+        if self.failed:
+            result["failedNamespaces"] = [
+                {"namespace": namespace, "reason": reason} for namespace, reason in self.failed
+            ]
+        return result
+
+
 def _ready(status: dict[str, Any]) -> Condition | None:
+    return _condition(status, READY)
+
+
+def _condition(status: dict[str, Any], type_: str) -> Condition | None:
     for condition in status.get("conditions") or ():
-        if condition.get("type") == READY:
+        if condition.get("type") == type_:
             return Condition.from_dict(condition)
     return None

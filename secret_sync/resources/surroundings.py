@@ -58,9 +58,15 @@ class ConfigMap(ObjectMeta):
 
 @dataclass(frozen=True, slots=True)
 class Namespace(ObjectMeta):
-    """A namespace with its labels, which selectors look at."""
+    """A namespace.
+
+    Attributes:
+        labels: Selectors look at them.
+        deleting: Whether nothing can be created in it any more.
+    """
 
     labels: tuple[tuple[str, str], ...]
+    deleting: bool = False
 
     @classmethod
     def from_metadata(cls, value: dict[str, Any]) -> Namespace:
@@ -73,6 +79,7 @@ class Namespace(ObjectMeta):
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             labels=tuple(sorted((interned(k), interned(v)) for k, v in labels.items())),
+            deleting=bool(metadata.get("deletionTimestamp")),
         )
 
 

@@ -182,6 +182,13 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
     ),
     "Running": (
         Flag("reconcile-count", count, "N", "workers", "16"),
+        Flag(
+            "process-cluster-external-secret",
+            boolean,
+            "",
+            "process ClusterExternalSecrets, where their CRD is installed",
+            "true",
+        ),
         Flag("reconcile-period", backoff_base, "DURATION", "first wait after a failure", "1s"),
         Flag("leader-elect", boolean, "", "several replicas, of which one is active"),
         Flag("leader-elect-name", dns_name, "NAME", "Lease they share", "secret-sync"),
@@ -240,6 +247,5 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
         Flag("token-rotation-period", str, "DURATION", "", status="compatibility"),
         Flag("backend", str, "NAME", "", status="compatibility"),
         Flag("process-cluster-secret-store", boolean, "", "", status="compatibility"),
-        Flag("process-cluster-external-secret", boolean, "", "", status="compatibility"),
     ),
 }

@@ -94,6 +94,7 @@ class Settings:
     max_concurrent_oos_secret_pulls: int = 10
     reconcile_count: int = 16
     reconcile_period: float = 1.0
+    process_cluster_external_secret: bool = True
     watch_namespaces: tuple[str, ...] = ()
     exclude_namespaces: tuple[str, ...] = ()
     enable_worker_role: bool = True

@@ -35,6 +35,9 @@ STORY = (
     "url: https://tom@lily:443",
     "label user: TOM",
     "the Secret has what the template renders, and nothing else",
+    "A ClusterExternalSecret: namespaces with a label get an ExternalSecret",
+    "externalsecret.alibabacloud.com/shared ",
+    "with the label the ExternalSecret is gone",
     "role/shop-reader trusts ServiceAccount",
     # With the Secret's name, this is the list in which an AccessKey would show.
     "secretstore.alibabacloud.com/kms-by-role ",

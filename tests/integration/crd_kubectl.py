@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
 
 GROUP = "alibabacloud.com"
-PLURALS = ("externalsecrets", "secretstores", "clustersecretstores")
+PLURALS = ("externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets")
 
 
 class CrdKubectl:
@@ -64,4 +64,5 @@ class CrdKubectl:
 def path_of(document: dict[str, Any], namespace: str) -> str:
     version, plural = document["apiVersion"], f"{document['kind'].lower()}s"
     prefix = "api" if version == "v1" else "apis"
-    return f"/{prefix}/{version}/namespaces/{namespace}/{plural}/{document['metadata']['name']}"
+    place = "" if document["kind"].startswith("Cluster") else f"/namespaces/{namespace}"
+    return f"/{prefix}/{version}{place}/{plural}/{document['metadata']['name']}"

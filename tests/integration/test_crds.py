@@ -91,6 +91,9 @@ def test_ack_secret_managers_objects_and_our_own_apply_unchanged_and_whole(
     assert kubectl.stored(document, namespace).get("spec") == document.get("spec")
     # No controller is here to take the finalizer off when the namespace goes.
     kubectl.release(document, namespace)
+    if document["kind"].startswith("Cluster"):
+        # It goes with no namespace, and other tests of this cluster would see it.
+        kubectl.delete(document, namespace)
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ SOON = 30.0
 
 #: Kinds of Kubernetes itself, and those that are in no namespace.
 CORE = frozenset({"Secret", "ConfigMap", "Event", "ServiceAccount", "Namespace"})
-KINDS = ("externalsecrets", "secretstores", "clustersecretstores")
-CLUSTER_SCOPED = frozenset({"ClusterSecretStore", "Namespace"})
+KINDS = ("externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets")
+CLUSTER_SCOPED = frozenset({"ClusterSecretStore", "ClusterExternalSecret", "Namespace"})
 
 
 def path_of(kind: str, namespace: str, name: str = "") -> str:

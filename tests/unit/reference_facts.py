@@ -41,6 +41,7 @@ PLURALS = {
     "ExternalSecret": "externalsecrets",
     "SecretStore": "secretstores",
     "ClusterSecretStore": "clustersecretstores",
+    "ClusterExternalSecret": "clusterexternalsecrets",
 }
 PROVIDERS = ("kms", "oos")
 
@@ -197,6 +198,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
                 found.setdefault((sample.name, label), set()).add(value)
     watched = (
         *(kinds.EXTERNAL_SECRETS, kinds.SECRET_STORES, kinds.CLUSTER_SECRET_STORES),
+        kinds.CLUSTER_EXTERNAL_SECRETS,
         *(SECRETS, SERVICE_ACCOUNTS, NAMESPACES, CUSTOM_RESOURCE_DEFINITIONS),
     )
     ours = watched[:3]

@@ -21,6 +21,8 @@ def check_schema_limits(page: Page) -> list[str]:
     """Each list and text of a spec has the limit of its row, and each row has a field."""
     written, others = _written(page)
     real = {path: limit for kind in facts.PLURALS for path, limit in limits(kind)}
+    # They are those of an ExternalSecret; test_crds.py.
+    real = {k: v for k, v in real.items() if not k.startswith("spec.externalSecretSpec.")}
     found = [f"{path} has no limit" for path in sorted(written.keys() - real.keys())]
     used = set()
     for path, limit in real.items():

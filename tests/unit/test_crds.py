@@ -18,6 +18,7 @@ KINDS = {
     "externalsecrets": "ExternalSecret",
     "secretstores": "SecretStore",
     "clustersecretstores": "ClusterSecretStore",
+    "clusterexternalsecrets": "ClusterExternalSecret",
 }
 
 #: Keywords of a schema that hold other schemas by name; "items" and the like hold one.
@@ -135,6 +136,7 @@ def test_status_is_a_subresource(plural: str) -> None:
         ("externalsecrets", ["aes"]),
         ("secretstores", ["ass"]),
         ("clustersecretstores", ["acss", "css"]),
+        ("clusterexternalsecrets", ["aces", "ces"]),
     ],
 )
 def test_short_names_leave_those_of_other_operators_alone(
@@ -149,6 +151,7 @@ def test_short_names_leave_those_of_other_operators_alone(
         ("externalsecrets", ["Store", "Target", "Ready", "Reason", "Last Sync", "Age"]),
         ("secretstores", ["Ready", "Reason", "Age"]),
         ("clustersecretstores", ["Ready", "Reason", "Age"]),
+        ("clusterexternalsecrets", ["Ready", "Reason", "Namespaces", "Age"]),
     ],
 )
 def test_columns(plural: str, columns: list[str]) -> None:
@@ -199,7 +202,7 @@ def test_rules_run_on_texts_of_bounded_length_and_have_a_message(plural: str) ->
         for path, schema in walk(root(plural))
         for rule in schema.get("x-kubernetes-validations", ())
     ]
-    assert bool(rules) is (plural == "externalsecrets")
+    assert bool(rules) is plural.endswith("externalsecrets")
     for path, schema, rule in rules:
         assert rule["message"], path
         assert schema["maxLength"] <= 253, path
@@ -250,6 +253,20 @@ def test_both_kinds_of_store_are_alike_but_for_the_conditions() -> None:
     assert cluster_wide["properties"].pop("conditions")["type"] == "array"
     assert cluster_wide == shape(find("secretstores", ".spec"))
     assert shape(find("clustersecretstores", ".status")) == shape(find("secretstores", ".status"))
+
+
+def test_children_have_the_spec_of_an_external_secret() -> None:
+    """`make crds` copies it."""
+    children = find("clusterexternalsecrets", ".spec.externalSecretSpec")
+    assert children["properties"] == find("externalsecrets", ".spec")["properties"]
+
+
+def test_both_cluster_scoped_kinds_select_namespaces_alike() -> None:
+    ours = shape(find("clusterexternalsecrets", ".spec.conditions"))
+    assert ours == shape(find("clustersecretstores", ".spec.conditions"))
+    selector = find("clusterexternalsecrets", ".spec.conditions[].namespaceSelector")
+    older = find("clusterexternalsecrets", ".spec.namespaceSelectors[]")
+    assert shape(older) == shape(selector)
 
 
 @pytest.mark.parametrize(

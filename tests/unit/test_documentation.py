@@ -25,7 +25,8 @@ ELSEWHERE = {
     *("WriteForbidden", "WriteFailed", "NotWritten", "KeyConflict", "TargetMissing"),
     *("InvalidJMESPath", "InvalidRegex", "NotADocument", "DuplicateKey", "PathNotFound"),
     *("KeyCollision", "TooCostly", "EndpointNotAllowed", "CRDOutdated", "ValueUnusable"),
-    *("PrivateCAUnknown", "VersionMismatch"),
+    *("PrivateCAUnknown", "VersionMismatch", "Provisioned", "NamespacesFailed"),
+    *("NoNamespaceMatches", "ExternalSecretsReady", "ExternalSecretsNotReady"),
     *("TemplateInvalid", "TemplateFailed", "TemplateSourceNotFound", "TemplateSourceForbidden"),
 }
 

@@ -33,7 +33,7 @@ MEANT: dict[str, tuple[str, object] | None] = {
     "--backend": None,
     "--token-rotation-period": None,
     "--process-cluster-secret-store": None,
-    "--process-cluster-external-secret": None,
+    "--process-cluster-external-secret": ("process_cluster_external_secret", True),
     "--reconcile-period": ("reconcile_period", 5.0),
     "--reconcile-count": ("reconcile_count", 1),
     "--polling-interval": ("polling_interval", 120.0),

@@ -51,6 +51,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "cluster-id": ("c0ffee", "c0ffee"),
     "reconcile-count": ("4", 4),
     "reconcile-period": ("500ms", 0.5),
+    "process-cluster-external-secret": ("false", False),
     "leader-elect": ("true", True),
     "leader-elect-name": ("secret-sync.b", "secret-sync.b"),
     "leader-elect-namespace": ("ops", "ops"),
@@ -161,17 +162,15 @@ def test_region_and_kubeconfig_fall_back_on_their_usual_variables() -> None:
 
 def test_flags_kept_for_compatibility_are_named_and_never_wrong() -> None:
     settings = parse(
-        "--token-rotation-period=whatever",
         "--backend",
         "x",
         "--process-cluster-secret-store",
-        SECRET_SYNC_PROCESS_CLUSTER_EXTERNAL_SECRET="maybe",
+        SECRET_SYNC_TOKEN_ROTATION_PERIOD="whatever",
     )
     assert settings.no_effect == (
-        "--token-rotation-period",
+        "SECRET_SYNC_TOKEN_ROTATION_PERIOD",
         "--backend",
         "--process-cluster-secret-store",
-        "SECRET_SYNC_PROCESS_CLUSTER_EXTERNAL_SECRET",
     )
     assert settings == Settings(no_effect=settings.no_effect)
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from secret_sync.cli.check.cluster_external_secrets import check_cluster_external_secret
 from secret_sync.cli.check.documents import read_documents
 from secret_sync.cli.check.external_secrets import ExternalSecretCheck
 from secret_sync.cli.check.findings import (
@@ -23,7 +24,8 @@ from secret_sync.cli.check.simulated_cluster import Rules, SimulatedCluster, som
 from secret_sync.cli.check.stores import check_store
 from secret_sync.cli.check.templates import TemplateFiles, check_template
 from secret_sync.cli.check.types import check_type
-from secret_sync.resources import ExternalSecret, Reason, SecretStore, external_secret
+from secret_sync.resources import ExternalSecret, Reason, SecretStore, controllers, external_secret
+from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +121,9 @@ def _check_objects(
     cluster = SimulatedCluster(rules)
     for value in objects.referenced:
         cluster.add_referenced(value)
-    stores = [s for s in objects.checked if s.ref.kind != external_secret.KIND]
+    clusters = [s for s in objects.checked if s.ref.kind == controllers.CLUSTER_KIND]
+    kinds = (external_secret.KIND, controllers.CLUSTER_KIND)
+    stores = [s for s in objects.checked if s.ref.kind not in kinds]
     others = [s for s in objects.checked if s.ref.kind == external_secret.KIND]
     for obj in stores:
         # Consequences of its own errors are not reported again.
@@ -127,6 +131,10 @@ def _check_objects(
         cluster.add_store(unknown if obj.invalid_fields else SecretStore.from_dict(obj.value))
     for obj in stores:
         check_store(obj, SecretStore.from_dict(obj.value), cluster, findings)
+    for obj in clusters:
+        if not obj.invalid_fields:
+            found = ClusterExternalSecret.from_dict(obj.value)
+            check_cluster_external_secret(obj, found, cluster, findings)
     files = TemplateFiles(objects.referenced)
     sample_results = []
     wanted: list[tuple[CheckedObject, ExternalSecret]] = []

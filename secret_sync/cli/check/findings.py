@@ -45,6 +45,8 @@ class CheckReason(StrEnum):
     """A template reads a key that no entry produces."""
     SAMPLE_UNUSED = "SampleUnused"
     """A sample is for a secret that no entry uses."""
+    REQUIRES = "Requires"
+    """What a controller needs in order to process the object."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -16,7 +16,7 @@ from secret_sync.cli.check.findings import (
     written,
 )
 from secret_sync.cli.check.schema import FieldError, Validator
-from secret_sync.resources import Reason, external_secret, secret_store
+from secret_sync.resources import controllers, external_secret, secret_store
 from secret_sync.resources.names import API_VERSION, GROUP
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.documents import Node
     from secret_sync.resources.meta import FieldPath
 
-OURS: Final = (external_secret.KIND, secret_store.KIND, secret_store.CLUSTER_KIND)
-#: A kind of ack-secret-manager that is not supported yet.
-PLANNED_KIND: Final = "ClusterExternalSecret"
+_CLUSTERED: Final = (secret_store.CLUSTER_KIND, controllers.CLUSTER_KIND)
+OURS: Final = (external_secret.KIND, secret_store.KIND, *_CLUSTERED)
 #: Other kinds that ours refer to.
 REFERENCED_KINDS: Final = ("Secret", "ConfigMap", "ServiceAccount", "Namespace")
 
@@ -115,7 +114,7 @@ class ManifestClassifier:
         title = _name_of(value)
         if not name and not any(error.path[:1] == ("metadata",) for error in errors):
             errors.append(FieldError(("metadata", "name"), "it is empty"))
-        clustered = kind == secret_store.CLUSTER_KIND
+        clustered = kind in _CLUSTERED
         place = "" if clustered else namespace or self._home
         ref = ObjectRef(kind, place, title)
         for error in errors:
@@ -175,26 +174,23 @@ def _items(node: Node, value: dict[str, Any]) -> Iterator[tuple[Node, Any]]:
 def _unknown_kind(api: str, kind: str) -> tuple[FieldPath, str, str]:
     """Return what is wrong with an object that is probably meant to be of one of our kinds."""
     if api.partition("/")[0] == GROUP:
-        return _misnamed(api, kind)
-    if kind in (*OURS, PLANNED_KIND) and not api:
+        return _misnamed(kind)
+    if kind in OURS and not api:
         return ("apiVersion",), f"it is missing; write {API_VERSION}", CheckReason.INVALID
     # Other projects have kinds of these names, too.
     close = difflib.get_close_matches(api.lower(), [API_VERSION, GROUP], n=1, cutoff=0.8)
-    if kind in (*OURS, PLANNED_KIND) and close:
+    if kind in OURS and close:
         return ("apiVersion",), f"there is no such group; did you mean {API_VERSION}?", _UNKNOWN
     return _NEITHER
 
 
-def _misnamed(api: str, kind: str) -> tuple[FieldPath, str, str]:
+def _misnamed(kind: str) -> tuple[FieldPath, str, str]:
     """Return what is wrong with an object of our group."""
     if not kind:
         return ("kind",), "it is missing", CheckReason.INVALID
-    if kind == PLANNED_KIND and api == API_VERSION:
-        message = f"{PLANNED_KIND} is not supported; write an ExternalSecret for each namespace"
-        return ("kind",), message, Reason.UNSUPPORTED
-    if kind in (*OURS, PLANNED_KIND):
+    if kind in OURS:
         return ("apiVersion",), f"there is no such version; write {API_VERSION}", _UNKNOWN
-    by_lower = {ours.lower(): ours for ours in (*OURS, PLANNED_KIND)}
+    by_lower = {ours.lower(): ours for ours in OURS}
     close = difflib.get_close_matches(kind.lower(), by_lower, n=1, cutoff=0.8)
     if close:
         return ("kind",), f"there is no such kind; did you mean {by_lower[close[0]]}?", _UNKNOWN

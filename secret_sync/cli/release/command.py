@@ -37,6 +37,9 @@ secret-sync.alibabacloud.com/owner. Data, type, labels and everything else are u
 neither read nor written. A managed Secret has that annotation, set by the field manager
 secret-sync. Keys written with creationPolicy Merge are kept in any case and are not touched.
 
+Before that, ExternalSecrets that a ClusterExternalSecret created lose their ownerReference to it,
+so deleting a ClusterExternalSecret keeps them.
+
 Released Secrets have no owner: their keys have no field manager, so kubectl apply (also with
 --server-side), ack-secret-manager or any other tool can take them over without a conflict.
 A new installation of secret-sync does not take them over by itself: an ExternalSecret of that name
@@ -44,7 +47,8 @@ gets the condition SecretConflict, and the Secret is unchanged, until the Extern
 annotation secret-sync.alibabacloud.com/adopt: "true".
 
 At the end it waits a few seconds to check that the Secrets stay released. It can be run again at
-any time; released Secrets are skipped. It needs permission to list, get and patch Secrets."""
+any time; released Secrets are skipped. It needs permission to list, get and patch Secrets, and
+the same of ExternalSecrets."""
 
 _EPILOG: Final = """\
 Exit codes: 0 all are released, 1 some are not or were adopted again, 2 usage error."""
@@ -82,14 +86,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     # Two runs of the loop, since a prompt blocks.
     namespace, found = asyncio.run(_find(scope))
     orphan_risks = _report_orphan_risks(found)
-    if not found.managed:
+    if not (found.managed or found.children):
         place = f"in namespace {namespace}" if namespace else "in any namespace"
         say(f"secret-sync manages no Secret {place}; nothing to release\n")
         return 1 if orphan_risks else 0
     if ask and not _confirmed(found.managed, namespace):
         sys.stderr.write("nothing was changed\n")
         return 1
-    done = asyncio.run(_release(scope, namespace, found.managed, dry_run=arguments.dry_run))
+    done = asyncio.run(_release(scope, namespace, found, dry_run=arguments.dry_run))
     return 0 if done and not orphan_risks else 1
 
 
@@ -112,9 +116,7 @@ async def _find(scope: Scope) -> tuple[str, Found]:
         return namespace, await steps.find(client, namespace)
 
 
-async def _release(
-    scope: Scope, namespace: str, managed: Sequence[ReleasableSecret], *, dry_run: bool
-) -> bool:
+async def _release(scope: Scope, namespace: str, found: Found, *, dry_run: bool) -> bool:
     """Return whether all of them are released, and stay released."""
     released: list[ReleasableSecret] = []
     word = "would release" if dry_run else "released"
@@ -124,7 +126,14 @@ async def _release(
         say(f"{word} {one.title}\n")
 
     async with connect(scope) as client:
-        failures = await steps.release(client, managed, dry_run=dry_run, on_released=on_released)
+        # First, so that nothing is deleted with a ClusterExternalSecret meanwhile.
+        await steps.free_children(client, found.children, dry_run=dry_run)
+        if found.children:
+            number = count(len(found.children), "ExternalSecret")
+            say(f"{word} {number} from ClusterExternalSecrets\n")
+        failures = await steps.release(
+            client, found.managed, dry_run=dry_run, on_released=on_released
+        )
         _report_failures(failures)
         say(_summary(len(released), len(failures), dry_run=dry_run))
         if dry_run or not released:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secret_sync.resources.controllers import CLUSTER_KIND
 from secret_sync.resources.external_secret import KIND
+from secret_sync.resources.meta import ObjectMeta
 from secret_sync.resources.names import (
     FIELD_MANAGER,
     GROUP,
@@ -61,6 +63,34 @@ class OrphanRisk:
         return f"{self.namespace}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedChild(ObjectMeta):
+    """An ExternalSecret that would be deleted with its ClusterExternalSecret.
+
+    Attributes:
+        patch: A merge patch that prevents that, for exactly this version.
+    """
+
+    patch: dict[str, Any]
+
+
+def classify_child(value: dict[str, Any]) -> OwnedChild | None:
+    """Return an ExternalSecret that a ClusterExternalSecret owns, by its metadata."""
+    metadata = value["metadata"]
+    references = metadata.get("ownerReferences") or []
+    kept = [r for r in references if not _refers_to(r, CLUSTER_KIND)]
+    if len(kept) == len(references):
+        return None
+    version = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    return OwnedChild(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        patch={"metadata": {**version, "ownerReferences": kept or None}},
+    )
+
+
 def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
     """Return whether a Secret is managed, at risk of being deleted, or neither.
 
@@ -73,7 +103,7 @@ def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
     """
     metadata = value["metadata"]
     references = metadata.get("ownerReferences") or []
-    owners = [reference for reference in references if _refers_to_external_secret(reference)]
+    owners = [reference for reference in references if _refers_to(reference, KIND)]
     entries = metadata.get("managedFields") or []
     written = [entry for entry in entries if _is_apply_of_ours(entry)]
     if not (written and owners) and not any(map(_owns_annotation, written)):
@@ -99,9 +129,9 @@ def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
     )
 
 
-def _refers_to_external_secret(reference: dict[str, Any]) -> bool:
+def _refers_to(reference: dict[str, Any], kind: str) -> bool:
     group = str(reference.get("apiVersion")).partition("/")[0]
-    return group == GROUP and reference.get("kind") == KIND
+    return group == GROUP and reference.get("kind") == kind
 
 
 def _is_ours(entry: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.backoff import Backoff
 from secret_sync.cli.release.ownership import (
@@ -12,7 +12,9 @@ from secret_sync.cli.release.ownership import (
     OrphanRisk,
     ReleasableSecret,
     classify,
+    classify_child,
 )
+from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.kube import (
     METADATA,
     METADATA_LIST,
@@ -30,6 +32,7 @@ from secret_sync.kube.pager import Pager
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from secret_sync.cli.release.ownership import OwnedChild
     from secret_sync.kube import KubeClient
 
 #: Concurrent patches.
@@ -44,10 +47,11 @@ RECLAIM_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The Secrets to release, and those that cannot be released."""
+    """The Secrets to release, those that cannot be released, and the ExternalSecrets to free."""
 
     managed: list[ReleasableSecret]
     orphan_risks: list[OrphanRisk]
+    children: list[OwnedChild]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +63,75 @@ class ReleaseFailure:
 
 
 async def find(client: KubeClient, namespace: str) -> Found:
-    """Find all managed Secrets in a namespace or, with ``""``, in all namespaces.
+    """Find what is to be released in a namespace or, with ``""``, in all namespaces.
 
     Raises:
         ApiError: The server refused the list.
     """
-    pager = Pager(
+    found = await _find_secrets(client, namespace)
+    return Found(
+        managed=[one for one in found if isinstance(one, ReleasableSecret)],
+        orphan_risks=[one for one in found if isinstance(one, OrphanRisk)],
+        children=await _find_children(client, namespace),
+    )
+
+
+async def _find_secrets(client: KubeClient, namespace: str) -> list[ReleasableSecret | OrphanRisk]:
+    pager: Pager[ReleasableSecret | OrphanRisk] = Pager(
         client,
         SECRETS.path(namespace),
         accept=METADATA_LIST,
         kind="PartialObjectMetadata",
         read=checked(classify, "list of Secrets"),
     )
-    found = (await pager.list_all()).objects
-    return Found(
-        managed=[one for one in found if isinstance(one, ReleasableSecret)],
-        orphan_risks=[one for one in found if isinstance(one, OrphanRisk)],
+    return (await pager.list_all()).objects
+
+
+async def free_children(
+    client: KubeClient, children: Iterable[OwnedChild], *, dry_run: bool
+) -> None:
+    """Remove the ownerReferences of ExternalSecrets to ClusterExternalSecrets.
+
+    The garbage collector would delete them with it.
+
+    Raises:
+        ApiError: The server refused, or one of them changes all the time.
+    """
+    for child in children:
+        await _free(client, child, dry_run=dry_run)
+
+
+async def _find_children(client: KubeClient, namespace: str) -> list[OwnedChild]:
+    pager = Pager(
+        client,
+        EXTERNAL_SECRETS.path(namespace),
+        accept=METADATA_LIST,
+        kind="PartialObjectMetadata",
+        read=checked(classify_child, "list of ExternalSecrets"),
     )
+    try:
+        return (await pager.list_all()).objects
+    except ApiNotFoundError:
+        # Without the kind there is nothing that could be deleted.
+        return []
+
+
+async def _free(client: KubeClient, child: OwnedChild, *, dry_run: bool) -> None:
+    path = EXTERNAL_SECRETS.path(child.namespace, child.name)
+    current: OwnedChild | None = child
+    for _ in range(TRIES):
+        if current is None:
+            return
+        try:
+            await _patch(client, path, current.patch, dry_run=dry_run)
+        except ApiNotFoundError:
+            return
+        except ApiConflictError:
+            reply = await client.request("GET", path, accept=METADATA)
+            current = classify_child(reply)
+        else:
+            return
+    raise ApiRefusedError(f"ExternalSecret {child.namespace}/{child.name} changes all the time")
 
 
 async def release(
@@ -117,7 +173,11 @@ async def find_reclaimed(client: KubeClient, namespace: str, uids: Collection[st
     There is no other way to find out that a controller runs if its namespace and name are unknown.
     """
     await asyncio.sleep(RECLAIM_SECONDS)
-    return [one.title for one in (await find(client, namespace)).managed if one.uid in uids]
+    return [
+        one.title
+        for one in await _find_secrets(client, namespace)
+        if isinstance(one, ReleasableSecret) and one.uid in uids
+    ]
 
 
 async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bool) -> None:
@@ -129,7 +189,7 @@ async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bo
         if current.deleting:
             raise ApiRefusedError("it is already being deleted, which cannot be stopped")
         try:
-            await _patch(client, path, current, dry_run=dry_run)
+            await _patch(client, path, current.patch, dry_run=dry_run)
         except ApiNotFoundError:
             return
         except ApiUnavailableError as error:
@@ -145,15 +205,13 @@ async def _release(client: KubeClient, managed: ReleasableSecret, *, dry_run: bo
     raise ApiRefusedError(f"it changed {TRIES} times meanwhile; run this again")
 
 
-async def _patch(
-    client: KubeClient, path: str, managed: ReleasableSecret, *, dry_run: bool
-) -> None:
+async def _patch(client: KubeClient, path: str, patch: dict[str, Any], *, dry_run: bool) -> None:
     params = {"fieldManager": RELEASED_MANAGER} | ({"dryRun": "All"} if dry_run else {})
     await client.request(
         "PATCH",
         path,
         params=params,
-        body=managed.patch,
+        body=patch,
         content_type=MERGE_PATCH,
         accept=METADATA,
         expected=Answer.ANY,

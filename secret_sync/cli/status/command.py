@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from secret_sync.cli.status.rows import StatusSnapshot
 
 _DESCRIPTION: Final = """\
-Shows whether each ExternalSecret is ready, and if not, why. SecretStores and ClusterSecretStores
-that are not ready follow, as far as you have permission to read them.
+Shows whether each ExternalSecret is ready, and if not, why. With --all-namespaces, the
+ClusterExternalSecrets follow. SecretStores and ClusterSecretStores that are not ready come last, as
+far as you have permission to read them.
 
   READY      the condition Ready; Unknown (yellow) until a controller has reconciled the object
   LAST SYNC  when a change was last written to the Secret; later checks that found no change are
@@ -36,7 +37,9 @@ that are not ready follow, as far as you have permission to read them.
                polling interval  the controller's --polling-interval (default 2m)
                on change, never  its refreshPolicy (OnChange, CreatedOnce)
                with backoff      not ready: retried with growing delays, at once after a change
-             A controller with --disable-polling does not poll at all."""
+             A controller with --disable-polling does not poll at all.
+  FROM       the ClusterExternalSecret that created it, if there is one
+  NAMESPACES how many of its ExternalSecrets are ready, of how many namespaces"""
 
 _EPILOG: Final = """\
 -o json prints one document; unknown values are null:
@@ -44,9 +47,11 @@ _EPILOG: Final = """\
   ready            whether everything below is ready
   externalSecrets  a list: namespace, name, ready ("True", "False", "Unknown"), upToDate (whether
                    that is about the newest generation), reason, message, target (the Secret),
-                   lastSyncTime, refreshPolicy, rotationInterval
+                   lastSyncTime, refreshPolicy, rotationInterval, clusterExternalSecret
   stores           a list of all stores that can be read: kind, namespace, name, ready, upToDate,
                    reason, message
+  clusterExternalSecrets  a list, with --all-namespaces: name, ready, upToDate, reason, message,
+                   namespaces (such as "2/3")
   notes            a list of strings: what could not be read, and why
 
 Colours are used on terminals only; NO_COLOR=1 disables them.

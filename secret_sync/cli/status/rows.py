@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from secret_sync.resources import ExternalSecretStatus, StoreStatus
+from secret_sync.resources import ClusterExternalSecretStatus, ExternalSecretStatus, StoreStatus
+from secret_sync.resources.controllers import controller_of
 from secret_sync.resources.meta import ObjectMeta
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class ExternalSecretRow(ObjectMeta):
         last_sync: When a change was last written, RFC 3339 in UTC; ``""`` if never.
         interval: As written in the object; ``""`` for the controller's.
         refresh_policy: ``Periodic``, ``OnChange`` or ``CreatedOnce``.
+        source: The ClusterExternalSecret that created it, or ``""``.
     """
 
     readiness: Readiness
@@ -82,12 +84,14 @@ class ExternalSecretRow(ObjectMeta):
     last_sync: str
     interval: str
     refresh_policy: str
+    source: str = ""
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretRow:
         """Return the row of an ExternalSecret as the API server stores it."""
         metadata, spec = value["metadata"], value.get("spec") or {}
         status = ExternalSecretStatus.from_dict(value.get("status") or {})
+        controller = controller_of(metadata)
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -98,6 +102,7 @@ class ExternalSecretRow(ObjectMeta):
             last_sync=status.last_sync_time,
             interval=spec.get("rotationInterval") or "",
             refresh_policy=spec.get("refreshPolicy") or "Periodic",
+            source=controller.name if controller is not None and controller.is_cluster else "",
         )
 
     @property
@@ -125,6 +130,7 @@ class ExternalSecretRow(ObjectMeta):
             "lastSyncTime": self.last_sync or None,
             "refreshPolicy": self.refresh_policy,
             "rotationInterval": self.interval or None,
+            "clusterExternalSecret": self.source or None,
         }
 
 
@@ -160,18 +166,66 @@ class StoreRow(ObjectMeta):
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterExternalSecretRow(ObjectMeta):
+    """The status of a ClusterExternalSecret.
+
+    Attributes:
+        namespaces: How many of its ExternalSecrets are ready, of how many namespaces.
+        children: The condition of its ExternalSecrets.
+    """
+
+    readiness: Readiness
+    namespaces: str
+    children: Readiness
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> ClusterExternalSecretRow:
+        """Return the row of an object as the API server stores it."""
+        metadata = value["metadata"]
+        status = ClusterExternalSecretStatus.from_dict(value.get("status") or {})
+        return cls(
+            namespace="",
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            readiness=Readiness.of(status.ready, metadata),
+            namespaces=status.namespaces,
+            children=Readiness.of(status.children, metadata),
+        )
+
+    @property
+    def why_not(self) -> str:
+        """Return why it, or else one of its ExternalSecrets, is not ready."""
+        return self.readiness.why_not or self.children.why_not
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of the object; missing strings are null."""
+        return {
+            "name": self.name,
+            **self.readiness.to_json(),
+            "namespaces": self.namespaces or None,
+        }
+
+
+#: What is shown beside ExternalSecrets.
+OtherRow: TypeAlias = StoreRow | ClusterExternalSecretRow
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSnapshot:
     """The status of all objects at one moment.
 
     Attributes:
         namespace: Their namespace; ``""`` for all.
         stores: The stores that could be read.
+        clusters: The ClusterExternalSecrets that could be read.
         notes: What could not be read, and why.
     """
 
     namespace: str
     objects: list[ExternalSecretRow]
     stores: list[StoreRow] = field(default_factory=list)
+    clusters: list[ClusterExternalSecretRow] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -179,22 +233,30 @@ class StatusSnapshot:
         cls,
         namespace: str,
         objects: Collection[ExternalSecretRow],
-        stores: Collection[StoreRow],
+        others: Collection[OtherRow],
         notes: Collection[str] = (),
     ) -> StatusSnapshot:
         """Return the snapshot with its objects sorted as they are shown."""
         return cls(
             namespace,
             sorted(objects, key=lambda row: (row.namespace, row.name)),
-            sorted(stores, key=lambda row: (row.kind, row.namespace, row.name)),
+            sorted(
+                (row for row in others if isinstance(row, StoreRow)),
+                key=lambda row: (row.kind, row.namespace, row.name),
+            ),
+            sorted(
+                (row for row in others if isinstance(row, ClusterExternalSecretRow)),
+                key=lambda row: row.name,
+            ),
             tuple(notes),
         )
 
     @property
     def good(self) -> bool:
-        """Return whether every ExternalSecret and every store is ready."""
+        """Return whether every object is ready."""
         states = [row.readiness for row in self.objects]
         states += [store.readiness for store in self.stores]
+        states += [row.readiness for row in self.clusters]
         return all(readiness.good for readiness in states)
 
     def to_json(self) -> dict[str, Any]:
@@ -204,5 +266,6 @@ class StatusSnapshot:
             "ready": self.good,
             "externalSecrets": [row.to_json() for row in self.objects],
             "stores": [row.to_json() for row in self.stores],
+            "clusterExternalSecrets": [row.to_json() for row in self.clusters],
             "notes": list(self.notes),
         }

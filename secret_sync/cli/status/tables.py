@@ -11,7 +11,13 @@ from secret_sync.controller.sync import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.cli.status.rows import ExternalSecretRow, Readiness, StatusSnapshot, StoreRow
+    from secret_sync.cli.status.rows import (
+        ClusterExternalSecretRow,
+        ExternalSecretRow,
+        Readiness,
+        StatusSnapshot,
+        StoreRow,
+    )
     from secret_sync.cli.terminal import Screen
 
 _NONE: Final = "-"
@@ -29,6 +35,8 @@ def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]
         now: The current time, for ages.
     """
     lines = _objects(snapshot, screen, now)
+    if snapshot.clusters:
+        lines += ["", *_clusters(snapshot.clusters, screen)]
     bad = [store for store in snapshot.stores if not store.readiness.good]
     if bad:
         lines += ["", *_stores(bad, screen)]
@@ -43,9 +51,18 @@ def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[st
         return [f"no ExternalSecrets {place}"]
     wide = not snapshot.namespace
     head = ["NAMESPACE"] if wide else []
-    head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC", "WHY NOT"]
+    # Of a whole cluster, most rows would repeat the lines of the ClusterExternalSecrets.
+    sources = not wide and any(row.source for row in snapshot.objects)
+    head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC"]
+    head += [*(["FROM"] if sources else []), "WHY NOT"]
     rows = [
-        [*([Cell(row.namespace)] if wide else []), *_object(row, now)] for row in snapshot.objects
+        [
+            *([Cell(row.namespace)] if wide else []),
+            *_object(row, now),
+            *([Cell(row.source or _NONE)] if sources else []),
+            Cell(row.readiness.why_not),
+        ]
+        for row in snapshot.objects
     ]
     lines = table(screen, head, rows)
     failing = sum(not row.readiness.good for row in snapshot.objects)
@@ -61,8 +78,22 @@ def _object(row: ExternalSecretRow, now: datetime) -> list[Cell]:
         Cell(row.readiness.reason or _NONE),
         Cell(ago(row.last_sync, now)),
         Cell(row.next_sync),
-        Cell(row.readiness.why_not),
     ]
+
+
+def _clusters(rows: Sequence[ClusterExternalSecretRow], screen: Screen) -> list[str]:
+    head = ["CLUSTEREXTERNALSECRET", "READY", "REASON", "NAMESPACES", "WHY NOT"]
+    cells = [
+        [
+            Cell(row.name),
+            _ready(row.readiness),
+            Cell(row.readiness.reason or _NONE),
+            Cell(row.namespaces or _NONE),
+            Cell(row.why_not),
+        ]
+        for row in rows
+    ]
+    return table(screen, head, cells)
 
 
 def _stores(stores: Sequence[StoreRow], screen: Screen) -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, StoreRow
-from secret_sync.cli.status.snapshot import take_snapshot
+from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot
+from secret_sync.cli.status.snapshot import row_of, take_snapshot
 from secret_sync.cli.status.tables import render
 from secret_sync.controller.kinds import EXTERNAL_SECRETS
 from secret_sync.kube import ALL_NAMESPACES, Informer, WatchedNamespaces
@@ -93,7 +93,7 @@ class _LiveSnapshot:
     """The objects, kept up to date by informers."""
 
     def __init__(
-        self, client: KubeClient, namespace: str, stores: Sequence[Resource], redraw: _RedrawSignal
+        self, client: KubeClient, namespace: str, others: Sequence[Resource], redraw: _RedrawSignal
     ) -> None:
         self._namespace = namespace
         self._connections: list[_Connection] = []
@@ -108,31 +108,26 @@ class _LiveSnapshot:
             return made
 
         self._objects = informer(EXTERNAL_SECRETS, ExternalSecretRow.from_dict)
-        self._stores = [informer(kind, _store_of(kind)) for kind in stores]
+        self._others = [informer(kind, row_of(kind)) for kind in others]
 
     @property
     def synced(self) -> bool:
         """Return whether everything has been listed."""
-        return all(informer.synced for informer in (self._objects, *self._stores))
+        return all(informer.synced for informer in (self._objects, *self._others))
 
     async def run(self) -> None:
         """Run the informers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for informer in (self._objects, *self._stores):
+            for informer in (self._objects, *self._others):
                 tasks.create_task(informer.run())
 
     def snapshot(self, notes: Sequence[str]) -> StatusSnapshot:
         """Return the current snapshot."""
         lost = (_LOST,) if any(connection.lost for connection in self._connections) else ()
-        stores = [store for informer in self._stores for store in informer.store.values()]
+        others = [row for informer in self._others for row in informer.store.values()]
         return StatusSnapshot.of(
-            self._namespace, self._objects.store.values(), stores, (*notes, *lost)
+            self._namespace, self._objects.store.values(), others, (*notes, *lost)
         )
-
-
-def _store_of(kind: Resource) -> Callable[[dict[str, Any]], StoreRow]:
-    # Watch events of some servers lack the kind.
-    return lambda value: StoreRow.from_dict({**value, "kind": kind.kind})
 
 
 async def watch(client: KubeClient, namespace: str, screen: Callable[[], Screen]) -> None:

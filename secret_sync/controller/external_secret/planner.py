@@ -165,15 +165,12 @@ class Planner:
         identities: Mapping[StoreRef | None, _Resolved],
         revision: Hashable,
     ) -> Plan:
-        problem = spec_problem(es)
+        problem = self.problem_of_spec(es)
         if problem is not None:
             return Plan(problem=problem)
         interval = self._interval(es)
         if isinstance(interval, Problem):
             return Plan(problem=interval)
-        problem = key_problem(es)
-        if problem is not None:
-            return Plan(problem=problem)
         problems = self._expressions.check(es)
         if problems is None:
             return Plan(compiling=True)
@@ -190,6 +187,16 @@ class Planner:
             revision=revision,
             digest=digest_of(((planned.entry, planned.spec) for planned in entries), es.template),
         )
+
+    def problem_of_spec(self, es: ExternalSecret) -> Problem | None:
+        """Return a mistake that is certain without the cluster; expressions are not looked at."""
+        problem = spec_problem(es)
+        if problem is not None:
+            return problem
+        interval = self._interval(es)
+        if isinstance(interval, Problem):
+            return interval
+        return key_problem(es)
 
     def _identities_of(self, es: ExternalSecret) -> dict[StoreRef | None, _Resolved]:
         """Return the identity of each store that the entries name, each resolved once."""

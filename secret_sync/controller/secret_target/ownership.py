@@ -74,6 +74,9 @@ def is_ours(es: ExternalSecret, secret: ManagedSecret, applied: Applied | None) 
     ours if mark and ownerReference both have the uid of this very object: the garbage collector
     deletes it with the object, so it has no other owner.
     """
+    if es.replaced_by and secret.owner.partition("/")[0] == es.replaced_by:
+        # Handed over, whatever is remembered of it.
+        return False
     if secret.owner_is_ours and secret.owner.partition("/")[0] == es.name:
         return True
     if applied is not None and applied.uid == secret.uid and not merged_by(es, secret):
@@ -262,7 +265,8 @@ def behind(current: SecretMeta | None, applied: Applied, now: float) -> bool:
 
 def may_adopt(es: ExternalSecret) -> bool:
     """Return whether the ExternalSecret has a claim to a Secret that it did not make."""
-    return es.adopt or es.legacy
+    replaces = es.controller is not None and es.controller.is_cluster
+    return es.adopt or es.legacy or replaces
 
 
 def adoptable(
@@ -270,9 +274,10 @@ def adoptable(
 ) -> bool:
     """Return whether a Secret that is not ours is the ExternalSecret's to take over.
 
-    It is if ack-secret-manager made it for this very object, which its finalizer shows, or
-    if the author of the object says so. What has a controller is that one's, and what another
-    ExternalSecret made is that one's as long as there is one.
+    It is if ack-secret-manager made it for this very object, which its finalizer shows, if the
+    author of the object says so, or if the child that had it before hands it over. What has a
+    controller is that one's, and what another ExternalSecret made is that one's as long as there
+    is one.
 
     Args:
         es: Who wants it.
@@ -282,8 +287,10 @@ def adoptable(
     if metadata.get("deletionTimestamp") or controller_of(metadata, es, others):
         return False
     mark = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION) or ""
+    owner = marked_by(es.namespace, mark, others)
+    if owner is not None and hands_over(owner, es):
+        return True
     if es.adopt:
-        owner = marked_by(es.namespace, mark, others)
         return owner is None or owner.uid == es.uid
     return es.legacy and not mark and made_by_legacy(metadata) and _made_for(es, others)
 
@@ -347,10 +354,20 @@ def controller_of(
         kind, name = reference.get("kind"), reference.get("name") or ""
         if kind == KIND and (reference.get("apiVersion") or "").startswith(f"{GROUP}/"):
             living = marked_by(es.namespace, f"{name}/{reference.get('uid')}", others)
-            if reference.get("uid") == es.uid or living is None:
+            if reference.get("uid") == es.uid or living is None or hands_over(living, es):
                 continue
         return f"{kind} {name}"
     return ""
+
+
+def hands_over(former: ExternalSecret, es: ExternalSecret) -> bool:
+    """Return whether one child of a ClusterExternalSecret leaves its Secret to another one."""
+    return (
+        former.replaced_by == es.name
+        and es.controller is not None
+        and es.controller.is_cluster
+        and former.controller == es.controller
+    )
 
 
 def controllers(metadata: dict[str, Any]) -> list[dict[str, Any]]:

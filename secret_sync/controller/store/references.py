@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from secret_sync.controller.namespace_rules import matches_regex, rules_mistake
 from secret_sync.controller.sync import Problem, why_missing
 from secret_sync.credentials import SecretKeyRef
 from secret_sync.resources import Reason
-from secret_sync.resources.meta import InvalidField, object_key
+from secret_sync.resources.meta import object_key
 from secret_sync.resources.names import ALLOW_NAMESPACES_ANNOTATION
 from secret_sync.resources.secret_store import CLUSTER_KIND, KIND
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ServiceAccountRef,
         StoreRef,
     )
-    from secret_sync.resources.meta import FieldPath
+    from secret_sync.resources.meta import FieldPath, InvalidField
 
 EVERYBODY = "*"
 
@@ -238,11 +238,6 @@ def service_accounts_of(store: SecretStore) -> tuple[str, ...]:
     return tuple({object_key(r.namespace or store.namespace, r.name) for r in refs})
 
 
-_KEPT: Final = 1024
-#: The longest regular expression that is looked at, in characters.
-_LONGEST: Final = 1024
-
-
 class Admission:
     """Applies ``spec.conditions``.
 
@@ -270,7 +265,7 @@ class Admission:
     def _applies(self, rule: NamespaceRule, namespace: str) -> bool:
         if namespace in rule.namespaces:
             return True
-        if any(_matches(regex, namespace) for regex in rule.regexes):
+        if any(matches_regex(regex, namespace) for regex in rule.regexes):
             return True
         if rule.selector is None:
             return False
@@ -285,41 +280,4 @@ def selects(store: SecretStore) -> bool:
 
 def mistake(store: SecretStore) -> InvalidField | None:
     """Return the first of a store's conditions that cannot be read; ``None`` if all can."""
-    for index, rule in enumerate(store.rules):
-        if rule.selector is not None and rule.selector.mistake:
-            what = f"cannot be read: {rule.selector.mistake}"
-            return _condition_field(index, "namespaceSelector", what)
-        for regex in rule.regexes:
-            if len(regex) > _LONGEST:
-                what = f"has one of more than {_LONGEST} characters"
-                return _condition_field(index, "namespaceRegexes", what)
-            if _compiled(regex) is None:
-                what = f"has {regex[:64]!r}, which is not RE2 syntax"
-                return _condition_field(index, "namespaceRegexes", what)
-    return None
-
-
-def _condition_field(index: int, name: str, what: str) -> InvalidField:
-    path = ("spec", "conditions", index, name)
-    return InvalidField(path, f"spec.conditions[{index}].{name} {what}")
-
-
-def _matches(regex: str, namespace: str) -> bool:
-    compiled = _compiled(regex)
-    return compiled is not None and compiled.fullmatch(namespace) is not None
-
-
-@lru_cache(maxsize=_KEPT)
-def _compiled(regex: str) -> Any:
-    # 1.6 MiB that only a ClusterSecretStore with a regular expression needs.
-    import re2  # noqa: PLC0415 (see above)
-
-    options = re2.Options()
-    # It would write to stderr by itself.
-    options.log_errors = False
-    if len(regex) > _LONGEST:
-        return None
-    try:
-        return re2.compile(regex, options)
-    except re2.error:
-        return None
+    return rules_mistake(store.rules)

@@ -38,6 +38,7 @@ async def live(api: Api, ram: Ram, home: str) -> None:
     await _adoption(api, home)
     await _failure(api, home)
     await _template(api, home)
+    await _spread(api, home)
     await _definition(api)
 
 
@@ -140,6 +141,33 @@ async def put_template(api: Api, home: str, text: str) -> None:
     await api.put(external_secret("rendered", ENTRY, target=target), home)
 
 
+async def _spread(api: Api, home: str) -> None:
+    """A ClusterExternalSecret that ack-secret-manager has left, and its child comes and goes."""
+    kind = "ClusterExternalSecret"
+    await api.put(_spreading(home), "")
+    await api.until_ready("", home, "Provisioned", kind=kind)
+    await _until_let_go(api, kind, "", home)
+    await api.until_holds(home, "child", {"x": "three"})
+    await api.put(_spreading(home, "nowhere"), "")
+    await api.until("ExternalSecret", home, "child", lambda e: e is None)
+    await api.delete(kind, "", home)
+
+
+def _spreading(home: str, namespace: str = "", name: str = "") -> dict[str, Any]:
+    spec = {"data": [{**ENTRY, "secretStoreRef": {"name": "store"}}]}
+    document = {
+        "apiVersion": "alibabacloud.com/v1alpha1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": name or home},
+        "spec": {
+            "externalSecretName": "child",
+            "externalSecretSpec": spec,
+            "conditions": [{"namespaces": [namespace or home]}],
+        },
+    }
+    return _left(document)
+
+
 async def _definition(api: Api) -> None:
     """It is changed by somebody, so that it is read again."""
     patch = {"metadata": {"annotations": {"rights": "changed"}}}
@@ -193,6 +221,8 @@ _UNCHECKED: Final = {
     ("get", "clustersecretstores"): Provoked("ClusterSecretStore"),
     ("patch", "clustersecretstores"): Provoked("ClusterSecretStore"),
     ("patch", "clustersecretstores/status"): Provoked("ClusterSecretStore"),
+    ("get", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
+    ("patch", "clusterexternalsecrets"): Provoked("ClusterExternalSecret"),
     ("create", "events"): Provoked("SecretStore"),
     ("patch", "events"): Provoked("Event", at_the_end=True),
     ("create", "serviceaccounts/token"): Provoked("ServiceAccount"),
@@ -222,6 +252,8 @@ async def provoke(case: Provoked, api: Api, ram: Ram, home: str) -> None:
         case "ConfigMap":
             await admin.put_secret("rights/one", "one")
             await put_template(api, home, "{{ .x }}")
+        case "ClusterExternalSecret":
+            await api.put(_spreading(home, name=f"{home}-{uuid.uuid4().hex[:6]}"), "")
         case "ServiceAccount":
             await admin.put_secret("rights/one", "one")
             await _account(api, ram, home)

@@ -183,6 +183,7 @@ def test_a_role_in_one_namespace_is_the_cluster_role_without_what_is_in_none() -
     role = BASE.parent / "watched-namespace" / "role.yaml"
     part = yaml.safe_load(role.read_text())["rules"]
     without = {"clustersecretstores", "clustersecretstores/status", "namespaces"}
+    without |= {"clusterexternalsecrets", "clusterexternalsecrets/status"}
     without |= {"customresourcedefinitions"}
 
     def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:

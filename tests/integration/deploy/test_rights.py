@@ -52,7 +52,10 @@ class Shipped:
 
 TOKENS = COMPONENTS / "service-account-ref"
 CONFIG_MAPS = COMPONENTS / "template-config-maps"
-WHOLE = Shipped(tuple(folder / "clusterrole.yaml" for folder in (BASE, TOKENS, CONFIG_MAPS)))
+CHILDREN = COMPONENTS / "cluster-external-secrets"
+WHOLE = Shipped(
+    tuple(folder / "clusterrole.yaml" for folder in (BASE, TOKENS, CHILDREN, CONFIG_MAPS))
+)
 NAMED = Shipped((DEPLOY / "watched-namespace" / "role.yaml",), scope="")
 
 
@@ -65,7 +68,8 @@ async def test_with_the_rules_as_shipped_nothing_is_denied_and_all_are_used(
     as_account: AsAccount,
     tmp_path: Path,
 ) -> None:
-    folder = write(tmp_path / "install", resources=[BASE], components=[TOKENS, CONFIG_MAPS])
+    components = [TOKENS, CHILDREN, CONFIG_MAPS]
+    folder = write(tmp_path / "install", resources=[BASE], components=components)
     await asyncio.to_thread(kubectl.apply, folder)
     settings = await as_account("secret-sync-system", "secret-sync")
     log = AuditLog(plane, home)

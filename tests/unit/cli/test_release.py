@@ -64,6 +64,10 @@ RELEASED = {
 }
 
 
+#: No ExternalSecret was created by a ClusterExternalSecret.
+NO_CHILDREN = answering(collection("PartialObjectMetadata"))
+
+
 def secret(name: str = "some", rv: str = "7", **metadata: Any) -> dict[str, Any]:
     """A Secret of ours, as its metadata on_released."""
     return {
@@ -89,6 +93,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def holding(server: ScriptedServer, *secrets: dict[str, Any]) -> None:
     """These Secrets are there before the release, and none of them is ours after it."""
     server.lists.append(answering(collection("PartialObjectMetadata", *secrets)))
+    server.lists.append(NO_CHILDREN)
     server.lists.append(answering(collection("PartialObjectMetadata")))
 
 
@@ -118,10 +123,10 @@ async def test_marks_go_and_everything_else_stays(server: ScriptedServer, cli: C
 async def test_payloads_are_never_asked_for(server: ScriptedServer, cli: Cli) -> None:
     holding(server, secret())
     server.others.append(CONFLICT)
-    server.lists.insert(1, answering(secret(rv="8")))
+    server.lists.insert(2, answering(secret(rv="8")))
     await cli(*RELEASE)
     accepted = [request.headers["accept"] for request in server.requests]
-    assert accepted == [METADATA_LIST, METADATA, METADATA, METADATA, METADATA_LIST]
+    assert accepted == [METADATA_LIST] * 2 + [METADATA] * 3 + [METADATA_LIST]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +159,7 @@ async def test_the_list_is_read_page_by_page(server: ScriptedServer, cli: Cli) -
     first = collection("PartialObjectMetadata", secret("a"), token="more")
     server.lists.append(answering(first))
     server.lists.append(answering(collection("PartialObjectMetadata", secret("b"))))
+    server.lists.append(NO_CHILDREN)
     server.lists.append(answering(collection("PartialObjectMetadata")))
     done = await cli(*RELEASE)
     assert "2 Secrets released" in done.out
@@ -169,7 +175,7 @@ async def test_secret_that_changed_meanwhile_is_classified_again(
 ) -> None:
     holding(server, secret())
     server.others.append(refusal)
-    server.lists.insert(1, answering(secret(rv="8")))
+    server.lists.insert(2, answering(secret(rv="8")))
     assert (await cli(*RELEASE)).code == 0
     assert [patch["resourceVersion"] for patch in patches(server)] == ["7", "8"]
 
@@ -179,7 +185,7 @@ async def test_secret_that_is_no_longer_managed_is_skipped(
 ) -> None:
     holding(server, secret())
     server.others.append(CONFLICT)
-    server.lists.insert(1, answering(secret(managedFields=[RELEASED], ownerReferences=None)))
+    server.lists.insert(2, answering(secret(managedFields=[RELEASED], ownerReferences=None)))
     assert (await cli(*RELEASE)).code == 0
     assert len(patches(server)) == 1
 
@@ -187,7 +193,7 @@ async def test_secret_that_is_no_longer_managed_is_skipped(
 async def test_secret_that_changes_all_the_time_is_a_failure(
     server: ScriptedServer, cli: Cli
 ) -> None:
-    server.lists.append(answering(collection("PartialObjectMetadata", secret())))
+    server.lists.extend([answering(collection("PartialObjectMetadata", secret())), NO_CHILDREN])
     server.lists.extend([answering(secret())] * steps.TRIES)
     server.others.extend([CONFLICT] * steps.TRIES)
     done = await cli(*RELEASE)
@@ -221,19 +227,19 @@ async def test_failure_does_not_stop_the_others(server: ScriptedServer, cli: Cli
 
 async def test_reclaimed_secrets_are_reported(server: ScriptedServer, cli: Cli) -> None:
     ours = answering(collection("PartialObjectMetadata", *map(secret, "abcd")))
-    server.lists.extend([ours, ours])
+    server.lists.extend([ours, NO_CHILDREN, ours])
     done = await cli(*RELEASE)
     assert done.code == 1
     assert "adopted 4 of 4 Secrets again (ns/a, ns/b, ns/c, ...)" in done.err
 
 
 async def test_dry_run_is_one_for_the_api_server_too(server: ScriptedServer, cli: Cli) -> None:
-    server.lists.append(answering(collection("PartialObjectMetadata", secret())))
+    server.lists.extend([answering(collection("PartialObjectMetadata", secret())), NO_CHILDREN])
     done = await cli("release", "--keep-secrets", "--dry-run", "-n", "ns")
     assert (done.code, done.err) == (0, "")
     assert done.out == "would release ns/some\n1 Secret would be released\n"
     assert [r.query.get("dryRun") for r in server.requests if r.method == "PATCH"] == ["All"]
-    assert len(server.listed) == 1
+    assert len(server.listed) == 2
 
 
 @pytest.mark.parametrize(
@@ -252,3 +258,25 @@ async def test_person_is_asked(
     done = await cli("release", "--keep-secrets", "-n", "ns")
     assert done.out.startswith("Release 1 Secret in namespace ns from secret-sync? None is deleted")
     assert (done.code, len(patches(server))) == (code, writes)
+
+
+async def test_children_of_cluster_external_secrets_are_freed_first(
+    server: ScriptedServer, cli: Cli
+) -> None:
+    reference = {**REFERENCE, "kind": "ClusterExternalSecret", "uid": "ces-uid"}
+    metadata = {"namespace": "ns", "name": "child", "uid": "uid-child", "resourceVersion": "3"}
+    child = {"metadata": {**metadata, "ownerReferences": [FOREIGN_REFERENCE, reference]}}
+    free = {"metadata": {**metadata, "name": "free", "ownerReferences": [FOREIGN_REFERENCE]}}
+    server.lists.append(answering(collection("PartialObjectMetadata", secret())))
+    server.lists.append(answering(collection("PartialObjectMetadata", child, free)))
+    server.lists.append(answering(collection("PartialObjectMetadata")))
+    done = await cli(*RELEASE)
+    assert done.code == 0
+    assert done.out.startswith("released 1 ExternalSecret from ClusterExternalSecrets\n")
+    first, second = patches(server)
+    assert first == {
+        "uid": "uid-child",
+        "resourceVersion": "3",
+        "ownerReferences": [FOREIGN_REFERENCE],
+    }
+    assert second["uid"] == "uid-some"

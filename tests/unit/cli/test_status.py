@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.cli.status import watch
-from secret_sync.cli.status.rows import ExternalSecretRow, StatusSnapshot, StoreRow
+from secret_sync.cli.status.rows import (
+    ClusterExternalSecretRow,
+    ExternalSecretRow,
+    StatusSnapshot,
+    StoreRow,
+)
 from secret_sync.cli.status.tables import ago, render
 from secret_sync.cli.terminal import Screen
 from secret_sync.kube import ClusterAccess, KubeClient
@@ -208,6 +213,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
                 "lastSyncTime": None,
                 "refreshPolicy": "Periodic",
                 "rotationInterval": None,
+                "clusterExternalSecret": None,
             }
         ],
         "stores": [
@@ -221,6 +227,7 @@ async def test_json_has_a_stable_shape(server: ScriptedServer, cli: Cli) -> None
                 "message": "not reconciled yet",
             }
         ],
+        "clusterExternalSecrets": [],
         "notes": [
             f"ClusterSecretStores are not shown: GET {GROUP}/clustersecretstores: 403 Forbidden"
         ],
@@ -322,3 +329,26 @@ async def test_watch_that_does_not_fit_shows_what_is_not_ready(
     assert page[-1].startswith("... and ")
     # At the end everything, on the screen that came before.
     assert "good-8" in shown.partition("\x1b[?1049l")[2]
+
+
+def test_source_of_a_child_and_the_clusterexternalsecrets_are_shown() -> None:
+    child = example("child", SYNCED)
+    owner = {"apiVersion": "alibabacloud.com/v1alpha1", "kind": "ClusterExternalSecret"}
+    child["metadata"]["ownerReferences"] = [{**owner, "name": "spread", "controller": True}]
+    lines = drawn(child, example("own", SYNCED))
+    assert lines[0].split()[-3:] == ["FROM", "WHY", "NOT"]
+    assert lines[1].split()[-1] == "spread"
+    assert lines[2].split()[-1] == "-"
+
+    unready = {**condition("False", "ExternalSecretsNotReady", "1 of 3 are not Ready: a: Pending")}
+    unready["type"] = "ExternalSecretsReady"
+    ces = example("spread", condition("True", "Provisioned"), unready)
+    ces["status"]["namespaces"] = "2/3"
+    row = ClusterExternalSecretRow.from_dict(ces)
+    snapshot = StatusSnapshot.of("", [], [row])
+    assert snapshot.good
+    lines = render(snapshot, Screen(io.StringIO(), terminal=False, colours=False, width=0), NOW)
+    assert lines[-1].split()[:4] == ["spread", "True", "Provisioned", "2/3"]
+    assert lines[-1].endswith("1 of 3 are not Ready: a: Pending")
+    (found,) = snapshot.to_json()["clusterExternalSecrets"]
+    assert (found["name"], found["namespaces"], found["ready"]) == ("spread", "2/3", "True")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 NAME = "externalsecrets.alibabacloud.com"
 STORES = "secretstores.alibabacloud.com"
 SHARED = "clustersecretstores.alibabacloud.com"
+CLUSTER = "clusterexternalsecrets.alibabacloud.com"
 
 
 def crd(*fields: str, name: str = NAME) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def crd(*fields: str, name: str = NAME) -> dict[str, Any]:
 
 
 def test_each_kind_has_its_definition() -> None:
-    assert set(OUR_DEFINITIONS) == FIELDS.keys() == {NAME, STORES, SHARED}
+    assert set(OUR_DEFINITIONS) == FIELDS.keys() == {NAME, STORES, SHARED, CLUSTER}
     assert definition_of(Resource("example.org", "v1", "things", "Thing")) == "things.example.org"
 
 
@@ -206,7 +207,7 @@ async def test_objects_of_a_fixed_definition_are_read_again_before_they_are_trus
 
 async def test_definitions_of_others_are_not_read() -> None:
     harness = SchemaHarness()
-    assert await harness.reconcile("clusterexternalsecrets.alibabacloud.com") == Done()
+    assert await harness.reconcile("things.alibabacloud.com") == Done()
     assert not harness.client.sent
 
 

@@ -1,0 +1,1 @@
+"""ClusterExternalSecrets: imported only where the kind is installed and turned on."""
