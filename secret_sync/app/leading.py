@@ -104,10 +104,12 @@ async def make_election(
 ) -> Election | None:
     """Build the election, with its own connections; ``None`` without leader election.
 
+    A dry run takes no part in it: it runs beside the one that leads.
+
     Raises:
         DefiniteError: A right is missing; one line says which.
     """
-    if not settings.leader_elect:
+    if not settings.leader_elect or settings.dry_run:
         return None
     # Neither behind the writes of the others nor under the guard that hangs on this one.
     client = KubeClient(access)

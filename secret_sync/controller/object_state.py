@@ -66,6 +66,10 @@ class ObjectStates(Generic[StateT_co]):
         """Return the state of an object, if anything is kept of it."""
         return self._states.get(key)
 
+    def all(self) -> list[StateT_co]:
+        """Return the states of all objects."""
+        return list(self._states.values())
+
     def forget(self, key: str) -> None:
         """Forget an object that is gone."""
         self._states.pop(key, None)

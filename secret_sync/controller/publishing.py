@@ -119,6 +119,11 @@ class StatusWriter(Generic[StatusT]):
             self._queue.add(key, Priority.HIGH if bad else Priority.MIDDLE)
         return changed
 
+    async def keep(self, key: str) -> Outcome:
+        """Write nothing: the handler of the queue in a dry run, in which statuses stay here."""
+        del key
+        return Done()
+
     async def write(self, key: str) -> Outcome:
         """Write the status of an object, unless that is forgotten; the handler of the queue."""
         state = self._states.find(key)
@@ -172,7 +177,7 @@ def _ahead(written: WrittenStatus[Any], cached: str) -> bool:
 #: Events of one transition that name an overwritten key; the condition has their number.
 _OVERWRITTEN_REPORTED: Final = 10
 
-_CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
+CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
 
 
 class Recorder(Protocol):
@@ -183,6 +188,15 @@ class Recorder(Protocol):
     ) -> None:
         """Record an Event."""
         ...
+
+
+class NoEvents:
+    """A recorder that records nothing: a dry run reports in its log."""
+
+    def record(
+        self, about: About, type_: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Record nothing."""
 
 
 class EventPublisher:
@@ -229,7 +243,7 @@ class EventPublisher:
         """Report that an ExternalSecret is not in sync."""
         if now is before:
             return
-        conflict = problem.reason in _CONFLICTS
+        conflict = problem.reason in CONFLICTS
         reason = EventReason.CONFLICT if conflict else EventReason.SYNC_FAILED
         self._record(es, reason, f"{problem.reason.value}: {problem.message}", warning=True)
 

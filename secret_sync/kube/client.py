@@ -22,8 +22,9 @@ from yarl import URL
 from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, read_answer
-from secret_sync.kube.errors import ApiUnavailableError, error_of
+from secret_sync.kube.errors import ApiUnavailableError, ReadOnlyError, error_of
 from secret_sync.kube.resource import JSON
+from secret_sync.kube.tokens import user_of
 from secret_sync.time_limits import TimeLimits
 
 if TYPE_CHECKING:
@@ -82,10 +83,16 @@ class WriteGuard(Protocol):
 
 
 class KubeClient:
-    """A client of one API server with one identity; to be created and closed in one loop."""
+    """A client of one API server with one identity; to be created and closed in one loop.
 
-    def __init__(self, access: ClusterAccess) -> None:
+    Args:
+        access: Where it is, and who we are.
+        read_only: Whether everything is refused that could change anything, here and nowhere else.
+    """
+
+    def __init__(self, access: ClusterAccess, *, read_only: bool = False) -> None:
         self._access = access
+        self.read_only = read_only
         self._guard: WriteGuard | None = None
         # What every request has in common. Redirects are not followed: the token is for one
         # host. No proxy either but one that the kubeconfig names.
@@ -135,6 +142,12 @@ class KubeClient:
         for limits in self._limits.values():
             limits.close()
 
+    @property
+    def token_user(self) -> str:
+        """Return the user whose token we have, as it says itself; ``""`` if there is none."""
+        headers = dict(self._access.credentials.headers)
+        return user_of(headers.get("Authorization", ""))
+
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.
 
@@ -173,9 +186,12 @@ class KubeClient:
             timeout: Seconds for each try.
 
         Raises:
+            ReadOnlyError: It could change something, and this client only reads.
             ApiUnavailableError: Among others, the guard of writes does not let it start now.
             ApiError: The server refused; see its subclasses.
         """
+        if self.read_only and method != "GET" and not _makes_token(method, path):
+            raise ReadOnlyError(f"{method} {path}: not sent, since this is a dry run")
         guard = None if method == "GET" else self._guard
         if guard is not None:
             timeout = min(timeout, guard.write_timeout)
@@ -301,6 +317,11 @@ class KubeClient:
             query_string=_query(*params.items()) if params else "",
             encoded=True,
         )
+
+
+def _makes_token(method: str, path: str) -> bool:
+    """Return whether a request is a TokenRequest, which stores and changes nothing."""
+    return method == "POST" and "/serviceaccounts/" in path and path.endswith("/token")
 
 
 class _Guarded(Payload):

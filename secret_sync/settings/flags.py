@@ -175,6 +175,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
         Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN"),
     ),
     "Running": (
+        Flag("dry-run", boolean, "", "write nothing; the log says what would be written"),
         Flag("reconcile-count", count, "N", "workers", "16"),
         Flag("reconcile-period", backoff_base, "DURATION", "first wait after a failure", "1s"),
         Flag("leader-elect", boolean, "", "several replicas, of which one is active"),

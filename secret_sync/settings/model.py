@@ -91,6 +91,7 @@ class Settings:
     cloud_call_timeout: float = 10.0
     max_concurrent_kms_secret_pulls: int = 10
     max_concurrent_oos_secret_pulls: int = 10
+    dry_run: bool = False
     reconcile_count: int = 16
     reconcile_period: float = 1.0
     watch_namespaces: tuple[str, ...] = ()
