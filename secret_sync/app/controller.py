@@ -112,6 +112,8 @@ class Controller:
         self.metrics = metrics
         self._metadata = metadata = connections.metadata
         self._election = election
+        #: In a dry run: which ExternalSecrets are looked at, by key.
+        self.concerned: Callable[[str], bool] = lambda _: True
         self._stopping = False
         #: What is still to be checked before this is ready.
         self.unchecked = ""
@@ -179,6 +181,9 @@ class Controller:
         watched.external_secrets.add_handler(self.schemas.seen)
         for stores in (watched.secret_stores, watched.cluster_stores):
             stores.add_handler(self.schemas.seen)
+
+    def _is_concerned(self, key: str) -> bool:
+        return self.concerned(key)
 
     @property
     def may_write(self) -> bool:
@@ -381,7 +386,8 @@ class Controller:
         )
         if not dry:
             return reconciler.reconcile
-        return DryRunReconciler(reconciler.reconcile, states, turns).reconcile
+        dry_run = DryRunReconciler(reconciler.reconcile, states, turns)
+        return partial(dry_run.reconcile, self._is_concerned)
 
     def _secret_stores(
         self,

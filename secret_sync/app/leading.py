@@ -116,7 +116,7 @@ async def make_election(
     stack.push_async_callback(client.close)
     name = settings.leader_elect_name
     namespace = settings.leader_elect_namespace or await asyncio.to_thread(
-        current_namespace, settings.kubeconfig
+        current_namespace, settings.kubeconfig, settings.context
     )
     # Who creates has no name for it yet, as rules see it.
     why = await Preflight(client).missing_permission(

@@ -171,7 +171,7 @@ _DEFINITIONS_NEEDS: Final = (
 
 
 async def _find_cluster(settings: Settings, stack: AsyncExitStack) -> ClusterAccess:
-    access = await ClusterAccess.find(settings.kubeconfig)
+    access = await ClusterAccess.find(settings.kubeconfig, settings.context)
     stack.push_async_callback(access.close)
     return access
 

@@ -27,6 +27,7 @@ Commands:
   run      run the controller
   check    check manifests before they are applied
   status   show which ExternalSecrets are in sync, and why the others are not
+  diff     show what the controller would write, without writing
   release  before an uninstall: keep every Secret when its ExternalSecret is deleted
   local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
   version  print the version
@@ -123,6 +124,12 @@ def _status(argv: Sequence[str]) -> int:
     return status.main(argv, os.environ)
 
 
+def _diff(argv: Sequence[str]) -> int:
+    from secret_sync.cli import diff  # noqa: PLC0415 - see above
+
+    return diff.main(argv, os.environ)
+
+
 def _release(argv: Sequence[str]) -> int:
     from secret_sync.cli import release  # noqa: PLC0415 - see above
 
@@ -155,6 +162,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "check": _check,
     "run": _run,
     "status": _status,
+    "diff": _diff,
     "release": _release,
     "local": _local,
     "version": _version,

@@ -230,6 +230,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "cluster to work on; else KUBECONFIG, else the one it runs in",
             environment=("KUBECONFIG",),
         ),
+        Flag("context", str, "NAME", "context of the kubeconfig; else its current one"),
     ),
     "Accepted for compatibility, without effect": (
         Flag("token-rotation-period", str, "DURATION", "", status="compatibility"),

@@ -73,6 +73,7 @@ class Settings:
         leader_elect_namespace: ``""`` for the controller's own.
         metrics_bind_address: ``None`` serves no HTTP.
         kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
+        context: Of the kubeconfig; ``""`` for its current one.
         ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
         no_effect: Flags the user gave that are accepted for compatibility only.
         metadata_endpoint: ``host[:port]`` of the ECS metadata service.
@@ -112,6 +113,7 @@ class Settings:
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     kubeconfig: str = ""
+    context: str = ""
     uid: str = ""
     cluster_id: str = ""
     own: OwnIdentity = OwnIdentity()

@@ -11,7 +11,7 @@ import structlog
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.publishing import CONFLICTS
 from secret_sync.controller.secret_target.dry_run import NO_CHANGES, WouldWrite
-from secret_sync.controller.sync import Pending, Refused
+from secret_sync.controller.sync import Pending, Refused, unnumbered
 from secret_sync.queue import Done
 
 if TYPE_CHECKING:
@@ -85,7 +85,13 @@ class DryRunReporter(SyncReporter):
 
 
 class DryRunReconciler:
-    """Reconciles up to the first write, which becomes the verdict."""
+    """Reconciles up to the first write, which becomes the verdict.
+
+    Args:
+        reconcile: Of the controller.
+        states: Where verdicts are kept.
+        turns: Of those that merge into one Secret.
+    """
 
     def __init__(
         self,
@@ -97,8 +103,15 @@ class DryRunReconciler:
         self._states = states
         self._turns = turns
 
-    async def reconcile(self, key: str) -> QueueOutcome:
-        """Reconcile one ExternalSecret, and keep the verdict where it would be written."""
+    async def reconcile(self, concerned: Callable[[str], bool], key: str) -> QueueOutcome:
+        """Reconcile one ExternalSecret, and keep the verdict where it would be written.
+
+        Args:
+            concerned: Which are looked at; the others are known, and left alone.
+            key: Of the ExternalSecret.
+        """
+        if not concerned(key):
+            return Done()
         try:
             return await self._reconcile(key)
         except WouldWrite as change:
@@ -111,9 +124,9 @@ class DryRunReconciler:
 
 def keep(state: SyncState, verdict: Verdict) -> None:
     """Keep a verdict, and log it if it is another one than before."""
-    if state.verdict == verdict:
+    before, state.verdict = state.verdict, verdict
+    if before is not None and _summary(before) == _summary(verdict):
         return
-    state.verdict = verdict
     if verdict.problem is not None:
         _log.warning("dry run: nothing would be written", **verdict.problem.log_fields())
     elif not verdict.writes:
@@ -123,6 +136,13 @@ def keep(state: SyncState, verdict: Verdict) -> None:
         parts = (("added", keys.added), ("changed", keys.changed), ("removed", keys.removed))
         named = {part: _named(names) for part, names in parts if names}
         _log.info(f"dry run: would {verdict.outcome} the Secret", secret=verdict.secret, **named)
+
+
+def _summary(verdict: Verdict) -> tuple[object, ...]:
+    """Return what makes a verdict another one."""
+    problem = verdict.problem
+    why = () if problem is None else (problem.reason, unnumbered(problem.message))
+    return verdict.outcome, verdict.secret, verdict.keys, *why
 
 
 def count_verdicts(states: Iterable[SyncState]) -> dict[str, int]:
