@@ -125,7 +125,7 @@ async def make_election(
         namespaces=(namespace,),
     )
     if why:
-        raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
+        raise DefiniteError(f"--leader-elect: {why}; add that to its Role")
     times = LeaseTimes(
         settings.leader_elect_lease_duration,
         settings.leader_elect_renew_deadline,

@@ -30,7 +30,8 @@ Commands:
   diff     show what the controller would write, without writing
   release  before an uninstall: keep every Secret when its ExternalSecret is deleted
   local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
-  version  print the version
+  version  print the version; also --version
+  completion  print what a shell needs to complete commands and flags: bash, zsh or fish
 
 Help for a command: secret-sync COMMAND --help
 
@@ -54,13 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if name in {"-h", "--help", "help"}:
+    if name in {"", "-h", "--help", "help"}:
         sys.stdout.write(_HELP)
         return 0
-    command = COMMANDS.get(name)
+    command = _version if name == "--version" else COMMANDS.get(name)
     if command is None:
-        problem = f"unknown command {name!r}" if name else "missing command"
-        return _fail(f"secret-sync: {problem} (one of: {', '.join(COMMANDS)})", EXIT_USAGE)
+        known = ", ".join(COMMANDS)
+        return _fail(f"secret-sync: unknown command {name!r} (one of: {known})", EXIT_USAGE)
     try:
         return command(rest)
     except SystemExit as stop:
@@ -148,6 +149,12 @@ def _local(argv: Sequence[str]) -> int:
     return cli.main(argv)
 
 
+def _completion(argv: Sequence[str]) -> int:
+    from secret_sync.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.main(argv, COMMANDS)
+
+
 def _version(argv: Sequence[str]) -> int:
     if list(argv) in (["-h"], ["--help"]):
         sys.stdout.write(_VERSION_HELP)
@@ -166,4 +173,5 @@ COMMANDS: Final[dict[str, Command]] = {
     "release": _release,
     "local": _local,
     "version": _version,
+    "completion": _completion,
 }

@@ -25,7 +25,7 @@ from secret_sync.resources.meta import StatusT, reached
 from secret_sync.resources.names import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.extraction import Overwritten
@@ -188,6 +188,44 @@ class Recorder(Protocol):
     ) -> None:
         """Record an Event."""
         ...
+
+
+#: What a new object may lack only because it was applied before it, and for how many seconds.
+_ARRIVING: Final = frozenset(
+    {
+        *(Reason.STORE_NOT_FOUND, Reason.ACCESS_KEY_NOT_FOUND),
+        *(Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.TARGET_MISSING),
+    }
+)
+ARRIVES_WITHIN: Final = 2.0
+
+
+def publish_problem(
+    state: ObjectState[Any],
+    before: Condition | None,
+    problem: Problem,
+    publish: Callable[[], None],
+    stands: Callable[[], bool],
+) -> None:
+    """Publish a problem, or once it has stood for two seconds if what is missing may arrive.
+
+    An apply sends its objects one by one: what the next one brings is nothing to warn of.
+
+    Args:
+        state: Of the object.
+        before: The condition before.
+        problem: What is wrong.
+        publish: Publishes it.
+        stands: Whether it is still what is wrong.
+    """
+    loop = asyncio.get_running_loop()
+    if before is None:
+        state.arriving_until = loop.time() + ARRIVES_WITHIN
+    left = state.arriving_until - loop.time()
+    if problem.reason not in _ARRIVING or left <= 0:
+        publish()
+        return
+    loop.call_later(left, lambda: publish() if stands() else None)
 
 
 class NoEvents:

@@ -103,10 +103,10 @@ class Preflight:
             if place not in without or len(without) == len(denied):
                 missing += some
         if missing:
-            rules = "deploy/watched-namespace" if namespaces else "deploy/base"
+            role = "Role" if namespaces else "ClusterRole"
             raise DefiniteError(
                 f"RBAC does not allow this controller to {', '.join(missing)}; "
-                f"the rules it needs are in {rules}"
+                f"add that to its {role}"
             )
         return without
 

@@ -51,7 +51,7 @@ Exit codes: 0 nothing would change, 1 something would, or a failure, 2 usage err
 _LOOK_EVERY: Final = 0.05
 _PATIENCE: Final = "60s"
 #: Flags of the controller that mean nothing here.
-_WITHOUT: Final = frozenset(
+WITHOUT: Final = frozenset(
     {"kubeconfig", "context", "dry-run", "metrics-bind-address", "log-level", "log-format"}
 )
 
@@ -105,7 +105,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
         default=_PATIENCE,
         help=f"how long to wait for answers (default: {_PATIENCE})",
     )
-    return parser, add_flags(parser, without=_WITHOUT)
+    return parser, add_flags(parser, without=WITHOUT)
 
 
 async def _find(

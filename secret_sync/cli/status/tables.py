@@ -20,15 +20,18 @@ _COLOURS: Final = {"True": Colour.GOOD, "False": Colour.BAD}
 _SECONDS, _MINUTES, _HOURS = 120, 120 * 60, 48 * 3600
 
 
-def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+def render(
+    snapshot: StatusSnapshot, screen: Screen, now: datetime, *, wide: bool = False
+) -> list[str]:
     """Return the lines of the whole snapshot.
 
     Args:
         snapshot: The snapshot.
         screen: Where it is shown.
         now: The current time, for ages.
+        wide: Whether to show the name of the Secret and the refreshPolicy, too.
     """
-    lines = _objects(snapshot, screen, now)
+    lines = _objects(snapshot, screen, now, wide=wide)
     bad = [store for store in snapshot.stores if not store.readiness.good]
     if bad:
         lines += ["", *_stores(bad, screen)]
@@ -37,15 +40,17 @@ def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]
     return lines
 
 
-def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime, *, wide: bool) -> list[str]:
     if not snapshot.objects:
         place = f"in namespace {snapshot.namespace}" if snapshot.namespace else "in this cluster"
         return [f"no ExternalSecrets {place}"]
-    wide = not snapshot.namespace
-    head = ["NAMESPACE"] if wide else []
-    head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC", "WHY NOT"]
+    everywhere = not snapshot.namespace
+    head = ["NAMESPACE"] if everywhere else []
+    head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC"]
+    head += [*(["SECRET", "REFRESH"] if wide else []), "WHY NOT"]
     rows = [
-        [*([Cell(row.namespace)] if wide else []), *_object(row, now)] for row in snapshot.objects
+        [*([Cell(row.namespace)] if everywhere else []), *_object(row, now, wide=wide)]
+        for row in snapshot.objects
     ]
     lines = table(screen, head, rows)
     failing = sum(not row.readiness.good for row in snapshot.objects)
@@ -54,13 +59,14 @@ def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[st
     return [*lines, "", summary]
 
 
-def _object(row: ExternalSecretRow, now: datetime) -> list[Cell]:
+def _object(row: ExternalSecretRow, now: datetime, *, wide: bool) -> list[Cell]:
     return [
         Cell(row.name),
         _ready(row.readiness),
         Cell(row.readiness.reason or _NONE),
         Cell(ago(row.last_sync, now)),
         Cell(row.next_sync),
+        *([Cell(row.target), Cell(row.refresh_policy)] if wide else []),
         Cell(row.readiness.why_not),
     ]
 

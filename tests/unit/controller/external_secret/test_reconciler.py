@@ -137,7 +137,7 @@ async def test_several_mistakes_are_reported_by_the_first_and_a_count() -> None:
     await loop.reconcile()
     assert loop.ready is not None
     assert loop.ready.message.startswith("entry 'a' ")
-    assert loop.ready.message.endswith("; other entries fail, too: see dataSyncResults")
+    assert loop.ready.message.endswith("; other entries fail, too: see status.dataSyncResults")
     assert [result[1] for result in loop.results] == ["Failed"] * 3
 
 
