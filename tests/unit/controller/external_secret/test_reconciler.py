@@ -119,7 +119,8 @@ async def test_invalid_object_costs_no_call_and_is_reported(
     assert loop.sources.log == ["suspend"]
     assert not loop.writer.written
     assert loop.reported == ("False", reason)
-    assert loop.events.reasons == ["SyncFailed"]
+    # What may arrive with the same apply is warned of only after a while.
+    assert loop.events.reasons == ([] if reason == "StoreNotFound" else ["SyncFailed"])
 
 
 async def test_nothing_is_fetched_before_the_expressions_are_compiled() -> None:
