@@ -25,6 +25,10 @@ from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+from secret_sync.controller.external_secret.dry_run import (
+    DryRunReconciler,
+    DryRunReporter,
+)
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.planning import build_planner
 from secret_sync.controller.external_secret.reconciler import (
@@ -33,10 +37,6 @@ from secret_sync.controller.external_secret.reconciler import (
 )
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
-from secret_sync.controller.external_secret.verdict import (
-    DryRunReconciler,
-    DryRunReporter,
-)
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, NoEvents, StatusWriter

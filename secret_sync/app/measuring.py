@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secret_sync.controller.external_secret.verdict import count_verdicts
+from secret_sync.controller.external_secret.dry_run import count_dry_run
 
 if TYPE_CHECKING:
     from secret_sync.app.controller import Controller
@@ -17,7 +17,7 @@ def measure(controller: Controller) -> None:
     metrics.watch_sources(sources.freshness)
     metrics.watch_objects(controller.watched.ready_counts)
     if controller.settings.dry_run:
-        metrics.watch_verdicts(lambda: count_verdicts(states.all()))
+        metrics.watch_dry_run(lambda: count_dry_run(states.all()))
     metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(sources))
     metrics.read("source_values_bytes", "Bytes of cached values.", lambda: sources.cached_bytes)
     metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(controller.processor))

@@ -148,7 +148,7 @@ class Metrics:
         """
         self.registry.register(ObjectCollector(count))
 
-    def watch_verdicts(self, count: Callable[[], Mapping[str, int]]) -> None:
+    def watch_dry_run(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Count objects at every scrape by what a dry run has found of them."""
         self.registry.register(DryRunCollector(count))
 

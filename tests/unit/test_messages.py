@@ -30,12 +30,12 @@ def messages() -> list[str]:
     return sorted(text for text in literals() if text.count(" ") >= 2)
 
 
-def test_there_are_messages() -> None:
+def test_messages_are_found() -> None:
     assert len(messages()) > 500
     assert FIELDS
 
 
-def test_no_message_names_a_path_of_the_source_tree() -> None:
+def test_messages_name_no_path_of_the_source_tree() -> None:
     assert [text for text in messages() if SOURCE_TREE.search(text)] == []
 
 

@@ -1,4 +1,4 @@
-"""The command: a dry run of the controller that ends once every object has a verdict."""
+"""The command: a dry run of the controller that ends once every object has a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from secret_sync import app, logs
 from secret_sync.cli.arguments import Parser, add_scope, scope_of
 from secret_sync.cli.cluster import namespace_of
-from secret_sync.cli.diff.table import Found, render
+from secret_sync.cli.diff.table import DiffRow, render
 from secret_sync.cli.terminal import Screen, say
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.kube import key_of
@@ -86,12 +86,12 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     logs.configure("error", "auto")
     namespace, found = asyncio.run(_find(settings, scope, arguments.name, patience))
     say("\n".join(render(found, namespace, Screen.of(sys.stdout, environ))) + "\n")
-    waiting = sum(one.verdict is None for one in found)
+    waiting = sum(one.result is None for one in found)
     if waiting:
         raise TransientError(
             f"no answer about {waiting} of {len(found)} within {arguments.timeout}; see --timeout"
         )
-    return 1 if any(one.verdict is not None and one.verdict.writes for one in found) else 0
+    return 1 if any(one.result is not None and one.result.writes for one in found) else 0
 
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
@@ -110,7 +110,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
 
 async def _find(
     settings: Settings, scope: Scope, name: str, patience: float
-) -> tuple[str, list[Found]]:
+) -> tuple[str, list[DiffRow]]:
     """Return the namespace that is looked at (``""`` for all), and what was found there."""
     namespace = await namespace_of(scope)
 
@@ -126,7 +126,7 @@ async def _find(
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
-                    while not (  # noqa: ASYNC110 (verdicts come one by one)
+                    while not (  # noqa: ASYNC110 (results come one by one)
                         running.done() or _is_settled(controller, concerned)
                     ):
                         await asyncio.sleep(_LOOK_EVERY)
@@ -142,10 +142,10 @@ async def _find(
 def _is_settled(controller: app.Controller, concerned: Callable[[str], bool]) -> bool:
     if not all(informer.synced for informer in controller.watched.running.values()):
         return False
-    return all(one.verdict is not None for one in _found(controller, concerned))
+    return all(one.result is not None for one in _found(controller, concerned))
 
 
-def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list[Found]:
+def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list[DiffRow]:
     """Return what is known by now, sorted; what is being deleted is left out."""
     states = controller.states
     found = []
@@ -153,5 +153,5 @@ def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list
         key = key_of(es)
         if concerned(key) and not es.deleting:
             state = states.find(key)
-            found.append(Found(es.namespace, es.name, state.verdict if state else None))
+            found.append(DiffRow(es.namespace, es.name, state.dry_run if state else None))
     return sorted(found, key=lambda one: (one.namespace, one.name))

@@ -14,12 +14,12 @@ from secret_sync.resources import ExternalSecretStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secret_sync.controller.external_secret.dry_run import DryRunResult
     from secret_sync.controller.external_secret.extraction import (
         Desired,
         ExtractionError,
         Overwritten,
     )
-    from secret_sync.controller.external_secret.verdict import Verdict
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
     from secret_sync.resources import SecretMeta
@@ -95,7 +95,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
-        verdict: In a dry run: what a run that writes would do.
+        dry_run: In a dry run: what a run that writes would do.
     """
 
     uid: str = ""
@@ -114,7 +114,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     extracted: Extracted | None = None
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
-    verdict: Verdict | None = None
+    dry_run: DryRunResult | None = None
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """Remember a write that the API server has answered.
@@ -187,7 +187,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.finalizer_removals = ()
         self.extracted = None
         self.finished = None
-        self.verdict = None
+        self.dry_run = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from secret_sync.controller.external_secret.verdict import Outcome
+from secret_sync.controller.external_secret.dry_run import Outcome
 from tests.integration.shadow.conftest import MUTATING, requests_of
 from tests.support.identities import Ram, auth_store, put_account, using
 from tests.support.operator import SOON, external_secret, operator, secret, settings_for
@@ -15,7 +15,7 @@ from tests.support.watching import post_as
 
 if TYPE_CHECKING:
     from secret_sync import app
-    from secret_sync.controller.external_secret.verdict import Verdict
+    from secret_sync.controller.external_secret.dry_run import DryRunResult
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.integration.shadow.conftest import DryRun, Shadow
@@ -85,16 +85,16 @@ async def put_all(plane: ControlPlane, cloud: CloudInfo, api: Api, home: str) ->
         await api.put(document, home)
 
 
-async def verdicts(controller: app.Controller, names: set[str]) -> dict[str, Verdict]:
+async def results(controller: app.Controller, names: set[str]) -> dict[str, DryRunResult]:
     """What a dry run has found of these objects, once it has found it of all."""
-    found: dict[str, Verdict] = {}
+    found: dict[str, DryRunResult] = {}
     async with asyncio.timeout(SOON):
         while found.keys() != names:
             found = {
-                es.name: state.verdict
+                es.name: state.dry_run
                 for es in controller.watched.external_secrets.store.values()
                 if (state := controller.states.find(f"{es.namespace}/{es.name}")) is not None
-                and state.verdict is not None
+                and state.dry_run is not None
             }
             await asyncio.sleep(0.05)
     return found
@@ -112,7 +112,7 @@ async def everything(api: Api, home: str) -> dict[str, Any]:
     return {path: body["items"] for path, (_, body) in zip(paths, replies, strict=True)}
 
 
-async def test_dry_run_tells_each_outcome_and_its_keys(
+async def test_dry_run_finds_each_outcome_and_its_keys(
     plane: ControlPlane,
     cloud: CloudInfo,
     admin: CloudAdmin,
@@ -126,12 +126,12 @@ async def test_dry_run_tells_each_outcome_and_its_keys(
     before = await everything(api, home)
     with capture_logs() as logged:
         async with operator(dry_run(await account("shadow"))) as controller:
-            found = await verdicts(controller, set(OUTCOMES))
+            found = await results(controller, set(OUTCOMES))
             counted = controller.metrics.registry.get_sample_value(
                 "secret_sync_dry_run_objects", {"outcome": "conflict"}
             )
             leads = controller.metrics.registry.get_sample_value("secret_sync_leader")
-    assert {name: verdict.outcome for name, verdict in found.items()} == OUTCOMES
+    assert {name: result.outcome for name, result in found.items()} == OUTCOMES
     keys = {name: found[name].keys for name in KEYS}
     assert {n: (k.added, k.changed, k.removed) for n, k in keys.items()} == KEYS
     assert (counted, leads) == (2, 0)
@@ -166,13 +166,13 @@ async def test_200_objects_cause_no_mutating_request(
         await api.put(using("rrsa", name, "shadow/one"), home)
     settings = dry_run(await account("shadow"), leader_elect=True, polling_interval=1.0)
     async with operator(settings) as controller:
-        found = await verdicts(controller, {*OUTCOMES, *more})
+        found = await results(controller, {*OUTCOMES, *more})
         assert found[more[0]].outcome is Outcome.CREATE
         # Changes are followed, too.
         await admin.put_secret("shadow/one", "another")
         async with asyncio.timeout(SOON):
             while found["same"].outcome is Outcome.SAME:
-                found = await verdicts(controller, {*OUTCOMES, *more})
+                found = await results(controller, {*OUTCOMES, *more})
     requests = requests_of(plane, f"system:serviceaccount:{home}:shadow")
     assert ("watch", "externalsecrets") in requests
     mutating = {request for request in requests if request[0] in MUTATING}

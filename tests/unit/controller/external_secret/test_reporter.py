@@ -378,7 +378,9 @@ NO_STORE = Problem(Reason.STORE_NOT_FOUND, "there is no such store")
 NO_KEY = Problem(Reason.ACCESS_KEY_NOT_FOUND, "there is no such Secret")
 
 
-async def test_what_arrives_within_two_seconds_is_no_warning(harness: ReporterHarness) -> None:
+async def test_reference_that_arrives_within_two_seconds_is_no_warning(
+    harness: ReporterHarness,
+) -> None:
     harness.failed(NO_STORE, [])
     assert harness.ready.reason == "StoreNotFound"
     await asyncio.sleep(1)
@@ -389,7 +391,7 @@ async def test_what_arrives_within_two_seconds_is_no_warning(harness: ReporterHa
     assert harness.events.reasons == ["Synced"]
 
 
-async def test_what_has_not_arrived_after_two_seconds_is_a_warning(
+async def test_reference_that_is_missing_after_two_seconds_is_a_warning(
     harness: ReporterHarness,
 ) -> None:
     harness.failed(NO_STORE, [])
@@ -403,7 +405,7 @@ async def test_what_has_not_arrived_after_two_seconds_is_a_warning(
     assert harness.events.reasons == ["SyncFailed"]
 
 
-async def test_what_was_in_sync_before_is_warned_of_at_once(harness: ReporterHarness) -> None:
+async def test_object_that_was_in_sync_is_warned_of_at_once(harness: ReporterHarness) -> None:
     harness.written(desired(), [outcome()], changed=True)
     harness.failed(NO_STORE, [])
     assert harness.events.reasons == ["Synced", "SyncFailed"]

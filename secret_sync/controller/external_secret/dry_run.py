@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DryRunResult:
     """What a run that writes would do.
 
     Attributes:
@@ -64,10 +64,10 @@ class Verdict:
 
 
 class DryRunReporter(SyncReporter):
-    """Keeps a verdict of each object and logs a new one, instead of Events and statuses."""
+    """Keeps a result of each object and logs a new one, instead of Events and statuses."""
 
     def report(self, ctx: SyncContext, result: SyncResult) -> float | None:
-        """Keep what the sync came to; one that waits has no verdict yet."""
+        """Keep what the sync came to; one that waits has no result yet."""
         if isinstance(result, Pending):
             self._observer.synced("pending", None, "")
             return None
@@ -76,7 +76,7 @@ class DryRunReporter(SyncReporter):
         outcome = Outcome.SAME
         if problem is not None:
             outcome = Outcome.CONFLICT if problem.reason in CONFLICTS else Outcome.REFUSED
-        keep(ctx.state, Verdict(outcome, ctx.es.target.name, problem=problem))
+        keep(ctx.state, DryRunResult(outcome, ctx.es.target.name, problem=problem))
         return None
 
     def restored(self, ctx: SyncContext, result: WriteResult | Pending) -> None:
@@ -85,11 +85,11 @@ class DryRunReporter(SyncReporter):
 
 
 class DryRunReconciler:
-    """Reconciles up to the first write, which becomes the verdict.
+    """Reconciles up to the first write, which becomes the result.
 
     Args:
         reconcile: Of the controller.
-        states: Where verdicts are kept.
+        states: Where results are kept.
         turns: Of those that merge into one Secret.
     """
 
@@ -104,7 +104,7 @@ class DryRunReconciler:
         self._turns = turns
 
     async def reconcile(self, concerned: Callable[[str], bool], key: str) -> QueueOutcome:
-        """Reconcile one ExternalSecret, and keep the verdict where it would be written.
+        """Reconcile one ExternalSecret, and keep the result where it would be written.
 
         Args:
             concerned: Which are looked at; the others are known, and left alone.
@@ -118,39 +118,39 @@ class DryRunReconciler:
             # The others that merge into the Secret have their turn.
             self._turns.leave(key)
             outcome = Outcome(change.action.value)
-            keep(self._states.of(key), Verdict(outcome, change.secret, change.keys))
+            keep(self._states.of(key), DryRunResult(outcome, change.secret, change.keys))
             return Done()
 
 
-def keep(state: SyncState, verdict: Verdict) -> None:
-    """Keep a verdict, and log it if it is another one than before."""
-    before, state.verdict = state.verdict, verdict
-    if before is not None and _summary(before) == _summary(verdict):
+def keep(state: SyncState, result: DryRunResult) -> None:
+    """Keep a result, and log it if it is another one than before."""
+    before, state.dry_run = state.dry_run, result
+    if before is not None and _summary(before) == _summary(result):
         return
-    if verdict.problem is not None:
-        _log.warning("dry run: nothing would be written", **verdict.problem.log_fields())
-    elif not verdict.writes:
-        _log.info("dry run: the Secret is as it should be", secret=verdict.secret)
+    if result.problem is not None:
+        _log.warning("dry run: nothing would be written", **result.problem.log_fields())
+    elif not result.writes:
+        _log.info("dry run: the Secret is as it should be", secret=result.secret)
     else:
-        keys = verdict.keys
+        keys = result.keys
         parts = (("added", keys.added), ("changed", keys.changed), ("removed", keys.removed))
         named = {part: _named(names) for part, names in parts if names}
-        _log.info(f"dry run: would {verdict.outcome} the Secret", secret=verdict.secret, **named)
+        _log.info(f"dry run: would {result.outcome} the Secret", secret=result.secret, **named)
 
 
-def _summary(verdict: Verdict) -> tuple[object, ...]:
-    """Return what makes a verdict another one."""
-    problem = verdict.problem
+def _summary(result: DryRunResult) -> tuple[object, ...]:
+    """Return what makes a result another one."""
+    problem = result.problem
     why = () if problem is None else (problem.reason, unnumbered(problem.message))
-    return verdict.outcome, verdict.secret, verdict.keys, *why
+    return result.outcome, result.secret, result.keys, *why
 
 
-def count_verdicts(states: Iterable[SyncState]) -> dict[str, int]:
+def count_dry_run(states: Iterable[SyncState]) -> dict[str, int]:
     """Count objects by what would become of them."""
     counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     for state in states:
-        if state.verdict is not None:
-            counts[state.verdict.outcome.value] += 1
+        if state.dry_run is not None:
+            counts[state.dry_run.outcome.value] += 1
     return counts
 
 
