@@ -7,6 +7,7 @@ its time limits.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from functools import lru_cache
 from io import BytesIO
@@ -62,6 +63,7 @@ _STALE: Final = (
 )
 
 _HEADERS: Final = {"User-Agent": "secret-sync"}
+_TOKENS: Final = re.compile(r"/api/v1/namespaces/[^/]+/serviceaccounts/[^/]+/token")
 _NOT_OURS: Final = "since another replica may lead"
 _UNAUTHORIZED: Final = 401
 _ERRORS: Final = 400
@@ -321,7 +323,7 @@ class KubeClient:
 
 def _makes_token(method: str, path: str) -> bool:
     """Return whether a request is a TokenRequest, which stores and changes nothing."""
-    return method == "POST" and "/serviceaccounts/" in path and path.endswith("/token")
+    return method == "POST" and _TOKENS.fullmatch(path) is not None
 
 
 class _Guarded(Payload):

@@ -122,7 +122,7 @@ def test_message_that_does_not_fit_follows_below_its_row() -> None:
     assert all(line.startswith("    ") and len(line) <= 80 for line in lines[2:-2])
 
 
-def test_one_object_is_shown_alone() -> None:
+def test_object_is_shown_alone_by_its_name() -> None:
     rows = [ExternalSecretRow.from_dict(example(name, SYNCED)) for name in ("one", "two")]
     assert [row.name for row in StatusSnapshot.of("ns", rows, []).only("two").objects] == ["two"]
 
