@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,17 @@ def _same_signals() -> Iterator[None]:
 def test_version(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([argument]) == 0
     assert capsys.readouterr().out == f"secret-sync {secret_sync.__version__}\n"
+
+
+def test_program_has_the_name_of_a_plugin_of_kubectl_too() -> None:
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [Path(sys.executable).with_name("kubectl-secret_sync"), "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"secret-sync {secret_sync.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

@@ -11,6 +11,7 @@ import yaml
 from tests.integration.shadow.conftest import MUTATING, RBAC, requests_of
 from tests.support.identities import Ram, auth_store, put_account, using
 from tests.support.operator import external_secret, operator, secret, settings_for
+from tests.support.program import running
 from tests.support.watching import post_as
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ async def test_documented_commands_show_what_the_page_shows(
     rows = [line.split()[:4] for line in done.out.splitlines()]
     assert [home, "labels", "would", "adopt"] in rows
 
+    await follow(plane, cloud, home, config)
+
     auth = {"serviceAccountRef": {"name": "reader"}, "oidcProviderARN": ram.provider}
     await api.put(auth_store("rrsa", **auth), home)
     await api.put(using("rrsa", "by-token", "diff/one"), home)
@@ -93,6 +96,26 @@ async def test_documented_commands_show_what_the_page_shows(
     assert "would create" in done.out
     mutating = set(requests_of(plane, f"system:serviceaccount:{home}:person"))
     assert {r for r in mutating if r[0] in MUTATING} == {("create", "serviceaccounts/token")}
+
+
+async def follow(plane: ControlPlane, cloud: CloudInfo, home: str, config: str) -> None:
+    """Run the controller as the page does, until it has logged what the page shows."""
+    (_, command), shown = blocks("sh"), blocks("console")[1].splitlines()[1:]
+    program, run, *flags = command.split()
+    assert (program, run) == ("secret-sync", "run")
+    variables = {
+        "KUBECONFIG": config,
+        "SECRET_SYNC_REGION": "cn-hangzhou",
+        "SECRET_SYNC_KMS_ENDPOINT": cloud.endpoint,
+        "SECRET_SYNC_METRICS_BIND_ADDRESS": "0",
+        "SECRET_SYNC_LOG_FORMAT": "console",
+        "SSL_CERT_FILE": cloud.ca_file,
+    }
+    async with running(*flags, **variables) as child:
+        for line in shown:
+            words = line.partition("] ")[2].partition("=")[0].rpartition(" ")[0].strip()
+            await child.until_says(words)
+        await child.until_says(f"changed=password key={home}/database")
 
 
 async def test_exit_code_is_0_if_nothing_would_change(
