@@ -37,6 +37,8 @@ UNUSED = (
     "rich",
     "ruamel",
     "secret_sync.cli.check",
+    "secret_sync.cli.completion",
+    "secret_sync.cli.diff",
     "secret_sync.cli.release",
     "secret_sync.cli.status",
     KUBECONFIG,
