@@ -85,6 +85,8 @@ class ClusterExternalSecrets:
         self.why_not = ""
         if not settings.process_cluster_external_secret:
             self.why_not = "--process-cluster-external-secret is false"
+        elif settings.dry_run:
+            self.why_not = "--dry-run shows what becomes of ExternalSecrets"
         elif capabilities.namespaces:
             self.why_not = capabilities.namespaces
         self.work: list[WorkQueue[str]] = []

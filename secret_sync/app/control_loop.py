@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from secret_sync.metrics import QueueMetrics
 from secret_sync.queue import Backoff, NotBefore, WorkQueue, run_workers
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from secret_sync.metrics import Metrics, WorkerMetrics
     from secret_sync.queue import Outcome
     from secret_sync.settings import Settings
+
+#: Handles one key of a queue.
+Handler: TypeAlias = "Callable[[str], Awaitable[Outcome]]"
 
 #: Seconds for one reconcile; it only ever waits for the API server.
 RECONCILE_WITHIN: Final = 60.0
@@ -36,7 +39,7 @@ class ControlLoop:
 
     queue: WorkQueue[str]
     workers: int
-    handler: Callable[[str], Awaitable[Outcome]]
+    handler: Handler
 
     async def run(self, observer: WorkerMetrics) -> None:
         """Work until the queue is shut down."""

@@ -15,6 +15,7 @@ from secret_sync.app.cluster_external_secrets import ClusterExternalSecrets, Sha
 from secret_sync.app.control_loop import ControlLoop, build_queue
 from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
+from secret_sync.app.measuring import measure
 from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
 from secret_sync.app.process import keep_returning_memory
 from secret_sync.app.region import keep_asking
@@ -25,6 +26,10 @@ from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
+from secret_sync.controller.external_secret.dry_run import (
+    DryRunReconciler,
+    DryRunReporter,
+)
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.password_hashes import PasswordHashes
 from secret_sync.controller.external_secret.planning import build_planner
@@ -41,8 +46,9 @@ from secret_sync.controller.external_secret.template_references import (
 )
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.object_state import ObjectStates
-from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, StatusWriter
+from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, NoEvents, StatusWriter
 from secret_sync.controller.secret_target.cleanup import SecretCleanup
+from secret_sync.controller.secret_target.dry_run import DryRunWriter
 from secret_sync.controller.secret_target.merge import MergeWriter
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.turns import WriteTurns
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from secret_sync.app.control_loop import Handler
     from secret_sync.app.watched import Capabilities
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
@@ -108,15 +115,17 @@ class Controller:
         health: HealthServer,
         election: Election | None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self.metrics = metrics
         self._metadata = metadata = connections.metadata
         self._election = election
+        #: In a dry run: which ExternalSecrets are looked at, by key.
+        self.concerned: Callable[[str], bool] = lambda _: True
         self._stopping = False
         #: What is still to be checked before this is ready.
         self.unchecked = ""
         client, transport = connections.client, connections.transport
-        states = SyncStateStore()
+        self.states = states = SyncStateStore()
         queue = partial(build_queue, settings, metrics)
         self.object_queue = queue("externalsecret")
         self._object_statuses = queue("externalsecret-status", STATUS_AGING)
@@ -167,7 +176,7 @@ class Controller:
             instance=socket.gethostname(),
             observer=EventMetrics(metrics),
         )
-        self._publisher = EventPublisher(self.events)
+        self._publisher = EventPublisher(NoEvents() if settings.dry_run else self.events)
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self.planner = build_planner(
             planning_objects(watched, capabilities),
@@ -187,7 +196,7 @@ class Controller:
         self._loops = self._build_loops(client, states)
         # From the start, although a standby works on nothing: alerts look for what increases.
         self._workers = [WorkerMetrics(metrics, loop.queue.name) for loop in self._loops]
-        self._measure()
+        measure(self)
 
     def _listen(self) -> None:
         watched = self.watched
@@ -204,26 +213,15 @@ class Controller:
         for stores in (watched.secret_stores, watched.cluster_stores):
             stores.add_handler(self.schemas.seen)
 
-    def _measure(self) -> None:
-        metrics = self.metrics
-        metrics.watch_queues(self._queues)
-        metrics.watch_sources(self.sources.freshness)
-        metrics.watch_objects(self.watched.ready_counts)
-        metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(self.sources))
-        metrics.read(
-            "source_values_bytes", "Bytes of cached values.", lambda: self.sources.cached_bytes
-        )
-        metrics.read("parse_waiting", "Objects to be parsed.", lambda: len(self.processor))
-        metrics.read(
-            "crd_fields_missing",
-            "Fields of ours that the installed CRDs lack.",
-            lambda: self.schemas.missing,
-        )
-        metrics.read(
-            "leader",
-            "1 while this replica may write: it is the leader, or election is off.",
-            lambda: self._election is None or self._election.leading,
-        )
+    def _is_concerned(self, key: str) -> bool:
+        return self.concerned(key)
+
+    @property
+    def may_write(self) -> bool:
+        """Return whether this replica may write: it leads, or there is no election."""
+        if self._election is not None:
+            return self._election.leading
+        return not self.settings.dry_run
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until stopped, then let the workers finish.
@@ -339,13 +337,16 @@ class Controller:
         """Return why this is not ready, ``""`` if it is."""
         return "stopping" if self._stopping else self.unchecked or self.watched.unready
 
-    def _queues(self) -> list[WorkQueue[Any]]:
+    @property
+    def queues(self) -> list[WorkQueue[Any]]:
+        """Return all queues."""
         own = [loop.queue for loop in self._loops]
         return [*own, *self.cluster_external_secrets.queues, *self.sources.queues]
 
     def _build_loops(self, client: KubeClient, states: SyncStateStore) -> list[ControlLoop]:
         watched = self.watched
-        writer = ApplyWriter(client, FIELD_MANAGER)
+        dry = self.settings.dry_run
+        writer = (DryRunWriter if dry else ApplyWriter)(client, FIELD_MANAGER)
         object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
             *(writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas),
             *(watched.external_secrets.store, states),
@@ -367,14 +368,20 @@ class Controller:
         Restored(
             watched, self.event_handlers, states, self.planner, self.processor, store_states
         ).listen()
-        workers = self._settings.reconcile_count
+        workers = self.settings.reconcile_count
+
+        def handler(statuses: StatusWriter[Any]) -> Handler:
+            return statuses.keep if dry else statuses.write
+
         return [
-            ControlLoop(self.object_queue, workers, objects.reconcile),
-            ControlLoop(self._object_statuses, STATUS_WORKERS, object_statuses.write),
+            ControlLoop(self.object_queue, workers, objects),
+            ControlLoop(self._object_statuses, STATUS_WORKERS, handler(object_statuses)),
             ControlLoop(self._stores, STORE_WORKERS, stores.reconcile),
-            ControlLoop(self._store_statuses, STATUS_WORKERS, store_statuses.write),
+            ControlLoop(self._store_statuses, STATUS_WORKERS, handler(store_statuses)),
             ControlLoop(self._cluster_stores, STORE_WORKERS, cluster_stores.reconcile),
-            ControlLoop(self._cluster_store_statuses, STORE_WORKERS, cluster_store_statuses.write),
+            ControlLoop(
+                self._cluster_store_statuses, STORE_WORKERS, handler(cluster_store_statuses)
+            ),
             ControlLoop(self._definitions, 1, definitions.reconcile),
         ]
 
@@ -384,12 +391,16 @@ class Controller:
         writer: ApplyWriter,
         statuses: StatusWriter[ExternalSecretStatus],
         states: SyncStateStore,
-    ) -> ExternalSecretReconciler:
+    ) -> Handler:
         objects = self.watched.external_secrets.store
         secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
         turns = WriteTurns(self.object_queue.add)
         merging = MergeWriter(secrets, turns)
-        return ExternalSecretReconciler(
+        dry = self.settings.dry_run
+        reporter = (DryRunReporter if dry else SyncReporter)(
+            statuses, self._publisher, SyncMetrics(self.metrics)
+        )
+        reconciler = ExternalSecretReconciler(
             objects=objects,
             planner=self.planner,
             sources=self.sources,
@@ -401,10 +412,14 @@ class Controller:
                 self.processor,
                 self._references,
             ),
-            reporter=SyncReporter(statuses, self._publisher, SyncMetrics(self.metrics)),
+            reporter=reporter,
             states=states,
-            cleanup=self._settings.cleanup_secret_on_failure,
+            cleanup=self.settings.cleanup_secret_on_failure,
         )
+        if not dry:
+            return reconciler.reconcile
+        dry_run = DryRunReconciler(reconciler.reconcile, states, turns)
+        return partial(dry_run.reconcile, self._is_concerned)
 
     def _secret_stores(
         self,

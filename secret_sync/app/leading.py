@@ -104,17 +104,19 @@ async def make_election(
 ) -> Election | None:
     """Build the election, with its own connections; ``None`` without leader election.
 
+    A dry run takes no part in it: it runs beside the one that leads.
+
     Raises:
         DefiniteError: A right is missing; one line says which.
     """
-    if not settings.leader_elect:
+    if not settings.leader_elect or settings.dry_run:
         return None
     # Neither behind the writes of the others nor under the guard that hangs on this one.
     client = KubeClient(access)
     stack.push_async_callback(client.close)
     name = settings.leader_elect_name
     namespace = settings.leader_elect_namespace or await asyncio.to_thread(
-        current_namespace, settings.kubeconfig
+        current_namespace, settings.kubeconfig, settings.context
     )
     # Who creates has no name for it yet, as rules see it.
     why = await Preflight(client).missing_permission(
@@ -123,7 +125,7 @@ async def make_election(
         namespaces=(namespace,),
     )
     if why:
-        raise DefiniteError(f"--leader-elect: {why}; see deploy/components/ha")
+        raise DefiniteError(f"--leader-elect: {why}; add that to its Role")
     times = LeaseTimes(
         settings.leader_elect_lease_duration,
         settings.leader_elect_renew_deadline,

@@ -119,7 +119,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     direct = Transport(ssl_context=context)
     stack.push_async_callback(direct.close)
     metadata = MetadataService(direct, settings.metadata_endpoint)
-    client = KubeClient(access)
+    client = KubeClient(access, read_only=settings.dry_run)
     stack.push_async_callback(client.close)
     preflight = Preflight(client)
     # What may fail is not beside anything else: requests that are cut off leave errors in the log.
@@ -145,6 +145,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     stack.push_async_callback(controller.credentials.close)
     controller.set_region(region)
     built.append(controller)
+    if settings.dry_run:
+        _log.info("dry run: nothing is written, neither Secrets nor statuses, Events or Leases")
     _log.info("starting", version=__version__, server=access.server, region=region)
     return controller
 
@@ -174,7 +176,7 @@ _DEFINITIONS_NEEDS: Final = (
 
 
 async def _find_cluster(settings: Settings, stack: AsyncExitStack) -> ClusterAccess:
-    access = await ClusterAccess.find(settings.kubeconfig)
+    access = await ClusterAccess.find(settings.kubeconfig, settings.context)
     stack.push_async_callback(access.close)
     return access
 

@@ -43,11 +43,13 @@ class Scope:
         everywhere: Whether it is about all namespaces.
         namespace: The given namespace; ``""`` for the kubeconfig's.
         kubeconfig: Paths as in the variable ``KUBECONFIG``; ``""`` for the default ones.
+        context: Name of a context of it; ``""`` for the current one.
     """
 
     everywhere: bool = False
     namespace: str = ""
     kubeconfig: str = ""
+    context: str = ""
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +71,9 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
         default="",
         help="path to a kubeconfig (default: $KUBECONFIG, the pod's own, or ~/.kube/config)",
     )
+    parser.add_argument(
+        "--context", metavar="NAME", default="", help="context of the kubeconfig (default: current)"
+    )
 
 
 def scope_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Scope:
@@ -77,4 +82,5 @@ def scope_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Scope
         everywhere=arguments.everywhere,
         namespace=arguments.namespace,
         kubeconfig=arguments.kubeconfig or environ.get("KUBECONFIG", ""),
+        context=arguments.context,
     )

@@ -21,7 +21,7 @@ async def connect(scope: Scope) -> AsyncIterator[KubeClient]:
     Raises:
         DefiniteError: No cluster is configured.
     """
-    access = await ClusterAccess.find(scope.kubeconfig)
+    access = await ClusterAccess.find(scope.kubeconfig, scope.context)
     try:
         async with KubeClient(access) as client:
             yield client
@@ -36,4 +36,6 @@ async def namespace_of(scope: Scope) -> str:
     """
     if scope.everywhere:
         return ""
-    return scope.namespace or await asyncio.to_thread(current_namespace, scope.kubeconfig)
+    return scope.namespace or await asyncio.to_thread(
+        current_namespace, scope.kubeconfig, scope.context
+    )

@@ -29,9 +29,11 @@ Commands:
   convert  convert manifests of the External Secrets Operator
   crds     print the CRDs
   status   show which ExternalSecrets are in sync, and why the others are not
+  diff     show what the controller would write, without writing
   release  before an uninstall: keep every Secret when its ExternalSecret is deleted
   local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
-  version  print the version
+  version  print the version; also --version
+  completion  print what a shell needs to complete commands and flags: bash, zsh or fish
 
 Help for a command: secret-sync COMMAND --help
 
@@ -55,13 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if name in {"-h", "--help", "help"}:
+    if name in {"", "-h", "--help", "help"}:
         sys.stdout.write(_HELP)
         return 0
-    command = COMMANDS.get(name)
+    command = _version if name == "--version" else COMMANDS.get(name)
     if command is None:
-        problem = f"unknown command {name!r}" if name else "missing command"
-        return _fail(f"secret-sync: {problem} (one of: {', '.join(COMMANDS)})", EXIT_USAGE)
+        known = ", ".join(COMMANDS)
+        return _fail(f"secret-sync: unknown command {name!r} (one of: {known})", EXIT_USAGE)
     try:
         return command(rest)
     except SystemExit as stop:
@@ -137,6 +139,12 @@ def _status(argv: Sequence[str]) -> int:
     return status.main(argv, os.environ)
 
 
+def _diff(argv: Sequence[str]) -> int:
+    from secret_sync.cli import diff  # noqa: PLC0415 - see above
+
+    return diff.main(argv, os.environ)
+
+
 def _release(argv: Sequence[str]) -> int:
     from secret_sync.cli import release  # noqa: PLC0415 - see above
 
@@ -155,6 +163,12 @@ def _local(argv: Sequence[str]) -> int:
     return cli.main(argv)
 
 
+def _completion(argv: Sequence[str]) -> int:
+    from secret_sync.cli import completion  # noqa: PLC0415 - see above
+
+    return completion.main(argv, COMMANDS)
+
+
 def _version(argv: Sequence[str]) -> int:
     if list(argv) in (["-h"], ["--help"]):
         sys.stdout.write(_VERSION_HELP)
@@ -171,7 +185,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "crds": _crds,
     "run": _run,
     "status": _status,
+    "diff": _diff,
     "release": _release,
     "local": _local,
     "version": _version,
+    "completion": _completion,
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _BETWEEN: Final = "   "
-_ELLIPSIS: Final = "…"
+_INDENT: Final = "    "
 #: Minimum width of the last column, however narrow the terminal is.
 _AT_LEAST: Final = 20
 
@@ -72,23 +72,28 @@ class Screen:
 
 
 def table(screen: Screen, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """Return the lines of a table; the last column is cut to the remaining width."""
+    """Return the lines of a table; a last cell that does not fit follows below its row."""
     whole = [[Cell(title, Colour.HEAD) for title in head], *rows]
     clean = [[Cell(plain(cell.text), cell.colour) for cell in row] for row in whole]
     widths = [max(cells(row[column].text) for row in clean) for column in range(len(head) - 1)]
     taken = sum(widths) + len(_BETWEEN) * len(widths)
     room = max(screen.width - taken, _AT_LEAST) if screen.width else 0
-    return [_line(screen, row, widths, room) for row in clean]
+    return [line for row in clean for line in _lines(screen, row, widths, room)]
 
 
-def _line(screen: Screen, row: Sequence[Cell], widths: Sequence[int], room: int) -> str:
+def _lines(screen: Screen, row: Sequence[Cell], widths: Sequence[int], room: int) -> list[str]:
     *first, last = row
     parts = [
         screen.paint(cell.text, cell.colour) + " " * (width - cells(cell.text))
         for cell, width in zip(first, widths, strict=True)
     ]
-    text = cut(last.text, room) if room else last.text
-    return _BETWEEN.join([*parts, screen.paint(text, last.colour)]).rstrip()
+    if not room or cells(last.text) <= room:
+        return [_BETWEEN.join([*parts, screen.paint(last.text, last.colour)]).rstrip()]
+    below = wrapped(last.text, max(screen.width - len(_INDENT), _AT_LEAST))
+    return [
+        _BETWEEN.join(parts).rstrip(),
+        *(_INDENT + screen.paint(line, last.colour) for line in below),
+    ]
 
 
 def plain(text: str) -> str:
@@ -110,16 +115,20 @@ def _cells(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def cut(text: str, room: int) -> str:
-    """Return the text, shortened with an ellipsis if it does not fit."""
-    if cells(text) <= room:
-        return text
-    taken = 0
-    for end, character in enumerate(text):
-        taken += _cells(character)
-        if taken >= room:
-            return text[:end].rstrip() + _ELLIPSIS
-    return text
+def wrapped(text: str, room: int) -> list[str]:
+    """Return the lines of a text; a word that is wider than one is broken."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if cells(longer) <= room:
+            lines[-1] = longer
+            continue
+        lines.append("")
+        for character in word:
+            if cells(lines[-1]) + _cells(character) > room:
+                lines.append("")
+            lines[-1] += character
+    return [line for line in lines if line]
 
 
 def say(text: str) -> None:

@@ -36,11 +36,13 @@ class ObjectState(Generic[StatusT]):
         finalizer_removals: Loop times of the latest removals of ack-secret-manager's finalizer.
         status_intent: The status that is to be written. It may be of another object of the name.
         status_written: The one that was written and that the watch has not delivered yet.
+        arriving_until: Loop time until which what a new object lacks may still arrive.
     """
 
     finalizer_removals: tuple[float, ...] = ()
     status_intent: StatusIntent[StatusT] | None = None
     status_written: WrittenStatus[StatusT] | None = None
+    arriving_until: float = 0.0
 
 
 StateT_co = TypeVar("StateT_co", bound=ObjectState[Any], covariant=True)
@@ -65,6 +67,10 @@ class ObjectStates(Generic[StateT_co]):
     def find(self, key: str) -> StateT_co | None:
         """Return the state of an object, if anything is kept of it."""
         return self._states.get(key)
+
+    def all(self) -> list[StateT_co]:
+        """Return the states of all objects."""
+        return list(self._states.values())
 
     def forget(self, key: str) -> None:
         """Forget an object that is gone."""

@@ -25,7 +25,7 @@ from secret_sync.resources.meta import StatusT, reached
 from secret_sync.resources.names import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.extraction import Overwritten
@@ -120,6 +120,11 @@ class StatusWriter(Generic[StatusT]):
             self._queue.add(key, Priority.HIGH if bad else Priority.MIDDLE)
         return changed
 
+    async def keep(self, key: str) -> Outcome:
+        """Write nothing: the handler of the queue in a dry run, in which statuses stay here."""
+        del key
+        return Done()
+
     async def write(self, key: str) -> Outcome:
         """Write the status of an object, unless that is forgotten; the handler of the queue."""
         state = self._states.find(key)
@@ -173,7 +178,7 @@ def _ahead(written: WrittenStatus[Any], cached: str) -> bool:
 #: Events of one transition that name an overwritten key; the condition has their number.
 _OVERWRITTEN_REPORTED: Final = 10
 
-_CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
+CONFLICTS: Final = frozenset({Reason.SECRET_CONFLICT, Reason.KEY_CONFLICT, Reason.WRITE_CONFLICT})
 
 
 def _writer(name: str) -> str:
@@ -189,6 +194,53 @@ class Recorder(Protocol):
     ) -> None:
         """Record an Event."""
         ...
+
+
+#: What a new object may lack only because it was applied before it, and for how many seconds.
+_ARRIVING: Final = frozenset(
+    {
+        *(Reason.STORE_NOT_FOUND, Reason.ACCESS_KEY_NOT_FOUND),
+        *(Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.TARGET_MISSING),
+    }
+)
+ARRIVES_WITHIN: Final = 2.0
+
+
+def publish_problem(
+    state: ObjectState[Any],
+    before: Condition | None,
+    problem: Problem,
+    publish: Callable[[], None],
+    stands: Callable[[], bool],
+) -> None:
+    """Publish a problem, or once it has stood for two seconds if what is missing may arrive.
+
+    An apply sends its objects one by one: what the next one brings is nothing to warn of.
+
+    Args:
+        state: Of the object.
+        before: The condition before.
+        problem: What is wrong.
+        publish: Publishes it.
+        stands: Whether it is still what is wrong.
+    """
+    loop = asyncio.get_running_loop()
+    if before is None:
+        state.arriving_until = loop.time() + ARRIVES_WITHIN
+    left = state.arriving_until - loop.time()
+    if problem.reason not in _ARRIVING or left <= 0:
+        publish()
+        return
+    loop.call_later(left, lambda: publish() if stands() else None)
+
+
+class NoEvents:
+    """A recorder that records nothing: a dry run reports in its log."""
+
+    def record(
+        self, about: About, type_: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Record nothing."""
 
 
 class EventPublisher:
@@ -235,7 +287,7 @@ class EventPublisher:
         """Report that an ExternalSecret is not in sync."""
         if now is before:
             return
-        conflict = problem.reason in _CONFLICTS
+        conflict = problem.reason in CONFLICTS
         reason = EventReason.CONFLICT if conflict else EventReason.SYNC_FAILED
         self._record(es, reason, f"{problem.reason.value}: {problem.message}", warning=True)
 

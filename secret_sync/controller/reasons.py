@@ -76,7 +76,7 @@ def problem_of(error: SecretSyncError) -> Problem:
         return Problem(Reason.PROVIDER_UNAVAILABLE, message)
     if isinstance(error, ApiError):
         message = f"the API server refuses to have the AccessKey read: {error.message}"
-        advice = "; see its RBAC rules" if error.lacks_right else ""
+        advice = "; add that to the controller's RBAC rules" if error.lacks_right else ""
         return Problem(Reason.ACCESS_KEY_NOT_FOUND, message + advice)
     return Problem(_reason(error), error.message, request_id=error.request_id)
 

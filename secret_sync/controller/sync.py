@@ -202,4 +202,9 @@ def problem_condition(before: Condition | None, *, generation: int, problem: Pro
 
 
 def _unnumbered(reported: Condition) -> Condition:
-    return replace(reported, message=_NUMBERS.sub("", reported.message))
+    return replace(reported, message=unnumbered(reported.message))
+
+
+def unnumbered(message: str) -> str:
+    """Return a message without what differs in each answer of a service."""
+    return _NUMBERS.sub("", message)

@@ -93,21 +93,23 @@ class ClusterAccess:
         return f"<{type(self).__name__} {self.server} from {self._origin}>"
 
     @classmethod
-    async def find(cls, kubeconfig: str = "") -> ClusterAccess:
+    async def find(cls, kubeconfig: str = "", context: str = "") -> ClusterAccess:
         """Open the given kubeconfig, else the pod's service account, else ``~/.kube/config``.
 
         Args:
             kubeconfig: One path, or several joined as in the variable ``KUBECONFIG``.
+            context: Of the kubeconfig; ``""`` for its current one. A pod has none.
 
         Raises:
             DefiniteError: It is missing or cannot be used; the message says why.
         """
         in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
-        if not kubeconfig and in_pod:
+        if not kubeconfig and not context and in_pod:
             access = cls(read_service_account, "the pod's service account")
         else:
             path = kubeconfig or HOME_CONFIG
-            access = cls(partial(read_connection, path), f"kubeconfig {quoted(path)}")
+            read = partial(_read_context, path, context)
+            access = cls(read, f"kubeconfig {quoted(path)}")
         await access.open()
         return access
 
@@ -249,3 +251,8 @@ class ClusterAccess:
         if why != self._logged:
             self._logged = why
             _log.warning("credentials not renewed, the previous ones stay in use", error=why)
+
+
+def _read_context(path: str, context: str, held: str) -> Connection:
+    """Read the connection of a context; without its name, that of the one that is held."""
+    return read_connection(path, context or held)

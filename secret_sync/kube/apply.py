@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from secret_sync.kube.answers import Answer
 from secret_sync.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
@@ -45,6 +45,10 @@ class ApplyWriter:
     def __init__(self, client: KubeClient, manager: str) -> None:
         self._client = client
         self._manager = manager
+
+    def named(self, manager: str) -> Self:
+        """Return a writer like this one, of another field manager."""
+        return type(self)(self._client, manager)
 
     async def create(self, resource: Resource, configuration: dict[str, Any]) -> dict[str, Any]:
         """Create an object, or fail: of concurrent creates exactly one succeeds.

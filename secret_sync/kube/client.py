@@ -7,6 +7,7 @@ its time limits.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from functools import lru_cache
 from io import BytesIO
@@ -22,8 +23,9 @@ from yarl import URL
 from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, read_answer
-from secret_sync.kube.errors import ApiUnavailableError, error_of
+from secret_sync.kube.errors import ApiUnavailableError, ReadOnlyError, error_of
 from secret_sync.kube.resource import JSON
+from secret_sync.kube.tokens import user_of
 
 if TYPE_CHECKING:
     import ssl
@@ -58,6 +60,7 @@ _STALE: Final = (
 )
 
 _HEADERS: Final = {"User-Agent": "secret-sync"}
+_TOKENS: Final = re.compile(r"/api/v1/namespaces/[^/]+/serviceaccounts/[^/]+/token")
 _NOT_OURS: Final = "since another replica may lead"
 _UNAUTHORIZED: Final = 401
 _ERRORS: Final = 400
@@ -79,10 +82,16 @@ class WriteGuard(Protocol):
 
 
 class KubeClient:
-    """A client of one API server with one identity; to be created and closed in one loop."""
+    """A client of one API server with one identity; to be created and closed in one loop.
 
-    def __init__(self, access: ClusterAccess) -> None:
+    Args:
+        access: Where it is, and who we are.
+        read_only: Whether everything is refused that could change anything, here and nowhere else.
+    """
+
+    def __init__(self, access: ClusterAccess, *, read_only: bool = False) -> None:
         self._access = access
+        self.read_only = read_only
         self._guard: WriteGuard | None = None
         # What every request has in common. Redirects are not followed: the token is for one
         # host. No proxy either but one that the kubeconfig names.
@@ -128,6 +137,12 @@ class KubeClient:
         await self._streams.close()
         await self._resolver.close()
 
+    @property
+    def token_user(self) -> str:
+        """Return the user whose token we have, as it says itself; ``""`` if there is none."""
+        headers = dict(self._access.credentials.headers)
+        return user_of(headers.get("Authorization", ""))
+
     def guard_writes(self, guard: WriteGuard) -> None:
         """From now on asks before each request that may change something.
 
@@ -166,9 +181,12 @@ class KubeClient:
             timeout: Seconds for each try.
 
         Raises:
+            ReadOnlyError: It could change something, and this client only reads.
             ApiUnavailableError: Among others, the guard of writes does not let it start now.
             ApiError: The server refused; see its subclasses.
         """
+        if self.read_only and method != "GET" and not _makes_token(method, path):
+            raise ReadOnlyError(f"{method} {path}: not sent, since this is a dry run")
         guard = None if method == "GET" else self._guard
         if guard is not None:
             timeout = min(timeout, guard.write_timeout)
@@ -291,6 +309,11 @@ class KubeClient:
             query_string=_query(*params.items()) if params else "",
             encoded=True,
         )
+
+
+def _makes_token(method: str, path: str) -> bool:
+    """Return whether a request is a TokenRequest, which stores and changes nothing."""
+    return method == "POST" and _TOKENS.fullmatch(path) is not None
 
 
 class _Guarded(Payload):

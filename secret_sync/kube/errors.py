@@ -83,6 +83,10 @@ class ApiError(SecretSyncError):
         return self.status == _FORBIDDEN and _RIGHT.search(self.message) is not None
 
 
+class ReadOnlyError(SecretSyncError):
+    """A client that only reads was to write; a bug, since nothing is to try it."""
+
+
 class ApiRefusedError(ApiError):
     """The API server refused: the same request is refused again until something changes."""
 

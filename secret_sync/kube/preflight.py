@@ -12,6 +12,7 @@ import structlog
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, objects_at, section
 from secret_sync.kube.errors import ApiNotFoundError, ApiRefusedError, ApiUnavailableError
+from secret_sync.kube.resource import METADATA, METADATA_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,7 @@ PATIENCE: Final = 30.0
 BETWEEN: Final = 2.0
 #: Requests at the same time: for each a connection is made, which takes as long as two requests.
 _TOGETHER: Final = 8
+_FORBIDDEN: Final = 403
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -95,16 +97,16 @@ class Preflight:
                 strict=True,
             )
         )
-        questions = sum(len(need.verbs) for need in placed)
+        questions = sum(len(self._verbs(need)) for need in placed)
         without = tuple(place for place, some in denied.items() if 0 < len(some) == questions)
         for place, some in denied.items():
             if place not in without or len(without) == len(denied):
                 missing += some
         if missing:
-            rules = "deploy/watched-namespace" if namespaces else "deploy/base"
+            role = "Role" if namespaces else "ClusterRole"
             raise DefiniteError(
                 f"RBAC does not allow this controller to {', '.join(missing)}; "
-                f"the rules it needs are in {rules}"
+                f"add that to its {role}"
             )
         return without
 
@@ -131,9 +133,13 @@ class Preflight:
     async def who_am_i(self) -> str:
         """Return our user name at the API server; ``""`` before Kubernetes 1.28.
 
+        A client that only reads may not ask; it knows the user whose token it has.
+
         Raises:
             ApiUnavailableError: The server did not answer.
         """
+        if self._client.read_only:
+            return self._client.token_user
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
         def read(reply: dict[str, Any]) -> str:
@@ -146,6 +152,12 @@ class Preflight:
         except ApiRefusedError:
             return ""
 
+    def _verbs(self, need: RequiredPermission) -> tuple[str, ...]:
+        """Return the verbs to ask about: a client that only reads tries those that it can try."""
+        if not self._client.read_only:
+            return need.verbs
+        return tuple(v for v in need.verbs if v == "list" or (v == "get" and need.name))
+
     async def _missing(
         self, needs: Sequence[RequiredPermission], namespaces: Sequence[str]
     ) -> list[str]:
@@ -153,7 +165,7 @@ class Preflight:
             *(
                 self._denied(need, verb, namespace)
                 for need in needs
-                for verb in need.verbs
+                for verb in self._verbs(need)
                 for namespace in (namespaces if need.resource.namespaced and namespaces else ("",))
             )
         )
@@ -179,6 +191,29 @@ class Preflight:
             raise DefiniteError(f"the API server does not know {resource.plural}; {hint}")
 
     async def _denied(self, need: RequiredPermission, verb: str, namespace: str) -> str:
+        tried = self._try if self._client.read_only else self._review
+        if await tried(need, verb, namespace):
+            return ""
+        return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")
+
+    async def _try(self, need: RequiredPermission, verb: str, namespace: str) -> bool:
+        """Return whether a request is permitted, by making it: a review is a create."""
+        path = need.resource.path(namespace, need.name)
+        accept = METADATA if verb == "get" else METADATA_LIST
+
+        async def once() -> None:
+            await self._client.request(
+                "GET", path, params={"limit": "1"}, accept=accept, expected=Answer.ANY
+            )
+
+        try:
+            async with self._gate:
+                await retry_until_available(once)
+        except ApiRefusedError as error:
+            return error.status != _FORBIDDEN
+        return True
+
+    async def _review(self, need: RequiredPermission, verb: str, namespace: str) -> bool:
         attributes = {
             "group": need.resource.group,
             "resource": need.resource.plural,
@@ -197,13 +232,10 @@ class Preflight:
             return bool(section(reply, "status", _REVIEWS).get("allowed"))
 
         try:
-            allowed = await self._ask(read, _REVIEWS, body)
+            return await self._ask(read, _REVIEWS, body)
         except ApiRefusedError:
             # Without permission to ask, the request itself will show it.
-            return ""
-        if allowed:
-            return ""
-        return f"{verb} {need}" + (f" in namespace {namespace}" if namespace else "")
+            return True
 
     async def _ask(self, read: Callable[[dict[str, Any]], T], path: str, review: Any = None) -> T:
         """Return what a document, or the answer to a review, says."""

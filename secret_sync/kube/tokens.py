@@ -84,7 +84,12 @@ async def read_token_user(path: str) -> str:
         token = await asyncio.to_thread(Path(path).read_bytes)
     except (OSError, ValueError):
         return ""
-    user = _claims(token.decode(errors="replace")).get("sub")
+    return user_of(token.decode(errors="replace"))
+
+
+def user_of(token: str) -> str:
+    """Return whose token it is, as the API server calls it; ``""`` if that is not in it."""
+    user = _claims(token).get("sub")
     return user if isinstance(user, str) else ""
 
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from secret_sync.metrics.accumulators import Counter, Histogram
 from secret_sync.metrics.scraped import (
+    DryRunCollector,
     FreshnessCollector,
     LogCollector,
     ObjectCollector,
@@ -146,6 +147,10 @@ class Metrics:
             count: Return their numbers by kind and by ``True``, ``False`` and ``Unknown``.
         """
         self.registry.register(ObjectCollector(count))
+
+    def watch_dry_run(self, count: Callable[[], Mapping[str, int]]) -> None:
+        """Count objects at every scrape by what a dry run has found of them."""
+        self.registry.register(DryRunCollector(count))
 
     def watch_log(self, dropped: Callable[[], Mapping[str, int]]) -> None:
         """Read at every scrape how many log lines were lost, by reason."""

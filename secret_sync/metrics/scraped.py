@@ -112,6 +112,23 @@ class ObjectCollector(Collector):
         yield family
 
 
+class DryRunCollector(Collector):
+    """ExternalSecrets by what a run that writes would do with them."""
+
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "secret_sync_dry_run_objects",
+            "In a dry run: ExternalSecrets by what would become of the Secret.",
+            labels=["outcome"],
+        )
+        for outcome, number in self._count().items():
+            family.add_metric([outcome], number)
+        yield family
+
+
 class LogCollector(Collector):
     """Log lines that were lost, by reason."""
 

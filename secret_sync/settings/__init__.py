@@ -11,7 +11,7 @@ from secret_sync.settings.model import (
     Settings,
     UsageError,
 )
-from secret_sync.settings.parse import parse_run_arguments
+from secret_sync.settings.parse import add_flags, build_settings, parse_run_arguments
 from secret_sync.settings.values import parse_duration
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "ProxySettings",
     "Settings",
     "UsageError",
+    "add_flags",
+    "build_settings",
     "parse_duration",
     "parse_run_arguments",
 ]

@@ -181,6 +181,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
         Flag("cluster-id", str, "ID", "ACK cluster, for the OIDC provider's ARN"),
     ),
     "Running": (
+        Flag("dry-run", boolean, "", "write nothing; the log says what would be written"),
         Flag("reconcile-count", count, "N", "workers", "16"),
         Flag(
             "process-cluster-external-secret",
@@ -242,6 +243,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "cluster to work on; else KUBECONFIG, else the one it runs in",
             environment=("KUBECONFIG",),
         ),
+        Flag("context", str, "NAME", "context of the kubeconfig; else its current one"),
     ),
     "Accepted for compatibility, without effect": (
         Flag("token-rotation-period", str, "DURATION", "", status="compatibility"),

@@ -74,6 +74,7 @@ class Settings:
         leader_elect_namespace: ``""`` for the controller's own.
         metrics_bind_address: ``None`` serves no HTTP.
         kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
+        context: Of the kubeconfig; ``""`` for its current one.
         ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
         no_effect: Flags the user gave that are accepted for compatibility only.
         metadata_endpoint: ``host[:port]`` of the ECS metadata service.
@@ -92,6 +93,7 @@ class Settings:
     cloud_call_timeout: float = 10.0
     max_concurrent_kms_secret_pulls: int = 10
     max_concurrent_oos_secret_pulls: int = 10
+    dry_run: bool = False
     reconcile_count: int = 16
     reconcile_period: float = 1.0
     process_cluster_external_secret: bool = True
@@ -114,6 +116,7 @@ class Settings:
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     kubeconfig: str = ""
+    context: str = ""
     uid: str = ""
     cluster_id: str = ""
     own: OwnIdentity = OwnIdentity()

@@ -15,7 +15,7 @@ from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.settings.model import OwnIdentity, ProxySettings, Settings, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from secret_sync.settings.flags import Flag
 
@@ -40,7 +40,15 @@ def parse_run_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Sett
         UsageError: A flag or a value is wrong; the message is one line.
         SystemExit: ``--help`` was given, and printed.
     """
-    given = _read_command_line(argv)
+    return build_settings(_read_command_line(argv), environ)
+
+
+def build_settings(given: Mapping[str, list[str]], environ: Mapping[str, str]) -> Settings:
+    """Return the settings from the texts of flags, by name, and the environment.
+
+    Raises:
+        UsageError: A flag or a value is wrong; the message is one line.
+    """
     _check_variables(environ)
     values: dict[str, Any] = {}
     no_effect: list[str] = []
@@ -178,14 +186,33 @@ class _Parser(argparse.ArgumentParser):
 def _read_command_line(argv: Sequence[str]) -> dict[str, list[str]]:
     """Return the texts of each flag that stands on the command line, by name."""
     parser = _Parser(prog="secret-sync run", allow_abbrev=False)
-    for flag in _flags():
-        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if flag.is_switch else {}
-        for name in (flag.name, *flag.former):
-            parser.add_argument(f"--{name}", dest=name, action="append", **alone)
+    add_flags(parser)
     given, unknown = parser.parse_known_args(list(argv))
     if unknown:
         raise UsageError(_unknown(unknown[0]))
     return {name: texts for name, texts in vars(given).items() if texts is not None}
+
+
+def add_flags(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> list[str]:
+    """Add the flags of `secret-sync run` to a parser, which collects their texts by name.
+
+    Args:
+        parser: The parser; its help does not list them.
+        without: Flags that it has itself, or does not take.
+
+    Returns:
+        Their names.
+    """
+    names = []
+    for flag in _flags():
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if flag.is_switch else {}
+        for name in (flag.name, *flag.former):
+            if name not in without:
+                names.append(name)
+                parser.add_argument(
+                    f"--{name}", dest=name, action="append", help=argparse.SUPPRESS, **alone
+                )
+    return names
 
 
 def _unknown(argument: str) -> str:

@@ -15,6 +15,7 @@ from secret_sync import metrics as room
 from secret_sync.cli import entry
 from secret_sync.cli.release.ownership import RELEASED_MANAGER
 from secret_sync.controller import kinds
+from secret_sync.controller.external_secret.dry_run import count_dry_run
 from secret_sync.controller.sync import count_by_ready
 from secret_sync.credentials import METHODS
 from secret_sync.kube import (
@@ -152,6 +153,7 @@ def metrics() -> dict[str, Metric]:
     registry.watch_queues(lambda: [Idle("one")])
     registry.watch_sources(lambda: Freshness(0, 0.0))
     registry.watch_objects(lambda: {"ExternalSecret": count_by_ready(())})
+    registry.watch_dry_run(lambda: count_dry_run(()))
     registry.watch_log(dropped_lines)
     for family in registry.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
@@ -205,6 +207,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
     found |= {
         ("secret_sync_objects", "kind"): {kind.kind for kind in ours},
         ("secret_sync_objects", "ready"): set(count_by_ready(())),
+        ("secret_sync_dry_run_objects", "outcome"): set(count_dry_run(())),
         ("secret_sync_reconciles_total", "result"): {result.value for result in Result},
         ("secret_sync_reconciles_total", "controller"): queues(),
         ("workqueue_depth", "name"): {f"source-{provider}" for provider in PROVIDERS},

@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -51,19 +52,33 @@ def _same_signals() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["version"]) == 0
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_version(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([argument]) == 0
     assert capsys.readouterr().out == f"secret-sync {secret_sync.__version__}\n"
 
 
-@pytest.mark.parametrize("argument", ["--help", "-h", "help"])
-def test_help_names_the_commands(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([argument]) == 0
+def test_program_has_the_name_of_a_plugin_of_kubectl_too() -> None:
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [Path(sys.executable).with_name("kubectl-secret_sync"), "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"secret-sync {secret_sync.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_help_names_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {name} " in out for name in ("run", "status", "release", "local", "version"))
 
 
-@pytest.mark.parametrize("name", ["run", "status", "release", "local", "version"])
+@pytest.mark.parametrize(
+    "name", ["run", "status", "diff", "release", "local", "version", "completion"]
+)
 def test_every_command_has_a_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([name, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"usage: secret-sync {name}")
@@ -77,8 +92,7 @@ def test_help_of_run_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], ["missing command", "run, status, release, local, version"]),
-        (["ruin"], ["unknown command 'ruin'", "run, status, release, local, version"]),
+        (["ruin"], ["unknown command 'ruin'", "run, status, diff, release, local, version"]),
         (["run", "--polling-interval=3"], ["secret-sync run: --polling-interval", "'3'"]),
         (["version", "x"], ["secret-sync version:"]),
         (["status", "--wtach"], ["secret-sync status: ", "--wtach", "status --help"]),
@@ -86,6 +100,11 @@ def test_help_of_run_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> N
         (["status", "-A", "-n", "x"], ["secret-sync status: ", "-A"]),
         (["status", "--watch", "-o", "json"], ["secret-sync status: --watch"]),
         (["status", "--watch", "--exit-code"], ["secret-sync status: --watch"]),
+        (["status", "some", "-A"], ["secret-sync status: NAME", "-A"]),
+        (["diff", "some", "-A"], ["secret-sync diff: NAME", "-A"]),
+        (["diff", "--timeout", "3"], ["secret-sync diff: --timeout", "'3'"]),
+        (["diff", "--polling-interval=3"], ["secret-sync diff: --polling-interval", "'3'"]),
+        (["completion"], ["secret-sync completion:", "SHELL"]),
         (["release"], ["secret-sync release: confirm with --keep-secrets", "none is deleted"]),
         (["release", "--dry-run"], ["secret-sync release: confirm with --keep-secrets"]),
     ],

@@ -148,14 +148,17 @@ def test_short_names_leave_those_of_other_operators_alone(
 @pytest.mark.parametrize(
     ("plural", "columns"),
     [
-        ("externalsecrets", ["Store", "Target", "Ready", "Reason", "Last Sync", "Age"]),
-        ("secretstores", ["Ready", "Reason", "Age"]),
-        ("clustersecretstores", ["Ready", "Reason", "Age"]),
-        ("clusterexternalsecrets", ["Ready", "Reason", "Namespaces", "Age"]),
+        ("externalsecrets", ["Store", "Target", "Ready", "Reason", "Last Sync", "Message", "Age"]),
+        ("secretstores", ["Ready", "Reason", "Message", "Age"]),
+        ("clustersecretstores", ["Ready", "Reason", "Message", "Age"]),
+        ("clusterexternalsecrets", ["Ready", "Reason", "Namespaces", "Message", "Age"]),
     ],
 )
 def test_columns(plural: str, columns: list[str]) -> None:
-    assert [column["name"] for column in version(plural)["additionalPrinterColumns"]] == columns
+    found = version(plural)["additionalPrinterColumns"]
+    assert [column["name"] for column in found] == columns
+    # As wide as a terminal by itself, so that only -o wide shows it.
+    assert [column["name"] for column in found if column.get("priority")] == ["Message"]
 
 
 def test_every_field_is_described(plural: str) -> None:

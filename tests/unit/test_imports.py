@@ -40,6 +40,8 @@ UNUSED = (
     "secret_sync.cli.check",
     "secret_sync.cli.convert",
     "secret_sync.cli.crds",
+    "secret_sync.cli.completion",
+    "secret_sync.cli.diff",
     "secret_sync.cli.release",
     "secret_sync.cli.status",
     KUBECONFIG,

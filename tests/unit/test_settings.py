@@ -62,6 +62,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "log-level": ("debug", "debug"),
     "log-format": ("json", "json"),
     "kubeconfig": ("conf/admin", "conf/admin"),
+    "context": ("production", "production"),
+    "dry-run": ("true", True),
 }
 
 

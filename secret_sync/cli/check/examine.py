@@ -180,7 +180,7 @@ def _report_conflicts(
                 continue
             message = (
                 f"Secret {namespace}/{target} is also the target of ExternalSecret {owner.name} "
-                f"({first.node.place}); set another spec.target.name in one of the two"
+                f"({first.node.place}); give one of the two another name"
             )
             path = ("spec", "target", "name")
             findings.add_problem(obj, path, message, Reason.SECRET_CONFLICT)

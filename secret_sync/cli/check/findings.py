@@ -74,6 +74,11 @@ class ObjectRef:
     namespace: str = ""
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """What a message of the controller calls it."""
+        return f"{self.kind} {self.namespace}/{self.name}".replace(" /", " ")
+
     def __str__(self) -> str:
         """Return the name for a report."""
         return f"{self.kind}/{self.name or '?'}" if self.kind else ""
@@ -142,7 +147,10 @@ class Findings:
     ) -> None:
         """Add any other finding."""
         place = obj.node.find(path)
-        finding = Finding(severity, place, obj.ref, written(path), message, str(reason))
+        # The line names object and field; a message that begins with them would do so again.
+        field = written(path)
+        message = message.removeprefix(f"{obj.ref.title}: ").removeprefix(f"{field}: ")
+        finding = Finding(severity, place, obj.ref, field, message, str(reason))
         self._findings.setdefault(finding)
 
 

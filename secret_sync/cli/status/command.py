@@ -15,6 +15,7 @@ from secret_sync.cli.status.snapshot import take_snapshot
 from secret_sync.cli.status.tables import render
 from secret_sync.cli.status.watch import watch
 from secret_sync.cli.terminal import Screen, say, silence
+from secret_sync.errors import DefiniteError
 from secret_sync.settings import UsageError
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ far as you have permission to read them.
   NEXT SYNC  what the object specifies, since only the controller knows the exact time:
                every 30s         its rotationInterval, plus or minus a tenth
                polling interval  the controller's --polling-interval (default 2m)
-               on change, never  its refreshPolicy (OnChange, CreatedOnce)
+               on change         its refreshPolicy is OnChange, or it is not ready for a reason that
+                                 only a change mends: a missing store, say
+               never             its refreshPolicy is CreatedOnce
+               every 1m          the API server, or another writer, keeps the Secret from it
                with backoff      not ready: retried with growing delays, at once after a change
+                now               its last change is being reconciled
              A controller with --disable-polling does not poll at all.
   FROM       the ClusterExternalSecret that created it, if there is one
   NAMESPACES how many of its ExternalSecrets are ready, of how many namespaces"""
@@ -70,8 +75,10 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         SecretSyncError: The cluster cannot be read; the message is one line.
     """
     arguments = _parser().parse_args(list(argv))
-    if arguments.watch and (arguments.output == "json" or arguments.exit_code):
-        raise UsageError("--watch cannot be combined with -o json or --exit-code")
+    if arguments.watch and (arguments.output != "table" or arguments.exit_code):
+        raise UsageError("--watch cannot be combined with -o or --exit-code")
+    if arguments.name and (arguments.watch or arguments.everywhere):
+        raise UsageError("NAME cannot be combined with --watch or -A")
     logs.configure("error", "auto")
     scope = scope_of(arguments, environ)
     if arguments.watch:
@@ -81,12 +88,19 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             silence()
         return 0
     snapshot = asyncio.run(_snapshot(scope))
+    if arguments.name:
+        snapshot = snapshot.only(arguments.name)
+        if not snapshot.objects:
+            raise DefiniteError(
+                f"ExternalSecret {snapshot.namespace}/{arguments.name} does not exist"
+            )
     say(_text(snapshot, arguments.output, environ))
     return 1 if arguments.exit_code and not snapshot.good else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("status", _DESCRIPTION, _EPILOG)
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="one ExternalSecret")
     add_scope(parser)
     parser.add_argument(
         "-w", "--watch", action="store_true", help="watch and redraw on changes, until Ctrl-C"
@@ -94,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--output",
-        choices=["table", "json"],
+        choices=["table", "wide", "json"],
         default="table",
-        help="output format (default: table)",
+        help="output format (default: table); wide adds the Secret and the refreshPolicy",
     )
     parser.add_argument(
         "--exit-code", action="store_true", help="exit with 1 if something is not ready"
@@ -118,5 +132,6 @@ async def _watch(scope: Scope, environ: Mapping[str, str]) -> None:
 def _text(snapshot: StatusSnapshot, output: str, environ: Mapping[str, str]) -> str:
     if output == "json":
         return json.dumps(snapshot.to_json(), indent=2) + "\n"
-    lines = render(snapshot, Screen.of(sys.stdout, environ), datetime.now(UTC))
+    screen = Screen.of(sys.stdout, environ)
+    lines = render(snapshot, screen, datetime.now(UTC), wide=output == "wide")
     return "\n".join(lines) + "\n"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from secret_sync.resources import ClusterExternalSecretStatus, ExternalSecretStatus, StoreStatus
+from secret_sync.resources import (
+    ClusterExternalSecretStatus,
+    ExternalSecretStatus,
+    Reason,
+    StoreStatus,
+)
 from secret_sync.resources.controllers import controller_of
 from secret_sync.resources.meta import ObjectMeta
 
@@ -16,8 +21,37 @@ if TYPE_CHECKING:
 
 #: Changes when a field of the JSON changes its meaning or is removed; fields may be added.
 JSON_VERSION: Final = 1
-_NOT_RECONCILED: Final = "not reconciled yet"
+_NOT_RECONCILED: Final = (
+    "no controller has reported on it yet; does one run, and does it watch this namespace?"
+)
 _OUTDATED: Final = "the last change is not reconciled yet"
+#: What only a change of the object, or of what it refers to, can mend: it is not retried.
+_LASTING: Final = frozenset(
+    {
+        *(Reason.UNSUPPORTED, Reason.UNKNOWN_PROVIDER, Reason.INVALID_SPEC),
+        *(Reason.INVALID_JMES_PATH, Reason.INVALID_REGEX, Reason.ENDPOINT_NOT_ALLOWED),
+        *(Reason.CRD_OUTDATED, Reason.STORE_NOT_FOUND, Reason.STORE_INVALID, Reason.STORE_REFUSED),
+        *(Reason.CONDITIONS_INVALID, Reason.REFERENCE_REFUSED, Reason.IDENTITY_REFUSED),
+        *(Reason.IDENTITY_INVALID, Reason.ACCESS_KEY_NOT_FOUND, Reason.ACCESS_KEY_KEY_MISSING),
+        *(Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.TOKEN_FILE_REFUSED, Reason.ROLE_MISSING),
+        *(Reason.OIDC_PROVIDER_MISSING, Reason.SESSION_NAME_INVALID),
+        *(Reason.SESSION_EXPIRATION_INVALID, Reason.WORKER_ROLE_DISABLED),
+    }
+)
+#: What the API server refuses, or another writer holds: tried again each minute.
+_EACH_MINUTE: Final = frozenset(
+    {
+        *(Reason.SECRET_CONFLICT, Reason.WRITE_CONFLICT, Reason.KEY_CONFLICT),
+        *(Reason.TARGET_MISSING, Reason.WRITE_FORBIDDEN, Reason.WRITE_FAILED),
+    }
+)
+#: What another value may mend: the value is polled as ever.
+_OF_THE_VALUE: Final = frozenset(
+    {
+        *(Reason.NO_DATA, Reason.INVALID_KEY, Reason.TOO_LARGE, Reason.NOT_A_DOCUMENT),
+        *(Reason.DUPLICATE_KEY, Reason.PATH_NOT_FOUND, Reason.KEY_COLLISION, Reason.TOO_COSTLY),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +146,18 @@ class ExternalSecretRow(ObjectMeta):
         A fetch that changes nothing is not recorded in the API server, so only the controller
         knows when the last one was.
         """
-        if self.refresh_policy == "OnChange":
+        readiness = self.readiness
+        if not readiness.current:
+            # A controller that runs is about to.
+            return "-" if not readiness.reason else "now"
+        if readiness.reason in _LASTING:
             return "on change"
-        if not self.readiness.good:
+        if readiness.reason in _EACH_MINUTE:
+            return "every 1m"
+        if not (readiness.good or readiness.reason in _OF_THE_VALUE):
             return "with backoff"
-        if self.refresh_policy == "CreatedOnce":
-            return "never"
+        if self.refresh_policy != "Periodic":
+            return "on change" if self.refresh_policy == "OnChange" else "never"
         return f"every {self.interval}" if self.interval else "polling interval"
 
     def to_json(self) -> dict[str, Any]:
@@ -250,6 +290,10 @@ class StatusSnapshot:
             ),
             tuple(notes),
         )
+
+    def only(self, name: str) -> StatusSnapshot:
+        """Return the part of the snapshot that is about ExternalSecrets of this name."""
+        return replace(self, objects=[row for row in self.objects if row.name == name], stores=[])
 
     @property
     def good(self) -> bool:

@@ -26,15 +26,18 @@ _COLOURS: Final = {"True": Colour.GOOD, "False": Colour.BAD}
 _SECONDS, _MINUTES, _HOURS = 120, 120 * 60, 48 * 3600
 
 
-def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+def render(
+    snapshot: StatusSnapshot, screen: Screen, now: datetime, *, wide: bool = False
+) -> list[str]:
     """Return the lines of the whole snapshot.
 
     Args:
         snapshot: The snapshot.
         screen: Where it is shown.
         now: The current time, for ages.
+        wide: Whether to show the name of the Secret and the refreshPolicy, too.
     """
-    lines = _objects(snapshot, screen, now)
+    lines = _objects(snapshot, screen, now, wide=wide)
     if snapshot.clusters:
         lines += ["", *_clusters(snapshot.clusters, screen)]
     bad = [store for store in snapshot.stores if not store.readiness.good]
@@ -45,20 +48,20 @@ def render(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]
     return lines
 
 
-def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[str]:
+def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime, *, wide: bool) -> list[str]:
     if not snapshot.objects:
         place = f"in namespace {snapshot.namespace}" if snapshot.namespace else "in this cluster"
         return [f"no ExternalSecrets {place}"]
-    wide = not snapshot.namespace
-    head = ["NAMESPACE"] if wide else []
+    everywhere = not snapshot.namespace
+    head = ["NAMESPACE"] if everywhere else []
     # Of a whole cluster, most rows would repeat the lines of the ClusterExternalSecrets.
-    sources = not wide and any(row.source for row in snapshot.objects)
+    sources = not everywhere and any(row.source for row in snapshot.objects)
     head += ["NAME", "READY", "REASON", "LAST SYNC", "NEXT SYNC"]
-    head += [*(["FROM"] if sources else []), "WHY NOT"]
+    head += [*(["SECRET", "REFRESH"] if wide else []), *(["FROM"] if sources else []), "WHY NOT"]
     rows = [
         [
-            *([Cell(row.namespace)] if wide else []),
-            *_object(row, now),
+            *([Cell(row.namespace)] if everywhere else []),
+            *_object(row, now, wide=wide),
             *([Cell(row.source or _NONE)] if sources else []),
             Cell(row.readiness.why_not),
         ]
@@ -71,13 +74,14 @@ def _objects(snapshot: StatusSnapshot, screen: Screen, now: datetime) -> list[st
     return [*lines, "", summary]
 
 
-def _object(row: ExternalSecretRow, now: datetime) -> list[Cell]:
+def _object(row: ExternalSecretRow, now: datetime, *, wide: bool) -> list[Cell]:
     return [
         Cell(row.name),
         _ready(row.readiness),
         Cell(row.readiness.reason or _NONE),
         Cell(ago(row.last_sync, now)),
         Cell(row.next_sync),
+        *([Cell(row.target), Cell(row.refresh_policy)] if wide else []),
     ]
 
 

@@ -408,5 +408,5 @@ def _first_problem(outcomes: Sequence[EntryOutcome]) -> Problem:
     if len(problems) == 1:
         return first
     # Without their number, which may change all the time: each would be a new condition.
-    message = f"{first.message}; other entries fail, too: see dataSyncResults"
+    message = f"{first.message}; other entries fail, too: see status.dataSyncResults"
     return Problem(first.reason, message, request_id=first.request_id)

@@ -15,6 +15,7 @@ from secret_sync.controller.external_secret.status import (
     status_of,
     success_message,
 )
+from secret_sync.controller.publishing import publish_problem
 from secret_sync.controller.sync import Changed, Pending, Refused, condition, problem_condition
 from secret_sync.queue import reconcile_id
 from secret_sync.resources import Reason
@@ -136,7 +137,13 @@ class SyncReporter:
         if changed:
             _log.warning("not synced", **problem.log_fields())
         self._observe(ctx, "failed", logged=changed)
-        self.publisher.failed(ctx.es, before.ready, ready, problem)
+        publish_problem(
+            ctx.state,
+            before.ready,
+            problem,
+            lambda: self.publisher.failed(ctx.es, before.ready, ready, problem),
+            lambda: self._statuses.known(ctx.key, ctx.es).ready == ready,
+        )
 
     def _pending(self, ctx: SyncContext, result: Pending) -> float | None:
         """Report that the object waits, once it has waited long enough."""

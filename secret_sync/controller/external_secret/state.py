@@ -15,6 +15,7 @@ from secret_sync.resources import ExternalSecretStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secret_sync.controller.external_secret.dry_run import DryRunResult
     from secret_sync.controller.external_secret.extraction import (
         Clock,
         Desired,
@@ -102,6 +103,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         waiting_since: Loop time at which sources were found pending, or ``None``.
         rendered_at: The time that a template was told when what it rendered was written last; 0: it
             is to be told the current one; ``None``: that of the last sync.
+        dry_run: In a dry run: what a run that writes would do.
     """
 
     uid: str = ""
@@ -121,6 +123,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
     rendered_at: int | None = None
+    dry_run: DryRunResult | None = None
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """Remember a write that the API server has answered.
@@ -208,6 +211,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.finalizer_removals = ()
         self.extracted = None
         self.finished = None
+        self.dry_run = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""

@@ -25,7 +25,6 @@ from secret_sync.errors import ReferenceChangedError
 from secret_sync.kube import (
     SECRETS,
     ApiNotFoundError,
-    ApplyWriter,
     OutdatedError,
     OwnedByOthersError,
     Ref,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.secret_target.turns import WriteTurns
     from secret_sync.controller.sync import Pending, Problem, SyncContext, WriteResult
-    from secret_sync.kube import ConfirmedOwner
+    from secret_sync.kube import ApplyWriter, ConfirmedOwner
     from secret_sync.resources import ExternalSecret, SecretMeta
 
 
@@ -295,7 +294,7 @@ class MergeWriter:
 
     def _writer(self, es: ExternalSecret) -> ApplyWriter:
         # One manager each: two that merge into one Secret would delete each other's keys.
-        return ApplyWriter(self._client.kube, f"{MERGE_MANAGER}{es.uid}")
+        return self._client.writer.named(f"{MERGE_MANAGER}{es.uid}")
 
     async def _set_managed_fields(
         self, es: ExternalSecret, ref: Ref, entries: list[dict[str, Any]], owner: ConfirmedOwner

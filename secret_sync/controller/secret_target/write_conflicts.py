@@ -182,7 +182,7 @@ def refused(es: ExternalSecret, error: ApiError) -> Problem:
     """
     where = f"Secret {es.namespace}/{es.target.name}"
     if error.status == _FORBIDDEN:
-        advice = "; see its RBAC rules" if error.lacks_right else ""
+        advice = "; add that to the controller's RBAC rules" if error.lacks_right else ""
         return Problem(Reason.WRITE_FORBIDDEN, f"{where} was not written: {error.message}{advice}")
     if isinstance(error, ImmutableError) and es.target.merge:
         return Problem(Reason.WRITE_FAILED, f"{where} was not written: it is immutable")

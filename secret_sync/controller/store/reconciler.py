@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from secret_sync.controller.object_state import ObjectState
+from secret_sync.controller.publishing import publish_problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.references import mistake
@@ -154,6 +155,9 @@ class SecretStoreReconciler:
     ) -> None:
         before = self._statuses.known(key, store)
         if problem is not None:
+            # An ExternalSecret names the store, which need not name itself.
+            own = problem.message.removeprefix(f"{store.title}: ")
+            problem = replace(problem, message=own)
             ready = problem_condition(before.ready, generation=store.generation, problem=problem)
         else:
             ready = condition(
@@ -167,7 +171,16 @@ class SecretStoreReconciler:
         status = StoreStatus(ready, store.generation)
         if self._statuses.put(key, store, status) and problem is not None:
             _log.warning("store not ready", **problem.log_fields())
-        self._publisher.store_reported(store, before.ready, ready, problem)
+        if problem is None:
+            self._publisher.store_reported(store, before.ready, ready, None)
+            return
+        publish_problem(
+            self._states.of(key),
+            before.ready,
+            problem,
+            lambda: self._publisher.store_reported(store, before.ready, ready, problem),
+            lambda: self._statuses.known(key, store).ready == ready,
+        )
 
 
 def _unreadable(store: SecretStore) -> Problem | None:

@@ -255,3 +255,31 @@ async def test_missing_kubeconfig_is_one_line(cluster: ControlPlane, cli: Cli) -
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("secret-sync status: kubeconfig '/nonexistent/config': no such file")
     assert done.err.count("\n") == 1
+
+
+async def test_kubectl_runs_the_program_as_its_plugin(cluster: ControlPlane, mixed: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(str(cluster.binaries.kubectl), "secret-sync", "status", "-n", mixed, "good"),
+        *("--kubeconfig", str(cluster.kubeconfig), "-o", "wide"),
+        env=environment({"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    head, good, _, summary = out.decode().splitlines()
+    assert head.split()[-4:] == ["SECRET", "REFRESH", "WHY", "NOT"]
+    assert good.split()[:3] == ["good", "True", "Synced"]
+    assert summary == "1 ExternalSecret, all ready"
+
+
+async def test_name_that_does_not_exist_is_one_line(mixed: str, cli: Cli) -> None:
+    done = await cli("status", "-n", mixed, "nobody")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"secret-sync status: ExternalSecret {mixed}/nobody does not exist\n"
+
+
+async def test_message_is_a_column_of_kubectl_on_request(cluster: ControlPlane, mixed: str) -> None:
+    shown = await kubectl(cluster, "get", "aes,ass", "-n", mixed, "-o", "wide")
+    assert "MESSAGE" in shown
+    assert "refers to SecretStore" in shown
+    assert "MESSAGE" not in await kubectl(cluster, "get", "aes,ass", "-n", mixed)

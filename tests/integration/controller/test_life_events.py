@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.operator import external_secret, operator, secret, settings_for
+from tests.support.operator import external_secret, operator, secret, settings_for, store
 from tests.support.watching import Watching, force_sync, reported, until_reported
 
 if TYPE_CHECKING:
@@ -138,3 +138,23 @@ async def test_documents_without_keys_write_nothing_and_empty_nothing(
             await force_sync(api, home, "some", "2")
             await api.until_ready(home, "some", "NoData")
             await watching.check(ONE)
+
+
+async def test_apply_in_pieces_is_no_warning(
+    cluster: ControlPlane, cloud: CloudInfo, admin: CloudAdmin, api: Api, namespace: str
+) -> None:
+    """The ExternalSecret is first, then its store, then the Secret with the AccessKey."""
+    await admin.put_secret("events/pieces", "one")
+    async with operator(settings_for(cluster, cloud, namespace)):
+        await api.put(external_secret("some", entry("events/pieces")), namespace)
+        await api.until_ready(namespace, "some", "StoreNotFound")
+        await api.put(store(), namespace)
+        await api.until_ready(namespace, "some", "AccessKeyNotFound")
+        values = {"id": cloud.access_key_id, "secret": cloud.access_key_secret}
+        await api.put(secret("access-key", values), namespace)
+        await api.until_ready(namespace, "some", "Synced")
+        # One that never comes is warned of, later than all that would be held back of the other.
+        stray = {**entry("events/pieces"), "secretStoreRef": {"name": "nowhere"}}
+        await api.put(external_secret("stray", stray), namespace)
+        await until_reported(api, namespace, "stray", "SyncFailed")
+        assert [kind for kind, _, _ in await reported(api, namespace, "some")] == ["Normal"]

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from secret_sync.cli.terminal import Screen, cells, cut, plain
+from secret_sync.cli.terminal import Screen, cells, plain, wrapped
 from tests.unit.cli.fakes import Terminal
 
 
@@ -31,17 +31,17 @@ def test_lines_have_an_end_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "room", "expected"),
     [
-        ("fits", 4, "fits"),
-        ("does not", 5, "does…"),
-        ("does not", 6, "does…"),
-        ("凭据不存在", 10, "凭据不存在"),
-        ("凭据不存在", 9, "凭据不存…"),
-        ("凭据不存在", 6, "凭据…"),
+        ("fits", 4, ["fits"]),
+        ("does not", 5, ["does", "not"]),
+        ("does not fit", 8, ["does not", "fit"]),
+        ("a bad-gateway", 5, ["a", "bad-g", "ateway"[:5], "y"]),
+        ("凭据不存在", 10, ["凭据不存在"]),
+        ("凭据不存在", 9, ["凭据不存", "在"]),
     ],
 )
-def test_text_is_cut_by_the_columns_it_takes(text: str, room: int, expected: str) -> None:
-    assert cut(text, room) == expected
-    assert cells(cut(text, room)) <= room
+def test_text_is_wrapped_by_the_columns_it_takes(text: str, room: int, expected: list[str]) -> None:
+    assert wrapped(text, room) == expected
+    assert all(cells(line) <= room for line in wrapped(text, room))
 
 
 def test_accent_of_its_own_takes_no_column() -> None:

@@ -115,7 +115,7 @@ def test_an_access_key_that_the_api_server_keeps_to_itself_is_no_matter_of_ram()
     problem = problem_of(ApiRefusedError(said, status=403, reason="Forbidden"))
     assert problem.reason is Reason.ACCESS_KEY_NOT_FOUND
     assert problem.message.startswith("the API server refuses")
-    assert problem.message.endswith(f"{said}; see its RBAC rules")
+    assert problem.message.endswith(f"{said}; add that to the controller's RBAC rules")
 
     other = problem_of(ApiRefusedError("refused by a webhook", status=403, reason="Forbidden"))
     assert other.message.endswith("refused by a webhook")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import trustme
+import yaml
 
 from secret_sync.errors import DefiniteError
 from secret_sync.kube import ClusterAccess, access, current_namespace
@@ -96,6 +97,25 @@ async def test_a_kubeconfig_goes_before_the_service_account(
     found = await ClusterAccess.find(str(tmp_path / "config"))
     assert found.server == URL
     assert token(found) == "Bearer mine"
+
+
+async def test_context_that_is_named_goes_before_the_current_one_and_the_pod(
+    service_account: Path, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(kubeconfig_text(URL, token="mine"))
+    here = document["contexts"][0]
+    cluster = {"name": "far", "cluster": {"server": "https://far.example:6443"}}
+    document["clusters"].append(cluster)
+    context = {**here["context"], "cluster": "far", "namespace": "shop"}
+    document["contexts"].append({"name": "other", "context": context})
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    found = await ClusterAccess.find(str(path), "other")
+    assert found.server == "https://far.example:6443"
+    assert await asyncio.to_thread(current_namespace, str(path), "other") == "shop"
+    assert (await ClusterAccess.find(str(path))).server == URL
+    with pytest.raises(DefiniteError, match="nowhere"):
+        await ClusterAccess.find(str(path), "nowhere")
 
 
 async def test_the_token_is_read_again_after_a_minute(

@@ -13,6 +13,8 @@ from secret_sync.errors import NotFoundError, TransientError
 from secret_sync.kube import (
     METADATA,
     SECRETS,
+    SERVICE_ACCOUNTS,
+    Answer,
     ApiConflictError,
     ApiError,
     ApiExpiredError,
@@ -22,6 +24,7 @@ from secret_sync.kube import (
     Resource,
 )
 from secret_sync.kube import client as client_module
+from secret_sync.kube.errors import ReadOnlyError
 from tests.unit.kube.fakes import answering, closing, refusing, status_of, storing
 
 if TYPE_CHECKING:
@@ -365,3 +368,33 @@ async def test_a_proxy_is_used_only_where_the_kubeconfig_names_one(
     async with KubeClient(access) as client:
         await client.request("GET", PATH)
     assert server.requests[-1].headers["host"] == "api.test"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_client_that_only_reads_sends_no_write(
+    server: ScriptedServer, access: ClusterAccess, method: str
+) -> None:
+    async with KubeClient(access, read_only=True) as client:
+        with pytest.raises(ReadOnlyError, match="not sent, since this is a dry run"):
+            await client.request(method, PATH, body={})
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        SERVICE_ACCOUNTS.path("ns", "reader"),
+        SECRETS.path("serviceaccounts", "token"),
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+    ],
+)
+async def test_client_that_only_reads_creates_nothing_but_tokens(
+    server: ScriptedServer, access: ClusterAccess, path: str
+) -> None:
+    async with KubeClient(access, read_only=True) as client:
+        with pytest.raises(ReadOnlyError):
+            await client.request("POST", path, body={})
+        assert server.requests == []
+        path = SERVICE_ACCOUNTS.path("ns", "reader", "token")
+        await client.request("POST", path, body={}, expected=Answer.ANY)
+    assert [request.method for request in server.requests] == ["POST"]

@@ -15,6 +15,7 @@ from secret_sync.kube import (
     NAMESPACES,
     SECRETS,
     ApiUnavailableError,
+    KubeClient,
     Preflight,
     RequiredPermission,
     Resource,
@@ -23,7 +24,7 @@ from secret_sync.kube import preflight as module
 from tests.unit.kube.fakes import answering, closing, refusing
 
 if TYPE_CHECKING:
-    from secret_sync.kube import KubeClient
+    from secret_sync.kube import ClusterAccess
     from tests.unit.kube.fakes import Exchange, Script, ScriptedServer
 
 KIND = Resource("example.com", "v1", "things", "Thing")
@@ -305,3 +306,22 @@ async def test_own_identity_is_not_guessed_while_the_server_is_away(
     server.others.extend([refusing(503, "ServiceUnavailable")] * 1000)
     with pytest.raises(ApiUnavailableError):
         await Preflight(client).who_am_i()
+
+
+async def test_client_that_only_reads_tries_lists_instead_of_asking(
+    server: ScriptedServer, access: ClusterAccess
+) -> None:
+    """A review is a create; what would write is not needed."""
+    async with KubeClient(access, read_only=True) as client:
+        preflight = Preflight(client)
+        server.lists.append(KNOWN)
+        assert await preflight.check(NEEDS, namespaces=("one",), hint="") == ()
+        assert [request.method for request in server.requests] == ["GET", "GET"]
+        server.lists.append(refusing(403, "Forbidden"))
+        with pytest.raises(DefiniteError, match=r"list things\.example\.com in namespace one"):
+            await preflight.check(NEEDS, namespaces=("one",), hint="")
+        server.lists.append(refusing(403, "Forbidden"))
+        why = await preflight.missing_permission(NEEDS[0])
+        assert why == "RBAC does not allow this controller to list things.example.com"
+        assert await preflight.who_am_i() == ""
+    assert asked(server) == []

@@ -119,7 +119,8 @@ async def test_invalid_object_costs_no_call_and_is_reported(
     assert loop.sources.log == ["suspend"]
     assert not loop.writer.written
     assert loop.reported == ("False", reason)
-    assert loop.events.reasons == ["SyncFailed"]
+    # What may arrive with the same apply is warned of only after a while.
+    assert loop.events.reasons == ([] if reason == "StoreNotFound" else ["SyncFailed"])
 
 
 async def test_nothing_is_fetched_before_the_expressions_are_compiled() -> None:
@@ -137,7 +138,7 @@ async def test_several_mistakes_are_reported_by_the_first_and_a_count() -> None:
     await loop.reconcile()
     assert loop.ready is not None
     assert loop.ready.message.startswith("entry 'a' ")
-    assert loop.ready.message.endswith("; other entries fail, too: see dataSyncResults")
+    assert loop.ready.message.endswith("; other entries fail, too: see status.dataSyncResults")
     assert [result[1] for result in loop.results] == ["Failed"] * 3
 
 

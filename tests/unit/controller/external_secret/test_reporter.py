@@ -369,3 +369,43 @@ async def test_waiting_answers_no_cause(harness: ReporterHarness) -> None:
 async def test_no_value_is_ever_reported(harness: ReporterHarness) -> None:
     harness.written(desired(), [outcome()], changed=True)
     assert "hunter2" not in f"{harness.status!r} {harness.events.reported!r}"
+
+
+# -- What arrives with the same apply ---------------------------------------------------------
+
+
+NO_STORE = Problem(Reason.STORE_NOT_FOUND, "there is no such store")
+NO_KEY = Problem(Reason.ACCESS_KEY_NOT_FOUND, "there is no such Secret")
+
+
+async def test_reference_that_arrives_within_two_seconds_is_no_warning(
+    harness: ReporterHarness,
+) -> None:
+    harness.failed(NO_STORE, [])
+    assert harness.ready.reason == "StoreNotFound"
+    await asyncio.sleep(1)
+    harness.failed(NO_KEY, [])
+    await asyncio.sleep(0.5)
+    harness.written(desired(), [outcome()], changed=True)
+    await asyncio.sleep(10)
+    assert harness.events.reasons == ["Synced"]
+
+
+async def test_reference_that_is_missing_after_two_seconds_is_a_warning(
+    harness: ReporterHarness,
+) -> None:
+    harness.failed(NO_STORE, [])
+    await asyncio.sleep(1.9)
+    assert harness.events.reasons == []
+    await asyncio.sleep(0.2)
+    assert harness.events.take() == [
+        ("Warning", "SyncFailed", "StoreNotFound: there is no such store")
+    ]
+    harness.failed(NO_KEY, [])
+    assert harness.events.reasons == ["SyncFailed"]
+
+
+async def test_object_that_was_in_sync_is_warned_of_at_once(harness: ReporterHarness) -> None:
+    harness.written(desired(), [outcome()], changed=True)
+    harness.failed(NO_STORE, [])
+    assert harness.events.reasons == ["Synced", "SyncFailed"]

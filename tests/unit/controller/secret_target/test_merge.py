@@ -268,7 +268,7 @@ async def test_a_secret_of_another_external_secret_is_no_place_to_merge_into(
         (
             ApiRefusedError('User "me" cannot patch resource "secrets"', status=403),
             Reason.WRITE_FORBIDDEN,
-            "see its RBAC rules",
+            "add that to the controller's RBAC rules",
         ),
         (
             ApiRefusedError("a webhook says no", status=403),

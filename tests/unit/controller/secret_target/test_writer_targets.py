@@ -328,7 +328,7 @@ async def test_secret_that_changes_all_the_time_is_left_for_later(make_es: MakeE
         (
             ApiRefusedError('User "me" cannot patch resource "secrets"', status=403),
             Reason.WRITE_FORBIDDEN,
-            "see its RBAC rules",
+            "add that to the controller's RBAC rules",
         ),
         (
             ApiRefusedError("a webhook says no", status=403),

@@ -253,7 +253,7 @@ async def test_unreadable_conditions_are_reported_for_the_store(harness: StoreHa
     given = store(namespace="", KMS={"KMSAuth": auth}, conditions=[{"namespaceRegexes": ["("]}])
     ready = await harness.settle(given, "store")
     assert (ready.status, ready.reason) == ("False", "ConditionsInvalid")
-    assert ready.message.startswith("ClusterSecretStore store: spec.conditions[0].namespaceRegexes")
+    assert ready.message.startswith("spec.conditions[0].namespaceRegexes")
     # That its other conditions still let namespaces in needs its credentials kept.
     assert len(harness.credentials) == 1
 

@@ -1,0 +1,75 @@
+"""The results as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from secret_sync.cli.terminal import Cell, Colour, table
+from secret_sync.controller.external_secret.dry_run import Outcome
+from secret_sync.controller.sync import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.cli.terminal import Screen
+    from secret_sync.controller.external_secret.dry_run import DryRunResult
+
+_WORDS: Final = {
+    Outcome.SAME: "same",
+    Outcome.CONFLICT: "conflict",
+    Outcome.REFUSED: "not synced",
+}
+_NO_ANSWER: Final = "no answer"
+_COLOURS: Final = {"same": Colour.GOOD, "conflict": Colour.BAD, "not synced": Colour.BAD}
+
+
+class DiffRow(NamedTuple):
+    """An ExternalSecret, and what would become of its Secret; ``None`` where that is not known."""
+
+    namespace: str
+    name: str
+    result: DryRunResult | None
+
+
+def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str]:
+    """Return the lines: a row for each object, and a sum."""
+    if not found:
+        place = f"in namespace {namespace}" if namespace else "in this cluster"
+        return [f"no ExternalSecrets {place}"]
+    wide = not namespace
+    head = [*(["NAMESPACE"] if wide else []), "NAME", "RESULT", "SECRET", "KEYS, OR WHY NOT"]
+    rows = [
+        [
+            *([Cell(one.namespace)] if wide else []),
+            Cell(one.name),
+            Cell(word := _word(one.result), _COLOURS.get(word, Colour.UNSURE)),
+            Cell(one.result.secret if one.result else "-"),
+            Cell(_details(one.result)),
+        ]
+        for one in found
+    ]
+    sums = Counter(_word(one.result) for one in found)
+    total = count(len(found), "ExternalSecret")
+    parts = ", ".join(f"{number} {word}" for word, number in sorted(sums.items()))
+    return [*table(screen, head, rows), "", f"{total}: {parts}"]
+
+
+def _word(result: DryRunResult | None) -> str:
+    if result is None:
+        return _NO_ANSWER
+    return _WORDS.get(result.outcome, f"would {result.outcome}")
+
+
+def _details(result: DryRunResult | None) -> str:
+    """Return which keys would change, or why nothing would."""
+    if result is None:
+        return ""
+    if result.problem is not None:
+        return f"{result.problem.reason}: {result.problem.message}"
+    keys = result.keys
+    parts = (("add", keys.added), ("change", keys.changed), ("remove", keys.removed))
+    named = "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+    if named or not result.writes or result.outcome is Outcome.DELETE:
+        return named
+    return "data stays as it is, metadata changes"
