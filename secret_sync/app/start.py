@@ -245,7 +245,7 @@ async def _report_cluster_external_secrets(preflight: Preflight) -> None:
     lacking = await preflight.missing_permission(*_CHILDREN_NEED)
     if lacking:
         # As in deploy/base, where most have no such object.
-        component = "deploy/components/cluster-external-secrets"
+        component = "cluster-external-secrets"
         _log.info("ClusterExternalSecrets need a component", why=lacking, component=component)
 
 

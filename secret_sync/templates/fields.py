@@ -100,6 +100,4 @@ def _no_field(path: Path, index: int, value: Value) -> Exception:
         advice = f"it has the methods {', '.join(sorted(value.methods))}"
     else:
         advice = "only maps have fields"
-    return path.origin.failed(
-        f"{problem}; {advice}", plain=f"{described(value)} has no fields; see the reference"
-    )
+    return path.origin.failed(f"{problem}; {advice}", plain=f"{described(value)} has no fields")

@@ -7,7 +7,7 @@ import re
 
 import yaml
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.template_functions import LACKING
 from secret_sync.resources import Reason, names
 from secret_sync.settings.flags import GROUPS
@@ -75,7 +75,7 @@ def test_subjects_of_the_trust_policy_are_the_two_service_accounts() -> None:
 
 def test_levels_of_comments_are_documented() -> None:
     documented = set(re.findall(r"^\| `([A-Z]+)` \|", TEXT, flags=re.MULTILINE))
-    assert documented == {level.value for level in Level} - {Level.NOTE}
+    assert documented == {level.value for level in Effect} - {Effect.NOTE}
 
 
 def test_annotations_in_the_document_exist() -> None:

@@ -29,8 +29,8 @@ def check_cluster_external_secret(
         Severity.NOTE,
         obj,
         ("kind",),
-        "a controller processes it that serves all namespaces (not deploy/overlays/namespaced) and "
-        "has deploy/components/cluster-external-secrets",
+        "a controller processes it that serves all namespaces (not with the overlay namespaced) "
+        "and has the component cluster-external-secrets",
         CheckReason.REQUIRES,
     )
 

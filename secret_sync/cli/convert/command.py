@@ -9,7 +9,7 @@ from secret_sync import logs
 from secret_sync.cli.arguments import Parser
 from secret_sync.cli.check.documents import read_documents
 from secret_sync.cli.check.files import STDIN, STDIN_NAME, UnreadableError, expand, read
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.conversion import convert, text_of
 from secret_sync.cli.terminal import say
 from secret_sync.settings import UsageError
@@ -61,7 +61,11 @@ def main(argv: Sequence[str]) -> int:
     for problem in problems:
         sys.stderr.write(f"secret-sync convert: {problem}\n")
     sys.stderr.write(f"{_summary(converted)}\n")
-    counted = [Level.LOST, Level.INCOMPLETE, *([Level.DIFFERS] if arguments.strict else [])]
+    counted = [
+        Effect.LOST,
+        Effect.INCOMPLETE,
+        *([Effect.DIFFERS] if arguments.strict else []),
+    ]
     return 1 if problems or any(_count(converted, level) for level in counted) else 0
 
 
@@ -106,7 +110,7 @@ def _read(arguments: Sequence[str]) -> tuple[list[object], list[str]]:
     return documents, problems
 
 
-def _count(converted: Sequence[Converted], level: Level) -> int:
+def _count(converted: Sequence[Converted], level: Effect) -> int:
     return sum(one.comments.count(level) for one in converted)
 
 
@@ -114,5 +118,5 @@ def _summary(converted: Sequence[Converted]) -> str:
     done = sum(one.complete for one in converted)
     if not converted:
         return "no objects of external-secrets.io found"
-    found = [f"{_count(converted, lv)} {lv}" for lv in Level if lv is not Level.NOTE]
+    found = [f"{_count(converted, lv)} {lv}" for lv in Effect if lv is not Effect.NOTE]
     return f"{done} of {len(converted)} objects converted; comments: {', '.join(found)}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from secret_sync.resources.meta import FieldPath
 
 
-class Level(StrEnum):
+class Effect(StrEnum):
     """How much a comment matters."""
 
     NOTE = "NOTE"
@@ -31,9 +31,9 @@ class Comments:
 
     def __init__(self) -> None:
         self._lines: dict[FieldPath, list[str]] = defaultdict(list)
-        self._counts: Counter[Level] = Counter()
+        self._counts: Counter[Effect] = Counter()
 
-    def add(self, level: Level, path: FieldPath, message: str) -> None:
+    def add(self, level: Effect, path: FieldPath, message: str) -> None:
         """Add a comment.
 
         Args:
@@ -41,14 +41,14 @@ class Comments:
             path: The field of our manifest that it is about; ``()`` for the whole.
             message: One line.
         """
-        line = message if level is Level.NOTE else f"{level}: {message}"
+        line = message if level is Effect.NOTE else f"{level}: {message}"
         # A message may quote a key of the file.
         line = " ".join(line.split())
         if line not in self._lines[path]:
             self._lines[path].append(line)
             self._counts[level] += 1
 
-    def count(self, level: Level) -> int:
+    def count(self, level: Effect) -> int:
         """Return how many comments have this level."""
         return self._counts[level]
 
@@ -88,4 +88,4 @@ class Converted:
     @property
     def complete(self) -> bool:
         """Return whether the manifest gives the same Secret, so that it may be applied."""
-        return bool(self.manifest) and not self.comments.count(Level.INCOMPLETE)
+        return bool(self.manifest) and not self.comments.count(Effect.INCOMPLETE)

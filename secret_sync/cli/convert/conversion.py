@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Comments, Converted, Level
+from secret_sync.cli.convert.comments import Comments, Converted, Effect
 from secret_sync.cli.convert.external_secrets import (
-    Context,
+    ConversionContext,
     ForeignError,
     convert_cluster_external_secret,
     convert_external_secret,
@@ -25,9 +25,11 @@ from secret_sync.cli.convert.yaml_text import comment_lines, document
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from secret_sync.cli.convert.inputs import Source
+    from secret_sync.cli.convert.inputs import EsoDocument
 
-_CONVERTERS: Final[dict[str, Callable[[Source, Context, Comments], dict[str, Any]]]] = {
+_CONVERTERS: Final[
+    dict[str, Callable[[EsoDocument, ConversionContext, Comments], dict[str, Any]]]
+] = {
     **dict.fromkeys(KINDS, lambda source, _, comments: convert_store(source, comments)),
     "ExternalSecret": convert_external_secret,
     "ClusterExternalSecret": convert_cluster_external_secret,
@@ -43,41 +45,41 @@ def convert(documents: Iterable[Any], *, region: str = "", adopt: bool = False) 
         adopt: Whether the new objects take over the Secrets of the old ones.
     """
     found = [source for value in documents for source in sources(value)]
-    context = Context(StoreIndex(found), region, adopt)
+    context = ConversionContext(StoreIndex(found), region, adopt)
     return [_convert(source, context) for source in found]
 
 
-def _convert(source: Source, context: Context) -> Converted:
+def _convert(source: EsoDocument, context: ConversionContext) -> Converted:
     comments = Comments()
     converter = _CONVERTERS.get(source.kind)
     manifest: dict[str, Any] = {}
     if why := _left_out(source):
-        comments.add(Level.NOTE, (), f"{source.title} is left out: {why}.")
+        comments.add(Effect.NOTE, (), f"{source.title} is left out: {why}.")
     elif converter is None:
-        comments.add(Level.LOST, (), f"{source.title}: this kind has no counterpart")
+        comments.add(Effect.LOST, (), f"{source.title}: this kind has no counterpart")
     elif source.version not in VERSIONS:
         comments.add(
-            Level.INCOMPLETE,
+            Effect.INCOMPLETE,
             (),
             f"{source.title}: version {source.version or 'missing'}; let the operator store it as "
             "v1beta1 or v1 first",
         )
     elif not source.name:
-        comments.add(Level.INCOMPLETE, (), f"{source.kind} without a name")
+        comments.add(Effect.INCOMPLETE, (), f"{source.kind} without a name")
     else:
         try:
             manifest = converter(source, context, comments)
         except ForeignError:
             comments = Comments()
             why = "none of its stores has provider.alibaba"
-            comments.add(Level.NOTE, (), f"{source.title} is left out: {why}.")
+            comments.add(Effect.NOTE, (), f"{source.title} is left out: {why}.")
         except InputError as error:
             comments = Comments()
-            comments.add(Level.INCOMPLETE, (), f"{source.title}: {error.message}")
+            comments.add(Effect.INCOMPLETE, (), f"{source.title}: {error.message}")
     return Converted(source.title, manifest, comments)
 
 
-def _left_out(source: Source) -> str:
+def _left_out(source: EsoDocument) -> str:
     if source.kind in KINDS and (provider := provider_of(source)) not in {"", PROVIDER}:
         return f"its provider is {provider}"
     if source.kind == "ExternalSecret" and source.owner:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.gjson_paths import jmes_path
 from secret_sync.cli.convert.rewrites import replace_rules
 from secret_sync.cli.convert.stores import CLUSTER_KIND, PROVIDER
 
 if TYPE_CHECKING:
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.fields import Fields
+    from secret_sync.cli.convert.fields import ReadFields
     from secret_sync.cli.convert.stores import StoreFacts, StoreIndex
     from secret_sync.resources.meta import FieldPath
 
@@ -44,7 +44,7 @@ class EntryConverter:
     decoded: dict[str, str] = field(default_factory=dict)
     providers: set[str] = field(default_factory=set)
 
-    def data(self, items: list[Fields], default: tuple[str, str]) -> list[dict[str, Any]]:
+    def data(self, items: list[ReadFields], default: tuple[str, str]) -> list[dict[str, Any]]:
         """Convert ``data``.
 
         Args:
@@ -55,7 +55,7 @@ class EntryConverter:
             self._value(item, default, (*self.prefix, "data", n)) for n, item in enumerate(items)
         ]
 
-    def documents(self, items: list[Fields], default: tuple[str, str]) -> list[dict[str, Any]]:
+    def documents(self, items: list[ReadFields], default: tuple[str, str]) -> list[dict[str, Any]]:
         """Convert ``dataFrom``; arguments as for :meth:`data`."""
         found: list[dict[str, Any]] = []
         for item in items:
@@ -64,7 +64,7 @@ class EntryConverter:
                 found.append(document)
         return found
 
-    def _value(self, item: Fields, default: tuple[str, str], path: FieldPath) -> dict[str, Any]:
+    def _value(self, item: ReadFields, default: tuple[str, str], path: FieldPath) -> dict[str, Any]:
         key, ref = item.text("secretKey"), item.section("remoteRef")
         entry = self._reference(ref, item.section("sourceRef"), default, path)
         strategy = ref.text("decodingStrategy")
@@ -78,7 +78,7 @@ class EntryConverter:
         return entry
 
     def _document(
-        self, item: Fields, default: tuple[str, str], path: FieldPath
+        self, item: ReadFields, default: tuple[str, str], path: FieldPath
     ) -> dict[str, Any] | None:
         source = item.section("sourceRef")
         rewrite = item.sections("rewrite")
@@ -92,7 +92,7 @@ class EntryConverter:
         extract = self._reference(ref, source, default, (*path, "extract"))
         if property_ := ref.text("property"):
             self.comments.add(
-                Level.INCOMPLETE,
+                Effect.INCOMPLETE,
                 path,
                 f"extract.property {property_!r}: the keys of a part of a document; list them in "
                 "data with jmesPath, or store the part in KMS",
@@ -100,14 +100,14 @@ class EntryConverter:
         strategy = ref.text("decodingStrategy")
         if strategy not in {"", "None"}:
             self.comments.add(
-                Level.INCOMPLETE,
+                Effect.INCOMPLETE,
                 path,
                 f"extract.decodingStrategy {strategy}: decode each key in target.template",
             )
         rules = replace_rules(rewrite, ref.text("conversionStrategy"), path, self.comments)
         return {"extract": extract, **({"replaceRule": rules} if rules else {})}
 
-    def _not_a_document(self, item: Fields, source: Fields, path: FieldPath) -> None:
+    def _not_a_document(self, item: ReadFields, source: ReadFields, path: FieldPath) -> None:
         if item.has("find"):
             item.plain("find")
             why = "find: list each secret in data (the operator never had it for Alibaba Cloud)"
@@ -116,17 +116,17 @@ class EntryConverter:
             why = f"{what}: create the value in KMS and list it in data"
         source.plain("generatorRef")
         source.plain("storeRef")
-        self.comments.add(Level.INCOMPLETE, path, f"dataFrom: {why}")
+        self.comments.add(Effect.INCOMPLETE, path, f"dataFrom: {why}")
 
     def _reference(
-        self, ref: Fields, source: Fields, default: tuple[str, str], path: FieldPath
+        self, ref: ReadFields, source: ReadFields, default: tuple[str, str], path: FieldPath
     ) -> dict[str, Any]:
         entry: dict[str, Any] = {"key": ref.text("key")}
         if version := ref.text("version"):
             entry["versionId"] = version
         if ref.text("metadataPolicy") == "Fetch":
             note = "metadataPolicy Fetch: it never had an effect with Alibaba Cloud"
-            self.comments.add(Level.NOTE, path, note)
+            self.comments.add(Effect.NOTE, path, note)
         kind, name = self._store(source, default, path)
         if not name:
             return entry
@@ -136,17 +136,21 @@ class EntryConverter:
         entry["secretStoreRef"] = {"name": name} | ({"kind": kind} if kind == CLUSTER_KIND else {})
         return entry
 
-    def _store(self, source: Fields, default: tuple[str, str], path: FieldPath) -> tuple[str, str]:
+    def _store(
+        self, source: ReadFields, default: tuple[str, str], path: FieldPath
+    ) -> tuple[str, str]:
         kind, name = default
         if source.has("storeRef"):
             kind, name = store_ref(source.section("storeRef"))
         if source.plain("generatorRef") is not None:
             self.comments.add(
-                Level.INCOMPLETE, path, "sourceRef.generatorRef: create the value in KMS"
+                Effect.INCOMPLETE, path, "sourceRef.generatorRef: create the value in KMS"
             )
         elif not name:
             self.comments.add(
-                Level.INCOMPLETE, path, "no store; without one it is the controller's own identity"
+                Effect.INCOMPLETE,
+                path,
+                "no store; without one it is the controller's own identity",
             )
         return kind, name
 
@@ -154,11 +158,11 @@ class EntryConverter:
         self.providers.add(facts.provider)
         if facts.provider not in {"", PROVIDER}:
             self.comments.add(
-                Level.INCOMPLETE, path, f"{kind} {name} has the provider {facts.provider}"
+                Effect.INCOMPLETE, path, f"{kind} {name} has the provider {facts.provider}"
             )
         elif not facts.region:
             self.comments.add(
-                Level.DIFFERS,
+                Effect.DIFFERS,
                 path[: len(self.prefix) + 1],
                 f"the region of {kind} {name} is not in these files: unless it is secret-sync's, "
                 "convert both together, or set kmsEndpoint",
@@ -171,14 +175,14 @@ class EntryConverter:
         found = jmes_path(property_)
         if found is None:
             self.comments.add(
-                Level.INCOMPLETE,
+                Effect.INCOMPLETE,
                 path,
                 f"property {property_!r}: write this GJSON path as JMESPath",
             )
             return {"path": "", "objectAlias": key}
         if found.guessed:
             self.comments.add(
-                Level.DIFFERS,
+                Effect.DIFFERS,
                 path,
                 f"property {property_!r}: {found.guessed} is an index of a list here; if it is a "
                 f'key of an object, write "{found.guessed}" instead of [{int(found.guessed)}]',
@@ -191,7 +195,7 @@ class EntryConverter:
         pipeline = _PIPELINES.get(strategy)
         if pipeline is None:
             self.comments.add(
-                Level.INCOMPLETE,
+                Effect.INCOMPLETE,
                 path,
                 f"decodingStrategy {strategy}: decide whether the value is base64, and decode it "
                 "in target.template",
@@ -199,13 +203,13 @@ class EntryConverter:
             return
         self.decoded[key] = f'{{{{ index . "{key}" | {pipeline} }}}}'
         self.comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             path,
             f"decodingStrategy {strategy}: decoded by target.template; remove that if the KMS "
             "secret is of type binary, which secret-sync decodes itself",
         )
 
 
-def store_ref(ref: Fields) -> tuple[str, str]:
+def store_ref(ref: ReadFields) -> tuple[str, str]:
     """Return kind and name of a store."""
     return ref.text("kind") or "SecretStore", ref.text("name")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.entries import EntryConverter, store_ref
-from secret_sync.cli.convert.fields import Fields, InputError
+from secret_sync.cli.convert.fields import InputError, ReadFields
 from secret_sync.cli.convert.stores import PROVIDER
 from secret_sync.cli.convert.targets import convert_target
 from secret_sync.resources.names import ADOPT_ANNOTATION, API_VERSION
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.inputs import Source
+    from secret_sync.cli.convert.inputs import EsoDocument
     from secret_sync.cli.convert.stores import StoreIndex
     from secret_sync.resources.meta import FieldPath
 
@@ -30,7 +30,7 @@ class ForeignError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ConversionContext:
     """What is known beside an object.
 
     Attributes:
@@ -44,14 +44,16 @@ class Context:
     adopt: bool = False
 
 
-def convert_external_secret(source: Source, context: Context, comments: Comments) -> dict[str, Any]:
+def convert_external_secret(
+    source: EsoDocument, context: ConversionContext, comments: Comments
+) -> dict[str, Any]:
     """Return our ExternalSecret.
 
     Raises:
         ForeignError: All of its stores have other providers.
         InputError: A field has a wrong type.
     """
-    fields = Fields(source.value.get("spec") or {}, "spec")
+    fields = ReadFields(source.value.get("spec") or {}, "spec")
     metadata = source.metadata()
     spec = _spec(fields, metadata, source.namespace, context, ("spec",), comments)
     _report_unread(fields, comments)
@@ -66,10 +68,10 @@ def convert_external_secret(source: Source, context: Context, comments: Comments
 
 
 def convert_cluster_external_secret(
-    source: Source, context: Context, comments: Comments
+    source: EsoDocument, context: ConversionContext, comments: Comments
 ) -> dict[str, Any]:
     """Return our ClusterExternalSecret; see :func:`convert_external_secret`."""
-    fields = Fields(source.value.get("spec") or {}, "spec")
+    fields = ReadFields(source.value.get("spec") or {}, "spec")
     theirs = fields.section("externalSecretMetadata")
     children = {n: v for n in ("labels", "annotations") if (v := theirs.strings(n))}
     path = ("spec", "externalSecretSpec")
@@ -95,16 +97,16 @@ def convert_cluster_external_secret(
     }
 
 
-def _report_unread(fields: Fields, comments: Comments) -> None:
+def _report_unread(fields: ReadFields, comments: Comments) -> None:
     for path in fields.unread():
-        comments.add(Level.LOST, (), f"{path} is unknown")
+        comments.add(Effect.LOST, (), f"{path} is unknown")
 
 
 def _merges(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("target", {}).get("creationPolicy") == "Merge")
 
 
-def _namespaces(fields: Fields) -> dict[str, Any]:
+def _namespaces(fields: ReadFields) -> dict[str, Any]:
     found: dict[str, Any] = {}
     selectors = fields.plain("namespaceSelectors") or []
     if not isinstance(selectors, list):
@@ -121,10 +123,10 @@ def _namespaces(fields: Fields) -> dict[str, Any]:
 
 
 def _spec(
-    fields: Fields,
+    fields: ReadFields,
     metadata: Mapping[str, Any],
     namespace: str | None,
-    context: Context,
+    context: ConversionContext,
     prefix: FieldPath,
     comments: Comments,
 ) -> dict[str, Any]:
@@ -151,25 +153,25 @@ def _spec(
         spec["dataProcess"] = documents
     if data and documents:
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             (*prefix, "dataProcess"),
             "a key that is in data as well: the document wins here, data in the operator",
         )
     if any("jmesPath" in entry for entry in data):
         comments.add(
-            Level.NOTE,
+            Effect.NOTE,
             (*prefix, "data"),
             "jmesPath: null is an error, 1.10 stays 1.10, objects and lists are compact JSON.",
         )
     return spec
 
 
-def _refresh(fields: Fields, prefix: FieldPath, comments: Comments) -> dict[str, str]:
+def _refresh(fields: ReadFields, prefix: FieldPath, comments: Comments) -> dict[str, str]:
     policy, interval = fields.text("refreshPolicy"), fields.text("refreshInterval") or _INTERVAL
     path = (*prefix, "refreshPolicy")
     if policy == "OnChange":
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             path,
             "OnChange: also fetched when its store or AccessKey changes, and at every start",
         )
@@ -181,14 +183,16 @@ def _refresh(fields: Fields, prefix: FieldPath, comments: Comments) -> dict[str,
     if policy == "CreatedOnce" or seconds <= 0:
         what = policy if policy == "CreatedOnce" else f"refreshInterval {interval}"
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             path,
             f"{what}: an edited Secret is not repaired, a deleted one is",
         )
         return {"refreshPolicy": "CreatedOnce"}
     if seconds < 1:
         comments.add(
-            Level.DIFFERS, (*prefix, "rotationInterval"), f"refreshInterval {interval}: at least 1s"
+            Effect.DIFFERS,
+            (*prefix, "rotationInterval"),
+            f"refreshInterval {interval}: at least 1s",
         )
         interval = "1s"
     return {"rotationInterval": interval} | ({"refreshPolicy": policy} if policy else {})

@@ -14,7 +14,7 @@ class InputError(SecretSyncError):
     """A field has a type that the API server would refuse."""
 
 
-class Fields:
+class ReadFields:
     """A mapping; null is the same as an omitted field.
 
     Args:
@@ -26,7 +26,7 @@ class Fields:
         if not isinstance(value, dict):
             raise InputError(f"{path or 'the object'} must be a mapping")
         self._left: dict[str, Any] = {k: v for k, v in value.items() if v is not None}
-        self._below: list[Fields] = []
+        self._below: list[ReadFields] = []
         self.path = path
 
     def text(self, name: str) -> str:
@@ -43,11 +43,11 @@ class Fields:
             raise InputError(f"{self._at(name)} must be true or false")
         return value
 
-    def section(self, name: str) -> Fields:
+    def section(self, name: str) -> ReadFields:
         """Return a mapping; an empty one if it is missing."""
         return self._child(self._take(name, {}), self._at(name))
 
-    def sections(self, name: str) -> list[Fields]:
+    def sections(self, name: str) -> list[ReadFields]:
         """Return a list of mappings."""
         items = self._list(name)
         return [self._child(v, f"{self._at(name)}[{n}]") for n, v in enumerate(items)]
@@ -89,8 +89,8 @@ class Fields:
             raise InputError(f"{self._at(name)} must be a list")
         return value
 
-    def _child(self, value: Any, path: str) -> Fields:
-        child = Fields(value, path)
+    def _child(self, value: Any, path: str) -> ReadFields:
+        child = ReadFields(value, path)
         self._below.append(child)
         return child
 

@@ -16,7 +16,7 @@ _INDEX: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class GjsonPath:
     """A JMESPath expression.
 
     Attributes:
@@ -28,7 +28,7 @@ class Path:
     guessed: str = ""
 
 
-def jmes_path(path: str) -> Path | None:
+def jmes_path(path: str) -> GjsonPath | None:
     """Return the expression, or ``None`` if the path has more than names and numbers."""
     parts = _parts(path)
     if parts is None:
@@ -41,7 +41,7 @@ def jmes_path(path: str) -> Path | None:
             continue
         plain = name if _IDENTIFIER.fullmatch(name) else json.dumps(name, ensure_ascii=False)
         expression += f".{plain}" if expression else plain
-    return Path(expression, guessed)
+    return GjsonPath(expression, guessed)
 
 
 def _parts(path: str) -> list[tuple[str, bool]] | None:

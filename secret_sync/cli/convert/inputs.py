@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.fields import Fields
+from secret_sync.cli.convert.fields import ReadFields
 from secret_sync.resources.names import LAST_APPLIED_ANNOTATION
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ VERSIONS: Final = ("v1", "v1beta1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class EsoDocument:
     """An object of the operator's group.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source:
         Raises:
             InputError: A field has a wrong type.
         """
-        fields = Fields(self._metadata(), "metadata")
+        fields = ReadFields(self._metadata(), "metadata")
         found: dict[str, Any] = {"name": self.name}
         if self.namespace:
             found["namespace"] = self.namespace
@@ -66,7 +66,7 @@ class Source:
         return metadata if isinstance(metadata, dict) else {}
 
 
-def sources(document: Any) -> Iterator[Source]:
+def sources(document: Any) -> Iterator[EsoDocument]:
     """Yield the objects of the operator's group in a document, which may be a List."""
     if not isinstance(document, dict):
         return
@@ -80,7 +80,7 @@ def sources(document: Any) -> Iterator[Source]:
         return
     metadata = document.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    yield Source(
+    yield EsoDocument(
         version=version,
         kind=str(document.get("kind") or ""),
         namespace=str(metadata.get("namespace") or ""),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 
 if TYPE_CHECKING:
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.fields import Fields
+    from secret_sync.cli.convert.fields import ReadFields
     from secret_sync.resources.meta import FieldPath
 
 #: What the operator does with each key of a document that has no ``rewrite``.
@@ -19,7 +19,7 @@ _AFFIXES: Final = re.compile(r"([^{}]*)\{\{-?\s*\.value\s*-?\}\}([^{}]*)")
 
 
 def replace_rules(
-    items: list[Fields], strategy: str, path: FieldPath, comments: Comments
+    items: list[ReadFields], strategy: str, path: FieldPath, comments: Comments
 ) -> list[dict[str, Any]]:
     """Return the rules.
 
@@ -33,7 +33,7 @@ def replace_rules(
         return [rule for item in items if (rule := _rule(item, path, comments))]
     if strategy == "Unicode":
         comments.add(
-            Level.LOST,
+            Effect.LOST,
             path,
             "conversionStrategy Unicode (a character as _U0000_): a key with other characters than "
             "letters, digits, '-', '_' and '.' is an error here; rename it with replaceRule",
@@ -42,7 +42,7 @@ def replace_rules(
     return [dict(_DEFAULT_STRATEGY)]
 
 
-def _rule(item: Fields, path: FieldPath, comments: Comments) -> dict[str, Any] | None:
+def _rule(item: ReadFields, path: FieldPath, comments: Comments) -> dict[str, Any] | None:
     if item.has("regexp"):
         regexp = item.section("regexp")
         return {"source": regexp.text("source"), "target": regexp.text("target")}
@@ -56,5 +56,5 @@ def _rule(item: Fields, path: FieldPath, comments: Comments) -> dict[str, Any] |
     else:
         item.plain("merge")
         what = "rewrite.merge: list the documents one by one, or merge them in KMS"
-    comments.add(Level.INCOMPLETE, path, what)
+    comments.add(Effect.INCOMPLETE, path, what)
     return None

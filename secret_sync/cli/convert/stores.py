@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
-from secret_sync.cli.convert.fields import Fields
+from secret_sync.cli.convert.comments import Effect
+from secret_sync.cli.convert.fields import ReadFields
 from secret_sync.resources.names import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.inputs import Source
+    from secret_sync.cli.convert.inputs import EsoDocument
 
 CLUSTER_KIND: Final = "ClusterSecretStore"
 KINDS: Final = ("SecretStore", CLUSTER_KIND)
@@ -39,8 +39,8 @@ class StoreFacts:
 class StoreIndex:
     """The stores of the files."""
 
-    def __init__(self, sources: Iterable[Source]) -> None:
-        self._stores: list[tuple[Source, StoreFacts]] = [
+    def __init__(self, sources: Iterable[EsoDocument]) -> None:
+        self._stores: list[tuple[EsoDocument, StoreFacts]] = [
             (source, _facts(source)) for source in sources if source.kind in KINDS
         ]
 
@@ -66,14 +66,14 @@ def _may_be(wanted: str | None, namespace: str) -> bool:
     return not (wanted and namespace) or wanted == namespace
 
 
-def provider_of(source: Source) -> str:
+def provider_of(source: EsoDocument) -> str:
     """Return the name of a store's provider; ``""`` if it has none."""
     spec = source.value.get("spec")
     provider = spec.get("provider") if isinstance(spec, dict) else None
     return next(iter(provider), "") if isinstance(provider, dict) else ""
 
 
-def _facts(source: Source) -> StoreFacts:
+def _facts(source: EsoDocument) -> StoreFacts:
     name = provider_of(source)
     if name != PROVIDER:
         return StoreFacts(name)
@@ -82,32 +82,34 @@ def _facts(source: Source) -> StoreFacts:
     return StoreFacts(name, region if isinstance(region, str) else "")
 
 
-def convert_store(source: Source, comments: Comments) -> dict[str, Any]:
+def convert_store(source: EsoDocument, comments: Comments) -> dict[str, Any]:
     """Return our store."""
-    spec = Fields(source.value.get("spec") or {}, "spec")
+    spec = ReadFields(source.value.get("spec") or {}, "spec")
     alibaba = spec.section("provider").section(PROVIDER)
     # It becomes the endpoint of each entry that uses the store.
     if not alibaba.text("regionID"):
-        comments.add(Level.LOST, ("spec",), "regionID is missing")
+        comments.add(Effect.LOST, ("spec",), "regionID is missing")
     auth = _auth(alibaba.section("auth"), clustered=source.kind == CLUSTER_KIND, comments=comments)
     ours: dict[str, Any] = {"KMS": {"KMSAuth": auth}}
     if conditions := [_condition(c) for c in spec.sections("conditions")]:
         ours["conditions"] = conditions
     if controller := spec.text("controller"):
         comments.add(
-            Level.LOST, ("spec",), f"controller {controller!r}: secret-sync serves every store"
+            Effect.LOST,
+            ("spec",),
+            f"controller {controller!r}: secret-sync serves every store",
         )
     for name in ("retrySettings", "refreshInterval"):
         if spec.has(name):
             spec.plain(name)
             comments.add(
-                Level.DIFFERS,
+                Effect.DIFFERS,
                 ("spec",),
                 f"{name}: secret-sync retries with growing delays and checks a store when "
                 "something about it changes",
             )
     for path in spec.unread():
-        comments.add(Level.LOST, (), f"{path} is unknown")
+        comments.add(Effect.LOST, (), f"{path} is unknown")
     return {
         "apiVersion": API_VERSION,
         "kind": source.kind,
@@ -116,12 +118,12 @@ def convert_store(source: Source, comments: Comments) -> dict[str, Any]:
     }
 
 
-def _auth(auth: Fields, *, clustered: bool, comments: Comments) -> dict[str, Any]:
+def _auth(auth: ReadFields, *, clustered: bool, comments: Comments) -> dict[str, Any]:
     # The operator looks for RRSA first.
     if auth.has("rrsa"):
         if auth.has("secretRef"):
             auth.plain("secretRef")
-            comments.add(Level.DIFFERS, _AUTH, "secretRef: not used, because there is rrsa")
+            comments.add(Effect.DIFFERS, _AUTH, "secretRef: not used, because there is rrsa")
         return _rrsa(auth.section("rrsa"), comments)
     if auth.has("secretRef"):
         refs = auth.section("secretRef")
@@ -132,15 +134,15 @@ def _auth(auth: Fields, *, clustered: bool, comments: Comments) -> dict[str, Any
                 ("accessKeySecret", "accessKeySecretSecretRef"),
             )
         }
-    comments.add(Level.INCOMPLETE, _AUTH, "auth is missing; without it the worker role is used")
+    comments.add(Effect.INCOMPLETE, _AUTH, "auth is missing; without it the worker role is used")
     return {}
 
 
-def _rrsa(rrsa: Fields, comments: Comments) -> dict[str, Any]:
+def _rrsa(rrsa: ReadFields, comments: Comments) -> dict[str, Any]:
     provider, role, session = (rrsa.text(n) for n in ("oidcProviderArn", "roleArn", "sessionName"))
     if rrsa.text("oidcTokenFilePath"):
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             (*_AUTH, "oidcProviderARN"),
             "oidcTokenFilePath: secret-sync uses the token of its own ServiceAccount, which the "
             "trust policy of the role has to name",
@@ -148,16 +150,16 @@ def _rrsa(rrsa: Fields, comments: Comments) -> dict[str, Any]:
     given = {"oidcProviderARN": provider, "ramRoleARN": role, "ramRoleSessionName": session}
     for name in ("oidcProviderARN", "ramRoleARN"):
         if not given[name]:
-            comments.add(Level.INCOMPLETE, _AUTH, f"{name} is missing")
+            comments.add(Effect.INCOMPLETE, _AUTH, f"{name} is missing")
     return {name: value for name, value in given.items() if value}
 
 
-def _key_ref(ref: Fields, field: str, *, clustered: bool, comments: Comments) -> dict[str, Any]:
+def _key_ref(ref: ReadFields, field: str, *, clustered: bool, comments: Comments) -> dict[str, Any]:
     namespace, path = ref.text("namespace"), (*_AUTH, field)
     found = {"name": ref.text("name"), "namespace": namespace, "key": ref.text("key")}
     if clustered and not namespace:
         comments.add(
-            Level.INCOMPLETE,
+            Effect.INCOMPLETE,
             path,
             "namespace is missing: the operator reads the Secret of the namespace that uses the "
             "store, secret-sync one Secret; use a SecretStore in each namespace, or set it",
@@ -166,11 +168,11 @@ def _key_ref(ref: Fields, field: str, *, clustered: bool, comments: Comments) ->
         # It can only be the store's own.
         del found["namespace"]
     if not (found["name"] and found["key"]):
-        comments.add(Level.INCOMPLETE, path, "name or key is missing")
+        comments.add(Effect.INCOMPLETE, path, "name or key is missing")
     return {name: value for name, value in found.items() if value}
 
 
-def _condition(condition: Fields) -> dict[str, Any]:
+def _condition(condition: ReadFields) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if condition.has("namespaceSelector"):
         found["namespaceSelector"] = condition.plain("namespaceSelector")

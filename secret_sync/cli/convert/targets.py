@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.templates import convert_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.fields import Fields
+    from secret_sync.cli.convert.fields import ReadFields
     from secret_sync.resources.meta import FieldPath
 
 #: What tools write on the objects that they apply.
@@ -26,7 +26,7 @@ _TOOLS: Final = (
 
 
 def convert_target(
-    target: Fields,
+    target: ReadFields,
     metadata: Mapping[str, Any],
     decoded: Mapping[str, str],
     prefix: FieldPath,
@@ -50,19 +50,21 @@ def convert_target(
     if target.flag("immutable"):
         ours["immutable"] = True
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             (*path, "immutable"),
             "a new value recreates the Secret; the operator keeps the first one",
         )
     if target.has("manifest"):
         target.plain("manifest")
-        comments.add(Level.INCOMPLETE, path, "manifest: secret-sync writes Secrets only")
+        comments.add(Effect.INCOMPLETE, path, "manifest: secret-sync writes Secrets only")
     at = (*path, "template")
     if target.has("template"):
         type_, template = convert_template(target.section("template"), at, comments)
         if decoded:
             comments.add(
-                Level.INCOMPLETE, at, f"decodingStrategy of {', '.join(decoded)}: call b64dec here"
+                Effect.INCOMPLETE,
+                at,
+                f"decodingStrategy of {', '.join(decoded)}: call b64dec here",
             )
     else:
         type_, template = "", _copied(metadata, at, comments)
@@ -76,34 +78,34 @@ def convert_target(
 def _creation(policy: str, path: FieldPath, comments: Comments) -> dict[str, str]:
     if policy == "Merge":
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             (*path, "creationPolicy"),
             "secret-sync never overwrites a key of another writer (KeyConflict); the operator does",
         )
         return {"creationPolicy": "Merge"}
     if policy == "Orphan":
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             (*path, "deletionPolicy"),
             "creationPolicy Orphan: an edited Secret is repaired at once, not at the next refresh",
         )
         return {"deletionPolicy": "Retain"}
     if policy == "None":
-        comments.add(Level.INCOMPLETE, path, "creationPolicy None: the operator writes no Secret")
+        comments.add(Effect.INCOMPLETE, path, "creationPolicy None: the operator writes no Secret")
     return {}
 
 
 def _deletion(policy: str, path: FieldPath, comments: Comments) -> None:
     if policy in {"Delete", "Merge"}:
         comments.add(
-            Level.DIFFERS,
+            Effect.DIFFERS,
             path,
             f"deletionPolicy {policy} is about a secret that is deleted in KMS: here the Secret "
             "stays as it is, or is deleted with the flag --cleanup-secret-on-failure",
         )
     elif policy == "Retain":
         comments.add(
-            Level.NOTE,
+            Effect.NOTE,
             path,
             "deletionPolicy Retain is about a secret that is deleted in KMS: always so here",
         )
@@ -117,7 +119,7 @@ def _copied(metadata: Mapping[str, Any], path: FieldPath, comments: Comments) ->
         own = {name: text for name, text in values.items() if not _of_a_tool(name)}
         if braces := [name for name, text in own.items() if "{{" in text]:
             comments.add(
-                Level.LOST,
+                Effect.LOST,
                 path,
                 f"{', '.join(braces)}: the operator copies it; it would be a template",
             )
@@ -125,7 +127,7 @@ def _copied(metadata: Mapping[str, Any], path: FieldPath, comments: Comments) ->
             found[part] = plain
     if not found:
         return {}
-    comments.add(Level.NOTE, path, "The operator copies these to the Secret, too.")
+    comments.add(Effect.NOTE, path, "The operator copies these to the Secret, too.")
     return {"metadata": found}
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from secret_sync.cli.convert.comments import Level
+from secret_sync.cli.convert.comments import Effect
 from secret_sync.cli.convert.template_functions import lacking_functions
 
 if TYPE_CHECKING:
     from secret_sync.cli.convert.comments import Comments
-    from secret_sync.cli.convert.fields import Fields
+    from secret_sync.cli.convert.fields import ReadFields
     from secret_sync.resources.meta import FieldPath
 
 _TARGETS: Final = {"": "", "data": "Data", "labels": "Labels", "annotations": "Annotations"}
 
 
 def convert_template(
-    template: Fields, path: FieldPath, comments: Comments
+    template: ReadFields, path: FieldPath, comments: Comments
 ) -> tuple[str, dict[str, Any]]:
     """Return the type of the Secret and our template, without the type.
 
@@ -27,7 +27,9 @@ def convert_template(
     """
     if (engine := template.text("engineVersion")) not in {"", "v2"}:
         comments.add(
-            Level.INCOMPLETE, path, f"engineVersion {engine}: write the templates for v2 first"
+            Effect.INCOMPLETE,
+            path,
+            f"engineVersion {engine}: write the templates for v2 first",
         )
     type_, policy = template.text("type"), template.text("mergePolicy")
     data, metadata = template.strings("data"), template.section("metadata")
@@ -43,7 +45,7 @@ def convert_template(
     if labels := {n: v for n in ("labels", "annotations") if (v := metadata.strings(n))}:
         ours["metadata"] = labels
     if metadata.plain("finalizers"):
-        comments.add(Level.LOST, path, "metadata.finalizers: secret-sync sets none on Secrets")
+        comments.add(Effect.LOST, path, "metadata.finalizers: secret-sync sets none on Secrets")
     if policy and ours:
         ours = {"mergePolicy": policy, **ours}
     _check_order(data, froms, path, comments)
@@ -51,7 +53,7 @@ def convert_template(
     return type_, ours
 
 
-def _from(item: Fields, path: FieldPath, comments: Comments) -> dict[str, Any]:
+def _from(item: ReadFields, path: FieldPath, comments: Comments) -> dict[str, Any]:
     ours: dict[str, Any] = {}
     for kind in ("configMap", "secret"):
         if not item.has(kind):
@@ -62,7 +64,7 @@ def _from(item: Fields, path: FieldPath, comments: Comments) -> dict[str, Any]:
     if item.has("literal"):
         ours["literal"] = item.text("literal")
         comments.add(
-            Level.INCOMPLETE,
+            Effect.INCOMPLETE,
             path,
             "literal: the operator reads its result as YAML with several keys, secret-sync writes "
             "it under the key literal; write each key in template.data",
@@ -70,19 +72,19 @@ def _from(item: Fields, path: FieldPath, comments: Comments) -> dict[str, Any]:
     target = item.text("target")
     known = _TARGETS.get(target.lower())
     if known is None:
-        comments.add(Level.INCOMPLETE, path, f"target {target!r}: only Secrets can be written")
+        comments.add(Effect.INCOMPLETE, path, f"target {target!r}: only Secrets can be written")
     elif known:
         ours["target"] = known
     return ours
 
 
-def _item(item: Fields, path: FieldPath, comments: Comments) -> dict[str, str]:
+def _item(item: ReadFields, path: FieldPath, comments: Comments) -> dict[str, str]:
     found = {"key": item.text("key")}
     if scope := item.text("templateAs"):
         found["templateAs"] = scope
     if scope == "KeysAndValues":
         comments.add(
-            Level.INCOMPLETE,
+            Effect.INCOMPLETE,
             path,
             "templateAs KeysAndValues: the operator reads the result as YAML (key: value), "
             "secret-sync as lines key=value; change the template and uncomment this",
@@ -99,13 +101,15 @@ def _check_order(
     keys = {item["key"] for ref in refs for item in ref["items"]}
     if both := sorted(keys & set(data)):
         comments.add(
-            Level.INCOMPLETE,
+            Effect.INCOMPLETE,
             (*path, "data"),
             f"{', '.join(both)} is in data and in templateFrom, which wins here; remove it there",
         )
     if froms and not (data or in_data):
         comments.add(
-            Level.DIFFERS, (*path, "templateFrom"), "without templates for data, fetched keys stay"
+            Effect.DIFFERS,
+            (*path, "templateFrom"),
+            "without templates for data, fetched keys stay",
         )
 
 
@@ -116,11 +120,11 @@ def _check_functions(ours: dict[str, Any], path: FieldPath, comments: Comments) 
     for at, text in texts.items():
         for name, instead in lacking_functions(text).items():
             comments.add(
-                Level.INCOMPLETE, (*path, *at), f"the function {name} is missing: {instead}"
+                Effect.INCOMPLETE, (*path, *at), f"the function {name} is missing: {instead}"
             )
     if any("configMap" in one or "secret" in one for one in ours.get("templateFrom", ())):
         comments.add(
-            Level.NOTE,
+            Effect.NOTE,
             (*path, "templateFrom"),
             "These templates are not in this file: they must call no function that is missing.",
         )

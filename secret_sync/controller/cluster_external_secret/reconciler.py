@@ -291,7 +291,7 @@ class ClusterExternalSecretReconciler:
             self._forbidden = Problem(
                 Reason.WRITE_FORBIDDEN,
                 f"RBAC does not allow this controller to write ExternalSecrets: {error.message}; "
-                "install deploy/components/cluster-external-secrets",
+                "install the component cluster-external-secrets",
             )
             self._forbidden_until = _time() + REFUSED_AGAIN_AFTER
             _log.warning("children may not be written", error=error.message)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from secret_sync.resources.template import SecretTemplate
 
 #: What to add where ConfigMaps may not be read.
-COMPONENT: Final = "deploy/components/template-config-maps"
+COMPONENT: Final = "template-config-maps"
 _FORBIDDEN: Final = 403
 
 

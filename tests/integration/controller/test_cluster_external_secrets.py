@@ -509,7 +509,7 @@ async def test_missing_rights_are_reported_until_the_component_is_there(
     async with operator(settings_for(cluster, cloud, kubeconfig=config)):
         await api.put(fleet.document(key), "")
         condition = await fleet.until_ready("WriteForbidden")
-        assert "deploy/components/cluster-external-secrets" in condition["message"]
+        assert "component cluster-external-secrets" in condition["message"]
         await asyncio.to_thread(kubectl, "apply", "--server-side", *files)
         try:
             await fleet.until_count("2/2")

@@ -73,7 +73,7 @@ def auths(documents: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
 
 
 @dataclass
-class Case:
+class ConvertedCase:
     """One case in a namespace of its own."""
 
     path: Path
@@ -156,12 +156,12 @@ async def case(
     api: Api,
     home: str,
     tmp_path: Path,
-) -> AsyncIterator[Case]:
+) -> AsyncIterator[ConvertedCase]:
     async with CloudAdmin(kms.admin_url) as admin:
-        yield Case(request.param, cluster, kms, admin, api, home, tmp_path / "token")
+        yield ConvertedCase(request.param, cluster, kms, admin, api, home, tmp_path / "token")
 
 
-async def test_converted_objects_give_the_documented_secret(case: Case) -> None:
+async def test_converted_objects_give_the_documented_secret(case: ConvertedCase) -> None:
     await case.prepare()
     manifests = case.converted()
     own = OwnIdentity(oidc_token_file=str(case.token))

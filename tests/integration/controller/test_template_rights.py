@@ -45,7 +45,7 @@ async def test_config_maps_need_a_right_of_their_own(
         target = {"template": {"templateFrom": [source]}}
         await api.put(external_secret("some", entry, target=target), home)
         condition = await api.until_ready(home, "some", "TemplateSourceForbidden")
-        assert "deploy/components/template-config-maps" in condition["message"]
+        assert "component template-config-maps" in condition["message"]
         # Nothing else suffers.
         assert not controller.unready
         await api.put(external_secret("plain", entry), home)

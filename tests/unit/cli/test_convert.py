@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secret_sync import cli
-from secret_sync.cli.convert.comments import Comments, Level
+from secret_sync.cli.convert.comments import Comments, Effect
 from secret_sync.cli.convert.conversion import convert, text_of
-from secret_sync.cli.convert.gjson_paths import Path, jmes_path
+from secret_sync.cli.convert.gjson_paths import GjsonPath, jmes_path
 from secret_sync.cli.convert.stores import whole_name
 from secret_sync.cli.convert.template_functions import LACKING, lacking_functions
 from secret_sync.cli.convert.yaml_text import document
@@ -70,7 +70,7 @@ MANIFESTS: st.SearchStrategy[Any] = st.recursive(
     ],
 )
 def test_gjson_paths_of_names_become_jmespath(path: str, expression: str) -> None:
-    assert jmes_path(path) == Path(expression)
+    assert jmes_path(path) == GjsonPath(expression)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_gjson_paths_of_names_become_jmespath(path: str, expression: str) -> Non
     [("hosts.0", "hosts[0]", "0"), ("0.name", "[0].name", "0"), ("a.1.2", "a[1][2]", "1")],
 )
 def test_numbers_of_gjson_paths_are_guessed(path: str, expression: str, guessed: str) -> None:
-    assert jmes_path(path) == Path(expression, guessed)
+    assert jmes_path(path) == GjsonPath(expression, guessed)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_anything_gives_yaml_and_no_exception(
 
 def test_comments_of_missing_fields_are_above_their_parents() -> None:
     comments = Comments()
-    comments.add(Level.NOTE, ("a", 1, "b"), "first")
-    comments.add(Level.LOST, ("c", "d"), "second\nline")
-    comments.add(Level.LOST, ("c", "d"), "second line")
+    comments.add(Effect.NOTE, ("a", 1, "b"), "first")
+    comments.add(Effect.LOST, ("c", "d"), "second\nline")
+    comments.add(Effect.LOST, ("c", "d"), "second line")
     assert comments.placed({"a": ["x"]}) == {("a",): ["first"], (): ["LOST: second line"]}
-    assert comments.count(Level.LOST) == 1
+    assert comments.count(Effect.LOST) == 1
 
 
 def test_standard_input_and_folders_are_read(

@@ -128,7 +128,7 @@ async def test_texts_are_read(api: PlayedApi) -> None:
             "configMap",
             ApiRefusedError("", status=403),
             Reason.TEMPLATE_SOURCE_FORBIDDEN,
-            "deploy/components/template-config-maps",
+            "component template-config-maps",
         ),
         ("configMap", stored(data={"a": "x" * 70_000}), Reason.TOO_COSTLY, "too long"),
     ],
