@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """\
 Converts manifests of the External Secrets Operator (SecretStore, ClusterSecretStore,
 ExternalSecret, ClusterExternalSecret; external-secrets.io/v1 and v1beta1) with provider.alibaba,
-and prints ours. It contacts no cluster. docs/from-external-secrets.md describes how to take over
-the Secrets.
+and prints ours. It contacts no cluster. How Secrets are taken over is a page of the documentation.
 
   FILE is YAML or JSON with any number of documents or Lists, - for standard input, or a directory,
   which is searched recursively for *.yaml, *.yml and *.json. Convert stores together with the
