@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from secret_sync.controller.crd_schema import Schemas
-    from secret_sync.controller.external_secret.extraction import Overwritten
+    from secret_sync.controller.external_secret.desired import Overwritten
     from secret_sync.controller.object_state import ObjectState, ObjectStates
     from secret_sync.controller.sync import Problem
     from secret_sync.controller.view import ReadOnlyStore

@@ -13,7 +13,8 @@ from secret_sync.resources.conditions import READY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import EntryOutcome
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.resources import ExternalSecret
     from secret_sync.resources.meta import CustomObject, FieldPath

@@ -11,11 +11,8 @@ import pytest
 import yaml
 
 from secret_sync.cli.check.templates import render
-from secret_sync.controller.external_secret.extraction import (
-    Desired,
-    ExtractedData,
-    ExtractionInput,
-)
+from secret_sync.controller.external_secret.desired import Desired
+from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionInput
 from secret_sync.controller.external_secret.rendering import TemplateInput
 from secret_sync.resources import ExternalSecret
 from secret_sync.templates.engine import parse

@@ -15,8 +15,8 @@ from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import report_overwritten
 from secret_sync.cli.check.findings import NO_OBJECT, CheckReason, Finding, Place, Severity
 from secret_sync.cli.check.templates import render
+from secret_sync.controller.external_secret.desired import NO_METADATA
 from secret_sync.controller.external_secret.extraction import (
-    NO_METADATA,
     ExtractionError,
     ExtractionInput,
     FetchedEntry,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from secret_sync.cli.check.external_secrets import Usable
     from secret_sync.cli.check.findings import Findings
     from secret_sync.cli.check.objects import CheckedObject
-    from secret_sync.controller.external_secret.extraction import ExtractedData, RenderedMetadata
+    from secret_sync.controller.external_secret.desired import RenderedMetadata
+    from secret_sync.controller.external_secret.extraction import ExtractedData
     from secret_sync.controller.external_secret.rendering import TextKey
     from secret_sync.resources import ExternalSecret
     from secret_sync.resources.template import SecretTemplate

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from secret_sync.cli.check.entries import static_keys
 from secret_sync.cli.check.findings import CheckReason, Severity
-from secret_sync.controller.external_secret.extraction import (
-    Desired,
-    ExtractionError,
-    build_extracted,
-)
+from secret_sync.controller.external_secret.desired import Desired, build_extracted
+from secret_sync.controller.external_secret.extraction import ExtractionError
 from secret_sync.controller.external_secret.rendering import (
     TemplateInput,
     render_steps,

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from secret_sync.controller.external_secret.extraction import (
+from secret_sync.controller.external_secret.desired import (
     Desired,
-    ExtractionError,
     build_extracted,
     build_plain,
+)
+from secret_sync.controller.external_secret.extraction import (
+    ExtractionError,
     collect_inputs,
     extract_all_steps,
 )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.cloud.endpoints import DOCUMENTED_ONLY, resolve_kms, resolve_oos
+from secret_sync.controller.external_secret.desired import digest_of
 from secret_sync.controller.external_secret.expressions import TEMPLATE, extraction_spec_of
-from secret_sync.controller.external_secret.extraction import digest_of
 from secret_sync.controller.external_secret.plan_cache import PlanCache
 from secret_sync.controller.external_secret.spec_validation import (
     PROVIDERS,

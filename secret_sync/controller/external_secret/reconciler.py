@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.controller.confirmation import OwnerChangedError
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.extraction import (
-    Desired,
     EntryOutcome,
     ExtractionError,
     attribute_error,

@@ -10,15 +10,14 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from secret_sync.controller.external_secret.extraction import (
+from secret_sync.controller.external_secret.desired import (
     NO_METADATA,
     Clock,
     Desired,
-    ExtractedData,
-    ExtractionError,
     Overwritten,
     RenderedMetadata,
 )
+from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionError
 from secret_sync.controller.external_secret.rendered_metadata import (
     MAX_ANNOTATIONS,
     name_problem,

@@ -15,13 +15,13 @@ from secret_sync.resources import ExternalSecretStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secret_sync.controller.external_secret.dry_run import DryRunResult
-    from secret_sync.controller.external_secret.extraction import (
+    from secret_sync.controller.external_secret.desired import (
         Clock,
         Desired,
-        ExtractionError,
         Overwritten,
     )
+    from secret_sync.controller.external_secret.dry_run import DryRunResult
+    from secret_sync.controller.external_secret.extraction import ExtractionError
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
     from secret_sync.controller.sync import WriteResult

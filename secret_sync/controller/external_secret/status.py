@@ -12,7 +12,8 @@ from secret_sync.resources.external_secret import CREATED_ONCE, DEFAULT_PROVIDER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.extraction import EntryOutcome
     from secret_sync.controller.sync import Pending, SyncContext
     from secret_sync.resources import Condition, ExternalSecret
 

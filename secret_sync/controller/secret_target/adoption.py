@@ -34,7 +34,7 @@ from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.sync import SyncContext, WriteResult
     from secret_sync.kube import ConfirmedOwner

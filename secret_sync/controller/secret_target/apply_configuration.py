@@ -13,7 +13,7 @@ from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION, RENDERED_
 from secret_sync.resources.secret import rendered_metadata
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.resources import ExternalSecret
 
 

@@ -39,7 +39,7 @@ from secret_sync.resources.names import FIELD_MANAGER, MERGE_MANAGER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.secret_target.turns import WriteTurns

@@ -14,7 +14,7 @@ from secret_sync.resources.meta import is_older, object_key, reached
 from secret_sync.resources.names import GROUP, LEGACY_LABEL, LEGACY_MANAGERS, OWNER_ANNOTATION
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.state import Applied
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.resources import ExternalSecret, SecretMeta

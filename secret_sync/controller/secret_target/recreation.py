@@ -26,7 +26,7 @@ from secret_sync.resources.names import (
 from secret_sync.resources.secret import owner_field, rendered_metadata
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.secret_target.secret_client import SecretClient
     from secret_sync.controller.sync import SyncContext
     from secret_sync.kube import ConfirmedOwner

@@ -52,7 +52,7 @@ from secret_sync.resources import ManagedSecret, Reason
 from secret_sync.resources.secret import owner_of
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.secret_target.merge import MergeWriter
     from secret_sync.controller.secret_target.ownership import Decision
     from secret_sync.controller.secret_target.secret_client import SecretClient

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
+from secret_sync.controller.external_secret.desired import digest_of
 from secret_sync.controller.external_secret.expressions import extraction_spec_of
-from secret_sync.controller.external_secret.extraction import collect_inputs, digest_of
+from secret_sync.controller.external_secret.extraction import collect_inputs
 from secret_sync.controller.external_secret.planner import Plan, PlannedEntry
 from secret_sync.credentials import CredentialKey
 from secret_sync.resources import ExternalSecret

@@ -31,7 +31,7 @@ from tests.unit.controller.rendered import template_inputs
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.reporter import SyncObserver
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.secret_target.writer import SecretWriter

@@ -7,9 +7,10 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret.extraction import Desired, extract_all_steps
+from secret_sync.controller.external_secret.extraction import extract_all_steps
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker

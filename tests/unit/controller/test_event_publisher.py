@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import Overwritten
+from secret_sync.controller.external_secret.desired import Overwritten
 from secret_sync.controller.publishing import EventPublisher
 from secret_sync.controller.sync import Problem, problem_condition
 from secret_sync.kube import About

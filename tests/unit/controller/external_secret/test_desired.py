@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secret_sync.controller.external_secret.desired import Overwritten, build_plain
 from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
-    Overwritten,
     attribute_error,
-    build_plain,
     collect_inputs,
     outcomes_of,
 )
@@ -24,7 +23,7 @@ from tests.unit.controller.extracting import UNREAD, an_es, batch_of, plan_of, r
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.resources import ExternalSecret
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secret_sync.controller.external_secret import document_processor as module
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.extraction import (
-    Desired,
     ExtractionError,
     extract_all,
     extract_all_steps,

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secret_sync.controller.external_secret.desired import Overwritten, build_extracted
 from secret_sync.controller.external_secret.extraction import (
     ExtractedData,
     ExtractionError,
-    Overwritten,
-    build_extracted,
     extract_all,
 )
 from secret_sync.resources import Reason
 from tests.unit.controller.extracting import an_es, batch_of, extract, pick
 
 if TYPE_CHECKING:
-    from secret_sync.controller.external_secret.extraction import Desired
+    from secret_sync.controller.external_secret.desired import Desired
 
 KEY = secrets.token_bytes(32)
 USER = b'{"user": "app", "password": "hunter2", "port": 5432}'

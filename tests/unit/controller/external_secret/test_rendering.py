@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import (
+from secret_sync.controller.external_secret.desired import (
     Clock,
     Desired,
+    build_extracted,
+)
+from secret_sync.controller.external_secret.extraction import (
     ExtractedData,
     ExtractionError,
     ExtractionInput,
-    build_extracted,
 )
 from secret_sync.controller.external_secret.rendering import (
     NeedsHashes,

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from secret_sync.controller.external_secret import reporter as module
-from secret_sync.controller.external_secret.extraction import Desired, EntryOutcome, Overwritten
+from secret_sync.controller.external_secret.desired import Desired, Overwritten
+from secret_sync.controller.external_secret.extraction import EntryOutcome
 from secret_sync.controller.external_secret.reporter import (
     REPORT_LATE_AFTER,
     REPORT_PENDING_AFTER,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
     merge_apply_configuration,

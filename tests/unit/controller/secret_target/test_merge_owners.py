@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.resources import Reason

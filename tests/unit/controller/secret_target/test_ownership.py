@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import Applied
 from secret_sync.controller.secret_target.ownership import (
     Action,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES, touched_shares

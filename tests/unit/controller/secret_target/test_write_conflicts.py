@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import SyncState, SyncStateStore
 from secret_sync.controller.secret_target.write_conflicts import (
     CONFLICT_SECONDS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.confirmation import OwnerGoneError
-from secret_sync.controller.external_secret.extraction import Desired
+from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.state import Applied, SyncState
 from secret_sync.controller.secret_target.secret_client import SecretClient
 from secret_sync.controller.secret_target.siblings import INDEXES
