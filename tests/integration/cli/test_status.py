@@ -100,6 +100,7 @@ async def test_status_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str
                 "lastSyncTime": found["status"].get("lastSyncTime"),
                 "refreshPolicy": "Periodic",
                 "rotationInterval": found["spec"].get("rotationInterval"),
+                "clusterExternalSecret": None,
             }
         )
     done = await cli("status", "-n", mixed, "-o", "json")
