@@ -18,6 +18,7 @@ from secret_sync.app.leading import make_fresh
 from secret_sync.app.measuring import measure
 from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
 from secret_sync.app.process import keep_returning_memory
+from secret_sync.app.processing import make_processing
 from secret_sync.app.region import keep_asking
 from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import drain, end, unless
@@ -25,13 +26,10 @@ from secret_sync.app.watched import Watched
 from secret_sync.controller import kinds
 from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
 from secret_sync.controller.event_handlers import EventHandlers, Stores
-from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.dry_run import (
     DryRunReconciler,
     DryRunReporter,
 )
-from secret_sync.controller.external_secret.expressions import ExpressionCompiler
-from secret_sync.controller.external_secret.password_hashes import PasswordHashes
 from secret_sync.controller.external_secret.planning import build_planner
 from secret_sync.controller.external_secret.reconciler import (
     ExternalSecretReconciler,
@@ -39,11 +37,6 @@ from secret_sync.controller.external_secret.reconciler import (
 )
 from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
-from secret_sync.controller.external_secret.template_inputs import TemplateInputs
-from secret_sync.controller.external_secret.template_references import (
-    TemplateReferences,
-    TemplateSources,
-)
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, NoEvents, StatusWriter
@@ -62,7 +55,7 @@ from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
 from secret_sync.kube import ApplyWriter, EventRecorder
 from secret_sync.metrics import CredentialMetrics, EventMetrics, SyncMetrics, WorkerMetrics
-from secret_sync.queue import Priority, TimeSlicedWorker
+from secret_sync.queue import Priority
 from secret_sync.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -150,26 +143,10 @@ class Controller:
         self.sources = make_sources(
             settings, metrics, transport, self.credentials, self.event_handlers.sources_finished
         )
-        self._parsing = TimeSlicedWorker()
-        self._hashing = TimeSlicedWorker()
-        self.expressions = ExpressionCompiler(self._parsing, self.event_handlers.parsed)
-        self._references = TemplateReferences(
-            TemplateSources(
-                client,
-                watched.secrets.store,
-                watched.config_maps,
-                watched.watch_config_maps,
-                granted=settings.template_secrets == "granted",
-            )
+        self._processing = processing = make_processing(
+            settings, client, watched, self.event_handlers.parsed
         )
-        self.processor = DocumentProcessor(
-            self._parsing,
-            self.expressions,
-            self.event_handlers.parsed,
-            TemplateInputs(
-                PasswordHashes(self._hashing, self.event_handlers.parsed), self._references
-            ),
-        )
+        self.processor, self.expressions = processing.processor, processing.expressions
         self.events = EventRecorder(
             client,
             component=FIELD_MANAGER,
@@ -189,7 +166,8 @@ class Controller:
             settings,
             capabilities,
             SharedParts(
-                *(client, metrics, watched, schemas, self.planner, self._parsing, self._publisher)
+                *(client, metrics, watched, schemas, self.planner),
+                *(processing.parsing, self._publisher),
             ),
         )
         self.health = health
@@ -235,8 +213,8 @@ class Controller:
                 critical("heartbeat", self.health.beat),
                 critical("memory", keep_returning_memory),
                 critical("sources", self.sources.run),
-                critical("parse", self._parsing.run),
-                critical("hashes", self._hashing.run),
+                critical("parse", self._processing.parsing.run),
+                critical("hashes", self._processing.hashing.run),
                 critical("config maps", self.watched.run_config_maps),
                 critical("events", self.events.run),
                 *(critical(name, i.run) for name, i in self.watched.running.items()),
@@ -410,7 +388,7 @@ class Controller:
                 turns,
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
-                self._references,
+                self._processing.references,
             ),
             reporter=reporter,
             states=states,
