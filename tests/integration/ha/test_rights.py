@@ -101,7 +101,7 @@ async def refusal(config: str, home: str) -> str:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "--leader-elect: " in line
-    assert "deploy/components/ha" in line
+    assert line.endswith("add that to its Role")
     return line
 
 
