@@ -74,14 +74,23 @@ def _len(_rendering: Rendering, value: Value) -> int:
 
 @BUILTINS.function("index", Kind.ANY, rest=Kind.ANY)
 def _index(_rendering: Rendering, value: Value, *indexes: Value) -> Value:
+    return _look_up(value, indexes, shown=False)
+
+
+def index_by_constants(_rendering: Rendering, value: Value, *indexes: Value) -> Value:
+    """As `index`; its errors name keys, which are words of the template and never values."""
+    return _look_up(value, indexes, shown=True)
+
+
+def _look_up(value: Value, indexes: tuple[Value, ...], *, shown: bool) -> Value:
     if is_missing(value):
         raise missing(value)
     for index in indexes:
-        value = _element(value, index)
+        value = _element(value, index, shown=shown)
     return value
 
 
-def _element(value: Value, index: Value) -> Value:
+def _element(value: Value, index: Value, *, shown: bool) -> Value:
     if is_missing(value):
         raise missing(value)
     if is_missing(index):
@@ -92,6 +101,8 @@ def _element(value: Value, index: Value) -> Value:
         found = value.get(index)
         if found is not None:
             return found
+        if not shown:
+            return Missing("there is no such key, or it is null")
         name = index.decode("utf-8", "replace")[:80]
         return Missing(f'there is no key "{name}", or it is null', index, value)
     if not isinstance(value, (bytes, list)):

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.templates.arguments import kind_at
+from secret_sync.templates.builtin_functions import index_by_constants
 from secret_sync.templates.calls import (
     argument,
     choice,
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 #: Functions that do not evaluate all their arguments.
 AND: Final = "and"
 OR: Final = "or"
-#: Its message is shown if it is a constant only.
+#: Its message is shown if it is a constant only, and the keys of the other as well.
 FAIL: Final = "fail"
+INDEX: Final = "index"
 
 
 class PipelineCompiler:
@@ -133,6 +135,8 @@ class PipelineCompiler:
         if function.name == FAIL:
             checked = function_call(unperformed(function), arguments, origin, piped=piped)
             return failure(_constant_message(operands, before), checked, origin)
+        if function.name == INDEX and not piped and _are_constants(operands[1:]):
+            function = function._replace(run=index_by_constants)
         return function_call(function, arguments, origin, piped=piped)
 
     def _argument(self, operand: Operand, kind: Kind, name: str) -> Evaluate:
@@ -229,6 +233,10 @@ def _fields_of_dot(path: Path) -> Evaluate:
         return read_path(path, dot, frame.rendering)
 
     return field
+
+
+def _are_constants(operands: Sequence[Operand]) -> bool:
+    return all(isinstance(operand, Constant) for operand in operands)
 
 
 def _constant_message(operands: Sequence[Operand], before: Command | None) -> bytes | None:

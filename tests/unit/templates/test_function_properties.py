@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.templates.builtin_functions import BUILTINS
 from secret_sync.templates.calendars import zone_named
 from secret_sync.templates.dates import Duration, Location, Month, Time, Weekday
 from secret_sync.templates.errors import FunctionError, TemplateError
@@ -138,7 +139,8 @@ def everything() -> list[tuple[Function, list[Any]]]:
         Time(10**9, 5, ZONE),
     ]
     methods = [(method, [owner]) for owner in owners for method in owner.methods.values()]
-    return [(function, []) for function in FUNCTIONS.values()] + methods
+    functions = {**BUILTINS.functions, **FUNCTIONS}
+    return [(function, []) for function in functions.values()] + methods
 
 
 EVERYTHING = everything()

@@ -260,6 +260,27 @@ def test_plain_message_has_no_words_of_the_template(template: str) -> None:
     assert "hunter2" not in error.plain
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ index . .key }}",
+        "{{ .key | index . }}",
+        "{{ (index . .key).field }}",
+        "{{ index (dict `x` 1) .key }}",
+        "{{ index (fromJson `{}`) .key `l` }}",
+        "{{ $k := .key }}{{ index . $k }}",
+        "{{ get . .key }}",
+        "{{ (dict `x` 1) | dig .key `y` nil | quote }}",
+        "{{ jsonPath `{}` .key }}",
+        "{{ template `t` }}{{ define `t` }}{{ index (dict `x` 1) (print 1) }}{{ end }}",
+    ],
+)
+def test_key_that_is_a_value_is_not_named(template: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        rendered(template, key="planted")
+    assert "planted" not in str(caught.value)
+
+
 def test_failure_of_a_called_template_has_the_place_of_the_failure() -> None:
     error = error_of('{{ define "t" }}\n {{ .x }}{{ end }}\n\n{{ template "t" . }}')
     assert (error.line, error.column) == (2, 5)
