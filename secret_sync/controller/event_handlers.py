@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from secret_sync.clock import loop_time
 from secret_sync.controller.secret_event_handler import GATHERED_FOR, TOGETHER, SecretEventHandler
 from secret_sync.controller.store.references import selects
 from secret_sync.kube import key_of
@@ -131,9 +132,17 @@ class EventHandlers:
             self._enqueue_rendered(CONFIG_MAP, change.key)
 
     def _enqueue_rendered(self, kind: str, key: str) -> None:
-        users = self._external_secrets.by_index(BY_TEMPLATE, f"{kind}/{key}")
-        if users:
-            self._enqueue(users, Priority.HIGH)
+        now = loop_time()
+        at_once = []
+        for user in self._external_secrets.by_index(BY_TEMPLATE, f"{kind}/{key}"):
+            state = self._states.find(user)
+            delay = 0.0 if state is None else state.delay_of_template_change(now)
+            if delay:
+                self._objects.add_after(user, delay, Priority.LOW)
+            else:
+                at_once.append(user)
+        if at_once:
+            self._enqueue(at_once, Priority.HIGH)
 
     def store_changed(self, change: Change[SecretStore]) -> None:
         """Enqueue a store and everything that uses it."""

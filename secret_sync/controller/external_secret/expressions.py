@@ -134,7 +134,8 @@ class ExpressionCompiler:
             self._keep(key, expressions)
             self._enqueue((key,), Priority.HIGH)
 
-        self._worker.add(es.namespace, ("expressions", key), steps, finished)
+        # With us in it, since other compilers share the worker, for objects of the same name.
+        self._worker.add(es.namespace, (self, key), steps, finished)
         return None
 
     def of(self, key: str) -> Expressions:
@@ -150,7 +151,7 @@ class ExpressionCompiler:
         if (compiled := self._compiled.pop(key, None)) is not None:
             self._size -= compiled.size
         if self._checked.pop(key, None) is not None:
-            self._worker.drop(key.partition("/")[0], ("expressions", key))
+            self._worker.drop(key.partition("/")[0], (self, key))
 
     def _keep(self, key: str, expressions: Expressions) -> None:
         self._compiled[key] = expressions

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from secret_sync.controller.sync import WriteResult
     from secret_sync.resources import SecretMeta
 
+#: Changes of its templates that an object follows at once within so many seconds, and the seconds
+#: that it waits with more: two objects may render each other.
+TEMPLATE_CHANGES: Final = 10
+_TEMPLATE_SECONDS: Final = 60.0
+TEMPLATE_CHANGE_WAITS: Final = 30.0
 #: A resource version that everything has reached, and nothing has.
 _LOWEST: Final = "0"
 
@@ -103,6 +108,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         waiting_since: Loop time at which sources were found pending, or ``None``.
         rendered_at: The time that a template was told when what it rendered was written last; 0: it
             is to be told the current one; ``None``: that of the last sync.
+        template_changes: Loop times of the latest changes of its templates, those followed at once.
         dry_run: In a dry run: what a run that writes would do.
     """
 
@@ -123,7 +129,20 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     finished: tuple[bytes, Desired] | None = None
     restored: bool = False
     rendered_at: int | None = None
+    template_changes: tuple[float, ...] = ()
     dry_run: DryRunResult | None = None
+
+    def delay_of_template_change(self, now: float) -> float:
+        """Return the seconds that the object waits with a change of its templates.
+
+        Args:
+            now: Loop time of the change.
+        """
+        recent = tuple(at for at in self.template_changes if now - at < _TEMPLATE_SECONDS)
+        if len(recent) >= TEMPLATE_CHANGES:
+            return TEMPLATE_CHANGE_WAITS
+        self.template_changes = (*recent, now)
+        return 0.0
 
     def remember(self, fingerprint: bytes, reply: dict[str, Any]) -> None:
         """Remember a write that the API server has answered.

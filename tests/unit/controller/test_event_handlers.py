@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.external_secret.state import (
+    TEMPLATE_CHANGE_WAITS,
+    TEMPLATE_CHANGES,
+)
 from secret_sync.kube import Change
 from secret_sync.metrics import Metrics, QueueMetrics, WorkerMetrics
 from secret_sync.queue import Done, Priority, WorkQueue, run_workers
@@ -364,3 +368,15 @@ async def test_config_map_without_references_is_forgotten(templated: HandlersHar
     templated.external_secrets.remove(KEY)
     templated.handlers.external_secret_changed(Change(KEY, old, None))
     assert templated.config_maps.forgotten == ["ns/texts"]
+
+
+async def test_templates_that_change_all_the_time_are_followed_a_few_times_a_minute(
+    templated: HandlersHarness,
+) -> None:
+    """Two objects may render each other, and each write is a change for the other."""
+    templated.states.of(KEY)
+    found = ForeignSecret("ns", "hidden", "s", "1", "")
+    for _ in range(100):
+        templated.handlers.secret_changed(Change("ns/hidden", None, found))
+    assert [key for key, _ in templated.objects.added].count(KEY) == TEMPLATE_CHANGES
+    assert set(templated.objects.later) == {(KEY, TEMPLATE_CHANGE_WAITS, Priority.LOW)}

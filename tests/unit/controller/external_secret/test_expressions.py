@@ -141,3 +141,16 @@ async def test_compiled_expressions_of_all_objects_are_bounded(
     assert kept() == [2, 4]
     # It is compiled again where it is needed.
     assert harness.compiler.of("ns/some0").regex("[a-z]{3}").findall("abc") == ["abc"]
+
+
+async def test_compilers_that_share_a_worker_do_not_take_each_others_place() -> None:
+    """A ClusterExternalSecret and a namespace may have one name."""
+    harness = CompilerHarness()
+    others: list[str] = []
+    other = ExpressionCompiler(harness.worker, lambda keys, _: others.extend(keys))
+    assert harness.compiler.check(HEAVY) is None
+    assert other.check(HEAVY) is None
+    other.forget(KEY)
+    await harness.work()
+    assert harness.enqueued == [KEY]
+    assert others == []
