@@ -155,6 +155,7 @@ class ClusterExternalSecretReconciler:
         # It may be what was wrong before that was edited.
         state.surveyed = (ces.uid, ces.revision)
         state.failures.clear()
+        state.waiting.clear()
         return 0.0
 
     async def _survey_and_report(self, ces: ClusterExternalSecret, state: ClusterState) -> Outcome:
@@ -182,29 +183,34 @@ class ClusterExternalSecretReconciler:
             if not selected and survey.partial is None:
                 regex = partial_match(ces, namespace)
                 survey.partial = (regex, namespace.name) if regex else None
-            if selected:
-                self._count(survey, state, namespace.name, decision)
-            if decision.step not in (ChildStep.NOTHING, ChildStep.WAIT, ChildStep.CONFLICT):
-                self._enqueue(ces, namespace.name)
+            self._count(survey, state, namespace.name, decision, selected=selected)
+            due = decision.step not in (ChildStep.NOTHING, ChildStep.WAIT, ChildStep.CONFLICT)
+            if due and namespace.name not in state.waiting:
+                # Ordinary objects go first.
+                self._queue.add(object_key(namespace.name, ces.name), Priority.LOW)
         state.sweep(frozenset(name for name, _ in survey.failed), _time())
         return survey
 
     def _count(
-        self, survey: Survey, state: ClusterState, namespace: str, decision: ChildDecision
+        self,
+        survey: Survey,
+        state: ClusterState,
+        namespace: str,
+        decision: ChildDecision,
+        *,
+        selected: bool,
     ) -> None:
-        survey.selected += 1
+        if not selected and decision.step is not ChildStep.DELETE:
+            return
+        survey.selected += selected
+        survey.leaving += not selected
         if decision.child is not None:
             survey.add_child(decision.child)
         failure = decision.conflict or state.failures.get(namespace, "")
         if failure:
             survey.failed.append((namespace, failure))
-        elif decision.child is None or decision.step is ChildStep.APPLY:
+        elif selected and (decision.child is None or decision.step is ChildStep.APPLY):
             survey.pending += 1
-
-    def _enqueue(self, ces: ClusterExternalSecret, namespace: str) -> None:
-        if namespace not in self._states.of(ces.name).failures:
-            # Ordinary objects go first.
-            self._queue.add(object_key(namespace, ces.name), Priority.LOW)
 
     def _report(self, ces: ClusterExternalSecret, state: ClusterState, survey: Survey) -> None:
         before = self._statuses.known(ces.name, ces)
@@ -235,6 +241,7 @@ class ClusterExternalSecretReconciler:
 
     async def _child(self, ces: ClusterExternalSecret, name: str) -> Outcome:
         namespace, state = self._namespaces.get(name), self._states.of(ces.name)
+        state.waiting.discard(name)
         if namespace is None or not self._is_served(namespace):
             return Done()
         checked = self._checker.check(ces)
@@ -244,12 +251,16 @@ class ClusterExternalSecretReconciler:
         if decision.step in (ChildStep.NOTHING, ChildStep.WAIT, ChildStep.CONFLICT):
             state.failures.pop(name, None)
             return Done()
+        # Surveys leave it alone until it is done: only the queue knows when it is tried again.
+        state.waiting.add(name)
         if self._forbidden is not None and self._forbidden_until > _time():
             return self._forbidden_again()
         try:
             outcome = await self._take(ces, namespace, decision, state)
         except ApiRefusedError as error:
             outcome = self._refused(ces, name, error, state)
+        if isinstance(outcome, Done):
+            state.waiting.discard(name)
         self.survey_soon(ces.name)
         return outcome
 

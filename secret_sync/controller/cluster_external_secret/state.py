@@ -23,12 +23,14 @@ class ClusterState(ObjectState[ClusterExternalSecretStatus]):
 
     Attributes:
         failures: Why the last write failed, by namespace.
+        waiting: Namespaces whose step is being done, or failed and waits in the queue for its time.
         surveyed: Uid and revision that the last survey was of.
         surveyed_at: When that began, as loop time.
         reported_at: When its result was reported.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
     surveyed: tuple[str, int] | None = None
     surveyed_at: float = float("-inf")
     reported_at: float = float("-inf")

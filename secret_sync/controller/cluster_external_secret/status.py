@@ -27,7 +27,8 @@ class Survey:
     Attributes:
         selected: How many should have a child.
         provisioned: Those that have theirs.
-        failed: Those that cannot have it, with the reason.
+        leaving: How many others still have one, which is to be deleted.
+        failed: Those of both where that cannot be done, with the reason.
         pending: How many are about to get or to change theirs.
         ready: How many children are Ready.
         unready: Those whose children are not, with the reason of that.
@@ -35,6 +36,7 @@ class Survey:
     """
 
     selected: int = 0
+    leaving: int = 0
     provisioned: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     pending: int = 0
@@ -104,12 +106,13 @@ def refused_status(
 
 
 def _problem(survey: Survey, forbidden: Problem | None) -> Problem | None:
-    if forbidden is not None and survey.pending:
+    if forbidden is not None and (survey.pending or survey.leaving):
         return forbidden
     if survey.failed:
+        total = survey.selected + survey.leaving
         return Problem(
             Reason.NAMESPACES_FAILED,
-            f"{len(survey.failed)} of {survey.selected}: {_named(survey.failed)}; see "
+            f"{len(survey.failed)} of {total}: {_named(survey.failed)}; see "
             f"status.failedNamespaces{_hint(survey)}",
         )
     if not survey.selected:

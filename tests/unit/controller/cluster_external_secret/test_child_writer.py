@@ -130,6 +130,12 @@ async def test_child_is_not_deleted_if(change: str) -> None:
     assert client.writes == []
 
 
+async def test_child_is_deleted_although_the_definition_lacks_a_field_of_the_status() -> None:
+    client = StoredObjects(customresourcedefinitions=crd_without("status.failedNamespaces"))
+    await take(client, ChildStep.DELETE)
+    assert [method for method, _ in client.writes] == ["DELETE"]
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -56,6 +56,13 @@ def test_object_of_others_is_a_conflict(occupant: Any) -> None:
     assert decision.child is None
 
 
+def test_child_without_its_owner_reference_is_its_editors() -> None:
+    taken = child_of(CES, ownerReferences=[])
+    assert step(CES, taken) == (ChildStep.CONFLICT, "some")
+    left = decide(CES, selected=False, ours=(), occupant=taken)
+    assert left.step is ChildStep.NOTHING
+
+
 def test_object_that_its_author_gives_away_is_adopted() -> None:
     assert step(CES, child_of(None, **ADOPT)) == (ChildStep.ADOPT, "some")
 
