@@ -146,6 +146,7 @@ class ExternalSecretReconciler:
         if plan.problem is None and plan.once:
             adopted = await self._writer.continue_created_once(ctx)
             if isinstance(adopted, Refused):
+                self._processor.cancel(key)
                 self._reporter.report(ctx, adopted)
                 return RequeueAfter(REFUSED_AGAIN_AFTER)
             if isinstance(adopted, Changed):

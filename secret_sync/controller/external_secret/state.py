@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.external_secret.desired import (
         Clock,
-        Desired,
         Overwritten,
     )
     from secret_sync.controller.external_secret.dry_run import DryRunResult
@@ -101,8 +100,6 @@ class SyncState(ObjectState[ExternalSecretStatus]):
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
         extracted: What the latest values make, if they are extracted from documents.
-        finished: The same with the values, and the digest of what it was made from, from the end
-            of a thread's work until the next sync takes it.
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
@@ -126,7 +123,6 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     triggered_at: float | None = None
     waiting_since: float | None = None
     extracted: Extracted | None = None
-    finished: tuple[bytes, Desired] | None = None
     restored: bool = False
     rendered_at: int | None = None
     template_changes: tuple[float, ...] = ()
@@ -229,13 +225,11 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.rendered_at = None
         self.finalizer_removals = ()
         self.extracted = None
-        self.finished = None
         self.dry_run = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""
         self.extracted = None
-        self.finished = None
 
 
 class SyncStateStore(ObjectStates[SyncState]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from secret_sync.controller.external_secret.extraction import (
     extract_all,
     extract_all_steps,
 )
+from secret_sync.controller.external_secret.rendering import TemplateInput
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.resources import Reason
 from secret_sync.templates import engine
@@ -298,7 +300,7 @@ async def test_result_of_another_input_is_not_returned(harness: ProcessorHarness
     await harness.wait()
     assert data_of(harness.build_desired(EXTRACTING, QUICK)) == {"user": b"app"}
     # And it is not kept for later.
-    assert harness.states.of(KEY).finished is None
+    assert "0 bytes" in repr(harness.processor)
 
 
 async def test_extractions_run_in_order_of_arrival(
@@ -350,9 +352,9 @@ async def test_the_loop_goes_on_meanwhile(
 
 async def test_nothing_that_it_says_of_itself_is_a_value(harness: ProcessorHarness) -> None:
     harness.build_desired(EXTRACTING, b"user: hunter2\n")
-    assert repr(harness.processor) == "<DocumentProcessor 1 waiting>"
+    assert repr(harness.processor) == "<DocumentProcessor 1 waiting, 1048590 bytes>"
     await harness.wait()
-    assert harness.states.of(KEY).finished is not None
+    assert " 0 bytes" not in repr(harness.processor)
     assert "hunter2" not in repr(harness.states.of(KEY))
 
 
@@ -444,3 +446,50 @@ def test_many_small_documents_are_one_large_one() -> None:
         values = [document.replace(b"x", str(n).encode()) for n in range(number)]
         made = ProcessorHarness().build_desired(es, *values)
         assert (made is not None) is quick
+
+
+ENDLESS = an_es(target={"template": {"data": {"k": '{{ repeat 1040000 "a" }}'}}})
+
+
+async def test_results_that_nobody_takes_are_bounded(
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CAPACITY", 3 * module.RESERVED)
+    keys = [f"ns/{number}" for number in range(12)]
+    for key in keys:
+        assert harness.build_desired(ENDLESS, key=key) is None
+    for _ in range(3):
+        await harness.wait()
+    assert len(harness.worker) == 0
+    # Those that are reconciled meanwhile start nothing, in whatever namespace.
+    for key in keys[3:]:
+        assert harness.build_desired(ENDLESS, key=key) is None
+    assert len(harness.worker) == 0
+    assert len(harness.processor) == 9
+    assert data_of(harness.build_desired(ENDLESS, key=keys[0])) == {"k": b"a" * 1040000}
+    assert keys[3] in harness.enqueued
+    assert harness.build_desired(ENDLESS, key=keys[3]) is None
+    assert len(harness.worker) == 1
+    for key in keys:
+        harness.forget(key)
+    assert "0 waiting, 0 bytes" in repr(harness.processor)
+
+
+async def test_results_of_many_namespaces_are_bounded(
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CAPACITY", module.RESERVED)
+    for namespace in "ab":
+        assert harness.build_desired(ENDLESS, key=f"{namespace}/x") is None
+        await harness.wait()
+    assert harness.build_desired(ENDLESS, key="c/x") is None
+    assert len(harness.worker) == 0
+    harness.forget("a/x")
+    assert harness.build_desired(ENDLESS, key="c/x") is None
+    assert len(harness.worker) == 1
+
+
+def test_texts_of_references_count() -> None:
+    template = TemplateInput(ENDLESS.template, "u", texts={("Secret", "a", "b"): b"12345"})
+    inputs = replace(batch_of(PLAIN, b"123"), template=template)
+    assert inputs.size == 8
