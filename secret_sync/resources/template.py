@@ -23,6 +23,8 @@ LITERAL_KEY: Final = "literal"
 
 #: Templates and keys of ``templateFrom`` of one object.
 MAX_TEMPLATES: Final = 500
+#: ConfigMaps and Secrets of ``templateFrom``, which are read one after the other.
+MAX_REFERENCES: Final = 16
 #: Characters of one template, and of all of an object.
 MAX_TEMPLATE_CHARACTERS: Final = 64 * 1024
 MAX_TEMPLATES_CHARACTERS: Final = 256 * 1024
@@ -177,6 +179,18 @@ def template_excess(value: dict[str, Any]) -> InvalidField | None:
             _TEMPLATE,
             f"spec.target.template has {number} templates, {MAX_TEMPLATES} are allowed; "
             "split the ExternalSecret",
+        )
+    named = {
+        (kind, text((source.get(kind) or {}).get("name")))
+        for source in sources
+        for kind in _KINDS
+        if source.get(kind)
+    }
+    if len(named) > MAX_REFERENCES:
+        return InvalidField(
+            _FROM,
+            f"spec.target.template.templateFrom refers to {len(named)} ConfigMaps and Secrets, "
+            f"{MAX_REFERENCES} are allowed; put templates together",
         )
     literals = [text(source.get("literal")) for source in sources]
     lengths = [len(text(found)) for each in maps for found in each.values()]

@@ -106,6 +106,8 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         rendered_at: The time that a template was told when what it rendered was written last; 0: it
             is to be told the current one; ``None``: that of the last sync.
         template_changes: Loop times of the latest changes of its templates, those followed at once.
+        looked_up: The generation whose ConfigMaps with templates were looked up; the watch tells of
+            changes since.
         dry_run: In a dry run: what a run that writes would do.
     """
 
@@ -126,6 +128,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     restored: bool = False
     rendered_at: int | None = None
     template_changes: tuple[float, ...] = ()
+    looked_up: int | None = None
     dry_run: DryRunResult | None = None
 
     def delay_of_template_change(self, now: float) -> float:
@@ -223,6 +226,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.hidden = False
         self.waiting_since = None
         self.rendered_at = None
+        self.looked_up = None
         self.finalizer_removals = ()
         self.extracted = None
         self.dry_run = None
@@ -275,6 +279,7 @@ class SyncStateStore(ObjectStates[SyncState]):
             state.applied = state.applied.invalidated()
         state.forced = None
         state.gone = ""
+        state.looked_up = None
         state.restored = True
         state.drop_extracted()
 

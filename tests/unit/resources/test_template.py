@@ -96,6 +96,16 @@ def test_mistakes_of_the_structure(written: dict[str, Any], field: tuple[Any, ..
     [
         ({"data": {f"k{n}": "" for n in range(MAX_TEMPLATES + 1)}}, "501 templates"),
         ({"templateFrom": [from_map(*[{"key": "a"}] * MAX_TEMPLATES)]}, "501 templates"),
+        (
+            {
+                "templateFrom": [
+                    {kind: {"name": f"n{n}", "items": [{"key": "a"}]}}
+                    for kind in ("configMap", "secret")
+                    for n in range(9)
+                ]
+            },
+            "18 ConfigMaps and Secrets",
+        ),
         ({"data": {"a": "x" * (MAX_TEMPLATE_CHARACTERS + 1)}}, "65537 characters"),
         ({"templateFrom": [{"literal": "x" * (MAX_TEMPLATE_CHARACTERS + 1)}]}, "65537 characters"),
         (
