@@ -141,7 +141,11 @@ class DocumentProcessor:
         if inputs is None:
             return None, None
         if ctx.es.template is not None:
-            inputs = replace(inputs, template=self._templates.of(ctx, ctx.es.template))
+            template = self._templates.of(ctx, ctx.es.template)
+            inputs = replace(inputs, template=template)
+            asked_at = ctx.state.asked_at
+            if asked_at is not None and asked_at[0] == inputs.digest:
+                inputs = replace(inputs, template=replace(template, now=asked_at[1]))
         if inputs.plain:
             return inputs, _plain(inputs)
         known = ctx.state.extracted
@@ -280,10 +284,13 @@ class DocumentProcessor:
         self, key: str, state: SyncState, inputs: ExtractionInput, result: Rendered
     ) -> Desired | ExtractionError | None:
         """Keep what was made; ``None`` if hashes come first, after which the object is enqueued."""
+        state.asked_at = None
         if isinstance(result, ExtractionError):
             state.extracted = Extracted(inputs.digest, error=result)
             return result
         if not isinstance(result, Desired):
+            if inputs.template is not None:
+                state.asked_at = inputs.digest, inputs.template.now
             self._hashed.add(key)
             self._templates.hashes.compute(key, result.requests)
             return None

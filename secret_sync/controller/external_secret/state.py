@@ -106,6 +106,8 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         rendered_at: The time that a template was told when what it rendered was written last; 0: it
             is to be told the current one; ``None``: that of the last sync.
         template_changes: Loop times of the latest changes of its templates, those followed at once.
+        asked_at: The time that a template was told that waits for hashes, and the digest of its
+            inputs: with another time it may ask for others.
         looked_up: The generation whose ConfigMaps with templates were looked up; the watch tells of
             changes since.
         dry_run: In a dry run: what a run that writes would do.
@@ -128,6 +130,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     restored: bool = False
     rendered_at: int | None = None
     template_changes: tuple[float, ...] = ()
+    asked_at: tuple[bytes, int] | None = None
     looked_up: int | None = None
     dry_run: DryRunResult | None = None
 
@@ -226,6 +229,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.hidden = False
         self.waiting_since = None
         self.rendered_at = None
+        self.asked_at = None
         self.looked_up = None
         self.finalizer_removals = ()
         self.extracted = None
@@ -234,6 +238,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""
         self.extracted = None
+        self.asked_at = None
 
 
 class SyncStateStore(ObjectStates[SyncState]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -493,3 +494,22 @@ def test_texts_of_references_count() -> None:
     template = TemplateInput(ENDLESS.template, "u", texts={("Secret", "a", "b"): b"12345"})
     inputs = replace(batch_of(PLAIN, b"123"), template=template)
     assert inputs.size == 8
+
+
+async def test_hashes_of_the_time_are_asked_for_once(
+    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1_000_000, 2_000_000))
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    es = an_es(target={"template": {"data": {"k": "{{ bcrypt (now | unixEpoch | toString) 4 }}"}}})
+    for _ in range(10):
+        made = harness.build_desired(es)
+        if made is not None:
+            break
+        await harness.wait()
+    data = data_of(made)
+    assert data is not None
+    assert data["k"].startswith(b"$2")
+    assert harness.states.of(KEY).asked_at is None
+    # Once for the hash, once for what is rendered with it.
+    assert len(harness.enqueued) == 2
