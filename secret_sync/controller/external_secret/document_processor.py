@@ -211,13 +211,15 @@ class DocumentProcessor:
     def _extract(
         self, ctx: SyncContext, inputs: ExtractionInput
     ) -> Desired | ExtractionError | None:
+        if self.is_waiting(ctx.key, inputs):
+            return None
         expressions = self._expressions.of(ctx.key)
         if _is_quick(inputs, expressions):
-            self._drop(ctx.key)
-            result = run_to_end(_make_safely(inputs, expressions, self._secret))
-            return self._settle(ctx.key, ctx.state, inputs, result)
-        if not self.is_waiting(ctx.key, inputs):
-            self._enter(ctx, inputs, expressions)
+            result = run_to_end(_make_safely(_quick(inputs), expressions, self._secret))
+            if inputs.template is None or not _is_too_costly(result):
+                self._drop(ctx.key)
+                return self._settle(ctx.key, ctx.state, inputs, result)
+        self._enter(ctx, inputs, expressions)
         return None
 
     def _enter(self, ctx: SyncContext, inputs: ExtractionInput, expressions: Expressions) -> None:
@@ -318,6 +320,17 @@ def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
     return size <= QUICK_BYTES and all(
         is_quick(i.spec, i.data or b"", expressions) for i in documents
     )
+
+
+def _quick(inputs: ExtractionInput) -> ExtractionInput:
+    """Return inputs whose template is rendered within the limits of the event loop."""
+    if inputs.template is None:
+        return inputs
+    return replace(inputs, template=replace(inputs.template, quick=True))
+
+
+def _is_too_costly(result: Rendered) -> bool:
+    return isinstance(result, ExtractionError) and result.problem.reason is Reason.TOO_COSTLY
 
 
 def _make_safely(

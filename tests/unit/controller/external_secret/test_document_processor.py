@@ -513,3 +513,27 @@ async def test_hashes_of_the_time_are_asked_for_once(
     assert harness.states.of(KEY).asked_at is None
     # Once for the hash, once for what is rendered with it.
     assert len(harness.enqueued) == 2
+
+
+GROWING = "{{$x := print .a .a .a .a .a .a .a .a}}{{$x = print $x $x $x $x}}{{if html $x}}b{{end}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [GROWING, "{{ .a" + " | quote" * 5 + " | len }}", "{{ .a }}" * 20],
+    ids=["variables", "nested functions", "a long result"],
+)
+async def test_rendering_that_turns_out_to_be_slow_leaves_the_loop(
+    harness: ProcessorHarness, text: str
+) -> None:
+    es = an_es(
+        data=[{"key": "db", "name": "a"}],
+        target={"template": {"data": {"k": text}}},
+    )
+    # Small values are rendered at once.
+    assert data_of(harness.build_desired(es, b"x")) is not None
+    value = b'"' * 4000
+    assert harness.build_desired(es, value) is None
+    assert len(harness.worker) == 1
+    await harness.wait()
+    assert data_of(harness.build_desired(es, value)) is not None
