@@ -265,7 +265,7 @@ def _shown(path: FieldPath) -> str:
 
 
 def _strings(found: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((interned(key), text(value)) for key, value in (found or {}).items())
+    return tuple((interned(key), interned(text(value))) for key, value in (found or {}).items())
 
 
 def _source(value: dict[str, Any]) -> TemplateSource:
@@ -278,6 +278,6 @@ def _source(value: dict[str, Any]) -> TemplateSource:
             TemplateItem(interned(item.get("key")), item.get("templateAs") == "KeysAndValues")
             for item in reference.get("items") or ()
         ),
-        literal="" if kind else text(value.get("literal")),
+        literal="" if kind else interned(text(value.get("literal"))),
         target=interned(value.get("target")) or DATA,
     )

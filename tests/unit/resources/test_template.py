@@ -119,3 +119,15 @@ def test_excess_is_not_kept(written: dict[str, Any], said: str) -> None:
     assert found.excess is not None
     assert said in found.excess.message
     assert found.template is None
+
+
+def test_texts_of_many_objects_are_held_once() -> None:
+    # As parsed from JSON: each time another string.
+    first, second = (
+        es({"data": {"a": "".join(text)}, "templateFrom": [{"literal": "".join(text)}]}).template
+        for text in [["{{ .user }}", "@long"]] * 2
+    )
+    assert first is not None
+    assert second is not None
+    assert first.data[0][1] is second.data[0][1]
+    assert first.sources[0].literal is second.sources[0].literal
