@@ -100,7 +100,7 @@ OTHERS = {
         "goes with the object"
     ),
     "controller/external_secret/document_processor.py DocumentProcessor._results": (
-        "goes with the object; test_document_processor.py"
+        "goes with the object; test_costly_templates.py"
     ),
     "controller/external_secret/document_processor.py DocumentProcessor._hashed": (
         "goes with the object"

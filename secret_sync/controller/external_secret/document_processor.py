@@ -273,10 +273,11 @@ class DocumentProcessor:
 
     def _wake_parked(self) -> None:
         """Enqueue as many as there is room for; at least one, if nothing is under way."""
-        room = CAPACITY - self._held
+        room, under_way = CAPACITY - self._held, bool(self._waiting)
         for key, size in list(self._parked.items()):
-            if size > room and self._waiting:
+            if size > room and under_way:
                 break
+            under_way = True
             del self._parked[key]
             room -= size
             self._enqueue((key,), Priority.MIDDLE)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +17,6 @@ from secret_sync.controller.external_secret.extraction import (
     extract_all,
     extract_all_steps,
 )
-from secret_sync.controller.external_secret.rendering import TemplateInput
 from secret_sync.controller.external_secret.state import SyncState
 from secret_sync.resources import Reason
 from secret_sync.templates import engine
@@ -447,93 +444,3 @@ def test_many_small_documents_are_one_large_one() -> None:
         values = [document.replace(b"x", str(n).encode()) for n in range(number)]
         made = ProcessorHarness().build_desired(es, *values)
         assert (made is not None) is quick
-
-
-ENDLESS = an_es(target={"template": {"data": {"k": '{{ repeat 1040000 "a" }}'}}})
-
-
-async def test_results_that_nobody_takes_are_bounded(
-    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CAPACITY", 3 * module.RESERVED)
-    keys = [f"ns/{number}" for number in range(12)]
-    for key in keys:
-        assert harness.build_desired(ENDLESS, key=key) is None
-    for _ in range(3):
-        await harness.wait()
-    assert len(harness.worker) == 0
-    # Those that are reconciled meanwhile start nothing, in whatever namespace.
-    for key in keys[3:]:
-        assert harness.build_desired(ENDLESS, key=key) is None
-    assert len(harness.worker) == 0
-    assert len(harness.processor) == 9
-    assert data_of(harness.build_desired(ENDLESS, key=keys[0])) == {"k": b"a" * 1040000}
-    assert keys[3] in harness.enqueued
-    assert harness.build_desired(ENDLESS, key=keys[3]) is None
-    assert len(harness.worker) == 1
-    for key in keys:
-        harness.forget(key)
-    assert "0 waiting, 0 bytes" in repr(harness.processor)
-
-
-async def test_results_of_many_namespaces_are_bounded(
-    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CAPACITY", module.RESERVED)
-    for namespace in "ab":
-        assert harness.build_desired(ENDLESS, key=f"{namespace}/x") is None
-        await harness.wait()
-    assert harness.build_desired(ENDLESS, key="c/x") is None
-    assert len(harness.worker) == 0
-    harness.forget("a/x")
-    assert harness.build_desired(ENDLESS, key="c/x") is None
-    assert len(harness.worker) == 1
-
-
-def test_texts_of_references_count() -> None:
-    template = TemplateInput(ENDLESS.template, "u", texts={("Secret", "a", "b"): b"12345"})
-    inputs = replace(batch_of(PLAIN, b"123"), template=template)
-    assert inputs.size == 8
-
-
-async def test_hashes_of_the_time_are_asked_for_once(
-    harness: ProcessorHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = iter(range(1_000_000, 2_000_000))
-    monkeypatch.setattr(time, "time", lambda: next(clock))
-    es = an_es(target={"template": {"data": {"k": "{{ bcrypt (now | unixEpoch | toString) 4 }}"}}})
-    for _ in range(10):
-        made = harness.build_desired(es)
-        if made is not None:
-            break
-        await harness.wait()
-    data = data_of(made)
-    assert data is not None
-    assert data["k"].startswith(b"$2")
-    assert harness.states.of(KEY).asked_at is None
-    # Once for the hash, once for what is rendered with it.
-    assert len(harness.enqueued) == 2
-
-
-GROWING = "{{$x := print .a .a .a .a .a .a .a .a}}{{$x = print $x $x $x $x}}{{if html $x}}b{{end}}"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [GROWING, "{{ .a" + " | quote" * 5 + " | len }}", "{{ .a }}" * 20],
-    ids=["variables", "nested functions", "a long result"],
-)
-async def test_rendering_that_turns_out_to_be_slow_leaves_the_loop(
-    harness: ProcessorHarness, text: str
-) -> None:
-    es = an_es(
-        data=[{"key": "db", "name": "a"}],
-        target={"template": {"data": {"k": text}}},
-    )
-    # Small values are rendered at once.
-    assert data_of(harness.build_desired(es, b"x")) is not None
-    value = b'"' * 4000
-    assert harness.build_desired(es, value) is None
-    assert len(harness.worker) == 1
-    await harness.wait()
-    assert data_of(harness.build_desired(es, value)) is not None

@@ -9,12 +9,12 @@ import pytest
 
 from secret_sync.controller.external_secret import document_processor
 from secret_sync.controller.external_secret.template_references import TemplateReferences
-from secret_sync.resources import ExternalSecret
 from tests.unit.controller.extracting import an_es
 from tests.unit.controller.looping import Loop
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.rendering import TextKey
+    from secret_sync.resources import ExternalSecret
     from secret_sync.resources.template import SecretTemplate
 
 pytestmark = pytest.mark.looptime
