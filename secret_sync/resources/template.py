@@ -23,6 +23,8 @@ LITERAL_KEY: Final = "literal"
 
 #: Templates and keys of ``templateFrom`` of one object.
 MAX_TEMPLATES: Final = 500
+#: ConfigMaps and Secrets of ``templateFrom``, which are read one after the other.
+MAX_REFERENCES: Final = 16
 #: Characters of one template, and of all of an object.
 MAX_TEMPLATE_CHARACTERS: Final = 64 * 1024
 MAX_TEMPLATES_CHARACTERS: Final = 256 * 1024
@@ -178,6 +180,18 @@ def template_excess(value: dict[str, Any]) -> InvalidField | None:
             f"spec.target.template has {number} templates, {MAX_TEMPLATES} are allowed; "
             "split the ExternalSecret",
         )
+    named = {
+        (kind, text((source.get(kind) or {}).get("name")))
+        for source in sources
+        for kind in _KINDS
+        if source.get(kind)
+    }
+    if len(named) > MAX_REFERENCES:
+        return InvalidField(
+            _FROM,
+            f"spec.target.template.templateFrom refers to {len(named)} ConfigMaps and Secrets, "
+            f"{MAX_REFERENCES} are allowed; put templates together",
+        )
     literals = [text(source.get("literal")) for source in sources]
     lengths = [len(text(found)) for each in maps for found in each.values()]
     lengths += map(len, literals)
@@ -251,7 +265,7 @@ def _shown(path: FieldPath) -> str:
 
 
 def _strings(found: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((interned(key), text(value)) for key, value in (found or {}).items())
+    return tuple((interned(key), interned(text(value))) for key, value in (found or {}).items())
 
 
 def _source(value: dict[str, Any]) -> TemplateSource:
@@ -264,6 +278,6 @@ def _source(value: dict[str, Any]) -> TemplateSource:
             TemplateItem(interned(item.get("key")), item.get("templateAs") == "KeysAndValues")
             for item in reference.get("items") or ()
         ),
-        literal="" if kind else text(value.get("literal")),
+        literal="" if kind else interned(text(value.get("literal"))),
         target=interned(value.get("target")) or DATA,
     )

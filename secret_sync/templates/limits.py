@@ -19,6 +19,9 @@ MAX_ELEMENTS: Final = 100_000
 MAX_RESULT: Final = 1024 * 1024
 #: Calls of ``bcrypt`` and ``htpasswd``.
 MAX_HASHES: Final = 16
+#: Of steps, and of bytes created and bytes of the result, where nothing may wait for the rendering.
+QUICK_STEPS: Final = 2_000
+QUICK_BYTES: Final = 64 * 1024
 
 _MOVED: Final = 1024
 
@@ -29,13 +32,28 @@ class TemplateBudget:
     Every method charges before the cost is incurred, and raises `TemplateError` with code
     ``TooCostly`` beyond the limit.
 
+    Args:
+        quick: Whether it may take a millisecond or two only.
+
     Attributes:
         steps, created, elements, result, hashes: Charged so far; see the limits.
     """
 
-    __slots__ = ("created", "elements", "hashes", "result", "steps")
+    __slots__ = (
+        "_max_created",
+        "_max_result",
+        "_max_steps",
+        "created",
+        "elements",
+        "hashes",
+        "result",
+        "steps",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, quick: bool = False) -> None:
+        self._max_steps = QUICK_STEPS if quick else MAX_STEPS
+        self._max_created = QUICK_BYTES if quick else MAX_CREATED
+        self._max_result = QUICK_BYTES if quick else MAX_RESULT
         self.steps = 0
         self.created = 0
         self.elements = 0
@@ -45,14 +63,14 @@ class TemplateBudget:
     def step(self, number: int = 1) -> None:
         """Charge steps."""
         self.steps += number
-        if self.steps > MAX_STEPS:
-            raise _exceeded(f"over {MAX_STEPS} steps")
+        if self.steps > self._max_steps:
+            raise _exceeded(f"over {self._max_steps} steps")
 
     def create(self, size: int) -> None:
         """Charge the bytes of a string that is about to be created."""
         self.created += size
-        if self.created > MAX_CREATED:
-            raise _exceeded(f"strings of over {MAX_CREATED} bytes in all")
+        if self.created > self._max_created:
+            raise _exceeded(f"strings of over {self._max_created} bytes in all")
         self.step(size // _MOVED)
 
     def add(self, elements: int) -> None:
@@ -65,8 +83,8 @@ class TemplateBudget:
     def write(self, size: int) -> None:
         """Charge bytes of the result."""
         self.result += size
-        if self.result > MAX_RESULT:
-            raise _exceeded(f"results of over {MAX_RESULT} bytes in all")
+        if self.result > self._max_result:
+            raise _exceeded(f"results of over {self._max_result} bytes in all")
 
     def hash(self) -> None:
         """Charge one hash of a password."""

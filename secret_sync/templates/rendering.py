@@ -56,8 +56,10 @@ class Rendering:
         "used_now",
     )
 
-    def __init__(self, uid: str, now: int, hashes: Mapping[HashRequest, bytes]) -> None:
-        self.budget = TemplateBudget()
+    def __init__(
+        self, uid: str, now: int, hashes: Mapping[HashRequest, bytes], *, quick: bool = False
+    ) -> None:
+        self.budget = TemplateBudget(quick=quick)
         self.uid = uid
         self.key = ""
         self._now = now

@@ -278,6 +278,9 @@ LIMITS = {
     "processing steps for one `source` on one key": f"{rules.MAX_SEARCH_STEPS:,}",
     "keys and values of a Secret together": f"{limits.MAX_BYTES // MIB} MiB",
     "templates of an object, of a ConfigMap or Secret included": f"{template.MAX_TEMPLATES:,}",
+    "ConfigMaps and Secrets to which the templates of an object refer": (
+        f"{template.MAX_REFERENCES}"
+    ),
     "characters of a template": f"{template.MAX_TEMPLATE_CHARACTERS:,}",
     "characters of all templates of an object together": (f"{template.MAX_TEMPLATES_CHARACTERS:,}"),
     "evaluation steps for all templates of an object": f"{template_limits.MAX_STEPS:,}",

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -49,15 +49,35 @@ if TYPE_CHECKING:
     from secret_sync.queue import TimeSlicedWorker
     from secret_sync.sources import SourceSnapshot
 
-#: Bytes of values that wait to be parsed, all together; one object of each namespace gets in
-#: whatever the others have there.
+#: Bytes of values that wait to be parsed and of what was made of them, all together; one object of
+#: each namespace gets in whatever the others have there, unless results alone are as much.
 CAPACITY: Final = 16 * 1024 * 1024
+#: Bytes that an object may make of nothing; charged before it starts, since it cannot be stopped.
+RESERVED: Final = 1024 * 1024
+#: Bytes that a key takes beside its value.
+_OVERHEAD: Final = 128
 #: Seconds after which an object that found no room is enqueued, whatever those before it do.
 PARKED_FOR: Final = 1.0
 #: Entries of an object that may be extracted at once.
 _QUICK_ENTRIES: Final = 64
 
 _log = structlog.get_logger(__name__)
+
+
+class _Result(NamedTuple):
+    """What the thread made, until the next sync takes it; it holds the values.
+
+    Attributes:
+        digest: Of the inputs.
+    """
+
+    digest: bytes
+    made: Desired
+    size: int
+
+    def __repr__(self) -> str:
+        """Omit the values."""
+        return f"_Result({self.size} bytes)"
 
 
 class DocumentProcessor:
@@ -87,7 +107,10 @@ class DocumentProcessor:
         self._secret = secrets.token_bytes(32)
         # Newer inputs of an object take the place of older ones.
         self._waiting: dict[str, ExtractionInput] = {}
+        self._results: dict[str, _Result] = {}
+        # Bytes of those that wait, with what they may make, and of results.
         self._held = 0
+        self._unclaimed = 0
         # Those whose values would be too much to hold as well, with their sizes.
         self._parked: dict[str, int] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -96,7 +119,7 @@ class DocumentProcessor:
 
     def __repr__(self) -> str:
         """Show counts, never contents."""
-        return f"<{type(self).__name__} {len(self._waiting)} waiting>"
+        return f"<{type(self).__name__} {len(self._waiting)} waiting, {self._held} bytes>"
 
     def __len__(self) -> int:
         """Objects whose documents wait to be parsed."""
@@ -112,22 +135,25 @@ class DocumentProcessor:
             long as that is not known. The values may be missing, since most often they are
             not needed; see :meth:`values`.
         """
+        # Whatever it is good for: nobody else takes it.
+        result = self._take(ctx.key)
         inputs = collect_inputs(ctx.es, plan, readings)
         if inputs is None:
             return None, None
         if ctx.es.template is not None:
-            inputs = replace(inputs, template=self._templates.of(ctx, ctx.es.template))
+            template = self._templates.of(ctx, ctx.es.template)
+            inputs = replace(inputs, template=template)
+            asked_at = ctx.state.asked_at
+            if asked_at is not None and asked_at[0] == inputs.digest:
+                inputs = replace(inputs, template=replace(template, now=asked_at[1]))
         if inputs.plain:
             return inputs, _plain(inputs)
-        state = ctx.state
-        # What the thread made is taken once: it holds the values.
-        finished, state.finished = state.finished, None
-        if finished is not None and finished[0] == inputs.digest:
-            return inputs, finished[1]
-        known = state.extracted
+        known = ctx.state.extracted
         if known is None or known.digest != inputs.digest:
             start = not (inputs.absent or inputs.lacks_texts)
             return inputs, self._extract(ctx, inputs) if start else None
+        if result is not None and result.digest == inputs.digest:
+            return inputs, result.made
         if known.error is not None:
             return inputs, known.error
         return inputs, Desired(
@@ -152,6 +178,7 @@ class DocumentProcessor:
     def cancel(self, key: str) -> None:
         """Extract nothing for an object that is gone, or that needs nothing for now."""
         self._drop(key)
+        self._take(key)
         if key in self._hashed:
             self._hashed.discard(key)
             self._templates.hashes.cancel(key)
@@ -160,44 +187,77 @@ class DocumentProcessor:
         self._parked.pop(key, None)
         inputs = self._waiting.pop(key, None)
         if inputs is not None:
-            self._held -= inputs.size
+            self._held -= inputs.size + RESERVED
             self._worker.drop(key.partition("/")[0], ("documents", key))
             self._wake_parked()
+
+    def _take(self, key: str) -> _Result | None:
+        """Take what the thread made; its room is free again."""
+        result = self._results.pop(key, None)
+        if result is not None:
+            self._held -= result.size
+            self._unclaimed -= result.size
+            self._wake_parked()
+        return result
+
+    def _keep(self, key: str, digest: bytes, made: Desired) -> None:
+        rendered = ((made.data or {}), made.metadata.labels, made.metadata.annotations)
+        size = sum(_OVERHEAD + len(k) + len(v) for each in rendered for k, v in each.items())
+        result = _Result(digest, made, size)
+        self._results[key] = result
+        self._held += result.size
+        self._unclaimed += result.size
 
     def _extract(
         self, ctx: SyncContext, inputs: ExtractionInput
     ) -> Desired | ExtractionError | None:
+        if self.is_waiting(ctx.key, inputs):
+            return None
         expressions = self._expressions.of(ctx.key)
         if _is_quick(inputs, expressions):
-            self._drop(ctx.key)
-            result = run_to_end(_make_safely(inputs, expressions, self._secret))
-            return self._settle(ctx.key, ctx.state, inputs, result)
-        if not self.is_waiting(ctx.key, inputs):
-            self._enter(ctx, inputs, expressions)
+            result = run_to_end(_make_safely(_quick(inputs), expressions, self._secret))
+            if inputs.template is None or not _is_too_costly(result):
+                self._drop(ctx.key)
+                return self._settle(ctx.key, ctx.state, inputs, result)
+        self._enter(ctx, inputs, expressions)
         return None
 
     def _enter(self, ctx: SyncContext, inputs: ExtractionInput, expressions: Expressions) -> None:
         """Extract in the thread, or park the object: it is enqueued once there is room."""
         key, state = ctx.key, ctx.state
-        self._drop(key)
-        namespace, size = key.partition("/")[0], inputs.size
-        if self._held + size > CAPACITY and self._worker.is_busy(namespace):
-            self._parked[key] = size
-            self._schedule()
+        if not self.admits(key, inputs):
             return
 
         def finished(result: Rendered) -> None:
-            self._drop(key)
             made = self._settle(key, state, inputs, result)
             if isinstance(made, Desired):
-                state.finished = (inputs.digest, made)
+                self._keep(key, inputs.digest, made)
+            self._drop(key)
             if made is not None:
                 self._enqueue((key,), Priority.HIGH)
 
         self._waiting[key] = inputs
-        self._held += size
+        self._held += inputs.size + RESERVED
         steps = _make_safely(inputs, expressions, self._secret)
-        self._worker.add(namespace, ("documents", key), steps, finished)
+        self._worker.add(key.partition("/")[0], ("documents", key), steps, finished)
+
+    def admits(self, key: str, inputs: ExtractionInput) -> bool:
+        """Return whether there is room for an object; park it if not."""
+        self._drop(key)
+        self._take(key)
+        size = inputs.size + RESERVED
+        full = self._held + size > CAPACITY and self._has_share(key.partition("/")[0])
+        if full or self._unclaimed > CAPACITY:
+            self._parked[key] = size
+            self._schedule()
+            return False
+        return True
+
+    def _has_share(self, namespace: str) -> bool:
+        """Return whether something of a namespace is in the thread, or comes from there."""
+        return self._worker.is_busy(namespace) or any(
+            key.partition("/")[0] == namespace for key in self._results
+        )
 
     def _schedule(self) -> None:
         """Schedule the enqueueing of parked objects, in case nothing else happens.
@@ -213,10 +273,11 @@ class DocumentProcessor:
 
     def _wake_parked(self) -> None:
         """Enqueue as many as there is room for; at least one, if nothing is under way."""
-        room = CAPACITY - self._held
+        room, under_way = CAPACITY - self._held, bool(self._waiting)
         for key, size in list(self._parked.items()):
-            if size > room and self._waiting:
+            if size > room and under_way:
                 break
+            under_way = True
             del self._parked[key]
             room -= size
             self._enqueue((key,), Priority.MIDDLE)
@@ -226,10 +287,13 @@ class DocumentProcessor:
         self, key: str, state: SyncState, inputs: ExtractionInput, result: Rendered
     ) -> Desired | ExtractionError | None:
         """Keep what was made; ``None`` if hashes come first, after which the object is enqueued."""
+        state.asked_at = None
         if isinstance(result, ExtractionError):
             state.extracted = Extracted(inputs.digest, error=result)
             return result
         if not isinstance(result, Desired):
+            if inputs.template is not None:
+                state.asked_at = inputs.digest, inputs.template.now
             self._hashed.add(key)
             self._templates.hashes.compute(key, result.requests)
             return None
@@ -257,6 +321,17 @@ def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
     return size <= QUICK_BYTES and all(
         is_quick(i.spec, i.data or b"", expressions) for i in documents
     )
+
+
+def _quick(inputs: ExtractionInput) -> ExtractionInput:
+    """Return inputs whose template is rendered within the limits of the event loop."""
+    if inputs.template is None:
+        return inputs
+    return replace(inputs, template=replace(inputs.template, quick=True))
+
+
+def _is_too_costly(result: Rendered) -> bool:
+    return isinstance(result, ExtractionError) and result.problem.reason is Reason.TOO_COSTLY
 
 
 def _make_safely(

@@ -93,8 +93,10 @@ class ExtractionInput:
 
     @property
     def size(self) -> int:
-        """Bytes of its values; one that several entries use is there once."""
-        return sum({i.digest: len(i.data or b"") for i in self.entries}.values())
+        """Bytes of its values and texts; a value that several entries use is there once."""
+        texts = (self.template.texts if self.template is not None else None) or {}
+        values = {i.digest: len(i.data or b"") for i in self.entries}
+        return sum(values.values()) + sum(map(len, texts.values()))
 
     @property
     def digest(self) -> bytes:

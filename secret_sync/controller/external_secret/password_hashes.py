@@ -6,6 +6,7 @@ remembered, so that each is computed once.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ _log = structlog.get_logger(__name__)
 
 #: Hashes that are kept; of 60 bytes each, with a digest of 32.
 CAPACITY: Final = 20_000
+#: Seconds after which an object is enqueued whose hashes could not be computed.
+FAILED_AGAIN_AFTER: Final = 60.0
 
 
 class KnownHashes(Mapping["HashRequest", bytes]):
@@ -94,9 +97,14 @@ class PasswordHashes:
             return
         self._waiting[key] = wanted
 
-        def finished(_: None) -> None:
+        def finished(computed: bool) -> None:  # noqa: FBT001 (the result of the steps)
             self._waiting.pop(key, None)
-            self._enqueue((key,), Priority.HIGH)
+            if computed:
+                self._enqueue((key,), Priority.HIGH)
+                return
+            # At once it would ask for the same again.
+            loop = asyncio.get_running_loop()
+            loop.call_later(FAILED_AGAIN_AFTER, self._enqueue, (key,), Priority.LOW)
 
         steps = _hash_steps(requests, self.known)
         self._worker.add(namespace_of(key), ("hashes", key), steps, finished)
@@ -107,7 +115,7 @@ class PasswordHashes:
             self._worker.drop(namespace_of(key), ("hashes", key))
 
 
-def _hash_steps(requests: tuple[HashRequest, ...], known: KnownHashes) -> Steps[None]:
+def _hash_steps(requests: tuple[HashRequest, ...], known: KnownHashes) -> Steps[bool]:
     from secret_sync.templates.hashing import bcrypt_hash  # noqa: PLC0415 (few objects need it)
 
     for request in requests:
@@ -116,5 +124,6 @@ def _hash_steps(requests: tuple[HashRequest, ...], known: KnownHashes) -> Steps[
                 known.add(request, bcrypt_hash(request))
         except Exception as error:  # noqa: BLE001 (a fault of ours harms one object)
             _log.error("password not hashed", error=describe_exception(error))
-            return
+            return False
         yield
+    return True

@@ -146,6 +146,7 @@ class ExternalSecretReconciler:
         if plan.problem is None and plan.once:
             adopted = await self._writer.continue_created_once(ctx)
             if isinstance(adopted, Refused):
+                self._processor.cancel(key)
                 self._reporter.report(ctx, adopted)
                 return RequeueAfter(REFUSED_AGAIN_AFTER)
             if isinstance(adopted, Changed):
@@ -169,8 +170,9 @@ class ExternalSecretReconciler:
     async def _sync(self, ctx: SyncContext, plan: Plan) -> Outcome:
         readings = self._register(ctx, plan)
         template = ctx.es.template
-        if template is not None and template.references:
+        if template is not None and ctx.state.looked_up != ctx.es.generation:
             await self._references.look_up(ctx.es, template)
+            ctx.state.looked_up = ctx.es.generation
         inputs, desired = self._processor.build_desired(ctx, plan, readings)
         outcomes = ctx.outcomes = outcomes_of(plan, readings)
         pending = sum(o.pending for o in outcomes)
@@ -320,6 +322,10 @@ class ExternalSecretReconciler:
         template = inputs.template
         if template is None or not template.lacks_texts:
             return self._processor.values(ctx, inputs)
+        if self._processor.is_waiting(ctx.key, inputs):
+            return None
+        if not self._processor.admits(ctx.key, inputs):
+            return None
         texts = await self._references.read(ctx.es, template.template)
         if isinstance(texts, Problem):
             return ExtractionError(None, texts)

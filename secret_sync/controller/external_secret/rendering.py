@@ -58,6 +58,7 @@ class TemplateInput:
         synced_at: The time of the last sync, or 0; see ``Clock``.
         now: The current time.
         written: Fingerprint of what was written last by this process.
+        quick: Whether it may take a millisecond or two only; beyond that it is too costly.
         hashes: Those that are known.
     """
 
@@ -68,6 +69,7 @@ class TemplateInput:
     synced_at: int = 0
     now: int = 0
     written: bytes | None = None
+    quick: bool = False
     hashes: Mapping[HashRequest, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -135,7 +137,7 @@ def _render(
 ) -> Steps[Rendered]:
     from secret_sync.templates.rendering import Rendering  # noqa: PLC0415 (see above)
 
-    rendering = Rendering(inputs.uid, now, inputs.hashes)
+    rendering = Rendering(inputs.uid, now, inputs.hashes, quick=inputs.quick)
     secret = _RenderedSecret(inputs.template)
     try:
         for job in _jobs(inputs):
@@ -316,8 +318,8 @@ def _lines(job: _TemplateJob, text: bytes) -> Iterator[tuple[int, str, bytes]]:
         yield number, name.decode(errors="replace"), value.strip()
 
 
-#: What may be in a template that is rendered on the event loop: it takes a fraction of a
-#: millisecond, whatever the values are.
+#: What may be in a template that is rendered on the event loop: most take a fraction of a
+#: millisecond, and none of it takes long between two charges to the budget.
 _QUICK_CHARACTERS: Final = 1024
 _QUICK_VALUES: Final = 4096
 _REPEATS: Final = re.compile(
@@ -331,7 +333,7 @@ QUICK_FUNCTIONS: Final = frozenset(
 
 
 def is_quickly_rendered(inputs: TemplateInput, size: int) -> bool:
-    """Return whether rendering takes a millisecond or two at most, so that the loop may do it.
+    """Return whether rendering is likely to be quick enough for the loop; see ``quick``.
 
     Args:
         inputs: With the templates.

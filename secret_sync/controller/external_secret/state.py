@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from secret_sync.controller.external_secret.desired import (
         Clock,
-        Desired,
         Overwritten,
     )
     from secret_sync.controller.external_secret.dry_run import DryRunResult
@@ -101,14 +100,16 @@ class SyncState(ObjectState[ExternalSecretStatus]):
             removed: anyone who applies as our field manager loses its entry to our next apply.
         triggered_at: Loop time of the oldest event that no reconcile has answered yet.
         extracted: What the latest values make, if they are extracted from documents.
-        finished: The same with the values, and the digest of what it was made from, from the end
-            of a thread's work until the next sync takes it.
         restored: Whether the API server went back in time since the last write: what that finds is
             not a change of another writer.
         waiting_since: Loop time at which sources were found pending, or ``None``.
         rendered_at: The time that a template was told when what it rendered was written last; 0: it
             is to be told the current one; ``None``: that of the last sync.
         template_changes: Loop times of the latest changes of its templates, those followed at once.
+        asked_at: The time that a template was told that waits for hashes, and the digest of its
+            inputs: with another time it may ask for others.
+        looked_up: The generation whose ConfigMaps with templates were looked up; the watch tells of
+            changes since.
         dry_run: In a dry run: what a run that writes would do.
     """
 
@@ -126,10 +127,11 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     triggered_at: float | None = None
     waiting_since: float | None = None
     extracted: Extracted | None = None
-    finished: tuple[bytes, Desired] | None = None
     restored: bool = False
     rendered_at: int | None = None
     template_changes: tuple[float, ...] = ()
+    asked_at: tuple[bytes, int] | None = None
+    looked_up: int | None = None
     dry_run: DryRunResult | None = None
 
     def delay_of_template_change(self, now: float) -> float:
@@ -227,15 +229,16 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.hidden = False
         self.waiting_since = None
         self.rendered_at = None
+        self.asked_at = None
+        self.looked_up = None
         self.finalizer_removals = ()
         self.extracted = None
-        self.finished = None
         self.dry_run = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""
         self.extracted = None
-        self.finished = None
+        self.asked_at = None
 
 
 class SyncStateStore(ObjectStates[SyncState]):
@@ -281,6 +284,7 @@ class SyncStateStore(ObjectStates[SyncState]):
             state.applied = state.applied.invalidated()
         state.forced = None
         state.gone = ""
+        state.looked_up = None
         state.restored = True
         state.drop_extracted()
 

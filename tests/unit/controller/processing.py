@@ -65,7 +65,7 @@ class ProcessorHarness:
         self._changed = asyncio.Event()
 
     def _enqueue(self, keys: Iterable[str], priority: Priority) -> None:
-        assert priority is Priority.HIGH
+        assert priority in (Priority.HIGH, Priority.MIDDLE)
         self.enqueued += keys
         self._changed.set()
 

@@ -96,6 +96,16 @@ def test_mistakes_of_the_structure(written: dict[str, Any], field: tuple[Any, ..
     [
         ({"data": {f"k{n}": "" for n in range(MAX_TEMPLATES + 1)}}, "501 templates"),
         ({"templateFrom": [from_map(*[{"key": "a"}] * MAX_TEMPLATES)]}, "501 templates"),
+        (
+            {
+                "templateFrom": [
+                    {kind: {"name": f"n{n}", "items": [{"key": "a"}]}}
+                    for kind in ("configMap", "secret")
+                    for n in range(9)
+                ]
+            },
+            "18 ConfigMaps and Secrets",
+        ),
         ({"data": {"a": "x" * (MAX_TEMPLATE_CHARACTERS + 1)}}, "65537 characters"),
         ({"templateFrom": [{"literal": "x" * (MAX_TEMPLATE_CHARACTERS + 1)}]}, "65537 characters"),
         (
@@ -109,3 +119,15 @@ def test_excess_is_not_kept(written: dict[str, Any], said: str) -> None:
     assert found.excess is not None
     assert said in found.excess.message
     assert found.template is None
+
+
+def test_texts_of_many_objects_are_held_once() -> None:
+    # As parsed from JSON: each time another string.
+    first, second = (
+        es({"data": {"a": "".join(text)}, "templateFrom": [{"literal": "".join(text)}]}).template
+        for text in [["{{ .user }}", "@long"]] * 2
+    )
+    assert first is not None
+    assert second is not None
+    assert first.data[0][1] is second.data[0][1]
+    assert first.sources[0].literal is second.sources[0].literal

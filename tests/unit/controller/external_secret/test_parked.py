@@ -72,6 +72,7 @@ class Parking(RuleBasedStateMachine):
         self.loop = HandLoop()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(module, "CAPACITY", 2 * len(VALUE + b"a/1"))
+        self.patch.setattr(module, "RESERVED", 0)
         self.worker = HeldWorker()
         expressions = ExpressionCompiler(self.worker, self.enqueue)
         templates = template_inputs(self.worker, self.enqueue)
@@ -99,7 +100,9 @@ class Parking(RuleBasedStateMachine):
     def is_reconciled(self, nothing: bool) -> None:  # noqa: FBT001 (hypothesis passes it)
         key = next(iter(self.queued))
         del self.queued[key]
-        if not nothing:
+        if nothing:
+            self.is_gone(key)
+        else:
             self.bring(key)
 
     @rule(key=KEYS)
@@ -148,6 +151,9 @@ class Parking(RuleBasedStateMachine):
         while self.parked:
             self.time_passes()
         assert len(self.processor) == 0
+        for namespace in "ab":
+            for name in "123":
+                self.is_gone(f"{namespace}/{name}")
         # All the room is there again: of three that come at once, two get in.
         for key in ("a/1", "a/2", "a/3"):
             self.bring(key)
@@ -162,6 +168,7 @@ async def test_all_waiters_are_notified_although_the_first_starts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2 * len(VALUE))
+    monkeypatch.setattr(module, "RESERVED", 0)
     monkeypatch.setattr(module, "PARKED_FOR", PARKED_FOR / 100)
     enqueued: set[str] = set()
     all_enqueued = asyncio.Event()

@@ -83,6 +83,23 @@ async def test_another_password_takes_the_place_of_the_former(at_work: Hashing) 
     assert (at_work.computed, at_work.enqueued) == ([request(2)], ["ns/a"])
 
 
+async def test_failure_to_hash_is_not_followed_by_the_same_request_at_once(
+    at_work: Hashing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAILED_AGAIN_AFTER", 0.05)
+
+    def fail(_: HashRequest) -> bytes:
+        raise ValueError
+
+    monkeypatch.setattr(hashing, "bcrypt_hash", fail)
+    at_work.hashes.compute("ns/a", (request(1),))
+    await at_work.finish()
+    assert (at_work.enqueued, len(at_work.hashes)) == ([], 0)
+    async with asyncio.timeout(10):
+        while not at_work.enqueued:  # noqa: ASYNC110 (a timer of another has no event)
+            await asyncio.sleep(0.01)
+
+
 def test_known_hashes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2)
     known = KnownHashes()
