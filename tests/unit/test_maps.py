@@ -126,6 +126,7 @@ OTHERS = {
     "controller/crd_schema.py Schemas._missing": "our CRDs",
     "controller/cluster_external_secret/state.py ClusterState.failures": "goes with the object",
     "controller/cluster_external_secret/state.py ClusterState._repairs": "swept by each survey",
+    "controller/cluster_external_secret/state.py ClusterState.waiting": "goes when the key runs",
     "controller/cluster_external_secret/validation.py SpecChecker._checked": "goes with the object",
     "controller/store/identity.py IdentityResolver._resolved": "bounded; test_identity_kept.py",
     "templates/engine.py ParsedTemplates._kept": "bounded; test_engine.py",

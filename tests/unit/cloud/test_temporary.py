@@ -163,7 +163,9 @@ async def test_malformed_credentials_are_none(name: str, value: Any) -> None:
 @given(st.text(), st.text(), st.one_of(st.none(), st.text()))
 async def test_any_text_is_handled(expiration: str, date: str, updated: str | None) -> None:
     document = {**GOOD, "Expiration": expiration, "LastUpdated": updated}
-    read_keys(document, {"Date": date}, what="role x")
+    # A date may be found by chance, and be long ago.
+    with suppress(ClockError):
+        read_keys(document, {"Date": date}, what="role x")
 
 
 @given(st.datetimes(), st.datetimes())

@@ -27,7 +27,7 @@ REFERRING = an_es(
 )
 
 
-class Asked(TemplateReferences):
+class AskedReferences(TemplateReferences):
     """References to an object that has one text; remembers what was asked for."""
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class Asked(TemplateReferences):
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    found = Asked()
+def asked(monkeypatch: pytest.MonkeyPatch) -> AskedReferences:
+    found = AskedReferences()
     for name in ("versions", "look_up", "read"):
         wanted = getattr(found, name)
         monkeypatch.setattr(
@@ -55,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return found
 
 
-async def test_references_are_looked_up_once_in_each_generation(asked: Asked) -> None:
+async def test_references_are_looked_up_once_in_each_generation(asked: AskedReferences) -> None:
     loop = Loop(REFERRING)
     loop.knows(a=b"1")
     for _ in range(3):
@@ -67,7 +67,7 @@ async def test_references_are_looked_up_once_in_each_generation(asked: Asked) ->
 
 
 async def test_texts_are_not_read_for_an_object_that_is_parked(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch
+    asked: AskedReferences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_processor, "CAPACITY", -1)
     loop = Loop(REFERRING)
