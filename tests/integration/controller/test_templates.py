@@ -296,8 +296,13 @@ async def test_two_that_merge_one_label_are_in_conflict(
         await api.until_ready(home, "some", "Synced")
         template = {"data": {"b": "1"}, "metadata": {"labels": {"team": "x"}}}
         await api.put(templated(template, "other", **merge), home)
-        condition = await api.until_ready(home, "other", "KeyConflict")
+        both = [await api.get("ExternalSecret", home, name) for name in ("some", "other")]
+        # Within one second the uid decides.
+        both.sort(key=lambda e: (e["metadata"]["creationTimestamp"], e["metadata"]["uid"]))
+        winner, loser = (e["metadata"]["name"] for e in both)
+        condition = await api.until_ready(home, loser, "KeyConflict")
         assert "merges label team" in condition["message"]
+        await api.until_ready(home, winner, "Synced")
 
 
 async def test_a_templated_secret_of_ack_secret_manager_is_taken_over(
