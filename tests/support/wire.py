@@ -51,8 +51,11 @@ class Wire:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_carry(reader, far_writer, lambda: self.late_requests))
                     tasks.create_task(_carry(far_reader, writer, lambda: self.late_answers))
-            finally:
                 far_writer.close()
+                await far_writer.wait_closed()
+            finally:
+                # Closing alone waits for a side that may not read any more.
+                far_writer.transport.abort()
         except* OSError:
             pass
 

@@ -91,7 +91,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
+    style = None
+    if value.splitlines() not in ([], [value]):
+        # A block that keeps its last lines would have to be ended by "...", and others break lines.
+        lines = value.removesuffix("\n").split("\n")
+        style = "|" if value.splitlines() == lines and lines[-1].strip() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secret_sync import cli
@@ -123,6 +123,13 @@ def test_regular_expressions_match_the_same_namespaces(regex: str, expected: str
     assert whole_name(regex) == expected
 
 
+@example({"a": "\n", "b": []})
+@example(
+    {
+        "a": {"b": ["x\n\n", "\n\n", "\nx", " x\n y\n", "x\ny\n\n\n", "x\n\u2028#", "x\r\ny"]},
+        "c": "\n ",
+    }
+)
 @given(MANIFESTS.filter(lambda value: isinstance(value, dict)))
 def test_yaml_is_read_back_as_it_was(manifest: dict[str, Any]) -> None:
     comments: dict[tuple[str | int, ...], list[str]] = {
