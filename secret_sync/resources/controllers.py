@@ -52,7 +52,7 @@ def controller_of(metadata: dict[str, Any]) -> ControllerRef | None:
 def applied_digest(value: dict[str, Any]) -> bytes:
     """Return the digest of what our field manager applied to a child, as it is by now.
 
-    It is that of :func:`template_digest` unless somebody else changed the object. ``b""`` for an
+    It is that of :func:`template_digest` unless another writer changed the object. ``b""`` for an
     object that no ClusterExternalSecret manages, or to which nothing was applied yet.
     """
     metadata = value["metadata"]

@@ -138,7 +138,7 @@ def _hostname(host: bytes) -> bytes:
 
 
 def _userinfo(text: bytes) -> bytes:
-    """Return ``user:password`` with each of them escaped anew."""
+    """Return ``user:password`` with both in percent-encoding."""
     if not _ALLOWED_IN_USERINFO.issuperset(text):
         raise _NotAURLError("user or password have characters to be escaped; use urlquery")
     user, colon, password = text.partition(b":")

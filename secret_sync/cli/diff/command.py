@@ -42,7 +42,7 @@ _EPILOG: Final = """\
   would adopt      the Secret of another writer would be taken over
   would recreate   the type or an immutable Secret would change: it is deleted and created again
   would delete     a previous Secret would be deleted
-  conflict         the Secret belongs to somebody else and would not be touched
+  conflict         the Secret belongs to another writer and would not be touched
   not synced       a value cannot be fetched, or the ExternalSecret is wrong
   no answer        not known within --timeout
 

@@ -26,7 +26,7 @@ class ChildStep(Enum):
     WAIT = auto()
     """Something of that name is being deleted; its end enqueues the namespace."""
     CONFLICT = auto()
-    """An ExternalSecret of that name is somebody else's; it is not touched."""
+    """An ExternalSecret of that name belongs to another owner; it is not touched."""
     CREATE = auto()
     APPLY = auto()
     """The child differs from the template."""
