@@ -55,7 +55,7 @@ async def test_no_fault_harms_a_secret(
     assert game.system.auditor.states > 60
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(450)  # it mostly waits, beside other tests
 async def test_SIGTERM_at_any_await_ends_it_in_peace(
     breakable_control_plane: ControlPlane, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ FIRST = (
 #: What states how quick something is in real seconds, or needs both processors: it runs when the
 #: others have ended, in one process.
 ALONE = (
-    "tests/chaos/test_chaos.py",
+    "tests/chaos/test_chaos.py::test_no_fault_harms_a_secret",
     "tests/e2e/test_bench.py",
     "tests/e2e/test_hanging_dns.py",
     "tests/e2e/test_unread_log.py",
