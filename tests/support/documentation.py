@@ -28,6 +28,26 @@ def sections(name: str) -> list[Section]:
     return [Section(t, b) for t, b in zip(parts[::2], parts[1::2], strict=True)]
 
 
+@dataclass(frozen=True)
+class Block:
+    """What is fenced on a page: what the fence says, and what is in it."""
+
+    info: str
+    body: str
+
+
+def blocks(name: str, info: str = "") -> list[Block]:
+    """All blocks of a file, in their order; of one kind, if one is given."""
+    found = [Block(said.strip(), body) for said, body in _FENCE.findall((ROOT / name).read_text())]
+    return [block for block in found if info in ("", block.info)]
+
+
+def block(name: str, info: str) -> str:
+    """The only block of this kind in a file."""
+    (found,) = blocks(name, info)
+    return found.body
+
+
 def section(name: str, beginning: str) -> Section:
     """The one section whose title begins so."""
     (found,) = [s for s in sections(name) if s.title.startswith(beginning)]
