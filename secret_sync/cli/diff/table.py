@@ -21,19 +21,45 @@ _WORDS: Final = {
     Outcome.REFUSED: "not synced",
 }
 _NO_ANSWER: Final = "no answer"
+_REMOVED: Final = "remove the finalizer of ack-secret-manager"
 _COLOURS: Final = {"same": Colour.GOOD, "conflict": Colour.BAD, "not synced": Colour.BAD}
 
 
 class DiffRow(NamedTuple):
-    """An ExternalSecret, and what would become of its Secret; ``None`` where that is not known."""
+    """An ExternalSecret, and what would become of its Secret.
+
+    Attributes:
+        result: ``None`` where it is not known.
+        legacy: Whether it has the finalizer of ack-secret-manager.
+    """
 
     namespace: str
     name: str
     result: DryRunResult | None
+    legacy: bool = False
+
+    @property
+    def loses_finalizer(self) -> bool:
+        """Return whether the finalizer would be removed, as it is once the Secret is in place."""
+        return self.legacy and self.result is not None and self.result.problem is None
+
+    @property
+    def writes(self) -> bool:
+        """Return whether anything would be written."""
+        return self.loses_finalizer or (self.result is not None and self.result.writes)
 
 
-def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str]:
-    """Return the lines: a row for each object, and a sum."""
+def render(
+    found: Sequence[DiffRow], namespace: str, screen: Screen, stores: int = 0
+) -> list[str]:
+    """Return the lines: a row for each object, and a sum.
+
+    Args:
+        found: What was found.
+        namespace: ``""`` for all.
+        screen: Where it is shown.
+        stores: How many stores would lose the finalizer of ack-secret-manager.
+    """
     if not found:
         place = f"in namespace {namespace}" if namespace else "in this cluster"
         return [f"no ExternalSecrets {place}"]
@@ -45,20 +71,25 @@ def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str
             Cell(one.name),
             Cell(word := _word(one.result), _COLOURS.get(word, Colour.UNSURE)),
             Cell(one.result.secret if one.result else "-"),
-            Cell(_details(one.result)),
+            Cell("; ".join(filter(None, (_details(one.result), _finalizer(one))))),
         ]
         for one in found
     ]
     sums = Counter(_word(one.result) for one in found)
     total = count(len(found), "ExternalSecret")
     parts = ", ".join(f"{number} {word}" for word, number in sorted(sums.items()))
-    return [*table(screen, head, rows), "", f"{total}: {parts}"]
+    lines = [*table(screen, head, rows), "", f"{total}: {parts}"]
+    return [*lines, f"{count(stores, 'store')}: {_REMOVED}"] if stores else lines
 
 
 def _word(result: DryRunResult | None) -> str:
     if result is None:
         return _NO_ANSWER
     return _WORDS.get(result.outcome, f"would {result.outcome}")
+
+
+def _finalizer(one: DiffRow) -> str:
+    return _REMOVED if one.loses_finalizer else ""
 
 
 def _details(result: DryRunResult | None) -> str:

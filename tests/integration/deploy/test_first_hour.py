@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sysconfig
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,9 @@ async def test_readme_is_installed_as_printed(shell: Shell, kubectl: Kubectl) ->
     try:
         await run(shell, commands)
         objects = await asyncio.to_thread(kubectl.render, shell.folder / "my-cluster")
+        # Without nodes it would wait for ever.
+        state = await run(shell, block(INSTALL, "sh ready").rstrip() + " --watch=false")
+        assert state.startswith("Waiting for deployment")
         found = json.loads(
             await run(shell, "kubectl -n secret-sync-system get deploy secret-sync -o json")
         )
@@ -148,7 +152,16 @@ async def test_example_of_the_readme_gives_the_secret(
         await api.until_ready(namespace, "database", "Synced")
         prompt, *shown = block(README, "console example").splitlines()
         out = await run(shell, prompt.removeprefix("$ "))
+        for page in blocks("docs/authentication.md", "console"):
+            await sees(shell, page.body.replace("shop", namespace))
     shows(out, [line.replace("3s", "...") for line in shown])
+
+
+async def sees(shell: Shell, console: str) -> None:
+    """Types what stands behind the prompts, and sees what follows them."""
+    for part in console.split("$ ")[1:]:
+        command, *shown = part.splitlines()
+        shows(await run(shell, command), [re.sub(r"\b[35]s\b", "...", line) for line in shown])
 
 
 EXPECTED: dict[str, dict[str, str]] = {
@@ -174,7 +187,8 @@ async def test_usage_gives_what_it_says(
     assert objects.keys() == EXPECTED.keys()
     (shell.folder / "example.yaml").write_text(example(cloud))
     (shell.folder / "es.yaml").write_text(objects["selected"])
-    (shell.folder / "parameter.yaml").write_text(objects["parameter"])
+    parameter = f"{block(USAGE, 'yaml store')}---\n{objects['parameter']}"
+    (shell.folder / "parameter.yaml").write_text(parameter)
     (shell.folder / "shop-db.json").write_text(json.dumps(DATABASE))
     async with operator(settings_for(plane, cloud, namespace)):
         await run(shell, "kubectl apply -f example.yaml -f parameter.yaml")

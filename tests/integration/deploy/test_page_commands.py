@@ -72,6 +72,7 @@ async def shell(
     pods = f"/api/v1/namespaces/{HOME}/pods"
     status, body = await api.request("POST", pods, {"apiVersion": "v1", "kind": "Pod", **template})
     assert status == 201, body
+    await admin.put_secret("commands/one", "one")
     yield made
     await api.request("DELETE", f"{pods}/pod?gracePeriodSeconds=0")
     await made.run("kubectl delete --ignore-not-found -k my-cluster")
