@@ -131,7 +131,10 @@ def test_pages_point_to_no_test() -> None:
     """A reader has no source tree; those of the code and of its assurances are for who has one."""
     for page in PAGES:
         if page.name not in {"architecture.md", "security.md", "CONTRIBUTING.md", "CHANGELOG.md"}:
-            assert re.findall(r"(?:tests|secret_sync|benchmarks)/\w+[\w/]*\.py", page.read_text()) == []
+            assert (
+                re.findall(r"(?:tests|secret_sync|benchmarks)/\w+[\w/]*\.py", page.read_text())
+                == []
+            )
 
 
 def test_applied_files_are_the_users_own() -> None:

@@ -166,7 +166,7 @@ def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list
 
 
 def _legacy_stores(controller: app.Controller, namespace: str) -> int:
-    """Count the stores that have the finalizer of ack-secret-manager; cluster stores are in none."""
+    """Count the stores that have the finalizer of ack-secret-manager, of a namespace or all."""
     watched = controller.watched
     stores = [*watched.secret_stores.store.values(), *watched.cluster_stores.store.values()]
     return sum(store.legacy and namespace in ("", store.namespace) for store in stores)

@@ -49,9 +49,7 @@ class DiffRow(NamedTuple):
         return self.loses_finalizer or (self.result is not None and self.result.writes)
 
 
-def render(
-    found: Sequence[DiffRow], namespace: str, screen: Screen, stores: int = 0
-) -> list[str]:
+def render(found: Sequence[DiffRow], namespace: str, screen: Screen, stores: int = 0) -> list[str]:
     """Return the lines: a row for each object, and a sum.
 
     Args:
