@@ -130,6 +130,7 @@ def test_commands_render_the_first_example(
     Path("es.yaml").write_text(block(PAGE, "yaml example"))
     Path("texts.yaml").write_text(yaml.safe_dump(TEXTS))
     Path("user.txt").write_text("alice")
+    out = ""
     for command in block(PAGE, "sh check").splitlines():
         program, *arguments = command.split()
         assert program == "secret-sync"

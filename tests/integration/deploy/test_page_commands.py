@@ -1,6 +1,6 @@
 """Each command of the runbook, of troubleshooting and of the reference is one that can be typed.
 
-The cluster has no nodes: what asks a node is accepted by the API server, which then says so.
+The cluster has no nodes, so its pod has no log, and no port.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ ELSEWHERE: Final = {
 }
 #: What a command says that was understood, and for which a node would be needed.
 NO_NODE: Final = {
-    "kubectl logs": "does not have a host assigned",
     "kubectl port-forward": "pod is not running",
 }
 #: Finding nothing, and saying no, is an answer.
