@@ -121,7 +121,7 @@ async def test_commands_of_the_page_can_be_typed(
             assert refused or not re.search(r"^error:|^Error|^Warning|usage|unknown", out), out
 
 
-def test_what_is_not_run_is_on_a_page() -> None:
+def test_commands_that_are_not_run_are_on_a_page() -> None:
     text = "".join(found.body for page in PAGES for found in blocks(page))
     lines = [line.strip() for line in text.splitlines()]
     assert [begin for begin in ELSEWHERE if not any(li.startswith(begin) for li in lines)] == []
