@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+#: Within a list, too.
+_BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class Block:
 
 def blocks(name: str, info: str = "") -> list[Block]:
     """All blocks of a file, in their order; of one kind, if one is given."""
-    found = [Block(said.strip(), body) for said, body in _FENCE.findall((ROOT / name).read_text())]
-    return [block for block in found if info in ("", block.info)]
+    found = _BLOCK.findall((ROOT / name).read_text())
+    every = [Block(said.strip(), dedent(body)) for _, said, body in found]
+    return [block for block in every if info in ("", block.info)]
 
 
 def block(name: str, info: str) -> str:

@@ -32,7 +32,8 @@ FENCED: Final = sorted(
 @pytest.mark.parametrize("page", FENCED)
 def test_each_fenced_block_has_a_test(page: str) -> None:
     found = Counter(one.info for one in blocks(page))
-    assert dict(found) == {info: number for info, (number, _) in PAGES.get(page, {}).items()}
+    listed = {info: number for info, (number, _) in PAGES.get(page, {}).items()}
+    assert dict(found) == listed, f"write it into {LIST.relative_to(ROOT)}"
     # Nothing is fenced in another way, so that it would not be found.
     assert len(re.findall(r"^\s*(?:```|~~~)", (ROOT / page).read_text(), re.MULTILINE)) == 2 * sum(
         found.values()
