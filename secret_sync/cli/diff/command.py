@@ -84,15 +84,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         metrics_bind_address=None,
     )
     logs.configure("error", "auto")
-    namespace, found, stores = asyncio.run(_find(settings, scope, arguments.name, patience))
-    lines = render(found, namespace, Screen.of(sys.stdout, environ), stores)
-    say("\n".join(lines) + "\n")
+    namespace, found = asyncio.run(_find(settings, scope, arguments.name, patience))
+    say("\n".join(render(found, namespace, Screen.of(sys.stdout, environ))) + "\n")
     waiting = sum(one.result is None for one in found)
     if waiting:
         raise TransientError(
             f"no answer about {waiting} of {len(found)} within {arguments.timeout}; see --timeout"
         )
-    return 1 if stores or any(one.writes for one in found) else 0
+    return 1 if any(one.writes for one in found) else 0
 
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
@@ -111,13 +110,8 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
 
 async def _find(
     settings: Settings, scope: Scope, name: str, patience: float
-) -> tuple[str, list[DiffRow], int]:
-    """Return what was found.
-
-    Returns:
-        The namespace that is looked at (``""`` for all), its ExternalSecrets, and how many of its
-        stores have the finalizer of ack-secret-manager.
-    """
+) -> tuple[str, list[DiffRow]]:
+    """Return the namespace that is looked at (``""`` for all), and what was found there."""
     namespace = await namespace_of(scope)
 
     def concerned(key: str) -> bool:
@@ -137,13 +131,12 @@ async def _find(
                     ):
                         await asyncio.sleep(_LOOK_EVERY)
             found = _found(controller, concerned)
-            stores = 0 if name else _legacy_stores(controller, namespace)
         finally:
             stop.set()
             await running
     if name and not found:
         raise DefiniteError(f"ExternalSecret {namespace}/{name} does not exist")
-    return namespace, found, stores
+    return namespace, found
 
 
 def _is_settled(controller: app.Controller, concerned: Callable[[str], bool]) -> bool:
@@ -163,10 +156,3 @@ def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list
             result = state.dry_run if state else None
             found.append(DiffRow(es.namespace, es.name, result, es.legacy))
     return sorted(found, key=lambda one: (one.namespace, one.name))
-
-
-def _legacy_stores(controller: app.Controller, namespace: str) -> int:
-    """Count the stores that have the finalizer of ack-secret-manager, of a namespace or all."""
-    watched = controller.watched
-    stores = [*watched.secret_stores.store.values(), *watched.cluster_stores.store.values()]
-    return sum(store.legacy and namespace in ("", store.namespace) for store in stores)

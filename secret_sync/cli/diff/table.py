@@ -49,15 +49,8 @@ class DiffRow(NamedTuple):
         return self.loses_finalizer or (self.result is not None and self.result.writes)
 
 
-def render(found: Sequence[DiffRow], namespace: str, screen: Screen, stores: int = 0) -> list[str]:
-    """Return the lines: a row for each object, and a sum.
-
-    Args:
-        found: What was found.
-        namespace: ``""`` for all.
-        screen: Where it is shown.
-        stores: How many stores would lose the finalizer of ack-secret-manager.
-    """
+def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str]:
+    """Return the lines: a row for each object, and a sum."""
     if not found:
         place = f"in namespace {namespace}" if namespace else "in this cluster"
         return [f"no ExternalSecrets {place}"]
@@ -76,8 +69,7 @@ def render(found: Sequence[DiffRow], namespace: str, screen: Screen, stores: int
     sums = Counter(_word(one.result) for one in found)
     total = count(len(found), "ExternalSecret")
     parts = ", ".join(f"{number} {word}" for word, number in sorted(sums.items()))
-    lines = [*table(screen, head, rows), "", f"{total}: {parts}"]
-    return [*lines, f"{count(stores, 'store')}: {_REMOVED}"] if stores else lines
+    return [*table(screen, head, rows), "", f"{total}: {parts}"]
 
 
 def _word(result: DryRunResult | None) -> str:

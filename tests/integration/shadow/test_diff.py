@@ -146,20 +146,16 @@ async def test_finalizers_of_ack_secret_manager_are_reported(
         legacy = external_secret(name, {"key": key, "name": "password"})
         legacy["metadata"]["finalizers"] = [LEGACY_FINALIZER]
         await api.put(legacy, home)
-    finalizers = {"metadata": {"finalizers": [LEGACY_FINALIZER]}}
-    await api.merge("SecretStore", home, "store", finalizers)
     done = await cli("diff", "-n", home)
     assert done.code == 1
-    _, database, missing, _, total, stores = done.out.splitlines()
+    _, database, missing, _, total = done.out.splitlines()
     removed = "remove the finalizer of ack-secret-manager"
     assert database.split()[:3] == ["database", "would", "adopt"]
     assert database.endswith(f"; {removed}")
     assert removed not in missing
     assert "1 would adopt" in total
-    assert stores == f"1 store: {removed}"
-    for kind, name in (("ExternalSecret", "database"), ("SecretStore", "store")):
-        found = await api.get(kind, home, name)
-        assert found["metadata"]["finalizers"] == [LEGACY_FINALIZER]
+    found = await api.get("ExternalSecret", home, "database")
+    assert found["metadata"]["finalizers"] == [LEGACY_FINALIZER]
 
 
 async def test_silence_of_kms_is_no_answer(
