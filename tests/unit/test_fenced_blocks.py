@@ -81,3 +81,10 @@ def test_rules_for_leader_election_are_those_of_the_component() -> None:
     assert {verb for one in role["rules"] for verb in one["verbs"]} == set(rule["verbs"])
     for one in role["rules"]:
         assert (one["apiGroups"], one["resources"]) == (rule["apiGroups"], rule["resources"])
+
+
+def test_commands_of_the_installation_with_one_name_are_the_same() -> None:
+    """Whoever follows that page takes the first of them."""
+    commands = [one for one in blocks("docs/install.md") if one.info.startswith("sh ")]
+    assert len(commands) > 10
+    assert len(set(commands)) == len({one.info for one in commands})
