@@ -45,7 +45,7 @@ demo: $(STAMP) ## Show a Secret being synced; KUBECONFIG=... uses your cluster
 	$(BIN)/secret-sync local demo
 
 .PHONY: bench
-bench: $(STAMP) ## Measure the figures of the README
+bench: $(STAMP) ## Measure the figures of docs/performance.md
 	$(BIN)/python -m benchmarks.run
 
 .PHONY: scale

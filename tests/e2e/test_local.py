@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.documentation import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +32,9 @@ PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "secret_sync.local
 def test_local_up_prints_all_one_needs_and_ctrl_c_ends_it_all(
     start: Start, shell: Shell, tmp_path: Path
 ) -> None:
-    up = start("local", "up", "--directory", "playground")
+    program, *words = block("docs/playground.md", "sh up").split()
+    assert program == ".venv/bin/secret-sync"
+    up = start(*words, "--directory", "playground")
     directory = up.mark / "playground"
     up.until(lambda command: LAST_LINE in command.stdout)
     for part in PARTS:
@@ -59,6 +64,19 @@ def test_local_up_prints_all_one_needs_and_ctrl_c_ends_it_all(
     controller = f"secret-sync run --metrics-bind-address=127.0.0.1:0 >'{tmp_path}/log' 2>&1"
     ready = "kubectl wait --for=condition=Ready aes/database-by-role ass/kms-by-role --timeout=20s"
     run(f'{apply}; {controller} & trap "kill $!; wait" EXIT; {ready}')
+
+    # The page about it, with a folder of the test's own.
+    _, *objects = block("README.md", "yaml example").split("---\n")
+    (tmp_path / "database.yaml").write_text("---\n".join(objects))
+    tour = block("docs/playground.md", "sh tour")
+    for command in ("put", "rotate"):
+        tour = re.sub(rf"(?m)^(secret-sync local secret {command} .*)$", rf"\1 {place}", tour)
+    tour = tour.replace("secret-sync local calls", f"secret-sync local calls {place}")
+    background = f"{controller} --polling-interval=5s & trap 'kill $!; wait' EXIT"
+    tour = tour.replace("secret-sync run --polling-interval=5s &", background)
+    out = run(f"cd '{tmp_path}'\n{tour}")
+    assert "externalsecret.alibabacloud.com/database condition met" in out
+    assert "GetSecretValue" in out
 
     assert up.ctrl_c() == 0
     assert up.running() == []

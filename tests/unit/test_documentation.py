@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 
 from secret_sync.controller.store.identity import AUDIENCE
@@ -13,9 +15,14 @@ from secret_sync.settings import OwnIdentity
 from secret_sync.settings.flags import GROUPS
 from secret_sync.settings.parse import OWN_IDENTITY
 from tests.support.documentation import ROOT, sections
+from tests.unit.reference_tables import Page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AUTHENTICATION = "docs/authentication.md"
 TEXT = (ROOT / AUTHENTICATION).read_text()
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 #: Reasons that have nothing to do with who somebody is.
 ELSEWHERE = {
@@ -107,20 +114,43 @@ def test_every_policy_is_json() -> None:
         assert json.loads(policy)["Version"] == "1"
 
 
-def test_every_link_within_the_document_leads_somewhere() -> None:
-    titles = re.findall(r"^##+ (.+)$", TEXT, flags=re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", t.lower()).replace(" ", "-") for t in titles}
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for file, mark in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        there = (page.parent / file).resolve() if file else page
+        assert there.exists(), file
+        assert not mark or mark in Page(there.read_text()).anchors, f"{file}#{mark}"
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", (ROOT / "docs/README.md").read_text()))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} <= listed
+
+
+#: For those who have the source tree: the code, what assures its security, and how it is released.
+WITH_SOURCES = {
+    *("architecture.md", "security.md", "release.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+}
+
+
+def test_pages_for_users_point_to_no_source() -> None:
+    found = {
+        (page.name, path)
+        for page in PAGES
+        if page.name not in WITH_SOURCES
+        for path in re.findall(r"(?:tests|secret_sync|benchmarks)/[\w/]+\.py", page.read_text())
+    }
+    assert found == set()
 
 
 def test_applied_files_are_the_users_own() -> None:
     """`deploy/` has a placeholder for the image, and each overlay another ServiceAccount."""
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     applied = {
         (page.name, folder)
-        for page in pages
+        for page in PAGES
         for folder in re.findall(r"\bapply\b[^`\n]* -k (\S+?)[`\s]", page.read_text())
     }
     assert ("runbook.md", "my-cluster") in applied
     allowed = {"crds", "crds/legacy", "my-cluster"}
+    allowed |= {'"https://HOST/ORG/secret-sync//crds?ref=v0.1.0"'}
     assert {one for one in applied if one[1] not in allowed} == set()

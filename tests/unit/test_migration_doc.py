@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,14 @@ def test_migration_kustomization_is_that_of_the_installation_with_another_overla
     # In ack-compat a component has to be told the namespace.
     del there["components"]
     assert here == there
+
+
+def test_subjects_of_the_trust_policy_are_the_two_service_accounts() -> None:
+    (text,) = [found for s in sections(DOCUMENT) for found in s.fenced("json")]
+    assert json.loads(f"{{{text}}}")["oidc:sub"] == [
+        "system:serviceaccount:kube-system:ack-secret-manager",
+        "system:serviceaccount:secret-sync-system:secret-sync",
+    ]
 
 
 def test_every_command_is_one_that_the_tests_run() -> None:

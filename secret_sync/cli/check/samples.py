@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.cli.check.entries import entry_path
 from secret_sync.cli.check.external_secrets import report_overwritten
 from secret_sync.cli.check.findings import NO_OBJECT, CheckReason, Finding, Place, Severity
-from secret_sync.cli.check.templates import render
+from secret_sync.cli.check.templates import render, without_path
 from secret_sync.controller.external_secret.desired import NO_METADATA
 from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
@@ -141,7 +141,8 @@ class Samples:
         if isinstance(made, ExtractionError):
             problem = made.problem
             path = problem.field or _TEMPLATE
-            findings.add_problem(obj, path, problem.message, problem.reason)
+            message = without_path(problem.message, path)
+            findings.add_problem(obj, path, message, problem.reason)
             return None
         for key, loser, winner in made.overwritten:
             message = f"{key!r} is written by {loser} and by {winner}; the later one wins"

@@ -106,14 +106,25 @@ def check_template(
             template = parse(source)
         except TemplateError as error:
             problem = template_problem(error, where, path)
-            findings.add_problem(obj, path, problem.message, problem.reason)
+            findings.add_problem(obj, path, without_path(problem.message, path), problem.reason)
             continue
         for field in sorted(template.fields - set(known)) if complete else ():
             close = difflib.get_close_matches(field, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             message = f"{where} reads {field!r}, which no entry produces{hint}"
+            message = without_path(message, path)
             findings.add(Severity.WARNING, obj, path, message, CheckReason.UNKNOWN_KEY)
     return texts
+
+
+def without_path(message: str, path: FieldPath) -> str:
+    """Return a message about a template without its beginning, which the line shows as field."""
+    where = where_of(path)
+    for end in (", ", ": ", " "):
+        # What follows a space may be the name of a ConfigMap, which belongs to the path.
+        if message.startswith(where + end) and not message.startswith(f"{where} ("):
+            return message.removeprefix(where + end)
+    return message
 
 
 def render(

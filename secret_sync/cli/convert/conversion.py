@@ -21,6 +21,7 @@ from secret_sync.cli.convert.stores import (
     provider_of,
 )
 from secret_sync.cli.convert.yaml_text import comment_lines, document
+from secret_sync.cli.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,7 +96,7 @@ def text_of(converted: Converted) -> str:
     text = document(converted.manifest, comments)
     if converted.complete:
         return text
-    head = (
-        f"## {converted.title} is not complete: correct it, then remove the first # of each line."
-    )
+    # The name is what the file has for it: a line break would end the comment.
+    title = plain(converted.title)
+    head = f"## {title} is not complete: correct it, then remove the first # of each line."
     return f"{head}\n" + "".join(f"#{line}\n" for line in text.splitlines())

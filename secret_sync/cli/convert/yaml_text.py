@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from secret_sync.cli.terminal import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -32,7 +34,7 @@ def comment_lines(lines: Iterable[str], indent: str = "") -> Iterator[str]:
     """Yield comments, broken into lines that are not too long."""
     for line in lines:
         yield from textwrap.wrap(
-            line,
+            plain(line),
             _WIDTH,
             initial_indent=f"{indent}# ",
             subsequent_indent=f"{indent}# ",

@@ -91,7 +91,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         raise TransientError(
             f"no answer about {waiting} of {len(found)} within {arguments.timeout}; see --timeout"
         )
-    return 1 if any(one.result is not None and one.result.writes for one in found) else 0
+    return 1 if any(one.writes for one in found) else 0
 
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
@@ -153,5 +153,6 @@ def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list
         key = key_of(es)
         if concerned(key) and not es.deleting:
             state = states.find(key)
-            found.append(DiffRow(es.namespace, es.name, state.dry_run if state else None))
+            result = state.dry_run if state else None
+            found.append(DiffRow(es.namespace, es.name, result, es.legacy))
     return sorted(found, key=lambda one: (one.namespace, one.name))

@@ -21,15 +21,32 @@ _WORDS: Final = {
     Outcome.REFUSED: "not synced",
 }
 _NO_ANSWER: Final = "no answer"
+_REMOVED: Final = "remove the finalizer of ack-secret-manager"
 _COLOURS: Final = {"same": Colour.GOOD, "conflict": Colour.BAD, "not synced": Colour.BAD}
 
 
 class DiffRow(NamedTuple):
-    """An ExternalSecret, and what would become of its Secret; ``None`` where that is not known."""
+    """An ExternalSecret, and what would become of its Secret.
+
+    Attributes:
+        result: ``None`` where it is not known.
+        legacy: Whether it has the finalizer of ack-secret-manager.
+    """
 
     namespace: str
     name: str
     result: DryRunResult | None
+    legacy: bool = False
+
+    @property
+    def loses_finalizer(self) -> bool:
+        """Return whether the finalizer would be removed, as it is once the Secret is in place."""
+        return self.legacy and self.result is not None and self.result.problem is None
+
+    @property
+    def writes(self) -> bool:
+        """Return whether anything would be written."""
+        return self.loses_finalizer or (self.result is not None and self.result.writes)
 
 
 def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str]:
@@ -45,7 +62,7 @@ def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str
             Cell(one.name),
             Cell(word := _word(one.result), _COLOURS.get(word, Colour.UNSURE)),
             Cell(one.result.secret if one.result else "-"),
-            Cell(_details(one.result)),
+            Cell("; ".join(filter(None, (_details(one.result), _finalizer(one))))),
         ]
         for one in found
     ]
@@ -59,6 +76,10 @@ def _word(result: DryRunResult | None) -> str:
     if result is None:
         return _NO_ANSWER
     return _WORDS.get(result.outcome, f"would {result.outcome}")
+
+
+def _finalizer(one: DiffRow) -> str:
+    return _REMOVED if one.loses_finalizer else ""
 
 
 def _details(result: DryRunResult | None) -> str:

@@ -36,6 +36,7 @@ _LASTING: Final = frozenset(
         *(Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.TOKEN_FILE_REFUSED, Reason.ROLE_MISSING),
         *(Reason.OIDC_PROVIDER_MISSING, Reason.SESSION_NAME_INVALID),
         *(Reason.SESSION_EXPIRATION_INVALID, Reason.WORKER_ROLE_DISABLED),
+        *(Reason.TEMPLATE_INVALID, Reason.TEMPLATE_SOURCE_NOT_FOUND),
     }
 )
 #: What the API server refuses, or another writer holds: tried again each minute.
@@ -43,6 +44,7 @@ _EACH_MINUTE: Final = frozenset(
     {
         *(Reason.SECRET_CONFLICT, Reason.WRITE_CONFLICT, Reason.KEY_CONFLICT),
         *(Reason.TARGET_MISSING, Reason.WRITE_FORBIDDEN, Reason.WRITE_FAILED),
+        Reason.TEMPLATE_SOURCE_FORBIDDEN,
     }
 )
 #: What another value may mend: the value is polled as ever.
@@ -50,6 +52,7 @@ _OF_THE_VALUE: Final = frozenset(
     {
         *(Reason.NO_DATA, Reason.INVALID_KEY, Reason.TOO_LARGE, Reason.NOT_A_DOCUMENT),
         *(Reason.DUPLICATE_KEY, Reason.PATH_NOT_FOUND, Reason.KEY_COLLISION, Reason.TOO_COSTLY),
+        Reason.TEMPLATE_FAILED,
     }
 )
 

@@ -64,7 +64,9 @@ def test_the_folders_of_its_commands_are_there_or_are_the_users_own() -> None:
     commands = re.findall(r"^```sh[ \w]*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     lines = [line for block in commands for line in block.splitlines()]
     folders = [words[words.index("-k") + 1] for words in map(str.split, lines) if "-k" in words]
-    assert set(folders) == {"crds", "my-cluster"}
+    # From afar: test_first_hour.py.
+    here = {folder for folder in folders if "https://" not in folder}
+    assert here == {"crds", "my-cluster"}
     for folder in ("crds", "crds/legacy"):
         assert f"kubectl apply --server-side -k {folder}" in TEXT
         assert (ROOT / folder / "kustomization.yaml").is_file()

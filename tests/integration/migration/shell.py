@@ -11,6 +11,7 @@ from tests.support.documentation import ROOT, sections
 from tests.support.program import PROGRAM, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from secret_sync.local.controlplane.plane import ControlPlane
@@ -44,7 +45,7 @@ def steps(*kinds: str, document: str = DOCUMENT) -> list[Step]:
 
 @dataclass(frozen=True)
 class Shell:
-    """A folder with the repository's manifests in it, and the two programs on the path."""
+    """A folder with the repository's manifests in it, and the programs on the path."""
 
     folder: Path
     kubeconfig: str
@@ -65,7 +66,8 @@ class Shell:
         programs = folder / "bin"
         programs.mkdir()
         (programs / "kubectl").symlink_to(plane.binaries.kubectl)
-        (programs / "secret-sync").symlink_to(PROGRAM)
+        for name in ("secret-sync", "kubectl-secret_sync"):
+            (programs / name).symlink_to(PROGRAM.with_name(name))
         for name in ("crds", "deploy"):
             (folder / name).symlink_to(ROOT / name)
         return cls(folder, str(plane.kubeconfig))
@@ -92,11 +94,16 @@ class Shell:
         """Takes a step; what the document shows has to be seen."""
         code, out = await self.run(step.commands)
         assert code == 0, f"{step.commands}\n{out}"
-        lines = iter(out.splitlines())
-        for expected in step.seen:
-            pattern = re.compile(_pattern(expected))
-            assert any(pattern.fullmatch(line.strip()) for line in lines), f"{expected!r}\n{out}"
+        shows(out, step.seen)
         return out
+
+
+def shows(out: str, seen: Iterable[str]) -> None:
+    """The output has these lines, in this order; ``...`` stands for anything."""
+    lines = iter(out.splitlines())
+    for expected in seen:
+        pattern = re.compile(_pattern(expected))
+        assert any(pattern.fullmatch(line.strip()) for line in lines), f"{expected!r}\n{out}"
 
 
 def _pattern(line: str) -> str:

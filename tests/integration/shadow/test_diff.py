@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from secret_sync.resources.names import LEGACY_FINALIZER
 from tests.integration.shadow.conftest import MUTATING, RBAC, requests_of
 from tests.support.identities import Ram, auth_store, put_account, using
 from tests.support.operator import external_secret, operator, secret, settings_for
@@ -62,14 +63,14 @@ async def test_documented_commands_show_what_the_page_shows(
     await put_documented(plane, cloud, admin, api, home)
     ram = await Ram.of(plane, admin, cloud)
     await put_account(api, home, "reader", await ram.role_for("diff-reader", home, "reader"))
-    (rules,) = blocks("yaml")
+    (rules,) = blocks("yaml role")
     role: dict[str, Any] = yaml.safe_load(rules)
     role["metadata"]["name"] = f"shadow-{home}"
     status, body = await api.request("POST", f"{RBAC}/clusterroles", role)
     assert status == 201, body
     config = await account("person", role["metadata"]["name"])
     everywhere, somewhere, one = (
-        line.partition("#")[0].split()[1:] for line in blocks("sh")[0].splitlines()
+        line.partition("#")[0].split()[1:] for line in blocks("sh diff")[0].splitlines()
     )
     shown = blocks("console")[0].partition("\n")[2].splitlines()
 
@@ -100,7 +101,7 @@ async def test_documented_commands_show_what_the_page_shows(
 
 async def follow(plane: ControlPlane, cloud: CloudInfo, home: str, config: str) -> None:
     """Run the controller as the page does, until it has logged what the page shows."""
-    (_, command), shown = blocks("sh"), blocks("console")[1].splitlines()[1:]
+    (command,), shown = blocks("sh run"), blocks("console")[1].splitlines()[1:]
     program, run, *flags = command.split()
     assert (program, run) == ("secret-sync", "run")
     variables = {
@@ -133,6 +134,28 @@ async def test_exit_code_is_0_if_nothing_would_change(
     assert "SecretConflict: Secret" in foreign
     assert missing.split()[:3] == ["missing", "not", "synced"]
     assert "SecretNotFound: " in missing
+
+
+async def test_finalizers_of_ack_secret_manager_are_reported(
+    admin: CloudAdmin, api: Api, home: str, cli: Cli
+) -> None:
+    """Also where the Secret stays as it is; not where nothing would be written."""
+    await admin.put_secret("diff/one", VALUE)
+    for name, key in (("database", "diff/one"), ("missing", "diff/none")):
+        await post_as(api, "ack-secret-manager", secret(name, {"password": VALUE}), home)
+        legacy = external_secret(name, {"key": key, "name": "password"})
+        legacy["metadata"]["finalizers"] = [LEGACY_FINALIZER]
+        await api.put(legacy, home)
+    done = await cli("diff", "-n", home)
+    assert done.code == 1
+    _, database, missing, _, total = done.out.splitlines()
+    removed = "remove the finalizer of ack-secret-manager"
+    assert database.split()[:3] == ["database", "would", "adopt"]
+    assert database.endswith(f"; {removed}")
+    assert removed not in missing
+    assert "1 would adopt" in total
+    found = await api.get("ExternalSecret", home, "database")
+    assert found["metadata"]["finalizers"] == [LEGACY_FINALIZER]
 
 
 async def test_silence_of_kms_is_no_answer(

@@ -138,6 +138,8 @@ def test_yaml_is_read_back_as_it_was(manifest: dict[str, Any]) -> None:
     assert yaml.safe_load(document(manifest, comments)) == (manifest or None)
 
 
+@example("SecretStore", None, {"name": "\x1f"}, [])
+@example("SecretStore", None, {"name": "a\nb: c"}, [])
 @given(st.sampled_from(KINDS), VALUES, VALUES, st.lists(VALUES, max_size=2))
 def test_anything_gives_yaml_and_no_exception(
     kind: str, spec: Any, metadata: Any, others: list[Any]

@@ -21,6 +21,7 @@ from secret_sync.cli.status.rows import (
 from secret_sync.cli.status.tables import ago, render
 from secret_sync.cli.terminal import Screen
 from secret_sync.kube import ClusterAccess, KubeClient
+from tests.support.documentation import ROOT
 from tests.unit.cli.conftest import collection, serving
 from tests.unit.kube.fakes import (
     answering,
@@ -31,6 +32,7 @@ from tests.unit.kube.fakes import (
     status_of,
     streaming,
 )
+from tests.unit.reference_tables import Page, codes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -180,6 +182,38 @@ def test_next_sync_is_shown_as_far_as_it_is_known(
     spec: dict[str, Any], ready: dict[str, Any], expected: str
 ) -> None:
     assert ExternalSecretRow.from_dict(example("some", ready, **spec)).next_sync == expected
+
+
+#: What NEXT SYNC may say, by what the reference says about waiting.
+MENDED = {
+    "no: at once": {"on change", "every 1m", "polling interval"},
+    "no: next fetch": {"polling interval"},
+    "no: 1 min": {"every 1m", "with backoff"},
+    "no: 5 min": {"with backoff"},
+    "no: restart": {"on change", "with backoff"},
+    "yes": {"with backoff"},
+}
+#: Of ClusterExternalSecrets, of stores, or of an entry; or mended at Alibaba Cloud, where nothing
+#: tells of it.
+OTHERWISE = {
+    *("Provisioned", "NamespacesFailed", "NoNamespaceMatches", "ExternalSecretsReady"),
+    *("ExternalSecretsNotReady", "Ready", "Synced", "NotWritten", "AccessKeyInvalid"),
+}
+
+
+def test_next_sync_agrees_with_the_reference() -> None:
+    page = Page((ROOT / "docs/reference.md").read_text())
+    rows = [(codes(row["reason"])[0], row["waiting"]) for row in page.rows("Reasons", "reason")]
+    assert len(rows) > 50
+    shown = {
+        reason: ExternalSecretRow.from_dict(example("some", condition("False", reason))).next_sync
+        for reason, _ in rows
+    }
+    assert [
+        (reason, waiting, shown[reason])
+        for reason, waiting in rows
+        if reason not in OTHERWISE and shown[reason] not in MENDED[waiting]
+    ] == []
 
 
 @pytest.mark.parametrize(
