@@ -45,7 +45,12 @@ class Builders:
 
     def build(self, **variables: str) -> subprocess.CompletedProcess[str]:
         given = {
-            **{"PYTHON": sys.executable, "VERSION": "1.2.3", "IMAGE": "example/app:1", "DIST": "dist"},
+            **{
+                "PYTHON": sys.executable,
+                "VERSION": "1.2.3",
+                "IMAGE": "example/app:1",
+                "DIST": "dist",
+            },
             **{"IMAGE_FLAGS": "", "PLATFORMS": "", "SOURCE_DATE_EPOCH": "1767225600"},
             **{"PATH": str(self.folder), "ASKED": str(self.folder / "asked")},
         }

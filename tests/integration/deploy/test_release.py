@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 import yaml
 
 from secret_sync import __version__
-from tests.support.documentation import ROOT
+from tests.integration.deploy.releases import make_release, run
 from tests.support.kustomize import OVERLAYS, container
 
 if TYPE_CHECKING:
@@ -28,47 +26,6 @@ WHEEL = f"secret_sync-{__version__}-py3-none-any.whl"
 SDIST = f"secret_sync-{__version__}.tar.gz"
 INSTALLS = {f"install-{folder.name}.yaml" for folder in OVERLAYS.iterdir()}
 FILES = {WHEEL, SDIST, "crds.yaml", "sbom.cdx.json", *INSTALLS}
-#: Some commit, wherever the tests are run.
-EPOCH = "1796049392"
-
-
-def run(*command: str | Path, where: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 (our own programs)
-        command, cwd=where, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def make_release(
-    plane: ControlPlane, folder: Path, *more: str, where: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
-    """Of a tree, with the programs of this one."""
-    environment = ROOT / ".venv"
-    return run(
-        *("make", "--no-print-directory", f"--old-file={environment}/.installed", "release"),
-        *(f"VENV={environment}", f"DIST={folder}", f"KUBECTL={plane.binaries.kubectl}"),
-        *(f"SOURCE_DATE_EPOCH={EPOCH}", *more),
-        where=where,
-    )
-
-
-@pytest.fixture(scope="module")
-def release(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("release")
-    done = make_release(plane, folder, "DIRTY=1")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """The files of the repository, in another place and of another age."""
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, tmp_path / "tree" / name)
-            (tmp_path / "tree" / name).chmod(0o700 if os.access(ROOT / name, os.X_OK) else 0o600)
-    return tmp_path / "tree"
 
 
 def test_release_is_complete_and_its_checksums_are_right(release: Path) -> None:
