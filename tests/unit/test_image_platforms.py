@@ -45,14 +45,15 @@ class Builders:
 
     def build(self, **variables: str) -> subprocess.CompletedProcess[str]:
         given = {
-            **{
-                "PYTHON": sys.executable,
-                "VERSION": "1.2.3",
-                "IMAGE": "example/app:1",
-                "DIST": "dist",
-            },
-            **{"IMAGE_FLAGS": "", "PLATFORMS": "", "SOURCE_DATE_EPOCH": "1767225600"},
-            **{"PATH": str(self.folder), "ASKED": str(self.folder / "asked")},
+            "PATH": str(self.folder),
+            "ASKED": str(self.folder / "asked"),
+            "PYTHON": sys.executable,
+            "VERSION": "1.2.3",
+            "IMAGE": "example/app:1",
+            "IMAGE_FLAGS": "",
+            "PLATFORMS": "",
+            "DIST": "dist",
+            "SOURCE_DATE_EPOCH": "1767225600",
         }
         return subprocess.run(  # noqa: S603 (our own script)
             [ROOT / "release/image.sh"],

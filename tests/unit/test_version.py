@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import tomllib
 from importlib import metadata
@@ -27,7 +27,7 @@ def test_changelog_has_this_version_below_what_is_unreleased() -> None:
     assert RELEASES[0] == "Unreleased"
     version, _, date = RELEASES[1].partition(" - ")
     assert version == __version__
-    assert datetime.date.fromisoformat(date)
+    assert dt.date.fromisoformat(date)
 
 
 def test_image_of_the_manifests_is_this_version() -> None:

@@ -58,7 +58,11 @@ async def until_kept(api: Api, home: str, document: dict[str, Any]) -> None:
     """The API server takes a moment to go by another definition."""
     path = f"{path_of('ExternalSecret', home)}?dryRun=All"
     async with asyncio.timeout(30):
-        while "later" not in (await api.request("POST", path, document))[1]["spec"]:
+        while True:
+            status, body = await api.request("POST", path, document)
+            assert status == 201, body
+            if "later" in body["spec"]:
+                return
             await asyncio.sleep(0.05)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.support.documentation import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from secret_sync.local.controlplane.plane import ControlPlane
 
 #: Of some commit, wherever the tests are run.
