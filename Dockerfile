@@ -11,7 +11,7 @@ ARG PIP_INDEX_URL
 ARG PIP_CERT
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
     PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
-# The date of wheels and files: 2026-01-01.
+# The date of wheels and files; `make image` sets that of the last commit.
 ARG SOURCE_DATE_EPOCH=1767225600
 
 # Parts of the SDK are available as source only. They are pure Python, so they need a build backend, but
@@ -64,11 +64,13 @@ COPY --from=root / /
 COPY --from=program /opt/secret-sync /opt/secret-sync
 ARG VERSION=unknown
 ARG REVISION=unknown
+ARG CREATED=2026-01-01T00:00:00Z
 LABEL org.opencontainers.image.title="secret-sync" \
       org.opencontainers.image.description="Keeps Kubernetes Secrets in sync with Alibaba Cloud KMS" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
 # The process writes no files. HOME does not exist, so it reads none there either.
 ENV PATH=/opt/secret-sync/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/nonexistent LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -123,38 +123,35 @@ pin: $(STAMP) ## Pin the dependencies with hashes
 	    requirements/$$set.in -o requirements/$$set.txt || exit 1; \
 	done
 
-# Builds use this date, 2026-01-01, so they are reproducible.
-SOURCE_DATE_EPOCH ?= 1767225600
+# Builds use the date of the last commit, or 2026-01-01 without a repository, so they are reproducible.
+SOURCE_DATE_EPOCH ?= $(shell { test -e .git && git log -1 --format=%ct; } 2>/dev/null || echo 1767225600)
+DIST ?= dist
 
 .PHONY: sbom
 sbom: $(STAMP) ## List the contents of the image as CycloneDX: dist/sbom.cdx.json
-	mkdir -p dist
-	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python requirements/sbom.py > dist/sbom.cdx.json
+	mkdir -p $(DIST)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python requirements/sbom.py > $(DIST)/sbom.cdx.json
 
-# Further flags for the builder, for example BASE: make image IMAGE_FLAGS="--build-arg ..."
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secret_sync/__init__.py)
 IMAGE ?= localhost/secret-sync:$(VERSION)
+# Further flags for the builder, for example BASE: make image IMAGE_FLAGS="--build-arg ..."
 IMAGE_FLAGS ?=
+# Such as linux/amd64,linux/arm64; by default this machine's.
+PLATFORMS ?=
 
 .PHONY: image
 image: sbom ## Build the image with docker, podman or buildah
-	@set -eu; \
-	arguments="--build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
-	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag $(IMAGE) $(IMAGE_FLAGS)"; \
-	if docker info >/dev/null 2>&1; then \
-	  docker build $$arguments .; size=$$(docker image inspect --format '{{.Size}}' $(IMAGE)); \
-	elif podman info >/dev/null 2>&1; then \
-	  podman build --timestamp $(SOURCE_DATE_EPOCH) $$arguments .; \
-	  size=$$(podman image inspect --format '{{.Size}}' $(IMAGE)); \
-	elif buildah info >/dev/null 2>&1; then \
-	  buildah build --timestamp $(SOURCE_DATE_EPOCH) $$arguments .; \
-	  size=$$(buildah images --json $(IMAGE) | sed -n 's/.*"size": "\(.*\)",*/\1/p'); \
-	else \
-	  echo "make image: docker, podman and buildah do not work here; 'make tools' installs buildah" >&2; \
-	  exit 1; \
-	fi; \
-	echo "$(IMAGE): $$size; dist/sbom.cdx.json lists its components"
+	@PYTHON="$(PYTHON)" VERSION="$(VERSION)" IMAGE="$(IMAGE)" IMAGE_FLAGS="$(IMAGE_FLAGS)" \
+	  PLATFORMS="$(PLATFORMS)" DIST="$(DIST)" SOURCE_DATE_EPOCH="$(SOURCE_DATE_EPOCH)" release/image.sh
+
+KUBECTL ?= kubectl
+# Without IMAGE=... the manifests have the placeholder of deploy/base.
+RELEASE_IMAGE = $(if $(filter file,$(origin IMAGE)),secret-sync:$(VERSION),$(IMAGE))
+
+.PHONY: release
+release: sbom ## Write packages, manifests, SBOM and checksums to dist/
+	@BIN="$(BIN)" VERSION="$(VERSION)" IMAGE="$(RELEASE_IMAGE)" KUBECTL="$(KUBECTL)" \
+	  DIST="$(DIST)" SOURCE_DATE_EPOCH="$(SOURCE_DATE_EPOCH)" release/files.sh
 
 .PHONY: tools
 tools: ## Install buildah and prometheus, which some tests need (as root on Debian)

@@ -51,6 +51,8 @@ pytestmark = [
 
 BASE = "localhost/base:local"
 IMAGE = "localhost/secret-sync:test"
+EPOCH = "1796049392"
+CREATED = "2026-11-30T14:36:32"
 #: What an essential Debian with Python is, for our purpose, and what is to be removed from it.
 PACKAGES = (
     *("python3-venv", "ca-certificates", "bash", "coreutils", "findutils", "passwd"),
@@ -123,10 +125,11 @@ class Images:
         said = self.run("apt-cache", "policy", *names)
         return re.findall(r"^(\S+):\n.*\n  Candidate: \d", said, flags=re.MULTILINE)
 
-    def make_image(self) -> str:
+    def make_image(self, *more: str) -> str:
         flags = f"--build-arg BASE={BASE} --build-arg PIP_CERT={AUTHORITIES}"
         return self.run(
-            "make", "--no-print-directory", "image", f"IMAGE={IMAGE}", f"IMAGE_FLAGS={flags}"
+            *("make", "--no-print-directory", "image", f"IMAGE={IMAGE}", f"IMAGE_FLAGS={flags}"),
+            *(f"SOURCE_DATE_EPOCH={EPOCH}", *more),
         )
 
     def container(self, image: str = IMAGE) -> str:
@@ -187,7 +190,10 @@ def test_image_config_names_user_and_command(configuration: dict[str, Any]) -> N
     assert config["Labels"]["org.opencontainers.image.title"] == "secret-sync"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert config["Labels"]["org.opencontainers.image.version"] == __version__
-    assert configuration["created"].startswith("2026-01-01T00:00:00")
+    revision = config["Labels"]["org.opencontainers.image.revision"]
+    assert re.fullmatch(r"[0-9a-f]{40}", revision)
+    assert config["Labels"]["org.opencontainers.image.created"] == f"{CREATED}Z"
+    assert configuration["created"].startswith(CREATED)
 
 
 def _modes(root: Path) -> list[tuple[str, int]]:
@@ -336,3 +342,22 @@ def test_two_builds_are_the_same(images: Images, configuration: dict[str, Any]) 
     images.make_image()
     again = json.loads(images.run("buildah", "inspect", "--type", "image", IMAGE))["OCIv1"]
     assert again["rootfs"]["diff_ids"] == configuration["rootfs"]["diff_ids"]
+
+
+def test_image_for_a_platform_is_a_manifest_list_of_the_same_layers(
+    images: Images, configuration: dict[str, Any]
+) -> None:
+    architecture = configuration["architecture"]
+    arguments = (f"IMAGE={IMAGE}-list", f"PLATFORMS=linux/{architecture}")
+    images.make_image(*arguments)
+    # It replaces the first one.
+    said = images.make_image(*arguments)
+    assert f"buildah manifest push --all {IMAGE}-list docker://{IMAGE}-list" in said
+    listed = json.loads(images.run("buildah", "manifest", "inspect", f"{IMAGE}-list"))
+    (only,) = listed["manifests"]
+    assert only["platform"] == {"architecture": architecture, "os": "linux"}
+    digest = only["digest"]
+    stored = images.run("buildah", "images", "--all", "--no-trunc", "--digests", "--json")
+    (image,) = [found for found in json.loads(stored) if found["digest"] == digest]
+    inspected = images.run("buildah", "inspect", "--type", "image", image["id"])
+    assert json.loads(inspected)["OCIv1"]["rootfs"] == configuration["rootfs"]

@@ -172,6 +172,7 @@ def test_labels() -> None:
     assert said["licenses"] == "Apache-2.0"
     assert said["version"] == "${VERSION}"
     assert said["revision"] == "${REVISION}"
+    assert said["created"] == "${CREATED}"
     assert {"title", "description"} <= set(said)
 
 

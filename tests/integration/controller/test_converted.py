@@ -1,8 +1,8 @@
 """Round trips: an object of the External Secrets Operator is converted and applied.
 
 The Secret is the one that the operator documents for it. The cases are in tests/data/convert:
-beside the manifests, ``kms.yaml`` has what KMS holds (by version, where there are several), and
-``secrets.yaml`` the Secrets.
+beside the manifests, ``kms.yaml`` has what KMS holds (by version, where there are several),
+``objects.yaml`` other objects that are there before, and ``secrets.yaml`` the Secrets.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class ConvertedCase:
         region = "cn-hangzhou" if "--region cn-hangzhou" in flags_text else ""
         found = convert(self.theirs, region=region, adopt="--adopt" in flags_text)
         assert all(one.complete for one in found)
-        return [yaml.safe_load(text_of(one)) for one in found]
+        manifests = [yaml.safe_load(text_of(one)) for one in found]
+        # What is left out is a comment.
+        return [manifest for manifest in manifests if manifest is not None]
 
     async def prepare(self) -> None:
         """What was there before: values in KMS, AccessKeys, roles, Secrets."""
@@ -119,6 +121,8 @@ class ConvertedCase:
             await self.api.put(secret(key["name"], values), self.home)
         for rrsa in auths(self.theirs, "rrsa"):
             await self._trust(rrsa)
+        if (self.path / "objects.yaml").exists():
+            await self.api.put(moved(self.load("objects.yaml"), self.home), self.home)
         for name, expected in self.load("secrets.yaml").items():
             if "given" in expected:
                 await self.api.put(secret(name, expected["given"]), self.home)
@@ -165,7 +169,10 @@ async def test_converted_objects_give_the_documented_secret(case: ConvertedCase)
     await case.prepare()
     manifests = case.converted()
     own = OwnIdentity(oidc_token_file=str(case.token))
-    async with operator(proxied_settings(case.plane, case.info, case.home, own=own)):
+    # A ClusterExternalSecret needs all namespaces.
+    everywhere = any(one["kind"] == "ClusterExternalSecret" for one in manifests)
+    watched = () if everywhere else (case.home,)
+    async with operator(proxied_settings(case.plane, case.info, *watched, own=own)):
         for manifest in manifests:
             await case.api.put(manifest, case.home)
         for manifest in manifests:

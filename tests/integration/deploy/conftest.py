@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.integration.deploy.person import Person
+from tests.integration.deploy.releases import copy_tree, make_release
 from tests.integration.deploy.synced import Synced
 from tests.integration.migration.shell import Shell
 from tests.support.controlplane import fresh_namespace
@@ -104,3 +105,18 @@ async def person(plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Person]:
     yield Person(Shell.in_folder(plane, tmp_path))
     await asyncio.to_thread(install_crds, plane)
     await plane.learn_kinds()
+
+
+@pytest.fixture(scope="session")
+def release(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the files of a release of this tree."""
+    folder = tmp_path_factory.mktemp("release")
+    done = make_release(plane, folder, "DIRTY=1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of this tree."""
+    return copy_tree(tmp_path / "tree")
