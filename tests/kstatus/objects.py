@@ -20,7 +20,7 @@ HERE: Final = Path(__file__).parent
 VERDICTS: Final = HERE / "verdicts.json"
 TIME: Final = "2026-01-02T03:04:05Z"
 
-STATUSES: Final = {
+STATUSES: Final[dict[str, Any]] = {
     "ExternalSecret": ExternalSecretStatus,
     "SecretStore": StoreStatus,
     "ClusterSecretStore": StoreStatus,
@@ -62,9 +62,9 @@ def read_objects() -> dict[str, dict[str, Any]]:
         found[f"{kind}/deleting"] = {**found[f"{kind}/ready"], "metadata": gone}
     children = Condition(CHILDREN_READY, "False", "ExternalSecretsNotReady", "why", TIME, 1)
     ready = Condition("Ready", "True", "Provisioned", "why", TIME, 1)
-    status = ClusterExternalSecretStatus(ready=ready, children=children, observed_generation=1)
+    provisioned = ClusterExternalSecretStatus(ready, children, observed_generation=1)
     found["ClusterExternalSecret/children not ready"] = {
         **found["ClusterExternalSecret/ready"],
-        "status": status.to_dict(),
+        "status": provisioned.to_dict(),
     }
     return found

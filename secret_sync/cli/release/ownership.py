@@ -124,7 +124,7 @@ def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
                 "annotations": dict.fromkeys(
                     name for name in _MARKS if name in (metadata.get("annotations") or {})
                 ),
-                "labels": {MANAGED_BY_LABEL: None} if _has_our_label(metadata) else {},
+                **({"labels": {MANAGED_BY_LABEL: None}} if _has_our_label(metadata) else {}),
                 "ownerReferences": [r for r in references if r not in owners] or None,
                 "managedFields": _released_managed_fields(entries, written[-1]),
             }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DESIRED = Desired(b"f", frozenset("ab"), {"a": b"\x00\xff", "b": b""}, (), ())
 BARE = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "ns", "name": "some"}}
 MARK = {"secret-sync.alibabacloud.com/owner": "some/es-uid"}
+MANAGED = {"app.kubernetes.io/managed-by": "secret-sync"}
 REFERENCE = {
     "apiVersion": "alibabacloud.com/v1alpha1",
     "kind": "ExternalSecret",
@@ -60,7 +61,13 @@ def test_a_secret_of_its_own(
 ) -> None:
     assert owner_apply_configuration(make_es(**spec), DESIRED) == {
         **BARE,
-        "metadata": {"namespace": "ns", "name": "some", "annotations": MARK, **metadata},
+        "metadata": {
+            "namespace": "ns",
+            "name": "some",
+            "annotations": MARK,
+            "labels": MANAGED,
+            **metadata,
+        },
         "data": DATA,
         **rest,
     }
