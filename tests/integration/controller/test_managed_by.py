@@ -1,4 +1,4 @@
-"""The label ``managed-by`` of our Secrets: ours where nobody else sets it; nobody fights over it."""
+"""The label ``managed-by`` of our Secrets: ours where nobody else sets it, and not fought over."""
 
 from __future__ import annotations
 
