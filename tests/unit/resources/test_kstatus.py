@@ -28,7 +28,7 @@ EXPECTED = {
 }
 
 
-def test_kstatus_verdicts_belong_to_the_objects() -> None:
+def test_kstatus_data_belongs_to_the_objects() -> None:
     assert {row["name"]: row["object"] for row in ROWS} == read_objects(), "run make kstatus"
 
 
