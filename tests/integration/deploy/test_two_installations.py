@@ -13,7 +13,7 @@ from tests.integration.deploy.person import fenced
 from tests.integration.deploy.rights import Right, may
 from tests.support.documentation import ROOT
 from tests.support.kustomize import COMPONENTS, OVERLAYS, environment, write
-from tests.support.operator import external_secret, operator, put_store, version_of
+from tests.support.operator import external_secret, operator, put_store, store, version_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,16 @@ async def test_two_installations_work_side_by_side(  # noqa: PLR0913, PLR0917 (a
             assert [status for status, _ in leases] == [200, 200]
             holders = {lease["spec"]["holderIdentity"] for _, lease in leases}
             assert len(holders - {""}) == 2
-            await asyncio.sleep(1)
+            # What both check is written by each of them once, whoever is right.
+            shared = {**store(f"two-{home}", namespace=home), "kind": "ClusterSecretStore"}
+            await api.put(shared, "")
+            await asyncio.sleep(2)
+            checked = version_of(await api.get("ClusterSecretStore", "", f"two-{home}"))
+            await asyncio.sleep(2)
+            found = await api.get("ClusterSecretStore", "", f"two-{home}")
+            assert version_of(found) == checked
+            assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
+            await api.delete("ClusterSecretStore", "", f"two-{home}")
             after = [await api.get("Secret", place, "some") for place in (home, namespace)]
             assert list(map(version_of, after)) == list(map(version_of, before))
         # Without the first one, the second one goes on, and leaves the other's alone.
