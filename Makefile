@@ -64,6 +64,10 @@ fuzz: $(STAMP) ## Fuzz the parsers, and templates, for FUZZ_SECONDS each
 golden: $(STAMP) ## Write what Go and Sprig make of the templates in tests/golden (needs Go)
 	$(BIN)/python -m tests.golden.generate
 
+.PHONY: kstatus
+kstatus: $(STAMP) ## Write what kstatus makes of the objects in tests/kstatus (needs Go)
+	$(BIN)/python -m tests.kstatus.generate
+
 CHAOS_SECONDS ?= 900
 # SEED=... repeats the same faults.
 SEED ?=

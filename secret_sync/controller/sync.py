@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from secret_sync import clock
 from secret_sync.resources import Condition, Reason
-from secret_sync.resources.conditions import READY
+from secret_sync.resources.conditions import READY, STALLED, STALLED_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -200,6 +200,20 @@ def problem_condition(before: Condition | None, *, generation: int, problem: Pro
     if before is not None and _unnumbered(before) == _unnumbered(now):
         return before
     return now
+
+
+def stalled_condition(before: Condition | None, ready: Condition) -> Condition | None:
+    """Return the condition ``Stalled`` that belongs to a ``Ready``, or ``None``."""
+    if ready.status != "False" or ready.reason not in STALLED_REASONS:
+        return None
+    return condition(
+        before,
+        generation=ready.observed_generation,
+        status="True",
+        reason=Reason(ready.reason),
+        message=ready.message,
+        type_=STALLED,
+    )
 
 
 def _unnumbered(reported: Condition) -> Condition:

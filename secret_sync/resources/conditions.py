@@ -1,4 +1,4 @@
-"""The documented reasons that the condition ``Ready`` can carry."""
+"""The types of our conditions, and the documented reasons that they can carry."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 READY: Final = "Ready"
 #: Of a ClusterExternalSecret, whose ``Ready`` is about creating its ExternalSecrets.
 CHILDREN_READY: Final = "ExternalSecretsReady"
+#: Beside a ``Ready`` that stays False until somebody changes something; kstatus gives up on it.
+STALLED: Final = "Stalled"
 
 
 class Reason(StrEnum):
@@ -165,3 +167,21 @@ class Reason(StrEnum):
     """All ExternalSecrets of a ClusterExternalSecret are Ready."""
     CHILDREN_NOT_READY = "ExternalSecretsNotReady"
     """Some of them are not; the message has their number and names the first ones."""
+
+
+#: Not `Stalled`: what is in order, what time may heal, and what may lack only because an apply has
+#: not come to it. Flux gives up at once on what is stalled.
+_NOT_STALLED: Final = frozenset(
+    {
+        *(Reason.SYNCED, Reason.READY, Reason.PENDING, Reason.PROVISIONED, Reason.NOT_WRITTEN),
+        *(Reason.CHILDREN_READY, Reason.CHILDREN_NOT_READY),
+        *(Reason.THROTTLED, Reason.PROVIDER_UNAVAILABLE, Reason.CLOCK_SKEW, Reason.WRITE_FAILED),
+        *(Reason.TOKEN_EXPIRED, Reason.SESSION_EXPIRED, Reason.WORKER_ROLE_UNAVAILABLE),
+        *(Reason.STORE_NOT_FOUND, Reason.SERVICE_ACCOUNT_NOT_FOUND, Reason.TARGET_MISSING),
+        *(Reason.ACCESS_KEY_NOT_FOUND, Reason.ACCESS_KEY_KEY_MISSING),
+        *(Reason.TEMPLATE_SOURCE_NOT_FOUND, Reason.CRD_OUTDATED, Reason.REGION_MISSING),
+        *(Reason.NAMESPACES_FAILED, Reason.NO_NAMESPACE_MATCHES),
+    }
+)
+#: The reasons of the condition ``Stalled``.
+STALLED_REASONS: Final = frozenset(Reason) - _NOT_STALLED

@@ -18,6 +18,11 @@ OWNER_ANNOTATION: Final = "secret-sync.alibabacloud.com/owner"
 #: ``annotations/<name>``. What else our field manager owns was carried over from a predecessor.
 RENDERED_ANNOTATION: Final = "secret-sync.alibabacloud.com/rendered-metadata"
 
+#: On each Secret of ours, unless another writer or a template sets it: a label to select by. It
+#: decides nothing, so its absence is no reason to write.
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "secret-sync"
+
 #: On an ExternalSecret: any new value asks for a fetch now.
 FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 

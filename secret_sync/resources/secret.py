@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from secret_sync.resources.meta import ObjectMeta, allowance, interned
 from secret_sync.resources.names import (
     FIELD_MANAGER,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
     MERGE_MANAGER,
     OWNER_ANNOTATION,
     RENDERED_ANNOTATION,
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
+_MANAGED_BY_FIELD: Final = f"labels/{MANAGED_BY_LABEL}"
 _MARKS: Final = frozenset({f"annotations/{a}" for a in (OWNER_ANNOTATION, RENDERED_ANNOTATION)})
+_LABEL: Final = frozenset({_MANAGED_BY_FIELD})
+_NO_LABEL: Final[frozenset[str]] = frozenset()
+_MARKS_AND_LABEL: Final = _MARKS | _LABEL
 _NONE_MERGED: Final[Mapping[str, frozenset[str]]] = {}
 #: Characters that are kept of what others may write at any length. Names have 253, uids 36.
 _LONGEST: Final = 512
@@ -35,10 +41,12 @@ class ForeignSecret(ObjectMeta):
     Attributes:
         allows: Its annotation ``allow-namespaces``, or ``""``.
         controlled: Whether it has a controller, which keeps it from being adopted.
+        labelled: As of ``ManagedSecret``.
     """
 
     allows: str
     controlled: bool = False
+    labelled: bool = False
 
 
 class StringDataEntry(NamedTuple):
@@ -83,6 +91,7 @@ class ManagedSecret(ObjectMeta):
         rendered: Labels and annotations that it says are rendered, as in ``our_keys``.
         string_data: Managers that set data not covered by the keys above, sorted.
         allows: Its annotation ``allow-namespaces``, or ``""``.
+        labelled: Whether another writer has set the label ``managed-by``.
     """
 
     deleting: bool
@@ -99,6 +108,7 @@ class ManagedSecret(ObjectMeta):
     carries: bool = False
     controller: tuple[str, str] = ("", "")
     rendered: frozenset[str] = frozenset()
+    labelled: bool = False
 
 
 SecretMeta: TypeAlias = ManagedSecret | ForeignSecret
@@ -117,6 +127,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             resource_version=metadata["resourceVersion"],
             allows=allowance(metadata),
             controlled=any(r.get("controller") for r in metadata.get("ownerReferences") or ()),
+            labelled=is_labelled_by_another(metadata),
         )
     owner_is_ours = False
     carries = False
@@ -136,10 +147,10 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
             string_data.append(StringDataEntry(manager, keys_set, entry.get("time") or ""))
         if manager == FIELD_MANAGER and entry.get("operation") == "Apply":
             about = fields.get("f:metadata") or {}
-            keys = _with_metadata(keys, about)
+            keys = _with_metadata(keys, about, _unrendered(rendered))
             our_keys = _shared(our_keys | keys) if our_keys else keys
             owner_is_ours = owner_is_ours or _OWNER_FIELD in (about.get("f:annotations") or ())
-            carries = carries or _carries(about, owner, rendered)
+            carries = carries or _carries(about, owner, rendered | own_label(metadata))
             continue
         if keys:
             shared_keys |= other_keys & keys
@@ -168,6 +179,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
         carries=carries,
         controller=_controller(metadata, owner),
         rendered=rendered,
+        labelled=is_labelled_by_another(metadata),
         string_data=tuple(sorted(string_data, key=lambda e: (e.manager, e.time))),
     )
 
@@ -219,8 +231,34 @@ def metadata_fields(about: dict[str, Any]) -> list[str]:
     ]
 
 
-def _with_metadata(keys: frozenset[str], about: dict[str, Any]) -> frozenset[str]:
-    found = set(metadata_fields(about)) - _MARKS
+def own_label(metadata: dict[str, Any]) -> frozenset[str]:
+    """Return the label ``managed-by``, as ``our_keys`` has it, if its value is that of our mark."""
+    value = (metadata.get("labels") or {}).get(MANAGED_BY_LABEL)
+    return _LABEL if value == MANAGED_BY else _NO_LABEL
+
+
+def is_labelled_by_another(metadata: dict[str, Any]) -> bool:
+    """Return whether another writer has set the label ``managed-by``, which then stays theirs."""
+    value = (metadata.get("labels") or {}).get(MANAGED_BY_LABEL)
+    if value is None:
+        return False
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("manager") != FIELD_MANAGER or entry.get("operation") != "Apply":
+            about = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+            if f"f:{MANAGED_BY_LABEL}" in (about.get("f:labels") or ()):
+                return True
+    return value != MANAGED_BY and _MANAGED_BY_FIELD not in rendered_metadata(metadata)
+
+
+def _unrendered(rendered: frozenset[str]) -> frozenset[str]:
+    """Return our marks: the label is none where a template renders it."""
+    return _MARKS if _MANAGED_BY_FIELD in rendered else _MARKS_AND_LABEL
+
+
+def _with_metadata(
+    keys: frozenset[str], about: dict[str, Any], marks: frozenset[str] = _MARKS
+) -> frozenset[str]:
+    found = set(metadata_fields(about)) - marks
     return _shared(keys.union(map(interned, found))) if found else keys
 
 

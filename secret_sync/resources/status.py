@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secret_sync.resources.conditions import CHILDREN_READY, READY
+from secret_sync.resources.conditions import CHILDREN_READY, READY, STALLED
 from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
 
@@ -105,6 +105,7 @@ class ExternalSecretStatus:
         target: Name of the Secret written last.
         forced: The annotation ``force-sync`` that was answered last, of an object that is fetched
             once; ``None`` if unknown: under other policies, or written by an older version.
+        stalled: The condition ``Stalled``, if it stands.
     """
 
     ready: Condition | None = None
@@ -113,13 +114,15 @@ class ExternalSecretStatus:
     last_sync_time: str = ""
     target: str = ""
     forced: str | None = None
+    stalled: Condition | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
         """Read a status as the API server stores it."""
         forced = value.get("observedForceSync")
+        ready = _condition(value, READY)
         return cls(
-            ready=_ready(value),
+            ready=ready,
             observed_generation=int(value.get("observedGeneration") or 0),
             # No object has more of ours; whatever else stands there is replaced as a whole.
             results=tuple(
@@ -131,13 +134,14 @@ class ExternalSecretStatus:
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),
             forced=None if forced is None else interned(forced),
+            stalled=_stalled(value, ready),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole ``/status`` to apply; empty fields are omitted."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
-        if self.ready is not None:
-            result["conditions"] = [self.ready.to_dict()]
+        if conditions := _applied(self.ready, self.stalled):
+            result["conditions"] = conditions
         if self.results:
             result["dataSyncResults"] = [r.to_dict() for r in self.results]
         if self.last_sync_time:
@@ -157,16 +161,21 @@ class StoreStatus:
     Attributes:
         ready: The condition ``Ready``, or ``None`` on a store never looked at.
         observed_generation: Of the store to which ``ready`` refers, for other tools.
+        stalled: The condition ``Stalled``, if it stands.
     """
 
     ready: Condition | None = None
     observed_generation: int = 0
+    stalled: Condition | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> StoreStatus:
         """Read a status as the API server stores it."""
+        ready = _condition(value, READY)
         return cls(
-            ready=_ready(value), observed_generation=int(value.get("observedGeneration") or 0)
+            ready=ready,
+            observed_generation=int(value.get("observedGeneration") or 0),
+            stalled=_stalled(value, ready),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class StoreStatus:
             return {}
         return {
             "observedGeneration": self.observed_generation,
-            "conditions": [self.ready.to_dict()],
+            "conditions": _applied(self.ready, self.stalled),
             "capabilities": CAPABILITIES,
         }
 
@@ -191,6 +200,7 @@ class ClusterExternalSecretStatus:
         child_name: Of the ExternalSecrets.
         provisioned: The namespaces that have theirs.
         failed: Pairs of a namespace and why it has none.
+        stalled: The condition ``Stalled``, if it stands.
     """
 
     ready: Condition | None = None
@@ -200,12 +210,14 @@ class ClusterExternalSecretStatus:
     child_name: str = ""
     provisioned: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    stalled: Condition | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ClusterExternalSecretStatus:
         """Read a status as the API server stores it."""
+        ready = _condition(value, READY)
         return cls(
-            ready=_condition(value, READY),
+            ready=ready,
             children=_condition(value, CHILDREN_READY),
             observed_generation=int(value.get("observedGeneration") or 0),
             namespaces=interned(value.get("namespaces")),
@@ -215,13 +227,13 @@ class ClusterExternalSecretStatus:
                 (interned(item.get("namespace")), text(item.get("reason")))
                 for item in value.get("failedNamespaces") or ()
             ),
+            stalled=_stalled(value, ready),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole ``/status`` to apply; empty fields are omitted."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
-        conditions = [c.to_dict() for c in (self.ready, self.children) if c is not None]
-        if conditions:
+        if conditions := _applied(self.ready, self.children, self.stalled):
             result["conditions"] = conditions
         if self.namespaces:
             result["namespaces"] = self.namespaces
@@ -236,8 +248,16 @@ class ClusterExternalSecretStatus:
         return result
 
 
-def _ready(status: dict[str, Any]) -> Condition | None:
-    return _condition(status, READY)
+def _applied(*conditions: Condition | None) -> list[dict[str, Any]]:
+    return [c.to_dict() for c in conditions if c is not None]
+
+
+def _stalled(status: dict[str, Any], ready: Condition | None) -> Condition | None:
+    found = _condition(status, STALLED)
+    if found is None or ready is None or found.message != ready.message:
+        return found
+    # The same message, kept once.
+    return replace(found, message=ready.message)
 
 
 def _condition(status: dict[str, Any], type_: str) -> Condition | None:

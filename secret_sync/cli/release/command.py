@@ -32,10 +32,11 @@ makes the garbage collector of Kubernetes delete the Secrets.
   2. secret-sync release --keep-secrets --all-namespaces
   3. Delete the ExternalSecrets or the CRDs. secret-sync uses no finalizers, so nothing hangs.
 
-From each managed Secret it removes the ownerReference to the ExternalSecret and the annotation
-secret-sync.alibabacloud.com/owner. Data, type, labels and everything else are unchanged; values are
-neither read nor written. A managed Secret has that annotation, set by the field manager
-secret-sync. Keys written with creationPolicy Merge are kept in any case and are not touched.
+From each managed Secret it removes the ownerReference to the ExternalSecret, the annotation
+secret-sync.alibabacloud.com/owner and the label app.kubernetes.io/managed-by, if secret-sync has
+set it. Data, type and everything else are unchanged; values are neither read nor written. A managed
+Secret has that annotation, set by the field manager secret-sync. Keys written with creationPolicy
+Merge are kept in any case and are not touched.
 
 Before that, ExternalSecrets that a ClusterExternalSecret created lose their ownerReference to it,
 so deleting a ClusterExternalSecret keeps them.

@@ -14,9 +14,11 @@ from secret_sync.resources.meta import ObjectMeta
 from secret_sync.resources.names import (
     FIELD_MANAGER,
     GROUP,
+    MANAGED_BY_LABEL,
     OWNER_ANNOTATION,
     RENDERED_ANNOTATION,
 )
+from secret_sync.resources.secret import is_labelled_by_another, own_label, rendered_metadata
 
 #: The field manager of a released Secret. It must not be our own: an apply of that one, after a
 #: new installation, would delete the keys that it omits.
@@ -122,11 +124,18 @@ def classify(value: dict[str, Any]) -> ReleasableSecret | OrphanRisk | None:
                 "annotations": dict.fromkeys(
                     name for name in _MARKS if name in (metadata.get("annotations") or {})
                 ),
+                **({"labels": {MANAGED_BY_LABEL: None}} if _has_our_label(metadata) else {}),
                 "ownerReferences": [r for r in references if r not in owners] or None,
                 "managedFields": _released_managed_fields(entries, written[-1]),
             }
         },
     )
+
+
+def _has_our_label(metadata: dict[str, Any]) -> bool:
+    """Return whether the label ``managed-by`` is our mark, neither rendered nor another's."""
+    ours = own_label(metadata) - rendered_metadata(metadata)
+    return bool(ours) and not is_labelled_by_another(metadata)
 
 
 def _refers_to(reference: dict[str, Any], kind: str) -> bool:

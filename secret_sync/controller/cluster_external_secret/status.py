@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from secret_sync.controller.sync import Problem, condition, problem_condition
+from secret_sync.controller.sync import Problem, condition, problem_condition, stalled_condition
 from secret_sync.resources import ClusterExternalSecretStatus, Reason
 from secret_sync.resources.conditions import CHILDREN_READY
 
@@ -92,6 +92,7 @@ def surveyed_status(
             child_name=ces.child_name,
             provisioned=tuple(sorted(survey.provisioned)[:MAX_PROVISIONED]),
             failed=tuple(survey.failed[:MAX_FAILED]),
+            stalled=stalled_condition(before.stalled, ready),
         ),
         problem,
     )
@@ -102,7 +103,12 @@ def refused_status(
 ) -> ClusterExternalSecretStatus:
     """Return the status that reports why nothing is done: the children stay as they are."""
     ready = problem_condition(before.ready, generation=ces.generation, problem=problem)
-    return replace(before, ready=ready, observed_generation=ces.generation)
+    return replace(
+        before,
+        ready=ready,
+        observed_generation=ces.generation,
+        stalled=stalled_condition(before.stalled, ready),
+    )
 
 
 def _problem(survey: Survey, forbidden: Problem | None) -> Problem | None:

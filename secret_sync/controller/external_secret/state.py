@@ -11,6 +11,7 @@ from secret_sync.controller.object_state import ObjectState, ObjectStates
 from secret_sync.controller.secret_target.ownership import controllers
 from secret_sync.controller.sync import Changed
 from secret_sync.resources import ExternalSecretStatus
+from secret_sync.resources.secret import is_labelled_by_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ class Applied:
             is inferred.
         at: Loop time of the write.
         controller: Kind and name of another controller that the Secret had then, or ``""``.
+        labelled: Whether another writer had set its label ``managed-by``.
     """
 
     fingerprint: bytes
@@ -52,6 +54,7 @@ class Applied:
     resource_version: str
     at: float
     controller: str = ""
+    labelled: bool = False
 
     def invalidated(self) -> Applied:
         """Return what is still known of a Secret that may hold anything: that it is ours."""
@@ -168,6 +171,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
                 (f"{r['kind']} {r['name']}" for r in controllers(metadata) if r["uid"] != self.uid),
                 "",
             ),
+            labelled=is_labelled_by_another(metadata),
         )
 
     def set_clock(self, clock: Clock, result: WriteResult) -> bool:

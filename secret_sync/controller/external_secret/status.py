@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from secret_sync import clock
 from secret_sync.controller.secret_target.merge_problems import shared
+from secret_sync.controller.sync import stalled_condition
 from secret_sync.resources import DataSyncResult, ExternalSecretStatus, Reason
 from secret_sync.resources.external_secret import CREATED_ONCE, DEFAULT_PROVIDER
 
@@ -122,6 +123,7 @@ def status_of(  # noqa: PLR0913 (all that a status says)
         ),
         target=target or before.target,
         forced=before.forced if forced is None else forced,
+        stalled=stalled_condition(before.stalled, ready),
     )
 
 

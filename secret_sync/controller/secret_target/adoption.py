@@ -32,6 +32,7 @@ from secret_sync.kube import (
 )
 from secret_sync.resources import ManagedSecret, Reason, secret_from_metadata
 from secret_sync.resources.names import ADOPT_ANNOTATION
+from secret_sync.resources.secret import is_labelled_by_another
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.desired import Desired
@@ -63,9 +64,7 @@ class Adoption:
         entries = metadata.get("managedFields") or ()
         state.hidden = state.hidden or any(string_data_keys(entry) for entry in entries)
         # The mark comes with the first write: whatever interrupts the rest, it is ours.
-        configuration = owner_apply_configuration(
-            es, desired, controlled=_has_another(metadata, es)
-        )
+        configuration = owner_apply_configuration(es, desired, **_others(metadata, es))
         try:
             reply = await self._writer.update(
                 SECRETS, configuration, _ref(es, metadata), force=True
@@ -100,7 +99,7 @@ class Adoption:
         content = await self._content(es, metadata)
         await confirm_owner(self._client.kube, es)
         configuration = {
-            **mark_apply_configuration(es, controlled=_has_another(metadata, es)),
+            **mark_apply_configuration(es, **_others(metadata, es)),
             **content,
         }
         keep_rendered(configuration["metadata"], metadata)
@@ -149,9 +148,7 @@ class Adoption:
         reply = await self._writer.transfer_field_ownership(SECRETS, ref, fields, editors, owner)
         # What we did not want of it goes now, in one write.
         ref = Ref(*where, reply["metadata"]["resourceVersion"])
-        configuration = owner_apply_configuration(
-            es, desired, controlled=_has_another(metadata, es)
-        )
+        configuration = owner_apply_configuration(es, desired, **_others(metadata, es))
         reply = await self._writer.update(SECRETS, configuration, ref, force=True)
         ctx.state.remember(desired.fingerprint, reply)
         return reply
@@ -238,9 +235,12 @@ def _history(es: ExternalSecret, mark: str) -> str:
     return "exists and was not made for this ExternalSecret"
 
 
-def _has_another(metadata: dict[str, Any], es: ExternalSecret) -> bool:
-    """Return whether a Secret has another controller, also one that is gone."""
-    return any(reference["uid"] != es.uid for reference in controllers(metadata))
+def _others(metadata: dict[str, Any], es: ExternalSecret) -> dict[str, bool]:
+    """Return what others have of a Secret: a controller, also one that is gone, and the label."""
+    return {
+        "controlled": any(reference["uid"] != es.uid for reference in controllers(metadata)),
+        "labelled": is_labelled_by_another(metadata),
+    }
 
 
 def _ref(es: ExternalSecret, metadata: dict[str, Any]) -> Ref:

@@ -9,7 +9,13 @@ from secret_sync.controller.secret_target.ownership import owner_mark
 from secret_sync.errors import TransientError
 from secret_sync.kube import SECRETS
 from secret_sync.resources.external_secret import KIND
-from secret_sync.resources.names import API_VERSION, OWNER_ANNOTATION, RENDERED_ANNOTATION
+from secret_sync.resources.names import (
+    API_VERSION,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_ANNOTATION,
+    RENDERED_ANNOTATION,
+)
 from secret_sync.resources.secret import rendered_metadata
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def owner_apply_configuration(
-    es: ExternalSecret, desired: Desired, *, controlled: bool = False
+    es: ExternalSecret, desired: Desired, *, controlled: bool = False, labelled: bool = False
 ) -> dict[str, Any]:
     """Return the Secret as the ExternalSecret's own.
 
@@ -26,9 +32,10 @@ def owner_apply_configuration(
         es: Whose it is.
         desired: What it should hold.
         controlled: Whether it has another controller; the API server refuses a second one.
+        labelled: Whether another writer has set the label ``managed-by``; our apply would take it.
     """
     whole = {
-        **mark_apply_configuration(es, controlled=controlled),
+        **mark_apply_configuration(es, controlled=controlled, labelled=labelled),
         "type": es.secret_type,
         "data": encoded(desired),
     }
@@ -50,13 +57,15 @@ def is_applied(configuration: dict[str, Any], found: dict[str, Any]) -> bool:
     """
     metadata, wanted = found["metadata"], configuration["metadata"]
     annotations = metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
     references = {r["uid"]: r for r in metadata.get("ownerReferences") or ()}
     return (
         found.get("type") == configuration["type"]
         and found.get("data") == configuration["data"]
         and bool(found.get("immutable")) == bool(configuration.get("immutable"))
         and wanted["annotations"].items() <= annotations.items()
-        and wanted.get("labels", {}).items() <= (metadata.get("labels") or {}).items()
+        # Older versions did not set our label: it comes with the next change.
+        and wanted.get("labels", {}).items() <= {MANAGED_BY_LABEL: MANAGED_BY, **labels}.items()
         and all(
             reference.items() <= references.get(reference["uid"], {}).items()
             for reference in wanted.get("ownerReferences") or ()
@@ -64,10 +73,14 @@ def is_applied(configuration: dict[str, Any], found: dict[str, Any]) -> bool:
     )
 
 
-def mark_apply_configuration(es: ExternalSecret, *, controlled: bool = False) -> dict[str, Any]:
+def mark_apply_configuration(
+    es: ExternalSecret, *, controlled: bool = False, labelled: bool = False
+) -> dict[str, Any]:
     """Return the marks of a Secret as the ExternalSecret's own, without its content."""
     whole = empty_apply_configuration(es)
     whole["metadata"]["annotations"] = {OWNER_ANNOTATION: owner_mark(es)}
+    if not labelled:
+        whole["metadata"]["labels"] = {MANAGED_BY_LABEL: MANAGED_BY}
     if not es.target.retain:
         # The garbage collector deletes the Secret with its ExternalSecret; no finalizer.
         reference: dict[str, Any] = {
@@ -92,7 +105,7 @@ def merge_apply_configuration(es: ExternalSecret, desired: Desired) -> dict[str,
 
 def _add_rendered(metadata: dict[str, Any], desired: Desired) -> None:
     if desired.metadata.labels:
-        metadata["labels"] = dict(desired.metadata.labels)
+        metadata["labels"] = {**metadata.get("labels", {}), **desired.metadata.labels}
     if desired.metadata.annotations:
         metadata["annotations"] = {
             **metadata.get("annotations", {}),

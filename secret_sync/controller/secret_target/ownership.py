@@ -43,6 +43,7 @@ class Decision:
         hidden: For ``REPAIR``: whether there may be keys without an owner.
         carries: For ``REPAIR``: whether an apply would delete metadata of others.
         controlled: For ``REPAIR``: whether the Secret has another controller.
+        labelled: For ``REPAIR``: whether another writer has set the label ``managed-by``.
         unverified: For ``REPAIR``: whether all that shows is right, and nothing is known of the
             values, as after a restart.
         uid, resource_version: What was decided on; each write carries them.
@@ -57,6 +58,7 @@ class Decision:
     hidden: bool = False
     carries: bool = False
     controlled: bool = False
+    labelled: bool = False
     unverified: bool = False
 
 
@@ -171,6 +173,7 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
             uid=applied.uid,
             resource_version=applied.resource_version,
             controlled=bool(other_controller(es, current)),
+            labelled=applied.labelled,
         )
     if current is None:
         return Decision(Action.CREATE)
@@ -210,6 +213,7 @@ def decide(  # noqa: PLR0911 (a list of cases, each with its own end)
         # What ack-secret-manager said of it came to us to be removed.
         carries=current.carries and not es.legacy,
         controlled=bool(other_controller(es, current)),
+        labelled=current.labelled,
         unverified=applied is None
         and intact
         and not (remove or current.string_data or current.carries or es.legacy),
@@ -248,6 +252,7 @@ def _restored(es: ExternalSecret, current: SecretMeta) -> Decision:
         uid=current.uid,
         resource_version=current.resource_version,
         orphan=not es.target.retain,
+        labelled=current.labelled,
     )
 
 

@@ -20,10 +20,16 @@ from secret_sync.kube.managed_fields import given_back, metadata_of_others, owne
 from secret_sync.resources.names import (
     FIELD_MANAGER,
     LAST_APPLIED_ANNOTATION,
+    MANAGED_BY_LABEL,
     OWNER_ANNOTATION,
     RENDERED_ANNOTATION,
 )
-from secret_sync.resources.secret import owner_field, rendered_metadata
+from secret_sync.resources.secret import (
+    is_labelled_by_another,
+    own_label,
+    owner_field,
+    rendered_metadata,
+)
 
 if TYPE_CHECKING:
     from secret_sync.controller.external_secret.desired import Desired
@@ -69,6 +75,8 @@ class Carried:
         # What the template has rendered is rendered again, unless another one set it, too.
         theirs = {field for entry in entries for field in owned_fields(entry)}
         rendered = rendered_metadata(metadata) - theirs
+        if not is_labelled_by_another(metadata):
+            rendered |= own_label(metadata)
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         carried = cls(
             labels={k: v for k, v in labels.items() if f"labels/{k}" not in rendered},
@@ -175,7 +183,7 @@ class Recreation:
         entries = given_back(
             metadata.get("managedFields") or [],
             FIELD_MANAGER,
-            _own_fields(es, metadata),
+            _own_fields(es, metadata, carried),
             () if carried is None else carried.entries,
         )
         reply = await self._writer.set_managed_fields(SECRETS, ref, entries, owner)
@@ -191,7 +199,12 @@ def _apply_configuration(
 ) -> dict[str, Any]:
     if carried is None:
         return owner_apply_configuration(es, desired)
-    configuration = owner_apply_configuration(es, desired, controlled=carried.controlled)
+    configuration = owner_apply_configuration(
+        es,
+        desired,
+        controlled=carried.controlled,
+        labelled=MANAGED_BY_LABEL in carried.labels,
+    )
     metadata = configuration["metadata"]
     if carried.labels:
         metadata["labels"] = {**carried.labels, **metadata.get("labels", {})}
@@ -201,11 +214,16 @@ def _apply_configuration(
     return configuration
 
 
-def _own_fields(es: ExternalSecret, metadata: dict[str, Any]) -> frozenset[tuple[str, str]]:
+def _own_fields(
+    es: ExternalSecret, metadata: dict[str, Any], carried: Carried | None
+) -> frozenset[tuple[str, str]]:
     """Return the fields below ``f:metadata`` that are ours, each with the field above it."""
     annotations = mark_apply_configuration(es)["metadata"]["annotations"]
     marks = {("f:annotations", f"f:{name}") for name in (*annotations, RENDERED_ANNOTATION)}
-    for field in rendered_metadata(metadata):
+    own = rendered_metadata(metadata)
+    if carried is None or MANAGED_BY_LABEL not in carried.labels:
+        own |= own_label(metadata)
+    for field in own:
         above, _, name = field.partition("/")
         marks.add((f"f:{above}", f"f:{name}"))
     # Also what a former object of that name wrote; it goes with our next apply.

@@ -299,7 +299,9 @@ class SecretWriter:
             # Deleted with ``--cascade=orphan`` it leaves its Secret behind: the garbage collector
             # takes the ownerReference away. To put it back would be the Secret's end.
             owner = await confirm_owner(self._client.kube, es)
-        configuration = owner_apply_configuration(es, desired, controlled=decision.controlled)
+        configuration = owner_apply_configuration(
+            es, desired, controlled=decision.controlled, labelled=decision.labelled
+        )
         if decision.unverified:
             # Each apply, also one that changes nothing, is a write to the API server and its
             # webhooks, and after a restart there would be one for each object.

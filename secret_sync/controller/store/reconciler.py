@@ -13,7 +13,7 @@ from secret_sync.controller.publishing import publish_problem
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.store.identity import Identity
 from secret_sync.controller.store.references import mistake
-from secret_sync.controller.sync import Problem, condition, problem_condition
+from secret_sync.controller.sync import Problem, condition, problem_condition, stalled_condition
 from secret_sync.credentials import Failure
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from secret_sync.queue import Done, Priority, RequeueAfter, Retry
@@ -168,7 +168,8 @@ class SecretStoreReconciler:
                 message="its references resolve and its credentials were obtained"
                 + (f"; written too, but ignored: {', '.join(ignored)}" if ignored else ""),
             )
-        status = StoreStatus(ready, store.generation)
+        stalled = stalled_condition(before.stalled, ready)
+        status = StoreStatus(ready, store.generation, stalled)
         if self._statuses.put(key, store, status) and problem is not None:
             _log.warning("store not ready", **problem.log_fields())
         if problem is None:

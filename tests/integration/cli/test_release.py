@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.commands import Cli
     from tests.support.operator import Api
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
 OWNER = "secret-sync.alibabacloud.com/owner"
 ONE = {"password": "one", "user": "one"}
 
@@ -58,7 +59,8 @@ def without_marks(stored: dict[str, Any]) -> dict[str, Any]:
     for mark in ("ownerReferences", "resourceVersion", "managedFields"):
         metadata.pop(mark, None)
     annotations = {k: v for k, v in metadata.pop("annotations", {}).items() if k != OWNER}
-    return {**stored, "metadata": metadata, "annotations": annotations}
+    labels = {k: v for k, v in metadata.pop("labels", {}).items() if k != MANAGED_BY}
+    return {**stored, "metadata": metadata, "annotations": annotations, "labels": labels}
 
 
 def managers(stored: dict[str, Any]) -> set[str]:
@@ -92,6 +94,7 @@ async def test_secrets_stay_byte_for_byte_when_their_external_secrets_are_delete
     for stored in after:
         assert "ownerReferences" not in stored["metadata"]
         assert "annotations" not in stored["metadata"]
+        assert MANAGED_BY not in stored["metadata"].get("labels", {})
         assert "secret-sync" not in managers(stored)
 
     for namespace, name in ((made, "opaque"), (made, "typed"), (elsewhere, "not-released")):

@@ -87,7 +87,7 @@ async def test_status_shows_what_kubectl_shows(cluster: ControlPlane, mixed: str
     reported = await kubectl(cluster, "get", "externalsecrets", "-n", mixed, "-o", "json")
     expected = []
     for found in json.loads(reported)["items"]:
-        (ready,) = found["status"]["conditions"]
+        ready = found["status"]["conditions"][0]
         expected.append(
             {
                 "namespace": mixed,

@@ -309,7 +309,8 @@ async def test_a_tool_that_resets_managed_fields(
         wish = {"secret-sync.alibabacloud.com/force-sync": "now"}
         await api.merge("ExternalSecret", home, name, {"metadata": {"annotations": wish}})
         held = await api.until_holds(home, name, NEW)
-        assert held["metadata"]["labels"] == {"a": "b"}
+        managed_by = {"app.kubernetes.io/managed-by": "secret-sync"}
+        assert held["metadata"]["labels"] == {"a": "b"} | managed_by
 
 
 async def test_adopt_continues_it_although_its_own_reference_says_controller(

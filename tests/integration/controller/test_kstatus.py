@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.kstatus import kstatus
 from tests.support.operator import (
     external_secret,
     operator,
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from tests.support.operator import Api, Running
 
 STORES = ("SecretStore", "ClusterSecretStore")
-
-
-def kstatus(found: dict[str, Any] | None) -> str:
-    """As sigs.k8s.io/cli-utils computes the status of a kind that it does not know."""
-    assert found is not None
-    status = found.get("status", {})
-    observed = status.get("observedGeneration")
-    if observed is not None and observed != found["metadata"]["generation"]:
-        return "InProgress"
-    ready = [c["status"] for c in status.get("conditions", []) if c["type"] == "Ready"]
-    return "InProgress" if ready and ready[0] != "True" else "Current"
 
 
 def of(kind: str, home: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.support.operator import Api
 
 ONE, TWO = {"password": "one"}, {"password": "two"}
+MANAGED = {"app.kubernetes.io/managed-by": "secret-sync"}
 LABELS = {"argocd.argoproj.io/secret-type": "repository"}
 NOTE = {"replicator.v1.mittwald.de/replicate-to": "other"}
 LAST_APPLIED = {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"password":"b25l"}}'}
@@ -69,7 +70,7 @@ async def spoken_of(api: Api, home: str) -> dict[str, Any]:
 def carried(found: dict[str, Any] | None) -> bool:
     metadata = (found or {})["metadata"]
     return (
-        metadata.get("labels") == LABELS
+        metadata.get("labels") == LABELS | MANAGED
         and metadata["annotations"].keys() == {*NOTE, OWNER}
         and sorted(r["name"] for r in metadata["ownerReferences"]) == ["owner", "some"]
     )
@@ -118,7 +119,7 @@ async def test_each_rotation_of_an_immutable_secret(
                 theirs = owned_by(after, "kubectl-edit")
                 assert {f"f:{name}" for name in LABELS | NOTE} <= theirs
                 assert owned_by(after, "secret-sync") == {
-                    f"f:{OWNER}",
+                    *(f"f:{name}" for name in (OWNER, *MANAGED)),
                     *(f for f in owned_by(before, "secret-sync") if f.startswith("k:")),
                 }
             await watching.check(ONE, TWO, {"password": "three"}, absences=2)
@@ -128,7 +129,7 @@ async def test_each_rotation_of_an_immutable_secret(
         # What they withdraw is gone for good.
         await api.merge("Secret", home, "some", {"metadata": {"labels": None}})
         after = await rotate(api, admin, home, "four")
-        assert "labels" not in after["metadata"]
+        assert after["metadata"]["labels"] == MANAGED
     async with operator(settings):
         await api.until_ready(home, "some", "Synced")
         found = await rotate(api, admin, home, "five")

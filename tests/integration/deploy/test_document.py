@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.integration.deploy.person import fenced
 from tests.support.documentation import ROOT
 from tests.support.kustomize import (
     COMPONENTS,
@@ -106,6 +107,14 @@ def test_kustomizations_of_the_document_can_be_built(
             assert not list(of_kind("Namespace", objects))
         case others:
             pytest.fail(f"nothing is known of {others}")
+
+
+def test_quota_for_the_priority_class_is_taken_by_the_api_server(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    file = tmp_path / "quota.yaml"
+    file.write_text(fenced("yaml quota").replace("secret-sync-system", "default"))
+    kubectl("apply", "--server-side", "--dry-run=server", "-f", str(file))
 
 
 def test_in_another_namespace_everything_and_everybody_is_there(

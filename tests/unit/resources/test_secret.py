@@ -302,3 +302,60 @@ def test_merged_labels_are_listed_by_object() -> None:
     assert isinstance(found, ManagedSecret)
     assert found.merged == {"one": {"a", "labels/app"}}
     assert found.other_keys == {"a"}
+
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+LABELLED = {
+    "manager": "helm",
+    "operation": "Update",
+    "fieldsV1": {"f:metadata": {"f:labels": {f"f:{MANAGED_BY}": {}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "entries", "theirs"),
+    [
+        ("secret-sync", [rendering(labels=[MANAGED_BY])], False),
+        ("secret-sync", [rendering(labels=[MANAGED_BY]), LABELLED], True),
+        ("secret-sync", [rendering(labels=[]), LABELLED], True),
+        ("Helm", [rendering(labels=[]), LABELLED], True),
+        # Carried over from a predecessor, and not given back yet.
+        ("Helm", [rendering(labels=[MANAGED_BY])], True),
+        # Nobody is known to have set it, as after a restore.
+        ("Helm", [rendering(labels=[])], True),
+        ("secret-sync", [rendering(labels=[])], False),
+        (None, [rendering(labels=[])], False),
+    ],
+)
+def test_label_managed_by_belongs_to_the_other_writer_who_sets_it(
+    value: str | None, entries: list[dict[str, Any]], *, theirs: bool
+) -> None:
+    labels = {} if value is None else {MANAGED_BY: value}
+    found = read(*entries, annotations={OWNER: "some/uid"}, labels=labels)
+    assert isinstance(found, ManagedSecret)
+    assert found.labelled is theirs
+    # It is a mark, not a key that can be right or wrong.
+    assert found.our_keys == {"a"}
+    assert found.carries is (value == "Helm" and len(entries) == 1 and is_owned(entries[0]))
+
+
+def is_owned(entry: dict[str, Any]) -> bool:
+    return bool(entry["fieldsV1"]["f:metadata"].get("f:labels"))
+
+
+def test_label_managed_by_of_a_template_is_rendered_like_any_other() -> None:
+    named = f"labels/{MANAGED_BY}"
+    found = read(
+        rendering(labels=[MANAGED_BY]),
+        annotations={OWNER: "some/uid", RENDERED: named},
+        labels={MANAGED_BY: "shop"},
+    )
+    assert isinstance(found, ManagedSecret)
+    assert found.our_keys == {"a", named}
+    assert (found.labelled, found.carries) == (False, False)
+
+
+def test_label_managed_by_of_a_foreign_secret_is_known() -> None:
+    found = read(LABELLED, labels={MANAGED_BY: "Helm"})
+    assert isinstance(found, ForeignSecret)
+    assert found.labelled

@@ -9,6 +9,7 @@ import pytest
 from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.secret_target.apply_configuration import (
     empty_apply_configuration,
+    is_applied,
     merge_apply_configuration,
     owner_apply_configuration,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DESIRED = Desired(b"f", frozenset("ab"), {"a": b"\x00\xff", "b": b""}, (), ())
 BARE = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "ns", "name": "some"}}
 MARK = {"secret-sync.alibabacloud.com/owner": "some/es-uid"}
+MANAGED = {"app.kubernetes.io/managed-by": "secret-sync"}
 REFERENCE = {
     "apiVersion": "alibabacloud.com/v1alpha1",
     "kind": "ExternalSecret",
@@ -60,7 +62,13 @@ def test_a_secret_of_its_own(
 ) -> None:
     assert owner_apply_configuration(make_es(**spec), DESIRED) == {
         **BARE,
-        "metadata": {"namespace": "ns", "name": "some", "annotations": MARK, **metadata},
+        "metadata": {
+            "namespace": "ns",
+            "name": "some",
+            "annotations": MARK,
+            "labels": MANAGED,
+            **metadata,
+        },
         "data": DATA,
         **rest,
     }
@@ -83,3 +91,17 @@ def test_missing_values_are_not_written(make_es: MakeES) -> None:
     absent = Desired(b"f", frozenset("ab"), None, (), ())
     with pytest.raises(AssertionError):
         owner_apply_configuration(make_es(), absent)
+
+
+def test_label_of_another_writer_is_left_out(make_es: MakeES) -> None:
+    whole = owner_apply_configuration(make_es(), DESIRED, labelled=True)
+    assert "labels" not in whole["metadata"]
+
+
+@pytest.mark.parametrize("labels", [None, {}, MANAGED, {**MANAGED, "a": "b"}])
+def test_secret_without_the_label_needs_no_write(
+    make_es: MakeES, labels: dict[str, str] | None
+) -> None:
+    """Otherwise an upgrade would write each Secret of an older version."""
+    whole = owner_apply_configuration(make_es(), DESIRED)
+    assert is_applied(whole, {**whole, "metadata": {**whole["metadata"], "labels": labels}})

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.looptime
 
 ADOPT: Final = {"annotations": {"secret-sync.alibabacloud.com/adopt": "true"}}
 LEGACY: Final = {"finalizers": ["finalizer.ack.secrets-manager.alibabacloud.com"]}
+MANAGED: Final = {"app.kubernetes.io/managed-by": "secret-sync"}
 LABEL: Final = {
     **managed("kubectl-label"),
     "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}},
@@ -182,7 +183,8 @@ class Interrupted:
             and held["data"].keys() == {"password"} | context.stays
             and held["data"]["password"] == b64encode(b"v").decode()
             and owners(held) == context.left
-            and held["metadata"].get("labels", {}) == context.labels
+            and held["metadata"].get("labels", {}).items() - MANAGED.items()
+            == context.labels.items()
             and (not context.labels or LABEL in held["metadata"]["managedFields"])
         )
 

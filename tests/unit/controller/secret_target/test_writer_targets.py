@@ -57,6 +57,7 @@ async def test_secret_that_could_not_be_recreated_is_not_deleted(make_es: MakeES
     assert harness.client.methods == ["PATCH", "GET", "PATCH"]
 
 
+MANAGED = {"app.kubernetes.io/managed-by": "secret-sync"}
 LABEL = {
     "manager": "kubectl-label",
     "operation": "Update",
@@ -90,7 +91,7 @@ async def test_metadata_of_others_is_carried_over_and_owned_by_them(
     _, _, dry_run, _, creation, handed = harness.client.sent
     for sent in (dry_run, creation):
         metadata = sent.body["metadata"]
-        assert metadata["labels"] == {"team": "a"}
+        assert metadata["labels"] == {**MANAGED, "team": "a"}
         # kubectl's copy of the values stays behind, and there is one controller at most.
         assert metadata["annotations"] == {OWNER: "some/es-uid"}
         theirs, ours = metadata["ownerReferences"]
@@ -119,7 +120,7 @@ async def test_a_recreation_that_is_interrupted_is_finished(make_es: MakeES, los
     harness.secrets.remove("ns/some") if lost == "the create" else harness.holds(made)
     await harness.ensure(remembered)
     if lost == "the create":
-        assert harness.client.sent[0].body["metadata"]["labels"] == {"team": "a"}
+        assert harness.client.sent[0].body["metadata"]["labels"] == {**MANAGED, "team": "a"}
     assert harness.client.sent[1].body[-1]["path"] == "/metadata/managedFields"
     assert remembered.carried is None
 
