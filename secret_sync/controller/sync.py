@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret
     from secret_sync.resources.meta import CustomObject, FieldPath
 
+_REASONS: Final = frozenset(Reason)
+#: Counted even where there is none.
+_WITHOUT_REASON: Final = (("True", ""), ("False", ""), ("Unknown", ""))
 #: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
 _LONGEST: Final = 4096
 
@@ -151,14 +154,20 @@ def why_missing(namespace: str, home: str) -> str:
 _NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
 
 
-def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[str, int]:
-    """Count objects by the status of their condition; without one it is ``Unknown``."""
-    counts = {"True": 0, "False": 0, "Unknown": 0}
+def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[tuple[str, str], int]:
+    """Count objects by status and reason of their condition.
+
+    Without one the status is ``Unknown`` and the reason ``""``. What was not written by secret-sync
+    is ``Unknown``, or ``other``.
+    """
+    counts = dict.fromkeys(_WITHOUT_REASON, 0)
     for obj in objects:
         ready = obj.status.ready
-        status = ready.status if ready is not None else ""
-        # Anything else was not written by secret-sync.
-        counts[status if status in counts else "Unknown"] += 1
+        status, reason = (ready.status, ready.reason) if ready is not None else ("", "")
+        if (status, "") not in _WITHOUT_REASON:
+            status = "Unknown"
+        key = status, reason if reason in _REASONS else "other" if reason else ""
+        counts[key] = counts.get(key, 0) + 1
     return counts
 
 

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
@@ -96,36 +96,25 @@ class FreshnessCollector(Collector):
         )
 
 
-class ObjectCollector(Collector):
-    """Objects by kind and condition."""
+class SeriesCollector(Collector):
+    """A gauge whose series are read together."""
 
-    def __init__(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "secret_sync_objects", "Objects by their condition Ready.", labels=["kind", "ready"]
-        )
-        for kind, counts in self._count().items():
-            for ready, number in counts.items():
-                family.add_metric([kind, ready], number)
-        yield family
-
-
-class DryRunCollector(Collector):
-    """ExternalSecrets by what a run that writes would do with them."""
-
-    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
-        self._count = count
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "secret_sync_dry_run_objects",
-            "In a dry run: ExternalSecrets by what would become of the Secret.",
-            labels=["outcome"],
-        )
-        for outcome, number in self._count().items():
-            family.add_metric([outcome], number)
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labels)
+        for values, number in self._read().items():
+            family.add_metric(values, number)
         yield family
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from secret_sync.sources.source import JITTER
@@ -35,3 +36,40 @@ def freshness_of(states: Iterable[SourceState], now: float) -> Freshness:
             overdue = max(overdue, late)
             stale += age > 2 * interval
     return Freshness(stale, overdue)
+
+
+class Lateness(NamedTuple):
+    """How long a change went unseen.
+
+    Attributes:
+        staleness: Seconds since the last call that still gave the previous value: an upper bound,
+            for which no clock but that of the loop is needed.
+        propagation: Seconds since the rotation, if the service says when that was.
+    """
+
+    staleness: float
+    propagation: float | None
+
+
+def lateness_of(state: SourceState, rotated: str, now: float) -> Lateness:
+    """Return how late a new value is.
+
+    Args:
+        state: Of the source, still with the previous value.
+        rotated: When the service says that it was rotated last.
+        now: The time of the loop.
+    """
+    staleness = now - state.confirmed_at
+    age = _age(rotated) if rotated != state.rotated else None
+    if age is None:
+        return Lateness(staleness, None)
+    # Clocks differ, but it was not rotated before the last call that gave the previous value.
+    return Lateness(staleness, min(max(age, 0.0), staleness))
+
+
+def _age(rotated: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(rotated)
+    except ValueError:
+        return None
+    return (datetime.now(UTC) - moment.replace(tzinfo=moment.tzinfo or UTC)).total_seconds()
