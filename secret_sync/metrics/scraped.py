@@ -45,6 +45,11 @@ class HasFreshness(Protocol):
         ...
 
     @property
+    def late(self) -> int:
+        """The stale ones without those that were refused."""
+        ...
+
+    @property
     def overdue_seconds(self) -> float:
         """By how much the most overdue refresh is late; 0 if none is."""
         ...
@@ -77,7 +82,7 @@ class QueueCollector(Collector):
 
 
 class FreshnessCollector(Collector):
-    """Both gauges of one pass over all sources."""
+    """The gauges of one pass over all sources."""
 
     def __init__(self, look: Callable[[], HasFreshness]) -> None:
         self._look = look
@@ -88,6 +93,11 @@ class FreshnessCollector(Collector):
             "secret_sync_sources_stale",
             "Sources whose value is older than two of their intervals.",
             value=found.stale,
+        )
+        yield GaugeMetricFamily(
+            "secret_sync_sources_late",
+            "Stale sources without those that were refused.",
+            value=found.late,
         )
         yield GaugeMetricFamily(
             "secret_sync_oldest_overdue_seconds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from secret_sync.errors import ClockError, TransientError
 from secret_sync.sources.source import JITTER
 
 if TYPE_CHECKING:
@@ -20,22 +21,26 @@ class Freshness(NamedTuple):
         stale: Sources whose value is older than two of their shortest intervals. One that never
             had a value counts from its registration; without polling none is stale.
         overdue_seconds: Delay of the most overdue refresh beyond the jitter; 0 if none is overdue.
+        late: The stale ones without those that were refused, which is for their owners to fix.
     """
 
     stale: int
     overdue_seconds: float
+    late: int
 
 
 def freshness_of(states: Iterable[SourceState], now: float) -> Freshness:
     """Return how late the values are at a time of the loop; visits every source."""
-    stale, overdue, latest = 0, 0.0, 1 + JITTER
+    stale, refused, overdue, latest = 0, 0, 0.0, 1 + JITTER
     for state in states:
         interval, age = state.interval, now - state.fetched_at
         late = age - interval * latest
         if late > 0:
             overdue = max(overdue, late)
-            stale += age > 2 * interval
-    return Freshness(stale, overdue)
+            if age > 2 * interval:
+                stale += 1
+                refused += not isinstance(state.error, TransientError | ClockError | None)
+    return Freshness(stale, overdue, stale - refused)
 
 
 class Lateness(NamedTuple):

@@ -9,11 +9,12 @@ import pytest
 
 from tests.monitoring.rules import (
     JOB,
-    alerts,
     dashboard,
     filled,
     panel_queries,
     read_query,
+    recorded,
+    rules,
 )
 from tests.unit import reference_facts as facts
 
@@ -26,7 +27,7 @@ OF_PROMETHEUS = frozenset({"up"})
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
 QUERIES = [
-    *((rule["alert"], rule["expr"]) for rule in alerts()),
+    *((rule.get("alert") or rule["record"], rule["expr"]) for rule in rules()),
     *panel_queries(),
 ]
 
@@ -41,6 +42,8 @@ def family(name: str) -> str:
 def labels_of(name: str) -> frozenset[str]:
     if name in OF_PROMETHEUS:
         return OF_THE_TARGET
+    if name in recorded():
+        return recorded()[name]
     le = {"le"} if name.endswith("_bucket") else set()
     return OF_THE_TARGET | set(facts.metrics()[family(name)].labels) | le
 
@@ -54,6 +57,8 @@ def values_of(name: str, label: str) -> frozenset[str]:
 
 def wrong(selector: Selector) -> list[str]:
     name = selector.metric
+    if name in recorded():
+        return []
     if family(name) not in facts.metrics().keys() | OF_PROMETHEUS:
         return [f"no metric {name}"]
     if name in facts.metrics() and facts.metrics()[name].type == "histogram":

@@ -152,7 +152,7 @@ def metrics() -> dict[str, Metric]:
     for name in controllers_gauges():
         registry.read(name, "what it says", lambda: 0.0)
     registry.watch_queues(lambda: [Idle("one")])
-    registry.watch_sources(lambda: Freshness(0, 0.0))
+    registry.watch_sources(lambda: Freshness(0, 0.0, 0))
     registry.watch_objects(lambda: {"ExternalSecret": count_by_ready(())})
     registry.watch_rates(lambda: {("kms", "AccessKey", "cn-hangzhou"): 0.0})
     registry.watch_dry_run(lambda: count_dry_run(()))

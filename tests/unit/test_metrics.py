@@ -213,12 +213,13 @@ def test_freshness_is_looked_at_once_for_each_scrape(metrics: Metrics) -> None:
 
     def look() -> Freshness:
         looks.append(1)
-        return Freshness(2, 61.5)
+        return Freshness(2, 61.5, 1)
 
     metrics.watch_sources(look)
     looks.clear()
     lines = shown(metrics)
     assert "secret_sync_sources_stale 2.0" in lines
+    assert "secret_sync_sources_late 1.0" in lines
     assert "secret_sync_oldest_overdue_seconds 61.5" in lines
     assert len(looks) == 1
 
@@ -283,7 +284,7 @@ def test_all_of_it_is_openmetrics(metrics: Metrics) -> None:
     WorkerMetrics(metrics, "externalsecret")
     ReflectorMetrics(metrics, "secrets")
     metrics.watch_queues(lambda: [Queue("externalsecret", 0, 0.0, 0.0)])
-    metrics.watch_sources(lambda: Freshness(0, 0.0))
+    metrics.watch_sources(lambda: Freshness(0, 0.0, 0))
     metrics.watch_objects(lambda: {"ExternalSecret": {("True", "Synced"): 1}})
     names = {sample.name for sample in samples(metrics.registry)}
     assert {"secret_sync_syncs_total", "secret_sync_objects", "workqueue_depth"} <= names
