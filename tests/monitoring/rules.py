@@ -103,12 +103,17 @@ def dashboard() -> dict[str, Any]:
     return dict(json.loads((COMPONENT / "secret-sync.json").read_text()))
 
 
+def panels() -> list[dict[str, Any]]:
+    """All panels, with rows and what is collapsed below them."""
+    return [one for panel in dashboard()["panels"] for one in (panel, *panel.get("panels", ()))]
+
+
 def panel_queries() -> list[tuple[str, str]]:
     """Title of the panel and query, as Grafana sends them for job and rate of the tests."""
     return [
         (panel["title"], filled(target["expr"]))
-        for panel in dashboard()["panels"]
-        for target in panel["targets"]
+        for panel in panels()
+        for target in panel.get("targets", ())
     ]
 
 
