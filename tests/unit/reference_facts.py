@@ -206,13 +206,15 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
         *(SECRETS, SERVICE_ACCOUNTS, NAMESPACES, CUSTOM_RESOURCE_DEFINITIONS),
     )
     ours = watched[:3]
+    verbs = {*resource.VERBS.values(), "get", "list"}
     found |= {
         ("secret_sync_objects", "kind"): {kind.kind for kind in ours},
         ("secret_sync_objects", "ready"): {ready for ready, _ in count_by_ready(())},
         # Besides those of the condition, and other HTTP statuses.
         ("secret_sync_objects", "reason"): {"other"},
         ("secret_sync_api_requests_total", "code"): {"none", "200", "201", "404", "409", "429"},
-        ("secret_sync_api_requests_total", "verb"): {*resource.VERBS.values(), "get", "list"},
+        ("secret_sync_api_requests_total", "verb"): verbs,
+        ("secret_sync_api_request_duration_seconds", "verb"): verbs,
         ("secret_sync_api_requests_total", "resource"): {*kinds.PLURALS, "other"},
         # Besides an account, and the regions.
         ("secret_sync_rate_limit_use_ratio", "identity"): {*METHODS, "unproved", "other"},
