@@ -169,7 +169,7 @@ def test_panels_lie_side_by_side() -> None:
         taken |= cells
 
 
-def test_what_matters_comes_first_and_what_is_inside_is_collapsed() -> None:
+def test_first_row_has_what_matters_and_the_inside_is_collapsed() -> None:
     first = [panel["title"] for panel in panels() if panel["gridPos"]["y"] == 0]
     assert first == [
         *("Not Ready, by reason", "Stale values", "From a rotation to the Secret"),

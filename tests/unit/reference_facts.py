@@ -215,7 +215,6 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
         ("secret_sync_api_requests_total", "code"): {"none", "200", "201", "404", "409", "429"},
         ("secret_sync_api_requests_total", "verb"): verbs,
         ("secret_sync_api_request_duration_seconds", "verb"): verbs,
-        ("secret_sync_api_requests_total", "resource"): {*kinds.PLURALS, "other"},
         # Besides an account, and the regions.
         ("secret_sync_rate_limit_use_ratio", "identity"): {*METHODS, "unproved", "other"},
         ("secret_sync_rate_limit_use_ratio", "region"): {"dedicated", "mixed", "other"},

@@ -271,7 +271,7 @@ def test_rates_are_read_when_asked_for(metrics: Metrics) -> None:
     assert f"secret_sync_rate_limit_use_ratio{{{labels}}} 0.5" in shown(metrics)
 
 
-def test_when_a_series_began_is_no_series(metrics: Metrics) -> None:
+def test_age_of_a_series_is_no_series(metrics: Metrics) -> None:
     SyncMetrics(metrics).synced("written", 0.2, "c0ffee")
     assert not [line for line in shown(metrics) if "_created" in line]
     assert "_created" not in openmetrics(metrics.registry)
