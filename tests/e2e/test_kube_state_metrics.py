@@ -100,7 +100,7 @@ async def test_kube_state_metrics_shows_the_condition_of_each_object(
             subprocess.Popen(command, stdout=log, stderr=log) as process,  # noqa: ASYNC220, S603 (starts at once)
         ):
             try:
-                text = await scraped(port, process, f'namespace="{namespace}",name="bad"')
+                text = await scraped(port, process, 'name="bad"')
             finally:
                 process.terminate()
                 await asyncio.to_thread(process.wait, 20)
