@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.controller import kinds
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.kube import (
     LEASES,
@@ -21,7 +22,7 @@ from secret_sync.kube import (
     current_namespace,
     new_identity,
 )
-from secret_sync.metrics import LeaseMetrics
+from secret_sync.metrics import LeaseMetrics, RequestMetrics
 from secret_sync.queue import Backoff
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ async def make_election(
     if not settings.leader_elect or settings.dry_run:
         return None
     # Neither behind the writes of the others nor under the guard that hangs on this one.
-    client = KubeClient(access)
+    client = KubeClient(access, observer=RequestMetrics(metrics, kinds.PLURALS))
     stack.push_async_callback(client.close)
     name = settings.leader_elect_name
     namespace = settings.leader_elect_namespace or await asyncio.to_thread(

@@ -16,6 +16,7 @@ def measure(controller: Controller) -> None:
     metrics.watch_queues(lambda: controller.queues)
     metrics.watch_sources(sources.freshness)
     metrics.watch_objects(controller.watched.ready_counts)
+    metrics.watch_rates(sources.rate_use)
     if controller.settings.dry_run:
         metrics.watch_dry_run(lambda: count_dry_run(states.all()))
     metrics.read("sources", "Secrets of Alibaba Cloud in use.", lambda: len(sources))

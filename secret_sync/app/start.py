@@ -40,7 +40,7 @@ from secret_sync.kube import (
     read_token_user,
     retry_until_available,
 )
-from secret_sync.metrics import Metrics
+from secret_sync.metrics import Metrics, RequestMetrics
 
 if TYPE_CHECKING:
     from secret_sync.settings import Settings
@@ -119,7 +119,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     direct = Transport(ssl_context=context)
     stack.push_async_callback(direct.close)
     metadata = MetadataService(direct, settings.metadata_endpoint)
-    client = KubeClient(access, read_only=settings.dry_run)
+    client = KubeClient(
+        access, read_only=settings.dry_run, observer=RequestMetrics(metrics, kinds.PLURALS)
+    )
     stack.push_async_callback(client.close)
     preflight = Preflight(client)
     # What may fail is not beside anything else: requests that are cut off leave errors in the log.

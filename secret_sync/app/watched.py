@@ -167,7 +167,7 @@ class Watched:
         self.cluster_external_secrets = informer
         return informer
 
-    def ready_counts(self) -> dict[str, dict[str, int]]:
+    def ready_counts(self) -> dict[str, dict[tuple[str, str], int]]:
         """Return the numbers of our objects by kind and condition; visits each of them."""
         ours: dict[str, Informer[Any]] = {
             kinds.EXTERNAL_SECRETS.kind: self.external_secrets,

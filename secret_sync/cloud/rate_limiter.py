@@ -29,6 +29,9 @@ _SLOWEST = 0.5
 # Without a limit there is no rate to halve, so it pauses for a moment instead.
 _UNLIMITED_PAUSE = 1.0
 
+# Seconds over which the use of the rate is averaged, the latest calls counting most.
+_AVERAGED = 60.0
+
 # Timers have a resolution of a millisecond (uvloop); a shorter sleep would be a busy loop.
 _TICK = 0.001
 
@@ -63,7 +66,17 @@ class RateLimiter:
     ("token first, then item").
     """
 
-    __slots__ = ("_adjusted", "_bucket", "_limit", "_loop", "_on_wait", "_rate", "_resume_at")
+    __slots__ = (
+        "_adjusted",
+        "_bucket",
+        "_limit",
+        "_loop",
+        "_on_wait",
+        "_rate",
+        "_resume_at",
+        "_used",
+        "_used_at",
+    )
 
     def __init__(self, rate: float | None, *, on_wait: Callable[[float], None]) -> None:
         """Build a limiter at its full rate.
@@ -79,11 +92,18 @@ class RateLimiter:
         self._bucket = None if self._limit is None else _LeakyBucket.of(self._limit)
         self._resume_at = 0.0
         self._adjusted = -math.inf
+        self._used = 0.0
+        self._used_at = self._loop.time()
 
     @property
     def rate(self) -> float | None:
         """Return the current calls per second; ``None`` if unlimited."""
         return self._rate
+
+    @property
+    def use(self) -> float:
+        """Return which share of the current rate was used in about a minute; 0.0 if unlimited."""
+        return self._recent() / _AVERAGED / self._rate if self._rate else 0.0
 
     async def acquire(self) -> None:
         """Wait until one call may be made."""
@@ -93,7 +113,8 @@ class RateLimiter:
             await asyncio.sleep(max(delay, _TICK))
         if self._bucket is not None:
             await self._bucket.acquire()
-        self._on_wait(self._loop.time() - started)
+        self._used, self._used_at = self._recent() + 1.0, self._loop.time()
+        self._on_wait(self._used_at - started)
 
     def throttled(self, retry_after: float | None) -> None:
         """Slow down: the service refused a call for its rate.
@@ -128,6 +149,10 @@ class RateLimiter:
     def _delay(self) -> float:
         pause = self._resume_at - self._loop.time()
         return pause if pause > 0.0 or self._bucket is None else self._bucket.delay()
+
+    def _recent(self) -> float:
+        """Return the calls so far, of which the older ones count less."""
+        return self._used * math.exp((self._used_at - self._loop.time()) / _AVERAGED)
 
     def _may_adjust(self, now: float) -> bool:
         return now - self._adjusted >= _ADJUST_SECONDS

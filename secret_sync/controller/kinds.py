@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from secret_sync.kube import Resource
+from secret_sync.kube import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
 from secret_sync.resources import controllers, external_secret, secret_store
 from secret_sync.resources.names import GROUP, VERSION
 
@@ -15,6 +24,16 @@ CLUSTER_SECRET_STORES: Final = Resource(
 )
 CLUSTER_EXTERNAL_SECRETS: Final = Resource(
     GROUP, VERSION, "clusterexternalsecrets", controllers.CLUSTER_KIND, namespaced=False
+)
+
+#: The plurals of all kinds that are read or written.
+PLURALS: Final = frozenset(
+    resource.plural
+    for resource in (
+        *(EXTERNAL_SECRETS, SECRET_STORES, CLUSTER_SECRET_STORES, CLUSTER_EXTERNAL_SECRETS),
+        *(SECRETS, SERVICE_ACCOUNTS, CONFIG_MAPS, NAMESPACES),
+        *(EVENTS, LEASES, CUSTOM_RESOURCE_DEFINITIONS),
+    )
 )
 
 #: What to do where the API server does not know them.

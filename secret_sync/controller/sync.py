@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from secret_sync.resources import ExternalSecret
     from secret_sync.resources.meta import CustomObject, FieldPath
 
+_REASONS: Final = frozenset(Reason)
+#: Counted even where there is none.
+_WITHOUT_REASON: Final = (("True", ""), ("False", ""), ("Unknown", ""))
 #: Characters of a message. What a user wrote may be part of it, and may be as long as an object.
 _LONGEST: Final = 4096
 
@@ -151,14 +155,25 @@ def why_missing(namespace: str, home: str) -> str:
 _NUMBERS: Final = re.compile(r", request [A-Za-z0-9._-]+|about [0-9]+ minutes")
 
 
-def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[str, int]:
-    """Count objects by the status of their condition; without one it is ``Unknown``."""
-    counts = {"True": 0, "False": 0, "Unknown": 0}
+def count_by_ready(objects: Iterable[CustomObject[Any]]) -> dict[tuple[str, str], int]:
+    """Count objects by status and reason of their condition.
+
+    Without one the status is ``Unknown`` and the reason ``""``. What was not written by secret-sync
+    is ``Unknown``, or ``other``.
+    """
+    # Not by pairs: to make and hash one takes as long as all the rest, and there are many objects.
+    found: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for obj in objects:
-        ready = obj.status.ready
-        status = ready.status if ready is not None else ""
-        # Anything else was not written by secret-sync.
-        counts[status if status in counts else "Unknown"] += 1
+        if (ready := obj.status.ready) is None:
+            found[""][""] += 1
+        else:
+            found[ready.status][ready.reason] += 1
+    counts = dict.fromkeys(_WITHOUT_REASON, 0)
+    for status, reasons in found.items():
+        known = status if (status, "") in _WITHOUT_REASON else "Unknown"
+        for reason, number in reasons.items():
+            word = reason if not reason or reason in _REASONS else "other"
+            counts[known, word] = counts.get((known, word), 0) + number
     return counts
 
 

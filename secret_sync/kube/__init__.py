@@ -26,7 +26,7 @@ from secret_sync.kube.lease import (
 )
 from secret_sync.kube.managed_fields import data_keys, owned_fields, string_data_keys, without_keys
 from secret_sync.kube.namespace import current_namespace
-from secret_sync.kube.observe import ReflectorObserver
+from secret_sync.kube.observe import ReflectorObserver, RequestObserver
 from secret_sync.kube.preflight import Preflight, RequiredPermission, retry_until_available
 from secret_sync.kube.reflector import Reflector
 from secret_sync.kube.refs import ConfirmedOwner, Ref
@@ -92,6 +92,7 @@ __all__ = [
     "Ref",
     "Reflector",
     "ReflectorObserver",
+    "RequestObserver",
     "RequiredPermission",
     "Resource",
     "ServiceAccountTokenMinter",

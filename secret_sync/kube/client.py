@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-from functools import lru_cache
+import time
+from functools import lru_cache, partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -24,17 +25,18 @@ from secret_sync.dns import Resolver
 from secret_sync.errors import DefiniteError
 from secret_sync.kube.answers import Answer, read_answer
 from secret_sync.kube.errors import ApiUnavailableError, ReadOnlyError, error_of
-from secret_sync.kube.resource import JSON
+from secret_sync.kube.resource import JSON, verb_and_resource
 from secret_sync.kube.tokens import user_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
 
     from secret_sync.kube.access import ClusterAccess
+    from secret_sync.kube.observe import RequestObserver
 
 #: Seconds for one request.
 TIMEOUT: Final = 15.0
@@ -67,6 +69,9 @@ _ERRORS: Final = 400
 #: Bytes of a refusal's body that are read.
 _MAX_REFUSAL: Final = 65536
 
+#: What an answer begins with is its status.
+R = TypeVar("R", bound=tuple[int, *tuple[Any, ...]])
+
 
 class WriteGuard(Protocol):
     """Decides when writes are allowed."""
@@ -87,10 +92,18 @@ class KubeClient:
     Args:
         access: Where it is, and who we are.
         read_only: Whether everything is refused that could change anything, here and nowhere else.
+        observer: Receives requests, for metrics.
     """
 
-    def __init__(self, access: ClusterAccess, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        access: ClusterAccess,
+        *,
+        read_only: bool = False,
+        observer: RequestObserver | None = None,
+    ) -> None:
         self._access = access
+        self._observer = observer
         self.read_only = read_only
         self._guard: WriteGuard | None = None
         # What every request has in common. Redirects are not followed: the token is for one
@@ -198,12 +211,11 @@ class KubeClient:
         if data is not None:
             headers["Content-Type"] = content_type
         used = self._access.credentials
-        status, reply, reply_headers = await self._send(method, url, data, headers, limits, guard)
+        send = partial(self._send, method, url, data, headers, limits, guard)
+        status, reply, reply_headers = await self._observed(method, path, send)
         if status == _UNAUTHORIZED:
             await self._access.renew(used)
-            status, reply, reply_headers = await self._send(
-                method, url, data, headers, limits, guard
-            )
+            status, reply, reply_headers = await self._observed(method, path, send)
         if status >= _ERRORS:
             raise error_of(f"{method} {path}", status, reply, reply_headers)
         return read_answer(reply, expected, f"{method} {path}")
@@ -224,23 +236,35 @@ class KubeClient:
             ApiError: The server refused.
         """
         used = self._access.credentials
-        response = await self._open(path, params, accept, idle)
-        if response.status == _UNAUTHORIZED:
+        open_ = partial(self._open, path, params, accept, idle)
+        status, response = await self._observed("WATCH", path, open_)
+        if status == _UNAUTHORIZED:
             response.close()
             await self._access.renew(used)
-            response = await self._open(path, params, accept, idle)
-        if response.status < _ERRORS:
+            status, response = await self._observed("WATCH", path, open_)
+        if status < _ERRORS:
             return response
-        raise error_of(
-            f"watch of {path}", response.status, await _refusal(response), response.headers
-        )
+        raise error_of(f"watch of {path}", status, await _refusal(response), response.headers)
+
+    async def _observed(self, method: str, path: str, send: Callable[[], Awaitable[R]]) -> R:
+        """Send a request, whose answer begins with its status, and count it."""
+        if self._observer is None:
+            return await send()
+        began, code = time.perf_counter(), 0
+        try:
+            answer = await send()
+            code = answer[0]
+        finally:
+            seconds = time.perf_counter() - began
+            self._observer.requested(*verb_and_resource(method, path), code, seconds)
+        return answer
 
     async def _open(
         self, path: str, params: Mapping[str, str], accept: str, idle: float
-    ) -> aiohttp.ClientResponse:
+    ) -> tuple[int, aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=idle)
         try:
-            return await self._streams.get(
+            response = await self._streams.get(
                 self._url(path, params),
                 headers=self._headers({"Accept": accept}),
                 timeout=timeout,
@@ -249,6 +273,8 @@ class KubeClient:
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = _unreachable(f"watch of {path}", error)
+        else:
+            return response.status, response
         raise failure
 
     async def _send(

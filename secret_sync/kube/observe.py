@@ -1,8 +1,23 @@
-"""The observer of this package, for metrics."""
+"""The observers of this package, for metrics."""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+
+class RequestObserver(Protocol):
+    """Receives each request to the API server."""
+
+    def requested(self, verb: str, resource: str, code: int, seconds: float) -> None:
+        """Count a request.
+
+        Args:
+            verb: As in rules of RBAC.
+            resource: The plural; ``""`` of a path that has none.
+            code: The HTTP status, of a watch that of its opening; 0 without an answer.
+            seconds: Until the answer.
+        """
+        ...
 
 
 class ReflectorObserver(Protocol):

@@ -47,6 +47,26 @@ class Resource:
         return "/".join(parts)
 
 
+#: What a method does, as rules of RBAC say it, but for ``GET``.
+VERBS: Final = {
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "WATCH": "watch",
+}
+
+
+def verb_and_resource(method: str, path: str) -> tuple[str, str]:
+    """Return what a request does to which resource, from a path of :meth:`Resource.path`."""
+    parts = path.split("/")
+    at = 3 if parts[1] == "api" else 4
+    if len(parts) > at + 2 and parts[at] == "namespaces":
+        at += 2
+    verb = VERBS.get(method) or ("get" if len(parts) > at + 1 else "list")
+    return verb, parts[at] if len(parts) > at else ""
+
+
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")

@@ -16,7 +16,6 @@ from prometheus_client.core import (
     CounterMetricFamily,
     Exemplar,
     HistogramMetricFamily,
-    Sample,
 )
 from prometheus_client.registry import Collector
 from prometheus_client.utils import INF, floatToGoString
@@ -37,12 +36,11 @@ class Count:
         exemplar: Of what was added last with one.
     """
 
-    __slots__ = ("created", "exemplar", "value")
+    __slots__ = ("exemplar", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
         self.exemplar: Exemplar | None = None
-        self.created = time.time()
 
 
 class Distribution:
@@ -52,14 +50,13 @@ class Distribution:
         bounds: Of the buckets, ascending, the last one infinite.
     """
 
-    __slots__ = ("_bounds", "counts", "created", "exemplars", "sum")
+    __slots__ = ("_bounds", "counts", "exemplars", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self.counts = [0] * len(bounds)
         self.exemplars: list[Exemplar | None] = [None] * len(bounds)
         self.sum = 0.0
-        self.created = time.time()
 
     def observe(self, amount: float, example: dict[str, str] | None = None) -> None:
         """Add a value; the labels of an example say where it comes from."""
@@ -104,7 +101,7 @@ class Counter(_Family[Count]):
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(self.name, self._documentation, labels=self.label_names)
         for values, count in self._series.items():
-            family.add_metric(values, count.value, count.created, exemplar=count.exemplar)
+            family.add_metric(values, count.value, exemplar=count.exemplar)
         yield family
 
 
@@ -130,8 +127,6 @@ class Histogram(_Family[Distribution]):
                 total += count
                 buckets.append((le, total) if last is None else (le, total, last))
             family.add_metric(values, buckets, series.sum)
-            labels = dict(zip(self.label_names, values, strict=True))
-            family.samples.append(Sample(f"{self.name}_created", labels, series.created))
         yield family
 
 

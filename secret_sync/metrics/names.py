@@ -11,11 +11,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from secret_sync.metrics.accumulators import Counter, Histogram
 from secret_sync.metrics.scraped import (
-    DryRunCollector,
     FreshnessCollector,
     LogCollector,
-    ObjectCollector,
     QueueCollector,
+    SeriesCollector,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +27,10 @@ C = TypeVar("C", bound=Collector)
 _PREFIX: Final = "secret_sync_"
 #: From a value read from memory to a rate-limited backlog.
 _LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+#: Fewer, since there is one for each verb and resource.
+_REQUEST: Final = (0.005, 0.01, 0.025, 0.1, 0.25, 1, 5, 15)
+#: From an object with the shortest interval to an outage of days.
+_STALENESS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _WORK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -42,6 +45,7 @@ class Metrics:
         self._call_metrics()
         self._credential_metrics()
         self._reflector_metrics()
+        self._request_metrics()
         self._event_metrics()
         self._lease_metrics()
         build = self._gauge(
@@ -91,6 +95,15 @@ class Metrics:
             "provider_call_duration_seconds", "Duration of one call.", _WORK, "provider"
         )
         self.throttled = self._counter("provider_throttled_total", "Throttled calls.", "provider")
+        self.staleness = self._histogram(
+            "staleness_seconds",
+            "At a change: since the last call that still gave the previous value.",
+            _STALENESS,
+            "provider",
+        )
+        self.propagation = self._histogram(
+            "propagation_seconds", "At a change: since the rotation in KMS.", _STALENESS, "provider"
+        )
         self.rate_waits = self._histogram(
             "rate_limiter_wait_seconds",
             "Seconds spent waiting for a rate token.",
@@ -114,6 +127,18 @@ class Metrics:
         )
         self.handler_errors = self._counter(
             "informer_handler_errors_total", "Handlers that raised.", "resource"
+        )
+
+    def _request_metrics(self) -> None:
+        self.requests = self._counter(
+            "api_requests_total", "Requests to the API server.", "verb", "resource", "code"
+        )
+        self.request_seconds = self._histogram(
+            "api_request_duration_seconds",
+            "Duration of one request; of a watch until it is open.",
+            _REQUEST,
+            "verb",
+            "resource",
         )
 
     def _event_metrics(self) -> None:
@@ -140,17 +165,40 @@ class Metrics:
         """Read the freshness of all sources at every scrape."""
         self.registry.register(FreshnessCollector(look))
 
-    def watch_objects(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+    def watch_objects(
+        self, count: Callable[[], Mapping[str, Mapping[tuple[str, str], int]]]
+    ) -> None:
         """Count objects at every scrape.
 
         Args:
-            count: Return their numbers by kind and by ``True``, ``False`` and ``Unknown``.
+            count: Return their numbers by kind, and by status and reason of their condition.
         """
-        self.registry.register(ObjectCollector(count))
+        self._read_series(
+            "objects",
+            "Objects by their condition Ready.",
+            ("kind", "ready", "reason"),
+            lambda: {
+                (kind, *by): n for kind, counts in count().items() for by, n in counts.items()
+            },
+        )
 
     def watch_dry_run(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Count objects at every scrape by what a dry run has found of them."""
-        self.registry.register(DryRunCollector(count))
+        self._read_series(
+            "dry_run_objects",
+            "In a dry run: ExternalSecrets by what would become of the Secret.",
+            ("outcome",),
+            lambda: {(outcome,): number for outcome, number in count().items()},
+        )
+
+    def watch_rates(self, read: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
+        """Read at every scrape how much of its rate each identity uses, by the labels."""
+        self._read_series(
+            "rate_limit_use_ratio",
+            "Share of the rate limit that was used in the last minute.",
+            ("provider", "identity", "region"),
+            read,
+        )
 
     def watch_log(self, dropped: Callable[[], Mapping[str, int]]) -> None:
         """Read at every scrape how many log lines were lost, by reason."""
@@ -159,6 +207,15 @@ class Metrics:
     def read(self, name: str, documentation: str, value: Callable[[], float]) -> None:
         """Add a gauge that is read at every scrape."""
         self._gauge(name, documentation).set_function(value)
+
+    def _read_series(
+        self,
+        name: str,
+        documentation: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self.registry.register(SeriesCollector(_PREFIX + name, documentation, labels, read))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return self._add(Counter(_PREFIX + name, documentation, labels))

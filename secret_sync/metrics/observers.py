@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.metrics.accumulators import exemplar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
+    from secret_sync.metrics.accumulators import Count, Distribution
     from secret_sync.metrics.names import Metrics
 
 _SYNC_RESULTS: Final = ("written", "unchanged", "pending", "failed")
@@ -86,6 +87,14 @@ class CallMetrics:
         self._seconds = metrics.call_seconds.labels(provider)
         self.waited: Callable[[float], None] = metrics.rate_waits.labels(provider).observe
         self._throttled = metrics.throttled.labels(provider)
+        self._staleness = metrics.staleness.labels(provider)
+        self._propagation = metrics.propagation.labels(provider)
+
+    def changed(self, staleness: float, propagation: float | None) -> None:
+        """Observe how long a change went unseen, and how long ago the rotation was, if known."""
+        self._staleness.observe(staleness)
+        if propagation is not None:
+            self._propagation.observe(propagation)
 
     def called(self, result: str, seconds: float) -> None:
         self._results[result].value += 1
@@ -137,6 +146,34 @@ class ReflectorMetrics:
 
     def handler_raised(self) -> None:
         self._handler_errors.value += 1
+
+
+class RequestMetrics:
+    """Observes the requests to the API server.
+
+    Args:
+        metrics: Where they are counted.
+        resources: The plurals that become labels; the others are ``other``.
+    """
+
+    def __init__(self, metrics: Metrics, resources: Collection[str]) -> None:
+        self._metrics = metrics
+        self._resources = resources
+        self._bound: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
+
+    def requested(self, verb: str, resource: str, code: int, seconds: float) -> None:
+        key = verb, resource, code
+        count, distribution = self._bound.get(key) or self._bind(*key)
+        count.value += 1
+        distribution.observe(seconds)
+
+    def _bind(self, verb: str, resource: str, code: int) -> tuple[Count, Distribution]:
+        label = resource if resource in self._resources else "other"
+        bound = self._bound[verb, resource, code] = (
+            self._metrics.requests.labels(verb, label, str(code or "none")),
+            self._metrics.request_seconds.labels(verb, label),
+        )
+        return bound
 
 
 class EventMetrics:

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
@@ -45,6 +45,11 @@ class HasFreshness(Protocol):
         ...
 
     @property
+    def late(self) -> int:
+        """The stale ones without those that were refused."""
+        ...
+
+    @property
     def overdue_seconds(self) -> float:
         """By how much the most overdue refresh is late; 0 if none is."""
         ...
@@ -77,7 +82,7 @@ class QueueCollector(Collector):
 
 
 class FreshnessCollector(Collector):
-    """Both gauges of one pass over all sources."""
+    """The gauges of one pass over all sources."""
 
     def __init__(self, look: Callable[[], HasFreshness]) -> None:
         self._look = look
@@ -90,42 +95,36 @@ class FreshnessCollector(Collector):
             value=found.stale,
         )
         yield GaugeMetricFamily(
+            "secret_sync_sources_late",
+            "Stale sources without those that were refused.",
+            value=found.late,
+        )
+        yield GaugeMetricFamily(
             "secret_sync_oldest_overdue_seconds",
             "By how much the most overdue refresh is late.",
             value=found.overdue_seconds,
         )
 
 
-class ObjectCollector(Collector):
-    """Objects by kind and condition."""
+class SeriesCollector(Collector):
+    """A gauge whose series are read together."""
 
-    def __init__(self, count: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "secret_sync_objects", "Objects by their condition Ready.", labels=["kind", "ready"]
-        )
-        for kind, counts in self._count().items():
-            for ready, number in counts.items():
-                family.add_metric([kind, ready], number)
-        yield family
-
-
-class DryRunCollector(Collector):
-    """ExternalSecrets by what a run that writes would do with them."""
-
-    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
-        self._count = count
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "secret_sync_dry_run_objects",
-            "In a dry run: ExternalSecrets by what would become of the Secret.",
-            labels=["outcome"],
-        )
-        for outcome, number in self._count().items():
-            family.add_metric([outcome], number)
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labels)
+        for values, number in self._read().items():
+            family.add_metric(values, number)
         yield family
 
 

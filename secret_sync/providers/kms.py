@@ -109,7 +109,12 @@ def _value(body: Any, what: str) -> SecretValue:
         )
     if not data:
         raise DefiniteError(f"{what}: its value is empty", code="EmptyValue")
-    return SecretValue(data, version if isinstance(version, str) else "")
+    rotated = body.last_rotation_date
+    return SecretValue(
+        data,
+        version if isinstance(version, str) else "",
+        rotated if isinstance(rotated, str) else "",
+    )
 
 
 def _check_stage(body: Any, stage: str, what: str) -> None:

@@ -46,10 +46,12 @@ class SecretValue:
     Attributes:
         data: The text in UTF-8, or the decoded bytes of a binary secret; never empty.
         version_id: The version that was returned.
+        rotated: When the service rotated it last, in its own form; ``""`` if it does not say.
     """
 
     data: bytes = field(repr=False)
     version_id: str
+    rotated: str = ""
 
 
 def check_version(value: SecretValue, request: SecretRequest, what: str, hint: str = "") -> None:

@@ -47,6 +47,14 @@ class CallObserver(Protocol):
     def called(self, result: str, seconds: float) -> None:
         """Count a call: ``ok``, ``throttled``, ``unavailable``, ``credentials`` or ``refused``."""
 
+    def changed(self, staleness: float, propagation: float | None) -> None:
+        """Observe a changed value.
+
+        Args:
+            staleness: Seconds since the last call that still gave the previous value.
+            propagation: Seconds since the rotation, if the service says when that was.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class FetchObservers:

@@ -16,7 +16,8 @@ from secret_sync.errors import SecretSyncError
 from secret_sync.queue import Priority
 from secret_sync.sources.fetch_scheduler import QUICK_ROUNDS, FetchScheduler, Groups, take_followers
 from secret_sync.sources.fetcher import FetchCallbacks, Fetcher
-from secret_sync.sources.freshness import freshness_of
+from secret_sync.sources.freshness import freshness_of, lateness_of
+from secret_sync.sources.rate_use import rate_use_of
 from secret_sync.sources.retries import Retries
 from secret_sync.sources.snapshots import Registration, Snapshots
 from secret_sync.sources.value_cache import ValueCache
@@ -71,6 +72,7 @@ class SourceRegistry:
     ) -> None:
         self._notify = notify
         self._tenant_of = tenant_of
+        self._observers = observers
         self._states: dict[Source, SourceState] = {}
         self._registered: dict[str, Registration] = {}
         self._cache = ValueCache()
@@ -105,6 +107,10 @@ class SourceRegistry:
     def freshness(self) -> Freshness:
         """Return how late the values are now; visits every source."""
         return freshness_of(self._states.values(), asyncio.get_running_loop().time())
+
+    def rate_use(self) -> dict[tuple[str, ...], float]:
+        """Return how much of its rate each identity uses."""
+        return rate_use_of(self._fetcher.queues.values())
 
     @property
     def queues(self) -> list[WorkQueue[Source]]:
@@ -349,6 +355,9 @@ class SourceRegistry:
         differs = (digest, value.version_id, None) != (state.digest, state.version_id, state.error)
         changed = digest != state.digest
         if changed:
+            if state.digest is not None and state.interval < float("inf"):
+                calls = self._observers[state.source.provider].calls
+                calls.changed(*lateness_of(state, value.rotated, now))
             for user in state.users:
                 registration = self._registered[user]
                 if len(registration.sources) > 1:
@@ -356,7 +365,7 @@ class SourceRegistry:
             state.changed, state.changed_at = self._fetcher.next_number(), now
         self._cache.put(state.source, value.data)
         state.digest = digest
-        state.version_id = value.version_id
+        state.version_id, state.rotated = value.version_id, value.rotated
         state.error = None
         state.failures, state.retry_at = 0, float("-inf")
         state.fetched_at = now

@@ -132,6 +132,7 @@ class SourceState:
         call_began: Number of that call in the sequence of calls and answers; ``confirmed`` of
             the call that brought or confirmed the value; ``changed`` of the answer that brought it.
         changed_at: When that answer arrived.
+        rotated: When the service rotated it last, as it says itself; ``""`` if unknown.
         error: Why the last round failed, or ``None`` after a success.
         retry_at: When the next round is due; a user may request one earlier.
         due: When the source may be fetched next; ``inf`` where nothing is planned.
@@ -160,6 +161,7 @@ class SourceState:
     confirmed_at: float = float("-inf")
     changed: int = 0
     changed_at: float = float("-inf")
+    rotated: str = ""
     error: SecretSyncError | None = None
     failed_at: float = float("-inf")
     retry_at: float = float("-inf")

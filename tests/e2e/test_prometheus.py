@@ -13,7 +13,7 @@ import pytest
 
 from secret_sync.local.cloud import CloudAdmin
 from tests.monitoring import picture
-from tests.monitoring.rules import JOB, alerts, dashboard, filled, panel_queries, program
+from tests.monitoring.rules import JOB, alerts, dashboard, filled, panel_queries, panels, program
 from tests.support.operator import (
     Api,
     external_secret,
@@ -40,13 +40,22 @@ async def work(api: Api, info: CloudInfo, namespace: str) -> None:
     """Some objects get their Secrets, one cannot."""
     async with CloudAdmin(info.admin_url) as admin:
         await admin.put_secrets({f"prometheus/{n}": f"value {n}" for n in range(5)})
+        await admin.put_secret("prometheus/rds", '{"n": 1}', type="Rds")
     for n in range(5):
         entry = {"key": f"prometheus/{n}", "name": "x"}
         await api.put(external_secret(f"good-{n}", entry, rotationInterval="1s"), namespace)
+    managed = {"key": "prometheus/rds", "name": "x"}
+    await api.put(external_secret("managed", managed, rotationInterval="1s"), namespace)
     await api.put(external_secret("bad", {"key": "prometheus/none", "name": "x"}), namespace)
     for n in range(5):
         await api.until_holds(namespace, f"good-{n}", {"x": f"value {n}"}, within=15)
     await api.until_ready(namespace, "bad", "SecretNotFound", within=15)
+    await api.until_holds(namespace, "managed", {"x": '{"n": 1}'}, within=15)
+    # KMS tells rotations in whole seconds.
+    await asyncio.sleep(1)
+    async with CloudAdmin(info.admin_url) as admin:
+        await admin.put_secret("prometheus/rds", '{"n": 2}', type="Rds")
+    await api.until_holds(namespace, "managed", {"x": '{"n": 2}'}, within=15)
 
 
 async def unanswered(found: Prometheus) -> list[str]:
@@ -113,7 +122,7 @@ async def draw_picture(found: Prometheus, begin: float) -> None:
     """Leaves a picture of the run where ``make picture`` wants it."""
     end = time.time()
     lines = await picture.answers(found, begin, end)
-    drawn = picture.draw(dashboard()["panels"], lines, end - begin)
+    drawn = picture.draw(panels(), lines, end - begin)
     assert "No data" not in drawn
     if path := os.environ.get("PICTURE"):
         await asyncio.to_thread(Path(path).write_text, drawn, "utf-8")
@@ -123,13 +132,18 @@ async def check_numbers(found: Prometheus) -> None:
     """Numbers of the dashboard that are known here."""
     queries = dict(panel_queries())
     assert await found.values(queries["Controllers"]) == [1.0]
-    assert await found.values(queries["Values in use"]) == [6.0]
+    assert await found.values(queries["Values in use"]) == [7.0]
     assert await found.values(queries["Missing CRD fields"]) == [0.0]
     (failed,) = await found.values(queries["Failed syncs, last hour"])
     assert failed > 0
-    objects = 'secret_sync_objects{kind="ExternalSecret", ready="%s"}'
-    await found.until(objects % "True", lambda v: v == [5.0])
-    await found.until(objects % "False", lambda v: v == [1.0])
+    objects = 'secret_sync_objects{kind="ExternalSecret", ready="%s", reason="%s"}'
+    await found.until(objects % ("True", "Synced"), lambda v: v == [6.0])
+    await found.until(objects % ("False", "SecretNotFound"), lambda v: v == [1.0])
+    for name in ("staleness", "propagation"):
+        count = await found.values(f'secret_sync_{name}_seconds_count{{provider="kms"}}')
+        assert count == [1.0]
+        (late,) = await found.values(f'secret_sync_{name}_seconds_sum{{provider="kms"}}')
+        assert 0 <= late < 5
     series = await found.get("/api/v1/label/__name__/values")
     assert {name for name in series if name.startswith("secret_sync_")} >= {
         name

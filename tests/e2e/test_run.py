@@ -224,7 +224,7 @@ async def test_program_syncs_as_its_own_account_through_the_proxy_of_its_environ
             'workqueue_adds_total{name="externalsecret"}',
             'secret_sync_reflector_watches_total{resource="secrets"}',
             'secret_sync_build_info{python="',
-            'secret_sync_objects{kind="ExternalSecret",ready="True"} 1.0',
+            'secret_sync_objects{kind="ExternalSecret",ready="True",reason="Synced"} 1.0',
             'secret_sync_credential_fetches_total{method="AccessKey",result="ok"} 1.0',
             "secret_sync_sources_stale 0.0",
             "secret_sync_oldest_overdue_seconds 0.0",

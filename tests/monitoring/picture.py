@@ -7,7 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.monitoring.rules import dashboard, filled
+from tests.monitoring.rules import filled, panels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ async def answers(found: Prometheus, begin: float, end: float) -> list[list[Line
                 )
             )["result"]
         ]
-        for panel in dashboard()["panels"]
+        for panel in panels()
     ]
 
 

@@ -6,14 +6,18 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import yaml
 
 from tests.support.documentation import ROOT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 COMPONENT = ROOT / "deploy" / "components" / "monitoring"
+KUBE_STATE_METRICS = ROOT / "deploy" / "kube-state-metrics"
 JOB = "secret-sync"
 
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
@@ -63,15 +67,35 @@ def read_query(text: str) -> Query:
     return Query(tuple(selectors), frozenset(grouping))
 
 
-def groups() -> dict[str, Any]:
-    """What the PrometheusRule holds: a file of rules as Prometheus reads it."""
-    document = yaml.safe_load((COMPONENT / "prometheusrule.yaml").read_text())
-    return dict(document["spec"])
+def groups(*folders: Path) -> dict[str, Any]:
+    """What the PrometheusRules hold: a file of rules as Prometheus reads it."""
+    documents = [
+        yaml.safe_load((folder / "prometheusrule.yaml").read_text())
+        for folder in folders or (COMPONENT,)
+    ]
+    return {"groups": [group for one in documents for group in one["spec"]["groups"]]}
 
 
-def alerts() -> list[dict[str, Any]]:
+def rules(*folders: Path) -> list[dict[str, Any]]:
+    """All rules."""
+    return [rule for group in groups(*folders)["groups"] for rule in group["rules"]]
+
+
+def alerts(*folders: Path) -> list[dict[str, Any]]:
     """All alert rules."""
-    return [rule for group in groups()["groups"] for rule in group["rules"]]
+    return [rule for rule in rules(*folders) if "alert" in rule]
+
+
+def recorded() -> dict[str, frozenset[str]]:
+    """The names of all recording rules, with their labels."""
+    found: dict[str, frozenset[str]] = {}
+    for rule in rules():
+        if "record" in rule:
+            query = read_query(rule["expr"])
+            below = [found[s.metric] for s in query.selectors if s.metric in found]
+            labels = frozenset().union(query.grouping, rule.get("labels", ()), *below)
+            found[rule["record"]] = found.get(rule["record"], frozenset()) | labels
+    return found
 
 
 def dashboard() -> dict[str, Any]:
@@ -79,12 +103,17 @@ def dashboard() -> dict[str, Any]:
     return dict(json.loads((COMPONENT / "secret-sync.json").read_text()))
 
 
+def panels() -> list[dict[str, Any]]:
+    """All panels, with rows and what is collapsed below them."""
+    return [one for panel in dashboard()["panels"] for one in (panel, *panel.get("panels", ()))]
+
+
 def panel_queries() -> list[tuple[str, str]]:
     """Title of the panel and query, as Grafana sends them for job and rate of the tests."""
     return [
         (panel["title"], filled(target["expr"]))
-        for panel in dashboard()["panels"]
-        for target in panel["targets"]
+        for panel in panels()
+        for target in panel.get("targets", ())
     ]
 
 

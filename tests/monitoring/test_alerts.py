@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.monitoring.rules import alerts, groups, program, read_query
+from tests.monitoring.rules import (
+    COMPONENT,
+    KUBE_STATE_METRICS,
+    alerts,
+    groups,
+    program,
+    read_query,
+    rules,
+)
 from tests.support.documentation import ROOT, sections
 from tests.unit.reference_tables import Page, anchor
 
@@ -19,11 +27,20 @@ if TYPE_CHECKING:
 HERE = ROOT / "tests" / "monitoring"
 RUNBOOK = "docs/runbook.md"
 REFERENCE = "docs/reference.md"
-NAMES = [rule["alert"] for rule in alerts()]
+#: Where rules are.
+FOLDERS = (COMPONENT, KUBE_STATE_METRICS)
+ALERTS = alerts(*FOLDERS)
+NAMES = [rule["alert"] for rule in ALERTS]
+#: To be replaced by the address of a runbook.
+ADDRESS = "https://git.example.com/secret-sync/blob/main/docs/runbook.md"
 
 
-def unit_tests() -> dict[str, Any]:
-    return dict(yaml.safe_load((HERE / "alerts.yaml").read_text()))
+#: The unit tests of promtool.
+FILES = ("alerts.yaml", "objectives.yaml")
+
+
+def unit_tests() -> list[dict[str, Any]]:
+    return [one for file in FILES for one in yaml.safe_load((HERE / file).read_text())["tests"]]
 
 
 def promtool(*arguments: str, folder: Path) -> str:
@@ -39,7 +56,7 @@ def promtool(*arguments: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("rule", alerts(), ids=NAMES)
+@pytest.mark.parametrize("rule", ALERTS, ids=NAMES)
 def test_alert_states_what_its_reader_needs(rule: dict[str, Any]) -> None:
     name = rule["alert"]
     assert re.fullmatch(r"SecretSync[A-Z][A-Za-z]+", name)
@@ -48,16 +65,16 @@ def test_alert_states_what_its_reader_needs(rule: dict[str, Any]) -> None:
     assert said.keys() == {"summary", "description", "runbook_url"}
     assert len(said["summary"]) < 80
     assert said["description"].endswith(".")
-    assert said["runbook_url"] == f"{RUNBOOK}#{anchor(name)}"
+    assert said["runbook_url"] == f"{ADDRESS}#{anchor(name)}"
 
 
-@pytest.mark.parametrize("rule", alerts(), ids=NAMES)
+@pytest.mark.parametrize("rule", ALERTS, ids=NAMES)
 def test_labels_quoted_by_an_alert_exist(rule: dict[str, Any]) -> None:
     """Labels that the sum has taken away would read ``<no value>``."""
     quoted = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     fired = [
         one["exp_labels"].keys()
-        for test in unit_tests()["tests"]
+        for test in unit_tests()
         for case in test["alert_rule_test"]
         if case["alertname"] == rule["alert"]
         for one in case["exp_alerts"]
@@ -75,7 +92,7 @@ def test_names_are_unique() -> None:
 def test_every_alert_is_seen_to_fire_and_not_to_fire(name: str) -> None:
     cases = [
         bool(case["exp_alerts"])
-        for test in unit_tests()["tests"]
+        for test in unit_tests()
         for case in test["alert_rule_test"]
         if case["alertname"] == name
     ]
@@ -94,7 +111,7 @@ def test_an_entry_says_what_it_means_how_to_see_and_how_to_fix(name: str) -> Non
         assert part in entry.text
     assert "](troubleshooting.md#" in entry.text
     (severity,) = re.findall(r"^Severity: (\w+)", entry.text, flags=re.MULTILINE)
-    (rule,) = [rule for rule in alerts() if rule["alert"] == name]
+    (rule,) = [rule for rule in ALERTS if rule["alert"] == name]
     assert severity == rule["labels"]["severity"]
 
 
@@ -113,16 +130,17 @@ def test_every_link_of_the_runbook_leads_somewhere() -> None:
 
 
 def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(groups()))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(groups(*FOLDERS)))
     reported = promtool("check", "rules", "rules.yaml", folder=tmp_path)
-    assert f"{len(NAMES)} rules found" in reported
+    assert f"{len(rules(*FOLDERS))} rules found" in reported
 
 
-def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
-    rules = groups()
-    for group in rules["groups"]:
+@pytest.mark.parametrize("file", FILES)
+def test_alerts_fire_when_they_should(tmp_path: Path, file: str) -> None:
+    found = groups(*FOLDERS)
+    for group in found["groups"]:
         for rule in group["rules"]:
-            del rule["annotations"]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules))
-    (tmp_path / "alerts.yaml").write_text((HERE / "alerts.yaml").read_text())
-    promtool("test", "rules", "alerts.yaml", folder=tmp_path)
+            rule.pop("annotations", None)
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(found))
+    (tmp_path / file).write_text((HERE / file).read_text())
+    promtool("test", "rules", file, folder=tmp_path)

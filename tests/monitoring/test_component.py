@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.monitoring.rules import COMPONENT, JOB
+from tests.monitoring.rules import COMPONENT, JOB, KUBE_STATE_METRICS, alerts, read_query
 from tests.support.documentation import ROOT
 
 
@@ -39,3 +39,24 @@ def test_everything_is_in_the_namespace_that_overlays_move() -> None:
     assert namespaces | {generator["namespace"]} == {read("base/kustomization.yaml")["namespace"]}
     assert generator["options"]["disableNameSuffixHash"]
     assert [COMPONENT / name for name in generator["files"]] == [COMPONENT / "secret-sync.json"]
+
+
+def test_alert_per_object_reads_what_kube_state_metrics_is_told_to_show() -> None:
+    config = read("kube-state-metrics/custom-resource-state.yaml")
+    shown = {
+        f"{resource['metricNamePrefix']}_{metric['name']}": {
+            *resource["labelsFromPath"],
+            *metric["each"]["gauge"]["labelsFromPath"],
+        }
+        for resource in config["spec"]["resources"]
+        for metric in resource["metrics"]
+    }
+    for rule in alerts(KUBE_STATE_METRICS):
+        query = read_query(rule["expr"])
+        for selector in query.selectors:
+            if selector.metric != "time":
+                labels = {matcher.label for matcher in selector.matchers} | query.grouping
+                assert labels <= shown[selector.metric]
+    rights = [rule["resources"] for rule in read("kube-state-metrics/clusterrole.yaml")["rules"]]
+    kinds = [resource["groupVersionKind"]["kind"] for resource in config["spec"]["resources"]]
+    assert rights[1] == [f"{kind.lower()}s" for kind in kinds]

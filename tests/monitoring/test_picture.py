@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.monitoring.picture import draw, line_of, written
-from tests.monitoring.rules import dashboard
+from tests.monitoring.rules import panels
 from tests.support.documentation import ROOT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_picture_in_the_documents_has_every_panel_of_the_dashboard() -> None:
     """Otherwise: ``make picture``."""
     root = ET.fromstring(DRAWN.read_text("utf-8"))  # noqa: S314 (ours)
     shown = [group.findtext(f"{SVG}title") for group in root.iter(f"{SVG}g")]
-    assert shown == [one["title"] for one in dashboard()["panels"]]
+    assert shown == [one["title"] for one in panels()]
 
 
 def test_picture_in_the_documents_is_fit_to_be_shown() -> None:

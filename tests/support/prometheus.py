@@ -57,7 +57,7 @@ class Prometheus:
         data = await self.get("/api/v1/rules")
         rules = [rule for group in data["groups"] for rule in group["rules"]]
         assert {rule["health"] for rule in rules} <= {"ok", "unknown"}, rules
-        return {rule["name"]: rule["state"] for rule in rules}
+        return {rule["name"]: rule["state"] for rule in rules if rule["type"] == "alerting"}
 
     async def until_pending(self, *names: str) -> None:
         states: dict[str, str] = {}

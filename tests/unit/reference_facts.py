@@ -23,6 +23,7 @@ from secret_sync.kube import (
     NAMESPACES,
     SECRETS,
     SERVICE_ACCOUNTS,
+    resource,
 )
 from secret_sync.logs import dropped_lines
 from secret_sync.metrics.accumulators import Counter, Histogram
@@ -151,8 +152,9 @@ def metrics() -> dict[str, Metric]:
     for name in controllers_gauges():
         registry.read(name, "what it says", lambda: 0.0)
     registry.watch_queues(lambda: [Idle("one")])
-    registry.watch_sources(lambda: Freshness(0, 0.0))
+    registry.watch_sources(lambda: Freshness(0, 0.0, 0))
     registry.watch_objects(lambda: {"ExternalSecret": count_by_ready(())})
+    registry.watch_rates(lambda: {("kms", "AccessKey", "cn-hangzhou"): 0.0})
     registry.watch_dry_run(lambda: count_dry_run(()))
     registry.watch_log(dropped_lines)
     for family in registry.registry.collect():
@@ -204,9 +206,18 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
         *(SECRETS, SERVICE_ACCOUNTS, NAMESPACES, CUSTOM_RESOURCE_DEFINITIONS),
     )
     ours = watched[:3]
+    verbs = {*resource.VERBS.values(), "get", "list"}
     found |= {
         ("secret_sync_objects", "kind"): {kind.kind for kind in ours},
-        ("secret_sync_objects", "ready"): set(count_by_ready(())),
+        ("secret_sync_objects", "ready"): {ready for ready, _ in count_by_ready(())},
+        # Besides those of the condition, and other HTTP statuses.
+        ("secret_sync_objects", "reason"): {"other"},
+        ("secret_sync_api_requests_total", "code"): {"none", "200", "201", "404", "409", "429"},
+        ("secret_sync_api_requests_total", "verb"): verbs,
+        ("secret_sync_api_request_duration_seconds", "verb"): verbs,
+        # Besides an account, and the regions.
+        ("secret_sync_rate_limit_use_ratio", "identity"): {*METHODS, "unproved", "other"},
+        ("secret_sync_rate_limit_use_ratio", "region"): {"dedicated", "mixed", "other"},
         ("secret_sync_dry_run_objects", "outcome"): set(count_dry_run(())),
         ("secret_sync_reconciles_total", "result"): {result.value for result in Result},
         ("secret_sync_reconciles_total", "controller"): queues(),

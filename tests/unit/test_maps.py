@@ -161,6 +161,7 @@ OTHERS = {
     "queue/worker.py NotBefore._until": "a key is queued, and goes when it is handed out",
     "app/watched.py Watched._running": "the informers",
     "metrics/accumulators.py _Family._series": "labels are words of ours",
+    "metrics/observers.py RequestMetrics._bound": "verbs, resources of ours, and HTTP statuses",
     "parse/expressions.py Expressions._paths": "goes with the object",
     "parse/expressions.py Expressions._regexes": "goes with the object",
     "parse/paths.py _Interpreter._methods": "one for each type of node of JMESPath",

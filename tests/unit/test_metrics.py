@@ -16,6 +16,7 @@ from secret_sync.metrics import (
     Metrics,
     QueueMetrics,
     ReflectorMetrics,
+    RequestMetrics,
     SyncMetrics,
     WorkerMetrics,
 )
@@ -212,24 +213,68 @@ def test_freshness_is_looked_at_once_for_each_scrape(metrics: Metrics) -> None:
 
     def look() -> Freshness:
         looks.append(1)
-        return Freshness(2, 61.5)
+        return Freshness(2, 61.5, 1)
 
     metrics.watch_sources(look)
     looks.clear()
     lines = shown(metrics)
     assert "secret_sync_sources_stale 2.0" in lines
+    assert "secret_sync_sources_late 1.0" in lines
     assert "secret_sync_oldest_overdue_seconds 61.5" in lines
     assert len(looks) == 1
 
 
 def test_objects_are_counted_when_asked_for(metrics: Metrics) -> None:
-    counts = {"ExternalSecret": {"True": 3, "False": 1, "Unknown": 0}}
+    counts = {"ExternalSecret": {("True", "Synced"): 3, ("False", "NoData"): 1, ("Unknown", ""): 0}}
     metrics.watch_objects(lambda: counts)
-    counts["ExternalSecret"]["Unknown"] = 4
+    counts["ExternalSecret"]["Unknown", ""] = 4
+    name = "secret_sync_objects"
+    assert [line for line in shown(metrics) if line.startswith(name)] == [
+        f'{name}{{kind="ExternalSecret",ready="True",reason="Synced"}} 3.0',
+        f'{name}{{kind="ExternalSecret",ready="False",reason="NoData"}} 1.0',
+        f'{name}{{kind="ExternalSecret",ready="Unknown",reason=""}} 4.0',
+    ]
+
+
+def test_requests_count_by_what_is_known_of_them(metrics: Metrics) -> None:
+    requests = RequestMetrics(metrics, {"secrets"})
+    for _ in range(2):
+        requests.requested("patch", "secrets", 200, 0.02)
+    requests.requested("patch", "secrets", 409, 0.02)
+    requests.requested("create", "selfsubjectreviews", 0, 15.0)
+    requests.requested("get", "", 200, 0.0)
+    name = "secret_sync_api_requests_total"
+    assert [line for line in shown(metrics) if line.startswith(name)] == [
+        f'{name}{{code="200",resource="secrets",verb="patch"}} 2.0',
+        f'{name}{{code="409",resource="secrets",verb="patch"}} 1.0',
+        f'{name}{{code="none",resource="other",verb="create"}} 1.0',
+        f'{name}{{code="200",resource="other",verb="get"}} 1.0',
+    ]
+    count = 'secret_sync_api_request_duration_seconds_count{resource="secrets",verb="patch"} 3.0'
+    assert count in shown(metrics)
+
+
+def test_changes_are_observed_with_and_without_a_rotation(metrics: Metrics) -> None:
+    calls = CallMetrics(metrics, "kms")
+    calls.changed(70.0, None)
+    calls.changed(61.0, 3.0)
     lines = shown(metrics)
-    assert 'secret_sync_objects{kind="ExternalSecret",ready="True"} 3.0' in lines
-    assert 'secret_sync_objects{kind="ExternalSecret",ready="False"} 1.0' in lines
-    assert 'secret_sync_objects{kind="ExternalSecret",ready="Unknown"} 4.0' in lines
+    assert 'secret_sync_staleness_seconds_sum{provider="kms"} 131.0' in lines
+    assert 'secret_sync_staleness_seconds_bucket{le="60.0",provider="kms"} 0.0' in lines
+    assert 'secret_sync_propagation_seconds_sum{provider="kms"} 3.0' in lines
+    assert 'secret_sync_propagation_seconds_count{provider="kms"} 1.0' in lines
+
+
+def test_rates_are_read_when_asked_for(metrics: Metrics) -> None:
+    metrics.watch_rates(lambda: {("kms", "account-0001", "cn-hangzhou"): 0.5})
+    labels = 'identity="account-0001",provider="kms",region="cn-hangzhou"'
+    assert f"secret_sync_rate_limit_use_ratio{{{labels}}} 0.5" in shown(metrics)
+
+
+def test_age_of_a_series_is_no_series(metrics: Metrics) -> None:
+    SyncMetrics(metrics).synced("written", 0.2, "c0ffee")
+    assert not [line for line in shown(metrics) if "_created" in line]
+    assert "_created" not in openmetrics(metrics.registry)
 
 
 def test_all_of_it_is_openmetrics(metrics: Metrics) -> None:
@@ -239,8 +284,8 @@ def test_all_of_it_is_openmetrics(metrics: Metrics) -> None:
     WorkerMetrics(metrics, "externalsecret")
     ReflectorMetrics(metrics, "secrets")
     metrics.watch_queues(lambda: [Queue("externalsecret", 0, 0.0, 0.0)])
-    metrics.watch_sources(lambda: Freshness(0, 0.0))
-    metrics.watch_objects(lambda: {"ExternalSecret": {"True": 1}})
+    metrics.watch_sources(lambda: Freshness(0, 0.0, 0))
+    metrics.watch_objects(lambda: {"ExternalSecret": {("True", "Synced"): 1}})
     names = {sample.name for sample in samples(metrics.registry)}
     assert {"secret_sync_syncs_total", "secret_sync_objects", "workqueue_depth"} <= names
 

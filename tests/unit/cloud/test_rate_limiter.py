@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -51,6 +52,22 @@ async def test_lifted_limit_waits_for_nothing(rate: float | None) -> None:
         await limiter.acquire()
     assert now() == start
     assert limiter.rate is None
+
+
+async def test_use_is_the_share_of_the_rate_in_the_last_minute() -> None:
+    limiter, unlimited = limiter_at(10), limiter_at(None)
+    assert limiter.use == 0.0
+    await unlimited.acquire()
+    assert unlimited.use == 0.0
+    await passed_within(limiter, 600.0)
+    assert limiter.use == pytest.approx(1.0, abs=0.01)
+    for _ in range(300):
+        await asyncio.sleep(0.2)
+        await limiter.acquire()
+    # Half of it for a minute, after all of it.
+    assert limiter.use == pytest.approx(0.5 + 0.5 / math.e, abs=0.01)
+    await asyncio.sleep(600)
+    assert limiter.use < 0.001
 
 
 async def test_throttling_halves_the_rate_at_most_once_a_second() -> None:

@@ -25,6 +25,7 @@ from secret_sync.kube import (
 )
 from secret_sync.kube import client as client_module
 from secret_sync.kube.errors import ReadOnlyError
+from secret_sync.kube.resource import verb_and_resource
 from tests.unit.kube.fakes import answering, closing, refusing, status_of, storing
 
 if TYPE_CHECKING:
@@ -79,6 +80,56 @@ async def test_a_request_carries_what_it_is_given(
     assert request.headers["content-type"] == "application/apply-patch+yaml"
     assert request.headers["accept"] == METADATA
     assert request.headers["authorization"] == "Bearer token-1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", SECRETS.path(), ("list", "secrets")),
+        ("GET", SECRETS.path("ns"), ("list", "secrets")),
+        ("GET", PATH, ("get", "secrets")),
+        ("WATCH", SECRETS.path("ns"), ("watch", "secrets")),
+        ("POST", SERVICE_ACCOUNTS.path("ns", "x", "token"), ("create", "serviceaccounts")),
+        ("PATCH", "/apis/a.b/v1/namespaces/ns/things/x/status", ("patch", "things")),
+        ("PUT", "/apis/a.b/v1/things/x", ("update", "things")),
+        ("DELETE", "/api/v1/namespaces/namespaces/secrets/secrets", ("delete", "secrets")),
+        ("GET", "/api/v1/namespaces/x", ("get", "namespaces")),
+        ("GET", "/api/v1/namespaces", ("list", "namespaces")),
+        ("GET", "/version", ("list", "")),
+    ],
+)
+def test_verb_and_resource_are_those_of_rules(
+    method: str, path: str, expected: tuple[str, str]
+) -> None:
+    assert verb_and_resource(method, path) == expected
+
+
+class SeenRequests(list[tuple[str, str, int]]):
+    """An observer that remembers."""
+
+    def requested(self, verb: str, resource: str, code: int, seconds: float) -> None:
+        assert 0 <= seconds < 15
+        self.append((verb, resource, code))
+
+
+async def test_every_try_is_observed_with_its_answer(
+    server: ScriptedServer, access: ClusterAccess
+) -> None:
+    seen = SeenRequests()
+    async with KubeClient(access, observer=seen) as client:
+        server.others += [refusing(401, "Unauthorized"), storing(), refusing(409, "Conflict")]
+        await client.request("PATCH", PATH, body={})
+        with pytest.raises(ApiConflictError):
+            await client.request("PATCH", PATH, body={})
+        (await client.stream(SECRETS.path(), params={"watch": "true"}, accept="", idle=1)).close()
+        access.server = "http://127.0.0.1:1"
+        with pytest.raises(ApiUnavailableError):
+            await client.request("GET", PATH)
+        with pytest.raises(ApiUnavailableError):
+            await client.stream(SECRETS.path(), params={}, accept="", idle=1)
+    patches = [("patch", "secrets", code) for code in (401, 200, 409)]
+    gone = [("get", "secrets", 0), ("watch", "secrets", 0)]
+    assert seen == [*patches, ("watch", "secrets", 200), *gone]
 
 
 async def test_requests_share_a_connection(server: ScriptedServer, client: KubeClient) -> None:

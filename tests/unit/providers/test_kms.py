@@ -147,6 +147,13 @@ async def test_managed_type_is_its_document() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "rotated"), [("2026-11-30T08:00:00Z", "2026-11-30T08:00:00Z"), (7, ""), (None, "")]
+)
+async def test_rotation_is_what_kms_says_of_it(said: object, rotated: str) -> None:
+    assert (await fetch(document(LastRotationDate=said))).rotated == rotated
+
+
+@pytest.mark.parametrize(
     ("body", "kind", "words"),
     [
         (b"{}", TransientError, "holds no SecretData"),

@@ -58,6 +58,7 @@ class PlayedCloud:
 
     values: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, SecretSyncError] = field(default_factory=dict)
+    rotated: dict[str, str] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     seconds: float = 0.05
     calls: list[tuple[float, str]] = field(default_factory=list)
@@ -72,7 +73,7 @@ class PlayedCloud:
             raise self.faults[source.name]
         if source.name not in self.values:
             raise NotFoundError(f"{source.name} does not exist", code="Forbidden.ResourceNotFound")
-        return SecretValue(self.values[source.name], "v1")
+        return SecretValue(self.values[source.name], "v1", self.rotated.get(source.name, ""))
 
     def within(self, seconds: float, prefix: str = "") -> int:
         """Calls of the last seconds, for secrets whose names begin so."""
@@ -95,6 +96,7 @@ class RegistryHarness:
     limiters: list[RateLimiter]
     #: The fetch function of each provider; a test may replace it.
     fetchers: dict[str, Any]
+    metrics: Metrics
 
     def want(
         self, name: str, provider: PlayedProvider | None = None, endpoint: str = "kms.example"
@@ -150,7 +152,8 @@ def make_harness() -> Callable[..., object]:
         await asyncio.sleep(0)
         try:
             yield RegistryHarness(
-                registry, cloud, PlayedProvider(), notified, changed, cache, limiters, fetchers
+                *(registry, cloud, PlayedProvider(), notified, changed, cache, limiters),
+                *(fetchers, metrics),
             )
         finally:
             task.cancel()

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.errors import DefiniteError, TransientError
+from secret_sync.errors import (
+    ClockError,
+    CredentialsError,
+    DefiniteError,
+    NotFoundError,
+    TransientError,
+)
 from secret_sync.sources.source import JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from secret_sync.errors import SecretSyncError
 
     MakeHarness = Callable[..., Any]
 
@@ -22,14 +30,14 @@ DOWN = TransientError("down", code="ServiceUnavailable")
 
 async def test_nothing_is_late_while_all_is_well(make_harness: MakeHarness) -> None:
     async with make_harness() as harness:
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
         harness.cloud.values = dict.fromkeys("abc", b"x")
         for name in "abc":
             harness.registry.register(f"ns/{name}", [harness.want(name)], interval=60)
         seen = set()
         for _ in range(600):
             await asyncio.sleep(1)
-            stale, overdue = harness.registry.freshness()
+            stale, overdue, _ = harness.registry.freshness()
             seen.add(stale)
             # What the call takes.
             assert overdue < 0.2
@@ -45,14 +53,14 @@ async def test_a_value_is_overdue_past_one_interval_and_stale_past_two(
         await asyncio.sleep(1)
         harness.cloud.faults["db"] = DOWN
         await asyncio.sleep(60 * (1 + JITTER) - 2)
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
         await asyncio.sleep(50)
-        assert harness.registry.freshness() == (0, pytest.approx(49, abs=0.5))
+        assert harness.registry.freshness()[:2] == (0, pytest.approx(49, abs=0.5))
         await asyncio.sleep(10)
-        assert harness.registry.freshness() == (1, pytest.approx(59, abs=0.5))
+        assert harness.registry.freshness()[:2] == (1, pytest.approx(59, abs=0.5))
         del harness.cloud.faults["db"]
         await asyncio.sleep(300)
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
 
 
 async def test_value_that_never_came_is_late_since_it_was_requested(
@@ -63,7 +71,7 @@ async def test_value_that_never_came_is_late_since_it_was_requested(
         harness.cloud.faults["db"] = DefiniteError("no", code="Forbidden.NoPermission")
         harness.registry.register("ns/a", [harness.want("db")], interval=60)
         await asyncio.sleep(119)
-        assert harness.registry.freshness() == (0, pytest.approx(119 - 66, abs=0.1))
+        assert harness.registry.freshness()[:2] == (0, pytest.approx(119 - 66, abs=0.1))
         await asyncio.sleep(2)
         assert harness.registry.freshness().stale == 1
 
@@ -79,7 +87,7 @@ async def test_the_shortest_interval_of_its_users_counts(make_harness: MakeHarne
         await asyncio.sleep(300)
         assert harness.registry.freshness().stale == 1
         harness.registry.release("ns/fast")
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
 
 
 async def test_unpolled_value_is_never_late(make_harness: MakeHarness) -> None:
@@ -87,7 +95,7 @@ async def test_unpolled_value_is_never_late(make_harness: MakeHarness) -> None:
         harness.cloud.values["db"] = b"one"
         harness.registry.register("ns/a", [harness.want("db"), harness.want("gone")], interval=None)
         await asyncio.sleep(100_000)
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
 
 
 async def test_unwanted_value_is_not_late(make_harness: MakeHarness) -> None:
@@ -99,7 +107,7 @@ async def test_unwanted_value_is_not_late(make_harness: MakeHarness) -> None:
         assert harness.registry.freshness().stale == 2
         harness.registry.suspend("ns/a")
         harness.registry.release("ns/b")
-        assert harness.registry.freshness() == (0, 0.0)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
 
 
 async def test_the_rate_makes_values_late_too(make_harness: MakeHarness) -> None:
@@ -108,7 +116,30 @@ async def test_the_rate_makes_values_late_too(make_harness: MakeHarness) -> None
         harness.cloud.values = dict.fromkeys(names, b"x")
         harness.registry.register("ns/all", [harness.want(n) for n in names], interval=20)
         await asyncio.sleep(600)
-        stale, overdue = harness.registry.freshness()
+        stale, overdue, _ = harness.registry.freshness()
         # Each is polled once in 100 seconds, not 20.
         assert 50 <= stale <= 70
         assert overdue == pytest.approx(80, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("error", "late"),
+    [
+        (DOWN, 1),
+        (ClockError("skewed", code="ClockSkew"), 1),
+        (DefiniteError("no", code="Forbidden"), 0),
+        (NotFoundError("no"), 0),
+        (CredentialsError("no"), 0),
+    ],
+)
+async def test_value_that_is_refused_is_stale_but_not_late(
+    make_harness: MakeHarness, error: SecretSyncError, late: int
+) -> None:
+    async with make_harness() as harness:
+        harness.cloud.values = {"db": b"one"}
+        harness.registry.register("ns/a", [harness.want("db")], interval=60)
+        await asyncio.sleep(1)
+        harness.cloud.faults["db"] = error
+        await asyncio.sleep(180)
+        found = harness.registry.freshness()
+        assert (found.stale, found.late) == (1, late)

@@ -62,9 +62,23 @@ def test_objects_are_counted_by_their_condition() -> None:
         None,
     ]
     objects = [reporting(ExternalSecretStatus(ready=one)) for one in reported]
-    assert count_by_ready(objects) == {"True": 2, "False": 1, "Unknown": 3}
-    assert count_by_ready([reporting(StoreStatus(ready("False")))])["False"] == 1
-    assert count_by_ready([]) == {"True": 0, "False": 0, "Unknown": 0}
+    none = {("True", ""): 0, ("False", ""): 0, ("Unknown", ""): 0}
+    synced = {("True", "Synced"): 2, ("False", "Synced"): 1, ("Unknown", "Synced"): 2}
+    assert count_by_ready(objects) == none | synced | {("Unknown", ""): 1}
+    store = reporting(StoreStatus(ready("False", "RoleNotFound")))
+    assert count_by_ready([store])["False", "RoleNotFound"] == 1
+    assert count_by_ready([]) == none
+
+
+def test_reasons_that_nobody_knows_do_not_become_labels() -> None:
+    objects = [
+        reporting(ExternalSecretStatus(ready=ready("False", f"tenant{n}"))) for n in range(9)
+    ]
+    objects.append(reporting(ExternalSecretStatus(ready=ready("True", ""))))
+    counts = count_by_ready(objects)
+    assert counts["False", "other"] == 9
+    assert counts["True", ""] == 1
+    assert len(counts) == 4
 
 
 @pytest.mark.parametrize(
