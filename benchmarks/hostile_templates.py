@@ -22,26 +22,17 @@ _VALUE: Final = "a" * KMS_BYTES
 _CALLS_ITSELF: Final = '{{ template "t" . }}{{ template "t" . }}'
 _DOUBLED: Final = "{{ $v := list 1 }}{{ range 60 }}{{ $v = list $v $v }}{{ end }}"
 
-#: The worst single templates: each ends only with the budget, in another way.
-ENDLESS: Final[Mapping[str, str]] = {
+#: Templates that use up the budget, each in another way.
+ENDLESS: Final[dict[str, str]] = {
     "loops": "{{ range 9999999 }}{{ range 9999999 }}{{ $x := add 1 2 3 }}{{ end }}{{ end }}",
-    "recursion": f'{{{{ define "t" }}}}{_CALLS_ITSELF}{{{{ end }}}}{_CALLS_ITSELF}',
-    "text": "{{ $s := .value }}{{ range 99 }}{{ $s = print $s $s }}{{ end }}",
     "lists": _DOUBLED + "{{ toJson $v }}",
     "equality": _DOUBLED + "{{ $w := list 1 }}{{ range 60 }}{{ $w = list $w $w }}{{ end }}"
     "{{ deepEqual $v $w }}",
-    "a-cycle": '{{ $d := dict }}{{ $_ := set $d "a" (list $d $d) }}{{ toJson $d }}',
-    "widths": '{{ range 99 }}{{ printf "%999999d %.999999f" 1 1.5 }}{{ end }}',
-    "one-width": '{{ printf "%2147483647d" 1 }}',
-    "repetition": "{{ repeat 9223372036854775807 .value }}",
-    "a-range-of-numbers": "{{ seq -9223372036854775808 9223372036854775807 }}",
     "backtracking": '{{ range 9999999 }}{{ $x := regexMatch "(a|aa)+(a+)+$" $.value }}{{ end }}',
     "compilation": r"{{ range $n := 9999999 }}"
-    r'{{ $x := regexMatch (printf "[\\pL\\pN]{30}%d" $n) "" }}{{ end }}',
+    r'{{ $x := regexMatch (printf "[\\pL\\pN]{8}7%d" $n) "" }}{{ end }}',
     "replacement": "{{ $s := .value }}{{ range 99 }}"
     '{{ $s = regexReplaceAll "" $s "aaaaaaaa" }}{{ end }}',
-    "conversions": "{{ $n := repeat 99 .digits }}{{ range 9999999 }}"
-    "{{ $x := int $n }}{{ $x = float64 $n }}{{ end }}",
     "letters": "{{ $s := repeat 9 .value }}{{ range 9999999 }}{{ $x := swapcase $s }}{{ end }}",
     "documents": "{{ range 9999999 }}{{ $x := mergeJson $.document $.document }}{{ end }}",
     "a-path": "{{ range 9999999 }}{{ $x := jsonPath $.document $.dots }}{{ end }}",
@@ -50,24 +41,37 @@ ENDLESS: Final[Mapping[str, str]] = {
     '{{ $x := dateInZone "Monday 2006-01-02 MST" 0 "America/New_York" }}{{ end }}',
     "versions": '{{ range 9999999 }}{{ $x := semverCompare ">=1 <2 || 3.x" "1.4" }}{{ end }}',
 }
+#: Templates that would be as bad, and that end at once.
+EXPLOSIVE: Final[dict[str, str]] = {
+    "recursion": f'{{{{ define "t" }}}}{_CALLS_ITSELF}{{{{ end }}}}{_CALLS_ITSELF}',
+    "text": "{{ $s := .value }}{{ range 99 }}{{ $s = print $s $s }}{{ end }}",
+    "a-cycle": '{{ $d := dict }}{{ $_ := set $d "a" (list $d $d) }}{{ toJson $d }}',
+    "widths": '{{ range 99 }}{{ printf "%999999d %.999999f" 1 1.5 }}{{ end }}',
+    "one-width": '{{ printf "%2147483647d" 1 }}',
+    "repetition": "{{ repeat 9223372036854775807 .value }}",
+    "a-range-of-numbers": "{{ seq -9223372036854775808 9223372036854775807 }}",
+    "conversions": "{{ $n := repeat 99 .digits }}{{ range 9999999 }}"
+    "{{ $x := int $n }}{{ $x = float64 $n }}{{ end }}",
+}
 
 
 def _with(name: str, template: Mapping[str, Any]) -> HostileObject:
-    document = json.dumps({f"key-{n}": {"a": [n] * 3} for n in range(900)})
+    document = json.dumps({f"key-{n}": {"a": [n] * 3} for n in range(700)})
     values = {
         "value": _VALUE,
         "digits": "1" * KMS_BYTES,
         "document": document,
-        "dots": "a." * 15_000,
+        "dots": "a." * 15_000 + "a",
     }
     entries = [entry(key, name=key) for key in values]
     return HostileObject(name, {"data": entries, "target": {"template": template}}, values)
 
 
-def endless(name: str, number: int = 0) -> HostileObject:
-    """Return one with an endless template; with a number, one of several."""
+def with_single(name: str, number: int = 0) -> HostileObject:
+    """Return one with a single template; with a number, one of several."""
     suffix = f"-{number}" if number else ""
-    return _with(f"template-with-{name}{suffix}", {"data": {"a": ENDLESS[name]}})
+    template = {"data": {"a": (ENDLESS | EXPLOSIVE)[name]}}
+    return _with(f"template-with-{name}{suffix}", template)
 
 
 def template_hashes() -> HostileObject:
@@ -112,7 +116,7 @@ def template_labels() -> HostileObject:
 
 
 MAKERS: Final[dict[str, Callable[[], HostileObject]]] = {
-    **{f"template-with-{name}": partial(endless, name) for name in ENDLESS},
+    **{f"template-with-{name}": partial(with_single, name) for name in ENDLESS | EXPLOSIVE},
     **{
         make.__name__.replace("_", "-"): make
         for make in (

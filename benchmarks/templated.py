@@ -11,7 +11,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import cold, latency
-from benchmarks.hostile_templates import ENDLESS, endless
+from benchmarks.hostile_templates import ENDLESS, with_single
 from benchmarks.table import Row
 from benchmarks.watching import arrivals
 from benchmarks.world import EXTERNAL_SECRETS, external_secret
@@ -28,7 +28,7 @@ SHARE: Final = 0.85
 BESIDE_MS: Final = 100.0
 _WITHIN: Final = 120.0
 #: Objects with a worst template for each second of samples: each takes a fifth of one or more.
-_PER_SECOND: Final = 5
+_PER_SECOND: Final = 8
 #: Seconds between two samples.
 _EVERY: Final = 0.1
 #: Two keys and a label, as people write them.
@@ -105,7 +105,7 @@ async def beside_the_worst(world: World, samples: int) -> Row:
     for namespace in ("calm", "hostile"):
         await world.add_namespace(namespace)
     bad = [
-        endless(name, number)
+        with_single(name, number)
         for number, name in enumerate(islice(cycle(ENDLESS), int(samples * _EVERY * _PER_SECOND)))
     ]
     await world.admin.put_secrets(bad[0].secrets)
