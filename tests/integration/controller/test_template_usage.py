@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,7 +127,7 @@ async def test_what_is_written_for_ack_secret_manager_gives_the_same(
 async def test_templates_of_another_namespace_are_out_of_reach(
     cluster: ControlPlane, api: Api, home: str, running: Running, kind: str
 ) -> None:
-    with fresh_namespace(cluster) as elsewhere:
+    with contextmanager(fresh_namespace)(cluster) as elsewhere:
         body = config_map({"a": "x"}) if kind == "configMap" else secret("texts", {"a": "x"})
         await api.put(body, elsewhere)
         async with running():

@@ -199,7 +199,7 @@ def test_keys_with_several_owners_are_distinguished() -> None:
 
 
 def labelled(manager: str, operation: str, *labels: str) -> dict[str, Any]:
-    about = {"f:labels": {".": {}, **{f"f:{name}": {} for name in labels}}}
+    about: dict[str, Any] = {"f:labels": {".": {}, **{f"f:{name}": {} for name in labels}}}
     return {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": about}}
 
 
