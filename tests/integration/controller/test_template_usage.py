@@ -80,7 +80,7 @@ async def _values(admin: CloudAdmin) -> None:
     await admin.put_secrets({"templates/user": "alice", "templates/password": "one"})
 
 
-async def test_what_is_written_for_ack_secret_manager_gives_the_same(
+async def test_templates_of_ack_secret_manager_give_the_same(
     api: Api, home: str, running: Running
 ) -> None:
     pem = {"tls.crt": "{{ .certificate }}", "tls.key": "{{ .pass }}"}
