@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.external_secret import quick_rendering
 from secret_sync.controller.external_secret.desired import (
     Clock,
     Desired,
@@ -17,10 +19,14 @@ from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
     ExtractionInput,
 )
+from secret_sync.controller.external_secret.quick_rendering import (
+    import_templates,
+    is_quickly_rendered,
+)
 from secret_sync.controller.external_secret.rendering import (
     NeedsHashes,
     TemplateInput,
-    is_quickly_rendered,
+    check_template_steps,
     render_steps,
     where_of,
 )
@@ -243,6 +249,7 @@ def test_template_without_the_time_has_no_clock() -> None:
     ("written", "quick"),
     [
         ({"data": {"a": "{{ .user | b64enc }}"}}, True),
+        ({"data": {"a": "{{ .user | replace `a` `b` | nindent 4 }}"}}, True),
         ({"data": {"a": "{{ range until 9 }}x{{ end }}"}}, False),
         ({"data": {"a": "{{ bcrypt .user }}"}}, False),
         ({"data": {"a": '{{ printf "%9999999d" 1 }}'}}, False),
@@ -254,8 +261,18 @@ def test_template_without_the_time_has_no_clock() -> None:
 def test_only_what_is_cheap_whatever_the_values_are_is_rendered_on_the_loop(
     written: dict[str, Any], *, quick: bool
 ) -> None:
+    import_templates()
     assert is_quickly_rendered(template_input(written), 100) is quick
     assert not is_quickly_rendered(template_input(written), 100_000)
+
+
+def test_nothing_is_imported_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is about to import the package has its lock; it is in ``sys.modules``."""
+    monkeypatch.setattr(quick_rendering, "_IMPORTED", threading.Event())
+    inputs = template_input({"data": {"a": "{{ .user }}"}})
+    assert not is_quickly_rendered(inputs, 100)
+    assert run_to_end(check_template_steps(inputs.template)) is None
+    assert is_quickly_rendered(inputs, 100)
 
 
 def test_names_of_templates() -> None:
