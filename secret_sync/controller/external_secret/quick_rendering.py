@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.rendering import TemplateInput
     from secret_sync.resources.template import SecretTemplate
 
-_IMPORTED: Final = Event()
+#: Whether all of it is imported: it is in ``sys.modules`` before that.
+IMPORTED: Final = Event()
 
 
 def import_templates() -> None:
@@ -18,10 +20,9 @@ def import_templates() -> None:
 
     Who imports a part of it while a thread does would wait for that thread.
     """
-    import secret_sync.templates.engine  # noqa: PLC0415
-    import secret_sync.templates.rendering  # noqa: F401, PLC0415
-
-    _IMPORTED.set()
+    for part in ("engine", "rendering"):
+        import_module(f"secret_sync.templates.{part}")
+    IMPORTED.set()
 
 
 #: What may be in a template that is rendered on the event loop: most take a fraction of a
@@ -64,6 +65,6 @@ def is_quickly_rendered(inputs: TemplateInput, size: int) -> bool:
 
 def is_quickly_parsed(template: SecretTemplate) -> bool:
     """Return whether the templates that an object itself has are parsed in no time."""
-    if not _IMPORTED.is_set():
+    if not IMPORTED.is_set():
         return False
     return sum(len(source) for _, source in template.written()) <= _QUICK_CHARACTERS

@@ -268,7 +268,7 @@ def test_only_what_is_cheap_whatever_the_values_are_is_rendered_on_the_loop(
 
 def test_nothing_is_imported_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that is about to import the package has its lock; it is in ``sys.modules``."""
-    monkeypatch.setattr(quick_rendering, "_IMPORTED", threading.Event())
+    monkeypatch.setattr(quick_rendering, "IMPORTED", threading.Event())
     inputs = template_input({"data": {"a": "{{ .user }}"}})
     assert not is_quickly_rendered(inputs, 100)
     assert run_to_end(check_template_steps(inputs.template)) is None
