@@ -246,6 +246,7 @@ class _RenderedSecret:
         self._written: dict[str, dict[str, bytes]] = {DATA: {}, LABELS: {}, ANNOTATIONS: {}}
         self._writers: dict[tuple[str, str], str] = {}
         self._overwritten: list[Overwritten] = []
+        self._number = 0
 
     def add(self, job: _TemplateJob, text: bytes) -> None:
         """Add what a template has rendered."""
@@ -262,6 +263,11 @@ class _RenderedSecret:
             self._put(job, key, value)
 
     def _put(self, job: _TemplateJob, key: str, value: bytes) -> None:
+        # One that is written again counts as well: each time is worth a warning.
+        self._number += 1
+        if self._number > MAX_KEYS:
+            message = f"the templates write over {MAX_KEYS} keys; split the ExternalSecret"
+            raise _RenderError(Problem(Reason.TOO_COSTLY, message, _TEMPLATE))
         if job.target != DATA and (why := value_problem(job.target, value)):
             what = job.target.lower().removesuffix("s")
             named = f"{what} {key!r}" if job.key else f"a {what}"
@@ -273,9 +279,6 @@ class _RenderedSecret:
             self._overwritten.append(Overwritten(name, before, job.where))
         self._writers[job.target, key] = job.where
         self._written[job.target][key] = value
-        if len(self._writers) > MAX_KEYS:
-            message = f"the templates write over {MAX_KEYS} keys; split the ExternalSecret"
-            raise _RenderError(Problem(Reason.TOO_COSTLY, message, _TEMPLATE))
 
     def finish(self, extracted: ExtractedData) -> ExtractedData:
         """Return the whole Secret, checked."""

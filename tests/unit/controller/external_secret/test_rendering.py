@@ -30,7 +30,7 @@ from secret_sync.controller.external_secret.rendering import (
     render_steps,
     where_of,
 )
-from secret_sync.parse import run_to_end
+from secret_sync.parse import MAX_KEYS, run_to_end
 from secret_sync.resources import ExternalSecret, Reason
 from secret_sync.templates.hashing import bcrypt_hash
 
@@ -189,6 +189,16 @@ def test_mistakes_name_the_place(written: dict[str, Any], reason: Reason, said: 
     found = wrong(written, {"user": b"alice"})
     assert found[0] is reason
     assert said in found[1]
+
+
+@pytest.mark.parametrize("target", ["Data", "Labels", "Annotations"])
+def test_lines_are_limited_although_they_write_one_key(target: str) -> None:
+    """Each writes it again, which is remembered: 44 MiB of an object when it was found."""
+    source = from_object({"key": "a", **LINES}, target=target)
+    texts = {("ConfigMap", "texts", "a"): b'{{ repeat 250000 "a=b\\n" }}'}
+    reason, message = wrong({"templateFrom": [source]}, texts=texts)
+    assert reason is Reason.TOO_COSTLY
+    assert f"over {MAX_KEYS} keys" in message
 
 
 def test_failing_template_leaves_nothing() -> None:
