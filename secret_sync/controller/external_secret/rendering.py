@@ -293,8 +293,11 @@ class _RenderedSecret:
                     for target in (LABELS, ANNOTATIONS)
                 )
             )
-        if size_of(metadata.annotations) > MAX_ANNOTATIONS:
-            message = f"the annotations have over {MAX_ANNOTATIONS} bytes together"
+        if size_of(*metadata) > MAX_ANNOTATIONS:
+            message = (
+                f"the annotations, with one that names all labels and annotations, have over "
+                f"{MAX_ANNOTATIONS} bytes together; render fewer or shorter ones"
+            )
             raise _RenderError(Problem(Reason.TOO_LARGE, message, _TEMPLATE))
         try:
             check_data(data)

@@ -167,3 +167,21 @@ async def test_nothing_is_rendered_after_a_failed_fetch(
         await admin.put_secret("templates/password", "two")
         await force_sync(api, home, "some", "again")
         await api.until_holds(home, "some", {"a": "2 bob"})
+
+
+async def test_names_of_labels_that_no_secret_can_hold_are_too_large(
+    api: Api, home: str, running: Running
+) -> None:
+    lines = '{{ range until 4000 }}{{ repeat 60 "a" }}.b/{{ . }}=x\n{{ end }}'
+    await api.put(secret("texts", {"a": lines}), home)
+    source = {"name": "texts", "items": [{"key": "a", "templateAs": "KeysAndValues"}]}
+    template = {"templateFrom": [{"secret": source, "target": "Labels"}]}
+    async with running():
+        await api.put(templated(template), home)
+        condition = await api.until_ready(home, "some", "TooLarge")
+        assert "262144 bytes" in condition["message"]
+        # As many as fit.
+        await api.put(secret("texts", {"a": lines.replace("4000", "3000")}), home)
+        await api.until_ready(home, "some", "Synced")
+        found = await api.get("Secret", home, "some")
+        assert len(found["metadata"]["labels"]) == 3000
