@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import ceiling
 from benchmarks.table import Row
 from benchmarks.watching import arrivals
+from benchmarks.world import NAMESPACE
 from secret_sync.app.start import CHECK_PARSER_AFTER
 
 if TYPE_CHECKING:
@@ -68,7 +69,12 @@ async def prepare(world: World, objects: int) -> None:
 
 
 async def follow(
-    world: World, controller: ControllerProcess, seen: Arrivals, objects: int
+    world: World,
+    controller: ControllerProcess,
+    seen: Arrivals,
+    objects: int,
+    *,
+    namespace: str = NAMESPACE,
 ) -> ColdStart:
     """Wait for the end of the work of a controller that was just started.
 
@@ -77,11 +83,12 @@ async def follow(
         controller: Just started.
         seen: Has watched since before that.
         objects: How many.
+        namespace: Theirs.
     """
     await seen.until(objects, within=_WITHIN)
     secrets = seen.last - controller.started
     # Only now, since these lists are long, and not the controller's work.
-    await world.all_ready(objects, within=_WITHIN)
+    await world.all_ready(objects, within=_WITHIN, namespace=namespace)
     statuses = time.monotonic() - controller.started
     return ColdStart(objects, secrets, statuses, controller.cpu_seconds)
 

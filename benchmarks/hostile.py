@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from benchmarks import hostile_objects, hostile_shapes
+from benchmarks import hostile_objects, hostile_shapes, hostile_templates
 from benchmarks.newcomers import Newcomers
 from benchmarks.probe import Probe, free_port
 from benchmarks.table import Row, render, save
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchmarks.process import ControllerProcess
 
 HOSTILE: Final = "hostile"
+MAKERS: Final = hostile_objects.MAKERS | hostile_templates.MAKERS
 #: Seconds that a hostile object is observed, and that its deletion is.
 OBSERVED: Final = 8.0
 _DELETION: Final = 1.0
@@ -177,7 +178,7 @@ async def measure_all(
 
 def chosen(only: Sequence[str], generated: int, seed: int) -> Iterable[HostileObject]:
     """Yield the objects of these names, or all, and so many of random shapes."""
-    for name, make in hostile_objects.MAKERS.items():
+    for name, make in MAKERS.items():
         if not only or name in only:
             yield make()
     for number in range(generated):
@@ -203,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--factor", type=float, default=1.0, help="of all limits")
     arguments = parser.parse_args(argv)
     only = [name for name in arguments.only.split(",") if name]
-    if unknown := set(only) - hostile_objects.MAKERS.keys() - {"none"}:
+    if unknown := set(only) - MAKERS.keys() - {"none"}:
         parser.error(f"no such object: {', '.join(sorted(unknown))}")
     if (load := os.getloadavg()[0]) > 1:
         print(f"The machine is busy (load {load:.1f}): times will look worse than they are.")

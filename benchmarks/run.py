@@ -23,6 +23,7 @@ from benchmarks import (
     memory,
     scrape,
     shared,
+    templated,
     templates,
 )
 from benchmarks.table import render, save
@@ -55,6 +56,7 @@ class Sizes:
         observed: Seconds for which each hostile object is.
         starts: With one object.
         namespaces: That a ClusterExternalSecret spreads to.
+        beside: New objects while the worst templates are rendered.
         large: Namespaces, and ClusterExternalSecrets, whose memory is measured.
     """
 
@@ -73,6 +75,7 @@ class Sizes:
     observed: float = hostile.OBSERVED
     starts: int = 9
     namespaces: int = 500
+    beside: int = 100
     large: tuple[int, int] = (2000, 5)
 
 
@@ -90,6 +93,7 @@ QUICK: Final = Sizes(
     observed=2.0,
     starts=2,
     namespaces=30,
+    beside=20,
     large=(20, 2),
 )
 
@@ -181,8 +185,16 @@ async def scraping(sizes: Sizes) -> list[Row]:
 
 
 async def rendering(_sizes: Sizes) -> list[Row]:
-    """The rows of templates."""
+    """The rows of templates alone."""
     return templates.measure()
+
+
+async def templating(sizes: Sizes) -> list[Row]:
+    """The rows of templates on an API server."""
+    async with World.start() as world:
+        compared = await templated.compare(world, sizes.objects)
+    async with World.start() as world:
+        return [compared, await templated.beside_the_worst(world, sizes.beside)]
 
 
 _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
@@ -197,6 +209,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "spread": spreading,
     "scrape": scraping,
     "templates": rendering,
+    "templated": templating,
     "hostile": harming,
 }
 

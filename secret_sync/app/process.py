@@ -10,8 +10,9 @@ from typing import Final
 
 #: New containers between two collections of the youngest generation.
 _GC_YOUNG: Final = 20_000
-#: Halves the time that such a thread keeps the loop waiting (benchmarks/parse.py).
-_SWITCH: Final = 0.002
+#: A sync has ten turns of the loop or so, each of which may wait that long for the interpreter
+#: (benchmarks/templated.py).
+_SWITCH: Final = 0.0005
 #: Bytes from which an allocation is a mapping of its own, and bytes of unused heap that are kept.
 #: Above the 256 KiB that uvloop allocates for each read of a TLS connection.
 _MAPPED_FROM: Final = 1024 * 1024

@@ -128,6 +128,10 @@ class EventHandlers:
 
     def config_map_changed(self, change: Change[ConfigMap]) -> None:
         """Enqueue the objects whose templates are in a ConfigMap."""
+        if change.new is None:
+            # It may be there: a list that began before something referred to it omits it.
+            for user in self._external_secrets.by_index(BY_TEMPLATE, f"{CONFIG_MAP}/{change.key}"):
+                self._states.look_up_again(user)
         if self._live:
             self._enqueue_rendered(CONFIG_MAP, change.key)
 

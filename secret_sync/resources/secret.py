@@ -6,6 +6,7 @@ in: which data keys our field manager owns, and which ones others own.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -21,7 +22,7 @@ from secret_sync.resources.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _OWNER_FIELD = f"f:{OWNER_ANNOTATION}"
 _MANAGED_BY_FIELD: Final = f"labels/{MANAGED_BY_LABEL}"
@@ -84,7 +85,8 @@ class ManagedSecret(ObjectMeta):
         other_keys: Data keys that another manager owns, alone or with us.
         merged: Data keys that ExternalSecrets merged into it, by the uid of each; with labels and
             annotations as in ``our_keys``.
-        shared_keys: Those of the other keys that more than one entry owns.
+        shared_keys: Those of the other keys that more than one entry owns; with labels and
+            annotations, as in ``our_keys``, that were merged and that another manager owns, too.
         editors: The field managers of the other keys, and of rendered labels and annotations.
         carries: Whether our field manager owns labels, annotations or ownerReferences that are
             neither marks nor rendered: a recreation did not get to give them back.
@@ -161,6 +163,7 @@ def secret_from_metadata(value: dict[str, Any]) -> SecretMeta:
                 merged[manager.removeprefix(MERGE_MANAGER)] = keys
         elif rendered and not rendered.isdisjoint(metadata_fields(fields.get("f:metadata") or {})):
             editors.add(manager)
+    shared_keys |= _shared_metadata(entries, merged)
     return ManagedSecret(
         namespace=interned(metadata.get("namespace")),
         name=metadata["name"],
@@ -260,6 +263,21 @@ def _with_metadata(
 ) -> frozenset[str]:
     found = set(metadata_fields(about)) - marks
     return _shared(keys.union(map(interned, found))) if found else keys
+
+
+def _shared_metadata(
+    entries: Iterable[dict[str, Any]], merged: Mapping[str, frozenset[str]]
+) -> set[str]:
+    """Return the merged labels and annotations that more than one entry owns."""
+    held = {field for fields in merged.values() for field in fields if "/" in field}
+    if not held:
+        return held
+    owners = Counter(
+        field
+        for entry in entries
+        for field in metadata_fields((entry.get("fieldsV1") or {}).get("f:metadata") or {})
+    )
+    return {field for field in held if owners[field] > 1}
 
 
 def _carries(about: dict[str, Any], owner: str, rendered: frozenset[str]) -> bool:

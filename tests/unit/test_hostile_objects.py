@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from benchmarks.hostile import Harm, Limits
-from benchmarks.hostile_objects import MAKERS
+from benchmarks.hostile import MAKERS, Harm, Limits
 from benchmarks.hostile_parts import KMS_BYTES
 from benchmarks.hostile_shapes import generated
 

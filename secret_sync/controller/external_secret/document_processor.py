@@ -25,7 +25,8 @@ from secret_sync.controller.external_secret.extraction import (
     collect_inputs,
     extract_all_steps,
 )
-from secret_sync.controller.external_secret.rendering import is_quickly_rendered, render_steps
+from secret_sync.controller.external_secret.quick_rendering import is_quickly_rendered
+from secret_sync.controller.external_secret.rendering import render_steps
 from secret_sync.controller.external_secret.state import Extracted
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.sync import Problem

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from secret_sync.controller.external_secret.rendering import (
-    check_template_steps,
-    is_quickly_parsed,
-)
+from secret_sync.controller.external_secret.quick_rendering import is_quickly_parsed
+from secret_sync.controller.external_secret.rendering import check_template_steps
 from secret_sync.controller.reasons import problem_of
 from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError

@@ -22,6 +22,11 @@ MAX_LABEL: Final = 63
 #: Of all annotations together, names included; the API server's limit.
 MAX_ANNOTATIONS: Final = 256 * 1024
 
+#: Bytes, at most, that are before and after a name in our annotation, and of our annotations apart
+#: from these names.
+_NAMED: Final = len("annotations/ ")
+_MARKS: Final = 512
+
 _MAX_PREFIX: Final = 253
 _WORD: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PART: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -71,6 +76,11 @@ def value_problem(target: str, value: bytes) -> str:
     )
 
 
-def size_of(annotations: Mapping[str, str]) -> int:
-    """Return the bytes of annotations as the API server counts them."""
-    return sum(len(name.encode()) + len(value.encode()) for name, value in annotations.items())
+def size_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> int:
+    """Return the bytes of all annotations as the API server counts them.
+
+    Those of ours are among them; one has the names of all labels and annotations.
+    """
+    named = sum(len(name) + _NAMED for name in (*labels, *annotations))
+    written = sum(len(name) + len(value.encode()) for name, value in annotations.items())
+    return named + written + _MARKS

@@ -5,8 +5,6 @@ The package of templates is imported here, with the first object that has one.
 
 from __future__ import annotations
 
-import re
-import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -18,6 +16,7 @@ from secret_sync.controller.external_secret.desired import (
     RenderedMetadata,
 )
 from secret_sync.controller.external_secret.extraction import ExtractedData, ExtractionError
+from secret_sync.controller.external_secret.quick_rendering import import_templates
 from secret_sync.controller.external_secret.rendered_metadata import (
     MAX_ANNOTATIONS,
     name_problem,
@@ -93,6 +92,7 @@ Rendered: TypeAlias = Desired | ExtractionError | NeedsHashes
 
 def check_template_steps(template: SecretTemplate) -> Steps[Problem | None]:
     """Parse the templates that an object itself has; return what is wrong with the first."""
+    import_templates()
     from secret_sync.templates.engine import parse  # noqa: PLC0415 (see above)
     from secret_sync.templates.errors import TemplateError  # noqa: PLC0415
 
@@ -246,6 +246,7 @@ class _RenderedSecret:
         self._written: dict[str, dict[str, bytes]] = {DATA: {}, LABELS: {}, ANNOTATIONS: {}}
         self._writers: dict[tuple[str, str], str] = {}
         self._overwritten: list[Overwritten] = []
+        self._number = 0
 
     def add(self, job: _TemplateJob, text: bytes) -> None:
         """Add what a template has rendered."""
@@ -262,6 +263,11 @@ class _RenderedSecret:
             self._put(job, key, value)
 
     def _put(self, job: _TemplateJob, key: str, value: bytes) -> None:
+        # One that is written again counts as well: each time is worth a warning.
+        self._number += 1
+        if self._number > MAX_KEYS:
+            message = f"the templates write over {MAX_KEYS} keys; split the ExternalSecret"
+            raise _RenderError(Problem(Reason.TOO_COSTLY, message, _TEMPLATE))
         if job.target != DATA and (why := value_problem(job.target, value)):
             what = job.target.lower().removesuffix("s")
             named = f"{what} {key!r}" if job.key else f"a {what}"
@@ -273,9 +279,6 @@ class _RenderedSecret:
             self._overwritten.append(Overwritten(name, before, job.where))
         self._writers[job.target, key] = job.where
         self._written[job.target][key] = value
-        if len(self._writers) > MAX_KEYS:
-            message = f"the templates write over {MAX_KEYS} keys; split the ExternalSecret"
-            raise _RenderError(Problem(Reason.TOO_COSTLY, message, _TEMPLATE))
 
     def finish(self, extracted: ExtractedData) -> ExtractedData:
         """Return the whole Secret, checked."""
@@ -290,8 +293,11 @@ class _RenderedSecret:
                     for target in (LABELS, ANNOTATIONS)
                 )
             )
-        if size_of(metadata.annotations) > MAX_ANNOTATIONS:
-            message = f"the annotations have over {MAX_ANNOTATIONS} bytes together"
+        if size_of(*metadata) > MAX_ANNOTATIONS:
+            message = (
+                f"the annotations, with one that names all labels and annotations, have over "
+                f"{MAX_ANNOTATIONS} bytes together; render fewer or shorter ones"
+            )
             raise _RenderError(Problem(Reason.TOO_LARGE, message, _TEMPLATE))
         try:
             check_data(data)
@@ -316,50 +322,6 @@ def _lines(job: _TemplateJob, text: bytes) -> Iterator[tuple[int, str, bytes]]:
             )
             raise _RenderError(Problem(Reason.TEMPLATE_FAILED, message, job.path))
         yield number, name.decode(errors="replace"), value.strip()
-
-
-#: What may be in a template that is rendered on the event loop: most take a fraction of a
-#: millisecond, and none of it takes long between two charges to the budget.
-_QUICK_CHARACTERS: Final = 1024
-_QUICK_VALUES: Final = 4096
-_REPEATS: Final = re.compile(
-    r"\b(range|template|define|block|repeat|until|untilStep|seq)\b|%[^a-z]"
-)
-QUICK_FUNCTIONS: Final = frozenset(
-    """and b64dec b64enc coalesce default empty eq fromJson html index jsonPath len lower ne not or
-    print printf println quote required squote ternary toJson toString trim trimAll trimPrefix
-    trimSuffix upper urlquery""".split()  # noqa: SIM905 (a list of them would fill a page)
-)
-
-
-def is_quickly_rendered(inputs: TemplateInput, size: int) -> bool:
-    """Return whether rendering is likely to be quick enough for the loop; see ``quick``.
-
-    Args:
-        inputs: With the templates.
-        size: Of the fetched values.
-    """
-    if size > _QUICK_VALUES or inputs.texts or not is_quickly_parsed(inputs.template):
-        return False
-    from secret_sync.templates.engine import parse  # noqa: PLC0415 (see above)
-    from secret_sync.templates.errors import TemplateError  # noqa: PLC0415
-
-    for _, source in inputs.template.written():
-        if _REPEATS.search(source):
-            return False
-        try:
-            if not parse(source).functions <= QUICK_FUNCTIONS:
-                return False
-        except TemplateError:
-            return True
-    return True
-
-
-def is_quickly_parsed(template: SecretTemplate) -> bool:
-    """Return whether the templates that an object itself has are parsed in no time."""
-    if "secret_sync.templates.engine" not in sys.modules:
-        return False
-    return sum(len(source) for _, source in template.written()) <= _QUICK_CHARACTERS
 
 
 def template_problem(

@@ -274,6 +274,12 @@ class SyncStateStore(ObjectStates[SyncState]):
         state = self._states.get(key)
         return state is not None and state.applied is not None
 
+    def look_up_again(self, key: str) -> None:
+        """Have the ConfigMaps with templates of an object looked up again."""
+        state = self._states.get(key)
+        if state is not None:
+            state.looked_up = None
+
     def invalidate(self, key: str) -> None:
         """Invalidate what was applied: the Secret is missing in a list, gone or newer than it."""
         self.of(key).applied = None

@@ -28,7 +28,7 @@ from secret_sync.kube import (
     OutdatedError,
     OwnedByOthersError,
     Ref,
-    data_keys,
+    owned_fields,
     string_data_keys,
     without_keys,
 )
@@ -307,12 +307,12 @@ class MergeWriter:
 def _shared(
     es: ExternalSecret, desired: Desired, reply: dict[str, Any]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return our keys that others own as well, at equal values, with their field managers."""
+    """Return what of ours others own as well, at equal values, with their field managers."""
     owners: dict[str, set[str]] = {}
     for entry in reply["metadata"].get("managedFields") or ():
         manager = entry.get("manager") or ""
         if manager != f"{MERGE_MANAGER}{es.uid}":
-            for key in (data_keys(entry) | string_data_keys(entry)) & desired.keys:
+            for key in (owned_fields(entry) | string_data_keys(entry)) & desired.fields:
                 owners.setdefault(key, set()).add(manager)
     return tuple((key, tuple(sorted(owners[key]))) for key in sorted(owners))
 
@@ -322,4 +322,4 @@ def _shared_as_before(desired: Desired, state: SyncState, current: ManagedSecret
     if any(entry.keys & desired.keys for entry in current.string_data):
         # With which value does not show.
         return False
-    return current.shared_keys & desired.keys == {key for key, _ in state.shared}
+    return current.shared_keys & desired.fields == {key for key, _ in state.shared}

@@ -262,49 +262,6 @@ async def test_a_recreated_secret_has_what_was_rendered_and_what_others_set(
         )
 
 
-async def test_merged_labels_are_not_forced(api: Api, home: str, running: Running) -> None:
-    host = secret("host", {"theirs": "x"})
-    host["metadata"]["labels"] = {"team": "theirs"}
-    await post_as(api, "kubectl-create", host, home)
-    merge = {"name": "host", "creationPolicy": "Merge"}
-    async with running():
-        await api.put(templated({"data": {"a": "b"}, "metadata": LABELS}, **merge), home)
-        found = await api.until_holds(home, "host", {"theirs": "x", "a": "b"})
-        assert metadata_of(found, "labels") == {"team": "theirs", "user": "alice"}
-        await api.until_ready(home, "some", "Synced")
-        await api.merge("Secret", home, "host", {"metadata": {"labels": {"user": "mallory"}}})
-        condition = await api.until_ready(home, "some", "KeyConflict")
-        assert "label user" in condition["message"]
-        found = await api.get("Secret", home, "host")
-        assert metadata_of(found, "labels")["user"] == "mallory"
-        await api.merge("Secret", home, "host", {"metadata": {"labels": {"user": None}}})
-        await api.until("Secret", home, "host", lambda s: "user" in metadata_of(s, "labels"))
-        await api.put(templated({"data": {"a": "b"}}, **merge), home)
-        await api.until(
-            "Secret", home, "host", lambda s: metadata_of(s, "labels") == {"team": "theirs"}
-        )
-
-
-async def test_two_that_merge_one_label_are_in_conflict(
-    api: Api, home: str, running: Running
-) -> None:
-    await post_as(api, "kubectl-create", secret("host", {"theirs": "x"}), home)
-    merge = {"name": "host", "creationPolicy": "Merge"}
-    async with running():
-        first = templated({"data": {"a": "1"}, "metadata": {"labels": {"team": "x"}}}, **merge)
-        await api.put(first, home)
-        await api.until_ready(home, "some", "Synced")
-        template = {"data": {"b": "1"}, "metadata": {"labels": {"team": "x"}}}
-        await api.put(templated(template, "other", **merge), home)
-        both = [await api.get("ExternalSecret", home, name) for name in ("some", "other")]
-        # Within one second the uid decides.
-        both.sort(key=lambda e: (e["metadata"]["creationTimestamp"], e["metadata"]["uid"]))
-        winner, loser = (e["metadata"]["name"] for e in both)
-        condition = await api.until_ready(home, loser, "KeyConflict")
-        assert "merges label team" in condition["message"]
-        await api.until_ready(home, winner, "Synced")
-
-
 async def test_a_templated_secret_of_ack_secret_manager_is_taken_over(
     api: Api, home: str, running: Running
 ) -> None:

@@ -11,6 +11,7 @@ from secret_sync.controller.external_secret.desired import Desired
 from secret_sync.controller.external_secret.document_processor import DocumentProcessor
 from secret_sync.controller.external_secret.expressions import ExpressionCompiler
 from secret_sync.controller.external_secret.extraction import extract_all_steps
+from secret_sync.controller.external_secret.quick_rendering import import_templates
 from secret_sync.controller.external_secret.state import SyncStateStore
 from secret_sync.controller.sync import SyncContext
 from secret_sync.queue import Priority, TimeSlicedWorker
@@ -51,6 +52,7 @@ class ProcessorHarness:
     """A processor that runs, and the objects that it enqueued."""
 
     def __init__(self) -> None:
+        import_templates()
         self.worker = TimeSlicedWorker()
         self.expressions = ExpressionCompiler(self.worker, self._enqueue)
         self.processor = DocumentProcessor(

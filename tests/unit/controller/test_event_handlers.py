@@ -355,6 +355,19 @@ async def test_config_map_enqueues_what_is_rendered_from_it(templated: HandlersH
     assert list(templated.objects.added) == [(KEY, Priority.HIGH)]
 
 
+async def test_config_map_that_a_list_does_not_have_is_looked_up_again(
+    templated: HandlersHarness,
+) -> None:
+    """A list may have begun before anything referred to it, and what it omits is not followed."""
+    state = templated.states.of(KEY)
+    state.looked_up = 1
+    found = ConfigMap("ns", "texts", "c", "1")
+    templated.handlers.config_map_changed(Change("ns/texts", None, found))
+    assert state.looked_up == 1
+    templated.handlers.config_map_changed(Change("ns/texts", found, None))
+    assert state.looked_up is None
+
+
 async def test_secret_enqueues_what_is_rendered_from_it(templated: HandlersHarness) -> None:
     found = ForeignSecret("ns", "hidden", "s", "1", "")
     templated.handlers.secret_changed(Change("ns/hidden", None, found))

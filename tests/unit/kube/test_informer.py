@@ -55,6 +55,21 @@ async def test_an_empty_list_is_in_sync_too(
     assert len(informer.store) == 0
 
 
+async def test_object_that_was_read_and_that_the_first_list_does_not_have_is_gone(
+    server: ScriptedServer,
+    informer: Informer[ColoredMap],
+    diary: Diary,
+    running: Callable[[], None],
+) -> None:
+    server.lists.append(listing(item("b")))
+    read = thing(item("a"))
+    assert read is not None
+    informer.learn(read)
+    running()
+    await informer.wait_synced()
+    assert diary.lines == ["-ns/a", "+ns/b"]
+
+
 @pytest.mark.looptime
 async def test_a_barrier_of_more_than_two_minutes_fails(
     client: KubeClient, recorder: ReflectorRecorder

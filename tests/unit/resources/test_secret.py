@@ -198,6 +198,20 @@ def test_keys_with_several_owners_are_distinguished() -> None:
     assert read(entry(MINE, "Apply", "a")).shared_keys == frozenset()
 
 
+def labelled(manager: str, operation: str, *labels: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"f:labels": {".": {}, **{f"f:{name}": {} for name in labels}}}
+    return {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": about}}
+
+
+def test_merged_labels_with_several_owners_are_distinguished() -> None:
+    theirs = labelled("kubectl", "Update", "b", "c")
+    found = read(labelled(MINE, "Apply", "a", "b"), theirs)
+    assert found.shared_keys == {"labels/b"}
+    # Of a Secret of our own they are repaired by force.
+    found = read(labelled("secret-sync", "Apply", "b"), theirs, annotations={OWNER: "some/uid"})
+    assert found.shared_keys == frozenset()
+
+
 def test_long_texts_of_others_are_kept_shortened() -> None:
     long = "K" * 600_000
     reference = {"kind": long, "name": "n", "uid": long, "controller": True}

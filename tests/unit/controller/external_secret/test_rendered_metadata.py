@@ -69,4 +69,9 @@ def test_values_of_annotations_are_any_text() -> None:
 
 
 def test_size_counts_names_and_values() -> None:
-    assert size_of({"ä": "bc", "d": ""}) == 5
+    nothing = size_of({}, {})
+    assert size_of({}, {"a": "ä", "d": ""}) - nothing == len("aäd") + 1 + len(
+        "annotations/a annotations/d "
+    )
+    # Their names are in an annotation.
+    assert size_of({"a": "value"}, {}) - nothing >= len("labels/a ")

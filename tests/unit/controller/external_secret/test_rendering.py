@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secret_sync.controller.external_secret import quick_rendering
 from secret_sync.controller.external_secret.desired import (
     Clock,
     Desired,
@@ -17,14 +19,18 @@ from secret_sync.controller.external_secret.extraction import (
     ExtractionError,
     ExtractionInput,
 )
+from secret_sync.controller.external_secret.quick_rendering import (
+    import_templates,
+    is_quickly_rendered,
+)
 from secret_sync.controller.external_secret.rendering import (
     NeedsHashes,
     TemplateInput,
-    is_quickly_rendered,
+    check_template_steps,
     render_steps,
     where_of,
 )
-from secret_sync.parse import run_to_end
+from secret_sync.parse import MAX_KEYS, run_to_end
 from secret_sync.resources import ExternalSecret, Reason
 from secret_sync.templates.hashing import bcrypt_hash
 
@@ -185,6 +191,16 @@ def test_mistakes_name_the_place(written: dict[str, Any], reason: Reason, said: 
     assert said in found[1]
 
 
+@pytest.mark.parametrize("target", ["Data", "Labels", "Annotations"])
+def test_lines_are_limited_although_they_write_one_key(target: str) -> None:
+    """Each writes it again, which is remembered: 44 MiB of an object when it was found."""
+    source = from_object({"key": "a", **LINES}, target=target)
+    texts = {("ConfigMap", "texts", "a"): b'{{ repeat 250000 "a=b\\n" }}'}
+    reason, message = wrong({"templateFrom": [source]}, texts=texts)
+    assert reason is Reason.TOO_COSTLY
+    assert f"over {MAX_KEYS} keys" in message
+
+
 def test_failing_template_leaves_nothing() -> None:
     assert wrong({"data": {"a": "good", "b": "{{ .usr }}"}})[0] is Reason.TEMPLATE_FAILED
 
@@ -243,6 +259,7 @@ def test_template_without_the_time_has_no_clock() -> None:
     ("written", "quick"),
     [
         ({"data": {"a": "{{ .user | b64enc }}"}}, True),
+        ({"data": {"a": "{{ .user | replace `a` `b` | nindent 4 }}"}}, True),
         ({"data": {"a": "{{ range until 9 }}x{{ end }}"}}, False),
         ({"data": {"a": "{{ bcrypt .user }}"}}, False),
         ({"data": {"a": '{{ printf "%9999999d" 1 }}'}}, False),
@@ -254,8 +271,18 @@ def test_template_without_the_time_has_no_clock() -> None:
 def test_only_what_is_cheap_whatever_the_values_are_is_rendered_on_the_loop(
     written: dict[str, Any], *, quick: bool
 ) -> None:
+    import_templates()
     assert is_quickly_rendered(template_input(written), 100) is quick
     assert not is_quickly_rendered(template_input(written), 100_000)
+
+
+def test_nothing_is_imported_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is about to import the package has its lock; it is in ``sys.modules``."""
+    monkeypatch.setattr(quick_rendering, "IMPORTED", threading.Event())
+    inputs = template_input({"data": {"a": "{{ .user }}"}})
+    assert not is_quickly_rendered(inputs, 100)
+    assert run_to_end(check_template_steps(inputs.template)) is None
+    assert is_quickly_rendered(inputs, 100)
 
 
 def test_names_of_templates() -> None:
