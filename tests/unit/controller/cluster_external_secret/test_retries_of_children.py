@@ -14,6 +14,7 @@ from secret_sync.controller.cluster_external_secret.matcher import ServedNamespa
 from secret_sync.controller.cluster_external_secret.reconciler import (
     ClusterExternalSecretReconciler,
 )
+from secret_sync.controller.cluster_external_secret.reporter import ClusterReporter
 from secret_sync.controller.cluster_external_secret.state import ClusterState
 from secret_sync.controller.cluster_external_secret.validation import Checked
 from secret_sync.controller.confirmation import OwnerChangedError
@@ -52,6 +53,7 @@ class FailingLoop:
         self.queue: WorkQueue[str] = WorkQueue("test", observer=Mock())
         self.statuses = Mock()
         self.statuses.known.return_value = ClusterExternalSecretStatus()
+        self.publisher = Mock()
         self.take = AsyncMock(side_effect=error)
         checker: Any = Mock()
         checker.outdated.return_value = None
@@ -64,10 +66,9 @@ class FailingLoop:
             scope=ServedNamespaces(),
             checker=checker,
             writer=writer,
-            statuses=self.statuses,
+            reporter=ClusterReporter(self.statuses, self.publisher),
             states=ObjectStates(ClusterState),
             finalizers=AsyncMock(remove=AsyncMock(return_value=False)),
-            publisher=Mock(),
             queue=self.queue,
         )
 
