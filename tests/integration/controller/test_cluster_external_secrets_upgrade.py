@@ -143,7 +143,9 @@ async def test_definitions_that_are_first_do_not_disturb_the_controller_before(
         await admin.put_secret(key, "two")
         await older.until_holds(home, ORDINARY, TWO)
         assert await older.find("ExternalSecret", first, fleet.name_of()) is None
-        assert (await older.get(KIND, "", fleet.name_of())).get("status") is None
+        found = await older.get(KIND, "", fleet.name_of())
+        # As the API server made it.
+        assert found["status"] == {"observedGeneration": -1}
         assert complaints(program) == []
     async with Watching(older, home, ORDINARY) as watching, controller() as program:
         await older.until_holds(first, fleet.name_of(), TWO)
@@ -155,7 +157,7 @@ async def test_definitions_that_are_first_do_not_disturb_the_controller_before(
 async def test_kind_that_is_removed_and_installed_again_is_served_again(
     older: Api, breakable_namespace: str, fleet: Fleet, key: str, controller: Any
 ) -> None:
-    (first,) = await fleet.namespaces("a")
+    await fleet.namespaces("a")
     await install(older)
     async with controller() as program, ordinary(older, breakable_namespace, key) as watching:
         await older.put(fleet.document(key), "")
