@@ -64,7 +64,7 @@ async def test_status_of_an_object_with_a_mistake_is_a_failure(
     async with operator(settings_for(cluster, cloud)):
         await api.put(broken, "")
         await fleet.until_ready("ConditionsInvalid")
-    done = await cli("status", "--all-namespaces")
+    done = await cli("status", "--all-namespaces", "--exit-code")
     (line,) = [text for text in done.out.splitlines() if text.startswith(f"{fleet.name_of()} ")]
     assert line.split()[1:3] == ["False", "ConditionsInvalid"]
     assert "namespaceRegexes" in line

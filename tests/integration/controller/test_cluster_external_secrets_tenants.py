@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fleet import KIND
-from tests.support.operator import path_of, secret, values_of, version_of
+from tests.support.operator import (
+    SOON,
+    external_secret,
+    path_of,
+    secret,
+    values_of,
+    version_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.support.fleet import Fleet
     from tests.support.operator import Api
 
 ONE = {"password": "one"}
-QUOTA = {"spec": {"hard": {"count/externalsecrets.alibabacloud.com": "0"}}}
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
 async def until_gone(api: Api, kind: str, namespace: str, name: str) -> None:
@@ -55,7 +65,7 @@ async def test_children_that_merge_leave_what_tenants_have(
         assert values_of(await api.get("Secret", second, "host")) == both
 
 
-async def test_events_tell_transitions_only(
+async def test_events_are_of_transitions_only(
     api: Api, fleet: Fleet, key: str, everywhere: Any
 ) -> None:
     await fleet.namespaces("a", "b")
@@ -190,15 +200,48 @@ async def test_finalizer_of_a_tenant_delays_its_own_namespace_only(
         await api.until_holds(second, name, ONE)
 
 
-async def test_quota_of_one_namespace_is_reported_and_stops_no_other(
+@asynccontextmanager
+async def refused_in(api: Api, namespace: str) -> AsyncIterator[None]:
+    """A policy of the cluster that forbids new ExternalSecrets in a namespace."""
+    rule = {
+        "apiGroups": ["alibabacloud.com"],
+        "apiVersions": ["*"],
+        "operations": ["CREATE"],
+        "resources": ["externalsecrets"],
+    }
+    home = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    named = {"metadata": {"name": namespace}}
+    validation = {"expression": "false", "message": "quota exceeded", "reason": "Forbidden"}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": home},
+        "validations": [validation],
+    }
+    binding = {"policyName": namespace, "validationActions": ["Deny"]}
+    kinds = {
+        f"{ADMISSION}/validatingadmissionpolicies": policy,
+        f"{ADMISSION}/validatingadmissionpolicybindings": binding,
+    }
+    for path, spec in kinds.items():
+        status, body = await api.request("POST", path, {**named, "spec": spec})
+        assert status == 201, body
+    trial = external_secret("trial", {"key": "none"})
+    path = f"{path_of('ExternalSecret', namespace)}?dryRun=All"
+    async with asyncio.timeout(SOON):
+        while (await api.request("POST", path, trial))[0] != 403:  # noqa: ASYNC110 (it has no event)
+            await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        for path in kinds:
+            await api.request("DELETE", f"{path}/{namespace}")
+
+
+async def test_refusal_in_one_namespace_is_reported_and_stops_no_other(
     api: Api, fleet: Fleet, key: str, everywhere: Any
 ) -> None:
     (full,) = await fleet.namespaces("full")
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, **QUOTA}
-    status, body = await api.request("POST", f"/api/v1/namespaces/{full}/resourcequotas", quota)
-    assert status == 201, body
     others = await fleet.namespaces(*(f"n{number}" for number in range(5)))
-    async with everywhere():
+    async with refused_in(api, full), everywhere():
         await api.put(fleet.document(key), "")
         for namespace in others:
             await api.until_holds(namespace, fleet.name_of(), ONE)

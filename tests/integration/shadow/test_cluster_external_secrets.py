@@ -101,8 +101,8 @@ async def test_dry_run_plans_each_action_and_writes_nothing(
                 while late not in plan.namespaces(ChildAction.CREATE):
                     plan = await plan_of(controller, fleet.name_of())
                     await asyncio.sleep(0.05)
-    (first,) = [line for line in logged if line.get("key") == f"/{fleet.name_of()}"][:1]
-    assert first["event"] == "dry run: ExternalSecrets would not stay as they are, by namespace"
+    event = "dry run: ExternalSecrets would not stay as they are, by namespace"
+    first = next(line for line in logged if line["event"] == event)
     assert first["delete"] == f"{fleet.prefix}-left"
     requests = requests_of(plane, f"system:serviceaccount:{home}:cluster-shadow")
     assert ("watch", "clusterexternalsecrets") in requests
