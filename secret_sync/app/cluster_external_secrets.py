@@ -107,13 +107,10 @@ class ClusterExternalSecrets:
     @property
     def settled(self) -> bool:
         """Return whether it is known which objects there are, or that the kind is not served."""
-        informer, definitions = (
-            self._parts.watched.cluster_external_secrets,
-            self._parts.watched.definitions,
-        )
-        if informer is not None:
-            return informer.synced
-        installed = CLUSTER_EXTERNAL_SECRETS_DEFINITION in definitions.store
+        watched = self._parts.watched
+        if watched.cluster_external_secrets is not None:
+            return watched.cluster_external_secrets.synced
+        installed = CLUSTER_EXTERNAL_SECRETS_DEFINITION in watched.definitions.store
         return bool(self.why_not) or not (installed or self._unwatched)
 
     def plans(self) -> dict[str, ClusterPlan | None]:
