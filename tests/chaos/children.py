@@ -239,8 +239,9 @@ class ChildrenChaos:
             self.definition_is_outdated_for_a_while,
         ]
 
-    async def inject(self) -> None:
-        fault = self._rng.choice(self.faults)
+    async def inject(self, fault: Fault | None = None) -> None:
+        """Do one thing to the system, by chance unless it is given."""
+        fault = fault or self._rng.choice(self.faults)
         name = getattr(fault, "__name__", "fault")
         self.counts[name] = self.counts.get(name, 0) + 1
         self._happened.append(name)
@@ -328,6 +329,8 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
         slowest = await chaos.until_right()
         watches = [asyncio.create_task(chaos.auditor.watch(kind)) for kind in WATCHED]
         try:
+            # However short this is.
+            await chaos.inject(chaos.controller_is_killed)
             until = loop.time() + seconds
             while loop.time() < until:
                 for _ in range(rng.randrange(2, 9)):

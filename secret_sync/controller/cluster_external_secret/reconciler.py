@@ -99,7 +99,7 @@ class ClusterExternalSecretReconciler:
         ces = self._objects.get(name)
         if ces is None or ces.deleting:
             # The garbage collector deletes the children, or leaves them (--cascade=orphan).
-            return await self._finalize(name, ces)
+            return Done() if namespace else await self._finalize(name, ces)
         return await (self._child(ces, namespace) if namespace else self._whole(ces))
 
     async def _finalize(self, name: str, ces: ClusterExternalSecret | None) -> Outcome:

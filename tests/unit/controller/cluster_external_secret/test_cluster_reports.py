@@ -10,7 +10,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError
-from secret_sync.queue import Retry, run_workers
+from secret_sync.queue import Done, Retry, run_workers
 from tests.unit.controller.cluster_external_secret.conftest import child_of, namespace_named
 from tests.unit.controller.cluster_external_secret.surveying import CES, ClusterLoop
 
@@ -50,6 +50,15 @@ async def test_deletion_that_waits_for_the_finalizer_is_an_event(error: Exceptio
     loop.finalizers.remove.side_effect = error
     assert isinstance(await loop.reconciler.reconcile("/some"), Retry)
     loop.publisher.deletion_waits.assert_called_once_with(dying, str(error))
+
+
+async def test_namespaces_of_an_object_that_is_deleted_ask_for_nothing() -> None:
+    loop = ClusterLoop(AsyncMock())
+    loop.objects.put("some", replace(CES, deleting=True, legacy=True))
+    assert isinstance(await loop.reconciler.reconcile("ns/some"), Done)
+    loop.finalizers.remove.assert_not_awaited()
+    await loop.reconciler.reconcile("/some")
+    loop.finalizers.remove.assert_awaited_once()
 
 
 async def test_finalizer_of_a_living_object_is_no_event() -> None:
