@@ -15,6 +15,7 @@ from secret_sync.controller.external_secret.expressions import ExpressionCompile
 from secret_sync.controller.legacy_finalizers import LegacyFinalizers
 from secret_sync.controller.object_state import ObjectStates
 from secret_sync.controller.publishing import STATUS_AGING, StatusWriter
+from secret_sync.controller.secret_target.dry_run import DryRunWriter
 from secret_sync.errors import TransientError
 from secret_sync.kube import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -28,7 +29,9 @@ from secret_sync.resources.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from secret_sync.app.watched import Capabilities, Watched
+    from secret_sync.controller.cluster_external_secret.dry_run import ClusterPlan
     from secret_sync.controller.cluster_external_secret.events import ClusterEventHandlers
+    from secret_sync.controller.cluster_external_secret.state import ClusterState
     from secret_sync.controller.crd_schema import Schemas
     from secret_sync.controller.external_secret.planner import Planner
     from secret_sync.controller.publishing import EventPublisher
@@ -71,7 +74,8 @@ class ClusterExternalSecrets:
     """Runs the kind while this replica leads, so that its first list is as fresh as the lease.
 
     Attributes:
-        why_not: Why the kind is not served; ``""`` if it is once there is a CRD.
+        why_not: Why the kind is not served; ``""`` if it is once there is a CRD. What is found out
+            later changes it.
         work: The queue of its control loop, once there is one.
         statuses: The one of its statuses.
     """
@@ -81,12 +85,11 @@ class ClusterExternalSecrets:
         self._parts = parts
         self._installed = asyncio.Event()
         self._handlers: ClusterEventHandlers | None = None
+        self._states: ObjectStates[ClusterState] | None = None
         self._unwatched = bool(capabilities.definitions)
         self.why_not = ""
         if not settings.process_cluster_external_secret:
             self.why_not = "--process-cluster-external-secret is false"
-        elif settings.dry_run:
-            self.why_not = "--dry-run shows what becomes of ExternalSecrets"
         elif capabilities.namespaces:
             self.why_not = capabilities.namespaces
         self.work: list[WorkQueue[str]] = []
@@ -101,6 +104,22 @@ class ClusterExternalSecrets:
         """The queues, once there are any."""
         return [*self.work, *self.statuses]
 
+    @property
+    def settled(self) -> bool:
+        """Return whether it is known which objects there are, or that the kind is not served."""
+        watched = self._parts.watched
+        if watched.cluster_external_secrets is not None:
+            return watched.cluster_external_secrets.synced
+        installed = CLUSTER_EXTERNAL_SECRETS_DEFINITION in watched.definitions.store
+        return bool(self.why_not) or not (installed or self._unwatched)
+
+    def plans(self) -> dict[str, ClusterPlan | None]:
+        """Return, in a dry run, what would be done for each object; ``None`` if not known yet."""
+        informer, states = self._parts.watched.cluster_external_secrets, self._states
+        if informer is None or states is None:
+            return {}
+        return {c.name: states.of(c.name).plan for c in informer.store.values() if not c.deleting}
+
     def everything_changed(self) -> None:
         """Enqueue all objects."""
         if self._handlers is not None:
@@ -112,6 +131,7 @@ class ClusterExternalSecrets:
             # One question, and no others in a cluster without the kind.
             missing = await self._missing()
             if missing:
+                self.why_not = missing
                 _log.warning("ClusterExternalSecrets are not processed", why=missing)
                 await asyncio.Event().wait()
         else:
@@ -136,8 +156,9 @@ class ClusterExternalSecrets:
         while missing := await self._missing():
             if missing != logged and "does not know" not in missing:
                 _log.warning("ClusterExternalSecrets are not processed", why=missing)
-                logged = missing
+                self.why_not = logged = missing
             await asyncio.sleep(_ASK_AGAIN_AFTER if logged else _SERVED_SOON)
+        self.why_not = ""
 
     async def _read_schema(self) -> None:
         while True:
@@ -165,9 +186,11 @@ class ClusterExternalSecrets:
     def _build(self) -> tuple[Informer[ClusterExternalSecret], list[ControlLoop]]:
         # Here, since most clusters have no such object.
         from secret_sync.controller.cluster_external_secret import (  # noqa: PLC0415 (see above)
+            dry_run,
             events,
             matcher,
             reconciler,
+            reporter,
             state,
             validation,
             writer,
@@ -186,8 +209,9 @@ class ClusterExternalSecrets:
             ClusterExternalSecret.from_dict,
             {events.BY_UID: events.uid_of, events.BY_CHILD: events.child_name_of},
         )
-        states = ObjectStates(state.ClusterState)
-        apply_writer = ApplyWriter(client, FIELD_MANAGER)
+        self._states = states = ObjectStates(state.ClusterState)
+        dry = settings.dry_run
+        apply_writer = (DryRunWriter if dry else ApplyWriter)(client, FIELD_MANAGER)
         statuses: StatusWriter[ClusterExternalSecretStatus] = StatusWriter(
             *(apply_writer, kinds.CLUSTER_EXTERNAL_SECRETS, status_queue, parts.schemas),
             *(informer.store, states),
@@ -203,10 +227,11 @@ class ClusterExternalSecrets:
                 ExpressionCompiler(parts.parsing, lambda names, _: handlers.compiled(names)),
             ),
             writer=writer.ChildWriter(client, apply_writer),
-            statuses=statuses,
+            reporter=(dry_run.DryRunClusterReporter if dry else reporter.ClusterReporter)(
+                statuses, parts.publisher
+            ),
             states=states,
             finalizers=LegacyFinalizers(apply_writer, kinds.CLUSTER_EXTERNAL_SECRETS),
-            publisher=parts.publisher,
             queue=work,
         )
         handlers = events.ClusterEventHandlers(informer.store, work, made.survey_soon)
@@ -224,7 +249,8 @@ class ClusterExternalSecrets:
         for kind in (informer, watched.namespaces, watched.external_secrets):
             kind.add_restore_handler(restored)
         self.work, self.statuses = [work], [status_queue]
+        reconcile = dry_run.DryRunClusterReconciler(made.reconcile) if dry else made
         return informer, [
-            ControlLoop(work, WORKERS, made.reconcile),
+            ControlLoop(work, WORKERS, reconcile.reconcile),
             ControlLoop(status_queue, WORKERS, statuses.write),
         ]

@@ -332,6 +332,14 @@ class EventPublisher:
             message = f"{problem.reason.value}: {problem.message}"
             self._record(ces, EventReason.NOT_PROVISIONED, message, warning=True)
 
+    def deletion_waits(self, ces: ClusterExternalSecret, why: str) -> None:
+        """Report that a ClusterExternalSecret cannot be deleted yet."""
+        message = (
+            f"{Reason.WRITE_FAILED.value}: its deletion waits for the finalizer of "
+            f"ack-secret-manager, which could not be removed: {why}"
+        )
+        self._record(ces, EventReason.NOT_PROVISIONED, message, warning=True)
+
     def _record(
         self,
         obj: ExternalSecret | SecretStore | ClusterExternalSecret,

@@ -9,99 +9,43 @@ import argparse
 import asyncio
 import copy
 import random
+import signal
 import sys
 import tempfile
-from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-import orjson
-
-from secret_sync import app
 from secret_sync.local.cloud import CloudAdmin
+from tests.chaos.children_auditor import WATCHED, ChildrenAuditor
+from tests.chaos.process import Child
 from tests.support.controlplane import own_control_plane
 from tests.support.fleet import KIND, Fleet
 from tests.support.operator import (
-    GROUP,
+    MERGE,
     Api,
     external_secret,
     install_crds,
+    path_of,
     running_cloud,
-    settings_for,
-    values_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from secret_sync.local.cloud import CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+
+    Fault = Callable[[], Coroutine[Any, Any, None]]
 
 #: Seconds within which everything is right after the faults.
 RIGHT_WITHIN: Final = 30.0
 NAMESPACES: Final = 8
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEFINITION: Final = f"{_CRDS}/clusterexternalsecrets.alibabacloud.com"
-_KINDS: Final = {
-    "ExternalSecret": f"/apis/{GROUP}/externalsecrets",
-    "Secret": "/api/v1/secrets",
-}
-
-
-class ChildrenAuditor:
-    """Watches children, their Secrets and the objects of tenants, past all faults.
-
-    Attributes:
-        may_go: Namespaces that were not selected for a moment, so that their child may go.
-        tenants: Namespaces whose ExternalSecret of that name is a tenant's.
-        complaints: What went, or changed, and should not have.
-    """
-
-    def __init__(self, api: Api, fleet: Fleet) -> None:
-        self._api = api
-        self._fleet = fleet
-        self.may_go: set[str] = set()
-        self.tenants: set[str] = set()
-        self.complaints: list[str] = []
-        self.events = 0
-        self._specs: dict[str, Any] = {}
-
-    async def watch(self, kind: str) -> None:
-        version = ""
-        forever = aiohttp.ClientTimeout(total=None)
-        while True:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                if not version:
-                    _, found = await self._api.request("GET", _KINDS[kind])
-                    version = found["metadata"]["resourceVersion"]
-                path = f"{_KINDS[kind]}?watch=true&resourceVersion={version}"
-                async with self._api.stream(path, forever) as reply:
-                    async for line in reply.content:
-                        event = orjson.loads(line)
-                        version = event["object"]["metadata"].get("resourceVersion", version)
-                        self._saw(kind, event["type"], event["object"])
-
-    def _saw(self, kind: str, sort: str, found: dict[str, Any]) -> None:
-        metadata = found["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata.get("name")
-        if not namespace.startswith(self._fleet.prefix) or name != self._fleet.name_of():
-            return
-        self.events += 1
-        if namespace in self.tenants:
-            self._saw_tenants(kind, sort, found)
-        elif sort == "DELETED" and namespace not in self.may_go:
-            self.complaints.append(f"{kind} of {namespace} went")
-        elif kind == "Secret" and sort != "DELETED" and values_of(found) != {"password": "one"}:
-            self.complaints.append(f"Secret of {namespace} holds something else")
-
-    def _saw_tenants(self, kind: str, sort: str, found: dict[str, Any]) -> None:
-        if kind != "ExternalSecret":
-            return
-        namespace = found["metadata"]["namespace"]
-        form = found["spec"], found["metadata"].get("ownerReferences"), found["metadata"]["uid"]
-        if sort == "DELETED" or self._specs.setdefault(namespace, form) != form:
-            self.complaints.append(f"the tenant's ExternalSecret in {namespace} was changed")
+ADOPT: Final = {"secret-sync.alibabacloud.com/adopt": "true"}
+#: Awaits after which a life ends at the latest, and seconds.
+AWAITS: Final = 4000
+SECONDS: Final = 4.0
 
 
 class ChildrenChaos:
@@ -110,7 +54,7 @@ class ChildrenChaos:
     def __init__(
         self, plane: ControlPlane, info: CloudInfo, api: Api, fleet: Fleet, rng: random.Random
     ) -> None:
-        self._settings = settings_for(plane, info, leader_elect=False)
+        self._flags, self._variables = _program(plane, info)
         self._api = api
         self._fleet = fleet
         self._rng = rng
@@ -118,33 +62,49 @@ class ChildrenChaos:
         self._ours: dict[str, Any] = {}
         self.auditor = ChildrenAuditor(api, fleet)
         self.counts: dict[str, int] = {}
-        self._controller: asyncio.Task[None] | None = None
+        self.complaints: list[str] = []
+        self._child: Child
         self._key = "fleet/chaos"
+        self._number = 0
+        self._happened: list[str] = []
 
     async def start(self) -> None:
-        for number in range(NAMESPACES):
-            name = await self._fleet.namespace(f"n{number}")
-            self._selected[name] = True
+        for _ in range(NAMESPACES):
+            await self._add_namespace()
         tenant = await self._fleet.namespace("tenant")
         self.auditor.tenants.add(tenant)
         await self._api.put(external_secret(self._fleet.name_of(), {"key": "theirs"}), tenant)
         status, self._ours = await self._api.request("GET", DEFINITION)
         assert status == 200
         await self._api.put(self._document(), "")
-        self._controller = asyncio.create_task(self._run())
+        await self._begin()
+
+    async def _add_namespace(self) -> None:
+        self._number += 1
+        name = await self._fleet.namespace(f"n{self._number}")
+        self._selected[name] = True
+        # Whichever of two objects comes first has it, and takes it along when it goes.
+        self.auditor.may_go.add(name)
 
     def _document(self, **spec: Any) -> dict[str, Any]:
         return self._fleet.document(self._key, **spec)
 
-    async def _run(self) -> None:
-        async with AsyncExitStack() as stack:
-            controller = await app.build(self._settings, stack)
-            await controller.run(asyncio.Event())
+    async def _begin(self) -> None:
+        """Another life of the controller, on either event loop."""
+        loop = self._rng.choice(["uvloop", "asyncio"])
+        self._child = await Child.start(loop, self._flags, self._variables)
 
-    async def stop(self) -> None:
-        if self._controller is not None:
-            self._controller.cancel()
-            await asyncio.gather(self._controller, return_exceptions=True)
+    async def kill(self) -> None:
+        """End the present life by SIGKILL, and look at what it said."""
+        child = self._child
+        await child.end()
+        if not child.doomed and child.process.returncode != -signal.SIGKILL:
+            code = child.process.returncode
+            self.complaints.append(f"it ended by itself with {code}: {child.lines[-1:]}")
+        for line in child.lines:
+            unforeseen = '"level":"error"' in line and "CRD outdated" not in line
+            if '"exception"' in line or unforeseen:
+                self.complaints.append(f"an error that nobody foresaw: {line.strip()[:2000]}")
 
     # -- Faults ---------------------------------------------------------------------------
 
@@ -178,15 +138,31 @@ class ChildrenChaos:
         await asyncio.sleep(self._rng.uniform(0, 1.5))
         patch = {"spec": {"rotationInterval": f"{self._rng.randrange(1000)}m"}}
         await self._api.merge(KIND, "", self._fleet.name_of(), patch)
+        killed = self._rng.random() < 1 / 2
+        if killed:
+            # Of what a life has not told nobody can know later.
+            await self._fleet.until_ready("CRDOutdated")
+            await asyncio.sleep(self._rng.uniform(0, 1))
+            await self.kill()
         await asyncio.sleep(self._rng.uniform(0, 1.5))
         await self._api.replace(DEFINITION, {**kind, "spec": self._ours["spec"]})
-        await asyncio.sleep(3)
+        if killed:
+            await self._begin()
+        await asyncio.sleep(self._rng.uniform(0, 4))
         await self._api.put(self._document(), "")
 
     async def controller_is_killed(self) -> None:
-        await self.stop()
-        await asyncio.sleep(self._rng.uniform(0, 1))
-        self._controller = asyncio.create_task(self._run())
+        """At any moment, or any await, of something else; once or twice in a row."""
+        for _ in range(self._rng.randrange(1, 3)):
+            await asyncio.sleep(self._rng.uniform(0, SECONDS))
+            self._child.report("die", after=self._rng.randrange(AWAITS))
+            happening = asyncio.create_task(self._rng.choice(self.harmless_to_it)())
+            await asyncio.sleep(self._rng.uniform(0, 1))
+            await self.kill()
+            if self._rng.random() < 1 / 2:
+                await happening
+            await self._begin()
+            await happening
 
     async def another_object_wants_the_name(self) -> None:
         other = self._fleet.document("another", "other", externalSecretName=self._fleet.name_of())
@@ -194,32 +170,81 @@ class ChildrenChaos:
         await asyncio.sleep(self._rng.uniform(0, 1.5))
         await self._api.delete(KIND, "", other["metadata"]["name"])
 
+    async def object_is_orphaned_and_made_again(self) -> None:
+        """``--cascade=orphan``; the tenants let the new one have what it left."""
+        await self._orphan()
+        await self._api.put(self._document(), "")
+        for name in set(await self._fleet.children()) - self.auditor.tenants:
+            if self._selected.get(name):
+                await self._patch(name, {"metadata": {"annotations": ADOPT}})
+            else:
+                # The former one would have deleted it.
+                await self._api.delete("ExternalSecret", name, self._fleet.name_of())
+
     async def child_is_edited(self) -> None:
-        name = self._rng.choice([n for n, selected in self._selected.items() if selected] or [""])
-        child = (
-            await self._api.find("ExternalSecret", name, self._fleet.name_of()) if name else None
-        )
-        if child is not None:
-            patch = {"spec": {"refreshPolicy": "OnChange"}}
-            path = f"/apis/{GROUP}/namespaces/{name}/externalsecrets/{self._fleet.name_of()}"
-            await self._api.request("PATCH", path, patch, "application/merge-patch+json")
+        patches: list[dict[str, Any]] = [
+            {"spec": {"refreshPolicy": "OnChange"}},
+            {"spec": {"data": [{"key": "fleet/none", "name": "theirs"}]}},
+            {"metadata": {"labels": {"theirs": "x"}, "finalizers": ["test/theirs"]}},
+        ]
+        name = self._any_selected()
+        if name:
+            await self._patch(name, self._rng.choice(patches))
+            await asyncio.sleep(self._rng.uniform(0, 1.5))
+            await self._patch(name, {"metadata": {"finalizers": None}})
+
+    async def child_is_deleted(self) -> None:
+        """By its tenant; its Secret goes with it, and both come back."""
+        name = self._any_selected()
+        if name:
+            self.auditor.may_go.add(name)
+            await self._api.request(
+                "DELETE", path_of("ExternalSecret", name, self._fleet.name_of())
+            )
+
+    async def namespace_goes_and_another_comes(self) -> None:
+        name = self._rng.choice(list(self._selected))
+        del self._selected[name]
+        self.auditor.may_go.add(name)
+        await self._api.request("DELETE", f"/api/v1/namespaces/{name}")
+        await self._add_namespace()
+
+    def _any_selected(self) -> str:
+        return self._rng.choice([n for n, selected in self._selected.items() if selected] or [""])
+
+    async def _patch(self, namespace: str, patch: dict[str, Any]) -> None:
+        """Edit the child of a namespace, if it has one."""
+        path = path_of("ExternalSecret", namespace, self._fleet.name_of())
+        await self._api.request("PATCH", path, patch, MERGE)
 
     @property
-    def faults(self) -> list[Callable[[], Awaitable[None]]]:
+    def harmless_to_it(self) -> list[Fault]:
+        """What may happen while the controller lives or dies."""
         return [
             *([self.label_changes] * 4),
             self.conditions_are_broken_and_mended,
             self.store_goes_and_comes_back,
-            self.definition_is_outdated_for_a_while,
-            self.controller_is_killed,
             self.another_object_wants_the_name,
+            self.object_is_orphaned_and_made_again,
             self.child_is_edited,
+            self.child_is_deleted,
+            self.namespace_goes_and_another_comes,
         ]
 
-    async def inject(self) -> None:
-        fault = self._rng.choice(self.faults)
+    @property
+    def faults(self) -> list[Fault]:
+        return [
+            *self.harmless_to_it,
+            *([self.controller_is_killed] * 3),
+            self.definition_is_outdated_for_a_while,
+        ]
+
+    async def inject(self, fault: Fault | None = None) -> None:
+        """Do one thing to the system, by chance unless it is given."""
+        fault = fault or self._rng.choice(self.faults)
         name = getattr(fault, "__name__", "fault")
         self.counts[name] = self.counts.get(name, 0) + 1
+        self._happened.append(name)
         await fault()
 
     async def until_right(self) -> float:
@@ -231,24 +256,54 @@ class ChildrenChaos:
             children = await self._fleet.children()
             ready = {n for n, c in children.items() if _is_synced(c)} - self.auditor.tenants
             found = set(children) - self.auditor.tenants
-            if ready == found == wanted and not self.auditor.complaints:
+            if not self._child.alive:
+                await self.kill()
+            complaints = self.auditor.complaints + self.complaints
+            if complaints:
+                after = ", ".join(self._happened[-8:])
+                raise AssertionError("\n  ".join([f"wrong after {after}:", *complaints]))
+            if ready == found == wanted:
                 self.auditor.may_go.clear()
                 self.auditor.may_go.update(self._selected.keys() - wanted)
                 return loop.time() - began
             if loop.time() - began > RIGHT_WITHIN:
                 raise AssertionError(
                     f"after {RIGHT_WITHIN:.0f} s: wanted {sorted(wanted)}, found {sorted(found)}, "
-                    f"ready {sorted(ready)}; {self.auditor.complaints}"
+                    f"ready {sorted(ready)}; {await self._said()}"
                 )
             await asyncio.sleep(0.2)
 
+    async def _said(self) -> list[str]:
+        """What the object says, and the last words of the controller."""
+        found = await self._api.find(KIND, "", self._fleet.name_of())
+        conditions = ((found or {}).get("status") or {}).get("conditions") or ()
+        return [*(c["message"] for c in conditions), *self._child.lines[-3:]]
+
     async def orphan(self) -> None:
         """Delete the object, but none of its children."""
-        path = f"/apis/{GROUP}/clusterexternalsecrets/{self._fleet.name_of()}"
-        await self._api.request("DELETE", path, {"propagationPolicy": "Orphan"})
+        await self._orphan()
         await asyncio.sleep(4)
         wanted = {name for name, selected in self._selected.items() if selected}
         assert set(await self._fleet.children()) - self.auditor.tenants == wanted
+
+    async def _orphan(self) -> None:
+        name = self._fleet.name_of()
+        path = path_of(KIND, "", name)
+        await self._api.request("DELETE", path, {"propagationPolicy": "Orphan"})
+        await self._api.until(KIND, "", name, lambda found: found is None)
+
+
+def _program(plane: ControlPlane, info: CloudInfo) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the flags and the environment of the controller."""
+    flags = (
+        "--metrics-bind-address=0",
+        "--region=cn-hangzhou",
+        f"--kms-endpoint={info.endpoint}",
+        f"--sts-endpoint={info.endpoint}",
+        "--max-concurrent-kms-secret-pulls=1000",
+        "--log-format=json",
+    )
+    return flags, {"KUBECONFIG": str(plane.kubeconfig), "SSL_CERT_FILE": info.ca_file}
 
 
 def _is_synced(child: dict[str, Any]) -> bool:
@@ -263,6 +318,8 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
     """Inject faults for so long, in rounds after each of which all is right; return a report."""
     rng = random.Random(seed)
     loop = asyncio.get_running_loop()
+    # Else it would not know whose children are to lose their owner.
+    await plane.learn_kinds()
     async with Api(plane) as api, CloudAdmin(info.admin_url) as admin:
         await admin.put_secret("fleet/chaos", "one")
         fleet = Fleet(api, "default")
@@ -270,8 +327,10 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
         chaos = ChildrenChaos(plane, info, api, fleet, rng)
         await chaos.start()
         slowest = await chaos.until_right()
-        watches = [asyncio.create_task(chaos.auditor.watch(kind)) for kind in _KINDS]
+        watches = [asyncio.create_task(chaos.auditor.watch(kind)) for kind in WATCHED]
         try:
+            # However short this is.
+            await chaos.inject(chaos.controller_is_killed)
             until = loop.time() + seconds
             while loop.time() < until:
                 for _ in range(rng.randrange(2, 9)):
@@ -280,12 +339,12 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
                 slowest = max(slowest, await chaos.until_right())
             await chaos.orphan()
         finally:
-            await chaos.stop()
+            await chaos.kill()
             for task in watches:
                 task.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
             await fleet.clean_up()
-        assert chaos.auditor.complaints == []
+        assert chaos.auditor.complaints + chaos.complaints == []
         faults = ", ".join(f"{count} {name}" for name, count in sorted(chaos.counts.items()))
         return f"{faults}; {chaos.auditor.events} states seen; right after {slowest:.1f} s at most"
 

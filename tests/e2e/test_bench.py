@@ -19,6 +19,15 @@ def test_a_quick_benchmark_reaches_the_goal_that_no_load_can_spoil(row: str) -> 
     assert table(done.stdout)[-1].endswith("yes")
 
 
+@pytest.mark.usefixtures("programs")
+def test_quick_benchmark_of_a_fan_out_measures_its_two_rows() -> None:
+    done = run("benchmarks.run", "--quick", "--rows", "fanout")
+    # How long an object waits depends on the machine.
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    assert table(done.stdout)[-1].startswith("resident: 2 ClusterExternalSecrets for 40 namespaces")
+    assert table(done.stdout)[-1].endswith("yes")
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("programs")
 def test_a_hostile_object_harms_nobody() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from secret_sync import app, logs
 from secret_sync.cli.arguments import Parser, add_scope, scope_of
 from secret_sync.cli.cluster import namespace_of
-from secret_sync.cli.diff.table import DiffRow, render
-from secret_sync.cli.terminal import Screen, say
+from secret_sync.cli.diff.table import DiffRow, child_rows, render, render_children
+from secret_sync.cli.terminal import Colour, Screen, plain, say
 from secret_sync.errors import DefiniteError, TransientError
 from secret_sync.kube import key_of
 from secret_sync.settings import UsageError, add_flags, build_settings, parse_duration
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from secret_sync.cli.arguments import Scope
+    from secret_sync.cli.diff.table import ChildRow
     from secret_sync.settings import Settings
 
 _DESCRIPTION: Final = """\
 Shows for each ExternalSecret what the controller would do with its Secret: nothing, create it,
 change keys of it, or why it would not touch it. Values are fetched and compared; keys are shown,
-values never. Nothing is written: no Secret, no status, no Event.
+values never. ExternalSecrets that a ClusterExternalSecret would create, change or delete follow.
+Nothing is written: no Secret, no ExternalSecret, no status, no Event.
 
 All flags and environment variables of "secret-sync run" apply. Give those that the controller has,
 above all --region; without the pod's identity, stores that use it cannot be used.
@@ -84,14 +86,19 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         metrics_bind_address=None,
     )
     logs.configure("error", "auto")
-    namespace, found = asyncio.run(_find(settings, scope, arguments.name, patience))
-    say("\n".join(render(found, namespace, Screen.of(sys.stdout, environ))) + "\n")
-    waiting = sum(one.result is None for one in found)
+    found = asyncio.run(_find(settings, scope, arguments.name, patience))
+    screen = Screen.of(sys.stdout, environ)
+    lines = render(found.rows, found.namespace, screen)
+    lines += render_children(found.children, found.namespace, screen)
+    if found.note:
+        lines += ["", screen.paint(plain(found.note), Colour.FAINT)]
+    say("\n".join(lines) + "\n")
+    waiting, total = found.waiting
     if waiting:
         raise TransientError(
-            f"no answer about {waiting} of {len(found)} within {arguments.timeout}; see --timeout"
+            f"no answer about {waiting} of {total} within {arguments.timeout}; see --timeout"
         )
-    return 1 if any(one.writes for one in found) else 0
+    return 1 if found.writes else 0
 
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
@@ -108,10 +115,31 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     return parser, add_flags(parser, without=WITHOUT)
 
 
-async def _find(
-    settings: Settings, scope: Scope, name: str, patience: float
-) -> tuple[str, list[DiffRow]]:
-    """Return the namespace that is looked at (``""`` for all), and what was found there."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a dry run has found.
+
+    Attributes:
+        namespace: What was looked at; ``""`` for all.
+        rows: The ExternalSecrets that there are.
+        children: Those that ClusterExternalSecrets would not leave as they are.
+        waiting: How many answers are missing, and of how many.
+        note: What is not shown, and why; or ``""``.
+    """
+
+    namespace: str
+    rows: list[DiffRow]
+    children: list[ChildRow]
+    waiting: tuple[int, int]
+    note: str
+
+    @property
+    def writes(self) -> bool:
+        """Return whether anything would be written."""
+        return any(one.writes for one in (*self.rows, *self.children))
+
+
+async def _find(settings: Settings, scope: Scope, name: str, patience: float) -> _Found:
     namespace = await namespace_of(scope)
 
     def concerned(key: str) -> bool:
@@ -130,22 +158,35 @@ async def _find(
                         running.done() or _is_settled(controller, concerned)
                     ):
                         await asyncio.sleep(_LOOK_EVERY)
-            found = _found(controller, concerned)
+            kind = controller.cluster_external_secrets
+            rows, plans, late = _rows(controller, concerned), kind.plans(), not kind.settled
         finally:
             stop.set()
             await running
-    if name and not found:
+    children = child_rows(plans, namespace, name)
+    if name and not rows and not children:
         raise DefiniteError(f"ExternalSecret {namespace}/{name} does not exist")
-    return namespace, found
+    answers = [*(one.result for one in rows), *plans.values()]
+    why = "no answer about them" if late else kind.why_not
+    return _Found(
+        namespace,
+        rows,
+        children,
+        (sum(one is None for one in answers) + late, len(answers) + late),
+        f"ClusterExternalSecrets are not shown: {why}" if why else "",
+    )
 
 
 def _is_settled(controller: app.Controller, concerned: Callable[[str], bool]) -> bool:
+    kind = controller.cluster_external_secrets
     if not all(informer.synced for informer in controller.watched.running.values()):
         return False
-    return all(one.result is not None for one in _found(controller, concerned))
+    if not kind.settled or None in kind.plans().values():
+        return False
+    return all(one.result is not None for one in _rows(controller, concerned))
 
 
-def _found(controller: app.Controller, concerned: Callable[[str], bool]) -> list[DiffRow]:
+def _rows(controller: app.Controller, concerned: Callable[[str], bool]) -> list[DiffRow]:
     """Return what is known by now, sorted; what is being deleted is left out."""
     states = controller.states
     found = []

@@ -10,9 +10,10 @@ from secret_sync.controller.external_secret.dry_run import Outcome
 from secret_sync.controller.sync import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from secret_sync.cli.terminal import Screen
+    from secret_sync.controller.cluster_external_secret.dry_run import ClusterPlan, PlannedChild
     from secret_sync.controller.external_secret.dry_run import DryRunResult
 
 _WORDS: Final = {
@@ -47,6 +48,76 @@ class DiffRow(NamedTuple):
     def writes(self) -> bool:
         """Return whether anything would be written."""
         return self.loses_finalizer or (self.result is not None and self.result.writes)
+
+
+class ChildRow(NamedTuple):
+    """What would become of an ExternalSecret of a ClusterExternalSecret.
+
+    Attributes:
+        namespace: Where it is; ``""`` for a row about the ClusterExternalSecret itself.
+        name: Its name.
+        source: The ClusterExternalSecret.
+        word: What would become of it.
+        why: Why not.
+        writes: Whether anything would be written.
+    """
+
+    namespace: str
+    name: str
+    source: str
+    word: str
+    why: str = ""
+    writes: bool = False
+
+
+def child_rows(
+    plans: Mapping[str, ClusterPlan | None], namespace: str, name: str
+) -> list[ChildRow]:
+    """Return what ClusterExternalSecrets would do, in one namespace or in all.
+
+    Args:
+        plans: Theirs, by name; ``None`` where there is no answer.
+        namespace: ``""`` for all.
+        name: Of the only ExternalSecret that is looked at, or ``""``.
+    """
+    rows = []
+    for source, plan in plans.items():
+        if plan is None:
+            rows.append(ChildRow("", "", source, _NO_ANSWER))
+            continue
+        if plan.problem is not None and not namespace:
+            why = f"{plan.problem.reason}: {plan.problem.message}"
+            rows.append(ChildRow("", "", source, "nothing", why))
+        rows += [
+            _child_row(source, child)
+            for child in plan.children
+            if namespace in ("", child.namespace) and name in ("", child.name)
+        ]
+    return sorted(rows)
+
+
+def _child_row(source: str, child: PlannedChild) -> ChildRow:
+    word = f"would {child.action}" if child.writes else child.action.value
+    return ChildRow(child.namespace, child.name, source, word, child.why, child.writes)
+
+
+def render_children(rows: Sequence[ChildRow], namespace: str, screen: Screen) -> list[str]:
+    """Return the lines about ClusterExternalSecrets; none if nothing would be done."""
+    if not rows:
+        return []
+    wide = not namespace
+    head = [*(["NAMESPACE"] if wide else []), "EXTERNALSECRET", "RESULT"]
+    found = [
+        [
+            *([Cell(row.namespace or "-")] if wide else []),
+            Cell(row.name or "-"),
+            Cell(row.word, Colour.BAD if row.why else Colour.UNSURE),
+            Cell(row.source),
+            Cell(row.why),
+        ]
+        for row in rows
+    ]
+    return ["", *table(screen, [*head, "CLUSTEREXTERNALSECRET", "WHY NOT"], found)]
 
 
 def render(found: Sequence[DiffRow], namespace: str, screen: Screen) -> list[str]:

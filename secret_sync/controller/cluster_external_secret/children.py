@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +45,14 @@ class ChildDecision:
         subject: The ExternalSecret that it is about.
         conflict: For ``CONFLICT``: what stands in the way, beginning with one word for it.
         child: The child of the namespace, if it has one.
+        surplus: Names of all children that are to be deleted, now or once that can be done.
     """
 
     step: ChildStep
     subject: ExternalSecret | None = None
     conflict: str = ""
     child: ExternalSecret | None = None
+    surplus: tuple[str, ...] = ()
 
 
 def decide(
@@ -69,13 +71,19 @@ def decide(
         occupant: The one that has the name of the child, whosever it is.
     """
     living = [child for child in ours if not child.deleting]
-    if not selected:
-        return (
-            ChildDecision(ChildStep.DELETE, living[0])
-            if living
-            else ChildDecision(ChildStep.NOTHING)
-        )
-    former = [child for child in living if child.name != ces.child_name]
+    former = [child for child in living if not selected or child.name != ces.child_name]
+    if selected:
+        decision = _decide_selected(ces, former, occupant)
+    elif former:
+        decision = ChildDecision(ChildStep.DELETE, former[0])
+    else:
+        decision = ChildDecision(ChildStep.NOTHING)
+    return replace(decision, surplus=tuple(old.name for old in former)) if former else decision
+
+
+def _decide_selected(
+    ces: ClusterExternalSecret, former: list[ExternalSecret], occupant: ExternalSecret | None
+) -> ChildDecision:
     if occupant is None:
         return _handed_over(ces, former, None) or ChildDecision(ChildStep.CREATE)
     if occupant.deleting:

@@ -14,11 +14,7 @@ import structlog
 from secret_sync.controller.cluster_external_secret.children import ChildStep, decide, where_of
 from secret_sync.controller.cluster_external_secret.matcher import partial_match, selects
 from secret_sync.controller.cluster_external_secret.state import ClusterState
-from secret_sync.controller.cluster_external_secret.status import (
-    Survey,
-    refused_status,
-    surveyed_status,
-)
+from secret_sync.controller.cluster_external_secret.status import Survey
 from secret_sync.controller.cluster_external_secret.writer import ChangedByOthersError
 from secret_sync.controller.confirmation import OwnerChangedError
 from secret_sync.controller.sync import Problem
@@ -32,18 +28,14 @@ from secret_sync.resources.meta import namespace_of, object_key
 if TYPE_CHECKING:
     from secret_sync.controller.cluster_external_secret.children import ChildDecision
     from secret_sync.controller.cluster_external_secret.matcher import ServedNamespaces
+    from secret_sync.controller.cluster_external_secret.reporter import ClusterReporter
     from secret_sync.controller.cluster_external_secret.validation import SpecChecker
     from secret_sync.controller.cluster_external_secret.writer import ChildWriter
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
     from secret_sync.controller.object_state import ObjectStates
-    from secret_sync.controller.publishing import EventPublisher, StatusWriter
     from secret_sync.controller.view import ReadOnlyStore
     from secret_sync.queue import Outcome, WorkQueue
-    from secret_sync.resources import (
-        ClusterExternalSecretStatus,
-        ExternalSecret,
-        Namespace,
-    )
+    from secret_sync.resources import ExternalSecret, Namespace
     from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
 
 _log = structlog.get_logger(__name__)
@@ -66,10 +58,9 @@ class ClusterExternalSecretReconciler:
         scope: Where the controller works.
         checker: Finds mistakes in the spec of the children.
         writer: Writes children.
-        statuses: Writes theirs.
+        reporter: Of what is found.
         states: What is kept of each object.
         finalizers: Removes those of ack-secret-manager.
-        publisher: Of Events.
         queue: Of the two kinds of keys.
     """
 
@@ -82,10 +73,9 @@ class ClusterExternalSecretReconciler:
         scope: ServedNamespaces,
         checker: SpecChecker,
         writer: ChildWriter,
-        statuses: StatusWriter[ClusterExternalSecretStatus],
+        reporter: ClusterReporter,
         states: ObjectStates[ClusterState],
         finalizers: LegacyFinalizers,
-        publisher: EventPublisher,
         queue: WorkQueue[str],
     ) -> None:
         self._objects = objects
@@ -94,10 +84,9 @@ class ClusterExternalSecretReconciler:
         self._scope = scope
         self._checker = checker
         self._writer = writer
-        self._statuses = statuses
+        self._reporter = reporter
         self._states = states
         self._finalizers = finalizers
-        self._publisher = publisher
         self._queue = queue
         # That RBAC refuses writes to ExternalSecrets, and until when none is tried again.
         self._forbidden: Problem | None = None
@@ -110,7 +99,7 @@ class ClusterExternalSecretReconciler:
         ces = self._objects.get(name)
         if ces is None or ces.deleting:
             # The garbage collector deletes the children, or leaves them (--cascade=orphan).
-            return await self._finalize(name, ces)
+            return Done() if namespace else await self._finalize(name, ces)
         return await (self._child(ces, namespace) if namespace else self._whole(ces))
 
     async def _finalize(self, name: str, ces: ClusterExternalSecret | None) -> Outcome:
@@ -122,11 +111,9 @@ class ClusterExternalSecretReconciler:
         """Remove the finalizer of ack-secret-manager, also of an object being deleted."""
         try:
             if await self._finalizers.remove(ces, state):
-                self._publisher.finalizer_removed(ces)
-        except TransientError as error:
-            return Retry(after=error.retry_after)
-        except ApiRefusedError as error:
-            _log.warning("not let go of, will retry", error=error.message)
+                self._reporter.finalizer_removed(ces)
+        except (TransientError, ApiRefusedError) as error:
+            self._reporter.finalizer_left(ces, error.message)
             return Retry(after=error.retry_after)
         return Done()
 
@@ -136,13 +123,13 @@ class ClusterExternalSecretReconciler:
         state = self._states.of(ces.name)
         outdated = self._checker.outdated(ces)
         if outdated is not None:
-            return self._refuse(ces, outdated)
+            return self._refuse(ces, state, outdated)
         outcome = await self._let_go(ces, state)
         if isinstance(outcome, Retry):
             return outcome
         checked = self._checker.check(ces)
         if checked.problem is not None:
-            return self._refuse(ces, checked.problem)
+            return self._refuse(ces, state, checked.problem)
         left = 0.0 if checked.pending else self._until_survey(ces, state)
         if checked.pending or left > 0:
             return RequeueAfter(left, Priority.LOW) if left > 0 else Done()
@@ -167,7 +154,7 @@ class ClusterExternalSecretReconciler:
         left = state.reported_at + SURVEY_EVERY - _time()
         if left > 0:
             return RequeueAfter(left, Priority.LOW)
-        self._report(ces, state, survey)
+        self._reporter.surveyed(ces, state, survey, self._forbidden)
         return self._forbidden_again() if self._forbidden is not None else Done()
 
     async def _survey(self, ces: ClusterExternalSecret, state: ClusterState) -> Survey:
@@ -184,8 +171,10 @@ class ClusterExternalSecretReconciler:
                 regex = partial_match(ces, namespace)
                 survey.partial = (regex, namespace.name) if regex else None
             self._count(survey, state, namespace.name, decision, selected=selected)
-            due = decision.step not in (ChildStep.NOTHING, ChildStep.WAIT, ChildStep.CONFLICT)
-            if due and namespace.name not in state.waiting:
+            if decision.step in (ChildStep.NOTHING, ChildStep.WAIT, ChildStep.CONFLICT):
+                continue
+            survey.due.append((namespace.name, decision))
+            if namespace.name not in state.waiting:
                 # Ordinary objects go first.
                 self._queue.add(object_key(namespace.name, ces.name), Priority.LOW)
         state.sweep(frozenset(name for name, _ in survey.failed), _time())
@@ -212,30 +201,9 @@ class ClusterExternalSecretReconciler:
         elif selected and (decision.child is None or decision.step is ChildStep.APPLY):
             survey.pending += 1
 
-    def _report(self, ces: ClusterExternalSecret, state: ClusterState, survey: Survey) -> None:
-        before = self._statuses.known(ces.name, ces)
-        status, problem = surveyed_status(ces, before, survey, self._forbidden)
-        self._publish(ces, before, status, problem)
-        state.reported_at = asyncio.get_running_loop().time()
-
-    def _refuse(self, ces: ClusterExternalSecret, problem: Problem) -> Outcome:
-        """Report a problem; the children stay as they are."""
-        before = self._statuses.known(ces.name, ces)
-        self._publish(ces, before, refused_status(ces, before, problem), problem)
+    def _refuse(self, ces: ClusterExternalSecret, state: ClusterState, problem: Problem) -> Outcome:
+        self._reporter.refused(ces, state, problem)
         return Done()
-
-    def _publish(
-        self,
-        ces: ClusterExternalSecret,
-        before: ClusterExternalSecretStatus,
-        status: ClusterExternalSecretStatus,
-        problem: Problem | None,
-    ) -> None:
-        changed = self._statuses.put(ces.name, ces, status)
-        if changed and problem is not None and problem.reason is not Reason.PENDING:
-            _log.warning("ClusterExternalSecret not ready", **problem.log_fields())
-        if status.ready is not None:
-            self._publisher.cluster_reported(ces, before.ready, status.ready, problem)
 
     # -- One namespace --------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from secret_sync.resources import ClusterExternalSecretStatus
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from secret_sync.controller.cluster_external_secret.dry_run import ClusterPlan
+
 #: Applies of one template to one child within so many seconds, after which they become slow.
 REPAIRS: Final = 4
 REPAIRS_WITHIN: Final = 60.0
@@ -27,6 +29,7 @@ class ClusterState(ObjectState[ClusterExternalSecretStatus]):
         surveyed: Uid and revision that the last survey was of.
         surveyed_at: When that began, as loop time.
         reported_at: When its result was reported.
+        plan: In a dry run: what a run that writes would do.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
@@ -34,6 +37,7 @@ class ClusterState(ObjectState[ClusterExternalSecretStatus]):
     surveyed: tuple[str, int] | None = None
     surveyed_at: float = float("-inf")
     reported_at: float = float("-inf")
+    plan: ClusterPlan | None = None
     _repairs: dict[str, tuple[bytes, deque[float]]] = field(default_factory=dict)
 
     def sweep(self, failed: AbstractSet[str], now: float) -> None:

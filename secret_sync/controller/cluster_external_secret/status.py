@@ -10,6 +10,7 @@ from secret_sync.resources import ClusterExternalSecretStatus, Reason
 from secret_sync.resources.conditions import CHILDREN_READY
 
 if TYPE_CHECKING:
+    from secret_sync.controller.cluster_external_secret.children import ChildDecision
     from secret_sync.resources import Condition, ExternalSecret
     from secret_sync.resources.cluster_external_secret import ClusterExternalSecret
 
@@ -33,6 +34,7 @@ class Survey:
         ready: How many children are Ready.
         unready: Those whose children are not, with the reason of that.
         partial: A regular expression that matches a part of a name only, and that name.
+        due: Namespaces where something is to be done, and the next step there.
     """
 
     selected: int = 0
@@ -43,6 +45,7 @@ class Survey:
     ready: int = 0
     unready: list[tuple[str, str]] = field(default_factory=list)
     partial: tuple[str, str] | None = None
+    due: list[tuple[str, ChildDecision]] = field(default_factory=list)
 
     def add_child(self, child: ExternalSecret) -> None:
         """Count a child."""

@@ -10,6 +10,7 @@ import pytest
 from secret_sync.kube import KubeClient
 from tests.support.blocking import blocking_fails
 from tests.support.controlplane import apart
+from tests.support.fleet import fleet_of
 from tests.support.operator import Api, install_crds, operator, running_cloud, settings_for
 from tests.support.watching import Watching
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secret_sync.app import Controller
-    from secret_sync.local.cloud import CloudInfo
+    from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.fleet import Fleet
     from tests.support.operator import Running
     from tests.support.watching import Synced
 
@@ -85,6 +87,30 @@ def synced(running: Running, api: Api, home: str) -> Synced:
             await api.until_ready(home, name, "Synced")
             async with Watching(api, home, watch or name) as watching:
                 yield watching
+
+    return run
+
+
+@pytest.fixture
+async def fleet(api: Api, namespace: str, cloud: CloudInfo) -> AsyncIterator[Fleet]:
+    """Namespaces for ClusterExternalSecrets, with a store for all of them."""
+    async with fleet_of(api, namespace, cloud) as made:
+        yield made
+
+
+@pytest.fixture
+async def key(admin: CloudAdmin, namespace: str) -> str:
+    """Of a KMS secret that holds ``one``."""
+    await admin.put_secret(f"fleet/{namespace}", "one")
+    return f"fleet/{namespace}"
+
+
+@pytest.fixture
+def everywhere(cluster: ControlPlane, cloud: CloudInfo) -> Any:
+    """The controller for all namespaces."""
+
+    def run(**more: Any) -> AbstractAsyncContextManager[Controller]:
+        return operator(settings_for(cluster, cloud, **more))
 
     return run
 

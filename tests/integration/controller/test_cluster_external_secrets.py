@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secret_sync.controller.cluster_external_secret import reconciler
-from tests.support.fleet import KIND, fleet_of
+from tests.support.fleet import KIND
 from tests.support.kustomize import Kubectl
 from tests.support.operator import (
     ROOT,
@@ -22,11 +22,8 @@ from tests.support.program import kubeconfig
 from tests.support.watching import FORCE_SYNC, Watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from secret_sync.app import Controller
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
     from tests.support.fleet import Fleet
@@ -35,28 +32,6 @@ if TYPE_CHECKING:
 ONE = {"password": "one"}
 ADOPT = {"secret-sync.alibabacloud.com/adopt": "true"}
 LEGACY = "finalizer.ack.secrets-manager.alibabacloud.com"
-
-
-@pytest.fixture
-async def fleet(api: Api, namespace: str, cloud: CloudInfo) -> AsyncIterator[Fleet]:
-    async with fleet_of(api, namespace, cloud) as made:
-        yield made
-
-
-@pytest.fixture
-async def key(admin: CloudAdmin, namespace: str) -> str:
-    await admin.put_secret(f"fleet/{namespace}", "one")
-    return f"fleet/{namespace}"
-
-
-@pytest.fixture
-def everywhere(cluster: ControlPlane, cloud: CloudInfo) -> Any:
-    """The controller for all namespaces."""
-
-    def run(**more: Any) -> AbstractAsyncContextManager[Controller]:
-        return operator(settings_for(cluster, cloud, **more))
-
-    return run
 
 
 async def gone(api: Api, kind: str, namespace: str, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from secret_sync.errors import DefiniteError
 from tests.support.operator import ROOT, external_secret, operator, settings_for
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from secret_sync.local.cloud import CloudAdmin, CloudInfo
     from secret_sync.local.controlplane.plane import ControlPlane
+    from tests.support.fleet import Fleet
     from tests.support.operator import Api
 
 FORCE = "secret-sync.alibabacloud.com/force-sync"
@@ -86,6 +88,24 @@ async def test_the_rules_of_deploy_suffice_in_one_namespace_and_each_is_needed(
         await allow(api, home, rules_without(verb))
         with pytest.raises(DefiniteError, match=f"RBAC does not allow .* {verb} secrets"):
             await until_it_does_not_start(settings)
+
+
+async def test_with_one_role_cluster_external_secrets_are_not_processed(
+    cluster: ControlPlane, cloud: CloudInfo, api: Api, home: str, account: str, fleet: Fleet
+) -> None:
+    (first,) = await fleet.namespaces("a")
+    settings = settings_for(cluster, cloud, home, kubeconfig=account)
+    await allow(api, home, rules_without())
+    await until_it_starts(settings)
+    with capture_logs() as logged:
+        async with operator(settings) as controller:
+            await api.put(fleet.document("rights/one"), "")
+            await asyncio.sleep(2)
+            assert not controller.unready
+            assert controller.watched.cluster_external_secrets is None
+    assert await api.find("ExternalSecret", first, fleet.name_of()) is None
+    (line,) = [li for li in logged if "ClusterExternalSecrets are not" in li["event"]]
+    assert "namespaces" in line["why"]
 
 
 async def test_a_right_that_is_taken_away_is_named_and_waited_for(

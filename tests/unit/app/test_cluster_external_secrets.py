@@ -15,8 +15,9 @@ from secret_sync.settings import Settings
 class Definitions:
     """An informer that remembers its handlers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *names: str) -> None:
         self.handlers: list[Any] = []
+        self.store = dict.fromkeys(names)
 
     def add_handler(self, handler: Any) -> None:
         self.handlers.append(handler)
@@ -47,3 +48,30 @@ def test_kind_is_served_unless_it_is_off_or_namespaces_are_unknown(
     assert made.queues == []
     # Before there is anything to enqueue.
     made.everything_changed()
+
+
+DEFINITION = "clusterexternalsecrets.alibabacloud.com"
+
+
+@pytest.mark.parametrize(
+    ("definitions", "capabilities", "settled"),
+    [
+        (Definitions(), Capabilities(), True),
+        # It is asked for rights and listed in a moment.
+        (Definitions(DEFINITION), Capabilities(), False),
+        (Definitions(), Capabilities(definitions="no rule"), False),
+        (Definitions(DEFINITION), Capabilities(namespaces="no rule for namespaces"), True),
+    ],
+)
+def test_objects_are_known_once_the_kind_is_listed_or_not_served(
+    definitions: Definitions,
+    capabilities: Capabilities,
+    settled: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    watched = SimpleNamespace(definitions=definitions, cluster_external_secrets=None)
+    parts: Any = SimpleNamespace(watched=watched)
+    made = ClusterExternalSecrets(Settings(dry_run=True), capabilities, parts)
+    assert made.settled is settled
+    assert made.plans() == {}
+    watched.cluster_external_secrets = SimpleNamespace(synced=True)
+    assert made.settled

@@ -4,88 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from secret_sync.controller.cluster_external_secret.matcher import ServedNamespaces
-from secret_sync.controller.cluster_external_secret.reconciler import (
-    ClusterExternalSecretReconciler,
-)
-from secret_sync.controller.cluster_external_secret.state import ClusterState
-from secret_sync.controller.cluster_external_secret.validation import Checked
 from secret_sync.controller.confirmation import OwnerChangedError
-from secret_sync.controller.object_state import ObjectStates
-from secret_sync.kube import ApiRefusedError, ApiUnavailableError, Store
-from secret_sync.queue import WorkQueue, run_workers
-from secret_sync.resources import ClusterExternalSecretStatus
-from secret_sync.resources.external_secret import BY_CLUSTER_CONTROLLER, cluster_controller_of
-from tests.unit.controller.cluster_external_secret.conftest import (
-    ces_of,
-    child_of,
-    namespace_named,
-)
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
+from secret_sync.queue import run_workers
+from tests.unit.controller.cluster_external_secret.surveying import ClusterLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.looptime
 
-CES = ces_of(conditions=[{"namespaceSelector": {"matchLabels": {"team": "a"}}}])
 NO_RIGHT = 'User "me" cannot delete resource "externalsecrets"'
 
 
-class FailingLoop:
-    """The control loop of an object whose child in namespace ``ns`` cannot be written."""
-
-    def __init__(self, error: Exception, *, selected: bool) -> None:
-        labels = {"team": "a"} if selected else {}
-        self.objects: Store[Any] = Store()
-        self.objects.put("some", CES)
-        namespaces: Store[Any] = Store()
-        namespaces.put("ns", namespace_named("ns", **labels))
-        children: Store[Any] = Store({BY_CLUSTER_CONTROLLER: cluster_controller_of})
-        if not selected:
-            children.put("ns/some", child_of(CES))
-        self.queue: WorkQueue[str] = WorkQueue("test", observer=Mock())
-        self.statuses = Mock()
-        self.statuses.known.return_value = ClusterExternalSecretStatus()
-        self.take = AsyncMock(side_effect=error)
-        checker: Any = Mock()
-        checker.outdated.return_value = None
-        checker.check.return_value = Checked()
-        writer: Any = SimpleNamespace(take=self.take)
-        self.reconciler = ClusterExternalSecretReconciler(
-            objects=self.objects,
-            namespaces=namespaces,
-            children=children,
-            scope=ServedNamespaces(),
-            checker=checker,
-            writer=writer,
-            statuses=self.statuses,
-            states=ObjectStates(ClusterState),
-            finalizers=AsyncMock(remove=AsyncMock(return_value=False)),
-            publisher=Mock(),
-            queue=self.queue,
-        )
-
-    def edit(self) -> None:
-        """Change the object."""
-        self.objects.put("some", ces_of({"generation": 2}, conditions=[{"namespaces": ["ns"]}]))
-        self.queue.add("/some")
-
-    def ready(self) -> tuple[str, str]:
-        """What the last status says."""
-        condition = self.statuses.put.call_args.args[2].ready
-        return condition.reason, condition.message
-
-
 @asynccontextmanager
-async def failing(error: Exception, *, selected: bool = True) -> AsyncIterator[FailingLoop]:
+async def failing(error: Exception, *, selected: bool = True) -> AsyncIterator[ClusterLoop]:
     """Run a loop, which is surveyed each second."""
-    loop = FailingLoop(error, selected=selected)
+    loop = ClusterLoop(AsyncMock(side_effect=error), selected=selected)
 
     async def survey() -> None:
         while True:
