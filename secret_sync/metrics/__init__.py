@@ -17,6 +17,7 @@ from secret_sync.metrics.observers import (
     LeaseMetrics,
     QueueMetrics,
     ReflectorMetrics,
+    RefreshMetrics,
     SyncMetrics,
     WorkerMetrics,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "QueueMetrics",
     "QueueState",
     "ReflectorMetrics",
+    "RefreshMetrics",
     "SyncMetrics",
     "WorkerMetrics",
 ]

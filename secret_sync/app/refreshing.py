@@ -1,0 +1,40 @@
+"""Push refresh, where it is turned on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secret_sync.metrics import RefreshMetrics
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from secret_sync.app.controller import Controller
+
+
+async def serve_refreshes(controller: Controller, stack: AsyncExitStack) -> int | None:
+    """Listen for requests until the stack is closed; return the port, ``None`` if it is off.
+
+    Raises:
+        DefiniteError: The address cannot be listened on, or there is no token.
+    """
+    settings = controller.settings
+    if settings.refresh_bind_address is None:
+        return None
+    # Few installations use it.
+    from secret_sync.refresh import RefreshServer  # noqa: PLC0415
+
+    metrics = RefreshMetrics(controller.metrics)
+    pushed = controller.pushed = controller.sources.pushed_refreshes(
+        metrics.refreshed, unpolled=settings.disable_polling
+    )
+    server = RefreshServer(
+        settings.refresh_bind_address,
+        settings.refresh_token_dir,
+        submit=pushed.submit,
+        is_active=lambda: controller.working,
+        count=metrics.requested,
+    )
+    stack.push_async_callback(server.stop)
+    await server.start()
+    return server.port
