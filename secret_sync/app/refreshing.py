@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from secret_sync.app.controller import Controller
 
 
-async def serve_refreshes(controller: Controller, stack: AsyncExitStack) -> int | None:
-    """Listen for requests until the stack is closed; return the port, ``None`` if it is off.
+async def serve_refreshes(controller: Controller, stack: AsyncExitStack) -> None:
+    """Listen for requests until the stack is closed, if that is turned on.
 
     Raises:
         DefiniteError: The address cannot be listened on, or there is no token.
     """
     settings = controller.settings
     if settings.refresh_bind_address is None:
-        return None
+        return
     # Few installations use it.
     from secret_sync.refresh import RefreshServer  # noqa: PLC0415
 
@@ -37,4 +37,3 @@ async def serve_refreshes(controller: Controller, stack: AsyncExitStack) -> int 
     )
     stack.push_async_callback(server.stop)
     await server.start()
-    return server.port

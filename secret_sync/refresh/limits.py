@@ -49,6 +49,10 @@ class ClientLimits:
         self._all = TokenBucket(rate * total, burst * total)
         self._clients: OrderedDict[str, TokenBucket] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Return the number of clients that are remembered."""
+        return len(self._clients)
+
     def has(self, client: str) -> bool:
         """Return whether a client may do one more."""
         bucket = self._clients.get(client)

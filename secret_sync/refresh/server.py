@@ -29,9 +29,9 @@ MAX_CONNECTIONS: Final = 128
 #: Seconds after which a standby, or a client that sends too much, is to try again.
 RETRY_AFTER: Final = 2
 #: Requests per second and burst of one client, and how many times as much all together may send.
-_ACCEPTED: Final = (50.0, 250.0, 4.0)
+ACCEPTED_LIMITS: Final = (50.0, 250.0, 4.0)
 #: The same for requests without valid credentials.
-_REFUSED: Final = (1.0, 10.0, 10.0)
+REFUSED_LIMITS: Final = (1.0, 10.0, 10.0)
 #: Seconds between two log lines about refused requests.
 _LOG_EVERY: Final = 60.0
 
@@ -61,8 +61,8 @@ class RefreshServer:
         self._submit = submit
         self._is_active = is_active
         self._count = count
-        self._accepted = ClientLimits(*_ACCEPTED)
-        self._refused = ClientLimits(*_REFUSED)
+        self._accepted = ClientLimits(*ACCEPTED_LIMITS)
+        self._refused = ClientLimits(*REFUSED_LIMITS)
         self._logged_at = float("-inf")
         self._manager = web.Server(self._handle)
         self._server: asyncio.Server | None = None

@@ -85,6 +85,12 @@ class PushedRefreshes:
         self._pushed: dict[Source, float] = {}
         self._next: dict[SourceQueueKey, float] = {}
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {len(self._waiting)} names wait, {len(self._pushed)} sources, "
+            f"{len(self._next)} queues>"
+        )
+
     def submit(self, names: Iterable[str]) -> bool:
         """Have the sources of some names refreshed; ``False`` if too many names wait already."""
         if len(self._waiting) >= MAX_WAITING:

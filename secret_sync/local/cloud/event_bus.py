@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
+from secret_sync.local.cloud.regional import ANY_REGION
+
 if TYPE_CHECKING:
     from secret_sync.local.cloud.store import Secret
 
@@ -118,8 +120,8 @@ class EventAdmin:
 
 
 def _rotation(secret: Secret) -> dict[str, Any]:
-    """What CloudMonitor reports of a managed secret."""
-    arn = f"acs:kms:{secret.region or _REGION}:{secret.account}:secret/{secret.name}"
+    """Return the event of CloudMonitor about a managed secret."""
+    arn = f"acs:kms:{_region_of(secret)}:{secret.account}:secret/{secret.name}"
     return _envelope(
         secret,
         "kms:CloudMonitor:Secret[RotateSecret:Success]",
@@ -128,7 +130,7 @@ def _rotation(secret: Secret) -> dict[str, Any]:
             "eventTime": datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "+0000",
             "level": "INFO",
             "name": "Secret:RotateSecret:Success",
-            "regionId": secret.region or _REGION,
+            "regionId": _region_of(secret),
             "resourceId": arn,
             "status": "Normal",
             "content": {
@@ -143,7 +145,7 @@ def _rotation(secret: Secret) -> dict[str, Any]:
 
 
 def _call(secret: Secret) -> dict[str, Any]:
-    """What ActionTrail records of a call; never the value."""
+    """Return the event of ActionTrail about a call, which never has the value."""
     return _envelope(
         secret,
         "kms:ActionTrail:ApiCall",
@@ -154,7 +156,7 @@ def _call(secret: Secret) -> dict[str, Any]:
             "eventType": "ApiCall",
             "eventName": "PutSecretValue",
             "serviceName": "Kms",
-            "acsRegion": secret.region or _REGION,
+            "acsRegion": _region_of(secret),
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "requestParameters": {"SecretName": secret.name},
             "referencedResources": {"ACS::KMS::Secret": [secret.name]},
@@ -162,8 +164,12 @@ def _call(secret: Secret) -> dict[str, Any]:
     )
 
 
+def _region_of(secret: Secret) -> str:
+    return _REGION if secret.region == ANY_REGION else secret.region
+
+
 def _envelope(secret: Secret, kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    region = secret.region or _REGION
+    region = _region_of(secret)
     return {
         "id": str(uuid.uuid4()),
         "source": "acs.kms",
