@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -164,7 +164,7 @@ async def test_flood_of_requests_leaves_the_rate_and_the_other_tenant_alone(
 ) -> None:  # fmt: skip
     names = [f"push/flood-{n}" for n in range(40)]
     await admin.put_secrets(dict.fromkeys([*names, "push/other"], "one"))
-    with fresh_namespace(cluster) as other:
+    with contextmanager(fresh_namespace)(cluster) as other:
         await put_store(api, own_cloud, other)
         settings = settings_of(
             cluster, own_cloud, tmp_path / "refresh", url, namespace, other,

@@ -17,6 +17,7 @@ ADDED: Final = (
     "monitoring",
     "network-policy",
     "network-policy-metadata",
+    "push-refresh",
     "service-account-ref",
 )
 #: Part of ``ack-compat``.
