@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from secret_sync.background import DaemonExecutor
 from secret_sync.clock import loop_time
 from secret_sync.errors import DefiniteError
 
@@ -36,6 +37,8 @@ REPLAY_WINDOW: Final = 300
 MIN_LENGTH: Final = 32
 #: Seconds between two reads of the files.
 READ_EVERY: Final = 5.0
+#: A thread of its own: a volume that hangs must not occupy those of other work.
+_READER: Final = DaemonExecutor(1, "refresh token reader")
 _MAX_BYTES: Final = 16 * 1024
 _MAX_VALUES: Final = 8
 
@@ -73,17 +76,21 @@ class Authentication:
         await self.reread()
         if self._problem:
             raise DefiniteError(
-                f"--refresh-token-dir: {self._problem}; mount a Secret there whose key {TOKENS!r} "
-                f"or {KEYS!r} has {MIN_LENGTH} characters or more"
+                f"--refresh-token-dir: {self._problem}; mount a Secret there with a token of "
+                f"{MIN_LENGTH} characters or more"
             )
 
     async def reread(self) -> None:
-        """Read the files, unless they have just been read."""
+        """Read the files, unless they have just been read or are being read."""
         now = loop_time()
         if now - self._read_at < READ_EVERY:
             return
-        self._read_at = now
-        self._valid, problem = await asyncio.to_thread(_read_folder, self._folder)
+        self._read_at = float("inf")
+        loop = asyncio.get_running_loop()
+        try:
+            self._valid, problem = await loop.run_in_executor(_READER, _read_folder, self._folder)
+        finally:
+            self._read_at = loop_time()
         if problem and problem != self._problem:
             _log.warning("no refresh request is accepted", why=problem)
         self._problem = problem

@@ -53,11 +53,6 @@ class ClientLimits:
         """Return the number of clients that are remembered."""
         return len(self._clients)
 
-    def has(self, client: str) -> bool:
-        """Return whether a client may do one more."""
-        bucket = self._clients.get(client)
-        return self._all.has() and (bucket is None or bucket.has())
-
     def take(self, client: str) -> bool:
         """Count one of a client; return whether it was allowed."""
         bucket = self._clients.get(client)

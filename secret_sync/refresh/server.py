@@ -78,7 +78,7 @@ class RefreshServer:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: _Connection(self._manager), host or None, port
+                lambda: _RefreshConnection(self._manager), host or None, port
             )
         except OSError as error:
             raise DefiniteError(
@@ -118,7 +118,7 @@ class RefreshServer:
         if request.method != "POST":
             return "invalid", _text(405, "send POST", Allow="POST")
         client = request.remote or ""
-        known, body = await self._authenticate(request, client)
+        known, body = await self._authenticate(request)
         if not known:
             return self._refuse(client)
         if not self._accepted.take(client):
@@ -129,15 +129,15 @@ class RefreshServer:
             return "too_large", _text(413, f"the body has more than {MAX_BODY // 1024} KiB")
         return self._accept(body)
 
-    async def _authenticate(
-        self, request: web.BaseRequest, client: str
-    ) -> tuple[bool, bytes | None]:
-        """Return whether the client is known, and the body if that had to be read."""
+    async def _authenticate(self, request: web.BaseRequest) -> tuple[bool, bytes | None]:
+        """Return whether the client is known, and the body if that had to be read.
+
+        Always checked, which costs little: whoever tries others locks nobody out.
+        """
         await self._authentication.reread()
-        # A token is always checked, which costs little: who tries others does not lock it out.
         if self._authentication.has_token(request.headers):
             return True, None
-        if SIGNATURE_HEADER not in request.headers or not self._refused.has(client):
+        if SIGNATURE_HEADER not in request.headers:
             return False, None
         body = await _read(request)
         return self._authentication.is_signed(request.headers, body), body
@@ -164,7 +164,7 @@ class RefreshServer:
         return "unauthorized", _text(401, "no valid token", **{"WWW-Authenticate": "Bearer"})
 
 
-class _Connection(web.RequestHandler):
+class _RefreshConnection(web.RequestHandler):
     """One connection, which ends soon, and about which aiohttp logs nothing.
 
     A log line of aiohttp about a malformed request quotes its headers, and so a token.

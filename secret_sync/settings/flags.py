@@ -233,7 +233,7 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             "refresh-token-dir",
             str,
             "PATH",
-            "folder of the files token and hmac, with which /refresh is authenticated",
+            "files with its tokens",
             "/var/run/secrets/secret-sync/refresh",
         ),
         Flag(

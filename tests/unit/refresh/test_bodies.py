@@ -49,7 +49,7 @@ def names(document: object) -> list[str]:
     return read_names(json.dumps(document).encode())
 
 
-def test_our_own_form_names_secrets_once() -> None:
+def test_own_form_names_secrets_once() -> None:
     assert names({"secrets": ["b", "a", ARN, "b"]}) == ["b", "a", ARN]
     assert names({"secrets": []}) == []
 
@@ -110,7 +110,7 @@ def test_events_of_reads_name_none_since_a_refresh_would_cause_the_next(call: st
         (b'{"secrets": ["%s"]}' % (b"a" * (MAX_LENGTH + 1)), "secrets: expected"),
     ],
 )
-def test_what_is_no_request_is_refused_without_being_quoted(body: bytes, problem: str) -> None:
+def test_body_of_another_form_is_refused_without_being_quoted(body: bytes, problem: str) -> None:
     with pytest.raises(DefiniteError, match=problem) as caught:
         read_names(body)
     assert "aaa" not in str(caught.value)
