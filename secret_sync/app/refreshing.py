@@ -31,7 +31,7 @@ async def serve_refreshes(controller: Controller, stack: AsyncExitStack) -> None
     server = RefreshServer(
         settings.refresh_bind_address,
         settings.refresh_token_dir,
-        submit=pushed.submit,
+        ask=pushed.ask,
         is_active=lambda: controller.working,
         count=metrics.requested,
     )

@@ -42,7 +42,7 @@ class RefreshServer:
     Args:
         bind: Where to listen.
         folder: Of the tokens and keys.
-        submit: Takes names; returns ``False`` if too many wait already.
+        ask: Takes names; returns ``False`` if too many wait already.
         is_active: Return whether this replica leads; a standby fetches nothing.
         count: Counts a request by its result.
     """
@@ -52,13 +52,13 @@ class RefreshServer:
         bind: BindAddress,
         folder: str,
         *,
-        submit: Callable[[list[str]], bool],
+        ask: Callable[[list[str]], bool],
         is_active: Callable[[], bool],
         count: Callable[[str], None],
     ) -> None:
         self._bind = bind
         self._authentication = Authentication(folder)
-        self._submit = submit
+        self._ask = ask
         self._is_active = is_active
         self._count = count
         self._accepted = ClientLimits(*ACCEPTED_LIMITS)
@@ -149,7 +149,7 @@ class RefreshServer:
             return "invalid", _text(400, error.message)
         if not self._is_active():
             return "standby", _later(503, "this replica does not lead; try again")
-        if not self._submit(names):
+        if not self._ask(names):
             return "throttled", _later(429, "too many secrets wait to be refreshed")
         _log.debug("refresh requested", secrets=names)
         return "accepted", _text(202, "accepted")

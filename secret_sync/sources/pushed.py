@@ -1,19 +1,21 @@
 """Refreshes that are asked for from outside: of some secrets, by their names.
 
 They leave the rate of KMS to others: a source is refreshed once in some seconds however often it
-is named, the refreshes of one queue take half of its rate at most, and new objects go first.
+is named, the refreshes of one queue take half of its rate, which tenants share, and new objects go
+first.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from secret_sync.queue import Priority
 from secret_sync.sources.fetch_scheduler import bare_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from secret_sync.sources.fetcher import Fetcher
     from secret_sync.sources.rate_limited_queue import SourceQueueKey
@@ -63,6 +65,7 @@ class PushedRefreshes:
     Args:
         states: All sources in use.
         fetcher: Schedules.
+        tenants: Return the tenants of a source.
         refreshed: Counts the sources that were scheduled.
         unpolled: Whether sources that nobody polls are refreshed, too.
     """
@@ -71,6 +74,7 @@ class PushedRefreshes:
         self,
         states: Mapping[Source, SourceState],
         fetcher: Fetcher,
+        tenants: Callable[[Source], Iterable[Hashable]],
         refreshed: Callable[[int], None],
         *,
         unpolled: bool,
@@ -78,20 +82,23 @@ class PushedRefreshes:
         self._states = states
         self._unpolled = unpolled
         self._fetcher = fetcher
+        self._tenants = tenants
         self._refreshed = refreshed
         self._waiting: dict[str, None] = {}
         self._asked = asyncio.Event()
-        # When each source is pushed last, and when the next refresh of a queue fits into its share.
+        # When each source is pushed last; when the next refresh of a tenant fits into its share of
+        # a queue; and how many tenants share one.
         self._pushed: dict[Source, float] = {}
-        self._next: dict[SourceQueueKey, float] = {}
+        self._next: dict[tuple[SourceQueueKey, Hashable], float] = {}
+        self._sharing: Counter[SourceQueueKey] = Counter()
 
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} {len(self._waiting)} names wait, {len(self._pushed)} sources, "
-            f"{len(self._next)} queues>"
+            f"{len(self._next)} shares>"
         )
 
-    def submit(self, names: Iterable[str]) -> bool:
+    def ask(self, names: Iterable[str]) -> bool:
         """Have the sources of some names refreshed; ``False`` if too many names wait already."""
         if len(self._waiting) >= MAX_WAITING:
             return False
@@ -152,17 +159,24 @@ class PushedRefreshes:
         due = max(due, self._reserve(state, now))
         self._pushed[state.source] = due
         state.ask_refresh(due)
+        # The others of its group are named, too.
+        state.refreshed_with_group = True
         if not state.calling and (due < state.due or state.due <= now):
             self._fetcher.plan(state, due, Priority.MIDDLE)
         return True
 
     def _reserve(self, state: SourceState, now: float) -> float:
-        """Return when a refresh fits into the share of its queue, and count it there."""
+        """Return when a refresh fits into its tenant's share of the queue, and count it there.
+
+        Otherwise one tenant that names a secret in thousands of ways would delay those of others.
+        """
         rate = state.queue.limiter.rate
         if rate is None:
             return now
-        fits = max(now - BURST_SECONDS, self._next.get(state.queue.key, float("-inf")))
-        self._next[state.queue.key] = fits + 1 / (rate * SHARE)
+        key = state.queue.key
+        place = key, next(iter(self._tenants(state.source)), None)
+        fits = max(now - BURST_SECONDS, self._next.get(place, float("-inf")))
+        self._next[place] = fits + max(1, self._sharing[key]) / (rate * SHARE)
         return max(now, fits)
 
     def _forget(self) -> None:
@@ -171,9 +185,10 @@ class PushedRefreshes:
         for source, at in list(self._pushed.items()):
             if at + SOURCE_EVERY <= now or source not in self._states:
                 del self._pushed[source]
-        for key, at in list(self._next.items()):
+        for place, at in list(self._next.items()):
             if at + BURST_SECONDS <= now:
-                del self._next[key]
+                del self._next[place]
+        self._sharing = Counter(key for key, _ in self._next)
 
 
 def _spelling(source: Source) -> PushedName:

@@ -215,7 +215,9 @@ class SourceRegistry:
         # Few installations use it.
         from secret_sync.sources.pushed import PushedRefreshes  # noqa: PLC0415
 
-        return PushedRefreshes(self._states, self._fetcher, refreshed, unpolled=unpolled)
+        return PushedRefreshes(
+            self._states, self._fetcher, self._tenants, refreshed, unpolled=unpolled
+        )
 
     def _add(self, item: SourceRequest) -> SourceState:
         state = self._fetcher.attach(item.source, item.credentials)

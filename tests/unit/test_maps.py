@@ -163,6 +163,7 @@ OTHERS = {
     "refresh/limits.py ClientLimits._clients": "bounded; refresh/test_limits.py",
     "sources/pushed.py PushedRefreshes._waiting": "bounded; test_pushed.py",
     "sources/pushed.py PushedRefreshes._pushed": "swept with the sources; test_pushed.py",
+    "sources/pushed.py PushedRefreshes._sharing": "keys of _next",
     "sources/pushed.py PushedRefreshes._next": "swept when it limits nothing; test_pushed.py",
     "metrics/accumulators.py _Family._series": "labels are words of ours",
     "parse/expressions.py Expressions._paths": "goes with the object",

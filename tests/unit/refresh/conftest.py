@@ -39,7 +39,7 @@ class ServedRefreshes:
         return RefreshServer(
             BindAddress("127.0.0.1", 0),
             self.folder,
-            submit=self.submit,
+            ask=self.submit,
             is_active=lambda: self.active,
             count=self.results.append,
         )

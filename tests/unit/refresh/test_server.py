@@ -249,7 +249,7 @@ async def test_address_that_is_taken_is_named(served: ServedRefreshes) -> None:
     taken = RefreshServer(
         BindAddress("127.0.0.1", served.port),
         served.folder,
-        submit=served.submit,
+        ask=served.submit,
         is_active=lambda: True,
         count=served.results.append,
     )
