@@ -146,14 +146,20 @@ def _read_folder(folder: str) -> tuple[RefreshKeys, str]:
     for name in (TOKENS, KEYS):
         try:
             with Path(folder, name).open("rb") as file:
-                lines = file.read(_MAX_BYTES).split()
+                content = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
-            lines = []
+            content = b""
         except OSError as error:
             return RefreshKeys(), f"{folder}/{name} cannot be read ({error.strerror})"
+        lines = content.split()
+        if len(content) > _MAX_BYTES or len(lines) > _MAX_VALUES:
+            return (
+                RefreshKeys(),
+                f"{folder}/{name} has more than {_MAX_VALUES} lines, or is too large",
+            )
         if any(len(line) < MIN_LENGTH for line in lines):
             return RefreshKeys(), f"{folder}/{name} has a line of less than {MIN_LENGTH} characters"
-        found[name] = tuple(lines[:_MAX_VALUES])
+        found[name] = tuple(lines)
     if not any(found.values()):
         return RefreshKeys(), f"{folder} has neither a file {TOKENS!r} nor {KEYS!r} with content"
     return RefreshKeys(found[TOKENS], found[KEYS]), ""

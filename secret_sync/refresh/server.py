@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from secret_sync.errors import DefiniteError
 from secret_sync.refresh.authentication import SIGNATURE_HEADER, Authentication
@@ -103,8 +102,8 @@ class RefreshServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             result, response = await self._answer(request)
-        except (ConnectionError, asyncio.CancelledError):
-            # The client has gone, or was too slow.
+        except BaseException:
+            # The client has gone, was too slow, or sent a body that cannot be read.
             self._count("incomplete")
             raise
         self._count(result)
@@ -200,8 +199,8 @@ class _RefreshConnection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 (quotes the request)
     ) -> web.StreamResponse:
         """Answer what cannot be parsed, or what failed."""
-        if exc is not None and not isinstance(exc, HttpProcessingError):
-            # Only its kind: its text may hold what was sent.
+        if exc is not None and not type(exc).__module__.startswith("aiohttp"):
+            # A defect. Only its kind: its text may hold what was sent.
             _log.error("refresh request failed unexpectedly", error=type(exc).__name__)
         response = _text(status, "bad request" if status < 500 else "failed")  # noqa: PLR2004
         response.force_close()
@@ -211,6 +210,9 @@ class _RefreshConnection(web.RequestHandler):
 async def _read(request: web.BaseRequest) -> bytes:
     """Return the body; of one that is too large no more than shows that it is."""
     body = bytearray()
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > MAX_BODY:

@@ -138,7 +138,9 @@ async def test_removed_or_weak_tokens_end_what_was_valid(tmp_path: Path) -> None
     assert auth.is_signed(signed(time.time()), BODY)
 
 
-@pytest.mark.parametrize("content", [None, "", "\n \n", "short", f"{TOKEN}\nshort"])
+@pytest.mark.parametrize(
+    "content", [None, "", "\n \n", "short", f"{TOKEN}\nshort", f"{TOKEN}\n" * 9, "t" * 20_000]
+)
 async def test_start_without_a_strong_token_fails_without_quoting_it(
     tmp_path: Path, content: str | None
 ) -> None:

@@ -106,6 +106,23 @@ async def test_body_as_large_as_allowed_is_read(served: ServedRefreshes) -> None
     assert (await served.send(chunks()))[0] == 413
 
 
+async def test_sender_that_waits_to_be_told_to_continue_is_told(served: ServedRefreshes) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    status, text, _ = await served.send(BODY, headers=headers, expect100=True)
+    assert (status, text) == (202, "accepted\n")
+
+
+async def test_chunks_that_cannot_be_read_are_logged_nowhere(served: ServedRefreshes) -> None:
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{SIGNATURE_HEADER}: t=1\r\n"
+        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode())
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+    assert not lines
+
+
 async def test_compressed_body_is_not_expanded(served: ServedRefreshes) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     assert len(bomb) < MAX_BODY
