@@ -19,6 +19,14 @@ def test_a_quick_benchmark_reaches_the_goal_that_no_load_can_spoil(row: str) -> 
     assert table(done.stdout)[-1].endswith("yes")
 
 
+@pytest.mark.usefixtures("programs")
+def test_benchmark_of_push_refresh_sees_every_rotation() -> None:
+    done = run("benchmarks.run", "--quick", "--rows", "push")
+    # How fast that is depends on the machine.
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    assert "20 samples" in table(done.stdout)[-1]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("programs")
 def test_a_hostile_object_harms_nobody() -> None:
