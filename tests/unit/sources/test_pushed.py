@@ -8,7 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from secret_sync.errors import NotFoundError, TransientError
 from secret_sync.sources.pushed import (
     BURST_SECONDS,
     MAX_WAITING,
@@ -16,6 +19,7 @@ from secret_sync.sources.pushed import (
     SOURCE_EVERY,
     PushedName,
 )
+from tests.support.fake_time import run_in_fake_time
 from tests.unit.sources.conftest import PlayedProvider
 
 if TYPE_CHECKING:
@@ -295,3 +299,55 @@ async def test_names_that_wait_are_bounded_and_released_sources_are_forgotten(
             pushed.ask(["db"])
             await asyncio.sleep(0.2)
             assert repr(pushed) == "<PushedRefreshes 0 names wait, 0 sources, 0 shares>"
+
+
+STEPS = st.tuples(
+    st.sampled_from([0.0, 0.03, 0.05, 0.3, 1.0, 4.9, 5.0, 7.0]),
+    st.sampled_from(["push", "push", "slow", "fast", "fail", "gone", "heal", "edit", "force"]),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(STEPS, max_size=15))
+def test_no_order_of_pushes_calls_and_faults_loses_the_last_push(
+    make_harness: Any, steps: list[tuple[float, str]]
+) -> None:
+    async def play() -> None:
+        async with make_harness(rate=10.0) as harness, pushing(harness) as (pushed, _):
+            await register(harness, "ns/a", "db", "other")
+            forced = 0
+            for number, (pause, what) in enumerate(steps):
+                await asyncio.sleep(pause)
+                match what:
+                    case "push":
+                        harness.cloud.values["db"] = f"value {number}".encode()
+                        pushed.ask(["db"])
+                    case "slow" | "fast":
+                        harness.cloud.seconds = 2.0 if what == "slow" else 0.01
+                    case "fail":
+                        harness.cloud.faults["db"] = TransientError("no answer")
+                    case "gone":
+                        harness.cloud.faults["db"] = NotFoundError("gone")
+                    case "heal":
+                        harness.cloud.faults.clear()
+                    case "edit":
+                        harness.cloud.values["other"] = f"value {number}".encode()
+                        pushed.ask(["other"])
+                    case "force":
+                        forced += 1
+                        requests = [harness.want(name) for name in ("db", "other")]
+                        harness.registry.register(
+                            "ns/a", requests, interval=FAR, forced=str(forced)
+                        )
+            harness.cloud.faults.clear()
+            harness.cloud.values["db"] = b"the last"
+            pushed.ask(["db"])
+            # The pause of a source, that of a round's next try, and slow calls.
+            await asyncio.sleep(SOURCE_EVERY + 20)
+            (state,) = harness.registry.register(
+                "ns/b", [harness.want("db")], interval=FAR, urgent=False
+            )
+            assert state.data == b"the last"
+            assert state.error is None
+
+    run_in_fake_time(play())
