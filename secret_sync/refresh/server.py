@@ -199,12 +199,16 @@ class _RefreshConnection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 (quotes the request)
     ) -> web.StreamResponse:
         """Answer what cannot be parsed, or what failed."""
-        if exc is not None and not type(exc).__module__.startswith("aiohttp"):
+        if exc is not None and not _is_of_the_client(exc):
             # A defect. Only its kind: its text may hold what was sent.
             _log.error("refresh request failed unexpectedly", error=type(exc).__name__)
         response = _text(status, "bad request" if status < 500 else "failed")  # noqa: PLR2004
         response.force_close()
         return response
+
+
+def _is_of_the_client(error: BaseException) -> bool:
+    return isinstance(error, ConnectionError) or type(error).__module__.startswith("aiohttp")
 
 
 async def _read(request: web.BaseRequest) -> bytes:

@@ -123,6 +123,19 @@ async def test_chunks_that_cannot_be_read_are_logged_nowhere(served: ServedRefre
     assert not lines
 
 
+async def test_client_that_goes_away_is_logged_nowhere(served: ServedRefreshes) -> None:
+    with capture_logs() as lines:
+        for header in (f"Authorization: Bearer {TOKEN}", f"{SIGNATURE_HEADER}: t=1"):
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{header}\r\n"
+            writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+    assert not lines
+    assert served.results == ["incomplete"] * 2
+
+
 async def test_compressed_body_is_not_expanded(served: ServedRefreshes) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     assert len(bomb) < MAX_BODY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,11 @@ from tests.unit.sources.conftest import PlayedProvider
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from secret_sync.credentials import Credentials
+    from secret_sync.providers.kms import SecretValue
+    from secret_sync.sources import Source
     from secret_sync.sources.pushed import PushedRefreshes
-    from tests.unit.sources.conftest import RegistryHarness
+    from tests.unit.sources.conftest import PlayedCloud, RegistryHarness
 
 pytestmark = pytest.mark.looptime
 
@@ -58,6 +62,15 @@ async def register(
         user, [harness.want(name, **more) for name in names], interval=interval
     )
     await asyncio.sleep(2 + len(names))
+
+
+async def answer_as_of_the_begin(
+    cloud: PlayedCloud, source: Source, credentials: Credentials
+) -> SecretValue:
+    """Answer with the value that there was when the call began, as the slowest of answers does."""
+    before = cloud.values[source.name]
+    answer = await cloud(source, credentials)
+    return replace(answer, data=before)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +181,20 @@ async def test_push_during_a_call_causes_another_whose_answer_is_new(make_harnes
         pushed.ask(["db"])
         await asyncio.sleep(2 * SOURCE_EVERY)
         assert harness.cloud.count("db") == before + 1
+
+
+async def test_push_right_after_a_call_has_begun_causes_another(make_harness: Any) -> None:
+    async with make_harness() as harness, pushing(harness) as (pushed, _):
+        harness.fetchers["kms"] = partial(answer_as_of_the_begin, harness.cloud)
+        await register(harness, "ns/a", "db")
+        harness.registry.register("ns/a", [harness.want("db")], interval=FAR, forced="now")
+        await asyncio.sleep(0.01)
+        assert harness.cloud.count("db") == 2
+        harness.cloud.values["db"] = b"two"
+        pushed.ask(["db"])
+        await asyncio.sleep(1)
+        (state,) = harness.registry.register("ns/a", [harness.want("db")], interval=FAR)
+        assert state.data == b"two"
 
 
 async def test_pushes_take_half_of_the_rate_and_new_objects_go_first(make_harness: Any) -> None:
@@ -302,7 +329,7 @@ async def test_names_that_wait_are_bounded_and_released_sources_are_forgotten(
 
 
 STEPS = st.tuples(
-    st.sampled_from([0.0, 0.03, 0.05, 0.3, 1.0, 4.9, 5.0, 7.0]),
+    st.sampled_from([0.0, 0.01, 0.03, 0.05, 0.3, 1.0, 4.9, 5.0, 7.0]),
     st.sampled_from(["push", "push", "slow", "fast", "fail", "gone", "heal", "edit", "force"]),
 )
 
@@ -314,6 +341,7 @@ def test_no_order_of_pushes_calls_and_faults_loses_the_last_push(
 ) -> None:
     async def play() -> None:
         async with make_harness(rate=10.0) as harness, pushing(harness) as (pushed, _):
+            harness.fetchers["kms"] = partial(answer_as_of_the_begin, harness.cloud)
             await register(harness, "ns/a", "db", "other")
             forced = 0
             for number, (pause, what) in enumerate(steps):
