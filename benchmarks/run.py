@@ -21,6 +21,7 @@ from benchmarks import (
     idle,
     latency,
     memory,
+    push,
     scrape,
     shared,
     templated,
@@ -46,6 +47,7 @@ class Sizes:
         samples: New objects whose latency is measured.
         sampled_over: The time they are spread over; more than a polling interval.
         idle: The time nothing happens.
+        pushed: Objects, of which some are rotated.
         sharing: Objects on one KMS secret, and objects whose memory is measured.
         interval: Of polling the shared secret.
         rounds: Intervals that are looked at.
@@ -66,6 +68,7 @@ class Sizes:
     samples: int = 240
     sampled_over: float = 72.0
     idle: float = 60.0
+    pushed: int = 200
     sharing: int = 1000
     interval: int = 10
     rounds: int = 3
@@ -86,6 +89,7 @@ QUICK: Final = Sizes(
     samples=20,
     sampled_over=4.0,
     idle=25.0,
+    pushed=20,
     sharing=100,
     interval=2,
     foreign=200,
@@ -126,6 +130,14 @@ async def joining(sizes: Sizes) -> list[Row]:
             await cold.follow(world, controller, seen, sizes.objects)
             late = await latency.measure(world, seen, sizes.samples, sizes.sampled_over)
     return [latency.row(late, sizes.objects)]
+
+
+async def pushing(sizes: Sizes) -> list[Row]:
+    """The row of push refresh."""
+    async with World.start() as world:
+        await world.add_namespace()
+        found = await push.measure(world, sizes.pushed, sizes.samples, sizes.sampled_over)
+    return [push.row(found, sizes.pushed)]
 
 
 async def polling(sizes: Sizes) -> list[Row]:
@@ -213,6 +225,7 @@ _JOBS: Final[Mapping[str, Callable[[Sizes], Awaitable[list[Row]]]]] = {
     "cold": starting,
     "first": beginning,
     "latency": joining,
+    "push": pushing,
     "idle": polling,
     "shared": sharing,
     "identities": authenticating,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from benchmarks.world import METADATA, NAMESPACE, SECRETS
 
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 
     from benchmarks.world import World
 
-_ADDED: Final = b'{"type":"ADDED"'
-
 
 class Arrivals:
-    """Secrets that came to be since the watch began.
+    """Changes of Secrets since the watch began.
 
     Nothing is parsed: on a machine with few cores the witness must not slow what it watches.
 
@@ -29,7 +27,8 @@ class Arrivals:
         last: When the last one came, on the clock of ``time.monotonic``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, change: str) -> None:
+        self._begins = f'{{"type":"{change}"'.encode()
         self.count = 0
         self.last = 0.0
         self._news = asyncio.Event()
@@ -51,7 +50,7 @@ class Arrivals:
         while chunk := await response.content.readany():
             now = time.monotonic()
             *lines, rest = (rest + chunk).split(b"\n")
-            added = sum(line.startswith(_ADDED) for line in lines)
+            added = sum(line.startswith(self._begins) for line in lines)
             if added:
                 self.count += added
                 self.last = now
@@ -59,15 +58,17 @@ class Arrivals:
 
 
 @asynccontextmanager
-async def arrivals(world: World, namespace: str = NAMESPACE) -> AsyncIterator[Arrivals]:
-    """Watch a namespace's Secrets, metadata only, from now on."""
+async def arrivals(
+    world: World, namespace: str = NAMESPACE, *, change: str = "ADDED"
+) -> AsyncIterator[Arrivals]:
+    """Watch a namespace's Secrets, metadata only, from now on; count one type of change."""
     path = SECRETS.format(namespace)
     async with world.api.get(path, params={"limit": "1"}) as answer:
         version = (await answer.json())["metadata"]["resourceVersion"]
     params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "600"}
     async with world.api.get(path, params=params, headers={"Accept": METADATA}) as response:
         response.raise_for_status()
-        seen = Arrivals()
+        seen = Arrivals(change)
         reading = asyncio.create_task(seen.read(response))
         try:
             yield seen

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.resources import Definition, ExternalSecretStatus, SecretStore, StoreStatus
     from secret_sync.settings import Settings
+    from secret_sync.sources.pushed import PushedRefreshes
 
 _log = structlog.get_logger(__name__)
 
@@ -115,6 +116,10 @@ class Controller:
         #: In a dry run: which ExternalSecrets are looked at, by key.
         self.concerned: Callable[[str], bool] = lambda _: True
         self._stopping = False
+        #: Whether objects are synced: not by a standby, nor at the start and the end.
+        self.working = False
+        #: Refreshes that are asked for from outside, where that is turned on.
+        self.pushed: PushedRefreshes | None = None
         #: What is still to be checked before this is ready.
         self.unchecked = ""
         client, transport = connections.client, connections.transport
@@ -223,6 +228,8 @@ class Controller:
                 background.append(
                     critical("region", partial(keep_asking, self._metadata, self._region_found))
                 )
+            if self.pushed is not None:
+                background.append(critical("push refresh", self.pushed.run))
             workers = []
             leading = []
             if await unless(stop, self._synced()) and await unless(stop, self._elected()):
@@ -238,8 +245,10 @@ class Controller:
                     if not self.cluster_external_secrets.why_not:
                         kind = self.cluster_external_secrets
                         workers.append(critical("cluster external secrets", kind.run))
+                    self.working = True
                     await stop.wait()
             _log.info("stopping")
+            self.working = False
             self._stopping = True
             if workers:
                 with suppress(TimeoutError):

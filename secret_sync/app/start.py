@@ -16,6 +16,7 @@ from secret_sync.app.cluster_external_secrets import CLUSTER_EXTERNAL_SECRETS_NE
 from secret_sync.app.controller import Controller, OpenConnections
 from secret_sync.app.leading import make_election
 from secret_sync.app.loop import EventLoop
+from secret_sync.app.refreshing import serve_refreshes
 from secret_sync.app.region import find_region
 from secret_sync.app.stopping import unless
 from secret_sync.app.together import together
@@ -146,6 +147,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Controller:
     )
     stack.push_async_callback(controller.credentials.close)
     controller.set_region(region)
+    await serve_refreshes(controller, stack)
     built.append(controller)
     if settings.dry_run:
         _log.info("dry run: nothing is written, neither Secrets nor statuses, Events or Leases")

@@ -95,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_fault(commands, place)
     _add_calls(commands, place)
+    _add_events(commands, place)
     return parser
 
 
@@ -192,3 +193,10 @@ def _add_calls(commands: Any, place: argparse.ArgumentParser) -> None:
     calls = _add(commands, "calls", cloud_commands.calls, place, "what the cloud was asked")
     calls.add_argument("--last", type=int, metavar="N", default=0, help="list the last N calls")
     calls.add_argument("--reset", action="store_true", help="reset the counters afterwards")
+
+
+def _add_events(commands: Any, place: argparse.ArgumentParser) -> None:
+    text = "post an event to a URL when a secret changes, as EventBridge does"
+    events = _add(commands, "events", cloud_commands.set_events, place, text)
+    events.add_argument("url", metavar="URL", nargs="?", default="", help="none: post no more")
+    events.add_argument("--token-file", metavar="FILE", help="its first line is sent as the token")

@@ -155,6 +155,19 @@ async def calls(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
     return text
 
 
+@_command
+async def set_events(admin: CloudAdmin, arguments: argparse.Namespace) -> str:
+    """Run ``events [URL]``."""
+    token = ""
+    if arguments.token_file:
+        lines = (await asyncio.to_thread(Path(arguments.token_file).read_text)).split()
+        if not lines:
+            raise LocalError(f"{arguments.token_file} is empty")
+        token = lines[0]
+    await admin.set_event_target(arguments.url, token=token)
+    return f"events are posted to {arguments.url}" if arguments.url else "no events are posted"
+
+
 def _records(records: list[dict[str, Any]]) -> str:
     rows = [
         (

@@ -110,6 +110,8 @@ class Demo:
         self._folder = folder
         self._screen = screen
         self._watch = SecretWatch()
+        self._refresh_port = demo_setup.free_port()
+        self._token = secrets.token_hex(32)
         # An unused name, since the cluster has other users.
         self._namespace = "shop" if target.plane else f"secret-sync-demo-{secrets.token_hex(3)}"
 
@@ -121,7 +123,11 @@ class Demo:
             stack.push_async_exit(self._delete_namespace)
         await self._kubectl("create", "namespace", self._namespace)
         self._screen.step("The controller")
+        tokens = self._folder.path / "refresh"
+        await asyncio.to_thread(_write_token, tokens, self._token)
         arguments = (
+            f"--refresh-bind-address=127.0.0.1:{self._refresh_port}",
+            f"--refresh-token-dir={tokens}",
             f"--region={playground.REGION}",
             f"--watch-namespaces={self._namespace}",
             f"--polling-interval={_POLLING_SECONDS}s",
@@ -137,10 +143,11 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Show sync, rotation, repair and deletion; then documents, a label, and RRSA."""
+        """Show sync, rotation, a push, repair and deletion; then documents, a label, and RRSA."""
         first = await self._sync()
         second = await self._rotate(first)
-        await self._repair(second)
+        third = await self._push(second)
+        await self._repair(third)
         await self._delete()
         for step in (DocumentsStep, ClusterStep, RrsaStep):
             await step(
@@ -192,6 +199,26 @@ class Demo:
         took = seconds(event.at - begun)
         screen.good(f"the Secret followed after {took} (KMS is polled every {_POLLING_SECONDS} s)")
         screen.secret(event.data, before.data)
+        return event
+
+    async def _push(self, before: Event) -> Event:
+        screen = self._screen
+        screen.step("An event of EventBridge about a rotation: the Secret follows at once")
+        url = f"http://127.0.0.1:{self._refresh_port}/refresh"
+        screen.command("secret-sync", "local", "events", url, "--token-file=refresh/token")
+        await self._admin.set_event_target(url, token=self._token)
+        screen.command("secret-sync", "local", "secret", "rotate", _ROTATED)
+        begun = _now()
+        screen.output(f"{_ROTATED}: version {await self._admin.rotate(_ROTATED)}")
+        event = await self._watch.until(
+            lambda event: event.data.get("password") != before.data["password"],
+            within=_SYNC_WITHIN,
+            what="the Secret follows",
+        )
+        await self._admin.set_event_target()
+        if not (await self._admin.events())["posted"]:
+            raise LocalError("the controller did not accept the event")
+        screen.good(f"pushed: the Secret followed {seconds(event.at - begun)} after the rotation")
         return event
 
     async def _repair(self, good: Event) -> None:
@@ -274,6 +301,11 @@ class _Ending:
         if kind is not None and issubclass(kind, Exception):
             self._screen.note("the end of the controller's log:")
             self._screen.output(await asyncio.to_thread(self._controller.log_tail))
+
+
+def _write_token(folder: Path, token: str) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "token").write_text(token)
 
 
 def _now() -> float:

@@ -107,7 +107,7 @@ class DemoController:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.command = ("secret-sync", "run", *arguments)
-        self._port = _free_port()
+        self._port = free_port()
         self._process = Process(
             [
                 *(sys.executable, "-m", "secret_sync", *self.command[1:]),
@@ -193,7 +193,8 @@ async def _build_kubectl(screen: DemoScreen) -> Path:
         raise
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

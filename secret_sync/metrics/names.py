@@ -48,6 +48,7 @@ class Metrics:
         self._request_metrics()
         self._event_metrics()
         self._lease_metrics()
+        self._push_metrics()
         build = self._gauge(
             "build_info", "Always 1; the labels are the versions.", "version", "python"
         )
@@ -155,6 +156,14 @@ class Metrics:
         )
         self.lease_transitions = self._counter(
             "lease_transitions_total", "Changes of the leader that this replica has seen."
+        )
+
+    def _push_metrics(self) -> None:
+        self.refresh_requests = self._counter(
+            "refresh_requests_total", "Requests for a push refresh.", "result"
+        )
+        self.refreshes = self._counter(
+            "refreshes_total", "Sources whose refresh was scheduled by a request."
         )
 
     def watch_queues(self, queues: Callable[[], Iterable[QueueState]]) -> None:

@@ -26,6 +26,9 @@ _EVENT_DROPS: Final = (
 _REFLECTOR_ERRORS: Final = (
     *("expired", "unavailable", "refused", "garbled", "unreadable", "silent", "restored"),
 )
+_REFRESH_RESULTS: Final = (
+    *("accepted", "unauthorized", "throttled", "invalid", "too_large", "standby", "incomplete"),
+)
 
 
 class QueueMetrics:
@@ -202,3 +205,17 @@ class LeaseMetrics:
 
     def changed(self) -> None:
         self._transitions.value += 1
+
+
+class RefreshMetrics:
+    """Observes push refresh."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._requests = {r: metrics.refresh_requests.labels(r) for r in _REFRESH_RESULTS}
+        self._refreshes = metrics.refreshes.labels()
+
+    def requested(self, result: str) -> None:
+        self._requests[result].value += 1
+
+    def refreshed(self, sources: int) -> None:
+        self._refreshes.value += sources

@@ -223,6 +223,20 @@ GROUPS: Final[Mapping[str, Sequence[Flag]]] = {
             ":8080",
         ),
         Flag(
+            "refresh-bind-address",
+            bind_address,
+            "[HOST]:PORT",
+            "serve POST /refresh, for events of KMS; 0 turns it off",
+            "0",
+        ),
+        Flag(
+            "refresh-token-dir",
+            str,
+            "PATH",
+            "files with its tokens",
+            "/var/run/secrets/secret-sync/refresh",
+        ),
+        Flag(
             "log-level",
             one_of("debug", "info", "warning", "error"),
             "LEVEL",

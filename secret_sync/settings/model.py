@@ -73,6 +73,7 @@ class Settings:
         exclude_namespaces: Here an empty tuple is "none", as it is for `allow_kms_endpoint`.
         leader_elect_namespace: ``""`` for the controller's own.
         metrics_bind_address: ``None`` serves no HTTP.
+        refresh_bind_address: ``None`` serves no push refresh.
         kubeconfig: A path (of `--kubeconfig`, else of KUBECONFIG); ``""`` if there is none.
         context: Of the kubeconfig; ``""`` for its current one.
         ssl_cert_file: The bundle of SSL_CERT_FILE; ``""`` for the system's.
@@ -113,6 +114,8 @@ class Settings:
     leader_elect_renew_deadline: float = 10.0
     leader_elect_retry_period: float = 2.0
     metrics_bind_address: BindAddress | None = BindAddress("", 8080)
+    refresh_bind_address: BindAddress | None = None
+    refresh_token_dir: str = "/var/run/secrets/secret-sync/refresh"  # noqa: S105 (a path)
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     kubeconfig: str = ""

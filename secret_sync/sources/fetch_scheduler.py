@@ -203,7 +203,11 @@ def take_followers(state: SourceState) -> list[SourceState]:
     return peers
 
 
+def bare_name(name: str) -> str:
+    """Return the name in an ARN ``acs:kms:{region}:{account}:secret/{name}``, or a mere name."""
+    return name.partition(":secret/")[2] if name.startswith("acs:") else name
+
+
 def _key(source: Source) -> int:
-    # Of an ARN acs:kms:{region}:{account}:secret/{name} the name; a name has no slash before it.
-    name = source.name.partition(":secret/")[2] if source.name.startswith("acs:") else source.name
+    name = bare_name(source.name)
     return hash((source.identity, source.provider, source.region, name))

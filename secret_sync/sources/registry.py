@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from secret_sync.queue import WorkQueue
     from secret_sync.sources.fetcher import FetchObservers
     from secret_sync.sources.freshness import Freshness
+    from secret_sync.sources.pushed import PushedRefreshes
     from secret_sync.sources.source import Fetch, Source, SourceRequest, SourceSnapshot, SourceState
 
 #: Seconds within which several failures of a user's sources cause one notification.
@@ -212,6 +213,17 @@ class SourceRegistry:
     def fetch_value(self, user: str, source: Source) -> None:
         """Fetch a known value that is no longer cached, and notify the user."""
         self._scheduler.fetch_for(self._states[source], user, Priority.HIGH)
+
+    def pushed_refreshes(
+        self, refreshed: Callable[[int], None], *, unpolled: bool
+    ) -> PushedRefreshes:
+        """Return what refreshes sources by name; its arguments are described there."""
+        # Few installations use it.
+        from secret_sync.sources.pushed import PushedRefreshes  # noqa: PLC0415
+
+        return PushedRefreshes(
+            self._states, self._fetcher, self._tenants, refreshed, unpolled=unpolled
+        )
 
     def _add(self, item: SourceRequest) -> SourceState:
         state = self._fetcher.attach(item.source, item.credentials)

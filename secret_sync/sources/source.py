@@ -220,6 +220,21 @@ class SourceState:
         self._recheck_soon = now + RECHECK_SOON
         self._recheck_late = now + RECHECK_LATE
 
+    def ask_refresh(self, due: float) -> None:
+        """Fetch again at a time, after the call in flight if there is one."""
+        if self.calling:
+            # What that call answers must not stand for this.
+            self.rechecked(self.called_at)
+        self._recheck_soon = min(self._recheck_soon, due)
+
+    def is_refreshed_by(self, due: float) -> bool:
+        """Return whether a call that begins by a time, but not before now, is asked for already."""
+        if self.error is not None and not self.calling:
+            # It is scheduled by its backoff alone.
+            return self.due <= due
+        began = self.called_at + _EARLY if self.calling else float("-inf")
+        return began < self._recheck_soon <= due
+
     def rechecked(self, began: float) -> None:
         """Drop the rechecks that a call that began at this time has answered."""
         if self._recheck_soon <= began + _EARLY:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
 
 from benchmarks import hostile_objects, hostile_shapes
 from secret_sync.kube.apply import APPLY
@@ -147,6 +149,35 @@ async def kms_takes_10_s(system: ChaosSystem, random: Random, seconds: float) ->
 async def connections_to_kms_break(system: ChaosSystem, random: Random, seconds: float) -> None:
     async with _set(system, *((action, "close", {"probability": 0.5}) for action in READS)):
         await asyncio.sleep(seconds)
+
+
+@fault("events")
+async def events_are_lost_and_repeated(system: ChaosSystem, random: Random, seconds: float) -> None:
+    """Polling repairs what no event tells of, and a flood of requests harms nothing."""
+    target = system.refreshes
+    await system.admin.set_event_target(
+        target.url, token=target.token, drop=random.choice([0.0, 0.5, 0.9]), duplicate=0.5
+    )
+    flooding = asyncio.create_task(_flood(system))
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        flooding.cancel()
+        await asyncio.wait([flooding])
+        await system.admin.set_event_target()
+
+
+async def _flood(system: ChaosSystem) -> None:
+    """Somebody without the token, and somebody who names everything all the time."""
+    target, names = system.refreshes, sorted(system.cloudful.turns)[:100]
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            for token in ("wrong" * 10, target.token):
+                headers = {"Authorization": f"Bearer {token}"}
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    await session.post(target.url, json={"secrets": names}, headers=headers)
+            await asyncio.sleep(0.05)
 
 
 @fault("sts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -34,6 +35,24 @@ _TOGETHER: Final = 16
 INSIST: Final = 60.0
 
 
+@dataclass(frozen=True)
+class PushTarget:
+    """Where the controller listens for push refreshes, and the token of its senders."""
+
+    url: str
+    token: str
+    flags: tuple[str, ...]
+
+    @classmethod
+    def make(cls, folder: Path, port: int) -> PushTarget:
+        """One with a token of its own, which is written into a folder."""
+        token = secrets.token_hex(32)
+        folder.mkdir()
+        (folder / "token").write_text(token)
+        flags = (f"--refresh-bind-address=127.0.0.1:{port}", f"--refresh-token-dir={folder}")
+        return cls(f"http://127.0.0.1:{port}/refresh", token, flags)
+
+
 @dataclass
 class ChaosSystem:
     """A running system.
@@ -46,6 +65,7 @@ class ChaosSystem:
         namespace: Where all objects are.
         tenant: A namespace of somebody else, who may mean harm; has a store.
         port: Of the controller's metrics, in each of its lives.
+        refreshes: Where it is told of rotations.
     """
 
     plane: ControlPlane
@@ -59,6 +79,7 @@ class ChaosSystem:
     namespace: str
     tenant: str
     port: int
+    refreshes: PushTarget
     flags: tuple[str, ...]
     variables: dict[str, str]
     random: Random
@@ -102,13 +123,14 @@ class ChaosSystem:
             )
             # A name, so that there is something to resolve.
             endpoint = f"localhost:{cloud.info.endpoint.rpartition(':')[2]}"
-            port = free_port()
-            flags = _flags(f"{namespace},{tenant}", port, endpoint)
+            port, refresh_port = free_port(), free_port()
+            refreshes = PushTarget.make(directory / "refresh", refresh_port)
+            flags = (*_flags(f"{namespace},{tenant}", port, endpoint), *refreshes.flags)
             variables = {"KUBECONFIG": config, "SSL_CERT_FILE": cloud.info.ca_file}
             child = await Child.start("uvloop", flags, variables)
             system = cls(
                 plane, cloud.info, admin, api, gateway, cloudful, auditor, role,
-                namespace, tenant, port, flags, variables, random, child,
+                namespace, tenant, port, refreshes, flags, variables, random, child,
             )  # fmt: skip
             stack.push_async_callback(system.end_child)
             await child.until_in_sync()
@@ -188,7 +210,7 @@ class ChaosSystem:
 
     async def _hidden(self) -> list[str]:
         """What must not be seen anywhere."""
-        known = [MARK, self.cloud.access_key_secret, self.plane.admin_token]
+        known = [MARK, self.cloud.access_key_secret, self.plane.admin_token, self.refreshes.token]
         known += await self.admin.issued()
         return [spelt for secret in known for spelt in spellings(secret.encode())]
 

@@ -30,6 +30,15 @@ def test_quick_benchmark_of_a_fan_out_measures_its_two_rows() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("programs")
+def test_benchmark_of_push_refresh_sees_every_rotation() -> None:
+    done = run("benchmarks.run", "--quick", "--rows", "push")
+    # How fast that is depends on the machine.
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    assert "20 samples" in table(done.stdout)[-1]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("programs")
 def test_a_hostile_object_harms_nobody() -> None:
     """The quickest ones, with limits for a machine that does other things beside."""
     names = "key-collisions-10000,unknown-fields"

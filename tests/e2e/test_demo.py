@@ -26,6 +26,8 @@ STORY = (
     "Ready=True Synced",
     "the Secret followed after",
     "changed",
+    "secret-sync local events http://127.0.0.1:",
+    "pushed: the Secret followed ",
     "repaired ",
     "the garbage collector took the Secret",
     "friendname: lily",

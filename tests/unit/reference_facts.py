@@ -192,6 +192,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
     room.EventMetrics(registry)
     room.CredentialMetrics(registry, METHODS)
     room.ReflectorMetrics(registry, "any")
+    room.RefreshMetrics(registry)
     registry.watch_log(dropped_lines)
     for provider in PROVIDERS:
         room.CallMetrics(registry, provider)

@@ -47,6 +47,8 @@ UNUSED = (
     KUBECONFIG,
     "secret_sync.local",
     "secret_sync.parse.yaml_document",
+    "secret_sync.refresh",
+    "secret_sync.sources.pushed",
     "secret_sync.templates",
     "six",
     "Tea.core",

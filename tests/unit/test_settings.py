@@ -59,6 +59,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "leader-elect-renew-deadline": ("12s", 12.0),
     "leader-elect-retry-period": ("500ms", 0.5),
     "metrics-bind-address": ("127.0.0.1:9090", BindAddress("127.0.0.1", 9090)),
+    "refresh-bind-address": (":8081", BindAddress("", 8081)),
+    "refresh-token-dir": ("/etc/refresh", "/etc/refresh"),
     "log-level": ("debug", "debug"),
     "log-format": ("json", "json"),
     "kubeconfig": ("conf/admin", "conf/admin"),

@@ -54,7 +54,10 @@ _LOOK_EVERY: Final = 0.05
 _PATIENCE: Final = "60s"
 #: Flags of the controller that mean nothing here.
 WITHOUT: Final = frozenset(
-    {"kubeconfig", "context", "dry-run", "metrics-bind-address", "log-level", "log-format"}
+    {
+        *("kubeconfig", "context", "dry-run", "metrics-bind-address", "log-level", "log-format"),
+        *("refresh-bind-address", "refresh-token-dir"),
+    }
 )
 
 
@@ -84,6 +87,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         context=scope.context,
         dry_run=True,
         metrics_bind_address=None,
+        refresh_bind_address=None,
     )
     logs.configure("error", "auto")
     found = asyncio.run(_find(settings, scope, arguments.name, patience))

@@ -25,6 +25,7 @@ from secret_sync.local.cloud.store import (
 )
 
 if TYPE_CHECKING:
+    from secret_sync.local.cloud.event_bus import EventBus
     from secret_sync.local.cloud.faults import Faults
     from secret_sync.local.cloud.journal import Journal
     from secret_sync.local.cloud.store import CloudStore, Secret
@@ -61,10 +62,14 @@ class Admin:
         faults: Shared with the gateway.
         journal: Shared with the gateway.
         account: The account meant where a request names none.
+        events: Told of each new version.
     """
 
-    def __init__(self, store: CloudStore, faults: Faults, journal: Journal, account: str) -> None:
+    def __init__(
+        self, store: CloudStore, faults: Faults, journal: Journal, account: str, events: EventBus
+    ) -> None:
         self._store = store
+        self._events = events
         self._faults = faults
         self._journal = journal
         self._account = account
@@ -97,7 +102,9 @@ class Admin:
             **place: `account`, `region`.
         """
         secret = self._find(name, **place)
-        return secret.add(secrets.token_urlsafe(24), "", (CURRENT,), self._store.now())
+        version = secret.add(secrets.token_urlsafe(24), "", (CURRENT,), self._store.now())
+        self._events.changed(secret, rotated=True)
+        return version
 
     def update(
         self,
@@ -193,7 +200,9 @@ class Admin:
         stages: tuple[str, ...] = (CURRENT,),
     ) -> str:
         secret = self._store.put(account or self._account, region, name, type_=type)
-        return secret.add(value, version_id, stages, self._store.now())
+        version = secret.add(value, version_id, stages, self._store.now())
+        self._events.changed(secret, rotated=False)
+        return version
 
     def _find(self, name: str, *, account: str = "", region: str = ANY_REGION) -> Secret:
         secret = self._store.find(account or self._account, region, name)

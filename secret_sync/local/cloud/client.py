@@ -12,6 +12,7 @@ from secret_sync.local.cloud.admin import Admin
 from secret_sync.local.cloud.admin_oos import ParameterAdmin
 from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.dispatch import encode, remote
+from secret_sync.local.cloud.event_bus import EventAdmin
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,6 +69,8 @@ class CloudAdmin:
 
     set_fault = remote(Admin.set_fault)
     clear_faults = remote(Admin.clear_faults)
+    set_event_target = remote(EventAdmin.set_event_target)
+    events = remote(EventAdmin.events)
     update_settings = remote(Admin.update_settings)
     counters = remote(Admin.counters)
     calls = remote(Admin.calls)

@@ -12,6 +12,7 @@ from secret_sync.local.cloud.admin import Admin, application
 from secret_sync.local.cloud.admin_oos import ParameterAdmin
 from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.certificates import Authority
+from secret_sync.local.cloud.event_bus import EventAdmin, EventBus
 from secret_sync.local.cloud.faults import Faults
 from secret_sync.local.cloud.gateway import Gateway
 from secret_sync.local.cloud.info import CloudInfo
@@ -101,10 +102,13 @@ class LocalCloud:
         https = await _listen(stack, tls, port, ssl=context)
         proxied = await _listen(stack, proxy, proxy_port)
         metadata_at = await _listen(stack, machine, metadata_port)
+        events = EventBus()
+        stack.push_async_callback(events.close)
         admin = application(
-            Admin(store, self._faults, journal, ACCOUNT),
+            Admin(store, self._faults, journal, ACCOUNT, events),
             RamAdmin(store, metadata, ACCOUNT),
             ParameterAdmin(store, ACCOUNT),
+            EventAdmin(events),
         )
         admin_at = await _serve_admin(stack, admin, admin_port)
         return CloudInfo(

@@ -18,6 +18,7 @@ ADDED: Final = (
     "network-policy",
     "network-policy-metadata",
     "priority",
+    "push-refresh",
     "service-account-ref",
 )
 #: Part of ``ack-compat``.

@@ -87,7 +87,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert stop.value.code == 0
     words = capsys.readouterr().out.split()
-    assert {"up", "demo", "secret", "access-key", "fault", "calls"} <= set(words)
+    assert {"up", "demo", "secret", "access-key", "fault", "calls", "events"} <= set(words)
 
 
 def test_command_without_a_playground_says_how_to_get_one(
@@ -182,6 +182,25 @@ async def test_calls_are_counted_and_listed(local: tuple[CommandLine, CloudAdmin
     run, _ = local
     assert (await run("calls")).split()[:2] == ["calls", "0"]
     assert await run("calls", "--last", "5", "--reset") == "no calls\n"
+
+
+async def test_events_are_posted_to_a_url_with_a_token_and_no_more(
+    local: tuple[CommandLine, CloudAdmin], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run, admin = local
+    asked = []
+
+    async def record(_: CloudAdmin, url: str, **options: Any) -> None:
+        asked.append((url, options))
+
+    monkeypatch.setattr(type(admin), "set_event_target", record)
+    file = tmp_path / "token"
+    file.write_text("new\nold\n")
+    url = "http://127.0.0.1:1/refresh"
+    shown = await run("events", url, "--token-file", str(file))
+    assert shown == f"events are posted to {url}\n"
+    assert await run("events") == "no events are posted\n"
+    assert asked == [(url, {"token": "new"}), ("", {"token": ""})]
 
 
 async def test_access_key_is_printed_as_the_secret_that_the_examples_refer_to(

@@ -11,6 +11,7 @@ from secret_sync.local.cloud.admin import Admin
 from secret_sync.local.cloud.admin_oos import ParameterAdmin
 from secret_sync.local.cloud.admin_ram import RamAdmin
 from secret_sync.local.cloud.dispatch import convert
+from secret_sync.local.cloud.event_bus import EventAdmin
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import KmsCaller
@@ -31,7 +32,7 @@ def public(kind: type) -> set[str]:
 
 
 def test_client_has_every_operation_of_the_server_and_no_other() -> None:
-    served = public(Admin) | public(RamAdmin) | public(ParameterAdmin)
+    served = public(Admin) | public(RamAdmin) | public(ParameterAdmin) | public(EventAdmin)
     assert public(CloudAdmin) == {*served, "call"}, "what calls any of them"
 
 

@@ -1,0 +1,288 @@
+"""The answers of POST /refresh."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from secret_sync.errors import DefiniteError
+from secret_sync.refresh import RefreshServer, server
+from secret_sync.refresh.authentication import EVENTBRIDGE_HEADER, SIGNATURE_HEADER, sign
+from secret_sync.refresh.server import MAX_BODY, MAX_CONNECTIONS
+from secret_sync.settings import BindAddress
+from tests.support.leaks import spellings
+from tests.unit.refresh.conftest import KEY, TOKEN
+
+if TYPE_CHECKING:
+    from tests.unit.refresh.conftest import ServedRefreshes
+
+BODY = b'{"secrets": ["a"]}'
+HEAD = b"POST /refresh HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %(token)b\r\n"
+BAD = {"Authorization": "Bearer wrong"}
+
+
+def signed(body: bytes, key: bytes = KEY) -> dict[str, str]:
+    sent = str(int(time.time()))
+    return {SIGNATURE_HEADER: f"t={sent},v1={sign(key, sent, body)}"}
+
+
+async def test_accepted_names_are_submitted_and_nothing_else_is_said(
+    served: ServedRefreshes,
+) -> None:
+    status, text, headers = await served.send(b'{"secrets": ["a", "b"]}')
+    assert (status, text) == (202, "accepted\n")
+    assert headers["Connection"] == "close"
+    assert served.submitted == [["a", "b"]]
+    assert served.results == ["accepted"]
+
+
+async def test_event_that_changes_nothing_is_accepted_so_that_its_sender_does_not_retry(
+    served: ServedRefreshes,
+) -> None:
+    status, text, _ = await served.send(b'{"specversion": "1.0", "type": "ecs:x", "data": {}}')
+    assert (status, text) == (202, "accepted\n")
+    assert served.submitted == [[]]
+
+
+async def test_signed_body_and_the_header_of_eventbridge_are_accepted(
+    served: ServedRefreshes,
+) -> None:
+    assert (await served.send(BODY, headers=signed(BODY)))[0] == 202
+    assert (await served.send(BODY, headers={EVENTBRIDGE_HEADER: TOKEN}))[0] == 202
+    assert served.results == ["accepted"] * 2
+
+
+@pytest.mark.parametrize("headers", [{}, BAD, {EVENTBRIDGE_HEADER: "x"}, signed(b"other")])
+async def test_request_without_valid_credentials_is_unauthorized(
+    served: ServedRefreshes, headers: dict[str, str]
+) -> None:
+    status, text, answered = await served.send(headers=headers)
+    assert (status, text) == (401, "no valid token\n")
+    assert answered["WWW-Authenticate"] == "Bearer"
+    assert not served.submitted
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "result"),
+    [
+        ({"method": "GET"}, 405, "invalid"),
+        ({"method": "DELETE"}, 405, "invalid"),
+        ({"body": b"{}"}, 400, "invalid"),
+        ({"body": b'{"secrets": "a"}'}, 400, "invalid"),
+        ({"body": b" " * (MAX_BODY + 1)}, 413, "too_large"),
+        ({"body": gzip.compress(BODY)}, 400, "invalid"),
+    ],
+)
+async def test_wrong_request_is_refused(
+    served: ServedRefreshes, request_: dict[str, Any], status: int, result: str
+) -> None:
+    found, _, headers = await served.send(**request_)
+    assert found == status
+    assert served.results == [result]
+    assert not served.submitted
+    assert status != 405 or headers["Allow"] == "POST"
+
+
+async def test_other_paths_are_not_served(served: ServedRefreshes) -> None:
+    for path in ("/", "/metrics", "/refresh/", "/refresh/x"):
+        status, _, _ = await served.send(path=f"http://127.0.0.1:{served.port}{path}")
+        assert status == 404
+
+
+async def test_body_as_large_as_allowed_is_read(served: ServedRefreshes) -> None:
+    assert (await served.send(BODY.ljust(MAX_BODY)))[0] == 202
+
+    async def chunks() -> Any:
+        for _ in range(5):
+            yield b" " * (MAX_BODY // 4)
+
+    # Without a length.
+    assert (await served.send(chunks()))[0] == 413
+
+
+async def test_sender_that_waits_to_be_told_to_continue_is_told(served: ServedRefreshes) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    status, text, _ = await served.send(BODY, headers=headers, expect100=True)
+    assert (status, text) == (202, "accepted\n")
+
+
+async def test_chunks_that_cannot_be_read_are_logged_nowhere(served: ServedRefreshes) -> None:
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{SIGNATURE_HEADER}: t=1\r\n"
+        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode())
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+    assert not lines
+
+
+async def test_client_that_goes_away_is_logged_nowhere(served: ServedRefreshes) -> None:
+    with capture_logs() as lines:
+        for header in (f"Authorization: Bearer {TOKEN}", f"{SIGNATURE_HEADER}: t=1"):
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{header}\r\n"
+            writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+    assert not lines
+    assert served.results == ["incomplete"] * 2
+
+
+async def test_compressed_body_is_not_expanded(served: ServedRefreshes) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < MAX_BODY
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Encoding": "gzip"}
+    assert (await served.send(bomb, headers=headers))[0] == 400
+
+
+async def test_standby_asks_its_sender_to_try_again(served: ServedRefreshes) -> None:
+    served.active = False
+    status, _, headers = await served.send()
+    assert status == 503
+    assert int(headers["Retry-After"]) > 0
+    # Who has no token does not learn which replica leads.
+    assert (await served.send(headers=BAD))[0] == 401
+    assert served.results == ["standby", "unauthorized"]
+    assert not served.submitted
+
+
+async def test_request_is_throttled_while_too_many_names_wait(served: ServedRefreshes) -> None:
+    served.full = True
+    status, _, headers = await served.send()
+    assert status == 429
+    assert int(headers["Retry-After"]) > 0
+
+
+async def test_failed_attempts_are_throttled_and_lock_nobody_out(
+    served: ServedRefreshes,
+) -> None:
+    statuses = [(await served.send(headers=BAD))[0] for _ in range(40)]
+    assert statuses[:10] == [401] * 10
+    assert statuses.count(429) >= 20
+    assert (await served.send())[0] == 202
+    assert (await served.send(BODY, headers=signed(BODY)))[0] == 202
+    assert (await served.send(BODY, headers=signed(b"other")))[0] == 429
+
+
+async def test_client_that_sends_too_much_is_throttled(
+    served: ServedRefreshes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ACCEPTED_LIMITS", (0.01, 5.0, 4.0))
+    strict = served.server()
+    await strict.start()
+    url = f"http://127.0.0.1:{strict.port}/refresh"
+    answers = [await served.send(path=url) for _ in range(8)]
+    await strict.stop()
+    assert [status for status, _, _ in answers] == [202] * 5 + [429] * 3
+    assert int(answers[-1][2]["Retry-After"]) > 0
+    assert len(served.submitted) == 5
+
+
+async def test_slow_client_is_cut_off(
+    served: ServedRefreshes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTION_SECONDS", 0.3)
+    for sent in (b"", b"POST /refresh HT", b"POST /refresh HTTP/1.1\r\nHost: x\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = f"POST /refresh HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    async with asyncio.timeout(5):
+        assert b"202" not in await reader.read()
+    writer.close()
+    await asyncio.sleep(0.05)
+    assert served.results == ["incomplete"]
+    assert (await served.send())[0] == 202
+
+
+async def test_connections_at_a_time_are_bounded(served: ServedRefreshes) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(MAX_CONNECTIONS)]
+    await asyncio.sleep(0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    for _, each in idle:
+        each.close()
+    await asyncio.sleep(0.1)
+    assert (await served.send())[0] == 202
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST /refresh HTTP/1.1\r\nAuthorization: Bearer %(token)b\x01\r\n\r\n",
+        b"POST /refresh HTTP/1.1\r\nAuthorization Bearer %(token)b\r\n\r\n",
+        b"%(token)b /refresh HTTP/1.1\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /refresh HTTP/1.1\r\nX: " + b"a" * 20_000 + b"%(token)b\r\n\r\n",
+        HEAD + b"Content-Length: 20\r\n\r\n%(token).20b",
+    ],
+)
+async def test_token_is_in_no_log_and_no_answer_even_if_the_request_is_malformed(
+    served: ServedRefreshes,
+    raw: bytes,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(raw % {b"token": TOKEN.encode()})
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    shown = "".join([answer.decode(), caplog.text, *capfd.readouterr()])
+    assert not [each for each in spellings(TOKEN.encode()) if each in shown]
+    assert TOKEN[:20] not in shown
+
+
+async def test_refusals_are_logged_rarely_and_without_what_was_sent(
+    served: ServedRefreshes,
+) -> None:
+    with capture_logs() as lines:
+        for _ in range(5):
+            await served.send(headers={"Authorization": "Bearer guessed-by-somebody"})
+    assert len(lines) == 1
+    assert "refused" in lines[0]["event"]
+    assert "guessed" not in repr(lines)
+
+
+async def test_defect_is_logged_by_its_kind_only(
+    served: ServedRefreshes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: bytes) -> list[str]:
+        raise RuntimeError(TOKEN)
+
+    monkeypatch.setattr(server, "read_names", fail)
+    with capture_logs() as lines:
+        status, text, _ = await served.send()
+    assert (status, text) == (500, "failed\n")
+    assert [line["error"] for line in lines] == ["RuntimeError"]
+    assert TOKEN not in repr(lines)
+
+
+async def test_address_that_is_taken_is_named(served: ServedRefreshes) -> None:
+    taken = RefreshServer(
+        BindAddress("127.0.0.1", served.port),
+        served.folder,
+        ask=served.submit,
+        is_active=lambda: True,
+        count=served.results.append,
+    )
+    with pytest.raises(DefiniteError, match="--refresh-bind-address"):
+        await taken.start()
+    await taken.stop()
