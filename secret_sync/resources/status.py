@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secret_sync.resources.conditions import CHILDREN_READY, READY
+from secret_sync.resources.conditions import CHILDREN_READY, READY, RESTARTED
 from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
+from secret_sync.resources.restart import RestartStatus
 
 #: What a store can be used for: nothing is ever written to it.
 CAPABILITIES: Final = "ReadOnly"
@@ -105,6 +106,8 @@ class ExternalSecretStatus:
         target: Name of the Secret written last.
         forced: The annotation ``force-sync`` that was answered last, of an object that is fetched
             once; ``None`` if unknown: under other policies, or written by an older version.
+        restart: Of one that restarts workloads: what they restarted for.
+        restarted: The condition ``Restarted``, once there was something to report.
     """
 
     ready: Condition | None = None
@@ -113,6 +116,8 @@ class ExternalSecretStatus:
     last_sync_time: str = ""
     target: str = ""
     forced: str | None = None
+    restart: RestartStatus | None = None
+    restarted: Condition | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
@@ -131,13 +136,16 @@ class ExternalSecretStatus:
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),
             forced=None if forced is None else interned(forced),
+            restart=RestartStatus.from_dict(value.get("restart")),
+            restarted=_condition(value, RESTARTED),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole ``/status`` to apply; empty fields are omitted."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
-        if self.ready is not None:
-            result["conditions"] = [self.ready.to_dict()]
+        conditions = [c.to_dict() for c in (self.ready, self.restarted) if c is not None]
+        if conditions:
+            result["conditions"] = conditions
         if self.results:
             result["dataSyncResults"] = [r.to_dict() for r in self.results]
         if self.last_sync_time:
@@ -147,6 +155,8 @@ class ExternalSecretStatus:
         if self.forced is not None:
             # Also if empty, which means that there was no annotation.
             result["observedForceSync"] = self.forced
+        if self.restart is not None:
+            result["restart"] = self.restart.to_dict()
         return result
 
 

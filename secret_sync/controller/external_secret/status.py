@@ -122,6 +122,8 @@ def status_of(  # noqa: PLR0913 (all that a status says)
         ),
         target=target or before.target,
         forced=before.forced if forced is None else forced,
+        restart=before.restart,
+        restarted=before.restarted,
     )
 
 
