@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from secret_sync.controller.sync import Problem
 
@@ -62,6 +62,13 @@ class RestartState:
             self.since = now
         self.pending, self.latest, self.begun = digest, now, False
         self.done, self.problems, self.notes = set(), {}, {}
+
+    def keep_only(self, workloads: Collection[str]) -> None:
+        """Forget the workloads that the object does not name any more."""
+        self.done.intersection_update(workloads)
+        for kept in (self.problems, self.notes):
+            for gone in kept.keys() - set(workloads):
+                del kept[gone]
 
     def settle(self) -> None:
         """Nothing is to be restarted for any more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -100,7 +101,7 @@ class WorkloadReconciler:
         self._publisher = dependencies.publisher
         self._objects = objects
         self._states = states
-        #: Loop times of the restarts of the last minute, by workload, in their order.
+        #: Loop times of the latest restarts, by workload, in their order.
         self._restarted: dict[str, float] = {}
 
     async def reconcile(self, key: str) -> Outcome:
@@ -122,7 +123,7 @@ class WorkloadReconciler:
                     return RequeueAfter(delay)
                 named = self._named(key, found, waiters)
                 await restart_workload(self._writer, kind, found, named)
-                self._restarted[key] = loop_time()
+                self._remember(key, loop_time())
                 _log.info("workload restarted", workload=str(workload), namespace=namespace)
                 for waiter in waiters:
                     self._publisher.restarted(waiter.es, str(workload))
@@ -187,12 +188,18 @@ class WorkloadReconciler:
         """Return the seconds to wait after a restart of which this process knows nothing."""
         elapsed = seconds_since(found.restarted_at, time.time()) if found.restarted_at else None
         now = loop_time()
-        for old in [k for k, at in self._restarted.items() if now - at >= pacing.GAP]:
-            del self._restarted[old]
         if elapsed is None or elapsed >= pacing.GAP or key in self._restarted:
             return 0.0
-        self._restarted[key] = now - elapsed
+        self._remember(key, now - elapsed)
         return pacing.GAP - elapsed
+
+    def _remember(self, key: str, at: float) -> None:
+        """Keep the loop time of a restart, and drop those that limit nothing any more."""
+        self._restarted.pop(key, None)
+        self._restarted[key] = at
+        for old, then in list(islice(self._restarted.items(), 2)):
+            if at - then >= pacing.GAP:
+                del self._restarted[old]
 
     @staticmethod
     def _is_restarted(found: FoundWorkload, waiters: Sequence[_Waiter]) -> bool:

@@ -144,8 +144,9 @@ class RestartTracker:
             kept.settle()
             return
         kept.expect(status.restart.data, loop_time())
-        for workload in restart.workloads:
-            key = workload_key(ctx.es.namespace, workload)
+        keys = [workload_key(ctx.es.namespace, workload) for workload in restart.workloads]
+        kept.keep_only(keys)
+        for key in keys:
             if key not in kept.done:
                 self._workloads.add_after(key, pacing.SETTLE)
 
