@@ -18,6 +18,7 @@ ADDED: Final = (
     "network-policy",
     "network-policy-metadata",
     "service-account-ref",
+    "restart",
 )
 #: Part of ``ack-compat``.
 TEMPLATES: Final = "template-config-maps"
