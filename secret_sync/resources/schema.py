@@ -58,9 +58,9 @@ _EXTERNAL_SECRET: Final = (
             "lastSyncTime",
             "dataSyncResults",
             "observedForceSync",
+            "restart",
         ),
     ),
-    *_below("status.restart", ("dataDigest", "restartedFor", "lastRestartTime", "recentRestarts")),
 )
 
 _AUTH: Final = (

@@ -104,6 +104,10 @@ class WorkloadReconciler:
         #: Loop times of the latest restarts, by workload, in their order.
         self._restarted: dict[str, float] = {}
 
+    def __len__(self) -> int:
+        """Return the number of workloads of which the last restart is kept."""
+        return len(self._restarted)
+
     async def reconcile(self, key: str) -> Outcome:
         """Reconcile one workload: ``namespace/kind/name``."""
         namespace, kind, name = key.split("/")

@@ -43,9 +43,11 @@ class RestartLoop(Loop):
         held = self.statuses.held.get(KEY, ExternalSecretStatus())
         return held.restart
 
-    @property
-    def pending(self) -> bool:
+    def is_due(self) -> bool:
         return self.restart is not None and self.restart.pending
+
+    def has_digest(self) -> bool:
+        return self.restart is not None
 
     def edited(self, **changes: Any) -> ExternalSecret:
         held = self.objects.get(KEY)
@@ -57,12 +59,12 @@ async def test_a_new_value_makes_a_restart_due_and_the_first_one_does_not() -> N
     loop = RestartLoop()
     loop.knows(a=b"1")
     await loop.reconcile()
-    assert loop.restart is not None
-    assert not loop.pending
+    assert loop.has_digest()
+    assert not loop.is_due()
     assert loop.statuses.held[KEY].target == "some"
     loop.knows(a=b"2")
     await loop.reconcile(loop.edited())
-    assert loop.pending
+    assert loop.is_due()
     assert loop.reported == ("True", "Synced")
     assert await loop.process.queue.get() == "ns/Deployment/shop"
 
@@ -73,7 +75,7 @@ async def test_drift_is_repaired_without_a_restart() -> None:
     await loop.reconcile()
     await loop.reconcile()
     assert loop.writer.written == [{"a": b"1"}, {"a": b"1"}]
-    assert not loop.pending
+    assert not loop.is_due()
 
 
 async def test_an_unknown_value_is_fetched_for_its_first_digest() -> None:
@@ -82,15 +84,15 @@ async def test_an_unknown_value_is_fetched_for_its_first_digest() -> None:
     loop.knows(a=reading(b"1", in_hand=False))
     await loop.reconcile()
     assert loop.sources.log == ["register", "fetch a"]
-    assert loop.restart is None
+    assert not loop.has_digest()
     loop.knows(a=b"1")
     await loop.reconcile()
-    assert loop.restart is not None
+    assert loop.has_digest()
     # Later it is known without its value.
     loop.knows(a=reading(b"1", in_hand=False))
     await loop.reconcile()
     assert loop.sources.log.count("fetch a") == 1
-    assert not loop.pending
+    assert not loop.is_due()
 
 
 async def test_an_object_without_restarts_asks_for_no_key() -> None:
@@ -100,7 +102,7 @@ async def test_an_object_without_restarts_asks_for_no_key() -> None:
     assert held is not None
     await loop.reconcile(replace(held, restart=None))
     assert not loop.played.asked
-    assert loop.restart is None
+    assert not loop.has_digest()
 
 
 async def test_a_key_that_cannot_be_asked_for_delays_the_reconcile() -> None:
@@ -111,7 +113,7 @@ async def test_a_key_that_cannot_be_asked_for_delays_the_reconcile() -> None:
     assert not loop.writer.written
     loop.played.faults.clear()
     await loop.reconcile()
-    assert loop.restart is not None
+    assert loop.has_digest()
 
 
 async def test_a_removed_annotation_removes_the_status() -> None:
@@ -119,7 +121,7 @@ async def test_a_removed_annotation_removes_the_status() -> None:
     loop.knows(a=b"1")
     await loop.reconcile()
     await loop.reconcile(loop.edited(restart=None))
-    assert loop.restart is None
+    assert not loop.has_digest()
 
 
 async def test_a_secret_that_is_created_once_restarts_for_its_next_value() -> None:
@@ -127,11 +129,11 @@ async def test_a_secret_that_is_created_once_restarts_for_its_next_value() -> No
     loop.writer.there = True
     loop.knows(a=b"1")
     await loop.reconcile()
-    assert loop.restart is not None
-    assert not loop.pending
+    assert loop.has_digest()
+    assert not loop.is_due()
     loop.writer.there = False
     await loop.reconcile(loop.edited(force_sync="now"))
-    assert loop.pending
+    assert loop.is_due()
 
 
 async def test_a_secret_that_is_created_once_does_not_restart_for_the_same_value() -> None:
@@ -143,7 +145,7 @@ async def test_a_secret_that_is_created_once_does_not_restart_for_the_same_value
     await loop.reconcile(loop.edited(force_sync="now"))
     assert loop.restart is not None
     assert loop.restart.data
-    assert not loop.pending
+    assert not loop.is_due()
 
 
 async def test_a_restart_that_is_due_goes_on_although_nothing_can_be_fetched() -> None:
