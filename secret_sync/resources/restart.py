@@ -125,8 +125,9 @@ def _from_annotation(written: str) -> Iterator[Workload | InvalidField]:
         if not slash or known is None or not _is_name(name):
             yield InvalidField(
                 _ANNOTATION,
-                f"annotation {RESTART_ANNOTATION}: {item[:_SHOWN]!r} is not a workload; write "
-                "deployment/NAME, statefulset/NAME or daemonset/NAME, separated by commas",
+                f"metadata.annotations['{RESTART_ANNOTATION}']: {item[:_SHOWN]!r} is not a "
+                "workload; write deployment/NAME, statefulset/NAME or daemonset/NAME, separated "
+                "by commas",
             )
             return
         yield Workload(known, interned(name))
@@ -160,6 +161,6 @@ def _is_name(name: str) -> bool:
 def _too_many() -> InvalidField:
     return InvalidField(
         _FIELD,
-        f"annotation {RESTART_ANNOTATION} and spec.target.rolloutRestart name more than "
+        f"the annotation {RESTART_ANNOTATION} and spec.target.rolloutRestart name more than "
         f"{MAX_WORKLOADS} workloads together; split the ExternalSecret",
     )

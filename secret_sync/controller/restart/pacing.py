@@ -126,10 +126,10 @@ def counted(recent: int, elapsed: float) -> int:
 
 
 def seconds_since(written: str, now: float) -> float | None:
-    """Return how long ago a time was; ``None`` if it cannot be read.
+    """Return how long ago a time was; ``None`` if it cannot be, or cannot be read.
 
     Args:
-        written: RFC 3339; one of the future, by another clock, is now.
+        written: RFC 3339, by a clock that may be a little ahead.
         now: Seconds since the epoch.
     """
     try:
@@ -138,4 +138,6 @@ def seconds_since(written: str, now: float) -> float | None:
         return None
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
-    return max(0.0, now - then.timestamp())
+    elapsed = now - then.timestamp()
+    # A clock that was wrong must not stop restarts until it would have been right.
+    return None if elapsed < -GAP else max(0.0, elapsed)

@@ -68,8 +68,9 @@ def test_a_time_that_cannot_be_read_is_none(written: str) -> None:
     assert seconds_since(written, 0.0) is None
 
 
-def test_a_time_of_the_future_is_now() -> None:
+def test_a_time_of_the_near_future_is_now_and_of_a_later_one_is_none() -> None:
     assert seconds_since("2026-01-01T00:00:10Z", 1767225600.0) == 0.0
+    assert seconds_since("2026-01-01T00:02:00Z", 1767225600.0) is None
     assert seconds_since("2026-01-01T00:00:00", 1767225607.0) == 7.0
 
 
