@@ -28,6 +28,8 @@ STORY = (
     "changed",
     "repaired ",
     "the garbage collector took the Secret",
+    "secret-sync.alibabacloud.com/restarted-for",
+    "restarted ",
     "friendname: lily",
     'mark: [{"name":"mark"}]',
     "mark: - name: mark",

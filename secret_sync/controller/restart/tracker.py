@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.restart.digests import DataDigests
     from secret_sync.controller.sync import SyncContext, Unchanged
     from secret_sync.queue import WorkQueue
-    from secret_sync.resources import ExternalSecretStatus
+    from secret_sync.resources import Condition, ExternalSecretStatus
     from secret_sync.resources.restart import RolloutRestart
 
 
@@ -105,7 +105,7 @@ class RestartTracker:
             # Another Secret: nothing that runs uses it yet.
             before = None
         now = _advanced(before, digest, changed=isinstance(result, Changed))
-        passed = known.restarted is not None and known.restarted.reason in _PASSED
+        passed = known.restarted is not None and _is_over(known.restarted, restart)
         status = replace(
             known,
             restart=now,
@@ -158,6 +158,14 @@ _PASSED: Final = frozenset(
         *(Reason.RESTART_FAILED, Reason.RESTART_FORBIDDEN),
     }
 )
+
+
+def _is_over(condition: Condition, restart: RolloutRestart) -> bool:
+    """Return whether a condition says nothing any more once no restart is due."""
+    if condition.reason == Reason.WORKLOAD_NOT_FOUND:
+        # Its message begins with the workload.
+        return condition.message.split(" ", 1)[0] not in map(str, restart.workloads)
+    return condition.reason in _PASSED
 
 
 def kept_restart(state: SyncState) -> RestartState:

@@ -296,6 +296,19 @@ async def test_a_missing_workload_is_reported_and_not_restarted_once_it_exists()
     assert len(cluster.restarts) == 3
 
 
+async def test_a_wrong_name_that_is_corrected_is_no_longer_reported() -> None:
+    cluster, process = new()
+    async with process.running():
+        for data in (ONE, TWO):
+            await process.sync(BOTH, data)
+        await asyncio.sleep(100)
+        await process.sync(BOTH, TWO)
+        assert process.reported() == ("False", "WorkloadNotFound")
+        await process.sync(SHOP_ES, TWO)
+        assert process.reported() == ("", "")
+    assert len(cluster.restarts) == 1
+
+
 async def test_a_missing_permission_is_reported_and_the_restart_follows_once_it_is_granted() -> (
     None
 ):
