@@ -313,7 +313,6 @@ async def test_a_missing_permission_is_reported_and_the_secret_stays_ready(
     [
         ({"kind": "CronJob", "name": "shop"}, "spec.target.rolloutRestart[0].kind"),
         ({"kind": "Deployment", "name": "a/b"}, "spec.target.rolloutRestart[0].name"),
-        ({"kind": "Deployment", "name": ""}, "spec.target.rolloutRestart[0].name"),
         ({"kind": "Deployment"}, "spec.target.rolloutRestart[0].name"),
     ],
 )
