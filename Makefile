@@ -76,6 +76,7 @@ SEED ?=
 chaos: $(STAMP) ## Inject random faults and check every Secret, for CHAOS_SECONDS
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.chaos.children --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.restarts --seconds $(CHAOS_SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: mutants
 mutants: $(STAMP) ## Check that the unit tests notice each fault of tests/mutants

@@ -20,6 +20,7 @@ from secret_sync.app.planning import identity_dependencies, planning_objects, pl
 from secret_sync.app.process import keep_returning_memory
 from secret_sync.app.processing import make_processing
 from secret_sync.app.region import keep_asking
+from secret_sync.app.restarting import SharedClients, make_restarts
 from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import drain, end, unless
 from secret_sync.app.watched import Watched
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
     from secret_sync.controller.crd_schema import Schemas
+    from secret_sync.controller.restart.tracker import RestartTracker
     from secret_sync.health import HealthServer
     from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
     from secret_sync.metrics import Metrics
@@ -82,6 +84,8 @@ FINISH_WITHIN: Final = 20.0
 STORE_WORKERS: Final = 4
 #: Half as many as for Secrets, which go first; their statuses follow soon.
 STATUS_WORKERS: Final = 8
+#: Restarts are rare.
+RESTART_WORKERS: Final = 2
 #: Seconds that Events have to be sent at the end.
 EVENTS_WITHIN: Final = 3.0
 
@@ -132,6 +136,7 @@ class Controller:
         self._cluster_stores = queue("clustersecretstore")
         self._cluster_store_statuses = queue("clustersecretstore-status", STATUS_AGING)
         self._definitions = queue("definition")
+        self._workloads = queue("workload")
         self.watched = watched = Watched(client, settings, metrics, capabilities)
         self.event_handlers = EventHandlers(
             external_secrets=watched.external_secrets.store,
@@ -339,7 +344,12 @@ class Controller:
             *(watched.external_secrets.store, states),
         )
         watched.external_secrets.add_handler(object_statuses.seen)
-        objects = self._external_secrets(client, writer, object_statuses, states)
+        restarts, workloads = make_restarts(
+            SharedClients(self.settings, client, writer, self._publisher),
+            *(object_statuses, watched.external_secrets.store, states),
+            *(self._workloads, self.object_queue),
+        )
+        objects = self._external_secrets(client, writer, object_statuses, states, restarts)
         store_states = ObjectStates(StoreState), ObjectStates(StoreState)
         store_statuses, stores = self._secret_stores(
             *(writer, kinds.SECRET_STORES, watched.secret_stores),
@@ -370,6 +380,7 @@ class Controller:
                 self._cluster_store_statuses, STORE_WORKERS, handler(cluster_store_statuses)
             ),
             ControlLoop(self._definitions, 1, definitions.reconcile),
+            ControlLoop(self._workloads, RESTART_WORKERS, workloads.reconcile),
         ]
 
     def _external_secrets(
@@ -378,6 +389,7 @@ class Controller:
         writer: ApplyWriter,
         statuses: StatusWriter[ExternalSecretStatus],
         states: SyncStateStore,
+        restarts: RestartTracker,
     ) -> Handler:
         objects = self.watched.external_secrets.store
         secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
@@ -398,6 +410,8 @@ class Controller:
                 LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
                 self.processor,
                 self._processing.references,
+                # Nothing restarts in a dry run.
+                None if dry else restarts,
             ),
             reporter=reporter,
             states=states,

@@ -41,7 +41,12 @@ from secret_sync.resources import (
     ServiceAccount,
     secret_from_metadata,
 )
-from secret_sync.resources.external_secret import BY_CLUSTER_CONTROLLER, cluster_controller_of
+from secret_sync.resources.external_secret import (
+    BY_CLUSTER_CONTROLLER,
+    BY_WORKLOAD,
+    cluster_controller_of,
+    workloads_of,
+)
 from secret_sync.resources.meta import ObjectMeta
 from secret_sync.resources.template import CONFIG_MAP, template_key
 
@@ -98,6 +103,7 @@ class Watched:
             BY_CLUSTER_SCOPE: cluster_scope_of,
             BY_TEMPLATE: templates_of,
             BY_CLUSTER_CONTROLLER: cluster_controller_of,
+            BY_WORKLOAD: workloads_of,
             **INDEXES,
         }
         stores = {BY_SECRET: secrets_of, BY_SERVICE_ACCOUNT: service_accounts_of}

@@ -291,6 +291,16 @@ class EventPublisher:
         reason = EventReason.CONFLICT if conflict else EventReason.SYNC_FAILED
         self._record(es, reason, f"{problem.reason.value}: {problem.message}", warning=True)
 
+    def restarted(self, es: ExternalSecret, workload: str) -> None:
+        """Report that a workload restarts for new data of an ExternalSecret."""
+        message = f"{workload} restarts for new data of Secret {es.target.name}"
+        self._record(es, EventReason.RESTARTED, message)
+
+    def not_restarted(self, es: ExternalSecret, problem: Problem) -> None:
+        """Report that a workload does not restart."""
+        message = f"{problem.reason.value}: {problem.message}"
+        self._record(es, EventReason.RESTART_FAILED, message, warning=True)
+
     def deleted(self, es: ExternalSecret, name: str, why: str) -> None:
         """Report that a Secret of ours was deleted."""
         self._record(es, EventReason.SECRET_DELETED, f"Secret {name} was deleted: {why}")

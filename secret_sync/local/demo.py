@@ -18,6 +18,7 @@ from secret_sync.local.cloud import AdminError, CloudAdmin
 from secret_sync.local.controlplane.errors import ControlPlaneError
 from secret_sync.local.demo_cluster import ClusterStep
 from secret_sync.local.demo_documents import DocumentsStep
+from secret_sync.local.demo_restart import RestartStep
 from secret_sync.local.demo_rrsa import RrsaStep
 from secret_sync.local.demo_screen import DemoScreen, seconds
 from secret_sync.local.demo_watch import SecretWatch
@@ -131,6 +132,8 @@ class Demo:
             f"--region={playground.REGION}",
             f"--watch-namespaces={self._namespace}",
             f"--polling-interval={_POLLING_SECONDS}s",
+            # What is made for restarts is in there, too, and goes with it.
+            f"--leader-elect-namespace={self._namespace}",
         )
         environment = demo_setup.controller_environment(self._target.kubeconfig, self._cloud)
         log = self._folder.path / "controller.log"
@@ -143,13 +146,13 @@ class Demo:
         await self._watch.start(self._target.kubectl, self._namespace, _SECRET)
 
     async def steps(self) -> None:
-        """Show sync, rotation, a push, repair and deletion; then documents, a label, and RRSA."""
+        """Show sync, rotation, a push, repair, deletion; a restart, documents, a label, RRSA."""
         first = await self._sync()
         second = await self._rotate(first)
         third = await self._push(second)
         await self._repair(third)
         await self._delete()
-        for step in (DocumentsStep, ClusterStep, RrsaStep):
+        for step in (RestartStep, DocumentsStep, ClusterStep, RrsaStep):
             await step(
                 self._target.kubectl, self._admin, self._namespace, self._screen, self._apply
             ).show()

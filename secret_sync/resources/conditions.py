@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 READY: Final = "Ready"
+#: Of an ExternalSecret that restarts workloads; says nothing of its Secret.
+RESTARTED: Final = "Restarted"
 #: Of a ClusterExternalSecret, whose ``Ready`` is about creating its ExternalSecrets.
 CHILDREN_READY: Final = "ExternalSecretsReady"
 #: Beside a ``Ready`` that stays False until somebody changes something; kstatus gives up on it.
@@ -156,6 +158,19 @@ class Reason(StrEnum):
     """The API server refused the Secret, or could not be reached."""
     NOT_WRITTEN = "NotWritten"
     """This entry was fetched, but another one failed, so the Secret was left as it was."""
+
+    RESTARTED = "Restarted"
+    """The workloads restarted for the data that the Secret has."""
+    RESTART_DELAYED = "RestartDelayed"
+    """The data changes again and again, so the next restart waits."""
+    RESTART_INVALID = "RestartInvalid"
+    """What is to restart cannot be read; nothing restarts."""
+    RESTART_FORBIDDEN = "RestartForbidden"
+    """The controller may not restart the workload."""
+    RESTART_FAILED = "RestartFailed"
+    """The API server refused the restart of a workload, or the key for digests is missing."""
+    WORKLOAD_NOT_FOUND = "WorkloadNotFound"
+    """A workload to restart does not exist."""
 
     PROVISIONED = "Provisioned"
     """Each matching namespace has the ExternalSecret of the ClusterExternalSecret."""

@@ -22,6 +22,7 @@ from secret_sync.resources.names import (
     LEGACY_FINALIZER,
     REPLACED_BY_ANNOTATION,
 )
+from secret_sync.resources.restart import RolloutRestart
 from secret_sync.resources.status import ExternalSecretStatus
 from secret_sync.resources.template import SecretTemplate, invalid_template, template_excess
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from secret_sync.resources.controllers import ControllerRef
+    from secret_sync.resources.restart import Workload
 
 KIND: Final = "ExternalSecret"
 DEFAULT_PROVIDER: Final = "kms"
@@ -128,6 +130,7 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
         controller: What manages it, such as a ClusterExternalSecret; ``None`` if nothing does.
         applied: Of one that a ClusterExternalSecret manages: a digest of what was applied.
         replaced_by: The child that takes its Secret over, or ``""``.
+        restart: Which workloads restart once the data changed; ``None`` if that is not asked for.
     """
 
     provider: str
@@ -145,6 +148,7 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
     controller: ControllerRef | None = None
     applied: bytes = b""
     replaced_by: str = ""
+    restart: RolloutRestart | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecret:
@@ -153,11 +157,12 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
         spec = value.get("spec") or {}
         annotations = metadata.get("annotations") or {}
         name = interned(metadata["name"])
-        written = (spec.get("target") or {}).get("template")
+        written_target = spec.get("target") or {}
+        written = written_target.get("template")
         excess = excess_of(spec) or (template_excess(written) if written else None)
         entries = () if excess else _entries(spec)
         template = SecretTemplate.from_dict(written) if written and not excess else None
-        target = _target(name, spec.get("target") or {})
+        target = _target(name, written_target)
         return cls(
             namespace=interned(metadata.get("namespace")),
             name=name,
@@ -188,6 +193,7 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             controller=controller_of(metadata),
             applied=applied_digest(value),
             replaced_by=interned(annotations.get(REPLACED_BY_ANNOTATION)),
+            restart=RolloutRestart.from_dict(annotations, written_target),
         )
 
     def renewed(self, value: dict[str, Any]) -> ExternalSecret:
@@ -221,6 +227,7 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             self.template,
             self.invalid,
             self.excess,
+            self.restart,
         )
 
     @property
@@ -327,3 +334,19 @@ def cluster_controller_of(es: ExternalSecret) -> tuple[str, ...]:
     if es.controller is None or not es.controller.is_cluster:
         return ()
     return (object_key(es.controller.uid, es.namespace),)
+
+
+#: The index of those that restart a workload.
+BY_WORKLOAD: Final = "workload"
+
+
+def workloads_of(es: ExternalSecret) -> tuple[str, ...]:
+    """Index an ExternalSecret by the workloads that it restarts: ``namespace/kind/name``."""
+    if es.restart is None:
+        return ()
+    return tuple(workload_key(es.namespace, workload) for workload in es.restart.workloads)
+
+
+def workload_key(namespace: str, workload: Workload) -> str:
+    """Return the key of a workload: ``namespace/kind/name``."""
+    return f"{namespace}/{workload.kind}/{workload.name}"

@@ -29,6 +29,16 @@ FORCE_SYNC_ANNOTATION: Final = "secret-sync.alibabacloud.com/force-sync"
 #: On an ExternalSecret: ``"true"`` lets it take over a Secret that it did not make.
 ADOPT_ANNOTATION: Final = "secret-sync.alibabacloud.com/adopt"
 
+#: On an ExternalSecret: the workloads that restart once the data of its Secret changed.
+RESTART_ANNOTATION: Final = "secret-sync.alibabacloud.com/restart"
+
+#: In the pod template of such a workload: a keyed digest of the data that it restarted for, by
+#: ExternalSecret.
+RESTARTED_FOR_ANNOTATION: Final = "secret-sync.alibabacloud.com/restarted-for"
+
+#: Who sets that.
+RESTART_MANAGER: Final = f"{FIELD_MANAGER}-restart"
+
 #: What begins the field manager of an ExternalSecret that merges; its uid follows.
 MERGE_MANAGER: Final = f"{FIELD_MANAGER}-merge-"
 

@@ -43,6 +43,7 @@ _EXTERNAL_SECRET: Final = (
     *_below("spec.dataProcess[].extract", _SOURCE),
     *_below("spec.dataProcess[].replaceRule[]", ("source", "target")),
     *_below("spec.target", ("name", "creationPolicy", "deletionPolicy", "immutable")),
+    *_below("spec.target.rolloutRestart[]", ("kind", "name")),
     *_below("spec.target.template", ("type", "mergePolicy", "data")),
     *_below("spec.target.template.metadata", ("labels", "annotations")),
     *_below("spec.target.template.templateFrom[].configMap", _TEMPLATE_ITEMS),
@@ -57,6 +58,7 @@ _EXTERNAL_SECRET: Final = (
             "lastSyncTime",
             "dataSyncResults",
             "observedForceSync",
+            "restart",
         ),
     ),
 )

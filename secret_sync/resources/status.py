@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secret_sync.resources.conditions import CHILDREN_READY, READY, STALLED
+from secret_sync.resources.conditions import CHILDREN_READY, READY, RESTARTED, STALLED
 from secret_sync.resources.limits import MAX_ENTRIES
 from secret_sync.resources.meta import interned, text
+from secret_sync.resources.restart import RestartStatus
 
 #: What a store can be used for: nothing is ever written to it.
 CAPABILITIES: Final = "ReadOnly"
@@ -106,6 +107,8 @@ class ExternalSecretStatus:
         forced: The annotation ``force-sync`` that was answered last, of an object that is fetched
             once; ``None`` if unknown: under other policies, or written by an older version.
         stalled: The condition ``Stalled``, if it stands.
+        restart: Of one that restarts workloads: what they restarted for.
+        restarted: The condition ``Restarted``, once there was something to report.
     """
 
     ready: Condition | None = None
@@ -115,6 +118,8 @@ class ExternalSecretStatus:
     target: str = ""
     forced: str | None = None
     stalled: Condition | None = None
+    restart: RestartStatus | None = None
+    restarted: Condition | None = None
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
@@ -135,12 +140,14 @@ class ExternalSecretStatus:
             target=interned(value.get("target")),
             forced=None if forced is None else interned(forced),
             stalled=_stalled(value, ready),
+            restart=RestartStatus.from_dict(value.get("restart")),
+            restarted=_condition(value, RESTARTED),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole ``/status`` to apply; empty fields are omitted."""
         result: dict[str, Any] = {"observedGeneration": self.observed_generation}
-        if conditions := _applied(self.ready, self.stalled):
+        if conditions := _applied(self.ready, self.stalled, self.restarted):
             result["conditions"] = conditions
         if self.results:
             result["dataSyncResults"] = [r.to_dict() for r in self.results]
@@ -151,6 +158,8 @@ class ExternalSecretStatus:
         if self.forced is not None:
             # Also if empty, which means that there was no annotation.
             result["observedForceSync"] = self.forced
+        if self.restart is not None:
+            result["restart"] = self.restart.to_dict()
         return result
 
 

@@ -8,6 +8,7 @@ controller's own.
 The environment says what has to be known from the beginning: ``CHAOS_LOOP`` (``uvloop``, which
 is what users run, or ``asyncio``, whose clock can be moved) and, for the latter,
 ``CHAOS_SIGNAL_AFTER``: so many callbacks after its start the process sends itself SIGTERM.
+``CHAOS_RESTART_GAP`` shortens the minute between two restarts of a workload.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from secret_sync import app, cli
 from secret_sync.app import start
 from secret_sync.cloud import sdk_transport, temporary
 from secret_sync.controller import sync
+from secret_sync.controller.restart import pacing
 from secret_sync.dns import Resolver
 from secret_sync.kube import events, lease
 
@@ -271,6 +273,11 @@ def main() -> int:
     """As ``secret-sync``, with the arguments of this process."""
     if os.environ["CHAOS_LOOP"] == "asyncio":
         uvloop.new_event_loop = JumpingLoop  # type: ignore[assignment]
+    if gap := os.environ.get("CHAOS_RESTART_GAP"):
+        # A minute is too long to wait for again and again.
+        shorter = {"GAP": float(gap), "SETTLE": 1.0, "LONGEST_GAP": 2 * float(gap)}
+        for name, seconds in shorter.items():
+            setattr(pacing, name, seconds)
     start.run = run
     assert app.main is start.main
     return cli.main()

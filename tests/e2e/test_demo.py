@@ -30,6 +30,8 @@ STORY = (
     "pushed: the Secret followed ",
     "repaired ",
     "the garbage collector took the Secret",
+    "secret-sync.alibabacloud.com/restarted-for",
+    "restarted ",
     "friendname: lily",
     'mark: [{"name":"mark"}]',
     "mark: - name: mark",

@@ -84,6 +84,24 @@ def test_children_are_a_right_of_their_own(
         kubectl("delete", kind, "secret-sync-cluster-external-secrets")
 
 
+def test_restarts_are_a_right_of_their_own(
+    kubectl: CrdKubectl, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    may = partial(is_allowed, control_plane, group="apps")
+    kubectl("apply", "--server-side", "-k", str(BASE))
+    assert not may("get", "deployments")
+    assert not may("patch", "deployments")
+    with_component(kubectl, tmp_path, COMPONENTS / "restart")
+    for resource in ("deployments", "statefulsets", "daemonsets"):
+        for verb in ("get", "patch"):
+            assert may(verb, resource)
+        for verb in ("list", "watch", "create", "update", "delete"):
+            assert not may(verb, resource)
+    assert not may("patch", "replicasets")
+    for kind in ("clusterrole", "clusterrolebinding"):
+        kubectl("delete", kind, "secret-sync-restart")
+
+
 def test_users_of_a_namespace_may_have_what_their_role_says(
     kubectl: CrdKubectl, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from secret_sync.controller.external_secret import (
     rendered_metadata,
     reporter,
 )
+from secret_sync.controller.restart import pacing
 from secret_sync.controller.secret_target import write_conflicts
 from secret_sync.errors import SecretSyncError
 from secret_sync.health import STUCK_AFTER
@@ -25,7 +26,7 @@ from secret_sync.kube import errors as api_errors
 from secret_sync.kube.preflight import PATIENCE
 from secret_sync.parse import budget, extraction, keys, paths, rules, yaml_document
 from secret_sync.parse import codes as limits
-from secret_sync.resources import Reason, names, template
+from secret_sync.resources import Reason, names, restart, template
 from secret_sync.resources import limits as per_object
 from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import REFRESH_POLICIES
@@ -53,7 +54,7 @@ THEIRS = {
 #: Reasons that nobody waits for.
 GOOD = {
     *(Reason.SYNCED.value, Reason.READY.value),
-    *(Reason.PROVISIONED.value, Reason.CHILDREN_READY.value),
+    *(Reason.PROVISIONED.value, Reason.CHILDREN_READY.value, Reason.RESTARTED.value),
 }
 MIB = 1024 * 1024
 
@@ -317,6 +318,11 @@ LIMITS = {
         f"{_seconds(source_module.RECHECK_SOON)} and {_seconds(source_module.RECHECK_LATE)}"
     ),
     "a refused write is retried after": _seconds(reconciler.REFUSED_AGAIN_AFTER),
+    "workloads that an object restarts": f"{restart.MAX_WORKLOADS}",
+    "a restart follows a change of the data after": _seconds(pacing.SETTLE),
+    "restarts of a workload, and for an object, at most every": _seconds(pacing.GAP),
+    "restarts that may follow each other that closely": f"{pacing.FREE}",
+    "longest delay of a restart for data that change again and again": _seconds(pacing.LONGEST_GAP),
     "reverted changes before `WriteConflict`": (
         f"{write_conflicts.REPAIRS} in {_seconds(write_conflicts.CONFLICT_SECONDS)}"
     ),

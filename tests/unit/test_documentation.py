@@ -34,6 +34,8 @@ ELSEWHERE = {
     *("KeyCollision", "TooCostly", "EndpointNotAllowed", "CRDOutdated", "ValueUnusable"),
     *("PrivateCAUnknown", "VersionMismatch", "Provisioned", "NamespacesFailed"),
     *("NoNamespaceMatches", "ExternalSecretsReady", "ExternalSecretsNotReady"),
+    *("Restarted", "RestartDelayed", "RestartInvalid", "RestartForbidden", "RestartFailed"),
+    "WorkloadNotFound",
     *("TemplateInvalid", "TemplateFailed", "TemplateSourceNotFound", "TemplateSourceForbidden"),
 }
 

@@ -81,6 +81,12 @@ SWEPT = {
 }
 #: Why the others cannot grow.
 OTHERS = {
+    "controller/restart/pacing.py RestartState.done": "the workloads of one object; test_pacing.py",
+    "controller/restart/pacing.py RestartState.problems": "likewise",
+    "controller/restart/pacing.py RestartState.notes": "likewise",
+    "controller/restart/reconciler.py WorkloadReconciler._restarted": (
+        "each restart drops two that are a minute old; test_restarts.py"
+    ),
     "sources/rate_limited_queue.py RateLimitedQueue._groups": "goes with the queue",
     "sources/rate_limited_queue.py _Group.sources": "goes with the queue",
     "sources/source_queues.py _Owner.endpoints": "eight for each provider; test_rates.py",

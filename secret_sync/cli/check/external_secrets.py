@@ -21,6 +21,7 @@ from secret_sync.resources.events import EventReason
 from secret_sync.resources.external_secret import (
     DEFAULT_PROVIDER,
     DEFAULT_SECRET_TYPE,
+    KIND,
     OOS,
     PERIODIC,
     Target,
@@ -85,6 +86,7 @@ class ExternalSecretCheck:
             self._report_overwritten()
         self._report_ignored()
         self._report_constants()
+        self._report_restart()
         return [
             Usable(index, entry, extraction_spec_of(entry, rendered=self._rendered))
             for index, entry in enumerate(self._written.entries)
@@ -200,6 +202,17 @@ class ExternalSecretCheck:
                     "it has no effect with provider oos",
                     CheckReason.IGNORED,
                 )
+
+    def _report_restart(self) -> None:
+        """Report an annotation of which nothing restarts; the schema has reported the field."""
+        restart = self._written.restart
+        if restart is None or restart.invalid is None or restart.invalid.field[0] == "spec":
+            return
+        if self._obj.ref.kind == KIND:
+            invalid = restart.invalid
+            self._findings.add_problem(
+                self._obj, invalid.field, invalid.message, Reason.RESTART_INVALID
+            )
 
     def _report_constants(self) -> None:
         for index, entry in enumerate(self._written.entries):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.external_secret.template_references import TemplateReferences
     from secret_sync.controller.legacy_finalizers import LegacyFinalizers
+    from secret_sync.controller.restart.tracker import RestartTracker
     from secret_sync.controller.secret_target.cleanup import SecretCleanup
     from secret_sync.controller.secret_target.turns import WriteTurns
     from secret_sync.controller.secret_target.writer import SecretWriter
@@ -68,6 +69,7 @@ class ReconcilerDependencies:
         finalizers: Removes those of ack-secret-manager.
         processor: Extracts from documents and renders templates.
         references: What templates refer to.
+        restarts: Restarts workloads after a change; ``None`` in a dry run.
     """
 
     writer: SecretWriter
@@ -76,6 +78,7 @@ class ReconcilerDependencies:
     finalizers: LegacyFinalizers
     processor: DocumentProcessor
     references: TemplateReferences
+    restarts: RestartTracker | None = None
 
 
 class ExternalSecretReconciler:
@@ -105,6 +108,7 @@ class ExternalSecretReconciler:
         self._finalizers = dependencies.finalizers
         self._processor = dependencies.processor
         self._references = dependencies.references
+        self._restarts = dependencies.restarts
         self._reporter = reporter
         self._states = states
         self._cleanup = cleanup
@@ -138,6 +142,8 @@ class ExternalSecretReconciler:
         if state.retarget(es.uid, es.target.name, merge=es.target.merge):
             self._processor.cancel(key)
         ctx = SyncContext(key, es, state)
+        if es.restart is not None and self._restarts is not None:
+            await self._restarts.begin(ctx)
 
         plan = self._planner.plan(es)
         if plan.compiling:
@@ -232,6 +238,8 @@ class ExternalSecretReconciler:
     async def _finish_created_once(self, ctx: SyncContext, result: Changed | Unchanged) -> Outcome:
         """Stop fetching for a Secret that is created once."""
         self._stop_polling(ctx)
+        if ctx.es.restart is not None and self._restarts is not None:
+            self._restarts.unread(ctx)
         self._reporter.report(ctx, result)
         return await self._take_over(ctx)
 
@@ -268,6 +276,9 @@ class ExternalSecretReconciler:
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         if controller := self._writer.other_controller(ctx):
             result = replace(result, controller=controller)
+        concerns_restarts = ctx.es.restart is not None or ctx.es.status.restart is not None
+        if concerns_restarts and self._restarts is not None:
+            self._restarts.written(ctx, desired, result)
         self._reporter.report(ctx, result)
         if desired.clock is not None and ctx.state.set_clock(desired.clock, result):
             # More than the time has changed: it is rendered again, with the current one.
@@ -302,7 +313,8 @@ class ExternalSecretReconciler:
         if isinstance(desired, ExtractionError):
             return desired
         if desired is not None and (
-            desired.data is not None or self._writer.is_right(ctx, desired)
+            desired.data is not None
+            or (self._writer.is_right(ctx, desired) and not self._lacks_digest(ctx, desired))
         ):
             return desired
         for source in inputs.absent:
@@ -310,6 +322,12 @@ class ExternalSecretReconciler:
         if inputs.absent or self._processor.is_waiting(ctx.key, inputs):
             return None
         return await self._values(ctx, inputs) if desired or inputs.lacks_texts else None
+
+    def _lacks_digest(self, ctx: SyncContext, desired: Desired) -> bool:
+        """Return whether the values are needed to tell a later change from none."""
+        if ctx.es.restart is None or self._restarts is None:
+            return False
+        return self._restarts.lacks_digest(ctx, desired)
 
     async def _values(
         self, ctx: SyncContext, inputs: ExtractionInput

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from secret_sync.controller.external_secret.dry_run import DryRunResult
     from secret_sync.controller.external_secret.extraction import ExtractionError
+    from secret_sync.controller.restart.pacing import RestartState
     from secret_sync.controller.secret_target.recreation import Carried
     from secret_sync.controller.secret_target.write_conflicts import RepairBudget
     from secret_sync.controller.sync import WriteResult
@@ -114,6 +115,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         looked_up: The generation whose ConfigMaps with templates were looked up; the watch tells of
             changes since.
         dry_run: In a dry run: what a run that writes would do.
+        restart: Of an object that restarts workloads: what is kept of that.
     """
 
     uid: str = ""
@@ -136,6 +138,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
     asked_at: tuple[bytes, int] | None = None
     looked_up: int | None = None
     dry_run: DryRunResult | None = None
+    restart: RestartState | None = None
 
     def delay_of_template_change(self, now: float) -> float:
         """Return the seconds that the object waits with a change of its templates.
@@ -238,6 +241,7 @@ class SyncState(ObjectState[ExternalSecretStatus]):
         self.finalizer_removals = ()
         self.extracted = None
         self.dry_run = None
+        self.restart = None
 
     def drop_extracted(self) -> None:
         """Drop what the latest values make: nothing is fetched for now."""

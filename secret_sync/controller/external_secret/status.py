@@ -124,6 +124,8 @@ def status_of(  # noqa: PLR0913 (all that a status says)
         target=target or before.target,
         forced=before.forced if forced is None else forced,
         stalled=stalled_condition(before.stalled, ready),
+        restart=before.restart,
+        restarted=before.restarted,
     )
 
 

@@ -20,6 +20,7 @@ ADDED: Final = (
     "priority",
     "push-refresh",
     "service-account-ref",
+    "restart",
 )
 #: Part of ``ack-compat``.
 TEMPLATES: Final = "template-config-maps"

@@ -23,17 +23,19 @@ from secret_sync.controller.secret_target.turns import WriteTurns
 from secret_sync.controller.sync import UNCHANGED, Changed, Refused
 from secret_sync.kube import Store
 from secret_sync.queue import TimeSlicedWorker
+from secret_sync.resources.external_secret import BY_WORKLOAD, workloads_of
 from tests.unit.controller.extracting import UNREAD, reading
 from tests.unit.controller.fakes import Events, Observer, PlayedFinalizerWriter, Statuses
 from tests.unit.controller.planning import Cluster
 from tests.unit.controller.rendered import template_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.reporter import SyncObserver
     from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.restart.tracker import RestartTracker
     from secret_sync.controller.secret_target.writer import SecretWriter
     from secret_sync.controller.sync import SyncContext, WriteResult
     from secret_sync.errors import SecretSyncError
@@ -162,6 +164,7 @@ class Loop:
         cleanup: As of the loop.
         writer: A real one instead of the played one.
         observer: Likewise.
+        restarts: Makes what restarts workloads; none by default.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class Loop:
         cleanup: bool = False,
         writer: SecretWriter | None = None,
         observer: SyncObserver | None = None,
+        restarts: Callable[[Loop], RestartTracker] | None = None,
     ) -> None:
         self.cluster, self.schemas = Cluster(), Schemas()
         self.sources, self.writer, self.secret_cleanup = (
@@ -181,7 +185,7 @@ class Loop:
         self.api, self.events = PlayedFinalizerWriter(), Events()
         self.statuses, self.observer = Statuses(), Observer()
         self.states = SyncStateStore()
-        self.objects: Store[ExternalSecret] = Store()
+        self.objects: Store[ExternalSecret] = Store({BY_WORKLOAD: workloads_of})
         self.objects.put(KEY, es)
         played: Any = self
         self.worker, self._enqueued = TimeSlicedWorker(), asyncio.Event()
@@ -202,6 +206,7 @@ class Loop:
                 self.finalizers,
                 self.processor,
                 self.templates.references,
+                restarts(self) if restarts is not None else None,
             ),
             reporter=SyncReporter(
                 played.statuses, EventPublisher(self.events), observer or self.observer

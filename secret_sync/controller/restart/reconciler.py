@@ -1,0 +1,337 @@
+"""The control loop of workloads that restart.
+
+A workload is no object that is watched: it is read when the data of an ExternalSecret that names it
+has changed, and patched once for all of them that wait.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
+
+from secret_sync import clock
+from secret_sync.clock import loop_time
+from secret_sync.controller.restart import pacing
+from secret_sync.controller.restart.pacing import (
+    FREE,
+    Waiting,
+    counted,
+    due,
+    gap_after,
+    seconds_since,
+)
+from secret_sync.controller.restart.reporting import report
+from secret_sync.controller.restart.tracker import kept_restart
+from secret_sync.controller.restart.workload import MAX_NAMED, read_workload, restart_workload
+from secret_sync.controller.sync import Problem
+from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError, OutdatedError
+from secret_sync.queue import Done, RequeueAfter, Retry
+from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import BY_WORKLOAD, workload_key
+from secret_sync.resources.restart import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secret_sync.controller.external_secret.state import SyncStateStore
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
+    from secret_sync.controller.restart.pacing import RestartState
+    from secret_sync.controller.restart.workload import FoundWorkload
+    from secret_sync.controller.view import ReadOnlyStore
+    from secret_sync.kube import ApplyWriter, KubeClient
+    from secret_sync.queue import Outcome
+    from secret_sync.resources import ExternalSecret, ExternalSecretStatus
+    from secret_sync.resources.restart import RestartStatus
+
+_log = structlog.get_logger(__name__)
+
+#: What was refused is tried again this often (seconds).
+REFUSED_AGAIN_AFTER: Final = 60.0
+#: Whether a group is complete is looked at this often (seconds).
+_LOOK_AGAIN_AFTER: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartDependencies:
+    """What workloads are restarted with.
+
+    Attributes:
+        client: Reads them.
+        writer: Patches them, as a field manager of its own.
+        statuses: Of ExternalSecrets.
+        publisher: Publishes Events.
+    """
+
+    client: KubeClient
+    writer: ApplyWriter
+    statuses: StatusWriter[ExternalSecretStatus]
+    publisher: EventPublisher
+
+
+class _Waiter(NamedTuple):
+    """An ExternalSecret whose data have changed, as it was when that was looked at."""
+
+    key: str
+    es: ExternalSecret
+    restart: RestartStatus
+    kept: RestartState
+    allowed: float
+
+    @property
+    def times(self) -> Waiting:
+        return Waiting(self.kept.since, self.kept.latest, self.allowed)
+
+
+class WorkloadReconciler:
+    """Restarts a workload once for all ExternalSecrets that wait for it."""
+
+    def __init__(
+        self,
+        dependencies: RestartDependencies,
+        objects: ReadOnlyStore[ExternalSecret],
+        states: SyncStateStore,
+    ) -> None:
+        self._client = dependencies.client
+        self._writer = dependencies.writer
+        self._statuses = dependencies.statuses
+        self._publisher = dependencies.publisher
+        self._objects = objects
+        self._states = states
+        #: Loop times of the latest restarts, by workload, in their order.
+        self._restarted: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """Return the number of workloads of which the last restart is kept."""
+        return len(self._restarted)
+
+    async def reconcile(self, key: str) -> Outcome:
+        """Reconcile one workload: ``namespace/kind/name``."""
+        namespace, kind, name = key.split("/")
+        workload = Workload(kind, name)
+        waiters = self._waiters(key)
+        if not waiters:
+            return Done()
+        delay = self._delay(key, waiters)
+        if delay > 0:
+            self._report_delays(waiters)
+            return RequeueAfter(delay)
+        try:
+            found = await read_workload(self._client, kind, namespace, name)
+            if not found.deleting and not self._is_restarted(found, waiters):
+                delay = self._limit_of_others(key, found)
+                if delay > 0:
+                    return RequeueAfter(delay)
+                named = self._named(key, found, waiters)
+                await restart_workload(self._writer, kind, found, named)
+                self._remember(key, loop_time())
+                _log.info("workload restarted", workload=str(workload), namespace=namespace)
+                for waiter in waiters:
+                    self._publisher.restarted(waiter.es, str(workload))
+        except ApiNotFoundError:
+            problem = Problem(
+                Reason.WORKLOAD_NOT_FOUND,
+                f"{workload} does not exist in this namespace, so nothing restarted; correct the "
+                "name, or remove it",
+            )
+            self._finish(key, workload, waiters, problem=problem)
+        except (ApiUnavailableError, OutdatedError) as error:
+            _log.info("workload not restarted, will retry", error=error.message)
+            return Retry(after=error.retry_after)
+        except ApiRefusedError as error:
+            self._refused(key, workload, waiters, error)
+            return RequeueAfter(REFUSED_AGAIN_AFTER)
+        else:
+            self._finish(key, workload, waiters, note=found.note)
+        # Others may have come meanwhile, or other data.
+        waiters = self._waiters(key)
+        return RequeueAfter(self._delay(key, waiters)) if waiters else Done()
+
+    def _waiters(self, key: str) -> list[_Waiter]:
+        """Return the ExternalSecrets that wait for the restart of a workload."""
+        found = []
+        for user in self._objects.by_index(BY_WORKLOAD, key):
+            es = self._objects.get(user)
+            if es is None or es.deleting:
+                continue
+            state = self._states.of(user)
+            restart = self._statuses.known(user, es).restart
+            kept = kept_restart(state)
+            # What a reconcile has not seen yet is not waited for: it enqueues the workload.
+            if restart is None or not restart.pending or kept.pending != restart.data:
+                continue
+            if key not in kept.done:
+                found.append(_Waiter(user, es, restart, kept, _allowed(restart, kept)))
+        return found
+
+    def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
+        """Return the seconds until a workload may restart."""
+        now = loop_time()
+        at = due(waiter.times for waiter in waiters)
+        if key in self._restarted:
+            at = max(at, self._restarted[key] + pacing.GAP)
+        if at > now:
+            return at - now
+        since = min(waiter.times.due for waiter in waiters)
+        return (
+            _LOOK_AGAIN_AFTER if now - since < pacing.AT_MOST and self._is_incomplete(key) else 0.0
+        )
+
+    def _is_incomplete(self, key: str) -> bool:
+        """Return whether an ExternalSecret of the group has new values that are not written."""
+        for user in self._objects.by_index(BY_WORKLOAD, key):
+            state = self._states.find(user)
+            if state is not None and state.waiting_since is not None:
+                return True
+        return False
+
+    def _limit_of_others(self, key: str, found: FoundWorkload) -> float:
+        """Return the seconds to wait after a restart of which this process knows nothing."""
+        elapsed = seconds_since(found.restarted_at, time.time()) if found.restarted_at else None
+        now = loop_time()
+        if elapsed is None or elapsed >= pacing.GAP or key in self._restarted:
+            return 0.0
+        self._remember(key, now - elapsed)
+        return pacing.GAP - elapsed
+
+    def _remember(self, key: str, at: float) -> None:
+        """Keep the loop time of a restart, and drop those that limit nothing any more."""
+        self._restarted.pop(key, None)
+        self._restarted[key] = at
+        for old, then in list(islice(self._restarted.items(), 2)):
+            if at - then >= pacing.GAP:
+                del self._restarted[old]
+
+    @staticmethod
+    def _is_restarted(found: FoundWorkload, waiters: Sequence[_Waiter]) -> bool:
+        """Return whether it has restarted for all of them, just before a crash."""
+        return all(found.restarted_for.get(w.es.name) == w.restart.data for w in waiters)
+
+    def _named(self, key: str, found: FoundWorkload, waiters: Sequence[_Waiter]) -> dict[str, str]:
+        """Return what the annotation is to say: of those that wait, and of the others as it was."""
+        named = {w.es.name: w.restart.data for w in waiters[:MAX_NAMED]}
+        namespace = key.partition("/")[0]
+        users = self._objects.by_index(BY_WORKLOAD, key)
+        for name, digest in found.restarted_for.items():
+            if len(named) < MAX_NAMED and f"{namespace}/{name}" in users:
+                named.setdefault(name, digest)
+        return named
+
+    def _finish(
+        self,
+        key: str,
+        workload: Workload,
+        waiters: Sequence[_Waiter],
+        *,
+        problem: Problem | None = None,
+        note: str = "",
+    ) -> None:
+        """Keep that a workload need not restart for these digests any more."""
+        for waiter in waiters:
+            kept = waiter.kept
+            if kept.pending == waiter.restart.data:
+                kept.done.add(key)
+                _keep(kept, key, problem)
+                if note:
+                    kept.notes[key] = f"{workload} {note}"
+            self._count(waiter, restarted=problem is None)
+
+    def _count(self, waiter: _Waiter, *, restarted: bool) -> None:
+        """Count a restart of an object, and report it once all of its workloads have restarted."""
+        es = self._objects.get(waiter.key)
+        if es is None or es.uid != waiter.es.uid or es.restart is None:
+            return
+        known, kept = self._statuses.known(waiter.key, es), waiter.kept
+        status = known.restart
+        if status is None:
+            return
+        if restarted and not kept.begun:
+            now = loop_time()
+            status = replace(
+                status,
+                last_time=clock.utc_text(),
+                recent=counted(status.recent, now - _last(status, kept)),
+            )
+            kept.last = now
+        current = status.data == waiter.restart.data == kept.pending
+        kept.begun = kept.begun or (restarted and current)
+        known = replace(known, restart=status)
+        keys = {workload_key(es.namespace, w): w for w in es.restart.workloads}
+        if not current:
+            # Other data came meanwhile; they restart it again.
+            self._statuses.put(waiter.key, es, known)
+            return
+        problem = next(iter(kept.problems.values()), None)
+        if keys.keys() <= kept.done:
+            known = replace(known, restart=replace(status, restarted=status.data))
+        elif problem is None:
+            self._statuses.put(waiter.key, es, known)
+            return
+        names = ", ".join(str(w) for k, w in keys.items() if k not in kept.problems)
+        notes = "".join(f"; {note}" for note in kept.notes.values())
+        message = f"restarted {names} for new data of Secret {es.target.name}{notes}"
+        report(self._statuses, self._publisher, waiter.key, es, known, problem, message)
+        if known.restart is not None and not known.restart.pending:
+            kept.settle()
+
+    def _refused(
+        self,
+        key: str,
+        workload: Workload,
+        waiters: Sequence[_Waiter],
+        error: ApiRefusedError,
+    ) -> None:
+        if error.lacks_right:
+            problem = Problem(
+                Reason.RESTART_FORBIDDEN,
+                f"{workload} did not restart: {error.message}; let the controller get and patch "
+                "it, for example with the kustomize component restart",
+            )
+        else:
+            problem = Problem(Reason.RESTART_FAILED, f"{workload} did not restart: {error.message}")
+        for waiter in waiters:
+            if waiter.kept.pending == waiter.restart.data:
+                _keep(waiter.kept, key, problem)
+                self._count(waiter, restarted=False)
+
+    def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
+        """Report objects whose data change so often that they wait for more than a minute."""
+        now = loop_time()
+        for waiter in waiters:
+            if waiter.restart.recent <= FREE or waiter.allowed <= now or waiter.kept.problems:
+                continue
+            problem = Problem(
+                Reason.RESTART_DELAYED,
+                f"the data changed {waiter.restart.recent} times in a short time, so the next "
+                f"restart waits for {gap_after(waiter.restart.recent) // 60:.0f} minutes after "
+                f"{waiter.restart.last_time}; if nobody rotates that often, look for a value that "
+                "is another one at each refresh, such as a generated password",
+            )
+            known = self._statuses.known(waiter.key, waiter.es)
+            report(self._statuses, self._publisher, waiter.key, waiter.es, known, problem)
+
+
+def _keep(kept: RestartState, key: str, problem: Problem | None) -> None:
+    if problem is None:
+        kept.problems.pop(key, None)
+    else:
+        kept.problems[key] = problem
+
+
+def _last(status: RestartStatus, kept: RestartState) -> float:
+    """Return the loop time of the last restart, also of one before this process started."""
+    elapsed = seconds_since(status.last_time, time.time()) if status.last_time else None
+    if kept.last != float("-inf") or elapsed is None:
+        return kept.last
+    return loop_time() - elapsed
+
+
+def _allowed(status: RestartStatus, kept: RestartState) -> float:
+    """Return the loop time before which the limit of an object does not let it restart."""
+    if kept.begun:
+        # Its other workloads belong to the same restart.
+        return float("-inf")
+    return _last(status, kept) + gap_after(status.recent)

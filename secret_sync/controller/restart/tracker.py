@@ -1,0 +1,188 @@
+"""Tells from the data that a sync wrote whether workloads have to restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from secret_sync.clock import loop_time
+from secret_sync.controller.restart import pacing
+from secret_sync.controller.restart.digests import REFUSED_AGAIN_AFTER, same_key
+from secret_sync.controller.restart.pacing import RestartState
+from secret_sync.controller.restart.reporting import report
+from secret_sync.controller.sync import Changed, Problem
+from secret_sync.resources import Reason
+from secret_sync.resources.external_secret import workload_key
+from secret_sync.resources.restart import RestartStatus
+
+if TYPE_CHECKING:
+    from secret_sync.controller.external_secret.desired import Desired
+    from secret_sync.controller.external_secret.state import SyncState
+    from secret_sync.controller.publishing import EventPublisher, StatusWriter
+    from secret_sync.controller.restart.digests import DataDigests
+    from secret_sync.controller.sync import SyncContext, Unchanged
+    from secret_sync.queue import WorkQueue
+    from secret_sync.resources import Condition, ExternalSecretStatus
+    from secret_sync.resources.restart import RolloutRestart
+
+
+class RestartTracker:
+    """Keeps the digests of the status, and enqueues the workloads that have to restart.
+
+    Args:
+        digests: Makes the digests.
+        statuses: Where they are kept.
+        publisher: Publishes why nothing restarts.
+        workloads: The queue of workloads.
+        objects: The queue of ExternalSecrets.
+    """
+
+    def __init__(
+        self,
+        digests: DataDigests,
+        statuses: StatusWriter[ExternalSecretStatus],
+        publisher: EventPublisher,
+        workloads: WorkQueue[str],
+        objects: WorkQueue[str],
+    ) -> None:
+        self._digests = digests
+        self._statuses = statuses
+        self._publisher = publisher
+        self._workloads = workloads
+        self._objects = objects
+
+    async def begin(self, ctx: SyncContext) -> None:
+        """Go on with restarts that are due, and see that digests can be made.
+
+        Raises:
+            ApiUnavailableError: The API server did not answer.
+        """
+        known = self._statuses.known(ctx.key, ctx.es)
+        self._expect(ctx, known)
+        await self._digests.load()
+
+    def lacks_digest(self, ctx: SyncContext, desired: Desired) -> bool:
+        """Return whether the values are needed although the Secret needs no write."""
+        restart = ctx.es.restart
+        if restart is None or restart.invalid is not None or self._digests.problem is not None:
+            return False
+        kept = ctx.state.restart
+        return kept is None or kept.fingerprint != desired.fingerprint
+
+    def unread(self, ctx: SyncContext) -> None:
+        """Note that the data is what workloads started with, without knowing it.
+
+        Of a Secret that is created once. The next change is one, and is told from the write.
+        """
+        known = self._statuses.known(ctx.key, ctx.es)
+        if known.restart is None:
+            self._statuses.put(ctx.key, ctx.es, replace(known, restart=RestartStatus("", "")))
+
+    def written(self, ctx: SyncContext, desired: Desired, result: Changed | Unchanged) -> None:
+        """Keep the digest of the data that the Secret has now; before the sync is reported.
+
+        Args:
+            ctx: Of which object.
+            desired: What the Secret holds.
+            result: What its write came to.
+        """
+        es, restart = ctx.es, ctx.es.restart
+        known = self._statuses.known(ctx.key, es)
+        if restart is None:
+            self._forget(ctx, known)
+            return
+        problem = self._problem(restart)
+        if problem is not None:
+            report(self._statuses, self._publisher, ctx.key, es, known, problem)
+            if restart.invalid is None:
+                self._objects.add_after(ctx.key, REFUSED_AGAIN_AFTER)
+            return
+        digest = self._digest(ctx, desired)
+        if not digest:
+            return
+        before = known.restart
+        if known.target not in ("", es.target.name):
+            # Another Secret: nothing that runs uses it yet.
+            before = None
+        now = _advanced(before, digest, changed=isinstance(result, Changed))
+        passed = known.restarted is not None and _is_over(known.restarted, restart)
+        status = replace(
+            known,
+            restart=now,
+            restarted=None if passed and not now.pending else known.restarted,
+        )
+        self._statuses.put(ctx.key, es, status)
+        self._expect(ctx, status)
+
+    def _problem(self, restart: RolloutRestart) -> Problem | None:
+        if restart.invalid is not None:
+            return Problem(Reason.RESTART_INVALID, restart.invalid.message, restart.invalid.field)
+        return self._digests.problem
+
+    def _digest(self, ctx: SyncContext, desired: Desired) -> str:
+        """Return the digest of the data; ``""`` if the values are not known."""
+        kept = kept_restart(ctx.state)
+        if kept.fingerprint != desired.fingerprint:
+            if desired.data is None:
+                return ""
+            kept.digest = self._digests.digest(ctx.es, desired.data)
+            kept.fingerprint = desired.fingerprint
+        return kept.digest
+
+    def _forget(self, ctx: SyncContext, known: ExternalSecretStatus) -> None:
+        ctx.state.restart = None
+        if known.restart is not None or known.restarted is not None:
+            status = replace(known, restart=None, restarted=None)
+            self._statuses.put(ctx.key, ctx.es, status)
+
+    def _expect(self, ctx: SyncContext, status: ExternalSecretStatus) -> None:
+        restart = ctx.es.restart
+        if restart is None or status.restart is None:
+            return
+        kept = kept_restart(ctx.state)
+        if not status.restart.pending:
+            kept.settle()
+            return
+        kept.expect(status.restart.data, loop_time())
+        keys = [workload_key(ctx.es.namespace, workload) for workload in restart.workloads]
+        kept.keep_only(keys)
+        for key in keys:
+            if key not in kept.done:
+                self._workloads.add_after(key, pacing.SETTLE)
+
+
+#: Conditions that say why a restart is still to come.
+_PASSED: Final = frozenset(
+    {
+        *(Reason.RESTART_INVALID, Reason.RESTART_DELAYED),
+        *(Reason.RESTART_FAILED, Reason.RESTART_FORBIDDEN),
+    }
+)
+
+
+def _is_over(condition: Condition, restart: RolloutRestart) -> bool:
+    """Return whether a condition says nothing any more once no restart is due."""
+    if condition.reason == Reason.WORKLOAD_NOT_FOUND:
+        # Its message begins with the workload.
+        return condition.message.split(" ", 1)[0] not in map(str, restart.workloads)
+    return condition.reason in _PASSED
+
+
+def kept_restart(state: SyncState) -> RestartState:
+    """Return what is kept of the restarts of an object, empty at first."""
+    if state.restart is None:
+        state.restart = RestartState()
+    return state.restart
+
+
+def _advanced(before: RestartStatus | None, digest: str, *, changed: bool) -> RestartStatus:
+    """Return the status with a new digest of the data.
+
+    Nothing has to restart for the first data, and where only the key of the digests is another one.
+    """
+    if before is None:
+        return RestartStatus(digest, digest)
+    known = same_key(before.data, digest) or (not before.data and changed)
+    if before.pending or known:
+        return replace(before, data=digest)
+    return replace(before, data=digest, restarted=digest)
