@@ -216,7 +216,6 @@ async def _read(request: web.BaseRequest) -> bytes:
     body = bytearray()
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > MAX_BODY:

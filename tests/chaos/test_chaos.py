@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Lives that end at an await of their own each, and callbacks of the longest of them.
 LIVES, LONGEST = 10, 6000
-#: The same faults each time, of nine kinds in three rounds: new ones are drawn by `make chaos`.
+#: The same faults each time, of eight kinds in three rounds: new ones are drawn by `make chaos`.
 SEED = int(os.environ.get("SEED") or 432)
 #: Seconds after which it is told to stop from outside.
 COMES = 10

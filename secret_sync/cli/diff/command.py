@@ -140,7 +140,7 @@ class _Found:
     @property
     def writes(self) -> bool:
         """Return whether anything would be written."""
-        return any(one.writes for one in (*self.rows, *self.children))
+        return any(row.writes for row in self.rows) or any(one.writes for one in self.children)
 
 
 async def _find(settings: Settings, scope: Scope, name: str, patience: float) -> _Found:

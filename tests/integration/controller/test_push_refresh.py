@@ -185,7 +185,7 @@ async def test_flood_of_requests_leaves_the_rate_and_the_other_tenant_alone(
             seconds = time.monotonic() - began
             statuses = await flooding
             # Each of them waits for its turn among the requests of the flood, and no longer.
-            assert took < 5, took
+            assert took < 10, took
             # Half of the rate, a burst of a second, and the new object.
             assert calls <= (seconds + 1) * RATE / 2 + 2, (calls, seconds)
             assert set(statuses) <= {202, 429, 0}, set(statuses)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.integration.deploy.person import fenced
-from tests.support.documentation import ROOT
+from tests.support.documentation import ROOT, section
 from tests.support.kustomize import (
     COMPONENTS,
     OVERLAYS,
@@ -160,3 +160,13 @@ def test_roles_are_in_the_named_namespaces_wherever_the_controller_is(
         subject = {"kind": "ServiceAccount", "name": account, "namespace": where}
         assert binding["subjects"] == [subject]
     assert not [found for found in objects if found["kind"].startswith("ClusterRole")]
+
+
+def test_kustomization_for_push_refresh_can_be_built(kubectl: Kubectl, folder: Path) -> None:
+    (text,) = section("docs/push-refresh.md", "Turn it on").fenced("yaml kustomization")
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(text)
+    objects = kubectl.render(folder)
+    assert environment(objects)["SECRET_SYNC_REFRESH_BIND_ADDRESS"] == ":8081"
+    names = {found["metadata"]["name"] for found in of_kind("Service", objects)}
+    assert names == {"secret-sync", "secret-sync-refresh"}

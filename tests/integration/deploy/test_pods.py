@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from secret_sync.settings import Settings, parse_run_arguments
+from secret_sync.settings import BindAddress, Settings, parse_run_arguments
 from secret_sync.settings.flags import GROUPS, variable
 from secret_sync.settings.model import TOKEN_FILE
 from tests.integration.deploy.installs import INSTALLS, folder_of
@@ -72,7 +73,10 @@ def test_command_and_environment_of_the_pod_are_understood(
     assert command[:2] == ["secret-sync", "run"]
     variables = environment(objects)
     assert variables.keys() <= {variable(f.name) for flags in GROUPS.values() for f in flags}
-    assert parse_run_arguments(command[2:], variables) == Settings(**TOLD[install])
+    told = Settings(**TOLD[install])
+    if install.endswith("+all"):
+        told = replace(told, refresh_bind_address=BindAddress("", 8081))
+    assert parse_run_arguments(command[2:], variables) == told
 
 
 def test_replicas_are_configured_to_elect(kubectl: Kubectl, tmp_path: Path) -> None:
@@ -96,13 +100,43 @@ def test_the_token_is_where_it_is_looked_for(
     kubectl: Kubectl, tmp_path: Path, install: str
 ) -> None:
     objects = kubectl.render(folder_of(install, tmp_path, "shop"))
-    (mount,) = container(objects)["volumeMounts"]
-    (volume,) = deployment(objects)["spec"]["template"]["spec"]["volumes"]
+    mounts = container(objects)["volumeMounts"]
+    (volume,) = [v for v in volumes_of(objects) if "projected" in v]
+    (mount,) = [m for m in mounts if m["name"] == volume["name"]]
     (source,) = volume["projected"]["sources"]
     token = source["serviceAccountToken"]
-    assert mount["name"] == volume["name"]
     assert f"{mount['mountPath']}/{token['path']}" == TOKEN_FILE
     assert token["audience"] == "sts.aliyuncs.com"
+
+
+def volumes_of(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = deployment(objects)["spec"]["template"]["spec"]["volumes"]
+    return volumes
+
+
+def test_push_refresh_is_configured_and_reached_where_it_listens(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    name = "push-refresh"
+    folder = write(tmp_path / name, resources=[BASE], components=[COMPONENTS / name])
+    objects = kubectl.render(folder)
+    settings = parse_run_arguments([], environment(objects))
+    bind = settings.refresh_bind_address
+    assert bind is not None
+    (mount,) = container(objects)["volumeMounts"]
+    (volume,) = volumes_of(objects)
+    assert mount["mountPath"] == settings.refresh_token_dir
+    assert "subPath" not in mount
+    assert mount["name"] == volume["name"]
+    # Only the group of the pod may read it.
+    assert volume["secret"] == {"secretName": "secret-sync-refresh", "defaultMode": 0o440}
+    ports = {port["name"]: port["containerPort"] for port in container(objects)["ports"]}
+    assert ports["refresh"] == bind.port
+    (service,) = [s for s in of_kind("Service", objects) if "refresh" in s["metadata"]["name"]]
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["refresh"]
+    (policy,) = of_kind("NetworkPolicy", objects)
+    admitted = {p["port"] for rule in policy["spec"]["ingress"] for p in rule["ports"]}
+    assert admitted == set(ports.values())
 
 
 @pytest.fixture
