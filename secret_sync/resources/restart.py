@@ -94,10 +94,8 @@ class RestartStatus:
         return self.data != self.restarted
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any] | None) -> RestartStatus | None:
+    def from_dict(cls, value: dict[str, Any]) -> RestartStatus:
         """Read ``status.restart``."""
-        if not value:
-            return None
         return cls(
             data=text(value.get("dataDigest")),
             restarted=text(value.get("restartedFor")),

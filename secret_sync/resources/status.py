@@ -122,7 +122,7 @@ class ExternalSecretStatus:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
         """Read a status as the API server stores it."""
-        forced = value.get("observedForceSync")
+        forced, restart = value.get("observedForceSync"), value.get("restart")
         return cls(
             ready=_ready(value),
             observed_generation=int(value.get("observedGeneration") or 0),
@@ -136,8 +136,11 @@ class ExternalSecretStatus:
             last_sync_time=interned(value.get("lastSyncTime")),
             target=interned(value.get("target")),
             forced=None if forced is None else interned(forced),
-            restart=RestartStatus.from_dict(value.get("restart")),
-            restarted=_condition(value, RESTARTED),
+            restart=RestartStatus.from_dict(restart) if restart else None,
+            # A problem of what is to restart is reported before there is a digest.
+            restarted=(
+                _condition(value, RESTARTED) if len(value.get("conditions") or ()) > 1 else None
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

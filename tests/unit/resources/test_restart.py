@@ -131,4 +131,3 @@ def test_status_reads_what_it_writes() -> None:
     assert RestartStatus.from_dict(status.to_dict()) == status
     assert status.pending
     assert RestartStatus.from_dict(RestartStatus("", "").to_dict()) == RestartStatus("", "")
-    assert RestartStatus.from_dict(None) is None
