@@ -127,7 +127,7 @@ def test_object_is_listed_under_its_workloads() -> None:
 
 
 def test_status_reads_what_it_writes() -> None:
-    status = RestartStatus("k.1", "k.2", "2026-01-01T00:00:00Z", 3)
+    status = RestartStatus("k.1", "k.2", "n", "2026-01-01T00:00:00Z", 3)
     assert RestartStatus.from_dict(status.to_dict()) == status
     assert status.pending
     assert RestartStatus.from_dict(RestartStatus("", "").to_dict()) == RestartStatus("", "")
