@@ -103,7 +103,7 @@ def test_item_that_is_no_workload_is_invalid(item: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize("text", [",".join(f"deploy/a{n}" for n in range(17)), "x" * 10**6])
-def test_too_many_workloads_are_refused_without_being_kept(text: str) -> None:
+def test_workloads_beyond_the_limit_are_refused_without_being_kept(text: str) -> None:
     found = read(text)
     assert found is not None
     assert found.workloads == ()
