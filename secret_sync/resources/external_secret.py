@@ -21,6 +21,7 @@ from secret_sync.resources.names import (
     FORCE_SYNC_ANNOTATION,
     LEGACY_FINALIZER,
     REPLACED_BY_ANNOTATION,
+    RESTART_ANNOTATION,
 )
 from secret_sync.resources.restart import RolloutRestart
 from secret_sync.resources.status import ExternalSecretStatus
@@ -193,7 +194,11 @@ class ExternalSecret(CustomObject[ExternalSecretStatus]):
             controller=controller_of(metadata),
             applied=applied_digest(value),
             replaced_by=interned(annotations.get(REPLACED_BY_ANNOTATION)),
-            restart=RolloutRestart.from_dict(annotations, written_target),
+            restart=(
+                RolloutRestart.from_dict(annotations, written_target)
+                if RESTART_ANNOTATION in annotations or "rolloutRestart" in written_target
+                else None
+            ),
         )
 
     def renewed(self, value: dict[str, Any]) -> ExternalSecret:

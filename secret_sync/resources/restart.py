@@ -79,14 +79,21 @@ class RestartStatus:
     Attributes:
         data: Keyed digest of the data that was written last.
         restarted: Of the data that the workloads restarted for, or started with.
+        nonce: Another one for each restart: the data may be the same as in an earlier one.
         last_time: RFC 3339, UTC: the last restart, or ``""``.
         recent: How many restarts followed each other closely; it decides how long the next waits.
     """
 
     data: str
     restarted: str
+    nonce: str = ""
     last_time: str = ""
     recent: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What the pod template has of this restart."""
+        return f"{self.data}.{self.nonce}"
 
     @property
     def pending(self) -> bool:
@@ -94,20 +101,23 @@ class RestartStatus:
         return self.data != self.restarted
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any] | None) -> RestartStatus | None:
+    def from_dict(cls, value: dict[str, Any]) -> RestartStatus:
         """Read ``status.restart``."""
-        if not value:
-            return None
         return cls(
             data=text(value.get("dataDigest")),
             restarted=text(value.get("restartedFor")),
+            nonce=text(value.get("nonce")),
             last_time=text(value.get("lastRestartTime")),
             recent=int(value.get("recentRestarts") or 0),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in its applied form; empty fields are omitted."""
-        result: dict[str, Any] = {"dataDigest": self.data, "restartedFor": self.restarted}
+        result: dict[str, Any] = {
+            "dataDigest": self.data,
+            "restartedFor": self.restarted,
+            "nonce": self.nonce,
+        }
         if self.last_time:
             result["lastRestartTime"] = self.last_time
         if self.recent:

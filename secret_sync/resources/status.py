@@ -124,7 +124,7 @@ class ExternalSecretStatus:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ExternalSecretStatus:
         """Read a status as the API server stores it."""
-        forced = value.get("observedForceSync")
+        forced, restart = value.get("observedForceSync"), value.get("restart")
         ready = _condition(value, READY)
         return cls(
             ready=ready,
@@ -140,7 +140,8 @@ class ExternalSecretStatus:
             target=interned(value.get("target")),
             forced=None if forced is None else interned(forced),
             stalled=_stalled(value, ready),
-            restart=RestartStatus.from_dict(value.get("restart")),
+            restart=RestartStatus.from_dict(restart) if restart else None,
+            # A problem of what is to restart is reported before there is a digest.
             restarted=_condition(value, RESTARTED),
         )
 

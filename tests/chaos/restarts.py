@@ -264,7 +264,12 @@ class RestartChaos:
             if before and (digest != before) is not (turn != turn_before):
                 wrong.append(f"{es} has the digest of other data")
                 continue
-            missing = [w for w in workloads if turn and f"{es}={digest}" not in restarted_for[w]]
+            mark = f"{es}={digest}."
+            missing = [
+                workload
+                for workload in workloads
+                if turn and not any(m.startswith(mark) for m in restarted_for[workload])
+            ]
             wrong += [f"{workload} has not restarted for {es}" for workload in missing]
             if not missing:
                 self._calm[es] = digest, turn

@@ -85,7 +85,7 @@ class DataDigests:
     def digest(self, es: ExternalSecret, data: Mapping[str, bytes]) -> str:
         """Return the digest of data; two objects with the same data have different ones."""
         whole = blake2b(key=self._key, digest_size=_DIGEST_BYTES)
-        for part in (es.namespace, es.name):
+        for part in (es.namespace, es.name, es.uid):
             _add(whole, part.encode())
         for key in sorted(data):
             _add(whole, key.encode())

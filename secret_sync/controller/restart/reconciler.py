@@ -25,7 +25,7 @@ from secret_sync.controller.restart.pacing import (
     seconds_since,
 )
 from secret_sync.controller.restart.reporting import report
-from secret_sync.controller.restart.tracker import kept_restart
+from secret_sync.controller.restart.tracker import kept_restart, new_nonce
 from secret_sync.controller.restart.workload import MAX_NAMED, read_workload, restart_workload
 from secret_sync.controller.sync import Problem
 from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError, OutdatedError
@@ -208,13 +208,13 @@ class WorkloadReconciler:
     @staticmethod
     def _is_restarted(found: FoundWorkload, waiters: Sequence[_Waiter]) -> bool:
         """Return whether it has restarted for all of them, just before a crash."""
-        return all(found.restarted_for.get(w.es.name) == w.restart.data for w in waiters)
+        return all(found.restarted_for.get(w.es.name) == w.restart.mark for w in waiters)
 
     def _named(self, key: str, found: FoundWorkload, waiters: Sequence[_Waiter]) -> dict[str, str]:
         """Return what the annotation is to say: of those that wait, and of the others as it was."""
-        named = {w.es.name: w.restart.data for w in waiters[:MAX_NAMED]}
+        named = {w.es.name: w.restart.mark for w in waiters[:MAX_NAMED]}
         namespace = key.partition("/")[0]
-        users = self._objects.by_index(BY_WORKLOAD, key)
+        users = frozenset(self._objects.by_index(BY_WORKLOAD, key))
         for name, digest in found.restarted_for.items():
             if len(named) < MAX_NAMED and f"{namespace}/{name}" in users:
                 named.setdefault(name, digest)
@@ -266,7 +266,8 @@ class WorkloadReconciler:
             return
         problem = next(iter(kept.problems.values()), None)
         if keys.keys() <= kept.done:
-            known = replace(known, restart=replace(status, restarted=status.data))
+            status = replace(status, restarted=status.data, nonce=new_nonce())
+            known = replace(known, restart=status)
         elif problem is None:
             self._statuses.put(waiter.key, es, known)
             return

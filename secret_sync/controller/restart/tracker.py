@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.clock import loop_time
@@ -76,7 +77,8 @@ class RestartTracker:
         """
         known = self._statuses.known(ctx.key, ctx.es)
         if known.restart is None:
-            self._statuses.put(ctx.key, ctx.es, replace(known, restart=RestartStatus("", "")))
+            restart = RestartStatus("", "", new_nonce())
+            self._statuses.put(ctx.key, ctx.es, replace(known, restart=restart))
 
     def written(self, ctx: SyncContext, desired: Desired, result: Changed | Unchanged) -> None:
         """Keep the digest of the data that the Secret has now; before the sync is reported.
@@ -168,6 +170,11 @@ def _is_over(condition: Condition, restart: RolloutRestart) -> bool:
     return condition.reason in _PASSED
 
 
+def new_nonce() -> str:
+    """Return what tells the next restart of an object from all others."""
+    return token_hex(4)
+
+
 def kept_restart(state: SyncState) -> RestartState:
     """Return what is kept of the restarts of an object, empty at first."""
     if state.restart is None:
@@ -181,7 +188,7 @@ def _advanced(before: RestartStatus | None, digest: str, *, changed: bool) -> Re
     Nothing has to restart for the first data, and where only the key of the digests is another one.
     """
     if before is None:
-        return RestartStatus(digest, digest)
+        return RestartStatus(digest, digest, new_nonce())
     known = same_key(before.data, digest) or (not before.data and changed)
     if before.pending or known:
         return replace(before, data=digest)

@@ -103,7 +103,7 @@ def test_item_that_is_no_workload_is_invalid(item: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize("text", [",".join(f"deploy/a{n}" for n in range(17)), "x" * 10**6])
-def test_too_many_workloads_are_refused_without_being_kept(text: str) -> None:
+def test_workloads_beyond_the_limit_are_refused_without_being_kept(text: str) -> None:
     found = read(text)
     assert found is not None
     assert found.workloads == ()
@@ -127,8 +127,7 @@ def test_object_is_listed_under_its_workloads() -> None:
 
 
 def test_status_reads_what_it_writes() -> None:
-    status = RestartStatus("k.1", "k.2", "2026-01-01T00:00:00Z", 3)
+    status = RestartStatus("k.1", "k.2", "n", "2026-01-01T00:00:00Z", 3)
     assert RestartStatus.from_dict(status.to_dict()) == status
     assert status.pending
     assert RestartStatus.from_dict(RestartStatus("", "").to_dict()) == RestartStatus("", "")
-    assert RestartStatus.from_dict(None) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,10 +48,11 @@ async def test_digests_differ_by_data_by_object_and_by_key() -> None:
         digests.digest(ES, {"a": b"1", "b": b"3"}),
         digests.digest(ES, {"a": b"1b", "": b"2"}),
         digests.digest(restarting("deployment/shop", name="two"), {"a": b"1", "b": b"2"}),
+        digests.digest(replace(ES, uid="recreated"), {"a": b"1", "b": b"2"}),
         other.digest(ES, {"a": b"1", "b": b"2"}),
     ]
-    assert len({made, *different}) == 5
-    assert [same_key(made, d) for d in different] == [True, True, True, False]
+    assert len({made, *different}) == 6
+    assert [same_key(made, d) for d in different] == [True, True, True, True, False]
 
 
 @pytest.mark.parametrize(

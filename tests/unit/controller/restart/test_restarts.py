@@ -58,7 +58,7 @@ async def test_new_data_restarts_a_workload_once_it_has_settled() -> None:
     status = process.statuses.held["ns/some"].restart
     assert status is not None
     assert not status.pending
-    assert cluster.annotation(SHOP) == f"some={status.data}"
+    assert cluster.annotation(SHOP).startswith(f"some={status.data}.")
     assert process.events.reasons == ["Restarted"]
 
 
@@ -159,6 +159,18 @@ async def test_a_crash_after_the_restart_does_not_repeat_it() -> None:
     assert len(cluster.restarts) == 1
     assert f"PATCH {SHOP}" not in cluster.asked[cluster.asked.index(f"PATCH {SHOP}") + 1 :]
     assert second.reported() == ("True", "Restarted")
+
+
+async def test_data_of_an_earlier_restart_restart_again() -> None:
+    cluster, process = new(SHOP, DB)
+    only_db = restarting("statefulset/db")
+    async with process.running():
+        for es, data in ((BOTH, ONE), (BOTH, TWO), (only_db, ONE), (BOTH, ONE), (BOTH, TWO)):
+            await process.sync(es, data)
+            await asyncio.sleep(300)
+    # The pod template of the Deployment still had the digest of the second data.
+    assert [path for path, _ in cluster.restarts].count(SHOP) == 2
+    assert [path for path, _ in cluster.restarts].count(DB) == 3
 
 
 async def test_objects_that_change_together_restart_their_workload_once() -> None:
@@ -435,7 +447,7 @@ async def test_entries_of_objects_that_are_gone_leave_the_annotation() -> None:
         await asyncio.sleep(100)
     status = process.statuses.held["ns/some"].restart
     assert status is not None
-    assert cluster.annotation(SHOP) == f"some={status.data}"
+    assert cluster.annotation(SHOP).startswith(f"some={status.data}.")
 
 
 async def test_an_invalid_annotation_is_reported_and_what_it_missed_follows() -> None:
