@@ -75,6 +75,18 @@ def test_benchmark_of_growth_measures_each_size_and_draws_them(tmp_path: Path) -
     assert chart.read_text("utf-8").count("<circle") == 16
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("programs")
+def test_benchmark_of_templates_starts_with_and_without_and_beside_the_worst() -> None:
+    done = run("benchmarks.run", "--quick", "--rows", "templated")
+    # How fast that is depends on the machine.
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    against, beside = table(done.stdout)[-2:]
+    assert against.startswith("templates: 200 objects with one, cold, against 200 without")
+    assert "/s and " in against
+    assert "samples; alone p50" in beside
+
+
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", module, *arguments],
