@@ -47,14 +47,8 @@ class Resource:
         return "/".join(parts)
 
 
-#: What a method does, as rules of RBAC say it, but for ``GET``.
-VERBS: Final = {
-    "POST": "create",
-    "PUT": "update",
-    "PATCH": "patch",
-    "DELETE": "delete",
-    "WATCH": "watch",
-}
+#: What rules of RBAC call a method, where it is another word.
+_VERBS: Final = {"POST": "create", "PUT": "update"}
 
 
 def verb_and_resource(method: str, path: str) -> tuple[str, str]:
@@ -63,7 +57,10 @@ def verb_and_resource(method: str, path: str) -> tuple[str, str]:
     at = 3 if parts[1] == "api" else 4
     if len(parts) > at + 2 and parts[at] == "namespaces":
         at += 2
-    verb = VERBS.get(method) or ("get" if len(parts) > at + 1 else "list")
+    if method == "GET":
+        verb = "get" if len(parts) > at + 1 else "list"
+    else:
+        verb = _VERBS.get(method) or method.lower()
     return verb, parts[at] if len(parts) > at else ""
 
 

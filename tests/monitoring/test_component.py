@@ -41,7 +41,7 @@ def test_everything_is_in_the_namespace_that_overlays_move() -> None:
     assert [COMPONENT / name for name in generator["files"]] == [COMPONENT / "secret-sync.json"]
 
 
-def test_alert_per_object_reads_what_kube_state_metrics_is_told_to_show() -> None:
+def test_alert_per_object_reads_what_kube_state_metrics_shows() -> None:
     config = read("kube-state-metrics/custom-resource-state.yaml")
     shown = {
         f"{resource['metricNamePrefix']}_{metric['name']}": {

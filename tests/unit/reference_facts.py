@@ -23,7 +23,6 @@ from secret_sync.kube import (
     NAMESPACES,
     SECRETS,
     SERVICE_ACCOUNTS,
-    resource,
 )
 from secret_sync.logs import dropped_lines
 from secret_sync.metrics.accumulators import Counter, Histogram
@@ -207,7 +206,7 @@ def label_values() -> dict[tuple[str, str], frozenset[str]]:
         *(SECRETS, SERVICE_ACCOUNTS, NAMESPACES, CUSTOM_RESOURCE_DEFINITIONS),
     )
     ours = watched[:3]
-    verbs = {*resource.VERBS.values(), "get", "list"}
+    verbs = {"create", "delete", "get", "list", "patch", "update", "watch"}
     found |= {
         ("secret_sync_objects", "kind"): {kind.kind for kind in ours},
         ("secret_sync_objects", "ready"): {ready for ready, _ in count_by_ready(())},
