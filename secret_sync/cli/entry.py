@@ -24,15 +24,15 @@ usage: secret-sync COMMAND [arguments]
 Keeps Kubernetes Secrets in sync with Alibaba Cloud KMS.
 
 Commands:
-  run      run the controller
-  check    check manifests before they are applied
-  convert  convert manifests of the External Secrets Operator
-  crds     print the CRDs
-  status   show which ExternalSecrets are in sync, and why the others are not
-  diff     show what the controller would write, without writing
-  release  before an uninstall: keep every Secret when its ExternalSecret is deleted
-  local    run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
-  version  print the version; also --version
+  run         run the controller
+  check       check manifests before they are applied
+  convert     convert manifests of the External Secrets Operator
+  crds        print the CRDs
+  status      show which ExternalSecrets are in sync, and why the others are not
+  diff        show what the controller would write, without writing
+  release     before an uninstall: keep every Secret when its ExternalSecret is deleted
+  local       run a playground on this machine: a Kubernetes API server and a local Alibaba Cloud
+  version     print the version; also --version
   completion  print what a shell needs to complete commands and flags: bash, zsh or fish
 
 Help for a command: secret-sync COMMAND --help
