@@ -196,6 +196,9 @@ _NOT_STALLED: Final = frozenset(
         *(Reason.ACCESS_KEY_NOT_FOUND, Reason.ACCESS_KEY_KEY_MISSING),
         *(Reason.TEMPLATE_SOURCE_NOT_FOUND, Reason.CRD_OUTDATED, Reason.REGION_MISSING),
         *(Reason.NAMESPACES_FAILED, Reason.NO_NAMESPACE_MATCHES),
+        # The condition Restarted has them, never Ready.
+        *(Reason.RESTARTED, Reason.RESTART_DELAYED, Reason.RESTART_INVALID),
+        *(Reason.RESTART_FORBIDDEN, Reason.RESTART_FAILED, Reason.WORKLOAD_NOT_FOUND),
     }
 )
 #: The reasons of the condition ``Stalled``.

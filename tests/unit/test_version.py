@@ -37,13 +37,12 @@ def test_image_of_the_manifests_is_this_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", sorted(p.name for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+    "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 )
 def test_documents_name_this_version(page: str) -> None:
-    (file,) = [path for path in (ROOT / page, ROOT / "docs" / page) if path.exists()]
     pattern = (
-        r'newTag: "([^"]+)"|(?:[?]ref=|--annotate |--branch )v(\S+)'
+        r'newTag: "([^"]+)"|(?:[?]ref=|--annotate |--branch )v([^\s"`]+)'
         r"|secret-sync[: -]v?(\d+[.]\d+[.]\d+)"
     )
-    found = {"".join(groups) for groups in re.findall(pattern, file.read_text())}
+    found = {"".join(groups) for groups in re.findall(pattern, (ROOT / page).read_text())}
     assert found <= {__version__}

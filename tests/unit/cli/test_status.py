@@ -193,11 +193,13 @@ MENDED = {
     "no: restart": {"on change", "with backoff"},
     "yes": {"with backoff"},
 }
-#: Of ClusterExternalSecrets, of stores, or of an entry; or mended at Alibaba Cloud, where nothing
+#: Of ClusterExternalSecrets, of stores, of an entry, or of restarts; or mended at Alibaba Cloud, where nothing
 #: tells of it.
 OTHERWISE = {
     *("Provisioned", "NamespacesFailed", "NoNamespaceMatches", "ExternalSecretsReady"),
     *("ExternalSecretsNotReady", "Ready", "Synced", "NotWritten", "AccessKeyInvalid"),
+    *("Restarted", "RestartDelayed", "RestartInvalid", "RestartForbidden", "RestartFailed"),
+    "WorkloadNotFound",
 }
 
 
