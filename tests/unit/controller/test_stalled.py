@@ -79,7 +79,7 @@ def test_stalled_reasons_are_those_that_waiting_cannot_help() -> None:
     (listed,) = re.findall(r"\*\*`Stalled`\*\*.*?\n\n(.*?)\n\n", text, re.DOTALL)
     excepted = set(re.findall(r"`(\w+)`", listed))
     # Of another condition.
-    (restarts,) = re.findall(r"^Restarts of workloads.*?\n\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+    (restarts,) = re.findall(r"\nRestarts of workloads.*?\n\n(.*?)\n\n", text, re.DOTALL)
     excepted |= set(re.findall(r"^\| `(\w+)`", restarts, re.MULTILINE))
     lasting = {reason for reason, how in waiting.items() if how.strip().startswith("no")} - excepted
     assert {reason.value for reason in STALLED_REASONS} == lasting
