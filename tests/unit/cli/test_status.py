@@ -193,8 +193,8 @@ MENDED = {
     "no: restart": {"on change", "with backoff"},
     "yes": {"with backoff"},
 }
-#: Of ClusterExternalSecrets, of stores, of an entry, or of restarts; or mended at Alibaba Cloud, where nothing
-#: tells of it.
+#: Of ClusterExternalSecrets, of stores, of an entry, or of restarts; or mended at Alibaba Cloud,
+#: where nothing tells of it.
 OTHERWISE = {
     *("Provisioned", "NamespacesFailed", "NoNamespaceMatches", "ExternalSecretsReady"),
     *("ExternalSecretsNotReady", "Ready", "Synced", "NotWritten", "AccessKeyInvalid"),
