@@ -34,6 +34,8 @@ MAX_WAITING: Final = 4096
 _BATCH: Final = 2000
 _PAUSE: Final = 0.05
 _PAUSE_FACTOR: Final = 20.0
+#: Places of one name in a round that are told apart.
+_MAX_WAYS: Final = 16
 #: Later than the call in flight began, by more than timers may fire early.
 _AFTER_CALL: Final = 0.05
 
@@ -115,11 +117,7 @@ class PushedRefreshes:
             self._asked.clear()
             began = loop.time()
             names, self._waiting = self._waiting, {}
-            wanted: dict[str, list[PushedName]] = {}
-            for text in names:
-                pushed = PushedName.parse(text)
-                wanted.setdefault(pushed.name, []).append(pushed)
-            await self._look_up(wanted)
+            await self._look_up(_by_name(names))
             # However many names come, looking them up takes a small share of the time.
             await asyncio.sleep(max(_PAUSE, _PAUSE_FACTOR * (loop.time() - began)))
 
@@ -131,10 +129,10 @@ class PushedRefreshes:
             count = 0
             for state in states[start : start + _BATCH]:
                 found = wanted.get(bare_name(state.source.name))
-                if found and self._states.get(state.source) is state:
-                    count += any(map(_spelling(state.source).may_be, found)) and self._refresh(
-                        state
-                    )
+                if not found or self._states.get(state.source) is not state:
+                    continue
+                if any(map(_spelling(state.source).may_be, found)):
+                    count += self._refresh(state)
             self._refreshed(count)
             await asyncio.sleep(0)
 
@@ -189,6 +187,18 @@ class PushedRefreshes:
             if at + BURST_SECONDS <= now:
                 del self._next[place]
         self._sharing = Counter(key for key, _ in self._next)
+
+
+def _by_name(texts: Iterable[str]) -> dict[str, list[PushedName]]:
+    found: dict[str, list[PushedName]] = {}
+    for pushed in map(PushedName.parse, texts):
+        ways = found.setdefault(pushed.name, [])
+        ways.append(pushed)
+        if len(ways) > _MAX_WAYS:
+            # Each source would be compared with all of them: wherever it is, instead.
+            found[pushed.name] = [PushedName(pushed.name)]
+    found.pop("", None)
+    return found
 
 
 def _spelling(source: Source) -> PushedName:

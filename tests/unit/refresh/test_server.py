@@ -106,7 +106,7 @@ async def test_body_as_large_as_allowed_is_read(served: ServedRefreshes) -> None
     assert (await served.send(chunks()))[0] == 413
 
 
-async def test_sender_that_expects_100_continue_receives_it(served: ServedRefreshes) -> None:
+async def test_sender_that_expects_100_continue_gets_it(served: ServedRefreshes) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     status, text, _ = await served.send(BODY, headers=headers, expect100=True)
     assert (status, text) == (202, "accepted\n")

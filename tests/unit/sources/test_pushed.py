@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -115,6 +116,8 @@ async def test_named_source_is_refreshed_at_once_and_no_other(make_harness: Any)
         (ARN.format("cn-a", "8"), ARN.format("cn-a", "7"), False),
         ("acs:kms:cn-a:7:key/db", "db", False),
         ("", "db", False),
+        # Neither names anything; KMS refuses such a key.
+        ("acs:kms:cn-a:7:key/db", "acs:kms:cn-a:7:key/db", False),
     ],
 )
 async def test_source_is_found_however_either_is_spelt(
@@ -125,6 +128,25 @@ async def test_source_is_found_however_either_is_spelt(
         pushed.ask([pushed_as])
         await asyncio.sleep(1)
         assert harness.cloud.count(source) == 1 + hit
+
+
+async def test_name_in_thousands_of_places_is_looked_up_as_quickly(make_harness: Any) -> None:
+    async with make_harness() as harness:
+        await register(harness, "ns/a", ARN.format("cn-a", "7"))
+        wanted = harness.want("db")
+        ways = [
+            replace(wanted, source=replace(wanted.source, version_stage=str(n)))
+            for n in range(2000)
+        ]
+        harness.registry.register("hostile/a", ways, interval=FAR)
+        await asyncio.sleep(30)
+        async with pushing(harness) as (pushed, _):
+            began = time.process_time()
+            pushed.ask([ARN.format(f"cn-{n}", str(n)) for n in range(MAX_WAITING)])
+            await asyncio.sleep(1)
+            # 8 million comparisons would take several seconds.
+            assert time.process_time() - began < 2
+            assert harness.cloud.count(ARN.format("cn-a", "7")) == 2
 
 
 async def test_arn_of_another_region_leaves_a_source_whose_region_is_known(
