@@ -83,6 +83,7 @@ SWEPT = {
 OTHERS = {
     "controller/restart/pacing.py RestartState.done": "the workloads of one object; test_pacing.py",
     "controller/restart/pacing.py RestartState.problems": "likewise",
+    "controller/restart/pacing.py RestartState.unchecked": "likewise",
     "controller/restart/pacing.py RestartState.notes": "likewise",
     "controller/restart/reconciler.py WorkloadReconciler._restarted": (
         "each restart drops two that are a minute old; test_restarts.py"

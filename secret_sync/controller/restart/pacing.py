@@ -41,6 +41,7 @@ class RestartState:
         done: The workloads that need not restart for it any more.
         problems: Of those that could not.
         notes: What else there is to say of those that did.
+        unchecked: The workloads of which it is not known yet whether they may be restarted.
     """
 
     fingerprint: bytes = b""
@@ -53,6 +54,7 @@ class RestartState:
     done: set[str] = field(default_factory=set)
     problems: dict[str, Problem] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    unchecked: set[str] = field(default_factory=set)
 
     def expect(self, digest: str, now: float) -> None:
         """Begin with a digest that is to be restarted for, unless it is the one already."""
@@ -66,6 +68,7 @@ class RestartState:
     def keep_only(self, workloads: Collection[str]) -> None:
         """Forget the workloads that the object does not name any more."""
         self.done.intersection_update(workloads)
+        self.unchecked.intersection_update(workloads)
         for kept in (self.problems, self.notes):
             for gone in kept.keys() - set(workloads):
                 del kept[gone]

@@ -114,7 +114,7 @@ class WorkloadReconciler:
         workload = Workload(kind, name)
         waiters = self._waiters(key)
         if not waiters:
-            return Done()
+            return await self._check(key, workload)
         delay = self._delay(key, waiters)
         if delay > 0:
             self._report_delays(waiters)
@@ -234,6 +234,7 @@ class WorkloadReconciler:
             kept = waiter.kept
             if kept.pending == waiter.restart.data:
                 kept.done.add(key)
+                kept.unchecked.discard(key)
                 _keep(kept, key, problem)
                 if note:
                     kept.notes[key] = f"{workload} {note}"
@@ -278,6 +279,44 @@ class WorkloadReconciler:
         if known.restart is not None and not known.restart.pending:
             kept.settle()
 
+    async def _check(self, key: str, workload: Workload) -> Outcome:
+        """Report a missing permission before the first restart needs it."""
+        users = [
+            user
+            for user in self._objects.by_index(BY_WORKLOAD, key)
+            if key in kept_restart(self._states.of(user)).unchecked
+        ]
+        if not users:
+            return Done()
+        problem: Problem | None = None
+        try:
+            await read_workload(self._client, workload.kind, key.partition("/")[0], workload.name)
+        except ApiNotFoundError:
+            # It may be applied later.
+            pass
+        except ApiUnavailableError as error:
+            return Retry(after=error.retry_after)
+        except ApiRefusedError as error:
+            problem = _refusal(workload, error)
+        for user in users:
+            self._checked(user, key, problem)
+        return RequeueAfter(REFUSED_AGAIN_AFTER) if problem is not None else Done()
+
+    def _checked(self, user: str, key: str, problem: Problem | None) -> None:
+        es, kept = self._objects.get(user), kept_restart(self._states.of(user))
+        if es is None:
+            return
+        known = self._statuses.known(user, es)
+        if problem is not None:
+            report(self._statuses, self._publisher, user, es, known, problem)
+            return
+        kept.unchecked.discard(key)
+        forbidden = known.restarted is not None and (
+            known.restarted.reason == Reason.RESTART_FORBIDDEN
+        )
+        if forbidden and not kept.unchecked and not kept.pending:
+            self._statuses.put(user, es, replace(known, restarted=None))
+
     def _refused(
         self,
         key: str,
@@ -285,14 +324,7 @@ class WorkloadReconciler:
         waiters: Sequence[_Waiter],
         error: ApiRefusedError,
     ) -> None:
-        if error.lacks_right:
-            problem = Problem(
-                Reason.RESTART_FORBIDDEN,
-                f"{workload} did not restart: {error.message}; let the controller get and patch "
-                "it, for example with the kustomize component restart",
-            )
-        else:
-            problem = Problem(Reason.RESTART_FAILED, f"{workload} did not restart: {error.message}")
+        problem = _refusal(workload, error)
         for waiter in waiters:
             if waiter.kept.pending == waiter.restart.data:
                 _keep(waiter.kept, key, problem)
@@ -313,6 +345,17 @@ class WorkloadReconciler:
             )
             known = self._statuses.known(waiter.key, waiter.es)
             report(self._statuses, self._publisher, waiter.key, waiter.es, known, problem)
+
+
+def _refusal(workload: Workload, error: ApiRefusedError) -> Problem:
+    message = f"{workload} cannot be restarted: {error.message}"
+    if not error.lacks_right:
+        return Problem(Reason.RESTART_FAILED, message)
+    return Problem(
+        Reason.RESTART_FORBIDDEN,
+        f"{message}; let the controller get and patch it, for example with the kustomize "
+        "component restart",
+    )
 
 
 def _keep(kept: RestartState, key: str, problem: Problem | None) -> None:

@@ -13,7 +13,7 @@ from secret_sync.controller.restart.pacing import RestartState
 from secret_sync.controller.restart.reporting import report
 from secret_sync.controller.sync import Changed, Problem
 from secret_sync.resources import Reason
-from secret_sync.resources.external_secret import workload_key
+from secret_sync.resources.external_secret import workload_key, workloads_of
 from secret_sync.resources.restart import RestartStatus
 
 if TYPE_CHECKING:
@@ -114,6 +114,9 @@ class RestartTracker:
             restarted=None if passed and not now.pending else known.restarted,
         )
         self._statuses.put(ctx.key, es, status)
+        if known.restart is None:
+            # A missing permission is to be known before the first restart.
+            kept_restart(ctx.state).unchecked.update(workloads_of(es))
         self._expect(ctx, status)
 
     def _problem(self, restart: RolloutRestart) -> Problem | None:
@@ -138,28 +141,28 @@ class RestartTracker:
             self._statuses.put(ctx.key, ctx.es, status)
 
     def _expect(self, ctx: SyncContext, status: ExternalSecretStatus) -> None:
+        """Enqueue the workloads that have to restart, or of which it is not known if they may."""
         restart = ctx.es.restart
         if restart is None or status.restart is None:
             return
         kept = kept_restart(ctx.state)
-        if not status.restart.pending:
-            kept.settle()
-            return
-        kept.expect(status.restart.data, loop_time())
         keys = [workload_key(ctx.es.namespace, workload) for workload in restart.workloads]
         kept.keep_only(keys)
+        if status.restart.pending:
+            kept.expect(status.restart.data, loop_time())
+        else:
+            kept.settle()
+            if status.restarted is not None and status.restarted.reason in _CHECKED:
+                kept.unchecked.update(keys)
         for key in keys:
-            if key not in kept.done:
+            if key in kept.unchecked or (status.restart.pending and key not in kept.done):
                 self._workloads.add_after(key, pacing.SETTLE)
 
 
+#: Conditions that stand until another check.
+_CHECKED: Final = frozenset({Reason.RESTART_FORBIDDEN})
 #: Conditions that say why a restart is still to come.
-_PASSED: Final = frozenset(
-    {
-        *(Reason.RESTART_INVALID, Reason.RESTART_DELAYED),
-        *(Reason.RESTART_FAILED, Reason.RESTART_FORBIDDEN),
-    }
-)
+_PASSED: Final = frozenset({Reason.RESTART_INVALID, Reason.RESTART_DELAYED, Reason.RESTART_FAILED})
 
 
 def _is_over(condition: Condition, restart: RolloutRestart) -> bool:

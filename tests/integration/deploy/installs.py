@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.support.kustomize import BASE, COMPONENTS, DEPLOY, OVERLAYS, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from pathlib import Path
 
+#: With named namespaces only, another component takes its place.
+RESTART: Final = "restart"
 #: What can be added to any overlay.
 ADDED: Final = (
     "ha",
@@ -20,7 +22,7 @@ ADDED: Final = (
     "priority",
     "push-refresh",
     "service-account-ref",
-    "restart",
+    RESTART,
 )
 #: Part of ``ack-compat``.
 TEMPLATES: Final = "template-config-maps"
@@ -95,7 +97,7 @@ def namespaced(
     folder: Path,
     *watched: str,
     overlay: str = "namespaced",
-    more: Iterable[str] = (),
+    more: Collection[str] = (),
     **controller: Any,
 ) -> Path:
     """What docs/install.md has a user write to get along without a ClusterRole.
@@ -119,14 +121,15 @@ def namespaced(
     write(
         folder / "controller",
         resources=[OVERLAYS / overlay],
-        components=[COMPONENTS / name for name in more],
+        components=[COMPONENTS / name for name in more if name != RESTART],
         patches=[{"patch": json.dumps(patch)}],
         **controller,
     )
+    restarts = [COMPONENTS / "restart-namespaced"] if RESTART in more else []
     for name in watched:
         write(folder / name, resources=[DEPLOY / "watched-namespace"], namespace=name)
     return write(
         folder,
         resources=[folder / name for name in ("controller", *watched)],
-        components=[COMPONENTS / "namespaced-roles"],
+        components=[COMPONENTS / "namespaced-roles", *restarts],
     )

@@ -92,7 +92,8 @@ def test_workloads_that_are_no_longer_named_are_forgotten() -> None:
     problem = Problem(Reason.WORKLOAD_NOT_FOUND, "gone")
     for number in range(1000):
         state.done.add(f"{number}")
+        state.unchecked.add(f"{number}")
         state.problems[f"{number}"] = problem
         state.notes[f"{number}"] = "is paused"
         state.keep_only([f"{number}", "other"])
-    assert (len(state.done), len(state.problems), len(state.notes)) == (1, 1, 1)
+    assert len(state.done) == len(state.problems) == len(state.notes) == len(state.unchecked) == 1

@@ -69,7 +69,8 @@ async def test_first_data_and_the_same_data_restart_nothing() -> None:
             await process.sync(SHOP_ES, ONE, changed=changed)
             await asyncio.sleep(100)
     assert not cluster.restarts
-    assert f"GET {SHOP}" not in cluster.asked
+    # Whether it may be restarted is asked once.
+    assert cluster.asked.count(f"GET {SHOP}") == 1
     assert process.reported() == ("", "")
 
 
@@ -339,6 +340,38 @@ async def test_a_missing_permission_is_reported_and_the_restart_follows_once_it_
         await asyncio.sleep(100)
     assert len(cluster.restarts) == 1
     assert process.reported() == ("True", "Restarted")
+
+
+async def test_a_missing_permission_is_reported_before_the_first_restart() -> None:
+    cluster, process = new()
+    cluster.faults[f"GET {SHOP}"] = ApiRefusedError(RIGHT, status=403)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(100)
+        assert process.reported() == ("False", "RestartForbidden")
+        # It stands, also after a restart of the controller.
+        await process.sync(SHOP_ES, ONE, changed=False)
+        assert process.reported() == ("False", "RestartForbidden")
+    second = Process(cluster, process.statuses)
+    async with second.running():
+        await second.sync(SHOP_ES, ONE, changed=False)
+        await asyncio.sleep(100)
+        assert second.reported() == ("False", "RestartForbidden")
+        assert process.events.reasons == ["RestartFailed"]
+        assert second.events.reasons == []
+        cluster.faults.clear()
+        await asyncio.sleep(100)
+    assert second.reported() == ("", "")
+    assert not cluster.restarts
+
+
+async def test_a_workload_that_is_applied_later_is_no_mistake() -> None:
+    cluster, process = new(DB)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(100)
+        assert process.reported() == ("", "")
+        assert cluster.asked.count(f"GET {SHOP}") == 1
 
 
 async def test_a_refused_patch_names_who_refused() -> None:
