@@ -93,7 +93,7 @@ def test_missing_values_are_not_written(make_es: MakeES) -> None:
         owner_apply_configuration(make_es(), absent)
 
 
-def test_label_of_another_writer_is_left_out(make_es: MakeES) -> None:
+def test_label_of_another_writer_is_not_applied(make_es: MakeES) -> None:
     whole = owner_apply_configuration(make_es(), DESIRED, labelled=True)
     assert "labels" not in whole["metadata"]
 
