@@ -37,6 +37,12 @@ READY: Final = {
 }
 
 
+def children(status: str) -> Condition:
+    """Return the condition of a ClusterExternalSecret about its ExternalSecrets."""
+    reason = Reason.CHILDREN_READY if status == "True" else Reason.CHILDREN_NOT_READY
+    return Condition(CHILDREN_READY, status, reason.value, "why", TIME, 1)
+
+
 def read_objects() -> dict[str, dict[str, Any]]:
     """Return the objects by ``<kind>/<state>``."""
     found = {}
@@ -52,6 +58,8 @@ def read_objects() -> dict[str, dict[str, Any]]:
         for state, (status, reason) in READY.items():
             ready = Condition("Ready", status, reason.value, "why", TIME, 1)
             reported = make(ready=ready, observed_generation=1)
+            if isinstance(reported, ClusterExternalSecretStatus):
+                reported = replace(reported, children=children("True"))
             if (stalled := stalled_condition(None, ready)) is not None:
                 reported = replace(reported, stalled=replace(stalled, last_transition_time=TIME))
             found[f"{kind}/{state}"] = {**bare, "status": reported.to_dict()}
@@ -60,9 +68,8 @@ def read_objects() -> dict[str, dict[str, Any]]:
             found[f"{kind}/{state}, edited"] = {**found[f"{kind}/{state}"], "metadata": edited}
         gone = {"name": "some", "generation": 1, "deletionTimestamp": TIME}
         found[f"{kind}/deleting"] = {**found[f"{kind}/ready"], "metadata": gone}
-    children = Condition(CHILDREN_READY, "False", "ExternalSecretsNotReady", "why", TIME, 1)
     ready = Condition("Ready", "True", "Provisioned", "why", TIME, 1)
-    provisioned = ClusterExternalSecretStatus(ready, children, observed_generation=1)
+    provisioned = ClusterExternalSecretStatus(ready, children("False"), observed_generation=1)
     found["ClusterExternalSecret/children not ready"] = {
         **found["ClusterExternalSecret/ready"],
         "status": provisioned.to_dict(),
