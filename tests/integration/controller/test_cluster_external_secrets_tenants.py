@@ -211,7 +211,7 @@ async def refused_in(api: Api, namespace: str) -> AsyncIterator[None]:
     }
     home = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     named = {"metadata": {"name": namespace}}
-    validation = {"expression": "false", "message": "quota exceeded", "reason": "Forbidden"}
+    validation = {"expression": "false", "message": "none here", "reason": "Forbidden"}
     policy = {
         "matchConstraints": {"resourceRules": [rule], "namespaceSelector": home},
         "validations": [validation],
@@ -249,7 +249,7 @@ async def test_refusal_in_one_namespace_is_reported_and_stops_no_other(
         assert f"1 of 6: {full}: WriteFailed" in condition["message"]
         found = await fleet.until_count("5/6")
         ((failed),) = found["status"]["failedNamespaces"]
-        assert "quota" in failed["reason"]
+        assert "refused by ValidatingAdmissionPolicy" in failed["reason"]
 
 
 async def test_of_two_objects_made_at_once_one_has_the_name_everywhere(
