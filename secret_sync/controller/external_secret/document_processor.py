@@ -216,7 +216,7 @@ class DocumentProcessor:
             return None
         expressions = self._expressions.of(ctx.key)
         if _is_quick(inputs, expressions):
-            result = run_to_end(_make_safely(_quick(inputs), expressions, self._secret))
+            result = run_to_end(_make_safely(inputs, expressions, self._secret, quick=True))
             if inputs.template is None or not _is_too_costly(result):
                 self._drop(ctx.key)
                 return self._settle(ctx.key, ctx.state, inputs, result)
@@ -324,21 +324,21 @@ def _is_quick(inputs: ExtractionInput, expressions: Expressions) -> bool:
     )
 
 
-def _quick(inputs: ExtractionInput) -> ExtractionInput:
-    """Return inputs whose template is rendered within the limits of the event loop."""
-    if inputs.template is None:
-        return inputs
-    return replace(inputs, template=replace(inputs.template, quick=True))
-
-
 def _is_too_costly(result: Rendered) -> bool:
     return isinstance(result, ExtractionError) and result.problem.reason is Reason.TOO_COSTLY
 
 
 def _make_safely(
-    inputs: ExtractionInput, expressions: Expressions, secret: bytes
+    inputs: ExtractionInput, expressions: Expressions, secret: bytes, *, quick: bool = False
 ) -> Steps[Rendered]:
-    """Make the Secret; a bug of ours fails one object, not all of them."""
+    """Make the Secret; a bug of ours fails one object, not all of them.
+
+    Args:
+        inputs: All that it is made of.
+        expressions: Those of the object.
+        secret: The key of fingerprints.
+        quick: Whether templates have to be rendered within the limits of the event loop.
+    """
     rendering = False
     try:
         extracted = yield from extract_all_steps(inputs, expressions)
@@ -348,7 +348,7 @@ def _make_safely(
             return build_extracted(inputs, extracted, secret)
         rendering = True
         make = partial(build_extracted, inputs, secret=secret)
-        return (yield from render_steps(inputs.template, extracted, make))
+        return (yield from render_steps(inputs.template, extracted, make, quick=quick))
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may quote a value)
         _log.error("documents not parsed", error=describe_exception(error))
         if rendering:

@@ -41,7 +41,7 @@ QUICK_FUNCTIONS: Final = frozenset(
 
 
 def is_quickly_rendered(inputs: TemplateInput, size: int) -> bool:
-    """Return whether rendering is likely to be quick enough for the loop; see ``quick``.
+    """Return whether rendering is likely to be quick enough for the loop.
 
     Args:
         inputs: With the templates.

@@ -57,7 +57,6 @@ class TemplateInput:
         synced_at: The time of the last sync, or 0; see ``Clock``.
         now: The current time.
         written: Fingerprint of what was written last by this process.
-        quick: Whether it may take a millisecond or two only; beyond that it is too costly.
         hashes: Those that are known.
     """
 
@@ -68,7 +67,6 @@ class TemplateInput:
     synced_at: int = 0
     now: int = 0
     written: bytes | None = None
-    quick: bool = False
     hashes: Mapping[HashRequest, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -109,6 +107,8 @@ def render_steps(
     inputs: TemplateInput,
     extracted: ExtractedData,
     make: Callable[[ExtractedData], Desired],
+    *,
+    quick: bool = False,
 ) -> Steps[Rendered]:
     """Render a Secret, one template at a time.
 
@@ -116,9 +116,10 @@ def render_steps(
         inputs: With the templates.
         extracted: The fetched keys and values.
         make: Makes a Secret of keys and values.
+        quick: Whether it may take a millisecond or two only; beyond that it is too costly.
     """
     told = inputs.synced_at or inputs.now
-    made = yield from _render(inputs, extracted, make, told)
+    made = yield from _render(inputs, extracted, make, told, quick=quick)
     if not isinstance(made, Desired) or made.clock is None or not inputs.synced_at:
         return made
     if inputs.written is None:
@@ -126,7 +127,7 @@ def render_steps(
     if made.fingerprint == inputs.written:
         return made
     # An input changed, so that the time is the current one.
-    return (yield from _render(inputs, extracted, make, inputs.now))
+    return (yield from _render(inputs, extracted, make, inputs.now, quick=quick))
 
 
 def _render(
@@ -134,10 +135,12 @@ def _render(
     extracted: ExtractedData,
     make: Callable[[ExtractedData], Desired],
     now: int,
+    *,
+    quick: bool,
 ) -> Steps[Rendered]:
     from secret_sync.templates.rendering import Rendering  # noqa: PLC0415 (see above)
 
-    rendering = Rendering(inputs.uid, now, inputs.hashes, quick=inputs.quick)
+    rendering = Rendering(inputs.uid, now, inputs.hashes, quick=quick)
     secret = _RenderedSecret(inputs.template)
     try:
         for job in _jobs(inputs):
