@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from tests.support.operator import Api
 
 HOME: Final = "secret-sync-system"
-PAGES: Final = ("docs/runbook.md", "docs/troubleshooting.md", "docs/reference.md")
+PAGES: Final = (
+    "docs/runbook.md",
+    "docs/troubleshooting.md",
+    "docs/reference.md",
+    "docs/restart-on-change.md",
+)
 #: What cannot be run here, by its beginning, and why.
 ELSEWHERE: Final = {
     "aliyun ": "the program of Alibaba Cloud, and an account there",
@@ -102,6 +107,7 @@ def typed(line: str, home: str, port: int) -> str:
         "your-namespace": "default",
     }
     line = line.replace("<controller>:8080", "127.0.0.1:8080").replace(":8080/", f":{port}/")
+    line = line.replace("aes shop-db", f"aes some -n {home}")
     for name, value in names.items():
         line = line.replace(f"<{name}>", value)
     assert not re.search(r"<[a-z][a-z_-]*>", line), f"nothing is known of {line}"
