@@ -110,7 +110,7 @@ async def test_make_builds_the_image_under_its_name(shell: Shell) -> None:
     build, push = block(INSTALL, "sh image").splitlines()
     out = await run(shell, f"cd '{ROOT}' && {build.replace('make', 'make -n -o .venv/.installed')}")
     name = push.removeprefix("docker push ")
-    assert f"--tag {name}" in out
+    assert f'IMAGE="{name}"' in out
     for line in block(README, "sh try").splitlines():
         command, _, target = line.partition("#")[0].strip().partition(" ")
         assert command == "make"
