@@ -124,7 +124,7 @@ pin: $(STAMP) ## Pin the dependencies with hashes
 	done
 
 # Builds use the date of the last commit, or 2026-01-01 without a repository, so they are reproducible.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1767225600)
+SOURCE_DATE_EPOCH ?= $(shell { test -e .git && git log -1 --format=%ct; } 2>/dev/null || echo 1767225600)
 DIST ?= dist
 
 .PHONY: sbom

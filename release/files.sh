@@ -8,7 +8,9 @@ fail() {
   exit 1
 }
 
-changes=$(git status --porcelain 2>/dev/null || true)
+# An unpacked source archive is no repository, though it may be inside one.
+changes=
+[ ! -e .git ] || changes=$(git status --porcelain)
 if [ -n "$changes" ] && [ -z "${DIRTY:-}" ]; then
   fail "these files are not committed; commit or remove them, or set DIRTY=1 for a trial:" "$changes"
 fi
