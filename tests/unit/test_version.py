@@ -41,6 +41,9 @@ def test_image_of_the_manifests_is_this_version() -> None:
 )
 def test_documents_name_this_version(page: str) -> None:
     (file,) = [path for path in (ROOT / page, ROOT / "docs" / page) if path.exists()]
-    pattern = r'newTag: "([^"]+)"|(?:[?]ref=|--annotate |--branch )v(\S+)|secret-sync[: -]v?(\d+[.]\d+[.]\d+)'
+    pattern = (
+        r'newTag: "([^"]+)"|(?:[?]ref=|--annotate |--branch )v(\S+)'
+        r"|secret-sync[: -]v?(\d+[.]\d+[.]\d+)"
+    )
     found = {"".join(groups) for groups in re.findall(pattern, file.read_text())}
     assert found <= {__version__}
