@@ -348,8 +348,10 @@ def test_image_for_a_platform_is_a_manifest_list_of_the_same_layers(
     images: Images, configuration: dict[str, Any]
 ) -> None:
     architecture = configuration["architecture"]
-    for _ in range(2):  # The second one replaces the first.
-        said = images.make_image(f"IMAGE={IMAGE}-list", f"PLATFORMS=linux/{architecture}")
+    arguments = (f"IMAGE={IMAGE}-list", f"PLATFORMS=linux/{architecture}")
+    images.make_image(*arguments)
+    # It replaces the first one.
+    said = images.make_image(*arguments)
     assert f"buildah manifest push --all {IMAGE}-list docker://{IMAGE}-list" in said
     listed = json.loads(images.run("buildah", "manifest", "inspect", f"{IMAGE}-list"))
     (only,) = listed["manifests"]

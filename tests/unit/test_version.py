@@ -27,7 +27,7 @@ def test_changelog_has_this_version_below_what_is_unreleased() -> None:
     assert RELEASES[0] == "Unreleased"
     version, _, date = RELEASES[1].partition(" - ")
     assert version == __version__
-    assert dt.date.fromisoformat(date)
+    assert dt.date.fromisoformat(date).isoformat() == date
 
 
 def test_image_of_the_manifests_is_this_version() -> None:
