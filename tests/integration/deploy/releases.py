@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 #: Of some commit, wherever the tests are run.
 EPOCH: Final = "1796049392"
 ENVIRONMENT: Final = ROOT / ".venv"
-IDENTITY: Final = ("-c", "user.name=some", "-c", "user.email=some@example.com")
 
 
 def run(*command: str | Path, where: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -52,6 +51,12 @@ def copy_tree(folder: Path) -> Path:
 
 def commit_all(tree: Path) -> None:
     """Make it a repository of its own."""
-    for command in (("init",), ("add", "--all"), ("commit", "--quiet", "--message=all")):
-        done = run("git", *IDENTITY, *command, where=tree)
+    for command in (
+        ("init", "--quiet"),
+        ("config", "user.name", "some"),
+        ("config", "user.email", "some@example.com"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=all"),
+    ):
+        done = run("git", *command, where=tree)
         assert done.returncode == 0, done.stderr

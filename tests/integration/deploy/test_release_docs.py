@@ -48,9 +48,6 @@ def maintainer(plane: ControlPlane, tree: Path, monkeypatch: pytest.MonkeyPatch)
     programs.mkdir()
     (programs / "kubectl").symlink_to(plane.binaries.kubectl)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "some")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "some@example.com")
     return Shell(tree, str(plane.kubeconfig))
 
 
