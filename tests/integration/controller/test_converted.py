@@ -91,7 +91,7 @@ class ConvertedCase:
     def theirs(self) -> list[dict[str, Any]]:
         """The operator's objects."""
         loaded = yaml.safe_load_all((self.path / "eso.yaml").read_text())
-        documents = [item for one in loaded for item in one.get("items", [one])]
+        documents = [item for one in loaded if one for item in one.get("items", [one])]
         return [moved(document, self.home) for document in documents]
 
     def converted(self) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class ConvertedCase:
         flags_text = flags.read_text() if flags.exists() else ""
         region = "cn-hangzhou" if "--region cn-hangzhou" in flags_text else ""
         found = convert(self.theirs, region=region, adopt="--adopt" in flags_text)
-        assert all(one.complete for one in found)
+        assert all(one.complete for one in found if one.manifest)
         manifests = [yaml.safe_load(text_of(one)) for one in found]
         # What is left out is a comment.
         return [manifest for manifest in manifests if manifest is not None]
