@@ -38,6 +38,7 @@ TOGETHER = {
         "tests/integration/controller/test_backup_and_restore.py",
         "tests/integration/controller/test_faults.py::test_an_api_server_that_comes_back",
         "tests/integration/controller/test_life_outdated.py",
+        "tests/integration/controller/test_newer_crds.py",
         "tests/integration/controller/test_definitions.py",
         "tests/integration/kube/test_informer.py",
     ),

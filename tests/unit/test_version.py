@@ -23,6 +23,16 @@ def test_package_takes_the_version_from_the_code() -> None:
     assert metadata.version("secret-sync") == __version__
 
 
+@pytest.mark.parametrize("name", ["test", "image"])
+def test_build_backend_is_pinned_with_hashes(name: str) -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    pinned = (ROOT / f"requirements/{name}.txt").read_text()
+    for requirement in wanted:
+        package = re.split("[<>=]", requirement)[0]
+        assert re.search(rf"^{package}==\S+ \\\n    --hash=sha256:", pinned, re.MULTILINE)
+    assert "index-url" not in pinned
+
+
 def test_changelog_has_this_version_below_what_is_unreleased() -> None:
     assert RELEASES[0] == "Unreleased"
     version, _, date = RELEASES[1].partition(" - ")
