@@ -33,5 +33,6 @@ for overlay in deploy/overlays/*/; do
 done
 
 cd "$DIST"
-sha256sum secret_sync-*.{whl,tar.gz} crds.yaml install-*.yaml sbom.cdx.json > SHA256SUMS
+sha256sum secret_sync-*.{whl,tar.gz} crds.yaml install-*.yaml sbom.cdx.json > .SHA256SUMS
+mv .SHA256SUMS SHA256SUMS
 echo "$DIST: the files of secret-sync $VERSION, with the image $IMAGE"
