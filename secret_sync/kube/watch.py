@@ -116,8 +116,11 @@ async def watch(
         async with asyncio.timeout(seconds + OVERTIME):
             response = await client.stream(path, params=params, accept=accept, idle=IDLE)
             async with response:
-                on_open()
-                await _read(response, path, state, kind, on_event)
+                try:
+                    on_open()
+                    await _read(response, path, state, kind, on_event)
+                finally:
+                    _abort(response)
     except (ApiError, aiohttp.ClientError, OSError, _Garbled) as error:
         ending = ending_of(error)
         if isinstance(error, ApiError):
@@ -128,6 +131,13 @@ async def watch(
     if ended and not state.events and loop.time() - began < TOO_SHORT:
         return Ending.UNAVAILABLE
     return ending
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of a stream at once: TLS would wait for the server to agree."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 def ending_of(error: Exception) -> Ending:
