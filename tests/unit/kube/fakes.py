@@ -346,7 +346,20 @@ class Counts:
 
 
 class PlayedStream:
-    """The response to a watch, and its content; what derives from it reads."""
+    """The response to a watch, its content and connection; what derives from it reads."""
+
+    aborted = False
+
+    @property
+    def connection(self) -> Self:
+        return self
+
+    @property
+    def transport(self) -> Self:
+        return self
+
+    def abort(self) -> None:
+        self.aborted = True
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from secret_sync.kube import watch as module
 from secret_sync.kube.watch import Ending, WatchState, watch
 from tests.unit.kube.fakes import (
     COLLECTION,
+    OneChunk,
     answering,
     bookmark,
     closing,
@@ -75,6 +76,21 @@ def watched(
             )
 
     return run
+
+
+async def test_connection_of_an_ended_watch_is_closed_at_once(state: WatchState) -> None:
+    """To close TLS politely waits for the server, which may not answer any more."""
+    client: Any = OneChunk(b"")
+    await watch(
+        client,
+        COLLECTION,
+        state,
+        accept="application/json",
+        kind="ConfigMap",
+        on_open=lambda: None,
+        on_event=lambda sort, value: None,
+    )
+    assert client.aborted
 
 
 async def test_query_of_a_watch(server: ScriptedServer, watched: Watch) -> None:
