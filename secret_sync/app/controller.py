@@ -12,50 +12,25 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from secret_sync.app.cluster_external_secrets import ClusterExternalSecrets, SharedParts
-from secret_sync.app.control_loop import ControlLoop, build_queue
 from secret_sync.app.fetching import make_sources
 from secret_sync.app.leading import make_fresh
+from secret_sync.app.loops import ObjectQueues, build_loops
 from secret_sync.app.measuring import measure
 from secret_sync.app.planning import identity_dependencies, planning_objects, planning_rules
 from secret_sync.app.process import keep_returning_memory
 from secret_sync.app.processing import make_processing
 from secret_sync.app.region import keep_asking
-from secret_sync.app.restarting import SharedClients, make_restarts
-from secret_sync.app.restored import Restored
 from secret_sync.app.stopping import drain, end, unless
 from secret_sync.app.watched import Watched
-from secret_sync.controller import kinds
-from secret_sync.controller.crd_schema import OUR_DEFINITIONS, SchemaReconciler
+from secret_sync.controller.crd_schema import OUR_DEFINITIONS
 from secret_sync.controller.event_handlers import EventHandlers, Stores
-from secret_sync.controller.external_secret.dry_run import (
-    DryRunReconciler,
-    DryRunReporter,
-)
 from secret_sync.controller.external_secret.planning import build_planner
-from secret_sync.controller.external_secret.reconciler import (
-    ExternalSecretReconciler,
-    ReconcilerDependencies,
-)
-from secret_sync.controller.external_secret.reporter import SyncReporter
 from secret_sync.controller.external_secret.state import SyncStateStore
-from secret_sync.controller.legacy_finalizers import LegacyFinalizers
-from secret_sync.controller.object_state import ObjectStates
-from secret_sync.controller.publishing import STATUS_AGING, EventPublisher, NoEvents, StatusWriter
-from secret_sync.controller.secret_target.cleanup import SecretCleanup
-from secret_sync.controller.secret_target.dry_run import DryRunWriter
-from secret_sync.controller.secret_target.merge import MergeWriter
-from secret_sync.controller.secret_target.secret_client import SecretClient
-from secret_sync.controller.secret_target.turns import WriteTurns
-from secret_sync.controller.secret_target.writer import SecretWriter
-from secret_sync.controller.store.reconciler import (
-    SecretStoreReconciler,
-    StoreDependencies,
-    StoreState,
-)
+from secret_sync.controller.publishing import EventPublisher, NoEvents
 from secret_sync.credentials import METHODS, CredentialCache, Sts
 from secret_sync.errors import SecretSyncError
-from secret_sync.kube import ApplyWriter, EventRecorder
-from secret_sync.metrics import CredentialMetrics, EventMetrics, SyncMetrics, WorkerMetrics
+from secret_sync.kube import EventRecorder
+from secret_sync.metrics import CredentialMetrics, EventMetrics, WorkerMetrics
 from secret_sync.queue import Priority
 from secret_sync.resources.names import FIELD_MANAGER
 
@@ -63,17 +38,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from secret_sync.app.control_loop import Handler
     from secret_sync.app.watched import Capabilities
     from secret_sync.cloud.metadata import MetadataService
     from secret_sync.cloud.transport import Transport
     from secret_sync.controller.crd_schema import Schemas
-    from secret_sync.controller.restart.tracker import RestartTracker
     from secret_sync.health import HealthServer
-    from secret_sync.kube import Change, Election, Informer, KubeClient, Resource
+    from secret_sync.kube import Change, Election, KubeClient
     from secret_sync.metrics import Metrics
     from secret_sync.queue import WorkQueue
-    from secret_sync.resources import Definition, ExternalSecretStatus, SecretStore, StoreStatus
+    from secret_sync.resources import Definition
     from secret_sync.settings import Settings
     from secret_sync.sources.pushed import PushedRefreshes
 
@@ -81,11 +54,6 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds that workers have to finish after SIGTERM.
 FINISH_WITHIN: Final = 20.0
-STORE_WORKERS: Final = 4
-#: Half as many as for Secrets, which go first; their statuses follow soon.
-STATUS_WORKERS: Final = 8
-#: Restarts are rare.
-RESTART_WORKERS: Final = 2
 #: Seconds that Events have to be sent at the end.
 EVENTS_WITHIN: Final = 3.0
 
@@ -117,7 +85,7 @@ class Controller:
         self.metrics = metrics
         self._metadata = metadata = connections.metadata
         self._election = election
-        #: In a dry run: which ExternalSecrets are looked at, by key.
+        #: In a dry run: which ExternalSecrets are looked at, by key. A command sets it later.
         self.concerned: Callable[[str], bool] = lambda _: True
         self._stopping = False
         #: Whether objects are synced: not by a standby, nor at the start and the end.
@@ -128,20 +96,13 @@ class Controller:
         self.unchecked = ""
         client, transport = connections.client, connections.transport
         self.states = states = SyncStateStore()
-        queue = partial(build_queue, settings, metrics)
-        self.object_queue = queue("externalsecret")
-        self._object_statuses = queue("externalsecret-status", STATUS_AGING)
-        self._stores = queue("secretstore")
-        self._store_statuses = queue("secretstore-status", STATUS_AGING)
-        self._cluster_stores = queue("clustersecretstore")
-        self._cluster_store_statuses = queue("clustersecretstore-status", STATUS_AGING)
-        self._definitions = queue("definition")
-        self._workloads = queue("workload")
+        self.work = work = ObjectQueues.build(settings, metrics)
+        self.object_queue = work.objects
         self.watched = watched = Watched(client, settings, metrics, capabilities)
         self.event_handlers = EventHandlers(
             external_secrets=watched.external_secrets.store,
-            stores=Stores(watched.secret_stores.store, self._stores),
-            cluster_stores=Stores(watched.cluster_stores.store, self._cluster_stores),
+            stores=Stores(watched.secret_stores.store, work.stores),
+            cluster_stores=Stores(watched.cluster_stores.store, work.cluster_stores),
             secrets=watched.secrets.store,
             config_maps=watched.config_maps,
             object_queue=self.object_queue,
@@ -153,7 +114,7 @@ class Controller:
         self.sources = make_sources(
             settings, metrics, transport, self.credentials, self.event_handlers.sources_finished
         )
-        self._processing = processing = make_processing(
+        self.processing = processing = make_processing(
             settings, client, watched, self.event_handlers.parsed
         )
         self.processor, self.expressions = processing.processor, processing.expressions
@@ -163,7 +124,7 @@ class Controller:
             instance=socket.gethostname(),
             observer=EventMetrics(metrics),
         )
-        self._publisher = EventPublisher(NoEvents() if settings.dry_run else self.events)
+        self.publisher = EventPublisher(NoEvents() if settings.dry_run else self.events)
         self._sts = Sts(transport, endpoint=settings.sts_endpoint, region=settings.region)
         self.planner = build_planner(
             planning_objects(watched, capabilities),
@@ -177,11 +138,11 @@ class Controller:
             capabilities,
             SharedParts(
                 *(client, metrics, watched, schemas, self.planner),
-                *(processing.parsing, self._publisher),
+                *(processing.parsing, self.publisher),
             ),
         )
         self.health = health
-        self._loops = self._build_loops(client, states)
+        self._loops = build_loops(self, client)
         # From the start, although a standby works on nothing: alerts look for what increases.
         self._workers = [WorkerMetrics(metrics, loop.queue.name) for loop in self._loops]
         measure(self)
@@ -201,7 +162,8 @@ class Controller:
         for stores in (watched.secret_stores, watched.cluster_stores):
             stores.add_handler(self.schemas.seen)
 
-    def _is_concerned(self, key: str) -> bool:
+    def is_concerned(self, key: str) -> bool:
+        """Return whether a dry run looks at an ExternalSecret."""
         return self.concerned(key)
 
     @property
@@ -223,8 +185,8 @@ class Controller:
                 critical("heartbeat", self.health.beat),
                 critical("memory", keep_returning_memory),
                 critical("sources", self.sources.run),
-                critical("parse", self._processing.parsing.run),
-                critical("hashes", self._processing.hashing.run),
+                critical("parse", self.processing.parsing.run),
+                critical("hashes", self.processing.hashing.run),
                 critical("config maps", self.watched.run_config_maps),
                 critical("events", self.events.run),
                 *(critical(name, i.run) for name, i in self.watched.running.items()),
@@ -273,9 +235,10 @@ class Controller:
 
     def _definition_changed(self, change: Change[Definition]) -> None:
         if change.new is not None and change.key in OUR_DEFINITIONS:
-            self._definitions.add(change.key, Priority.HIGH)
+            self.work.definitions.add(change.key, Priority.HIGH)
 
-    def _everything_changed(self) -> None:
+    def everything_changed(self) -> None:
+        """Reconcile all objects again, after a change that concerns any of them."""
         self.event_handlers.everything_changed()
         self.cluster_external_secrets.everything_changed()
 
@@ -286,10 +249,10 @@ class Controller:
 
     async def _finish(self) -> None:
         """Finish the reconciles in flight and write their statuses and Events."""
-        kind = self.cluster_external_secrets
-        statuses = self._object_statuses, self._store_statuses, self._cluster_store_statuses
+        kind, work = self.cluster_external_secrets, self.work
+        statuses = work.object_statuses, work.store_statuses, work.cluster_store_statuses
         await drain(
-            [self.object_queue, self._stores, self._cluster_stores, *kind.work],
+            [work.objects, work.stores, work.cluster_stores, *kind.work],
             [*statuses, *kind.statuses],
         )
 
@@ -334,114 +297,3 @@ class Controller:
         """Return all queues."""
         own = [loop.queue for loop in self._loops]
         return [*own, *self.cluster_external_secrets.queues, *self.sources.queues]
-
-    def _build_loops(self, client: KubeClient, states: SyncStateStore) -> list[ControlLoop]:
-        watched = self.watched
-        dry = self.settings.dry_run
-        writer = (DryRunWriter if dry else ApplyWriter)(client, FIELD_MANAGER)
-        object_statuses: StatusWriter[ExternalSecretStatus] = StatusWriter(
-            *(writer, kinds.EXTERNAL_SECRETS, self._object_statuses, self.schemas),
-            *(watched.external_secrets.store, states),
-        )
-        watched.external_secrets.add_handler(object_statuses.seen)
-        restarts, workloads = make_restarts(
-            SharedClients(self.settings, client, writer, self._publisher),
-            *(object_statuses, watched.external_secrets.store, states),
-            *(self._workloads, self.object_queue),
-        )
-        objects = self._external_secrets(client, writer, object_statuses, states, restarts)
-        store_states = ObjectStates(StoreState), ObjectStates(StoreState)
-        store_statuses, stores = self._secret_stores(
-            *(writer, kinds.SECRET_STORES, watched.secret_stores),
-            *(self._store_statuses, store_states[0]),
-        )
-        cluster_store_statuses, cluster_stores = self._secret_stores(
-            *(writer, kinds.CLUSTER_SECRET_STORES, watched.cluster_stores),
-            *(self._cluster_store_statuses, store_states[1]),
-        )
-        definitions = SchemaReconciler(
-            *(client, self.schemas, watched.held, watched.relist, self._everything_changed)
-        )
-        Restored(
-            watched, self.event_handlers, states, self.planner, self.processor, store_states
-        ).listen()
-        workers = self.settings.reconcile_count
-
-        def handler(statuses: StatusWriter[Any]) -> Handler:
-            return statuses.keep if dry else statuses.write
-
-        return [
-            ControlLoop(self.object_queue, workers, objects),
-            ControlLoop(self._object_statuses, STATUS_WORKERS, handler(object_statuses)),
-            ControlLoop(self._stores, STORE_WORKERS, stores.reconcile),
-            ControlLoop(self._store_statuses, STATUS_WORKERS, handler(store_statuses)),
-            ControlLoop(self._cluster_stores, STORE_WORKERS, cluster_stores.reconcile),
-            ControlLoop(
-                self._cluster_store_statuses, STORE_WORKERS, handler(cluster_store_statuses)
-            ),
-            ControlLoop(self._definitions, 1, definitions.reconcile),
-            ControlLoop(self._workloads, RESTART_WORKERS, workloads.reconcile),
-        ]
-
-    def _external_secrets(
-        self,
-        client: KubeClient,
-        writer: ApplyWriter,
-        statuses: StatusWriter[ExternalSecretStatus],
-        states: SyncStateStore,
-        restarts: RestartTracker,
-    ) -> Handler:
-        objects = self.watched.external_secrets.store
-        secrets = SecretClient(client, writer, objects, self.watched.secrets.store)
-        turns = WriteTurns(self.object_queue.add)
-        merging = MergeWriter(secrets, turns)
-        dry = self.settings.dry_run
-        reporter = (DryRunReporter if dry else SyncReporter)(
-            statuses, self._publisher, SyncMetrics(self.metrics)
-        )
-        reconciler = ExternalSecretReconciler(
-            objects=objects,
-            planner=self.planner,
-            sources=self.sources,
-            dependencies=ReconcilerDependencies(
-                SecretWriter(secrets, merging),
-                SecretCleanup(secrets, merging),
-                turns,
-                LegacyFinalizers(writer, kinds.EXTERNAL_SECRETS),
-                self.processor,
-                self._processing.references,
-                # Nothing restarts in a dry run.
-                None if dry else restarts,
-            ),
-            reporter=reporter,
-            states=states,
-            cleanup=self.settings.cleanup_secret_on_failure,
-        )
-        if not dry:
-            return reconciler.reconcile
-        dry_run = DryRunReconciler(reconciler.reconcile, states, turns)
-        return partial(dry_run.reconcile, self._is_concerned)
-
-    def _secret_stores(
-        self,
-        writer: ApplyWriter,
-        resource: Resource,
-        stores: Informer[SecretStore],
-        queue: WorkQueue[str],
-        states: ObjectStates[StoreState],
-    ) -> tuple[StatusWriter[StoreStatus], SecretStoreReconciler]:
-        statuses: StatusWriter[StoreStatus] = StatusWriter(
-            writer, resource, queue, self.schemas, stores.store, states
-        )
-        stores.add_handler(statuses.seen)
-        reconciler = SecretStoreReconciler(
-            StoreDependencies(
-                self.planner.identities, self.credentials, self.schemas, self._publisher
-            ),
-            objects=stores.store,
-            statuses=statuses,
-            states=states,
-            finalizers=LegacyFinalizers(writer, resource),
-            enqueue=partial(self.event_handlers.credentials_settled, resource.kind),
-        )
-        return statuses, reconciler
