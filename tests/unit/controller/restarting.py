@@ -25,7 +25,7 @@ from secret_sync.resources.names import (
     RESTART_MANAGER,
     RESTARTED_FOR_ANNOTATION,
 )
-from tests.unit.controller.fakes import Events
+from tests.unit.controller.fakes import Events, Statuses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from secret_sync.errors import SecretSyncError
     from secret_sync.queue import Result
     from secret_sync.resources import Condition
-    from tests.unit.controller.fakes import Statuses
 
 SHOP: Final = "/apis/apps/v1/namespaces/ns/deployments/shop"
 DB: Final = "/apis/apps/v1/namespaces/ns/statefulsets/db"
@@ -202,3 +201,17 @@ def _queue(name: str) -> WorkQueue[str]:
 
 def encoded(value: bytes) -> str:
     return base64.b64encode(value).decode()
+
+
+ONE, TWO, THREE = {"a": b"one"}, {"a": b"two"}, {"a": b"three"}
+SHOP_ES = restarting("deployment/shop")
+BOTH = restarting("deployment/shop", "statefulset/db")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def played(*paths: str, statuses: Statuses | None = None) -> tuple[PlayedCluster, Process]:
+    cluster = PlayedCluster(*(paths or (SHOP,)))
+    return cluster, Process(cluster, statuses or Statuses())

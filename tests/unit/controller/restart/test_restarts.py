@@ -9,41 +9,28 @@ from dataclasses import replace
 import pytest
 
 from secret_sync.controller.restart.pacing import GAP, SETTLE
-from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
-from secret_sync.resources import ExternalSecretStatus
+from secret_sync.kube import ApiUnavailableError
 from tests.unit.controller.fakes import Statuses
 from tests.unit.controller.restarting import (
+    BOTH,
     DB,
     KEY_PATH,
+    ONE,
     SHOP,
-    PlayedCluster,
+    SHOP_ES,
+    THREE,
+    TWO,
     Process,
+    now,
+    played,
     restarting,
 )
 
 pytestmark = pytest.mark.looptime
 
-ONE, TWO, THREE = {"a": b"one"}, {"a": b"two"}, {"a": b"three"}
-SHOP_ES = restarting("deployment/shop")
-BOTH = restarting("deployment/shop", "statefulset/db")
-#: What the API server says where RBAC does not allow something.
-RIGHT = (
-    'GET: 403 Forbidden: User "system:serviceaccount:s:s" cannot get resource "deployments" in '
-    'API group "apps" in the namespace "ns"'
-)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def new(*paths: str, statuses: Statuses | None = None) -> tuple[PlayedCluster, Process]:
-    cluster = PlayedCluster(*(paths or (SHOP,)))
-    return cluster, Process(cluster, statuses or Statuses())
-
 
 async def test_new_data_restarts_a_workload_once_it_has_settled() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         await process.sync(SHOP_ES, ONE)
         await asyncio.sleep(100)
@@ -63,7 +50,7 @@ async def test_new_data_restarts_a_workload_once_it_has_settled() -> None:
 
 
 async def test_first_data_and_the_same_data_restart_nothing() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         for changed in (True, True, False):
             await process.sync(SHOP_ES, ONE, changed=changed)
@@ -75,7 +62,7 @@ async def test_first_data_and_the_same_data_restart_nothing() -> None:
 
 
 async def test_data_that_changes_back_before_the_restart_restarts_nothing() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         for data in (ONE, TWO, ONE):
             await process.sync(SHOP_ES, data)
@@ -85,7 +72,7 @@ async def test_data_that_changes_back_before_the_restart_restarts_nothing() -> N
 
 
 async def test_an_annotation_that_is_removed_and_added_begins_again() -> None:
-    cluster, process = new()
+    cluster, process = played()
     plain = replace(SHOP_ES, restart=None)
     async with process.running():
         await process.sync(SHOP_ES, ONE)
@@ -99,7 +86,7 @@ async def test_an_annotation_that_is_removed_and_added_begins_again() -> None:
 
 
 async def test_another_target_begins_again() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         await process.sync(SHOP_ES, ONE)
         held = process.statuses.held
@@ -111,7 +98,7 @@ async def test_another_target_begins_again() -> None:
 
 
 async def test_a_new_key_restarts_nothing_unless_a_restart_is_due() -> None:
-    cluster, process = new()
+    cluster, process = played()
     await process.sync(SHOP_ES, ONE)
     del cluster.secrets[KEY_PATH]
     second = Process(cluster, process.statuses)
@@ -131,7 +118,7 @@ async def test_a_new_key_restarts_nothing_unless_a_restart_is_due() -> None:
 
 @pytest.mark.parametrize("reported", [True, False])
 async def test_a_crash_before_the_restart_loses_nothing(*, reported: bool) -> None:
-    cluster, process = new()
+    cluster, process = played()
     await process.sync(SHOP_ES, ONE)
     before = dict(process.statuses.held)
     # The Secret is written, and the process ends: with or without having written the status.
@@ -145,7 +132,7 @@ async def test_a_crash_before_the_restart_loses_nothing(*, reported: bool) -> No
 
 
 async def test_a_crash_after_the_restart_does_not_repeat_it() -> None:
-    cluster, process = new()
+    cluster, process = played()
     await process.sync(SHOP_ES, ONE)
     async with process.running():
         await process.sync(SHOP_ES, TWO)
@@ -163,7 +150,7 @@ async def test_a_crash_after_the_restart_does_not_repeat_it() -> None:
 
 
 async def test_data_of_an_earlier_restart_restart_again() -> None:
-    cluster, process = new(SHOP, DB)
+    cluster, process = played(SHOP, DB)
     only_db = restarting("statefulset/db")
     async with process.running():
         for es, data in ((BOTH, ONE), (BOTH, TWO), (only_db, ONE), (BOTH, ONE), (BOTH, TWO)):
@@ -175,7 +162,7 @@ async def test_data_of_an_earlier_restart_restart_again() -> None:
 
 
 async def test_objects_that_change_together_restart_their_workload_once() -> None:
-    cluster, process = new()
+    cluster, process = played()
     names = [f"es-{number}" for number in range(20)]
     objects = [restarting("deployment/shop", name=name) for name in names]
     async with process.running():
@@ -191,7 +178,7 @@ async def test_objects_that_change_together_restart_their_workload_once() -> Non
 
 
 async def test_objects_that_change_apart_restart_their_workload_a_minute_apart() -> None:
-    cluster, process = new()
+    cluster, process = played()
     first, second = (restarting("deployment/shop", name=name) for name in ("one", "two"))
     async with process.running():
         for es in (first, second):
@@ -206,7 +193,7 @@ async def test_objects_that_change_apart_restart_their_workload_a_minute_apart()
 
 
 async def test_an_object_whose_values_are_not_written_yet_is_waited_for() -> None:
-    cluster, process = new()
+    cluster, process = played()
     other = restarting("deployment/shop", name="other")
     async with process.running():
         for es in (SHOP_ES, other):
@@ -223,7 +210,7 @@ async def test_an_object_whose_values_are_not_written_yet_is_waited_for() -> Non
 
 
 async def test_an_object_that_waits_for_ever_is_waited_for_a_minute() -> None:
-    cluster, process = new()
+    cluster, process = played()
     other = restarting("deployment/shop", name="other")
     async with process.running():
         for es in (SHOP_ES, other):
@@ -237,7 +224,7 @@ async def test_an_object_that_waits_for_ever_is_waited_for_a_minute() -> None:
 
 
 async def test_a_value_that_changes_all_the_time_restarts_less_and_less() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         for number in range(3 * 360):
             await process.sync(SHOP_ES, {"a": str(number).encode()})
@@ -256,7 +243,7 @@ async def test_a_value_that_changes_all_the_time_restarts_less_and_less() -> Non
 
 
 async def test_the_limits_survive_a_crash() -> None:
-    cluster, process = new()
+    cluster, process = played()
     await process.sync(SHOP_ES, ONE)
     async with process.running():
         await process.sync(SHOP_ES, TWO)
@@ -278,7 +265,7 @@ async def test_the_limits_survive_a_crash() -> None:
 
 
 async def test_all_workloads_of_an_object_restart() -> None:
-    cluster, process = new(SHOP, DB)
+    cluster, process = played(SHOP, DB)
     async with process.running():
         await process.sync(BOTH, ONE)
         await process.sync(BOTH, TWO)
@@ -291,156 +278,8 @@ async def test_all_workloads_of_an_object_restart() -> None:
     )
 
 
-async def test_a_missing_workload_is_reported_and_not_restarted_once_it_exists() -> None:
-    cluster, process = new()
-    async with process.running():
-        await process.sync(BOTH, ONE)
-        await process.sync(BOTH, TWO)
-        await asyncio.sleep(100)
-        assert process.reported() == ("False", "WorkloadNotFound")
-        # It starts with the present data.
-        cluster.add(DB)
-        await asyncio.sleep(300)
-        assert [path for path, _ in cluster.restarts] == [SHOP]
-        assert process.events.reasons.count("RestartFailed") == 1
-        await process.sync(BOTH, THREE)
-        await asyncio.sleep(300)
-    assert process.reported() == ("True", "Restarted")
-    assert len(cluster.restarts) == 3
-
-
-async def test_a_wrong_name_that_is_corrected_is_no_longer_reported() -> None:
-    cluster, process = new()
-    async with process.running():
-        for data in (ONE, TWO):
-            await process.sync(BOTH, data)
-        await asyncio.sleep(100)
-        await process.sync(BOTH, TWO)
-        assert process.reported() == ("False", "WorkloadNotFound")
-        await process.sync(SHOP_ES, TWO)
-        assert process.reported() == ("", "")
-    assert len(cluster.restarts) == 1
-
-
-async def test_a_missing_permission_is_reported_and_the_restart_follows_once_it_is_granted() -> (
-    None
-):
-    cluster, process = new()
-    cluster.faults[f"GET {SHOP}"] = ApiRefusedError(RIGHT, status=403)
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(200)
-        assert process.reported() == ("False", "RestartForbidden")
-        condition = process.condition()
-        assert condition is not None
-        assert "kustomize component restart" in condition.message
-        assert process.events.reasons == ["RestartFailed"]
-        cluster.faults.clear()
-        await asyncio.sleep(100)
-    assert len(cluster.restarts) == 1
-    assert process.reported() == ("True", "Restarted")
-
-
-async def test_a_missing_permission_is_reported_before_the_first_restart() -> None:
-    cluster, process = new()
-    cluster.faults[f"GET {SHOP}"] = ApiRefusedError(RIGHT, status=403)
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await asyncio.sleep(100)
-        assert process.reported() == ("False", "RestartForbidden")
-        # It stands, also after a restart of the controller.
-        await process.sync(SHOP_ES, ONE, changed=False)
-        assert process.reported() == ("False", "RestartForbidden")
-    second = Process(cluster, process.statuses)
-    async with second.running():
-        await second.sync(SHOP_ES, ONE, changed=False)
-        await asyncio.sleep(100)
-        assert second.reported() == ("False", "RestartForbidden")
-        assert process.events.reasons == ["RestartFailed"]
-        assert second.events.reasons == []
-        cluster.faults.clear()
-        await asyncio.sleep(100)
-    assert second.reported() == ("", "")
-    assert not cluster.restarts
-
-
-async def test_a_workload_that_is_applied_later_is_no_mistake() -> None:
-    cluster, process = new(DB)
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await asyncio.sleep(100)
-        assert process.reported() == ("", "")
-        assert cluster.asked.count(f"GET {SHOP}") == 1
-
-
-async def test_a_refused_patch_names_who_refused() -> None:
-    cluster, process = new()
-    refused = ApiRefusedError('PATCH: 400: refused by admission webhook "policy"', status=400)
-    cluster.faults[f"PATCH {SHOP}"] = refused
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(100)
-        assert process.reported() == ("False", "RestartFailed")
-        condition = process.condition()
-        assert condition is not None
-        assert "webhook" in condition.message
-        # What was due is dropped with its reason if the data changes back.
-        await process.sync(SHOP_ES, ONE)
-        assert process.reported() == ("", "")
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [ApiConflictError("PATCH: 409", status=409), ApiUnavailableError("away", status=503)],
-)
-async def test_a_passing_fault_delays_a_restart(fault: Exception) -> None:
-    cluster, process = new()
-    assert isinstance(fault, ApiConflictError | ApiUnavailableError)
-    cluster.faults[f"PATCH {SHOP}"] = fault
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(30)
-        assert process.reported() == ("", "")
-        cluster.faults.clear()
-        await asyncio.sleep(30)
-    assert len(cluster.restarts) == 1
-
-
-@pytest.mark.parametrize(
-    ("spec", "note"),
-    [
-        ({"paused": True}, "is paused"),
-        ({"updateStrategy": {"type": "OnDelete"}}, "has the updateStrategy OnDelete"),
-    ],
-)
-async def test_a_workload_whose_pods_stay_is_reported(spec: dict[str, object], note: str) -> None:
-    cluster, process = new()
-    cluster.add(SHOP, **spec)
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(100)
-    condition = process.condition()
-    assert condition is not None
-    assert f"; deployment/shop {note}" in condition.message
-
-
-async def test_a_workload_that_is_being_deleted_is_left_alone() -> None:
-    cluster, process = new()
-    cluster.workloads[SHOP]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(100)
-    assert not cluster.restarts
-    assert process.reported() == ("True", "Restarted")
-
-
 async def test_data_that_changes_during_a_restart_restart_again() -> None:
-    cluster, process = new(SHOP, DB)
+    cluster, process = played(SHOP, DB)
     cluster.faults[f"GET {DB}"] = ApiUnavailableError("away")
     async with process.running():
         await process.sync(BOTH, ONE)
@@ -456,7 +295,7 @@ async def test_data_that_changes_during_a_restart_restart_again() -> None:
 
 
 async def test_an_object_that_is_deleted_meanwhile_restarts_nothing() -> None:
-    cluster, process = new()
+    cluster, process = played()
     async with process.running():
         await process.sync(SHOP_ES, ONE)
         await process.sync(SHOP_ES, TWO)
@@ -466,7 +305,7 @@ async def test_an_object_that_is_deleted_meanwhile_restarts_nothing() -> None:
 
 
 async def test_entries_of_objects_that_are_gone_leave_the_annotation() -> None:
-    cluster, process = new()
+    cluster, process = played()
     cluster.workloads[SHOP]["spec"]["template"] = {
         "metadata": {
             "annotations": {
@@ -483,49 +322,9 @@ async def test_entries_of_objects_that_are_gone_leave_the_annotation() -> None:
     assert cluster.annotation(SHOP).startswith(f"some={status.data}.")
 
 
-async def test_an_invalid_annotation_is_reported_and_what_it_missed_follows() -> None:
-    cluster, process = new()
-    wrong = restarting("deplyoment/shop")
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await process.sync(wrong, TWO)
-        await process.sync(wrong, TWO)
-        assert process.reported() == ("False", "RestartInvalid")
-        assert process.events.reasons == ["RestartFailed"]
-        await asyncio.sleep(100)
-        assert not cluster.restarts
-        await process.sync(SHOP_ES, TWO)
-        await asyncio.sleep(100)
-    assert len(cluster.restarts) == 1
-
-
-async def test_an_unreadable_key_is_reported_and_asked_for_again() -> None:
-    cluster, process = new()
-    cluster.faults[f"GET {KEY_PATH}"] = ApiRefusedError("GET: 403 Forbidden", status=403)
-    await process.sync(SHOP_ES, ONE)
-    assert process.reported() == ("False", "RestartFailed")
-    await asyncio.sleep(61)
-    assert await process.object_queue.get() == "ns/some"
-    cluster.faults.clear()
-    await process.sync(SHOP_ES, ONE)
-    assert process.reported() == ("", "")
-
-
-async def test_an_unknown_status_of_a_user_breaks_nothing() -> None:
-    cluster = PlayedCluster(SHOP)
-    status = ExternalSecretStatus.from_dict(
-        {"restart": {"dataDigest": "x", "lastRestartTime": "yesterday", "recentRestarts": 10**12}}
-    )
-    process = Process(cluster, Statuses({"ns/some": status}))
-    async with process.running():
-        await process.sync(SHOP_ES, ONE)
-        await asyncio.sleep(100)
-    assert len(cluster.restarts) == 1
-
-
 async def test_restarts_of_the_past_are_forgotten() -> None:
     names = [f"w-{number}" for number in range(30)]
-    cluster, process = new(*(SHOP.replace("shop", name) for name in names))
+    cluster, process = played(*(SHOP.replace("shop", name) for name in names))
     async with process.running():
         for name in names:
             es = restarting(f"deployment/{name}", name=name)

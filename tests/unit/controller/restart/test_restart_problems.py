@@ -1,0 +1,221 @@
+"""What keeps a workload from restarting, and how it is reported, by the clock of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
+from secret_sync.resources import ExternalSecretStatus
+from tests.unit.controller.fakes import Statuses
+from tests.unit.controller.restarting import (
+    BOTH,
+    DB,
+    KEY_PATH,
+    ONE,
+    SHOP,
+    SHOP_ES,
+    THREE,
+    TWO,
+    PlayedCluster,
+    Process,
+    played,
+    restarting,
+)
+
+pytestmark = pytest.mark.looptime
+
+#: What the API server says where RBAC does not allow something.
+RIGHT = (
+    'GET: 403 Forbidden: User "system:serviceaccount:s:s" cannot get resource "deployments" in '
+    'API group "apps" in the namespace "ns"'
+)
+
+
+async def test_a_missing_workload_is_reported_and_not_restarted_once_it_exists() -> None:
+    cluster, process = played()
+    async with process.running():
+        await process.sync(BOTH, ONE)
+        await process.sync(BOTH, TWO)
+        await asyncio.sleep(100)
+        assert process.reported() == ("False", "WorkloadNotFound")
+        # It starts with the present data.
+        cluster.add(DB)
+        await asyncio.sleep(300)
+        assert [path for path, _ in cluster.restarts] == [SHOP]
+        assert process.events.reasons.count("RestartFailed") == 1
+        await process.sync(BOTH, THREE)
+        await asyncio.sleep(300)
+    assert process.reported() == ("True", "Restarted")
+    assert len(cluster.restarts) == 3
+
+
+async def test_a_wrong_name_that_is_corrected_is_no_longer_reported() -> None:
+    cluster, process = played()
+    async with process.running():
+        for data in (ONE, TWO):
+            await process.sync(BOTH, data)
+        await asyncio.sleep(100)
+        await process.sync(BOTH, TWO)
+        assert process.reported() == ("False", "WorkloadNotFound")
+        await process.sync(SHOP_ES, TWO)
+        assert process.reported() == ("", "")
+    assert len(cluster.restarts) == 1
+
+
+async def test_a_missing_permission_is_reported_and_the_restart_follows_once_it_is_granted() -> (
+    None
+):
+    cluster, process = played()
+    cluster.faults[f"GET {SHOP}"] = ApiRefusedError(RIGHT, status=403)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(200)
+        assert process.reported() == ("False", "RestartForbidden")
+        condition = process.condition()
+        assert condition is not None
+        assert "kustomize component restart" in condition.message
+        assert process.events.reasons == ["RestartFailed"]
+        cluster.faults.clear()
+        await asyncio.sleep(100)
+    assert len(cluster.restarts) == 1
+    assert process.reported() == ("True", "Restarted")
+
+
+async def test_a_missing_permission_is_reported_before_the_first_restart() -> None:
+    cluster, process = played()
+    cluster.faults[f"GET {SHOP}"] = ApiRefusedError(RIGHT, status=403)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(100)
+        assert process.reported() == ("False", "RestartForbidden")
+        # It stands, also after a restart of the controller.
+        await process.sync(SHOP_ES, ONE, changed=False)
+        assert process.reported() == ("False", "RestartForbidden")
+    second = Process(cluster, process.statuses)
+    async with second.running():
+        await second.sync(SHOP_ES, ONE, changed=False)
+        await asyncio.sleep(100)
+        assert second.reported() == ("False", "RestartForbidden")
+        assert process.events.reasons == ["RestartFailed"]
+        assert second.events.reasons == []
+        cluster.faults.clear()
+        await asyncio.sleep(100)
+    assert second.reported() == ("", "")
+    assert not cluster.restarts
+
+
+async def test_a_workload_that_is_applied_later_is_no_mistake() -> None:
+    cluster, process = played(DB)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(100)
+        assert process.reported() == ("", "")
+        assert cluster.asked.count(f"GET {SHOP}") == 1
+
+
+async def test_a_refused_patch_names_who_refused() -> None:
+    cluster, process = played()
+    refused = ApiRefusedError('PATCH: 400: refused by admission webhook "policy"', status=400)
+    cluster.faults[f"PATCH {SHOP}"] = refused
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+        assert process.reported() == ("False", "RestartFailed")
+        condition = process.condition()
+        assert condition is not None
+        assert "webhook" in condition.message
+        # What was due is dropped with its reason if the data changes back.
+        await process.sync(SHOP_ES, ONE)
+        assert process.reported() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ApiConflictError("PATCH: 409", status=409), ApiUnavailableError("away", status=503)],
+)
+async def test_a_passing_fault_delays_a_restart(fault: Exception) -> None:
+    cluster, process = played()
+    assert isinstance(fault, ApiConflictError | ApiUnavailableError)
+    cluster.faults[f"PATCH {SHOP}"] = fault
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(30)
+        assert process.reported() == ("", "")
+        cluster.faults.clear()
+        await asyncio.sleep(30)
+    assert len(cluster.restarts) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "note"),
+    [
+        ({"paused": True}, "is paused"),
+        ({"updateStrategy": {"type": "OnDelete"}}, "has the updateStrategy OnDelete"),
+    ],
+)
+async def test_a_workload_whose_pods_stay_is_reported(spec: dict[str, object], note: str) -> None:
+    cluster, process = played()
+    cluster.add(SHOP, **spec)
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+    condition = process.condition()
+    assert condition is not None
+    assert f"; deployment/shop {note}" in condition.message
+
+
+async def test_a_workload_that_is_being_deleted_is_left_alone() -> None:
+    cluster, process = played()
+    cluster.workloads[SHOP]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+    assert not cluster.restarts
+    assert process.reported() == ("True", "Restarted")
+
+
+async def test_an_invalid_annotation_is_reported_and_what_it_missed_follows() -> None:
+    cluster, process = played()
+    wrong = restarting("deplyoment/shop")
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await process.sync(wrong, TWO)
+        await process.sync(wrong, TWO)
+        assert process.reported() == ("False", "RestartInvalid")
+        assert process.events.reasons == ["RestartFailed"]
+        await asyncio.sleep(100)
+        assert not cluster.restarts
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+    assert len(cluster.restarts) == 1
+
+
+async def test_an_unreadable_key_is_reported_and_asked_for_again() -> None:
+    cluster, process = played()
+    cluster.faults[f"GET {KEY_PATH}"] = ApiRefusedError("GET: 403 Forbidden", status=403)
+    await process.sync(SHOP_ES, ONE)
+    assert process.reported() == ("False", "RestartFailed")
+    await asyncio.sleep(61)
+    assert await process.object_queue.get() == "ns/some"
+    cluster.faults.clear()
+    await process.sync(SHOP_ES, ONE)
+    assert process.reported() == ("", "")
+
+
+async def test_an_unknown_status_of_a_user_breaks_nothing() -> None:
+    cluster = PlayedCluster(SHOP)
+    status = ExternalSecretStatus.from_dict(
+        {"restart": {"dataDigest": "x", "lastRestartTime": "yesterday", "recentRestarts": 10**12}}
+    )
+    process = Process(cluster, Statuses({"ns/some": status}))
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(100)
+    assert len(cluster.restarts) == 1
