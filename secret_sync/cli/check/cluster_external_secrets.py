@@ -29,7 +29,7 @@ def check_cluster_external_secret(
         Severity.NOTE,
         obj,
         ("kind",),
-        "a controller processes it that serves all namespaces (not with the overlay namespaced) "
+        "a controller processes it that may list namespaces (not with the overlay namespaced) "
         "and has the component cluster-external-secrets",
         CheckReason.REQUIRES,
     )
