@@ -40,11 +40,11 @@ def test_field_and_annotation_name_the_same_workloads() -> None:
 
 def test_folders_of_its_kustomizations_exist() -> None:
     named = [
-        path
+        path.removeprefix("../")
         for info in ("kustomization", "namespaced")
         for block in blocks(info)
         for path in (*block["resources"], *block["components"])
-        if path.startswith("deploy/")
+        if path.startswith("../deploy/")
     ]
     assert len(named) == 4
     assert all((ROOT / path / "kustomization.yaml").is_file() for path in named)
