@@ -179,7 +179,7 @@ def controllers_gauges() -> tuple[str, ...]:
 
 def queues() -> set[str]:
     """The names of the work queues but those of sources."""
-    text = (PACKAGE / "app" / "controller.py").read_text()
+    text = (PACKAGE / "app" / "loops.py").read_text()
     return set(re.findall(r'\bqueue\("([a-z-]+)"', text))
 
 
