@@ -238,7 +238,8 @@ class RestartChaos:
             if loop.time() - began > RIGHT_WITHIN:
                 raise AssertionError("; ".join([f"after {RIGHT_WITHIN:.0f} s", *wrong]))
             await asyncio.sleep(0.3)
-        assert self.auditor.complaints == []
+        if self.auditor.complaints:
+            raise AssertionError("; ".join(self.auditor.complaints))
         return loop.time() - began
 
     async def _wrong(self) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.operator import Api, Running
 
 OWNER = "secret-sync.alibabacloud.com/owner"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 RENDERED = "secret-sync.alibabacloud.com/rendered-metadata"
 MANAGED_KEYS = "ack-alibabacloud.com/managed-keys"
 FINALIZER = "finalizer.ack.secrets-manager.alibabacloud.com"
@@ -48,8 +49,9 @@ def from_object(kind: str, *keys: str, name: str = "texts") -> dict[str, Any]:
 
 
 def metadata_of(found: dict[str, Any] | None, field: str) -> dict[str, str]:
+    """Labels or annotations, without those that all Secrets have."""
     held: dict[str, str] = ((found or {}).get("metadata") or {}).get(field) or {}
-    return {k: v for k, v in held.items() if k not in (OWNER, RENDERED)}
+    return {k: v for k, v in held.items() if k not in (OWNER, RENDERED, MANAGED_BY_LABEL)}
 
 
 @pytest.fixture(autouse=True)
