@@ -57,9 +57,7 @@ def test_wave_comes_after_all_that_its_objects_wait_for() -> None:
         Reason.TEMPLATE_SOURCE_NOT_FOUND: ("ConfigMaps", "ExternalSecrets"),
         Reason.STORE_NOT_FOUND: ("stores", "ExternalSecrets"),
     }
-    rows = re.findall(
-        r'^\| ([^|]+) \| `"(-\d)"` \|', section(DOCUMENT, "Order").text, re.MULTILINE
-    )
+    rows = re.findall(r'^\| ([^|]+) \| `"(-\d)"` \|', section(DOCUMENT, "Order").text, re.MULTILINE)
     waves = {kind: int(wave) for what, wave in rows for kind in re.findall(r"\w+", what)}
     for reason, (first, second) in waits_for.items():
         # While it is Progressing, Argo CD does not begin the next wave.
