@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,7 +15,7 @@ from secret_sync.refresh.bodies import read_names
 from secret_sync.refresh.limits import ClientLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from secret_sync.settings import BindAddress
 
@@ -120,6 +121,8 @@ class RefreshServer:
         known, body = await self._authenticate(request)
         if not known:
             return self._refuse(client)
+        if isinstance(request.protocol, _RefreshConnection):
+            request.protocol.known = True
         if not self._accepted.take(client):
             return "throttled", _later(429, "too many requests")
         if body is None:
@@ -167,29 +170,40 @@ class _RefreshConnection(web.RequestHandler):
     """One connection, which ends soon, and about which aiohttp logs nothing.
 
     A log line of aiohttp about a malformed request quotes its headers, and so a token.
+
+    Attributes:
+        client: Its address.
+        known: Whether it has sent a valid token or signature.
     """
 
-    __slots__ = ("_end",)
+    __slots__ = ("_end", "client", "known")
 
     def __init__(self, manager: web.Server) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(manager, loop=loop, access_log=None, auto_decompress=False)  # type: ignore[arg-type] # None is none
         self._end: asyncio.TimerHandle | None = None
+        self.client = ""
+        self.known = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection, unless there are too many."""
-        manager = self._manager
+        """Accept the connection; if there are too many then, one is closed."""
         super().connection_made(transport)
-        if manager is not None and len(manager.connections) > MAX_CONNECTIONS:
-            self.force_close()
-        else:
-            self._end = self._loop.call_later(CONNECTION_SECONDS, self.force_close)
+        self.client = (transport.get_extra_info("peername") or ("",))[0]
+        self._end = self._loop.call_later(CONNECTION_SECONDS, self.force_close)
+        if self._manager is not None:
+            _close_surplus(self._manager.connections)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed; aiohttp lists it for a moment longer."""
+        return self._end is not None
+
+    def force_close(self) -> None:
+        """Close the connection; also called when it is lost."""
         if self._end is not None:
             self._end.cancel()
-        super().connection_lost(exc)
+            self._end = None
+        super().force_close()
 
     def handle_error(
         self,
@@ -205,6 +219,19 @@ class _RefreshConnection(web.RequestHandler):
         response = _text(status, "bad request" if status < 500 else "failed")  # noqa: PLR2004
         response.force_close()
         return response
+
+
+def _close_surplus(connections: Iterable[web.RequestHandler]) -> None:
+    """Close a connection if there are too many, so that those who send nothing keep nobody out.
+
+    It is the oldest without a valid token, of the address that has the most of those.
+    """
+    current = [c for c in connections if isinstance(c, _RefreshConnection) and c.is_open]
+    if len(current) > MAX_CONNECTIONS:
+        # The newest is always among them.
+        unknown = [c for c in current if not c.known]
+        ((client, _),) = Counter(c.client for c in unknown).most_common(1)
+        next(c for c in unknown if c.client == client).force_close()
 
 
 def _is_of_the_client(error: BaseException) -> bool:

@@ -52,6 +52,20 @@ def test_rules_for_everywhere_cover_ipv4_and_ipv6() -> None:
     assert any(found for _, found in blocks)
 
 
+def test_patches_of_components_find_the_deployment_in_any_namespace() -> None:
+    # A patch without a target finds only what has the namespace that it says, which is none; the
+    # file install-<overlay>.yaml has one already.
+    found = [
+        (file, patch.get("target"))
+        for file, document in objects("components")
+        for patch in document.get("patches", ())
+        if "path" in patch
+    ]
+    assert {"deploy/components/ha/kustomization.yaml"} < {file for file, _ in found}
+    target = {"kind": "Deployment", "name": "secret-sync"}
+    assert [(file, has) for file, has in found if has != target] == []
+
+
 def test_labels_of_the_base_say_the_version_of_this_package() -> None:
     base = dict(objects("base"))
     (labels,) = base["deploy/base/kustomization.yaml"]["labels"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from secret_sync.resources import Reason
+from secret_sync.resources.conditions import STALLED_REASONS
 from tests.kstatus.objects import STATUSES, VERDICTS
-from tests.support.gitops import ARGO_CD, argo_cd_health, snippet
+from tests.support.documentation import section
+from tests.support.gitops import ARGO_CD, DOCUMENT, argo_cd_health, snippet
 
 ROWS: list[dict[str, Any]] = [
     # Argo CD itself reports what is being deleted.
@@ -44,3 +48,20 @@ def test_ignored_fields_are_those_that_are_removed() -> None:
     ignored = snippet("ignore")["spec"]["ignoreDifferences"]
     assert {rule["kind"] for rule in ignored} == {"ExternalSecret", "SecretStore"}
     assert {p for rule in ignored for p in rule["jsonPointers"]} == {"/metadata/finalizers"}
+
+
+def test_wave_comes_after_all_that_its_objects_wait_for() -> None:
+    waits_for = {
+        Reason.ACCESS_KEY_NOT_FOUND: ("Secrets", "stores"),
+        Reason.SERVICE_ACCOUNT_NOT_FOUND: ("ServiceAccounts", "stores"),
+        Reason.TEMPLATE_SOURCE_NOT_FOUND: ("ConfigMaps", "ExternalSecrets"),
+        Reason.STORE_NOT_FOUND: ("stores", "ExternalSecrets"),
+    }
+    rows = re.findall(r'^\| ([^|]+) \| `"(-\d)"` \|', section(DOCUMENT, "Order").text, re.MULTILINE)
+    waves = {kind: int(wave) for what, wave in rows for kind in re.findall(r"\w+", what)}
+    for reason, (first, second) in waits_for.items():
+        # While it is Progressing, Argo CD does not begin the next wave.
+        assert reason not in STALLED_REASONS
+        assert waves[first] < waves[second], reason
+    annotations = snippet("waves")["metadata"]["annotations"]
+    assert annotations["argocd.argoproj.io/sync-wave"] == str(waves["ExternalSecrets"])

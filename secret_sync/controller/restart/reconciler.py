@@ -280,7 +280,10 @@ class WorkloadReconciler:
             kept.settle()
 
     async def _check(self, key: str, workload: Workload) -> Outcome:
-        """Report a missing permission before the first restart needs it."""
+        """Report that a workload may not be read, before the first restart needs it.
+
+        Whoever may read it but not patch it learns that at the first restart.
+        """
         users = [
             user
             for user in self._objects.by_index(BY_WORKLOAD, key)

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from secret_sync import __version__
+from tests.integration.deploy.installs import COMBINED, folder_of
 from tests.integration.deploy.releases import make_release, run
-from tests.support.kustomize import OVERLAYS, container
+from tests.support.kustomize import COMPONENTS, OVERLAYS, container, write
 
 if TYPE_CHECKING:
     from secret_sync.local.controlplane.plane import ControlPlane
@@ -112,6 +113,18 @@ def test_manifests_are_accepted_after_the_crds(kubectl: Kubectl, release: Path, 
     said = kubectl(*dry, str(release / name)).splitlines()
     assert len(said) == len(documents(release / name))
     assert all(line.endswith("serverside-applied (server dry run)") for line in said), said
+
+
+@pytest.mark.parametrize("install", ["rrsa+all", "multi-tenant+all"])
+def test_components_change_an_install_file_as_they_change_its_overlay(
+    kubectl: Kubectl, release: Path, tmp_path: Path, install: str
+) -> None:
+    overlay, components = COMBINED[install]
+    own = tmp_path / "own"
+    own.mkdir()
+    file = Path(shutil.copy(release / f"install-{overlay}.yaml", own))
+    write(own, resources=[file], components=[COMPONENTS / name for name in components])
+    assert kubectl.render(own) == kubectl.render(folder_of(install, tmp_path))
 
 
 # --- The packages -------------------------------------------------------------------------

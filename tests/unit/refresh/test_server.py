@@ -20,10 +20,13 @@ from tests.support.leaks import spellings
 from tests.unit.refresh.conftest import KEY, TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.unit.refresh.conftest import ServedRefreshes
 
 BODY = b'{"secrets": ["a"]}'
 HEAD = b"POST /refresh HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %(token)b\r\n"
+BAD_HEAD = b"POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
 BAD = {"Authorization": "Bearer wrong"}
 
 
@@ -207,17 +210,94 @@ async def test_slow_client_is_cut_off(
     assert (await served.send())[0] == 202
 
 
-async def test_connections_at_a_time_are_bounded(served: ServedRefreshes) -> None:
-    idle = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(MAX_CONNECTIONS)]
-    await asyncio.sleep(0.1)
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Opened:
+    """Connections that send no more than they are told to."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.every: list[Streams] = []
+
+    async def __call__(
+        self, number: int, sent: bytes = b"", source: str = "127.0.0.1"
+    ) -> list[Streams]:
+        made = []
+        for _ in range(number):
+            made.append(
+                await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
+            )
+            made[-1][1].write(sent)
+        self.every += made
+        return made
+
+
+@pytest.fixture
+async def opened(served: ServedRefreshes) -> AsyncIterator[Opened]:
+    made = Opened(served.port)
+    yield made
+    for _, writer in made.every:
+        writer.close()
+
+
+async def still_open(made: list[Streams]) -> list[bool]:
+    async def is_open(reader: asyncio.StreamReader) -> bool:
+        try:
+            async with asyncio.timeout(0.5):
+                await reader.read()
+        except TimeoutError:
+            return True
+        except ConnectionError:
+            # Closed with something unread.
+            pass
+        return False
+
+    return await asyncio.gather(*(is_open(reader) for reader, _ in made))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /refresh HT",
+        # Complete but for its body, which the signature covers.
+        BAD_HEAD + SIGNATURE_HEADER.encode() + b": t=1\r\n\r\n",
+        BAD_HEAD + b"Authorization: Bearer wrong\r\n\r\n",
+    ],
+)
+async def test_idle_connections_are_bounded_and_keep_no_sender_out(
+    served: ServedRefreshes, opened: Opened, sent: bytes
+) -> None:
+    idle = await opened(200, sent)
+    surplus = 200 - MAX_CONNECTIONS
+    assert await still_open(idle) == [False] * surplus + [True] * MAX_CONNECTIONS
     async with asyncio.timeout(5):
-        assert await reader.read() == b""
-    writer.close()
-    for _, each in idle:
-        each.close()
-    await asyncio.sleep(0.1)
-    assert (await served.send())[0] == 202
+        assert (await served.send())[0] == 202
+        assert (await served.send(BODY, headers=signed(BODY)))[0] == 202
+    # One was closed for these two, which did not come at once.
+    assert (await still_open(idle)).count(True) == MAX_CONNECTIONS - 1
+
+
+async def test_address_with_most_connections_loses_the_next_one(opened: Opened) -> None:
+    slow = await opened(2, b"POST /refresh HT", source="127.0.0.2")
+    await opened(300)
+    assert await still_open(slow) == [True, True]
+    slow[0][1].write(b"TP/1.1\r\nHost: x\r\nContent-Length: 18\r\nConnection: close\r\n")
+    slow[0][1].write(f"Authorization: Bearer {TOKEN}\r\n\r\n".encode() + BODY)
+    async with asyncio.timeout(5):
+        assert b"202 Accepted" in await slow[0][0].read()
+
+
+async def test_connection_with_a_valid_token_is_closed_for_no_other(opened: Opened) -> None:
+    head = (HEAD % {b"token": TOKEN.encode()}) + b"Content-Length: 18\r\n\r\n"
+    senders = await opened(MAX_CONNECTIONS, head)
+    (late,) = await opened(1)
+    assert await still_open([late]) == [False]
+    assert all(await still_open(senders))
+    senders[0][1].write(BODY)
+    async with asyncio.timeout(5):
+        assert b"202 Accepted" in await senders[0][0].read()
 
 
 @pytest.mark.parametrize(
