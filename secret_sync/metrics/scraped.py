@@ -96,7 +96,7 @@ class FreshnessCollector(Collector):
         )
         yield GaugeMetricFamily(
             "secret_sync_sources_late",
-            "Stale sources without those that were refused.",
+            "Stale sources that had a value before and were not refused.",
             value=found.late,
         )
         yield GaugeMetricFamily(

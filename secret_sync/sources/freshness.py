@@ -21,7 +21,8 @@ class Freshness(NamedTuple):
         stale: Sources whose value is older than two of their shortest intervals. One that never
             had a value counts from its registration; without polling none is stale.
         overdue_seconds: Delay of the most overdue refresh beyond the jitter; 0 if none is overdue.
-        late: The stale ones without those that were refused, which is for their owners to fix.
+        late: The stale ones without what is for their owners to fix: those that were refused, and
+            those that never had a value, such as of an endpoint that does not exist.
     """
 
     stale: int
@@ -31,16 +32,17 @@ class Freshness(NamedTuple):
 
 def freshness_of(states: Iterable[SourceState], now: float) -> Freshness:
     """Return how late the values are at a time of the loop; visits every source."""
-    stale, refused, overdue, latest = 0, 0, 0.0, 1 + JITTER
+    stale, late, overdue, latest = 0, 0, 0.0, 1 + JITTER
     for state in states:
         interval, age = state.interval, now - state.fetched_at
-        late = age - interval * latest
-        if late > 0:
-            overdue = max(overdue, late)
+        delay = age - interval * latest
+        if delay > 0:
+            overdue = max(overdue, delay)
             if age > 2 * interval:
                 stale += 1
-                refused += not isinstance(state.error, TransientError | ClockError | None)
-    return Freshness(stale, overdue, stale - refused)
+                refused = not isinstance(state.error, TransientError | ClockError | None)
+                late += state.digest is not None and not refused
+    return Freshness(stale, overdue, late)
 
 
 class Lateness(NamedTuple):

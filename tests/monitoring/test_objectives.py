@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from tests.monitoring.rules import alerts, recorded, rules
+from tests.monitoring.rules import alerts, groups, recorded, rules
 from tests.monitoring.test_alerts import promtool
 from tests.support.documentation import ROOT
 
@@ -30,9 +30,16 @@ def test_every_window_has_a_burn_rate_of_every_objective() -> None:
             rule for rule in rules() if rule.get("record") == f"secret_sync:burn_rate:{window}"
         ]
         assert set(re.findall(r"\[(\w+)\]", gauges["expr"] + writes["expr"])) == {window}
-        assert gauges["expr"].endswith(f"/ {BUDGETS['availability']}")
+        minutes = int(window[:-1]) * {"m": 1, "h": 60, "d": 24 * 60}[window[-1]]
+        assert gauges["expr"].endswith(f"/ {minutes} / {BUDGETS['availability']}")
         assert writes["expr"].strip().endswith(f"/ {BUDGETS['propagation']}")
         assert writes["labels"] == {"objective": "propagation"}
+
+
+def test_objectives_have_a_sample_a_minute() -> None:
+    """Their windows are divided by minutes, whatever the interval of Prometheus is."""
+    (found,) = [one for one in groups()["groups"] if one["name"] == "secret-sync-objectives"]
+    assert found["interval"] == "1m"
 
 
 def test_document_promises_what_the_budgets_leave() -> None:

@@ -83,7 +83,11 @@ async def prometheus(
         labels: That the target bears, as a service discovery gives them.
     """
     scraped = {"targets": [target], "labels": dict(labels or {})}
-    (folder / "rules.yaml").write_text(yaml.safe_dump(groups()))
+    found = groups()
+    for group in found["groups"]:
+        # Those of the objectives have one of their own.
+        group["interval"] = interval
+    (folder / "rules.yaml").write_text(yaml.safe_dump(found))
     config = {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": ["rules.yaml"],

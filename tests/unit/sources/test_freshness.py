@@ -143,3 +143,23 @@ async def test_value_that_is_refused_is_stale_but_not_late(
         await asyncio.sleep(180)
         found = harness.registry.freshness()
         assert (found.stale, found.late) == (1, late)
+
+
+async def test_value_that_never_came_is_stale_but_not_late(make_harness: MakeHarness) -> None:
+    """It may be the typo of one tenant: a name that no DNS server knows is not refused."""
+    async with make_harness() as harness:
+        harness.cloud.values = {"db": b"one", "typo": b"two"}
+        harness.cloud.faults["typo"] = DOWN
+        for name in ("db", "typo"):
+            harness.registry.register(f"ns/{name}", [harness.want(name)], interval=60)
+        await asyncio.sleep(180)
+        found = harness.registry.freshness()
+        assert (found.stale, found.late) == (1, 0)
+        # Once it was fetched, an outage counts.
+        del harness.cloud.faults["typo"]
+        await asyncio.sleep(600)
+        assert harness.registry.freshness()[:2] == (0, 0.0)
+        harness.cloud.faults["typo"] = DOWN
+        await asyncio.sleep(180)
+        found = harness.registry.freshness()
+        assert (found.stale, found.late) == (1, 1)
