@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from secret_sync.sources.rate_limited_queue import SourceQueueKey
     from secret_sync.sources.source import Source, SourceState
 
+    #: What a tenant may take of a queue.
+    _Share = tuple[SourceQueueKey, Hashable]
+
 #: Seconds between two pushed refreshes of one source; a push in between is done at their end.
 SOURCE_EVERY: Final = 5.0
 #: The share of a queue's rate that pushed refreshes may take, and the burst they may (seconds of
@@ -36,6 +39,8 @@ _PAUSE: Final = 0.05
 _PAUSE_FACTOR: Final = 20.0
 #: Places of one name in a round that are told apart.
 _MAX_WAYS: Final = 16
+#: Users of a source that are looked at for one whose tenant has little debt.
+_USERS: Final = 128
 #: Later than the call in flight began, by more than timers may fire early.
 _AFTER_CALL: Final = 0.05
 
@@ -67,7 +72,7 @@ class PushedRefreshes:
     Args:
         states: All sources in use.
         fetcher: Schedules.
-        tenants: Return the tenants of a source.
+        tenant_of: Return the tenant of a user.
         refreshed: Counts the sources that were scheduled.
         unpolled: Whether sources that nobody polls are refreshed, too.
     """
@@ -76,7 +81,7 @@ class PushedRefreshes:
         self,
         states: Mapping[Source, SourceState],
         fetcher: Fetcher,
-        tenants: Callable[[Source], Iterable[Hashable]],
+        tenant_of: Callable[[str], Hashable],
         refreshed: Callable[[int], None],
         *,
         unpolled: bool,
@@ -84,14 +89,14 @@ class PushedRefreshes:
         self._states = states
         self._unpolled = unpolled
         self._fetcher = fetcher
-        self._tenants = tenants
+        self._tenant_of = tenant_of
         self._refreshed = refreshed
         self._waiting: dict[str, None] = {}
         self._asked = asyncio.Event()
-        # When each source is pushed last; when the next refresh of a tenant fits into its share of
-        # a queue; and how many tenants share one.
-        self._pushed: dict[Source, float] = {}
-        self._next: dict[tuple[SourceQueueKey, Hashable], float] = {}
+        # When each source is pushed last, and could have been at the earliest; when the next
+        # refresh of a tenant fits into its share of a queue; and how many tenants share one.
+        self._pushed: dict[Source, tuple[float, float]] = {}
+        self._next: dict[_Share, float] = {}
         self._sharing: Counter[SourceQueueKey] = Counter()
 
     def __repr__(self) -> str:
@@ -142,20 +147,30 @@ class PushedRefreshes:
             # A pinned version does not change.
             return False
         if state.fetching and not state.calling:
-            # The call that is about to begin is late enough.
+            # The call that is about to begin is late enough; not only in the turn of who waits.
+            for tenant in dict.fromkeys(map(self._tenant_of, state.some_users(_USERS))):
+                state.queue.work_queue.share(state.source, tenant)
             return False
         if not self._unpolled and state.interval == float("inf"):
             # Its users want it fetched when they are edited, and only then.
             return False
         now = asyncio.get_running_loop().time()
-        due = max(now, self._pushed.get(state.source, float("-inf")) + SOURCE_EVERY)
+        last, earliest = self._pushed.get(state.source, (float("-inf"), float("-inf")))
+        if last <= now + _AFTER_CALL:
+            earliest = last + SOURCE_EVERY
+        # Else it waits for the debt of a tenant, and one with less may use the source by now.
+        due = max(now, earliest)
         if state.calling:
             # The answer may be older than the change.
             due = max(due, now + _AFTER_CALL)
         if state.is_refreshed_by(due):
             return False
-        due = max(due, self._reserve(state, now))
-        self._pushed[state.source] = due
+        share, fits = self._cheapest(state, now)
+        due = max(due, fits)
+        if state.is_refreshed_by(due):
+            return False
+        self._charge(share, max(now - BURST_SECONDS, fits), state.queue.limiter.rate)
+        self._pushed[state.source] = due, earliest
         state.ask_refresh(due)
         # The others of its group are named, too.
         state.refreshed_with_group = True
@@ -163,29 +178,37 @@ class PushedRefreshes:
             self._fetcher.plan(state, due, Priority.MIDDLE)
         return True
 
-    def _reserve(self, state: SourceState, now: float) -> float:
-        """Return when a refresh fits into its tenant's share of the queue, and count it there.
+    def _cheapest(self, state: SourceState, now: float) -> tuple[_Share, float]:
+        """Return the share with the least debt of a user of a source, and when a refresh fits.
 
-        Otherwise one tenant that names a secret in thousands of ways would delay those of others.
+        Otherwise one tenant that names a secret in thousands of ways would delay those of others,
+        and with its debt what it shares with them.
         """
-        rate = state.queue.limiter.rate
-        if rate is None:
-            return now
-        key = state.queue.key
-        place = key, next(iter(self._tenants(state.source)), None)
-        fits = max(now - BURST_SECONDS, self._next.get(place, float("-inf")))
-        self._next[place] = fits + max(1, self._sharing[key]) / (rate * SHARE)
-        return max(now, fits)
+        share: _Share = state.queue.key, None
+        fits = float("inf")
+        for user in state.some_users(_USERS):
+            other = state.queue.key, self._tenant_of(user)
+            at = self._next.get(other, float("-inf"))
+            if at < fits:
+                share, fits = other, at
+            if fits <= now:
+                break
+        return share, fits
+
+    def _charge(self, share: _Share, fits: float, rate: float | None) -> None:
+        """Count a refresh in a share of a queue."""
+        if rate is not None:
+            self._next[share] = fits + max(1, self._sharing[share[0]]) / (rate * SHARE)
 
     def _forget(self) -> None:
         """Drop what limits nothing any more."""
         now = asyncio.get_running_loop().time()
-        for source, at in list(self._pushed.items()):
+        for source, (at, _) in list(self._pushed.items()):
             if at + SOURCE_EVERY <= now or source not in self._states:
                 del self._pushed[source]
-        for place, at in list(self._next.items()):
+        for share, at in list(self._next.items()):
             if at + BURST_SECONDS <= now:
-                del self._next[place]
+                del self._next[share]
         self._sharing = Counter(key for key, _ in self._next)
 
 

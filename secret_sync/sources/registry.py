@@ -8,7 +8,6 @@ consistent snapshot.
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.credentials import Failure
@@ -222,7 +221,7 @@ class SourceRegistry:
         from secret_sync.sources.pushed import PushedRefreshes  # noqa: PLC0415
 
         return PushedRefreshes(
-            self._states, self._fetcher, self._tenants, refreshed, unpolled=unpolled
+            self._states, self._fetcher, self._tenant_of, refreshed, unpolled=unpolled
         )
 
     def _add(self, item: SourceRequest) -> SourceState:
@@ -247,8 +246,7 @@ class SourceRegistry:
         state = self._states.get(source)
         if state is None:
             return ()
-        users = state.waiters or islice(state.users, _POLLING_TENANTS)
-        return map(self._tenant_of, users)
+        return map(self._tenant_of, state.waiters or state.some_users(_POLLING_TENANTS))
 
     def _release(self, user: str, sources: Collection[Source]) -> None:
         """Drop sources that the user does not use any more; keep the values of its snapshot."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from secret_sync.clock import loop_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from secret_sync.credentials import CredentialKey, CredentialProvider, Credentials
     from secret_sync.errors import SecretSyncError
     from secret_sync.providers.kms import SecretValue
@@ -185,6 +188,13 @@ class SourceState:
         if self.users.get(user, _NO_USER) != interval:
             self.users[user] = interval
             self._shortest = None
+
+    def some_users(self, most: int) -> Iterator[str]:
+        """Return its oldest and its newest users, some of them twice.
+
+        From both ends: a tenant may have many of its own at one.
+        """
+        return chain(islice(self.users, most // 2), islice(reversed(self.users), most // 2))
 
     def wait(self, user: str) -> None:
         """Add a user that is notified of the outcome."""

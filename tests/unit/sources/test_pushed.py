@@ -268,6 +268,61 @@ async def test_tenant_that_names_a_secret_in_many_ways_does_not_delay_another(
         assert len(harness.cloud.calls) - before == 202
 
 
+def register_in_many_ways(harness: RegistryHarness, *users: str) -> None:
+    """Have users name a secret under hundreds of stages, and as everybody names it."""
+    harness.cloud.values["db"] = b"one"
+    wanted = harness.want("db")
+    ways = [
+        replace(wanted, source=replace(wanted.source, version_stage=str(n))) for n in range(400)
+    ]
+    for number, user in enumerate(users):
+        harness.registry.register(user, [wanted] if number else [*ways, wanted], interval=FAR)
+
+
+@pytest.mark.parametrize("hostile_first", [True, False])
+@pytest.mark.parametrize("objects", [1, 100])
+async def test_tenant_in_debt_does_not_delay_a_source_that_it_shares(
+    make_harness: Any, *, hostile_first: bool, objects: int
+) -> None:
+    hostile = [f"hostile/{number}" for number in range(objects)]
+    async with make_harness(rate=10.0) as harness, pushing(harness) as (pushed, _):
+        if not hostile_first:
+            await register(harness, "victim/a", "db")
+        register_in_many_ways(harness, *hostile)
+        await asyncio.sleep(100)
+        if hostile_first:
+            await register(harness, "victim/a", "db")
+        harness.cloud.values["db"] = b"two"
+        for _ in range(3):
+            # Whether the tenant has debts already or incurs them with the same push.
+            harness.notified.clear()
+            pushed.ask(["db"])
+            await asyncio.sleep(1.5)
+            assert harness.notified_of("victim/a") == 1
+            harness.cloud.values["db"] += b"."
+            await asyncio.sleep(SOURCE_EVERY)
+
+
+async def test_new_user_without_debt_moves_a_pushed_refresh_forward(make_harness: Any) -> None:
+    async with make_harness(rate=10.0) as harness, pushing(harness) as (pushed, counted):
+        register_in_many_ways(harness, "hostile/a")
+        await asyncio.sleep(100)
+        harness.cloud.values["db"] = b"two"
+        pushed.ask(["db"])
+        await asyncio.sleep(1)
+        before = sum(counted)
+        await register(harness, "victim/a", "db")
+        pushed.ask(["db"])
+        await asyncio.sleep(1)
+        assert harness.notified_of("victim/a") == 1
+        # Once in some seconds, even so; and the place in the queue is taken once.
+        for _ in range(30):
+            pushed.ask(["db"])
+            await asyncio.sleep(0.1)
+        assert harness.notified_of("victim/a") == 1
+        assert sum(counted) - before < 400
+
+
 async def test_pushes_of_one_identity_leave_the_budget_of_another(make_harness: Any) -> None:
     other = PlayedProvider(account="other", role_in="2")
     async with make_harness(rate=10.0) as harness, pushing(harness) as (pushed, _):
