@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from secret_sync.errors import DefiniteError
-from secret_sync.refresh.authentication import SIGNATURE_HEADER, Authentication
+from secret_sync.refresh.authentication import Authentication
 from secret_sync.refresh.bodies import read_names
 from secret_sync.refresh.limits import ClientLimits
 
@@ -134,15 +134,19 @@ class RefreshServer:
     async def _authenticate(self, request: web.BaseRequest) -> tuple[bool, bytes | None]:
         """Return whether the client is known, and the body if that had to be read.
 
-        Always checked, which costs little: whoever tries others locks nobody out.
+        Always checked, however many have failed, which costs little: whoever tries others locks
+        nobody out, not even behind the same Ingress.
         """
         await self._authentication.reread()
         if self._authentication.has_token(request.headers):
             return True, None
-        if SIGNATURE_HEADER not in request.headers:
+        if not self._authentication.may_be_signed(request.headers):
             return False, None
         body = await _read(request)
-        return self._authentication.is_signed(request.headers, body), body
+        if len(body) > MAX_BODY:
+            # What was read of it proves nothing.
+            return False, None
+        return await self._authentication.is_signed(request.headers, body), body
 
     def _accept(self, body: bytes) -> tuple[str, web.Response]:
         try:

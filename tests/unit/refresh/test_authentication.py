@@ -6,7 +6,8 @@ import asyncio
 import base64
 import hmac
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from secret_sync.errors import DefiniteError
+from secret_sync.refresh import authentication
 from secret_sync.refresh.authentication import (
     EVENTBRIDGE_HEADER,
     READ_EVERY,
@@ -84,26 +86,52 @@ def test_other_tokens_are_refused(auth: Authentication, headers: dict[str, str])
     assert not auth.has_token(CIMultiDict(headers))
 
 
-def test_signature_covers_the_raw_body_and_the_time(auth: Authentication) -> None:
+async def test_signature_covers_the_raw_body_and_the_time(auth: Authentication) -> None:
     now = time.time()
-    assert auth.is_signed(signed(now), BODY)
-    assert not auth.is_signed(signed(now), BODY + b" ")
-    assert not auth.is_signed(signed(now, TOKEN.encode()), BODY)
+    assert await auth.is_signed(signed(now), BODY)
+    assert not await auth.is_signed(signed(now), BODY + b" ")
+    assert not await auth.is_signed(signed(now, TOKEN.encode()), BODY)
     other = signed(now)[SIGNATURE_HEADER].replace(f"t={int(now)}", f"t={int(now) + 1}")
-    assert not auth.is_signed({SIGNATURE_HEADER: other}, BODY)
+    assert not await auth.is_signed({SIGNATURE_HEADER: other}, BODY)
 
 
 @pytest.mark.parametrize("off", [-REPLAY_WINDOW - 2, REPLAY_WINDOW + 2])
-def test_signature_outside_of_the_window_is_a_replay(auth: Authentication, off: int) -> None:
-    assert not auth.is_signed(signed(time.time() + off), BODY)
+async def test_signature_outside_of_the_window_is_a_replay(auth: Authentication, off: int) -> None:
+    assert not await auth.is_signed(signed(time.time() + off), BODY)
     inside = off - 4 if off > 0 else off + 4
-    assert auth.is_signed(signed(time.time() + inside), BODY)
+    assert await auth.is_signed(signed(time.time() + inside), BODY)
 
 
 @given(st.text(max_size=80) | st.builds(lambda t, v: f"t={t},v1={v}", st.text(), st.text()))
 def test_signature_of_any_form_is_refused(text: str) -> None:
-    assert not Authentication("none").is_signed({SIGNATURE_HEADER: text}, BODY)
+    assert not Authentication("none").may_be_signed({SIGNATURE_HEADER: text})
+    assert not asyncio.run(Authentication("none").is_signed({SIGNATURE_HEADER: text}, BODY))
     assert not Authentication("none").has_token({"Authorization": text})
+
+
+async def test_body_is_hashed_with_one_key_in_a_turn_of_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hmac").write_text("\n".join(f"{n}-{TOKEN}" for n in range(8)))
+    auth = Authentication(str(tmp_path))
+    await auth.start()
+    turn = 0
+    hashed: Counter[int] = Counter()
+
+    def count(*args: Any) -> str:
+        hashed[turn] += 1
+        return sign(*args)
+
+    monkeypatch.setattr(authentication, "sign", count)
+    senders = [
+        asyncio.create_task(auth.is_signed(signed(time.time()), b" " * 64 * 1024))
+        for _ in range(20)
+    ]
+    while not all(sender.done() for sender in senders):
+        await asyncio.sleep(0)
+        turn += 1
+    assert hashed.total() == 20 * 8
+    assert max(hashed.values()) <= 20
 
 
 @pytest.mark.looptime
@@ -131,11 +159,11 @@ async def test_removed_or_weak_tokens_end_what_was_valid(tmp_path: Path) -> None
     await auth.reread()
     assert not auth.has_token(bearer(TOKEN))
     assert not auth.has_token(bearer("short"))
-    assert not auth.is_signed(signed(time.time()), BODY)
+    assert not await auth.is_signed(signed(time.time()), BODY)
     (tmp_path / "token").unlink()
     await asyncio.sleep(READ_EVERY)
     await auth.reread()
-    assert auth.is_signed(signed(time.time()), BODY)
+    assert await auth.is_signed(signed(time.time()), BODY)
 
 
 @pytest.mark.parametrize(

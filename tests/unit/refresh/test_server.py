@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,10 @@ BAD = {"Authorization": "Bearer wrong"}
 def signed(body: bytes, key: bytes = KEY) -> dict[str, str]:
     sent = str(int(time.time()))
     return {SIGNATURE_HEADER: f"t={sent},v1={sign(key, sent, body)}"}
+
+
+def forged() -> str:
+    return f"t={int(time.time())},v1={'a' * 64}"
 
 
 async def test_accepted_names_are_submitted_and_nothing_else_is_said(
@@ -118,7 +123,7 @@ async def test_sender_that_expects_100_continue_gets_it(served: ServedRefreshes)
 async def test_chunks_that_cannot_be_read_are_logged_nowhere(served: ServedRefreshes) -> None:
     with capture_logs() as lines:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{SIGNATURE_HEADER}: t=1\r\n"
+        head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{SIGNATURE_HEADER}: {forged()}\r\n"
         writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode())
         async with asyncio.timeout(5):
             await reader.read()
@@ -128,7 +133,7 @@ async def test_chunks_that_cannot_be_read_are_logged_nowhere(served: ServedRefre
 
 async def test_client_that_goes_away_is_logged_nowhere(served: ServedRefreshes) -> None:
     with capture_logs() as lines:
-        for header in (f"Authorization: Bearer {TOKEN}", f"{SIGNATURE_HEADER}: t=1"):
+        for header in (f"Authorization: Bearer {TOKEN}", f"{SIGNATURE_HEADER}: {forged()}"):
             _, writer = await asyncio.open_connection("127.0.0.1", served.port)
             head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{header}\r\n"
             writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
@@ -173,6 +178,39 @@ async def test_failed_attempts_are_throttled_and_lock_nobody_out(
     assert (await served.send())[0] == 202
     assert (await served.send(BODY, headers=signed(BODY)))[0] == 202
     assert (await served.send(BODY, headers=signed(b"other")))[0] == 429
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["", "t=1", f"t=1,v1={'a' * 64}", "t={now},v1=short", "v1=" + "a" * 64, "t={now},v1={valid}"],
+)
+async def test_body_is_not_read_if_no_body_could_have_such_a_signature(
+    served: ServedRefreshes, signature: str
+) -> None:
+    if "valid" in signature:
+        # By the default there are tokens only.
+        (Path(served.folder) / "hmac").unlink()
+    strict = served.server()
+    await strict.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", strict.port)
+    value = signature.format(now=int(time.time()), valid="a" * 64)
+    head = f"POST /refresh HTTP/1.1\r\nHost: x\r\n{SIGNATURE_HEADER}: {value}\r\n"
+    writer.write(f"{head}Content-Length: {MAX_BODY}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+    await strict.stop()
+
+
+async def test_forged_signatures_of_others_behind_one_address_lock_no_sender_out(
+    served: ServedRefreshes,
+) -> None:
+    headers = {SIGNATURE_HEADER: forged()}
+    flood = [served.send(b" " * MAX_BODY, headers=headers) for _ in range(60)]
+    own = [served.send(BODY, headers=signed(BODY)), served.send()]
+    answers = await asyncio.gather(*flood, *own)
+    assert [status for status, _, _ in answers[-2:]] == [202, 202]
+    assert {status for status, _, _ in answers[:-2]} == {401, 429}
 
 
 async def test_client_that_sends_too_much_is_throttled(
