@@ -41,7 +41,7 @@ class RestartState:
         done: The workloads that need not restart for it any more.
         problems: Of those that could not.
         notes: What else there is to say of those that did.
-        unchecked: The workloads of which it is not known yet whether they may be restarted.
+        unchecked: Workloads of which it is not known yet whether they may be restarted.
     """
 
     fingerprint: bytes = b""
@@ -73,8 +73,15 @@ class RestartState:
             for gone in kept.keys() - set(workloads):
                 del kept[gone]
 
+    def first_problem(self) -> Problem | None:
+        """Return the one that is reported; it stays the same as long as it is there."""
+        return next(iter(self.problems.values()), None)
+
     def settle(self) -> None:
         """Nothing is to be restarted for any more."""
+        if self.pending:
+            # Those of a check stay.
+            self.problems = {}
         self.pending, self.begun = "", False
 
 

@@ -265,7 +265,7 @@ class WorkloadReconciler:
             # Other data came meanwhile; they restart it again.
             self._statuses.put(waiter.key, es, known)
             return
-        problem = next(iter(kept.problems.values()), None)
+        problem = kept.first_problem()
         if keys.keys() <= kept.done:
             status = replace(status, restarted=status.data, nonce=new_nonce())
             known = replace(known, restart=status)
@@ -307,10 +307,14 @@ class WorkloadReconciler:
         if es is None:
             return
         known = self._statuses.known(user, es)
-        if problem is not None:
-            report(self._statuses, self._publisher, user, es, known, problem)
+        _keep(kept, key, problem)
+        if problem is None:
+            kept.unchecked.discard(key)
+        # The same one each time, whichever workload was asked about.
+        first = kept.first_problem()
+        if first is not None:
+            report(self._statuses, self._publisher, user, es, known, first)
             return
-        kept.unchecked.discard(key)
         forbidden = known.restarted is not None and (
             known.restarted.reason == Reason.RESTART_FORBIDDEN
         )

@@ -17,6 +17,8 @@ from secret_sync.resources.external_secret import workload_key, workloads_of
 from secret_sync.resources.restart import RestartStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
@@ -116,7 +118,7 @@ class RestartTracker:
         self._statuses.put(ctx.key, es, status)
         if known.restart is None:
             # A missing permission is to be known before the first restart.
-            kept_restart(ctx.state).unchecked.update(workloads_of(es))
+            kept_restart(ctx.state).unchecked.update(_one_of_each_kind(workloads_of(es)))
         self._expect(ctx, status)
 
     def _problem(self, restart: RolloutRestart) -> Problem | None:
@@ -153,7 +155,7 @@ class RestartTracker:
         else:
             kept.settle()
             if status.restarted is not None and status.restarted.reason in _CHECKED:
-                kept.unchecked.update(keys)
+                kept.unchecked.update(_one_of_each_kind(keys))
         for key in keys:
             if key in kept.unchecked or (status.restart.pending and key not in kept.done):
                 self._workloads.add_after(key, pacing.SETTLE)
@@ -171,6 +173,14 @@ def _is_over(condition: Condition, restart: RolloutRestart) -> bool:
         # Its message begins with the workload.
         return condition.message.split(" ", 1)[0] not in map(str, restart.workloads)
     return condition.reason in _PASSED
+
+
+def _one_of_each_kind(keys: Iterable[str]) -> Iterable[str]:
+    """Return the first workload of each kind: RBAC seldom tells those of one kind apart."""
+    first: dict[str, str] = {}
+    for key in keys:
+        first.setdefault(key.rpartition("/")[0], key)
+    return first.values()
 
 
 def new_nonce() -> str:

@@ -107,6 +107,47 @@ async def test_a_missing_permission_is_reported_before_the_first_restart() -> No
     assert not cluster.restarts
 
 
+async def test_several_forbidden_workloads_are_reported_once() -> None:
+    cluster, process = played(SHOP, DB)
+    for path in (SHOP, DB):
+        cluster.faults[f"GET {path}"] = ApiRefusedError(f"{RIGHT} {path}", status=403)
+    async with process.running():
+        await process.sync(BOTH, ONE)
+        await asyncio.sleep(70)
+        assert process.reported() == ("False", "RestartForbidden")
+        changes = process.statuses.changes
+        await asyncio.sleep(300)
+        await process.sync(BOTH, ONE, changed=False)
+        await asyncio.sleep(300)
+        assert process.statuses.changes == changes
+        assert process.events.reasons == ["RestartFailed"]
+        # What is granted leaves the other one.
+        del cluster.faults[f"GET {SHOP}"]
+        await asyncio.sleep(100)
+        condition = process.condition()
+        assert condition is not None
+        assert condition.message.startswith("statefulset/db")
+        cluster.faults.clear()
+        await asyncio.sleep(100)
+    assert process.reported() == ("", "")
+
+
+async def test_a_missing_permission_is_asked_for_once_for_each_kind() -> None:
+    names = [f"w-{number}" for number in range(16)]
+    paths = [SHOP.replace("shop", name) for name in names]
+    cluster, process = played(*paths)
+    for path in paths:
+        cluster.faults[f"GET {path}"] = ApiRefusedError(RIGHT, status=403)
+    es = restarting(*(f"deployment/{name}" for name in names))
+    async with process.running():
+        await process.sync(es, ONE)
+        await asyncio.sleep(15)
+        assert len([asked for asked in cluster.asked if "/deployments/" in asked]) == 1
+        await process.sync(es, ONE, changed=False)
+        await asyncio.sleep(60)
+    assert len([asked for asked in cluster.asked if "/deployments/" in asked]) <= 3
+
+
 async def test_a_workload_that_is_applied_later_is_no_mistake() -> None:
     cluster, process = played(DB)
     async with process.running():
