@@ -24,8 +24,8 @@ from secret_sync.controller.restart.pacing import (
     gap_after,
     seconds_since,
 )
-from secret_sync.controller.restart.reporting import report
-from secret_sync.controller.restart.tracker import kept_restart, new_nonce
+from secret_sync.controller.restart.reporting import report, report_progress
+from secret_sync.controller.restart.tracker import kept_restart
 from secret_sync.controller.restart.workload import MAX_NAMED, read_workload, restart_workload
 from secret_sync.controller.sync import Problem
 from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError, OutdatedError
@@ -238,9 +238,9 @@ class WorkloadReconciler:
                 _keep(kept, key, problem)
                 if note:
                     kept.notes[key] = f"{workload} {note}"
-            self._count(waiter, restarted=problem is None)
+            self._count(key, waiter, restarted=problem is None)
 
-    def _count(self, waiter: _Waiter, *, restarted: bool) -> None:
+    def _count(self, key: str, waiter: _Waiter, *, restarted: bool) -> None:
         """Count a restart of an object, and report it once all of its workloads have restarted."""
         es = self._objects.get(waiter.key)
         if es is None or es.uid != waiter.es.uid or es.restart is None:
@@ -249,35 +249,30 @@ class WorkloadReconciler:
         status = known.restart
         if status is None:
             return
+        now = loop_time()
         if restarted and not kept.begun:
-            now = loop_time()
             status = replace(
                 status,
                 last_time=clock.utc_text(),
                 recent=counted(status.recent, now - _last(status, kept)),
             )
             kept.last = now
-        current = status.data == waiter.restart.data == kept.pending
-        kept.begun = kept.begun or (restarted and current)
+        due = status.pending
+        if restarted:
+            # Until all have, the workloads run with different data: whatever it is then, it is due.
+            status = replace(status, restarted="")
         known = replace(known, restart=status)
-        keys = {workload_key(es.namespace, w): w for w in es.restart.workloads}
-        if not current:
-            # Other data came meanwhile; they restart it again.
-            self._statuses.put(waiter.key, es, known)
+        if status.data == waiter.restart.data == kept.pending:
+            kept.begun = kept.begun or restarted
+            report_progress(self._statuses, self._publisher, waiter.key, es, known, kept)
             return
-        problem = kept.first_problem()
-        if keys.keys() <= kept.done:
-            status = replace(status, restarted=status.data, nonce=new_nonce())
-            known = replace(known, restart=status)
-        elif problem is None:
-            self._statuses.put(waiter.key, es, known)
-            return
-        names = ", ".join(str(w) for k, w in keys.items() if k not in kept.problems)
-        notes = "".join(f"; {note}" for note in kept.notes.values())
-        message = f"restarted {names} for new data of Secret {es.target.name}{notes}"
-        report(self._statuses, self._publisher, waiter.key, es, known, problem, message)
-        if known.restart is not None and not known.restart.pending:
-            kept.settle()
+        # Other data came meanwhile; they restart it again.
+        if restarted and not due:
+            # They are those of before. Only this workload has others.
+            kept.expect(status.data, now)
+            others = (workload_key(es.namespace, workload) for workload in es.restart.workloads)
+            kept.done.update(other for other in others if other != key)
+        self._statuses.put(waiter.key, es, known)
 
     async def _check(self, key: str, workload: Workload) -> Outcome:
         """Report a missing permission before the first restart needs it."""
@@ -332,7 +327,7 @@ class WorkloadReconciler:
         for waiter in waiters:
             if waiter.kept.pending == waiter.restart.data:
                 _keep(waiter.kept, key, problem)
-                self._count(waiter, restarted=False)
+                self._count(key, waiter, restarted=False)
 
     def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
         """Report objects whose data change so often that they wait for more than a minute."""

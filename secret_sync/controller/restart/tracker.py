@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.clock import loop_time
 from secret_sync.controller.restart import pacing
 from secret_sync.controller.restart.digests import REFUSED_AGAIN_AFTER, same_key
 from secret_sync.controller.restart.pacing import RestartState
-from secret_sync.controller.restart.reporting import report
+from secret_sync.controller.restart.reporting import new_nonce, report
 from secret_sync.controller.sync import Changed, Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import workload_key, workloads_of
@@ -181,11 +180,6 @@ def _one_of_each_kind(keys: Iterable[str]) -> Iterable[str]:
     for key in keys:
         first.setdefault(key.rpartition("/")[0], key)
     return first.values()
-
-
-def new_nonce() -> str:
-    """Return what tells the next restart of an object from all others."""
-    return token_hex(4)
 
 
 def kept_restart(state: SyncState) -> RestartState:
