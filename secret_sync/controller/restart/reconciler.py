@@ -257,7 +257,7 @@ class WorkloadReconciler:
                 recent=counted(status.recent, now - _last(status, kept)),
             )
             kept.last = now
-        due = status.pending
+        was_due = status.pending
         if restarted:
             # Until all have, the workloads run with different data: whatever it is then, it is due.
             status = replace(status, restarted="")
@@ -267,7 +267,7 @@ class WorkloadReconciler:
             report_progress(self._statuses, self._publisher, waiter.key, es, known, kept)
             return
         # Other data came meanwhile; they restart it again.
-        if restarted and not due:
+        if restarted and not was_due:
             # They are those of before. Only this workload has others.
             kept.expect(status.data, now)
             others = (workload_key(es.namespace, workload) for workload in es.restart.workloads)

@@ -9,7 +9,7 @@ from secret_sync.clock import loop_time
 from secret_sync.controller.restart import pacing
 from secret_sync.controller.restart.digests import REFUSED_AGAIN_AFTER, same_key
 from secret_sync.controller.restart.pacing import RestartState
-from secret_sync.controller.restart.reporting import new_nonce, report
+from secret_sync.controller.restart.reporting import new_nonce, report, report_progress
 from secret_sync.controller.sync import Changed, Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import workload_key, workloads_of
@@ -151,6 +151,10 @@ class RestartTracker:
         kept.keep_only(keys)
         if status.restart.pending:
             kept.expect(status.restart.data, loop_time())
+            if keys and kept.done.issuperset(keys):
+                # What it still waited for is not named any more.
+                report_progress(self._statuses, self._publisher, ctx.key, ctx.es, status, kept)
+                return
         else:
             kept.settle()
             if status.restarted is not None and status.restarted.reason in _CHECKED:

@@ -368,6 +368,24 @@ async def test_data_that_changes_back_while_a_workload_restarts_restart_it_again
     assert not status.pending
 
 
+async def test_a_restart_is_over_once_the_workload_that_it_waited_for_is_not_named() -> None:
+    cluster, process = played(SHOP, DB)
+    cluster.faults[f"GET {DB}"] = REFUSED
+    async with process.running():
+        await process.sync(BOTH, ONE)
+        await process.sync(BOTH, TWO)
+        await asyncio.sleep(100)
+        assert process.reported() == ("False", "RestartFailed")
+        await process.sync(SHOP_ES, TWO, changed=False)
+        assert process.reported() == ("True", "Restarted")
+        status = process.statuses.held["ns/some"].restart
+        assert status is not None
+        assert not status.pending
+        await process.sync(SHOP_ES, ONE)
+        await asyncio.sleep(300)
+    assert [path for path, _ in cluster.restarts] == [SHOP, SHOP]
+
+
 async def test_an_object_that_is_deleted_meanwhile_restarts_nothing() -> None:
     cluster, process = played()
     async with process.running():
