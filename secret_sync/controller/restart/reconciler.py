@@ -119,6 +119,7 @@ class WorkloadReconciler:
         if delay > 0:
             self._report_delays(waiters)
             return RequeueAfter(delay)
+        sent = False
         try:
             found = await read_workload(self._client, kind, namespace, name)
             if not found.deleting and not self._is_restarted(found, waiters):
@@ -127,6 +128,7 @@ class WorkloadReconciler:
                     return RequeueAfter(delay)
                 named = self._named(key, found, waiters)
                 await restart_workload(self._writer, kind, found, named)
+                sent = True
                 self._remember(key, loop_time())
                 _log.info("workload restarted", workload=str(workload), namespace=namespace)
                 for waiter in waiters:
@@ -145,7 +147,9 @@ class WorkloadReconciler:
             self._refused(key, workload, waiters, error)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         else:
-            self._finish(key, workload, waiters, note=found.note)
+            self._finish(
+                key, workload, waiters, note=found.note, restarted=not found.deleting, sent=sent
+            )
         # Others may have come meanwhile, or other data.
         waiters = self._waiters(key)
         return RequeueAfter(self._delay(key, waiters)) if waiters else Done()
@@ -228,6 +232,8 @@ class WorkloadReconciler:
         *,
         problem: Problem | None = None,
         note: str = "",
+        restarted: bool = False,
+        sent: bool = False,
     ) -> None:
         """Keep that a workload need not restart for these digests any more."""
         for waiter in waiters:
@@ -238,10 +244,17 @@ class WorkloadReconciler:
                 _keep(kept, key, problem)
                 if note:
                     kept.notes[key] = f"{workload} {note}"
-            self._count(key, waiter, restarted=problem is None)
+            self._count(key, waiter, restarted=restarted, sent=sent)
 
-    def _count(self, key: str, waiter: _Waiter, *, restarted: bool) -> None:
-        """Count a restart of an object, and report it once all of its workloads have restarted."""
+    def _count(self, key: str, waiter: _Waiter, *, restarted: bool, sent: bool) -> None:
+        """Count a restart of an object, and report it once all of its workloads have restarted.
+
+        Args:
+            key: Of the workload.
+            waiter: The object, as it was.
+            restarted: Whether the workload has restarted for it.
+            sent: Whether that was now, and not before the controller started again.
+        """
         es = self._objects.get(waiter.key)
         if es is None or es.uid != waiter.es.uid or es.restart is None:
             return
@@ -250,7 +263,7 @@ class WorkloadReconciler:
         if status is None:
             return
         now = loop_time()
-        if restarted and not kept.begun:
+        if sent and not kept.begun:
             status = replace(
                 status,
                 last_time=clock.utc_text(),
@@ -327,7 +340,7 @@ class WorkloadReconciler:
         for waiter in waiters:
             if waiter.kept.pending == waiter.restart.data:
                 _keep(waiter.kept, key, problem)
-                self._count(key, waiter, restarted=False)
+                self._count(key, waiter, restarted=False, sent=False)
 
     def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
         """Report objects whose data change so often that they wait for more than a minute."""

@@ -220,6 +220,9 @@ async def test_a_workload_that_is_being_deleted_is_left_alone() -> None:
         await asyncio.sleep(100)
     assert not cluster.restarts
     assert process.reported() == ("True", "Restarted")
+    status = process.statuses.held["ns/some"].restart
+    assert status is not None
+    assert (status.last_time, status.recent) == ("", 0)
 
 
 async def test_an_invalid_annotation_is_reported_and_what_it_missed_follows() -> None:

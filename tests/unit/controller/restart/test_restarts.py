@@ -386,6 +386,24 @@ async def test_a_restart_is_over_once_the_workload_that_it_waited_for_is_not_nam
     assert [path for path, _ in cluster.restarts] == [SHOP, SHOP]
 
 
+async def test_a_controller_that_starts_again_counts_no_restart_that_did_not_happen() -> None:
+    cluster, process = played(SHOP, DB)
+    cluster.faults[f"GET {DB}"] = REFUSED
+    async with process.running():
+        await process.sync(BOTH, ONE)
+        await process.sync(BOTH, TWO)
+        await asyncio.sleep(100)
+    process.restarted_long_ago()
+    before = process.statuses.held["ns/some"].restart
+    for _ in range(3):
+        process = Process(cluster, process.statuses)
+        async with process.running():
+            await process.sync(BOTH, TWO, changed=False)
+            await asyncio.sleep(100)
+        assert process.statuses.held["ns/some"].restart == before
+    assert len(cluster.restarts) == 1
+
+
 async def test_an_object_that_is_deleted_meanwhile_restarts_nothing() -> None:
     cluster, process = played()
     async with process.running():
