@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from secret_sync.controller.sync import SyncContext
 from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.resources import ExternalSecretStatus
 from tests.unit.controller.fakes import Statuses
@@ -250,6 +251,44 @@ async def test_an_unreadable_key_is_reported_and_asked_for_again() -> None:
     assert await process.object_queue.get() == "ns/some"
     cluster.faults.clear()
     await process.sync(SHOP_ES, ONE)
+    assert process.reported() == ("", "")
+
+
+async def test_a_key_that_cannot_be_created_now_holds_up_no_sync() -> None:
+    cluster, process = played()
+    fault = ApiUnavailableError("PATCH: 500: failed calling webhook", status=500)
+    cluster.faults[f"PATCH {KEY_PATH}"] = fault
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        assert process.reported() == ("False", "RestartFailed")
+        async with asyncio.timeout(10):
+            assert await process.object_queue.get() == "ns/some"
+        cluster.faults.clear()
+        await process.sync(SHOP_ES, ONE, changed=False)
+        assert process.reported() == ("", "")
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+    assert len(cluster.restarts) == 1
+
+
+async def test_an_invalid_annotation_needs_no_key() -> None:
+    cluster, process = played()
+    await process.sync(restarting("deplyoment/shop"), ONE)
+    assert process.reported() == ("False", "RestartInvalid")
+    assert not cluster.asked
+
+
+async def test_a_secret_that_is_created_once_is_no_longer_reported_once_there_is_a_key() -> None:
+    cluster, process = played()
+    cluster.faults[f"GET {KEY_PATH}"] = ApiUnavailableError("GET: 503", status=503)
+    await process.sync(SHOP_ES, ONE)
+    ctx = SyncContext("ns/some", SHOP_ES, process.states.of("ns/some"))
+    process.tracker.unread(ctx)
+    assert process.reported() == ("False", "RestartFailed")
+    cluster.faults.clear()
+    await asyncio.sleep(10)
+    await process.tracker.begin(ctx)
+    process.tracker.unread(ctx)
     assert process.reported() == ("", "")
 
 
