@@ -71,7 +71,8 @@ class RestartTracker:
     def unread(self, ctx: SyncContext) -> None:
         """Note that the data is what workloads started with, without knowing it.
 
-        Of a Secret that is created once. The next change is one, and is told from the write.
+        Of a Secret that is created once. The next change is told from the write: an update is one,
+        and a Secret that is created again has, as far as is known, the data that it had.
         """
         known, restart = self._statuses.known(ctx.key, ctx.es), ctx.es.restart
         if restart is None:
@@ -103,7 +104,8 @@ class RestartTracker:
         if known.target not in ("", es.target.name):
             # Another Secret: nothing that runs uses it yet.
             before = None
-        now = _advanced(before, digest, changed=isinstance(result, Changed))
+        changed = isinstance(result, Changed) and not result.created
+        now = _advanced(before, digest, changed=changed)
         status = _without_passed(replace(known, restart=now), restart)
         self._statuses.put(ctx.key, es, status)
         if known.restart is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.sync import UNCHANGED
+from secret_sync.controller.sync import UNCHANGED, Changed
 from secret_sync.kube import ApiUnavailableError
 from secret_sync.resources import ExternalSecretStatus
 from tests.unit.controller.extracting import reading
@@ -149,6 +149,23 @@ async def test_a_secret_that_is_created_once_does_not_restart_for_the_same_value
     assert loop.restart is not None
     assert loop.restart.data
     assert not loop.is_due()
+
+
+async def test_a_secret_that_is_created_again_begins_with_its_value() -> None:
+    loop = RestartLoop(refreshPolicy="CreatedOnce")
+    loop.writer.there = True
+    loop.knows(a=b"1")
+    await loop.reconcile()
+    # Someone deleted it.
+    loop.writer.there, loop.writer.answer = False, Changed("secret created", 1, created=True)
+    await loop.reconcile(loop.edited())
+    assert loop.restart is not None
+    assert loop.restart.data
+    assert not loop.is_due()
+    loop.knows(a=b"2")
+    loop.writer.answer = Changed("secret updated", 1)
+    await loop.reconcile(loop.edited(force_sync="now"))
+    assert loop.is_due()
 
 
 async def test_a_restart_that_is_due_goes_on_although_nothing_can_be_fetched() -> None:
