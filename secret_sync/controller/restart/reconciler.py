@@ -6,10 +6,11 @@ has changed, and patched once for all of them that wait.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -19,9 +20,11 @@ from secret_sync.controller.restart import pacing
 from secret_sync.controller.restart.pacing import (
     FREE,
     Waiting,
+    allowed,
     counted,
     due,
     gap_after,
+    last_restart,
     seconds_since,
 )
 from secret_sync.controller.restart.reporting import report, report_progress
@@ -35,7 +38,7 @@ from secret_sync.resources.external_secret import BY_WORKLOAD, workload_key
 from secret_sync.resources.restart import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
@@ -53,6 +56,10 @@ _log = structlog.get_logger(__name__)
 REFUSED_AGAIN_AFTER: Final = 60.0
 #: Whether a group is complete is looked at this often (seconds).
 _LOOK_AGAIN_AFTER: Final = 1.0
+#: So many objects are looked at before others have the loop: thousands may name one workload.
+_AT_ONCE: Final = 100
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +119,12 @@ class WorkloadReconciler:
         """Reconcile one workload: ``namespace/kind/name``."""
         namespace, kind, name = key.split("/")
         workload = Workload(kind, name)
-        waiters = self._waiters(key)
+        waiters = await self._waiters(key)
         if not waiters:
             return await self._check(key, workload)
-        delay = self._delay(key, waiters)
+        delay = await self._delay(key, waiters)
         if delay > 0:
-            self._report_delays(waiters)
+            await self._report_delays(waiters)
             return RequeueAfter(delay)
         sent = False
         try:
@@ -131,7 +138,7 @@ class WorkloadReconciler:
                 sent = True
                 self._remember(key, loop_time())
                 _log.info("workload restarted", workload=str(workload), namespace=namespace)
-                for waiter in waiters:
+                async for waiter in _in_turns(waiters):
                     self._publisher.restarted(waiter.es, str(workload))
         except ApiNotFoundError:
             problem = Problem(
@@ -139,25 +146,25 @@ class WorkloadReconciler:
                 f"{workload} does not exist in this namespace, so nothing restarted; correct the "
                 "name, or remove it",
             )
-            self._finish(key, workload, waiters, problem=problem)
+            await self._finish(key, workload, waiters, problem=problem)
         except (ApiUnavailableError, OutdatedError) as error:
             _log.info("workload not restarted, will retry", error=error.message)
             return Retry(after=error.retry_after)
         except ApiRefusedError as error:
-            self._refused(key, workload, waiters, error)
+            await self._refused(key, workload, waiters, error)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         else:
-            self._finish(
+            await self._finish(
                 key, workload, waiters, note=found.note, restarted=not found.deleting, sent=sent
             )
         # Others may have come meanwhile, or other data.
-        waiters = self._waiters(key)
-        return RequeueAfter(self._delay(key, waiters)) if waiters else Done()
+        waiters = await self._waiters(key)
+        return RequeueAfter(await self._delay(key, waiters)) if waiters else Done()
 
-    def _waiters(self, key: str) -> list[_Waiter]:
+    async def _waiters(self, key: str) -> list[_Waiter]:
         """Return the ExternalSecrets that wait for the restart of a workload."""
         found = []
-        for user in self._objects.by_index(BY_WORKLOAD, key):
+        async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key)):
             es = self._objects.get(user)
             if es is None or es.deleting:
                 continue
@@ -168,10 +175,10 @@ class WorkloadReconciler:
             if restart is None or not restart.pending or kept.pending != restart.data:
                 continue
             if key not in kept.done:
-                found.append(_Waiter(user, es, restart, kept, _allowed(restart, kept)))
+                found.append(_Waiter(user, es, restart, kept, allowed(restart, kept)))
         return found
 
-    def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
+    async def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
         """Return the seconds until a workload may restart."""
         now = loop_time()
         at = due(waiter.times for waiter in waiters)
@@ -181,12 +188,14 @@ class WorkloadReconciler:
             return at - now
         since = min(waiter.times.due for waiter in waiters)
         return (
-            _LOOK_AGAIN_AFTER if now - since < pacing.AT_MOST and self._is_incomplete(key) else 0.0
+            _LOOK_AGAIN_AFTER
+            if now - since < pacing.AT_MOST and await self._is_incomplete(key)
+            else 0.0
         )
 
-    def _is_incomplete(self, key: str) -> bool:
+    async def _is_incomplete(self, key: str) -> bool:
         """Return whether an ExternalSecret of the group has new values that are not written."""
-        for user in self._objects.by_index(BY_WORKLOAD, key):
+        async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key)):
             state = self._states.find(user)
             if state is not None and state.waiting_since is not None:
                 return True
@@ -224,7 +233,7 @@ class WorkloadReconciler:
                 named.setdefault(name, digest)
         return named
 
-    def _finish(
+    async def _finish(
         self,
         key: str,
         workload: Workload,
@@ -236,7 +245,7 @@ class WorkloadReconciler:
         sent: bool = False,
     ) -> None:
         """Keep that a workload need not restart for these digests any more."""
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             kept = waiter.kept
             if kept.pending == waiter.restart.data:
                 kept.done.add(key)
@@ -267,7 +276,7 @@ class WorkloadReconciler:
             status = replace(
                 status,
                 last_time=clock.utc_text(),
-                recent=counted(status.recent, now - _last(status, kept)),
+                recent=counted(status.recent, now - last_restart(status, kept)),
             )
             kept.last = now
         was_due = status.pending
@@ -291,8 +300,8 @@ class WorkloadReconciler:
         """Report a missing permission before the first restart needs it."""
         users = [
             user
-            for user in self._objects.by_index(BY_WORKLOAD, key)
-            if key in kept_restart(self._states.of(user)).unchecked
+            async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key))
+            if self._unchecked(user, key) is not None
         ]
         if not users:
             return Done()
@@ -306,13 +315,19 @@ class WorkloadReconciler:
             return Retry(after=error.retry_after)
         except ApiRefusedError as error:
             problem = _refusal(workload, error)
-        for user in users:
+        async for user in _in_turns(users):
             self._checked(user, key, problem)
         return RequeueAfter(REFUSED_AGAIN_AFTER) if problem is not None else Done()
 
+    def _unchecked(self, user: str, key: str) -> RestartState | None:
+        """Return what is kept of an object that wants to know whether a workload may restart."""
+        state = self._states.find(user)
+        kept = state.restart if state is not None else None
+        return kept if kept is not None and key in kept.unchecked else None
+
     def _checked(self, user: str, key: str, problem: Problem | None) -> None:
-        es, kept = self._objects.get(user), kept_restart(self._states.of(user))
-        if es is None:
+        es, kept = self._objects.get(user), self._unchecked(user, key)
+        if es is None or es.restart is None or kept is None:
             return
         known = self._statuses.known(user, es)
         _keep(kept, key, problem)
@@ -329,7 +344,7 @@ class WorkloadReconciler:
         if forbidden and not kept.unchecked and not kept.pending:
             self._statuses.put(user, es, replace(known, restarted=None))
 
-    def _refused(
+    async def _refused(
         self,
         key: str,
         workload: Workload,
@@ -337,15 +352,15 @@ class WorkloadReconciler:
         error: ApiRefusedError,
     ) -> None:
         problem = _refusal(workload, error)
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             if waiter.kept.pending == waiter.restart.data:
                 _keep(waiter.kept, key, problem)
                 self._count(key, waiter, restarted=False, sent=False)
 
-    def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
+    async def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
         """Report objects whose data change so often that they wait for more than a minute."""
         now = loop_time()
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             if waiter.restart.recent <= FREE or waiter.allowed <= now or waiter.kept.problems:
                 continue
             problem = Problem(
@@ -355,8 +370,18 @@ class WorkloadReconciler:
                 f"{waiter.restart.last_time}; if nobody rotates that often, look for a value that "
                 "is another one at each refresh, such as a generated password",
             )
-            known = self._statuses.known(waiter.key, waiter.es)
-            report(self._statuses, self._publisher, waiter.key, waiter.es, known, problem)
+            es = self._objects.get(waiter.key)
+            if es is not None and es.uid == waiter.es.uid and es.restart is not None:
+                known = self._statuses.known(waiter.key, es)
+                report(self._statuses, self._publisher, waiter.key, es, known, problem)
+
+
+async def _in_turns(items: Collection[_T]) -> AsyncIterator[_T]:
+    """Iterate over many, and let others have the loop meanwhile."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _refusal(workload: Workload, error: ApiRefusedError) -> Problem:
@@ -375,19 +400,3 @@ def _keep(kept: RestartState, key: str, problem: Problem | None) -> None:
         kept.problems.pop(key, None)
     else:
         kept.problems[key] = problem
-
-
-def _last(status: RestartStatus, kept: RestartState) -> float:
-    """Return the loop time of the last restart, also of one before this process started."""
-    elapsed = seconds_since(status.last_time, time.time()) if status.last_time else None
-    if kept.last != float("-inf") or elapsed is None:
-        return kept.last
-    return loop_time() - elapsed
-
-
-def _allowed(status: RestartStatus, kept: RestartState) -> float:
-    """Return the loop time before which the limit of an object does not let it restart."""
-    if kept.begun:
-        # Its other workloads belong to the same restart.
-        return float("-inf")
-    return _last(status, kept) + gap_after(status.recent)

@@ -180,6 +180,34 @@ async def test_objects_that_change_together_restart_their_workload_once() -> Non
     assert {process.reported(name) for name in names} == {("True", "Restarted")}
 
 
+@pytest.mark.parametrize("forbidden", [False, True])
+async def test_many_objects_of_one_workload_leave_the_loop_to_others(*, forbidden: bool) -> None:
+    cluster, process = played()
+    objects = [restarting("deployment/shop", name=f"es-{number}") for number in range(1000)]
+    if forbidden:
+        cluster.faults[f"GET {SHOP}"] = REFUSED
+    for es in objects:
+        await process.sync(es, ONE)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    # What is checked, and what restarts.
+    for data, expected in ((ONE, 10), (TWO, 20)):
+        for es in objects:
+            await process.sync(es, data)
+        await asyncio.sleep(100)
+        turns, other = 0, asyncio.create_task(others())
+        await process.reconciler.reconcile("ns/Deployment/shop")
+        other.cancel()
+        assert turns >= expected
+    assert len(cluster.restarts) == (0 if forbidden else 1)
+
+
 async def test_objects_that_change_apart_restart_their_workload_a_minute_apart() -> None:
     cluster, process = played()
     first, second = (restarting("deployment/shop", name=name) for name in ("one", "two"))
