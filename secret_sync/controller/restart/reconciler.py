@@ -181,12 +181,13 @@ class WorkloadReconciler:
     async def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
         """Return the seconds until a workload may restart."""
         now = loop_time()
-        at = due(waiter.times for waiter in waiters)
+        times = [waiter.times async for waiter in _in_turns(waiters)]
+        at = due(times)
         if key in self._restarted:
             at = max(at, self._restarted[key] + pacing.GAP)
         if at > now:
             return at - now
-        since = min(waiter.times.due for waiter in waiters)
+        since = min(each.due for each in times)
         return (
             _LOOK_AGAIN_AFTER
             if now - since < pacing.AT_MOST and await self._is_incomplete(key)
