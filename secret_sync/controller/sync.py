@@ -81,12 +81,14 @@ class Changed:
         keys: How many keys it holds; ``None`` if they are another writer's.
         removed: How many keys of others were removed from it; ``None`` if that was not looked for.
         controller: Kind and name of another controller of the Secret, or ``""``.
+        created: Whether there was no Secret.
     """
 
     log: str
     keys: int | None = None
     removed: int | None = None
     controller: str = ""
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)

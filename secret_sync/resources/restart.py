@@ -78,7 +78,8 @@ class RestartStatus:
 
     Attributes:
         data: Keyed digest of the data that was written last.
-        restarted: Of the data that the workloads restarted for, or started with.
+        restarted: Of the data that the workloads restarted for, or started with; ``""`` while only
+            some of them have restarted.
         nonce: Another one for each restart: the data may be the same as in an earlier one.
         last_time: RFC 3339, UTC: the last restart, or ``""``.
         recent: How many restarts followed each other closely; it decides how long the next waits.

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 from secret_sync.clock import loop_time
 from secret_sync.controller.sync import Problem
 from secret_sync.errors import DefiniteError
-from secret_sync.kube import SECRETS, AlreadyExistsError, ApiNotFoundError, ApiRefusedError
+from secret_sync.kube import (
+    SECRETS,
+    AlreadyExistsError,
+    ApiNotFoundError,
+    ApiRefusedError,
+    ApiUnavailableError,
+)
 from secret_sync.resources import Reason
 
 if TYPE_CHECKING:
@@ -30,7 +36,9 @@ _DIGEST_BYTES: Final = 16
 #: Of the digest that tells one key from another.
 _ID_BYTES: Final = 4
 #: A key that may not be read is asked for again this often (seconds).
-REFUSED_AGAIN_AFTER: Final = 60.0
+_REFUSED_AGAIN_AFTER: Final = 60.0
+#: And one that the API server could not give.
+_UNAVAILABLE_AGAIN_AFTER: Final = 5.0
 
 
 class DataDigests:
@@ -61,8 +69,7 @@ class DataDigests:
     async def load(self) -> None:
         """Load the key, or create it; why there is none is in ``problem``.
 
-        Raises:
-            ApiUnavailableError: The API server did not answer.
+        No Secret waits for the key, so it raises nothing that would hold up a sync.
         """
         if self._is_settled():
             return
@@ -71,12 +78,18 @@ class DataDigests:
                 return
             try:
                 self._take(await self._read_or_create())
-            except (ApiRefusedError, DefiniteError) as error:
-                self._again_at = loop_time() + REFUSED_AGAIN_AFTER
+            except (ApiRefusedError, ApiUnavailableError, DefiniteError) as error:
+                unavailable = isinstance(error, ApiUnavailableError)
+                delay = _UNAVAILABLE_AGAIN_AFTER if unavailable else _REFUSED_AGAIN_AFTER
+                self._again_at = loop_time() + delay
                 self.problem = Problem(
                     Reason.RESTART_FAILED,
                     f"nothing restarts without the key of the digests: {error.message}",
                 )
+
+    def retry_delay(self) -> float:
+        """Return the seconds until the key is asked for again."""
+        return max(0.0, self._again_at - loop_time())
 
     def _is_settled(self) -> bool:
         """Return whether there is a key, or was none a moment ago."""

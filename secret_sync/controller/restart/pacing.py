@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from secret_sync.clock import loop_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from secret_sync.controller.sync import Problem
+    from secret_sync.resources.restart import RestartStatus
 
 #: Seconds after a change of the data before anything restarts. Secrets that are rotated together
 #: are written within that time: after a change the others are fetched again after five seconds.
@@ -41,7 +45,7 @@ class RestartState:
         done: The workloads that need not restart for it any more.
         problems: Of those that could not.
         notes: What else there is to say of those that did.
-        unchecked: The workloads of which it is not known yet whether they may be restarted.
+        unchecked: Workloads of which it is not known yet whether they may be restarted.
     """
 
     fingerprint: bytes = b""
@@ -73,8 +77,15 @@ class RestartState:
             for gone in kept.keys() - set(workloads):
                 del kept[gone]
 
+    def first_problem(self) -> Problem | None:
+        """Return the one that is reported; it stays the same as long as it is there."""
+        return next(iter(self.problems.values()), None)
+
     def settle(self) -> None:
         """Nothing is to be restarted for any more."""
+        if self.pending:
+            # Those of a check stay.
+            self.problems = {}
         self.pending, self.begun = "", False
 
 
@@ -144,3 +155,19 @@ def seconds_since(written: str, now: float) -> float | None:
     elapsed = now - then.timestamp()
     # A clock that was wrong must not stop restarts until it would have been right.
     return None if elapsed < -GAP else max(0.0, elapsed)
+
+
+def last_restart(status: RestartStatus, kept: RestartState) -> float:
+    """Return the loop time of the last restart, also of one before this process started."""
+    elapsed = seconds_since(status.last_time, time.time()) if status.last_time else None
+    if kept.last != float("-inf") or elapsed is None:
+        return kept.last
+    return loop_time() - elapsed
+
+
+def allowed(status: RestartStatus, kept: RestartState) -> float:
+    """Return the loop time before which the limit of an object does not let it restart."""
+    if kept.begun:
+        # Its other workloads belong to the same restart.
+        return float("-inf")
+    return last_restart(status, kept) + gap_after(status.recent)

@@ -6,10 +6,11 @@ has changed, and patched once for all of them that wait.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -19,13 +20,15 @@ from secret_sync.controller.restart import pacing
 from secret_sync.controller.restart.pacing import (
     FREE,
     Waiting,
+    allowed,
     counted,
     due,
     gap_after,
+    last_restart,
     seconds_since,
 )
-from secret_sync.controller.restart.reporting import report
-from secret_sync.controller.restart.tracker import kept_restart, new_nonce
+from secret_sync.controller.restart.reporting import report, report_progress
+from secret_sync.controller.restart.tracker import kept_restart
 from secret_sync.controller.restart.workload import MAX_NAMED, read_workload, restart_workload
 from secret_sync.controller.sync import Problem
 from secret_sync.kube import ApiNotFoundError, ApiRefusedError, ApiUnavailableError, OutdatedError
@@ -35,7 +38,7 @@ from secret_sync.resources.external_secret import BY_WORKLOAD, workload_key
 from secret_sync.resources.restart import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from secret_sync.controller.external_secret.state import SyncStateStore
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
@@ -53,6 +56,10 @@ _log = structlog.get_logger(__name__)
 REFUSED_AGAIN_AFTER: Final = 60.0
 #: Whether a group is complete is looked at this often (seconds).
 _LOOK_AGAIN_AFTER: Final = 1.0
+#: So many objects are looked at before others have the loop: thousands may name one workload.
+_AT_ONCE: Final = 100
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +119,14 @@ class WorkloadReconciler:
         """Reconcile one workload: ``namespace/kind/name``."""
         namespace, kind, name = key.split("/")
         workload = Workload(kind, name)
-        waiters = self._waiters(key)
+        waiters = await self._waiters(key)
         if not waiters:
             return await self._check(key, workload)
-        delay = self._delay(key, waiters)
+        delay = await self._delay(key, waiters)
         if delay > 0:
-            self._report_delays(waiters)
+            await self._report_delays(waiters)
             return RequeueAfter(delay)
+        sent = False
         try:
             found = await read_workload(self._client, kind, namespace, name)
             if not found.deleting and not self._is_restarted(found, waiters):
@@ -127,9 +135,10 @@ class WorkloadReconciler:
                     return RequeueAfter(delay)
                 named = self._named(key, found, waiters)
                 await restart_workload(self._writer, kind, found, named)
+                sent = True
                 self._remember(key, loop_time())
                 _log.info("workload restarted", workload=str(workload), namespace=namespace)
-                for waiter in waiters:
+                async for waiter in _in_turns(waiters):
                     self._publisher.restarted(waiter.es, str(workload))
         except ApiNotFoundError:
             problem = Problem(
@@ -137,23 +146,25 @@ class WorkloadReconciler:
                 f"{workload} does not exist in this namespace, so nothing restarted; correct the "
                 "name, or remove it",
             )
-            self._finish(key, workload, waiters, problem=problem)
+            await self._finish(key, workload, waiters, problem=problem)
         except (ApiUnavailableError, OutdatedError) as error:
             _log.info("workload not restarted, will retry", error=error.message)
             return Retry(after=error.retry_after)
         except ApiRefusedError as error:
-            self._refused(key, workload, waiters, error)
+            await self._refused(key, workload, waiters, error)
             return RequeueAfter(REFUSED_AGAIN_AFTER)
         else:
-            self._finish(key, workload, waiters, note=found.note)
+            await self._finish(
+                key, workload, waiters, note=found.note, restarted=not found.deleting, sent=sent
+            )
         # Others may have come meanwhile, or other data.
-        waiters = self._waiters(key)
-        return RequeueAfter(self._delay(key, waiters)) if waiters else Done()
+        waiters = await self._waiters(key)
+        return RequeueAfter(await self._delay(key, waiters)) if waiters else Done()
 
-    def _waiters(self, key: str) -> list[_Waiter]:
+    async def _waiters(self, key: str) -> list[_Waiter]:
         """Return the ExternalSecrets that wait for the restart of a workload."""
         found = []
-        for user in self._objects.by_index(BY_WORKLOAD, key):
+        async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key)):
             es = self._objects.get(user)
             if es is None or es.deleting:
                 continue
@@ -164,25 +175,28 @@ class WorkloadReconciler:
             if restart is None or not restart.pending or kept.pending != restart.data:
                 continue
             if key not in kept.done:
-                found.append(_Waiter(user, es, restart, kept, _allowed(restart, kept)))
+                found.append(_Waiter(user, es, restart, kept, allowed(restart, kept)))
         return found
 
-    def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
+    async def _delay(self, key: str, waiters: Sequence[_Waiter]) -> float:
         """Return the seconds until a workload may restart."""
         now = loop_time()
-        at = due(waiter.times for waiter in waiters)
+        times = [waiter.times async for waiter in _in_turns(waiters)]
+        at = due(times)
         if key in self._restarted:
             at = max(at, self._restarted[key] + pacing.GAP)
         if at > now:
             return at - now
-        since = min(waiter.times.due for waiter in waiters)
+        since = min(each.due for each in times)
         return (
-            _LOOK_AGAIN_AFTER if now - since < pacing.AT_MOST and self._is_incomplete(key) else 0.0
+            _LOOK_AGAIN_AFTER
+            if now - since < pacing.AT_MOST and await self._is_incomplete(key)
+            else 0.0
         )
 
-    def _is_incomplete(self, key: str) -> bool:
+    async def _is_incomplete(self, key: str) -> bool:
         """Return whether an ExternalSecret of the group has new values that are not written."""
-        for user in self._objects.by_index(BY_WORKLOAD, key):
+        async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key)):
             state = self._states.find(user)
             if state is not None and state.waiting_since is not None:
                 return True
@@ -220,7 +234,7 @@ class WorkloadReconciler:
                 named.setdefault(name, digest)
         return named
 
-    def _finish(
+    async def _finish(
         self,
         key: str,
         workload: Workload,
@@ -228,9 +242,11 @@ class WorkloadReconciler:
         *,
         problem: Problem | None = None,
         note: str = "",
+        restarted: bool = False,
+        sent: bool = False,
     ) -> None:
         """Keep that a workload need not restart for these digests any more."""
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             kept = waiter.kept
             if kept.pending == waiter.restart.data:
                 kept.done.add(key)
@@ -238,10 +254,17 @@ class WorkloadReconciler:
                 _keep(kept, key, problem)
                 if note:
                     kept.notes[key] = f"{workload} {note}"
-            self._count(waiter, restarted=problem is None)
+            self._count(key, waiter, restarted=restarted, sent=sent)
 
-    def _count(self, waiter: _Waiter, *, restarted: bool) -> None:
-        """Count a restart of an object, and report it once all of its workloads have restarted."""
+    def _count(self, key: str, waiter: _Waiter, *, restarted: bool, sent: bool) -> None:
+        """Count a restart of an object, and report it once all of its workloads have restarted.
+
+        Args:
+            key: Of the workload.
+            waiter: The object, as it was.
+            restarted: Whether the workload has restarted for it.
+            sent: Whether that was now, and not before the controller started again.
+        """
         es = self._objects.get(waiter.key)
         if es is None or es.uid != waiter.es.uid or es.restart is None:
             return
@@ -249,35 +272,30 @@ class WorkloadReconciler:
         status = known.restart
         if status is None:
             return
-        if restarted and not kept.begun:
-            now = loop_time()
+        now = loop_time()
+        if sent and not kept.begun:
             status = replace(
                 status,
                 last_time=clock.utc_text(),
-                recent=counted(status.recent, now - _last(status, kept)),
+                recent=counted(status.recent, now - last_restart(status, kept)),
             )
             kept.last = now
-        current = status.data == waiter.restart.data == kept.pending
-        kept.begun = kept.begun or (restarted and current)
+        was_due = status.pending
+        if restarted:
+            # Until all have, the workloads run with different data: whatever it is then, it is due.
+            status = replace(status, restarted="")
         known = replace(known, restart=status)
-        keys = {workload_key(es.namespace, w): w for w in es.restart.workloads}
-        if not current:
-            # Other data came meanwhile; they restart it again.
-            self._statuses.put(waiter.key, es, known)
+        if status.data == waiter.restart.data == kept.pending:
+            kept.begun = kept.begun or restarted
+            report_progress(self._statuses, self._publisher, waiter.key, es, known, kept)
             return
-        problem = next(iter(kept.problems.values()), None)
-        if keys.keys() <= kept.done:
-            status = replace(status, restarted=status.data, nonce=new_nonce())
-            known = replace(known, restart=status)
-        elif problem is None:
-            self._statuses.put(waiter.key, es, known)
-            return
-        names = ", ".join(str(w) for k, w in keys.items() if k not in kept.problems)
-        notes = "".join(f"; {note}" for note in kept.notes.values())
-        message = f"restarted {names} for new data of Secret {es.target.name}{notes}"
-        report(self._statuses, self._publisher, waiter.key, es, known, problem, message)
-        if known.restart is not None and not known.restart.pending:
-            kept.settle()
+        # Other data came meanwhile; they restart it again.
+        if restarted and not was_due:
+            # They are those of before. Only this workload has others.
+            kept.expect(status.data, now)
+            others = (workload_key(es.namespace, workload) for workload in es.restart.workloads)
+            kept.done.update(other for other in others if other != key)
+        self._statuses.put(waiter.key, es, known)
 
     async def _check(self, key: str, workload: Workload) -> Outcome:
         """Report that a workload may not be read, before the first restart needs it.
@@ -286,8 +304,8 @@ class WorkloadReconciler:
         """
         users = [
             user
-            for user in self._objects.by_index(BY_WORKLOAD, key)
-            if key in kept_restart(self._states.of(user)).unchecked
+            async for user in _in_turns(self._objects.by_index(BY_WORKLOAD, key))
+            if self._unchecked(user, key) is not None
         ]
         if not users:
             return Done()
@@ -301,26 +319,36 @@ class WorkloadReconciler:
             return Retry(after=error.retry_after)
         except ApiRefusedError as error:
             problem = _refusal(workload, error)
-        for user in users:
+        async for user in _in_turns(users):
             self._checked(user, key, problem)
         return RequeueAfter(REFUSED_AGAIN_AFTER) if problem is not None else Done()
 
+    def _unchecked(self, user: str, key: str) -> RestartState | None:
+        """Return what is kept of an object that wants to know whether a workload may restart."""
+        state = self._states.find(user)
+        kept = state.restart if state is not None else None
+        return kept if kept is not None and key in kept.unchecked else None
+
     def _checked(self, user: str, key: str, problem: Problem | None) -> None:
-        es, kept = self._objects.get(user), kept_restart(self._states.of(user))
-        if es is None:
+        es, kept = self._objects.get(user), self._unchecked(user, key)
+        if es is None or es.restart is None or kept is None:
             return
         known = self._statuses.known(user, es)
-        if problem is not None:
-            report(self._statuses, self._publisher, user, es, known, problem)
+        _keep(kept, key, problem)
+        if problem is None:
+            kept.unchecked.discard(key)
+        # The same one each time, whichever workload was asked about.
+        first = kept.first_problem()
+        if first is not None:
+            report(self._statuses, self._publisher, user, es, known, first)
             return
-        kept.unchecked.discard(key)
         forbidden = known.restarted is not None and (
             known.restarted.reason == Reason.RESTART_FORBIDDEN
         )
         if forbidden and not kept.unchecked and not kept.pending:
             self._statuses.put(user, es, replace(known, restarted=None))
 
-    def _refused(
+    async def _refused(
         self,
         key: str,
         workload: Workload,
@@ -328,15 +356,15 @@ class WorkloadReconciler:
         error: ApiRefusedError,
     ) -> None:
         problem = _refusal(workload, error)
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             if waiter.kept.pending == waiter.restart.data:
                 _keep(waiter.kept, key, problem)
-                self._count(waiter, restarted=False)
+                self._count(key, waiter, restarted=False, sent=False)
 
-    def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
+    async def _report_delays(self, waiters: Sequence[_Waiter]) -> None:
         """Report objects whose data change so often that they wait for more than a minute."""
         now = loop_time()
-        for waiter in waiters:
+        async for waiter in _in_turns(waiters):
             if waiter.restart.recent <= FREE or waiter.allowed <= now or waiter.kept.problems:
                 continue
             problem = Problem(
@@ -346,8 +374,18 @@ class WorkloadReconciler:
                 f"{waiter.restart.last_time}; if nobody rotates that often, look for a value that "
                 "is another one at each refresh, such as a generated password",
             )
-            known = self._statuses.known(waiter.key, waiter.es)
-            report(self._statuses, self._publisher, waiter.key, waiter.es, known, problem)
+            es = self._objects.get(waiter.key)
+            if es is not None and es.uid == waiter.es.uid and es.restart is not None:
+                known = self._statuses.known(waiter.key, es)
+                report(self._statuses, self._publisher, waiter.key, es, known, problem)
+
+
+async def _in_turns(items: Collection[_T]) -> AsyncIterator[_T]:
+    """Iterate over many, and let others have the loop meanwhile."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _refusal(workload: Workload, error: ApiRefusedError) -> Problem:
@@ -366,19 +404,3 @@ def _keep(kept: RestartState, key: str, problem: Problem | None) -> None:
         kept.problems.pop(key, None)
     else:
         kept.problems[key] = problem
-
-
-def _last(status: RestartStatus, kept: RestartState) -> float:
-    """Return the loop time of the last restart, also of one before this process started."""
-    elapsed = seconds_since(status.last_time, time.time()) if status.last_time else None
-    if kept.last != float("-inf") or elapsed is None:
-        return kept.last
-    return loop_time() - elapsed
-
-
-def _allowed(status: RestartStatus, kept: RestartState) -> float:
-    """Return the loop time before which the limit of an object does not let it restart."""
-    if kept.begun:
-        # Its other workloads belong to the same restart.
-        return float("-inf")
-    return _last(status, kept) + gap_after(status.recent)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from secret_sync.clock import loop_time
 from secret_sync.controller.restart import pacing
-from secret_sync.controller.restart.digests import REFUSED_AGAIN_AFTER, same_key
+from secret_sync.controller.restart.digests import same_key
 from secret_sync.controller.restart.pacing import RestartState
-from secret_sync.controller.restart.reporting import report
+from secret_sync.controller.restart.reporting import new_nonce, report, report_progress
 from secret_sync.controller.sync import Changed, Problem
 from secret_sync.resources import Reason
 from secret_sync.resources.external_secret import workload_key, workloads_of
 from secret_sync.resources.restart import RestartStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secret_sync.controller.external_secret.desired import Desired
     from secret_sync.controller.external_secret.state import SyncState
     from secret_sync.controller.publishing import EventPublisher, StatusWriter
@@ -53,14 +54,11 @@ class RestartTracker:
         self._objects = objects
 
     async def begin(self, ctx: SyncContext) -> None:
-        """Go on with restarts that are due, and see that digests can be made.
-
-        Raises:
-            ApiUnavailableError: The API server did not answer.
-        """
+        """Go on with restarts that are due, and see that digests can be made."""
         known = self._statuses.known(ctx.key, ctx.es)
         self._expect(ctx, known)
-        await self._digests.load()
+        if ctx.es.restart is not None and ctx.es.restart.invalid is None:
+            await self._digests.load()
 
     def lacks_digest(self, ctx: SyncContext, desired: Desired) -> bool:
         """Return whether the values are needed although the Secret needs no write."""
@@ -73,12 +71,16 @@ class RestartTracker:
     def unread(self, ctx: SyncContext) -> None:
         """Note that the data is what workloads started with, without knowing it.
 
-        Of a Secret that is created once. The next change is one, and is told from the write.
+        Of a Secret that is created once. The next change is told from the write: an update is one,
+        and a Secret that is created again has, as far as is known, the data that it had.
         """
-        known = self._statuses.known(ctx.key, ctx.es)
-        if known.restart is None:
-            restart = RestartStatus("", "", new_nonce())
-            self._statuses.put(ctx.key, ctx.es, replace(known, restart=restart))
+        known, restart = self._statuses.known(ctx.key, ctx.es), ctx.es.restart
+        if restart is None:
+            return
+        kept = known.restart or RestartStatus("", "", new_nonce())
+        status = replace(known, restart=kept)
+        if not self._reports_problem(ctx, status, restart):
+            self._statuses.put(ctx.key, ctx.es, _without_passed(status, restart))
 
     def written(self, ctx: SyncContext, desired: Desired, result: Changed | Unchanged) -> None:
         """Keep the digest of the data that the Secret has now; before the sync is reported.
@@ -93,11 +95,7 @@ class RestartTracker:
         if restart is None:
             self._forget(ctx, known)
             return
-        problem = self._problem(restart)
-        if problem is not None:
-            report(self._statuses, self._publisher, ctx.key, es, known, problem)
-            if restart.invalid is None:
-                self._objects.add_after(ctx.key, REFUSED_AGAIN_AFTER)
+        if self._reports_problem(ctx, known, restart):
             return
         digest = self._digest(ctx, desired)
         if not digest:
@@ -106,23 +104,30 @@ class RestartTracker:
         if known.target not in ("", es.target.name):
             # Another Secret: nothing that runs uses it yet.
             before = None
-        now = _advanced(before, digest, changed=isinstance(result, Changed))
-        passed = known.restarted is not None and _is_over(known.restarted, restart)
-        status = replace(
-            known,
-            restart=now,
-            restarted=None if passed and not now.pending else known.restarted,
-        )
+        changed = isinstance(result, Changed) and not result.created
+        now = _advanced(before, digest, changed=changed)
+        status = _without_passed(replace(known, restart=now), restart)
         self._statuses.put(ctx.key, es, status)
         if known.restart is None:
             # A missing permission is to be known before the first restart.
-            kept_restart(ctx.state).unchecked.update(workloads_of(es))
+            kept_restart(ctx.state).unchecked.update(_one_of_each_kind(workloads_of(es)))
         self._expect(ctx, status)
 
-    def _problem(self, restart: RolloutRestart) -> Problem | None:
+    def _reports_problem(
+        self, ctx: SyncContext, status: ExternalSecretStatus, restart: RolloutRestart
+    ) -> bool:
+        """Report why nothing restarts for this object, if so, and come again for the key."""
+        problem = self._digests.problem
         if restart.invalid is not None:
-            return Problem(Reason.RESTART_INVALID, restart.invalid.message, restart.invalid.field)
-        return self._digests.problem
+            problem = Problem(
+                Reason.RESTART_INVALID, restart.invalid.message, restart.invalid.field
+            )
+        if problem is None:
+            return False
+        report(self._statuses, self._publisher, ctx.key, ctx.es, status, problem)
+        if restart.invalid is None:
+            self._objects.add_after(ctx.key, self._digests.retry_delay())
+        return True
 
     def _digest(self, ctx: SyncContext, desired: Desired) -> str:
         """Return the digest of the data; ``""`` if the values are not known."""
@@ -150,10 +155,14 @@ class RestartTracker:
         kept.keep_only(keys)
         if status.restart.pending:
             kept.expect(status.restart.data, loop_time())
+            if keys and kept.done.issuperset(keys):
+                # What it still waited for is not named any more.
+                report_progress(self._statuses, self._publisher, ctx.key, ctx.es, status, kept)
+                return
         else:
             kept.settle()
             if status.restarted is not None and status.restarted.reason in _CHECKED:
-                kept.unchecked.update(keys)
+                kept.unchecked.update(_one_of_each_kind(keys))
         for key in keys:
             if key in kept.unchecked or (status.restart.pending and key not in kept.done):
                 self._workloads.add_after(key, pacing.SETTLE)
@@ -173,9 +182,20 @@ def _is_over(condition: Condition, restart: RolloutRestart) -> bool:
     return condition.reason in _PASSED
 
 
-def new_nonce() -> str:
-    """Return what tells the next restart of an object from all others."""
-    return token_hex(4)
+def _without_passed(status: ExternalSecretStatus, restart: RolloutRestart) -> ExternalSecretStatus:
+    """Return a status without a condition that says nothing any more."""
+    due = status.restart is not None and status.restart.pending
+    if due or status.restarted is None or not _is_over(status.restarted, restart):
+        return status
+    return replace(status, restarted=None)
+
+
+def _one_of_each_kind(keys: Iterable[str]) -> Iterable[str]:
+    """Return the first workload of each kind: RBAC seldom tells those of one kind apart."""
+    first: dict[str, str] = {}
+    for key in keys:
+        first.setdefault(key.rpartition("/")[0], key)
+    return first.values()
 
 
 def kept_restart(state: SyncState) -> RestartState:

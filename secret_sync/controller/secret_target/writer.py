@@ -236,7 +236,7 @@ class SecretWriter:
                     # back what is written for it then; of a first one the garbage collector does.
                     await confirm_owner(self._client.kube, es)
                 await self._recreation.create(ctx, desired)
-                return Changed("secret created", len(desired.keys))
+                return Changed("secret created", len(desired.keys), created=True)
             case Action.REPAIR:
                 return await self._repair(ctx, desired, decision)
             case Action.WAIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -184,6 +185,13 @@ class Process:
         fingerprint = repr(sorted(data.items())).encode()
         desired = Desired(fingerprint, frozenset(data), dict(data), (), ())
         self.tracker.written(ctx, desired, Changed("secret updated") if changed else UNCHANGED)
+
+    def restarted_long_ago(self, name: str = "some") -> None:
+        """Let the last restart be over: the clock of the wall does not go on in a test."""
+        status = self.statuses.held[f"ns/{name}"]
+        assert status.restart is not None
+        restart = replace(status.restart, last_time="2026-01-01T00:00:00Z")
+        self.statuses.held[f"ns/{name}"] = replace(status, restart=restart)
 
     def condition(self, name: str = "some") -> Condition | None:
         return self.statuses.held[f"ns/{name}"].restarted

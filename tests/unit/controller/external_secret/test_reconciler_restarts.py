@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secret_sync.controller.sync import UNCHANGED
+from secret_sync.controller.sync import UNCHANGED, Changed
 from secret_sync.kube import ApiUnavailableError
-from secret_sync.queue import Retry
 from secret_sync.resources import ExternalSecretStatus
 from tests.unit.controller.extracting import reading
 from tests.unit.controller.looping import KEY, Loop
@@ -105,14 +104,18 @@ async def test_an_object_without_restarts_asks_for_no_key() -> None:
     assert not loop.has_digest()
 
 
-async def test_a_key_that_cannot_be_asked_for_delays_the_reconcile() -> None:
+async def test_a_key_that_cannot_be_asked_for_delays_no_secret() -> None:
     loop = RestartLoop()
     loop.knows(a=b"1")
     loop.played.faults[f"GET {KEY_PATH}"] = ApiUnavailableError("away")
-    assert isinstance(await loop.reconcile(), Retry)
-    assert not loop.writer.written
-    loop.played.faults.clear()
     await loop.reconcile()
+    assert loop.writer.written == [{"a": b"1"}]
+    assert loop.reported == ("True", "Synced")
+    assert not loop.has_digest()
+    loop.played.faults.clear()
+    async with asyncio.timeout(10):
+        assert await loop.process.object_queue.get() == KEY
+    await loop.reconcile(loop.edited())
     assert loop.has_digest()
 
 
@@ -146,6 +149,23 @@ async def test_a_secret_that_is_created_once_does_not_restart_for_the_same_value
     assert loop.restart is not None
     assert loop.restart.data
     assert not loop.is_due()
+
+
+async def test_a_secret_that_is_created_again_begins_with_its_value() -> None:
+    loop = RestartLoop(refreshPolicy="CreatedOnce")
+    loop.writer.there = True
+    loop.knows(a=b"1")
+    await loop.reconcile()
+    # Someone deleted it.
+    loop.writer.there, loop.writer.answer = False, Changed("secret created", 1, created=True)
+    await loop.reconcile(loop.edited())
+    assert loop.restart is not None
+    assert loop.restart.data
+    assert not loop.is_due()
+    loop.knows(a=b"2")
+    loop.writer.answer = Changed("secret updated", 1)
+    await loop.reconcile(loop.edited(force_sync="now"))
+    assert loop.is_due()
 
 
 async def test_a_restart_that_is_due_goes_on_although_nothing_can_be_fetched() -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from secret_sync.controller.restart.digests import DataDigests, same_key
 from secret_sync.kube import ApiRefusedError, ApiUnavailableError, ApplyWriter
 from tests.unit.controller.restarting import KEY_PATH, PlayedCluster, encoded, restarting
-
-if TYPE_CHECKING:
-    from secret_sync.errors import SecretSyncError
 
 pytestmark = pytest.mark.looptime
 
@@ -81,13 +78,17 @@ async def test_a_key_that_was_refused_is_asked_for_again_after_a_minute() -> Non
     assert digests.problem is None
 
 
-async def test_an_api_server_that_is_away_is_no_problem_of_the_key() -> None:
+async def test_a_key_that_cannot_be_read_now_is_asked_for_again_soon() -> None:
     cluster = PlayedCluster()
-    fault: SecretSyncError = ApiUnavailableError("away")
-    cluster.faults[f"GET {KEY_PATH}"] = fault
+    cluster.faults[f"GET {KEY_PATH}"] = ApiUnavailableError("GET: 503", status=503)
     digests = digests_of(cluster)
-    with pytest.raises(ApiUnavailableError):
-        await digests.load()
+    await digests.load()
+    await digests.load()
+    assert digests.problem is not None
+    assert "503" in digests.problem.message
+    assert len(cluster.asked) == 1
     cluster.faults.clear()
+    assert 0 < digests.retry_delay() < 10
+    await asyncio.sleep(digests.retry_delay())
     await digests.load()
     assert digests.problem is None

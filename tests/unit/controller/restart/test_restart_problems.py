@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from secret_sync.controller.sync import SyncContext
 from secret_sync.kube import ApiConflictError, ApiRefusedError, ApiUnavailableError
 from secret_sync.resources import ExternalSecretStatus
 from tests.unit.controller.fakes import Statuses
@@ -107,6 +108,47 @@ async def test_a_missing_permission_is_reported_before_the_first_restart() -> No
     assert not cluster.restarts
 
 
+async def test_several_forbidden_workloads_are_reported_once() -> None:
+    cluster, process = played(SHOP, DB)
+    for path in (SHOP, DB):
+        cluster.faults[f"GET {path}"] = ApiRefusedError(f"{RIGHT} {path}", status=403)
+    async with process.running():
+        await process.sync(BOTH, ONE)
+        await asyncio.sleep(70)
+        assert process.reported() == ("False", "RestartForbidden")
+        changes = process.statuses.changes
+        await asyncio.sleep(300)
+        await process.sync(BOTH, ONE, changed=False)
+        await asyncio.sleep(300)
+        assert process.statuses.changes == changes
+        assert process.events.reasons == ["RestartFailed"]
+        # What is granted leaves the other one.
+        del cluster.faults[f"GET {SHOP}"]
+        await asyncio.sleep(100)
+        condition = process.condition()
+        assert condition is not None
+        assert condition.message.startswith("statefulset/db")
+        cluster.faults.clear()
+        await asyncio.sleep(100)
+    assert process.reported() == ("", "")
+
+
+async def test_a_missing_permission_is_asked_for_once_for_each_kind() -> None:
+    names = [f"w-{number}" for number in range(16)]
+    paths = [SHOP.replace("shop", name) for name in names]
+    cluster, process = played(*paths)
+    for path in paths:
+        cluster.faults[f"GET {path}"] = ApiRefusedError(RIGHT, status=403)
+    es = restarting(*(f"deployment/{name}" for name in names))
+    async with process.running():
+        await process.sync(es, ONE)
+        await asyncio.sleep(15)
+        assert len([asked for asked in cluster.asked if "/deployments/" in asked]) == 1
+        await process.sync(es, ONE, changed=False)
+        await asyncio.sleep(60)
+    assert len([asked for asked in cluster.asked if "/deployments/" in asked]) <= 3
+
+
 async def test_a_workload_that_is_applied_later_is_no_mistake() -> None:
     cluster, process = played(DB)
     async with process.running():
@@ -179,6 +221,9 @@ async def test_a_workload_that_is_being_deleted_is_left_alone() -> None:
         await asyncio.sleep(100)
     assert not cluster.restarts
     assert process.reported() == ("True", "Restarted")
+    status = process.statuses.held["ns/some"].restart
+    assert status is not None
+    assert (status.last_time, status.recent) == ("", 0)
 
 
 async def test_an_invalid_annotation_is_reported_and_what_it_missed_follows() -> None:
@@ -206,6 +251,44 @@ async def test_an_unreadable_key_is_reported_and_asked_for_again() -> None:
     assert await process.object_queue.get() == "ns/some"
     cluster.faults.clear()
     await process.sync(SHOP_ES, ONE)
+    assert process.reported() == ("", "")
+
+
+async def test_a_key_that_cannot_be_created_now_holds_up_no_sync() -> None:
+    cluster, process = played()
+    fault = ApiUnavailableError("PATCH: 500: failed calling webhook", status=500)
+    cluster.faults[f"PATCH {KEY_PATH}"] = fault
+    async with process.running():
+        await process.sync(SHOP_ES, ONE)
+        assert process.reported() == ("False", "RestartFailed")
+        async with asyncio.timeout(10):
+            assert await process.object_queue.get() == "ns/some"
+        cluster.faults.clear()
+        await process.sync(SHOP_ES, ONE, changed=False)
+        assert process.reported() == ("", "")
+        await process.sync(SHOP_ES, TWO)
+        await asyncio.sleep(100)
+    assert len(cluster.restarts) == 1
+
+
+async def test_an_invalid_annotation_needs_no_key() -> None:
+    cluster, process = played()
+    await process.sync(restarting("deplyoment/shop"), ONE)
+    assert process.reported() == ("False", "RestartInvalid")
+    assert not cluster.asked
+
+
+async def test_a_secret_that_is_created_once_is_no_longer_reported_once_there_is_a_key() -> None:
+    cluster, process = played()
+    cluster.faults[f"GET {KEY_PATH}"] = ApiUnavailableError("GET: 503", status=503)
+    await process.sync(SHOP_ES, ONE)
+    ctx = SyncContext("ns/some", SHOP_ES, process.states.of("ns/some"))
+    process.tracker.unread(ctx)
+    assert process.reported() == ("False", "RestartFailed")
+    cluster.faults.clear()
+    await asyncio.sleep(10)
+    await process.tracker.begin(ctx)
+    process.tracker.unread(ctx)
     assert process.reported() == ("", "")
 
 

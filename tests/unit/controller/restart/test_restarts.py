@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from secret_sync.controller.restart.pacing import GAP, SETTLE
-from secret_sync.kube import ApiUnavailableError
+from secret_sync.kube import ApiRefusedError, ApiUnavailableError
 from tests.unit.controller.fakes import Statuses
 from tests.unit.controller.restarting import (
     BOTH,
@@ -27,6 +27,8 @@ from tests.unit.controller.restarting import (
 )
 
 pytestmark = pytest.mark.looptime
+
+REFUSED = ApiRefusedError("GET: 403 Forbidden", status=403)
 
 
 async def test_new_data_restarts_a_workload_once_it_has_settled() -> None:
@@ -175,6 +177,34 @@ async def test_objects_that_change_together_restart_their_workload_once() -> Non
     assert len(cluster.restarts) == 1
     assert len(cluster.annotation(SHOP).split()) == 20
     assert {process.reported(name) for name in names} == {("True", "Restarted")}
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+async def test_many_objects_of_one_workload_leave_the_loop_to_others(*, forbidden: bool) -> None:
+    cluster, process = played()
+    objects = [restarting("deployment/shop", name=f"es-{number}") for number in range(1000)]
+    if forbidden:
+        cluster.faults[f"GET {SHOP}"] = REFUSED
+    for es in objects:
+        await process.sync(es, ONE)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    # What is checked, and what restarts.
+    for data, expected in ((ONE, 10), (TWO, 20)):
+        for es in objects:
+            await process.sync(es, data)
+        await asyncio.sleep(100)
+        turns, other = 0, asyncio.create_task(others())
+        await process.reconciler.reconcile("ns/Deployment/shop")
+        other.cancel()
+        assert turns >= expected
+    assert len(cluster.restarts) == (0 if forbidden else 1)
 
 
 async def test_objects_that_change_apart_restart_their_workload_a_minute_apart() -> None:

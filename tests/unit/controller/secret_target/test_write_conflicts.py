@@ -135,7 +135,7 @@ async def test_write_in_a_conflict_is_reported_although_its_reason_cannot_be_rea
     harness.client.answers.extend([own(version="50", uid="uid-50"), ApiUnavailableError("away")])
     refused = await harness.ensure(remembered)
     assert isinstance(refused, Refused)
-    assert refused.written == Changed("secret created", 1)
+    assert refused.written == Changed("secret created", 1, created=True)
 
 
 async def test_occasional_edit_is_reverted_each_time(make_es: MakeES) -> None:
