@@ -7,12 +7,14 @@ import gc
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support.blocking import blocking_fails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from blockbuster import BlockBuster
 
@@ -32,6 +34,12 @@ def pytest_configure() -> None:
     # CPython 3.11 makes a loop, and leaks it, when a plugin asks for the current one of a
     # session whose first test is a synchronous one.
     asyncio.set_event_loop(None)
+    # The loggers of our modules would keep the stream of the test that configured them.
+    pytest.MonkeyPatch().setattr(structlog, "configure", _configure_without_cache)
+
+
+def _configure_without_cache(*, _configure: Any = structlog.configure, **settings: Any) -> None:
+    _configure(**{**settings, "cache_logger_on_first_use": False})
 
 
 def pytest_collection_finish() -> None:
@@ -46,3 +54,10 @@ def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     """A blocking call of our package inside a running loop fails the test."""
     with blocking_fails("secret_sync.local") as blockbuster:
         yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def _log_is_configured_by_no_test_before() -> Iterator[None]:
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
