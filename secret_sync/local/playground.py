@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,9 @@ CRD_NAMES: Final = (
     "clustersecretstores.alibabacloud.com",
     "clusterexternalsecrets.alibabacloud.com",
 )
+#: Seconds until the API server serves our CRDs, and between two looks.
+_ESTABLISHED_WITHIN: Final = 30.0
+_POLL: Final = 0.1
 # The name that the examples use.
 ACCESS_KEY_SECRET: Final = "kms-reader"  # noqa: S105 - the name of an object
 
@@ -90,9 +94,19 @@ async def apply_crds(kubectl: Kubectl) -> str:
         LocalError: They are not to be found, or were refused.
     """
     output = await kubectl.run("apply", "--server-side", "-k", str(find_crds()))
+    by = time.monotonic() + _ESTABLISHED_WITHIN
     for name in CRD_NAMES:
-        await kubectl.run("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        await _wait_established(kubectl, name, by)
     return output
+
+
+async def _wait_established(kubectl: Kubectl, name: str, by: float) -> None:
+    # `kubectl wait` fails at once if there are no conditions yet.
+    status = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    while await kubectl.run("get", f"crd/{name}", "-o", status) != "True":
+        if time.monotonic() > by:
+            raise LocalError(f"the CRD {name} is not served by the API server yet")
+        await asyncio.sleep(_POLL)
 
 
 async def create_access_key(

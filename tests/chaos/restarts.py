@@ -71,7 +71,6 @@ class RestartAuditor:
         self.complaints: list[str] = []
         self.restarts = 0
         self._digests: dict[tuple[str, str], str] = {}
-        self._turns_then: dict[tuple[str, str], int] = {}
         self._at: dict[str, datetime] = {}
 
     async def watch(self) -> None:
@@ -108,16 +107,22 @@ class RestartAuditor:
             for entry in found["metadata"]["managedFields"]
             if entry["manager"] == _MANAGER
         )
-        before = self._at.get(name)
+        last = self._at.get(name)
         # Whole seconds.
-        if before is not None and (at - before).total_seconds() < GAP - 1:
-            self.complaints.append(f"{name} restarted twice in {(at - before).total_seconds()} s")
+        if last is not None and (at - last).total_seconds() < GAP - 1:
+            self.complaints.append(f"{name} restarted twice in {(at - last).total_seconds()} s")
         self._at[name] = at
         for es, digest in changed.items():
-            key = name, es
-            if self.turns[es] <= self._turns_then.get(key, 0):
+            before = self._digests.get((name, es), "")
+            # A value never comes back, so each restart is for another digest of the data.
+            if not self.turns[es] or _data_of(digest) == _data_of(before):
                 self.complaints.append(f"{name} restarted for {es}, which has not changed")
-            self._turns_then[key], self._digests[key] = self.turns[es], digest
+            self._digests[name, es] = digest
+
+
+def _data_of(mark: str) -> str:
+    """Return the digest of the data; behind it is what tells one restart from another."""
+    return mark.rpartition(".")[0]
 
 
 def annotation_of(deployment: dict[str, Any]) -> str:
