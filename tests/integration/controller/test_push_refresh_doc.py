@@ -121,7 +121,7 @@ def test_limits_of_the_document_are_those_of_the_program() -> None:
     assert f"one request, {seconds:.0f} s; {connections} connections" in text
     assert f"| {pushed.MAX_WAITING} |" in text
     whole = (ROOT / DOCUMENT).read_text()
-    assert f"less than {authentication.MIN_LENGTH} characters" in whole
+    assert f"fewer than {authentication.MIN_LENGTH} characters" in whole
     assert f"older than {authentication.REPLAY_WINDOW} s" in whole
     assert f"`Retry-After: {server.RETRY_AFTER}`" in whole
     assert f"`{authentication.SIGNATURE_HEADER}`" in whole

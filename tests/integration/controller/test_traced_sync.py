@@ -53,21 +53,27 @@ def documented(column: str) -> set[str]:
 async def test_sync_runs_through_the_modules_that_are_documented(
     admin: CloudAdmin, api: Api, home: str, running: Running
 ) -> None:
-    await admin.put_secret("traced/first", "one")
-    await admin.put_secret("traced/second", "two")
+    names = ("first", "second", "third", "fourth")
+    functions, ours = set[tuple[str, str]](), set[str]()
+    for name in names:
+        await admin.put_secret(f"traced/{name}", name)
+    deciding, helpers = documented("modules that decide"), documented("helpers")
     async with running():
         # What the first one prepares (connections, credentials) is not part of each sync.
         await api.put(external_secret("first", {"key": "traced/first", "name": "password"}), home)
         await api.until_ready(home, "first", "Synced")
         await api.until_ready(home, "store", "Ready", kind="SecretStore")
-        document = external_secret("second", {"key": "traced/second", "name": "password"})
-        with traced() as entered:
-            await api.put(document, home)
-            await api.until_holds(home, "second", {"password": "two"})
-            await api.until_ready(home, "second", "Synced")
-    functions = {(path, name) for path, name in entered if not path.startswith(ELSEWHERE)}
-    ours = {path for path, _ in functions}
-    deciding, helpers = documented("modules that decide"), documented("helpers")
+        for name in names[1:]:
+            document = external_secret(name, {"key": f"traced/{name}", "name": "password"})
+            with traced() as entered:
+                await api.put(document, home)
+                await api.until_holds(home, name, {"password": name})
+                await api.until_ready(home, name, "Synced")
+            functions = {(path, at) for path, at in entered if not path.startswith(ELSEWHERE)}
+            ours = {path for path, _ in functions}
+            # On a busy machine the last event of the store may come during the first one.
+            if ours <= deciding | helpers:
+                break
     assert f"the helpers: {len(deciding | helpers)} in all" in TEXT
     assert sorted(deciding - ours) == []
     assert sorted(ours - deciding - helpers) == []
