@@ -37,7 +37,7 @@ async def measure(world: World, objects: int, samples: int, over: float) -> list
         over: Seconds for all of them.
 
     Returns:
-        Seconds from the request that rotates to the news of the changed Secret, one for each.
+        Seconds from the request that rotates to the event of the changed Secret, one for each.
     """
     names = [f"object-{n}" for n in range(objects)]
     await world.add_objects(names)

@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import copy
 import random
 import signal
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secret_sync.local.cloud import CloudAdmin
 from tests.chaos.children_auditor import WATCHED, ChildrenAuditor
+from tests.chaos.command import run
 from tests.chaos.process import Child
-from tests.support.controlplane import own_control_plane
 from tests.support.fleet import KIND, Fleet
 from tests.support.operator import (
     MERGE,
     Api,
     external_secret,
-    install_crds,
     path_of,
-    running_cloud,
 )
 
 if TYPE_CHECKING:
@@ -360,20 +354,5 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
         return f"{faults}; {chaos.auditor.events} states seen; right after {slowest:.1f} s at most"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**31))
-    arguments = parser.parse_args()
-    sys.stdout.write(f"seed {arguments.seed}\n")
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        (directory / "cloud").mkdir()
-        with own_control_plane(directory) as plane, running_cloud(directory / "cloud") as info:
-            install_crds(plane)
-            report = asyncio.run(torment(plane, info, arguments.seconds, arguments.seed))
-    sys.stdout.write(report + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(torment)

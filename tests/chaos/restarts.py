@@ -6,29 +6,23 @@ No restart without a change of the data, at most one in a row of seconds, and no
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import sys
-import tempfile
 import uuid
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
 
 from secret_sync.local.cloud import CloudAdmin
+from tests.chaos.command import run
 from tests.chaos.process import Child
-from tests.support.controlplane import own_control_plane
 from tests.support.operator import (
     Api,
     external_secret,
-    install_crds,
     put_store,
-    running_cloud,
     values_of,
 )
 from tests.support.program import free_port
@@ -318,20 +312,5 @@ async def torment(plane: ControlPlane, info: CloudInfo, seconds: float, seed: in
         return f"{faults}; {restarts} restarts; right after {slowest:.1f} s at most"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--seed", type=int, default=random.randrange(2**31))
-    arguments = parser.parse_args()
-    sys.stdout.write(f"seed {arguments.seed}\n")
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        (directory / "cloud").mkdir()
-        with own_control_plane(directory) as plane, running_cloud(directory / "cloud") as info:
-            install_crds(plane)
-            report = asyncio.run(torment(plane, info, arguments.seconds, arguments.seed))
-    sys.stdout.write(report + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(torment)
